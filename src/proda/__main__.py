@@ -1,0 +1,102 @@
+"""The command line: ``python -m proda run | verify | bench | status``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from proda.errors import InputError, ProdaError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand. The exit code is 0 for success, 1 for failure, 2 for a request that cannot be met."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except ProdaError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    except KeyboardInterrupt:
+        print("stopped; `python -m proda status DIR` tells what is complete", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's parser."""
+    top = argparse.ArgumentParser(
+        prog="python -m proda", description="Soil carbon from profiles to continental maps (Tao et al. 2020)."
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run the notebooks of a study and build its HTML report")
+    run.add_argument("--study", default="virtual", metavar="NAME|FILE.toml", help="a study of data/studies, or a file")
+    run.add_argument("--scale", default="demo", help="one of the study's scales (default: demo)")
+    run.add_argument("--data", default="", metavar="DIR", help="folder with the raw tables, for studies that read them")
+    run.add_argument("--out", default="", metavar="DIR", help="study folder (default: data/processed/<study>-<scale>)")
+    run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; repeatable")
+    run.add_argument("--from", dest="first", type=int, default=1, metavar="N", help="begin with notebook N")
+    run.add_argument("--only", type=int, metavar="N", help="run notebook N alone")
+    run.set_defaults(command=_run)
+
+    verify = commands.add_parser("verify", help="compare the model with a file of reference cases")
+    verify.add_argument("cases", type=Path, help="a .csv or .json file of reference cases")
+    verify.set_defaults(command=_verify)
+
+    bench = commands.add_parser("bench", help="measure the speed of the model and the sampler")
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE as well")
+    bench.set_defaults(command=_bench)
+
+    status = commands.add_parser("status", help="what a study folder holds, what is stale, what failed")
+    status.add_argument("folder", type=Path, metavar="DIR")
+    status.set_defaults(command=_status)
+    return top
+
+
+def overrides(pairs: Sequence[str]) -> dict[str, str]:
+    """``{name: value}`` from the ``NAME=VALUE`` texts of ``--set``."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"--set {pair}: expected NAME=VALUE, as in --set epochs=50")
+        if name.strip() in found:
+            raise InputError(f"--set {name.strip()} is given twice")
+        found[name.strip()] = value.strip()
+    return found
+
+
+# The rooms are imported where they are used: `status` and a mistyped argument need not wait for JAX.
+
+
+def _run(options: argparse.Namespace) -> int:
+    from proda.batch.run import run
+    from proda.study import Study
+
+    study = Study.open(options.study, options.scale, options.data, options.out, overrides(options.set))
+    run(study, first=options.first, only=options.only)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from proda.batch.verification import verify
+
+    if not options.cases.is_file():
+        raise InputError(f"reference file {options.cases} does not exist")
+    return int(verify(options.cases) or 0)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from proda.batch.bench import bench
+
+    return int(bench(options.json) or 0)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from proda.batch.status import status_text
+
+    print(status_text(options.folder))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""Chains over the soil-carbon model: the compiled loop that both assimilation schemes run.
+
+Site by site, every lane is a chain of its own. For one-batch, all lanes carry the same chain and its misfit is the sum
+over the columns of all cells, sixteen at a time.
+"""
+
+from typing import NamedTuple
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from proda.assimilation.adaptive_metropolis import (
+    Chains,
+    Schedule,
+    accept,
+    adapt,
+    draw_to_keep,
+    keep,
+    propose_normal,
+    propose_uniform,
+)
+from proda.assimilation.lane_random import uniform_lanes
+from proda.assimilation.misfit import misfit_lanes
+from proda.compiled import kept_compiled
+from proda.model.column import PAPER_COLUMN, Column
+from proda.model.forcing import Forcing
+from proda.model.lane_type import LANES, load, spread, store, where_less
+from proda.model.lanes import INS, P4CL, P4LL, P4ML, in_lanes, lane_grid, lane_places, lane_work, steady_lanes
+from proda.model.parameters import PAPER_PARAMETERS, bounds
+
+# Each chain starts at the best of this many draws from the prior. A single draw is often so far out that the chain
+# spends its test run in a corner of the box; and one draw in six leaves no carbon for woody debris.
+_START_DRAWS = 40
+
+
+class Target(NamedTuple):
+    """What a block of chains is fitted to: blocks of `LANES` columns, their forms, and work space."""
+
+    place: NDArray[np.float64]  # (n_blocks, rows * LANES), `lane_places`
+    forms: NDArray[np.float64]  # (n_blocks, rows * LANES), `misfit_forms`
+    ins: NDArray[np.float64]  # (n_blocks, 2 * LANES): least value and range of `ins`
+    low: NDArray[np.float64]  # (n_parameters,)
+    width: NDArray[np.float64]  # (n_parameters,)
+    grid: NDArray[np.float64]
+    n_layers: int
+    pooled: bool
+    theta: NDArray[np.float64]
+    work: NDArray[np.float64]
+
+
+def new_target(forcing: Forcing, forms: NDArray, pooled: bool, column: Column = PAPER_COLUMN) -> Target:
+    """The target of chains in lanes (`pooled` false) or of one chain over all columns (`pooled` true).
+
+    Parameters
+    ----------
+    forcing : Forcing
+        Of n columns.
+    forms : (rows, n)
+        From `misfit_forms`; multiply by B of Eq. 5.1 to temper.
+    """
+    n = forcing.n_columns
+    low, high = bounds(forcing)
+    filling = -n % LANES
+    # Lanes beyond the last column must not count when columns are summed.
+    padded = np.pad(forms, ((0, 0), (0, filling))) if pooled else forms
+    return Target(
+        place=in_lanes(lane_places(forcing, column)),
+        forms=in_lanes(padded),
+        ins=in_lanes(np.stack([low[INS], high[INS] - low[INS]])),
+        low=PAPER_PARAMETERS.minimum.copy(),
+        width=PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum,
+        grid=lane_grid(column),
+        n_layers=column.n_layers,
+        pooled=pooled,
+        theta=np.zeros(len(PAPER_PARAMETERS) * LANES),
+        work=lane_work(column),
+    )
+
+
+def block_of(target: Target, block: int, work: Target) -> Target:
+    """One block of an unpooled target, with the work space of `work`, for the thread that owns it."""
+    one = slice(block, block + 1)
+    return work._replace(place=target.place[one], forms=target.forms[one], ins=target.ins[one])
+
+
+@nb.njit(error_model="numpy")
+def proposed_phi(x, target):
+    """Misfit at `x` in every lane; infinite where no carbon is left for woody debris."""
+    theta = target.theta
+    for k in range(target.low.size):
+        store(theta, k, target.low[k] + target.width[k] * load(x, k))
+    share = 1.0 - load(theta, P4LL) - load(theta, P4ML) - load(theta, P4CL)
+    phi = share * 0.0
+    for block in range(target.place.shape[0]):
+        store(theta, INS, load(target.ins[block], 0) + load(target.ins[block], 1) * load(x, INS))
+        steady_lanes(theta, target.place[block], target.grid, target.n_layers, target.work)
+        phi = phi + misfit_lanes(target.work, target.forms[block], target.grid, target.n_layers)
+    if target.pooled:
+        store(theta, 0, phi)
+        phi = spread(theta[:LANES].sum(), phi)
+    return where_less(0.0, share, phi, np.inf)
+
+
+@nb.njit(error_model="numpy")
+def start_anywhere(chains, target):
+    """Dispersed starts: each lane begins at the best of its own draws from the prior."""
+    best = load(chains.phi, 0) * 0.0 + np.inf
+    for _ in range(_START_DRAWS):
+        for k in range(target.low.size):
+            store(chains.proposal, k, uniform_lanes(chains.random))
+        phi = proposed_phi(chains.proposal, target)
+        for k in range(target.low.size):
+            store(chains.x, k, where_less(phi, best, load(chains.proposal, k), load(chains.x, k)))
+        best = where_less(phi, best, phi, best)
+    store(chains.phi, 0, best)
+
+
+@kept_compiled
+def run_chains(chains, target, schedule, begin, end, draws, phis):
+    """Take steps `begin` to `end` of the schedule; kept draws go to `draws` (LANES, n_draws, n_parameters), `phis`."""
+    if begin == 0:
+        start_anywhere(chains, target)
+    for t in range(begin, end):
+        if t < schedule.test_steps:
+            propose_uniform(chains)
+        else:
+            propose_normal(chains)
+        moved = accept(chains, proposed_phi(chains.proposal, target))
+        adapt(chains, moved, t, schedule)
+        draw = draw_to_keep(t, schedule)
+        if draw >= 0:
+            keep(chains, draw, draws, phis)
+
+
+__all__ = ["Chains", "Schedule", "Target", "block_of", "new_target", "run_chains"]

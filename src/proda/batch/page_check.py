@@ -1,0 +1,165 @@
+"""Every page of a report, as a browser without a network meets it: ``python -m proda.batch.page_check DIR``."""
+
+import re
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from proda.batch.browser import faults_in_browser, find_browser
+
+# What a browser loads by itself, by tag and attribute. Links that a reader may follow are another matter.
+LOADED = {
+    "script": ("src",),
+    "img": ("src", "srcset"),
+    "source": ("src", "srcset"),
+    "iframe": ("src",),
+    "embed": ("src",),
+    "video": ("src", "poster"),
+    "audio": ("src",),
+    "object": ("data",),
+    "input": ("src",),
+}
+LOADED_LINKS = {
+    "stylesheet",
+    "icon",
+    "shortcut",
+    "preload",
+    "prefetch",
+    "modulepreload",
+    "preconnect",
+    "dns-prefetch",
+    "manifest",
+}
+CSS_URL = re.compile(r"""(?:url\(|@import\s)\s*(?!url)['"]?([^'")\s;]+)""")
+CSS_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+
+
+class Page(HTMLParser):
+    """What one page loads, links to and offers as anchors."""
+
+    def __init__(self, text: str):
+        super().__init__(convert_charrefs=True)
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+        self.counts = {"figures": 0, "equations": 0}
+        self._style = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what the tag loads, where it leads, and how it can be reached."""
+        given = {name: value or "" for name, value in attrs}
+        self.anchors |= {given[name] for name in ("id", "name") if name in given}
+        self.loads += [given[name] for name in LOADED.get(tag, ()) if given.get(name)]
+        self.loads += CSS_URL.findall(given.get("style", ""))
+        if tag == "link" and LOADED_LINKS & set(given.get("rel", "").split()):
+            self.loads.append(given.get("href", ""))
+        if tag == "a" and given.get("href"):
+            self.links.append(given["href"])
+        self.counts["figures"] += tag == "img"
+        self.counts["equations"] += "math" in given.get("class", "").split()
+        self._style = tag == "style"
+
+    def handle_data(self, data: str) -> None:
+        """Note what a style sheet inside the page loads."""
+        if self._style:
+            self.loads += CSS_URL.findall(CSS_COMMENT.sub("", data))
+            self._style = False
+
+
+class Summary(NamedTuple):
+    """What the pages of a report hold together."""
+
+    pages: int
+    links: int
+    figures: int
+    equations: int
+
+
+def faults_of_pages(folder: Path) -> list[str]:
+    """What is wrong with the report in ``folder``, one sentence each; none for a report that opens offline and whole.
+
+    Checked: a front page, a search page with its index, nothing loaded from the network, every local file and anchor
+    that is loaded or linked is there, and pages with equations load the local MathJax.
+    """
+    pages = read_pages(folder)
+    faults = [
+        f"{name} is missing"
+        for name in ("index.html", "search.html", "searchindex.js")
+        if not (folder / name).is_file()
+    ]
+    for path, page in pages.items():
+        where = path.relative_to(folder).as_posix()
+        faults += [f"{where}: {fault}" for fault in _load_faults(path, page.loads)]
+        faults += [f"{where}: {fault}" for fault in _link_faults(path, page, pages)]
+        if page.counts["equations"] and not any("mathjax/" in load for load in page.loads):
+            faults.append(f"{where}: has equations but does not load the local MathJax")
+    for path in sorted(folder.rglob("*.css")):
+        text = CSS_COMMENT.sub("", path.read_text(encoding="utf-8"))
+        faults += [
+            f"{path.relative_to(folder).as_posix()}: {fault}" for fault in _load_faults(path, CSS_URL.findall(text))
+        ]
+    return faults
+
+
+def read_pages(folder: Path) -> dict[Path, Page]:
+    """Every HTML file below ``folder``, read."""
+    return {path: Page(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.html"))}
+
+
+def summary(folder: Path) -> Summary:
+    """How many pages, links, figures and equations the report in ``folder`` holds."""
+    pages = read_pages(folder).values()
+    return Summary(
+        pages=len(pages),
+        links=sum(len(page.links) for page in pages),
+        figures=sum(page.counts["figures"] for page in pages),
+        equations=sum(page.counts["equations"] for page in pages),
+    )
+
+
+def _load_faults(path: Path, loads: list[str]) -> Iterator[str]:
+    for load in loads:
+        parts = urlsplit(load)
+        if parts.scheme == "data" or load.startswith("#"):
+            continue
+        if parts.scheme or parts.netloc:
+            yield f"loads {load[:120]} from the network"
+        elif not (path.parent / unquote(parts.path)).is_file():
+            yield f"loads {load[:120]}, which is not there"
+
+
+def _link_faults(path: Path, page: Page, pages: dict[Path, Page]) -> Iterator[str]:
+    for link in page.links:
+        parts = urlsplit(link)
+        if parts.scheme or parts.netloc:
+            continue
+        goal = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
+        known = {other.resolve(): content for other, content in pages.items()} if parts.fragment else {}
+        if not goal.is_file():
+            yield f"links to {link[:120]}, which is not there"
+        elif goal in known and unquote(parts.fragment) not in known[goal].anchors:
+            yield f"links to {link[:120]}, but that page has no such place"
+
+
+def main(arguments: list[str]) -> int:
+    """Check the report in the folder named by ``arguments``, in a browser too if there is one; 1 if it has faults."""
+    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
+        print("give the folder of a report: python -m proda.batch.page_check reports/html", file=sys.stderr)
+        return 2
+    folder, browser = Path(arguments[0]), find_browser()
+    faults = faults_of_pages(folder)
+    if browser and not faults:
+        faults = faults_in_browser(browser, folder)
+    for fault in faults:
+        print(fault)
+    counts = ", ".join(f"{count} {name}" for name, count in summary(folder)._asdict().items())
+    print(f"{counts}: {len(faults)} faults", "" if browser else "(no browser here: the pages were read, not opened)")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,41 @@
+"""Compiled functions that stay on disk between runs, and are compiled anew when any of their sources changes.
+
+Numba's own cache looks at the file of the cached function alone. The chains of `assimilation` are made of functions of
+other files, so a change there would go unnoticed: the cache is kept in a folder named by the content of all of them.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba as nb
+
+_PACKAGE = Path(__file__).parent
+
+
+@cache
+def cache_folder() -> Path:
+    """Folder of the compiled functions of this version of the sources."""
+    sources = [*sorted((_PACKAGE / "model").glob("*.py")), *sorted((_PACKAGE / "assimilation").glob("*.py"))]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+    beside = _PACKAGE / "__pycache__"
+    try:
+        beside.mkdir(exist_ok=True)
+        place = beside if os.access(beside, os.W_OK) else Path(tempfile.gettempdir())
+    except OSError:
+        place = Path(tempfile.gettempdir())
+    return place / f"compiled-{digest}"
+
+
+def kept_compiled(function: Callable[..., Any]) -> Any:
+    """`numba.njit` without the interpreter's lock, with the machine code kept in `cache_folder`."""
+    before = nb.config.CACHE_DIR
+    nb.config.CACHE_DIR = str(cache_folder())
+    try:
+        return nb.njit(nogil=True, error_model="numpy", cache=True)(function)
+    finally:
+        nb.config.CACHE_DIR = before

@@ -1,0 +1,132 @@
+"""The half-degree grid of land cells: what a map is drawn on and where a site finds its forcing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import shapely
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+
+from proda.errors import InputError
+
+RESOLUTION = 0.5
+EARTH_RADIUS = 6_371_007.2  # m; the sphere with the area of the WGS84 ellipsoid
+
+_ATTRIBUTES = {
+    "lon": {"standard_name": "longitude", "units": "degrees_east", "long_name": "longitude of the cell centre"},
+    "lat": {"standard_name": "latitude", "units": "degrees_north", "long_name": "latitude of the cell centre"},
+    "land_fraction": {"standard_name": "land_area_fraction", "units": "1"},
+    "cell_area": {"standard_name": "cell_area", "units": "m2", "long_name": "area of the whole cell, land and water"},
+    "land_cover": {"standard_name": "area_type", "units": "1", "long_name": "IGBP land-cover class"},
+    "sand_percent": {"long_name": "sand in the top soil, by mass", "units": "%"},
+}
+REQUIRED = ("lon", "lat", "land_fraction", "cell_area", "land_cover", "sand_percent")
+
+
+def cell_area(lat: ArrayLike, resolution: float = RESOLUTION) -> NDArray:
+    """Area of grid cells centred at `lat` (degrees) on the sphere, m2."""
+    half = np.radians(resolution / 2)
+    return EARTH_RADIUS**2 * 2 * half * (np.sin(np.radians(lat) + half) - np.sin(np.radians(lat) - half))
+
+
+def land_cells(land: shapely.Geometry, min_fraction: float = 0.25, resolution: float = RESOLUTION) -> pd.DataFrame:
+    """Cells of which at least `min_fraction` is land: lon, lat, land_fraction, cell_area (m2), south to north.
+
+    Fractions are of areas in degrees, which within one cell of half a degree differ from true ones by under 0.5 %.
+    """
+    west, south, east, north = np.floor(np.array(land.bounds) / resolution) * resolution
+    centre = resolution / 2
+    lat, lon = np.meshgrid(
+        np.arange(south, north + resolution, resolution) + centre,
+        np.arange(west, east + resolution, resolution) + centre,
+        indexing="ij",
+    )
+    lon, lat = lon.ravel(), lat.ravel()
+    boxes = shapely.box(lon - centre, lat - centre, lon + centre, lat + centre)
+    shapely.prepare(land)
+    fraction = shapely.contains_properly(land, boxes).astype(float)
+    edge = (fraction == 0) & shapely.intersects(land, boxes)
+    fraction[edge] = shapely.area(shapely.intersection(boxes[edge], land)) / resolution**2
+    kept = fraction >= min_fraction
+    return pd.DataFrame(
+        {
+            "lon": lon[kept],
+            "lat": lat[kept],
+            "land_fraction": fraction[kept].round(4),
+            "cell_area": cell_area(lat[kept], resolution),
+        }
+    )
+
+
+def cells_at(lon: ArrayLike, lat: ArrayLike, grid, tolerance: float = 0.5) -> tuple[NDArray, NDArray]:
+    """Land cell of each position, and how far outside that cell the position lies.
+
+    Parameters
+    ----------
+    lon, lat : (n,), degrees
+    grid : Dataset or DataFrame
+        `lon`, `lat` of the land cells' centres.
+    tolerance : float, degrees
+        A position in the sea or a lake takes the nearest land cell if that cell's edge is no farther than this.
+
+    Returns
+    -------
+    cell : (n,) int
+        0-based index; -1 where no land cell is within the tolerance or the position is missing.
+    distance : (n,), degrees
+        To the nearest land cell's edge, the greater of the two coordinate differences; 0 inside; NaN if missing.
+    """
+    position = np.column_stack([np.asarray(lon, float), np.asarray(lat, float)])
+    cell = np.full(len(position), -1)
+    distance = np.full(len(position), np.nan)
+    known = np.isfinite(position).all(axis=1)
+    tree = cKDTree(np.column_stack([np.asarray(grid["lon"], float), np.asarray(grid["lat"], float)]))
+    # In the maximum norm the nearest centre is the centre of the cell a position lies in.
+    away, nearest = tree.query(position[known], p=np.inf)
+    distance[known] = np.maximum(away - RESOLUTION / 2, 0.0)
+    cell[known] = np.where(distance[known] <= tolerance, nearest, -1)
+    return cell, distance
+
+
+def grid_dataset(cells: pd.DataFrame) -> xr.Dataset:
+    """The table of land cells as the dataset that `grid.nc` holds, with units; `ref_*` columns are maps in kg m-2.
+
+    Raises
+    ------
+    InputError
+        When a required column is missing.
+    """
+    missing = [name for name in REQUIRED if name not in cells]
+    if missing:
+        raise InputError(f"grid table: no column {', '.join(missing)}; it has: {', '.join(cells.columns)}.")
+    references = [name for name in cells if name.startswith("ref_")]
+    grid = xr.Dataset({name: ("cell", cells[name].to_numpy()) for name in (*REQUIRED, *references)})
+    grid["land_cover"] = grid["land_cover"].astype(int)
+    for name, attributes in _ATTRIBUTES.items():
+        grid[name].attrs |= attributes
+    for name in references:
+        grid[name].attrs |= {"units": "kg m-2", "long_name": f"published map, for comparison only: {name[4:]}"}
+    grid = grid.set_coords(["lon", "lat"])
+    return grid.assign_attrs(Conventions="CF-1.11", resolution_degrees=RESOLUTION)
+
+
+def read_grid(path: Path | str) -> xr.Dataset:
+    """`grid.nc` of a study folder, in memory.
+
+    Raises
+    ------
+    InputError
+        When the file does not exist or lacks a variable.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Run notebook 01-data-cleaning, which writes it.")
+    grid = xr.load_dataset(path)
+    missing = [name for name in REQUIRED if name not in grid]
+    if missing:
+        raise InputError(f"{path}: no variable {', '.join(missing)}; it has: {', '.join(map(str, grid.variables))}.")
+    return grid

@@ -1,0 +1,112 @@
+"""Fig. 2: where a method is too high or too low, and how its SOC compares with every observed layer."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from proda.figures.style import INK, METHOD_LABEL, QUANTITIES, colour_bar, draw_sites, map_axes
+from proda.maps.scores import scores
+from proda.maps.stocks import profile_stocks
+
+DENSITY_LIMITS = (0.1, 300.0)
+
+
+def difference_map(difference: ArrayLike, sites: pd.DataFrame, ax: Axes, reach: float) -> Axes:
+    """Map of modelled minus observed stock at the sites.
+
+    Parameters
+    ----------
+    difference : array_like
+        (n_sites,) kg C m-2.
+    sites : pandas.DataFrame
+        `lon`, `lat` of the same sites.
+    ax : matplotlib.axes.Axes
+        From `proda.figures.style.map_axes`.
+    reach : float
+        Difference at both ends of the colour scale, kg C m-2.
+    """
+    size = float(np.clip(12000 / max(len(sites), 1), 1.5, 14))
+    ax.differences = draw_sites(difference, sites, ax, "difference", limits=(-reach, reach), size=size)
+    return ax
+
+
+def density_scatter(observed: ArrayLike, modelled: ArrayLike, ax: Axes, most: float | None = None) -> Axes:
+    """Modelled against observed SOC of all layers on log axes, as counts in hexagons, with the 1:1 line and scores.
+
+    Parameters
+    ----------
+    observed, modelled : array_like
+        (n_layers,) kg C m-3. The scores are of these values, not of their logarithms; values beyond the axes are drawn
+        at their ends.
+    most : float, optional
+        Count at the end of the colour scale; the largest count if left out.
+    """
+    low, high = np.log10(DENSITY_LIMITS)
+    ends = DENSITY_LIMITS[0] * 1.01, DENSITY_LIMITS[1] * 0.99
+    ax.counts = ax.hexbin(
+        np.clip(observed, *ends), np.clip(modelled, *ends), xscale="log", yscale="log", gridsize=40, mincnt=1,
+        extent=(low, high, low, high), cmap=plt.get_cmap("viridis_r", 24), norm=LogNorm(1, most), linewidths=0.1,
+    )  # fmt: skip
+    ax.plot(DENSITY_LIMITS, DENSITY_LIMITS, color=INK, lw=0.8, ls="--")
+    found = scores(observed, modelled)
+    text = f"$r^2$ {found['r2']:.2f}    RMSE {found['rmse']:.1f}    bias {found['bias']:+.1f}"
+    ax.set_title(text, loc="right", fontsize=8.5)
+    ax.set(xlim=DENSITY_LIMITS, ylim=DENSITY_LIMITS, aspect="equal")
+    ticks = [0.1, 1, 10, 100]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    return ax
+
+
+def agreement_figure(
+    layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites: pd.DataFrame, figure: Figure | None = None
+) -> Figure:
+    """One row a method: map of its stock differences at the sites, and its SOC against the observed at all layers.
+
+    All rows share one scale of differences, whose ends are the 95 % quantile of their magnitude over all methods.
+
+    Parameters
+    ----------
+    layers : pandas.DataFrame
+        Observed layers: `site` (row of `sites`), `upper_depth`, `lower_depth` (m), `soc` (g C m-3).
+    modelled : dict
+        Method -> (n_layers,) g C m-3; NaN leaves a layer out.
+    sites : pandas.DataFrame
+        `lon`, `lat`.
+    """
+    observed = layers["soc"].to_numpy(float)
+    differences = {name: _differences(layers, observed, np.asarray(soc), len(sites)) for name, soc in modelled.items()}
+    pooled = np.abs(np.concatenate(list(differences.values())))
+    reach = float(np.nanquantile(pooled, 0.95)) if np.isfinite(pooled).any() else 1.0
+    figure = figure if figure is not None else plt.figure(figsize=(8, 2.55 * len(modelled) + 0.7))
+    places = figure.add_gridspec(len(modelled), 2, width_ratios=(1.6, 1))
+    left, right = [], []
+    for row, (name, soc) in enumerate(modelled.items()):
+        left.append(difference_map(differences[name], sites, map_axes(figure, places[row, 0]), reach))
+        left[-1].set_title(METHOD_LABEL.get(name, name), loc="left", fontweight="bold")
+        finite = np.isfinite(soc)
+        right.append(figure.add_subplot(places[row, 1], sharex=right[0] if right else None))
+        density_scatter(observed[finite] / 1e3, np.asarray(soc)[finite] / 1e3, right[-1])
+        right[-1].set_ylabel("Modelled (kg C m$^{-3}$)")
+        right[-1].tick_params(labelbottom=name == list(modelled)[-1])
+    most = max(ax.counts.get_array().max() for ax in right)
+    for ax in right:
+        ax.counts.set_norm(LogNorm(1, most))
+    right[-1].set_xlabel("Observed (kg C m$^{-3}$)")
+    below = {"orientation": "horizontal", "shrink": 0.85, "aspect": 34}
+    colour_bar(left[-1].differences, left[-1], QUANTITIES["difference"].label, extend="both", **below)
+    colour_bar(right[-1].counts, right[-1], "Layers in a hexagon", **below | {"aspect": 20})
+    return figure
+
+
+def _differences(layers: pd.DataFrame, observed: np.ndarray, modelled: np.ndarray, n_sites: int) -> np.ndarray:
+    """Stock differences, NaN at sites without layers; a site that lacks a modelled layer is NaN, not partly counted."""
+    difference = profile_stocks(layers, modelled, n_sites) - profile_stocks(layers, observed, n_sites)
+    difference[np.bincount(layers["site"], minlength=n_sites) == 0] = np.nan
+    return difference

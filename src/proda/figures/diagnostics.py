@@ -1,0 +1,98 @@
+"""Figures of the assimilation: what the data tell about each parameter, how chains converged, how sites are fitted."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from proda.model.column import PAPER_COLUMN
+
+PRIOR_SD = 1.0 / np.sqrt(12.0)
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#888888"
+
+
+def parameter_intervals(x: NDArray, names: list[str], defaults: NDArray, ax: Axes) -> Axes:
+    """90 % and 50 % intervals of every parameter on the unit cube, (n_draws, n_parameters), and CLM's default."""
+    low, lower, middle, upper, high = np.quantile(x, [0.05, 0.25, 0.5, 0.75, 0.95], axis=0)
+    place = np.arange(len(names))[::-1]
+    ax.hlines(place, low, high, color=BLUE, lw=1.2, label="90 % of the posterior")
+    ax.hlines(place, lower, upper, color=BLUE, lw=4, label="50 %")
+    ax.plot(middle, place, "o", ms=4, color="white", mec=BLUE)
+    inside = (defaults >= 0) & (defaults <= 1)
+    ax.plot(defaults[inside], place[inside], "D", ms=4, color=ORANGE, label="CLM default")
+    ax.set(yticks=place, yticklabels=names, xlim=(-0.02, 1.02), xlabel="Position between the bounds of the prior")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=8)
+    return ax
+
+
+def constraint_bars(ratio: NDArray, names: list[str], ax: Axes) -> Axes:
+    """Posterior over prior standard deviation of every parameter, (n_parameters,): 1 says nothing was learned."""
+    place = np.arange(len(names))[::-1]
+    ax.barh(place, ratio, color=np.where(ratio < 0.85, GREEN, GREY))
+    ax.axvline(1.0, color="#333333", lw=0.8)
+    ax.set(
+        yticks=place,
+        yticklabels=names,
+        xlabel="Posterior sd / prior sd (mean over sites)",
+        ylim=(-0.6, len(names) - 0.4),
+    )
+    return ax
+
+
+def convergence_histograms(status: pd.DataFrame, limit: float) -> Figure:
+    """R-hat, bulk ESS and acceptance over all sites, the worst parameter of each site."""
+    figure, axes = plt.subplots(1, 3, figsize=(9.5, 2.8))
+    rhat = status["rhat_max"].clip(upper=2.0)
+    axes[0].hist(rhat, bins=np.linspace(1.0, 2.0, 41), color=BLUE)
+    axes[0].axvline(limit, color=ORANGE, ls="--", label=f"limit {limit:g}")
+    axes[0].set(xlabel="R-hat of the worst parameter", ylabel="Sites")
+    axes[0].legend(fontsize=8)
+    ess = status["ess_bulk_min"].dropna()
+    axes[1].hist(ess, bins=np.geomspace(max(ess.min(), 1.0), ess.max() + 1.0, 40), color=BLUE)
+    axes[1].set(xscale="log", xlabel="Bulk ESS of the worst parameter")
+    axes[2].hist(status["acceptance"], bins=40, color=BLUE)
+    axes[2].axvspan(0.15, 0.5, color=GREEN, alpha=0.15, lw=0)
+    axes[2].set(xlabel="Acceptance of the kept part")
+    return figure
+
+
+def fit_histogram(status: pd.DataFrame, ax: Axes) -> Axes:
+    """1:1 efficiency of the mean profile of every site, cut at -1; negative sites are excluded downstream."""
+    value = status["efficiency"].clip(lower=-1.0).dropna()
+    ax.hist(value[value >= 0], bins=np.linspace(-1, 1, 41), color=BLUE, label="used downstream")
+    ax.hist(
+        value[value < 0], bins=np.linspace(-1, 1, 41), color=ORANGE, label="excluded (-1 and below in the first bar)"
+    )
+    ax.set(xlabel="1:1 efficiency of the mean modelled profile", ylabel="Sites")
+    ax.legend(fontsize=8, loc="upper center")
+    return ax
+
+
+def site_profiles(problem: object, sites: xr.Dataset, chosen: list[int]) -> Figure:
+    """Observed layers with their standard deviation, and the mean modelled profile with one sd, for a few sites."""
+    figure, axes = plt.subplots(1, len(chosen), figsize=(2.4 * len(chosen), 3.3), sharey=True, squeeze=False)
+    for ax, site in zip(axes[0], chosen, strict=True):
+        mean, sd = (sites[name].values[site] / 1000.0 for name in ("soc_mean", "soc_sd"))
+        ax.fill_betweenx(PAPER_COLUMN.node, np.maximum(mean - sd, 0), mean + sd, color=BLUE, alpha=0.2, lw=0)
+        ax.plot(mean, PAPER_COLUMN.node, color=BLUE, label="model")
+        here = problem.site == site
+        observed = problem.soc[here] / 1000.0
+        ax.errorbar(observed, problem.depth[here], xerr=0.3 * observed, fmt="ko", ms=4, lw=1, label="observed")
+        ax.set_title(f"{problem.profile_id[site]}\nefficiency {float(sites['efficiency'][site]):.2f}", fontsize=8.5)
+        ax.set(xlabel="SOC (kg C m$^{-3}$)", xlim=(0, None))
+    deepest = max(problem.depth[problem.site == site].max() for site in chosen)
+    axes[0, 0].set(ylim=(1.15 * deepest, 0), ylabel="Depth (m)")
+    axes[0, 0].legend(fontsize=8)
+    return figure
+
+
+def recovery_bars(correlation: pd.Series, ax: Axes) -> Axes:
+    """Correlation over sites of posterior means with the true parameters, by parameter, in their order."""
+    place = np.arange(len(correlation))[::-1]
+    ax.barh(place, correlation, color=np.where(correlation > 0.3, GREEN, GREY))
+    ax.set(yticks=place, yticklabels=correlation.index, xlabel="Correlation with the truth over sites", xlim=(-0.2, 1))
+    ax.set_ylim(-0.6, len(correlation) - 0.4)
+    return ax

@@ -1,0 +1,70 @@
+"""Fig. 3: soil organic carbon by method and depth, all on one colour scale."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from proda.figures.style import METHOD_LABEL, colour_bar, draw_cells, map_axes, missing_patch
+from proda.maps.stocks import MAP_INTERVALS, interval_name, reference_stocks
+
+
+def mapped_stocks(maps, grid) -> dict[str, NDArray]:
+    """What Fig. 3 shows, from the observations down: name -> (3, n_cells), kg C m-2, NaN where missing.
+
+    Parameters
+    ----------
+    maps : xarray.Dataset
+        From `proda.maps.prediction.maps_by_method`.
+    grid : xarray.Dataset
+        With the study's reference maps.
+    """
+    mean = maps["stock"].sel(statistic="mean").transpose("parameterisation", "depth", "cell")
+    ours = {str(name): mean.sel(parameterisation=name).values for name in mean["parameterisation"].values}
+    missing = np.full(grid.sizes["cell"], np.nan)
+    references = {
+        f"{name} (reference)": np.stack([found.get(interval, missing) for interval in MAP_INTERVALS])
+        for name, found in reference_stocks(grid).items()
+    }
+    first = {name: ours[name] for name in ("truth", "site-by-site") if name in ours}
+    return first | references | ours
+
+
+def stock_maps(stocks: dict[str, NDArray], grid, figure: Figure | None = None) -> Figure:
+    """Small maps, one row a method and one column a depth interval, on one scale; missing cells hatched grey.
+
+    Parameters
+    ----------
+    stocks : dict
+        Name -> (3, n_cells), kg C m-2 in 0-30, 0-100, 0-200 cm.
+    grid : xarray.Dataset
+        `lon`, `lat` of the cells.
+    """
+    figure = figure if figure is not None else plt.figure(figsize=(8, 1.72 * len(stocks) + 0.9))
+    places = figure.add_gridspec(len(stocks), len(MAP_INTERVALS))
+    axes = np.empty((len(stocks), len(MAP_INTERVALS)), dtype=object)
+    for row, (name, values) in enumerate(stocks.items()):
+        for column, interval in enumerate(MAP_INTERVALS):
+            axes[row, column] = ax = map_axes(figure, places[row, column])
+            shown = draw_cells(values[column], grid, ax, "soc_stock")
+            if row == 0:
+                ax.set_title(interval_name(interval))
+        axes[row, 0].text(
+            -0.03, 0.5, METHOD_LABEL.get(name, name).replace(" (", "\n("), transform=axes[row, 0].transAxes,
+            rotation=90, ha="right", va="center", fontsize=9,
+        )  # fmt: skip
+    bar = colour_bar(shown, axes.ravel().tolist(), orientation="horizontal", shrink=0.8, aspect=50, pad=0.01)
+    if not all(np.isfinite(values).all() for values in stocks.values()):
+        bar.ax.legend(handles=[missing_patch()], loc="lower right", bbox_to_anchor=(1.0, -4.2), fontsize=8.5)
+    return figure
+
+
+def stock_map(values, grid, title: str, figure: Figure | None = None) -> Figure:
+    """One map of stocks (n_cells,) in kg C m-2 at the size of a page: what the README and the front page show."""
+    figure = figure if figure is not None else plt.figure(figsize=(8, 5.4))
+    ax = map_axes(figure)
+    ax.set_title(title, loc="left")
+    colour_bar(draw_cells(values, grid, ax, "soc_stock"), ax, orientation="horizontal", aspect=45)
+    return figure

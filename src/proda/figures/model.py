@@ -1,0 +1,86 @@
+"""Figures of the matrix model: its grid, its pools with depth, its way to the steady state, and what a solve costs."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from proda.model.column import PAPER_COLUMN, Column
+from proda.model.steady_state import POOLS
+
+POOL_COLOUR = dict(
+    zip(POOLS, ["#8c6d31", "#b5cf6b", "#8ca252", "#637939", "#9ecae1", "#3182bd", "#08306b"], strict=True)
+)
+POOL_LABEL = dict(
+    zip(
+        POOLS,
+        [
+            "Woody debris",
+            "Metabolic litter",
+            "Cellulose litter",
+            "Lignin litter",
+            "Fast SOC",
+            "Slow SOC",
+            "Passive SOC",
+        ],
+        strict=True,
+    )
+)
+
+
+def grid_figure(ax: Axes, column: Column = PAPER_COLUMN) -> Axes:
+    """Layers as bands and nodes as points, depth downwards."""
+    for j, (top, bottom) in enumerate(zip(column.top, column.bottom, strict=True)):
+        ax.axhspan(top, bottom, color="#e5d8c3" if j % 2 else "#cbb592", lw=0)
+    ax.plot(np.full(column.n_layers, 0.5), column.node, "o", ms=3.5, color="#333333")
+    for j in range(4, column.n_layers):
+        ax.annotate(f"{j + 1}", (0.56, column.node[j]), va="center", fontsize=8)
+    ax.set(xlim=(0, 1), ylim=(column.bottom[-1], 0), xticks=[], ylabel="Depth (m)", title="Layers and nodes")
+    return ax
+
+
+def pool_profiles(pools: NDArray, ax: Axes, column: Column = PAPER_COLUMN) -> Axes:
+    """Carbon density of the seven pools of one column against depth, (7, n_layers), g C m-3, on a log axis."""
+    for pool, density in zip(POOLS, pools / 1000.0, strict=True):
+        ax.plot(
+            np.where(density > 1e-6, density, np.nan),
+            column.node,
+            "o-",
+            ms=3,
+            color=POOL_COLOUR[pool],
+            label=POOL_LABEL[pool],
+        )
+    ax.set(xscale="log", ylim=(column.bottom[-1], 0), xlabel="Carbon (kg C m$^{-3}$)", ylabel="Depth (m)")
+    ax.set_title("Pools at steady state")
+    ax.legend(fontsize=8)
+    return ax
+
+
+def approach_figure(years: NDArray, stock: NDArray, final: float, ax: Axes) -> Axes:
+    """Carbon in a column, (n_steps,), kg C m-2, growing from nothing, and the steady state that it must reach."""
+    ax.plot(years, stock, color="#0072B2", lw=2, label="time stepping")
+    ax.axhline(final, color="#D55E00", ls="--", lw=1.5, label="steady state")
+    ax.set(xscale="log", xlabel="Years from bare ground", ylabel="Carbon in the column (kg C m$^{-2}$)")
+    ax.set_title("Arriving at the steady state")
+    ax.legend(loc="lower right")
+    return ax
+
+
+def error_by_efolding(efolding: NDArray, errors: NDArray, ax: Axes) -> Axes:
+    """Relative error of the dense solve, (n,), against the e-folding depth of decomposition (m)."""
+    shown = np.clip(errors, 1e-17, 1e3)
+    ax.loglog(efolding, shown, ".", ms=4, color="#0072B2", alpha=0.5, mew=0)
+    ax.set(xlabel="e-folding depth (m)", ylabel="Relative error of the dense solve")
+    ax.set_title("Where dense LU fails")
+    return ax
+
+
+def cost_figure(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Time of a steady state or a sampler step by method, as `batch.bench.measured` gives it, with its ratio."""
+    order = table.iloc[::-1]
+    ax.barh(order.index, order["microseconds"], color=["#0072B2"] * (len(order) - 1) + ["#888888"])
+    for i, (time, ratio) in enumerate(zip(order["microseconds"], order["times dense NumPy"], strict=True)):
+        ax.annotate(f" {time:.3g} µs, {ratio:,.0f} x", (time, i), va="center", fontsize=8.5)
+    ax.set(xscale="log", xlabel="Microseconds for one steady state or step")
+    ax.set_xlim(order["microseconds"].min() / 2, order["microseconds"].max() * 12)
+    return ax

@@ -1,0 +1,52 @@
+"""Figures as PNG files of few colours: a third of the size, with the colours of the colour bars kept exactly."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.spatial import cKDTree
+
+COMMON, RARE = 104, 24
+
+
+def palette_of(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """At most 128 colours (n, 3) that stand for `colours` (m, 3) that occur `counts` (m,) times.
+
+    The most frequent ones are taken as they are: they are the classes of the colour bars, which median cut alone would
+    blend with their neighbours. Median cut over the others, each counted once, serves edges and gradients.
+    """
+    order = np.argsort(-counts, kind="stable")
+    common, rare = colours[order[:COMMON]], colours[order[COMMON:]]
+    if len(rare) <= RARE:
+        return colours[order]
+    cut = Image.fromarray(rare[None]).quantize(RARE, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return np.concatenate([common, np.array(cut.getpalette(), dtype=np.uint8).reshape(-1, 3)[:RARE]])
+
+
+def in_few_colours(image: Image.Image) -> Image.Image:
+    """An image with a palette of at most 128 colours, every pixel in the nearest of them."""
+    pixels = np.asarray(image.convert("RGB"))
+    packed = pixels.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
+    values, place, counts = np.unique(packed, return_inverse=True, return_counts=True)
+    colours = np.stack([values >> 16, (values >> 8) & 255, values & 255], axis=1).astype(np.uint8)
+    palette = palette_of(colours, counts)
+    nearest = cKDTree(palette.astype(float)).query(colours.astype(float))[1].astype(np.uint8)
+    found = Image.fromarray(nearest[place].reshape(packed.shape))
+    found.putpalette(palette.tobytes())
+    return found
+
+
+def saved(figure: Figure, path: str | Path) -> Path:
+    """Path of the figure, written as PNG at the report's resolution; its folder is made if need be."""
+    whole = BytesIO()
+    figure.savefig(whole, format="png")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    in_few_colours(Image.open(whole)).save(path, optimize=True, dpi=(plt.rcParams["savefig.dpi"],) * 2)
+    return path

@@ -1,0 +1,233 @@
+"""The look of every figure: colours by method, one scale per quantity, and maps on an Albers equal-area projection.
+
+State lines come from the repository's own outlines: drawing never asks the network for anything.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import cartopy.crs as ccrs
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import BoundaryNorm, Colormap, Normalize, TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from proda.data import outlines
+from proda.maps.raster import raster_of, rastered
+
+ALBERS = ccrs.AlbersEqualArea(central_longitude=-96, central_latitude=37.5, standard_parallels=(29.5, 45.5))
+PLATE = ccrs.PlateCarree()
+MISSING = "#d9d9d9"
+LAND = "#e6e6e6"
+INK = "#333333"
+
+# Okabe and Ito's palette: distinct with every common colour vision.
+METHOD_COLOUR = {
+    "observed": "#000000",
+    "truth": "#000000",
+    "default": "#D55E00",
+    "one-batch": "#E69F00",
+    "random-sampling": "#CC79A7",
+    "site-by-site": "#009E73",
+    "network": "#0072B2",
+    "reference": "#888888",
+}
+METHOD_LABEL = {
+    "observed": "Observed",
+    "truth": "Truth",
+    "default": "Default",
+    "one-batch": "One-batch",
+    "random-sampling": "Random-sampling",
+    "site-by-site": "Site-by-site",
+    "network": "Neural network",
+}
+CYCLE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+
+
+class Quantity(NamedTuple):
+    """How one quantity is shown wherever it appears: label with unit, colour map, colour scale."""
+
+    label: str
+    colours: str | Colormap
+    norm: Normalize | None
+
+
+def _classes(edges: list[float], colours: str) -> BoundaryNorm:
+    return BoundaryNorm(edges, plt.get_cmap(colours).N, extend="max")
+
+
+# Stocks to 30 cm and to 2 m share one scale, so that panels can be compared: classes widen as stocks do.
+QUANTITIES = {
+    "soc_stock": Quantity(
+        "Soil organic carbon (kg C m$^{-2}$)",
+        "viridis_r",
+        _classes([0, 1, 2, 3, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 100, 160], "viridis_r"),
+    ),
+    "parameter": Quantity("Parameter on its range (0 to 1)", "cividis", Normalize(0, 1)),
+    "difference": Quantity("Modelled minus observed (kg C m$^{-2}$)", plt.get_cmap("RdBu_r", 21), None),
+}
+
+
+def use_style() -> None:
+    """Set Matplotlib's defaults for the report: sizes that stay legible when a page shows figures 800 pixels wide."""
+    plt.rcParams.update(
+        {
+            "figure.dpi": 110,
+            "savefig.dpi": 150,
+            "figure.constrained_layout.use": True,
+            "font.size": 9.5,
+            "axes.titlesize": 10.5,
+            "axes.labelsize": 9.5,
+            "axes.edgecolor": INK,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.prop_cycle": plt.cycler(color=CYCLE),
+            "legend.frameon": False,
+            "image.cmap": "viridis",
+            "hatch.linewidth": 0.4,
+        }
+    )
+
+
+def map_axes(figure: Figure | None = None, position=111) -> Axes:
+    """Map of the conterminous United States, Albers equal area, with state lines and nothing else.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure, optional
+        Figure to add the map to; a new one (7 x 4.6 inches) if left out.
+    position : int, tuple or matplotlib.gridspec.SubplotSpec
+        As in `Figure.add_subplot`.
+    """
+    figure = figure if figure is not None else plt.figure(figsize=(7, 4.6))
+    place = position if isinstance(position, tuple) else (position,)
+    ax = figure.add_subplot(*place, projection=ALBERS)
+    lines = state_lines()
+    ax.add_collection(PolyCollection(lines, facecolor=LAND, linewidth=0, zorder=0.5), autolim=False)
+    ax.add_collection(LineCollection(lines, colors=INK, linewidths=0.4, zorder=3), autolim=False)
+    points = np.concatenate(lines)
+    (west, south), (east, north) = points.min(axis=0), points.max(axis=0)
+    margin = 0.015 * (east - west)
+    ax.set_xlim(west - margin, east + margin)
+    ax.set_ylim(south - margin, north + margin)
+    ax.set_axis_off()
+    return ax
+
+
+@cache
+def state_lines() -> list[np.ndarray]:
+    """Outlines of the conterminous states, a list of (n, 2) arrays in Albers metres."""
+    shapes = outlines.states().to_crs(ALBERS.proj4_init).geometry
+    polygons = [polygon for shape in shapes for polygon in getattr(shape, "geoms", [shape])]
+    return [np.asarray(polygon.exterior.coords)[:, :2] for polygon in polygons]
+
+
+def scale_of(quantity: str | Quantity | None, values, limits=None) -> Quantity:
+    """Colour scale of a quantity; where the quantity fixes none, from `limits` or from the values' 2 and 98 %.
+
+    Scales of differences are symmetric about zero, so white always means no difference.
+    """
+    found = QUANTITIES[quantity] if isinstance(quantity, str) else quantity or Quantity("", "viridis", None)
+    if found.norm is not None and limits is None:
+        return found
+    finite = np.asarray(values, float)
+    finite = finite[np.isfinite(finite)]
+    low, high = limits or (np.quantile(finite, [0.02, 0.98]) if finite.size else (0.0, 1.0))
+    if found.colours == QUANTITIES["difference"].colours:
+        reach = max(abs(low), abs(high)) or 1.0
+        return found._replace(norm=TwoSlopeNorm(0.0, -reach, reach))
+    return found._replace(norm=Normalize(low, high if high > low else low + 1.0))
+
+
+def draw_cells(values, grid, ax: Axes, quantity: str | Quantity | None = None, limits=None) -> ScalarMappable:
+    """Values at the cells of a grid as coloured cells; cells without a value are hatched grey.
+
+    Parameters
+    ----------
+    values : array_like
+        (n_cells,); NaN where missing.
+    grid : xarray.Dataset or pandas.DataFrame
+        `lon`, `lat` of the cell centres, degrees.
+    ax : matplotlib.axes.Axes
+        From `map_axes`.
+    quantity : str or Quantity, optional
+        A name in `QUANTITIES`, or a label, colour map and scale of one's own.
+    limits : (float, float), optional
+        Ends of the colour scale, in place of the quantity's.
+
+    Returns
+    -------
+    matplotlib.cm.ScalarMappable
+        What `colour_bar` takes.
+    """
+    values = np.asarray(values, float)
+    raster = raster_of(grid)
+    shown = scale_of(quantity, values, limits)
+    edges_lon = np.append(raster.lon_bounds[:, 0], raster.lon_bounds[-1, 1])
+    edges_lat = np.append(raster.lat_bounds[:, 0], raster.lat_bounds[-1, 1])
+    corners = ALBERS.transform_points(PLATE, *np.meshgrid(edges_lon, edges_lat))[..., :2]
+    mesh = ax.pcolormesh(
+        corners[..., 0], corners[..., 1], rastered(values, raster), cmap=shown.colours, norm=shown.norm, zorder=2
+    )
+    missing = ~np.isfinite(values)
+    if missing.any():
+        row, column = raster.row[missing], raster.column[missing]
+        steps = [(0, 0), (0, 1), (1, 1), (1, 0)]
+        quads = np.stack([corners[row + up, column + right] for up, right in steps], axis=1)
+        ax.add_collection(
+            PolyCollection(quads, facecolor=MISSING, edgecolor="#b0b0b0", linewidth=0, hatch="////", zorder=1.5),
+            autolim=False,
+        )
+    mesh.set_label(shown.label)
+    return mesh
+
+
+def missing_patch() -> Patch:
+    """Legend entry of cells without a value."""
+    return Patch(facecolor=MISSING, edgecolor="#b0b0b0", hatch="////", linewidth=0, label="no value")
+
+
+def draw_sites(values, sites, ax: Axes, quantity: str | Quantity | None = None, limits=None, size=5) -> ScalarMappable:
+    """Values at sites as coloured points, the largest magnitudes on top; sites without a value are left out.
+
+    Parameters
+    ----------
+    values : array_like or str
+        (n_sites,) or one colour for all sites.
+    sites : pandas.DataFrame or xarray.Dataset
+        `lon`, `lat` in degrees (WGS84).
+    size : float
+        Area of a point, points squared.
+
+    Returns
+    -------
+    matplotlib.cm.ScalarMappable
+    """
+    points = ALBERS.transform_points(PLATE, np.asarray(sites["lon"], float), np.asarray(sites["lat"], float))
+    if isinstance(values, str):
+        return ax.scatter(points[:, 0], points[:, 1], s=size, c=values, linewidths=0, zorder=2.5)
+    values = np.asarray(values, float)
+    shown = scale_of(quantity, values, limits)
+    order = np.argsort(np.abs(values))[: np.isfinite(values).sum()]
+    dots = ax.scatter(
+        points[order, 0], points[order, 1], s=size, c=values[order], cmap=shown.colours, norm=shown.norm,
+        linewidths=0, zorder=2.5,
+    )  # fmt: skip
+    dots.set_label(shown.label)
+    return dots
+
+
+def colour_bar(mappable: ScalarMappable, axes, label: str | None = None, **options):
+    """Colour bar with its quantity and unit, beside one Axes or a group of them."""
+    figure = np.ravel(axes)[0].figure
+    options = {"shrink": 0.8, "pad": 0.02, "aspect": 28} | options
+    bar = figure.colorbar(mappable, ax=axes, **options)
+    bar.set_label(label if label is not None else mappable.get_label())
+    bar.outline.set_linewidth(0.4)
+    return bar

@@ -1,0 +1,158 @@
+"""How well modelled SOC agrees with observed SOC: Table 1 of the paper, for all methods on identical sites."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from proda.errors import InputError
+
+SUBSETS = ("all", "train", "validation", "test")
+USED = "efficiency >= 0"
+ASSIMILATED = "all assimilated"
+
+# Tao et al. 2020, Table 1: r2, r, RMSE (kg C m-3); the network's on its training sites.
+PUBLISHED_SCORES = {
+    ("default", "all"): (0.32, 0.57, 15.86),
+    ("one-batch", "all"): (0.43, 0.65, 11.41),
+    ("site-by-site", "all"): (0.95, 0.98, 3.32),
+    ("random-sampling", "all"): (0.36, 0.60, 12.39),
+    ("network", "train"): (0.62, 0.79, 8.95),
+}
+
+
+def scores(observed: ArrayLike, modelled: ArrayLike) -> dict[str, float]:
+    """Agreement of two sets of numbers in one unit.
+
+    Parameters
+    ----------
+    observed, modelled : array_like
+        (n,) each, finite.
+
+    Returns
+    -------
+    dict
+        r : correlation; r2 : its square, what the paper calls R2; efficiency : 1 - SSE/SST about the 1:1 line;
+        rmse and bias (modelled minus observed) in the unit of the input; n. NaN where fewer than two numbers or no
+        variation leave a score without meaning.
+    """
+    observed, modelled = np.asarray(observed, float), np.asarray(modelled, float)
+    if observed.shape != modelled.shape:
+        raise InputError(f"{observed.shape} observed and {modelled.shape} modelled values: every value needs its pair")
+    n = observed.size
+    error = modelled - observed
+    spread = observed - observed.mean() if n else observed
+    total = float(spread @ spread)
+    if n < 2 or total == 0:
+        r = efficiency = np.nan
+    else:
+        fluctuation = modelled - modelled.mean()
+        scale = np.sqrt(total * float(fluctuation @ fluctuation))
+        r = float(spread @ fluctuation) / scale if scale > 0 else np.nan
+        efficiency = 1.0 - float(error @ error) / total
+    rmse, bias = (float(np.sqrt(np.mean(error**2))), float(error.mean())) if n else (np.nan, np.nan)
+    return {"r": r, "r2": r**2, "efficiency": efficiency, "rmse": rmse, "bias": bias, "n": n}
+
+
+def comparable_sites(site: ArrayLike, modelled: dict[str, NDArray], n_sites: int) -> NDArray[np.bool_]:
+    """Sites that have a finite value at every observed layer by every method, (n_sites,).
+
+    Parameters
+    ----------
+    site : array_like of int
+        (n_layers,) site of every observed layer.
+    modelled : dict
+        Method -> (n_layers,).
+    """
+    finite = np.all([np.isfinite(values) for values in modelled.values()], axis=0)
+    observed = np.bincount(site, minlength=n_sites)
+    return (observed > 0) & (np.bincount(site, weights=finite, minlength=n_sites) == observed)
+
+
+def table_1(
+    layers: pd.DataFrame, modelled: dict[str, NDArray], used: NDArray[np.bool_], split: NDArray | None = None
+) -> pd.DataFrame:
+    """Scores of every method, all layers of all sites pooled, kg C m-3 and not logged, beside the published ones.
+
+    Parameters
+    ----------
+    layers : pandas.DataFrame
+        Observed layers: `site`, `soc` (g C m-3).
+    modelled : dict
+        Method -> (n_layers,) g C m-3 at the same layers.
+    used : numpy.ndarray of bool
+        (n_sites,) whether the site's 1:1 efficiency is not negative: the paper's filter.
+    split : numpy.ndarray of str, optional
+        (n_sites,) "train", "validation" or "test" in the network's training; anything else is in no subset.
+
+    Returns
+    -------
+    pandas.DataFrame
+        source ("this study" or "published"), sites ("efficiency >= 0" or "all assimilated"), subset ("all", "train",
+        "validation", "test"), method, r2, r, efficiency, rmse, bias, n (layers), n_sites. Within one `sites` and
+        `subset` every method is scored on identical layers.
+    """
+    site = layers["site"].to_numpy()
+    observed = layers["soc"].to_numpy(float) / 1000.0
+    comparable = comparable_sites(site, modelled, used.size)
+    rows = []
+    for sites, mask in ((USED, comparable & used), (ASSIMILATED, comparable)):
+        for subset in SUBSETS if sites == USED and split is not None else SUBSETS[:1]:
+            member = mask if subset == "all" else mask & (np.asarray(split) == subset)
+            chosen = member[site]
+            for method, values in modelled.items():
+                row = {"source": "this study", "sites": sites, "subset": subset, "method": method}
+                numbers = scores(observed[chosen], values[chosen] / 1000.0)
+                rows.append(row | numbers | {"n_sites": int(member.sum())})
+    for (method, subset), (r2, r, rmse) in PUBLISHED_SCORES.items():
+        row = {"source": "published", "sites": USED, "subset": subset, "method": method}
+        rows.append(row | {"r2": r2, "r": r, "rmse": rmse})
+    columns = ["source", "sites", "subset", "method", "r2", "r", "efficiency", "rmse", "bias", "n", "n_sites"]
+    return pd.DataFrame(rows)[columns].astype({"n": "Int64", "n_sites": "Int64"})
+
+
+def beside_published(table: pd.DataFrame) -> pd.DataFrame:
+    """Table 1 as the paper prints it: one row a method, with the published numbers in columns of their own."""
+    table = table[table["sites"] == USED]
+    rows = []
+    for method in dict.fromkeys(table["method"]):
+        for subset in SUBSETS[1:] if method == "network" else SUBSETS[:1]:
+            pick = table[(table["method"] == method) & (table["subset"] == subset)]
+            ours, published = (pick[pick["source"] == source] for source in ("this study", "published"))
+            if ours.empty:
+                continue
+            name = f"{method} ({subset} sites)" if subset != "all" else method
+            row = {"method": name} | ours.iloc[0][["r2", "r", "efficiency", "rmse", "bias", "n"]].to_dict()
+            for score in ("r2", "r", "rmse"):
+                row[f"published {score}"] = published[score].iloc[0] if len(published) else np.nan
+            rows.append(row)
+    return pd.DataFrame(rows).set_index("method")
+
+
+def map_scores(maps, reference: str = "truth") -> pd.DataFrame:
+    """Scores of every method's stock maps against one of the maps, by depth, kg C m-2.
+
+    Parameters
+    ----------
+    maps : xarray.Dataset
+        `stock` (parameterisation, statistic, depth, cell), with `reference` among the parameterisations.
+
+    Returns
+    -------
+    pandas.DataFrame
+        cells ("all" for methods with a value in every cell; "with sites" scores all methods on the cells that hold
+        sites), interval (of depth), method, r, r2, efficiency, rmse, bias, n.
+    """
+    mean = maps["stock"].sel(statistic="mean")
+    everywhere = np.isfinite(mean).all(["depth", "cell"])
+    with_sites = np.isfinite(mean).all(["depth", "parameterisation"]).values
+    rows = []
+    for cells, mask in (("all", np.ones_like(with_sites)), ("with sites", with_sites)):
+        for interval in maps["interval"].values:
+            chosen = mean.isel(depth=list(maps["interval"].values).index(interval), cell=mask)
+            for method in maps["parameterisation"].values:
+                if method != reference and (cells != "all" or everywhere.sel(parameterisation=method)):
+                    pair = chosen.sel(parameterisation=reference).values, chosen.sel(parameterisation=method).values
+                    rows.append({"cells": cells, "interval": interval, "method": method} | scores(*pair))
+    return pd.DataFrame(rows)

@@ -1,0 +1,151 @@
+"""Carbon stocks: from density on layers to kg C m-2 over depth intervals, and to Pg C over the land."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from proda.errors import InputError
+from proda.model.column import PAPER_COLUMN, Column
+
+MAP_INTERVALS = ((0.0, 0.3), (0.0, 1.0), (0.0, 2.0))
+STRATA = ((0.0, 0.3), (0.3, 1.0), (1.0, 2.0))
+STATISTICS = ("mean", "p05", "p50", "p95")
+QUANTILES = (0.05, 0.5, 0.95)
+
+# Tao et al. 2020, Fig. 4 and the text beside it: Pg C in 0-30, 30-100 and 100-200 cm, with 5-95 % where given.
+PUBLISHED_STOCKS = {
+    "default": ((158, None, None), (368, None, None), (526, None, None)),
+    "one-batch": ((77, 49, 112), (52, 34, 74), (36, 24, 51)),
+    "random-sampling": ((84, 11, 263), (63, 4, 197), (58, 2, 163)),
+    "network": ((101, None, None), (77, None, None), (68, None, None)),
+    "WISE30sec": ((98, None, None), (81, None, None), (64, None, None)),
+    "SoilGrids250m": ((102, None, None), (86, None, None), (81, None, None)),
+}
+
+
+def interval_name(interval: tuple[float, float]) -> str:
+    """Name of a depth interval in metres, such as "30-100 cm"."""
+    return f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f} cm"
+
+
+def overlap(intervals: ArrayLike, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:
+    """Thickness that each layer shares with each depth interval, (n_intervals, n_layers), m.
+
+    Parameters
+    ----------
+    intervals : array_like
+        (n_intervals, 2) upper and lower depth, m, positive down.
+    """
+    intervals = np.asarray(intervals, dtype=np.float64).reshape(-1, 2)
+    if (intervals[:, 0] >= intervals[:, 1]).any() or (intervals < 0).any() or (intervals > column.bottom[-1]).any():
+        raise InputError(
+            f"depth intervals {intervals.tolist()} m: each must go down from an upper to a lower depth within "
+            f"0 to {column.bottom[-1]:.3f} m, the depth of the {column.name!r} grid"
+        )
+    upper = np.maximum(intervals[:, :1], column.top)
+    lower = np.minimum(intervals[:, 1:], column.bottom)
+    return np.maximum(lower - upper, 0.0)
+
+
+def stocks(soc: ArrayLike, intervals: ArrayLike, column: Column = PAPER_COLUMN) -> NDArray:
+    """Stock in each depth interval, (n_intervals, n), kg C m-2, from density (n_layers, n), g C m-3.
+
+    A layer's density holds for the whole of the layer, so the stock is exact for the model.
+    """
+    return overlap(intervals, column) @ np.asarray(soc) / 1000.0
+
+
+def land_area(grid) -> NDArray[np.float64]:
+    """Land in every cell, (n_cells,), m2."""
+    return np.asarray(grid["cell_area"], float) * np.asarray(grid["land_fraction"], float)
+
+
+def petagrams(stock: ArrayLike, area: ArrayLike) -> NDArray[np.float64]:
+    """Totals (...) in Pg C of stocks (..., n_cells) in kg C m-2 over areas (n_cells,) in m2; missing cells add 0."""
+    return np.nan_to_num(np.asarray(stock, float)) @ np.asarray(area, float) / 1e12
+
+
+def profile_stocks(layers: pd.DataFrame, soc: ArrayLike, n_sites: int) -> NDArray[np.float64]:
+    """Stock of the observed layers of every site, (n_sites,), kg C m-2, for densities (n_observed,) in g C m-3.
+
+    Observed and modelled densities meet the same thicknesses, so gaps between the layers of a profile do not matter.
+
+    Parameters
+    ----------
+    layers : pandas.DataFrame
+        `site`, `upper_depth`, `lower_depth` (m).
+    """
+    thickness = (layers["lower_depth"] - layers["upper_depth"]).to_numpy(float)
+    return np.bincount(layers["site"], weights=np.asarray(soc) * thickness, minlength=n_sites) / 1000.0
+
+
+def reference_stocks(grid) -> dict[str, dict[tuple[float, float], NDArray]]:
+    """Reference maps that a grid carries: name -> depth interval in m -> (n_cells,) kg C m-2.
+
+    Their variables are named `ref_<source>_soc_<upper>_<lower>cm_kg_m2`.
+    """
+    found: dict[str, dict[tuple[float, float], NDArray]] = {}
+    for name in map(str, getattr(grid, "data_vars", grid)):
+        match = re.fullmatch(r"ref_([A-Za-z0-9]+)_.*?(\d+)_(\d+)cm(_kg_m2)?", name)
+        if match:
+            interval = (int(match[2]) / 100, int(match[3]) / 100)
+            found.setdefault(match[1].upper(), {})[interval] = np.asarray(grid[name], float)
+    return found
+
+
+def _stratum_of(maps: dict[tuple[float, float], NDArray], stratum: tuple[float, float]) -> NDArray | None:
+    if stratum in maps:
+        return maps[stratum]
+    upper, lower = (0.0, stratum[0]), (0.0, stratum[1])
+    return maps[lower] - maps[upper] if upper in maps and lower in maps else None
+
+
+def stock_table(maps, grid) -> pd.DataFrame:
+    """Continental stocks of every method by depth, with the study's reference maps and the published values.
+
+    Parameters
+    ----------
+    maps : xarray.Dataset
+        `total` (parameterisation, statistic, stratum), Pg C, and `stock` (parameterisation, statistic, depth, cell):
+        from `proda.maps.prediction.maps_by_method`.
+    grid : xarray.Dataset
+        Cells: `cell_area`, `land_fraction`, and reference maps where the study has them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        source ("this study", "reference map", "published"), method, interval, stock_pg, p05_pg, p95_pg, cells (that
+        have a value), land_share (of the land they hold). Totals cover only the cells with a value.
+    """
+    area = land_area(grid)
+    rows = []
+
+    def add(source, method, interval, numbers, has_value=None):
+        mean, low, high = (np.nan if number is None else float(number) for number in numbers)
+        counted = {} if has_value is None else {
+            "cells": int(has_value.sum()), "land_share": float(area[has_value].sum() / area.sum())
+        }  # fmt: skip
+        row = {"source": source, "method": method, "interval": interval_name(interval), "stock_pg": mean}
+        rows.append(row | {"p05_pg": low, "p95_pg": high} | counted)
+
+    for method in maps["parameterisation"].values:
+        has_value = np.isfinite(maps["stock"].sel(parameterisation=method, statistic="mean").values).all(axis=0)
+        for k, stratum in enumerate(STRATA):
+            total = maps["total"].sel(parameterisation=method).isel(stratum=k)
+            add("this study", str(method), stratum, [total.sel(statistic=s) for s in ("mean", "p05", "p95")], has_value)
+    for name, reference in reference_stocks(grid).items():
+        for stratum in [*STRATA, *(set(reference) - set(MAP_INTERVALS) - set(STRATA))]:
+            values = _stratum_of(reference, stratum)
+            if values is not None:
+                add("reference map", name, stratum, (petagrams(values, area), None, None), np.isfinite(values))
+        if (0.0, 1.0) in reference and (0.0, 0.3) not in reference:
+            values = reference[0.0, 1.0]
+            add("reference map", name, (0.0, 1.0), (petagrams(values, area), None, None), np.isfinite(values))
+    for name, published in PUBLISHED_STOCKS.items():
+        for stratum, numbers in zip(STRATA, published, strict=True):
+            add("published", name, stratum, numbers)
+    return pd.DataFrame(rows).astype({"cells": "Int64"})

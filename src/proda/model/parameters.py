@@ -1,0 +1,183 @@
+"""The calibrated parameters: names, meanings, units, ranges, defaults, and the unit cube they are sampled in."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from proda.errors import InputError
+from proda.model.forcing import Forcing
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One row of a parameter table; `minimum` and `maximum` bound the uniform prior."""
+
+    name: str
+    meaning: str
+    unit: str
+    minimum: float
+    maximum: float
+    default: float
+
+
+@dataclass(frozen=True)
+class ParameterTable:
+    """The parameters of a model configuration, in the order of their rows in every parameter array."""
+
+    configuration: str
+    rows: tuple[Parameter, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        return tuple(row.name for row in self.rows)
+
+    @cached_property
+    def meaning(self) -> tuple[str, ...]:
+        return tuple(row.meaning for row in self.rows)
+
+    @cached_property
+    def unit(self) -> tuple[str, ...]:
+        return tuple(row.unit for row in self.rows)
+
+    @cached_property
+    def minimum(self) -> NDArray[np.float64]:
+        return np.array([row.minimum for row in self.rows])
+
+    @cached_property
+    def maximum(self) -> NDArray[np.float64]:
+        return np.array([row.maximum for row in self.rows])
+
+    @cached_property
+    def default(self) -> NDArray[np.float64]:
+        return np.array([row.default for row in self.rows])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def index(self, name: str) -> int:
+        """Row of the parameter `name`."""
+        if name not in self.names:
+            raise InputError(
+                f"no parameter {name!r} in the {self.configuration!r} table; it has: {', '.join(self.names)}"
+            )
+        return self.names.index(name)
+
+
+# Tao et al. 2020, Table S1, with CLM4.5's values where CLM has one. CLM takes fs1s2 from the sand content and the
+# shares of the input from the vegetation type: see `default_parameters`. The bounds of `ins` are those of each
+# column's NPP, so the numbers here are only the ones of the virtual and the surrogate forcing.
+PAPER_PARAMETERS = ParameterTable(
+    "paper",
+    (
+        Parameter("diffus", "bioturbation diffusivity", "m2 yr-1", 3e-5, 5e-4, 1e-4),
+        Parameter("cryo", "cryoturbation diffusivity", "m2 yr-1", 3e-5, 1.6e-3, 5e-4),
+        Parameter("q10", "temperature sensitivity of decomposition", "1", 1.2, 3.0, 1.5),
+        Parameter("efolding", "e-folding depth of decomposition", "m", 0.0, 1.0, 0.5),
+        Parameter("tau4cwd", "turnover time of coarse woody debris", "yr", 1.0, 10.0, 3.33),
+        Parameter("tau4l1", "turnover time of metabolic litter", "yr", 0.0, 0.2, 0.0541),
+        Parameter("tau4l2l3", "turnover time of cellulose and lignin litter", "yr", 0.2, 1.0, 0.2041),
+        Parameter("tau4s1", "turnover time of fast SOC", "yr", 0.0, 1.0, 0.137),
+        Parameter("tau4s2", "turnover time of slow SOC", "yr", 1.0, 50.0, 5.0),
+        Parameter("tau4s3", "turnover time of passive SOC", "yr", 200.0, 2000.0, 222.2),
+        Parameter("fl1s1", "fraction metabolic litter to fast SOC", "1", 0.2, 0.8, 0.45),
+        Parameter("fl2s1", "fraction cellulose litter to fast SOC", "1", 0.2, 0.8, 0.5),
+        Parameter("fl3s2", "fraction lignin litter to slow SOC", "1", 0.2, 0.8, 0.5),
+        Parameter("fs1s2", "fraction fast to slow SOC", "1", 0.0, 0.4, 0.4),
+        Parameter("fs1s3", "fraction fast to passive SOC", "1", 0.0, 0.03, 0.004),
+        Parameter("fs2s1", "fraction slow to fast SOC", "1", 0.1, 0.6, 0.42),
+        Parameter("fs2s3", "fraction slow to passive SOC", "1", 0.0, 0.1, 0.03),
+        Parameter("fs3s1", "fraction passive to fast SOC", "1", 0.0, 1.0, 0.45),
+        Parameter("fcwdl2", "fraction coarse woody debris to cellulose litter", "1", 0.5, 1.0, 0.76),
+        Parameter("ins", "carbon input as a multiple of mean NPP", "1", 0.7, 1.3, 1.0),
+        Parameter("beta", "shape of the input's depth profile", "1", 0.5, 0.9999, 0.95),
+        Parameter("p4ll", "share of the input to lignin litter", "1", 0.0, 0.25, 0.15),
+        Parameter("p4ml", "share of the input to metabolic litter", "1", 0.05, 0.7, 0.25),
+        Parameter("p4cl", "share of the input to cellulose litter", "1", 0.01, 0.5, 0.40),
+        Parameter("maxpsi", "water potential above which decomposition is unlimited", "MPa", -0.015, 0.0, -0.002),
+    ),
+)
+
+_INS = PAPER_PARAMETERS.index("ins")
+_FS1S2 = PAPER_PARAMETERS.index("fs1s2")
+SHARES = tuple(PAPER_PARAMETERS.index(name) for name in ("p4ll", "p4ml", "p4cl"))
+
+
+def bounds(forcing: Forcing, table: ParameterTable = PAPER_PARAMETERS) -> tuple[NDArray, NDArray]:
+    """Least and greatest physical value of every parameter in every column, two arrays (n_parameters, n).
+
+    The bounds of `ins` are npp_min/npp_mean and npp_max/npp_mean of the column; all others are the table's.
+    """
+    n = forcing.n_columns
+    low = np.repeat(table.minimum[:, None], n, axis=1)
+    high = np.repeat(table.maximum[:, None], n, axis=1)
+    low[_INS] = np.asarray(forcing.npp_min) / forcing.npp_mean
+    high[_INS] = np.asarray(forcing.npp_max) / forcing.npp_mean
+    return low, high
+
+
+def _as_columns(values: ArrayLike, forcing: Forcing, table: ParameterTable, what: str) -> NDArray:
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim == 1:
+        values = values[:, None]
+    if values.ndim != 2 or values.shape[0] != len(table) or values.shape[1] not in (1, forcing.n_columns):
+        raise InputError(
+            f"{what} has shape {values.shape}, expected ({len(table)}, {forcing.n_columns}) or ({len(table)},): "
+            f"one row for each parameter of the {table.configuration!r} table, one column for each soil column."
+        )
+    return values
+
+
+def physical(x: ArrayLike, forcing: Forcing, table: ParameterTable = PAPER_PARAMETERS) -> NDArray:
+    """Physical parameters, theta = min + x (max - min), (n_parameters, n).
+
+    Parameters
+    ----------
+    x : (n_parameters, n) or (n_parameters,)
+        On the unit cube. One column serves all soil columns.
+
+    Raises
+    ------
+    InputError
+        When the shape is wrong or a value lies outside [0, 1].
+    """
+    x = _as_columns(x, forcing, table, "x")
+    bad = ~((x >= 0.0) & (x <= 1.0))
+    if bad.any():
+        row, column = (int(i[0]) for i in np.nonzero(bad))
+        raise InputError(
+            f"x of {table.names[row]} is {x[row, column]:g} in column {column}, expected 0 to 1: "
+            "x is the position between a parameter's bounds; use `unit_cube` on physical values."
+        )
+    low, high = bounds(forcing, table)
+    return low + x * (high - low)
+
+
+def unit_cube(theta: ArrayLike, forcing: Forcing, table: ParameterTable = PAPER_PARAMETERS) -> NDArray:
+    """Position of physical parameters between their bounds, (n_parameters, n); outside [0, 1] beyond them."""
+    theta = _as_columns(theta, forcing, table, "theta")
+    low, high = bounds(forcing, table)
+    return (theta - low) / (high - low)
+
+
+def cwd_share(theta: ArrayLike) -> NDArray:
+    """Share of the carbon input that is coarse woody debris, what p4ll, p4ml and p4cl leave over, (n,)."""
+    theta = np.asarray(theta)
+    return 1.0 - theta[SHARES[0]] - theta[SHARES[1]] - theta[SHARES[2]]
+
+
+def default_parameters(forcing: Forcing, sand_percent: ArrayLike) -> NDArray:
+    """CLM's own values, (n_parameters, n).
+
+    CLM4.5 ties fs1s2 to texture, (1 - respired fraction) with 0.146 + 0.0068 (100 - sand %): above this model's range
+    when sand is below 62.6 %, so it is capped at 0.4. The shares of the input have no single default (they follow the
+    vegetation type): 0.15, 0.25 and 0.40, which leaves 0.20 to coarse woody debris.
+    """
+    theta = np.repeat(PAPER_PARAMETERS.default[:, None], forcing.n_columns, axis=1)
+    sand = np.broadcast_to(np.asarray(sand_percent, dtype=np.float64), (forcing.n_columns,))
+    if not ((sand >= 0.0) & (sand <= 100.0)).all():
+        worst = sand[~((sand >= 0.0) & (sand <= 100.0))][0]
+        raise InputError(f"sand_percent is {worst:g}, expected 0 to 100 %.")
+    theta[_FS1S2] = np.minimum(0.146 + 0.0068 * (100.0 - sand), 0.4)
+    return theta

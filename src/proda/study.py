@@ -1,0 +1,239 @@
+"""A study: what its TOML file says, at one scale, and the folder where its stages leave their files.
+
+study = Study.open("virtual", scale="tiny")
+study.require("01-data-cleaning")
+with study.stage("05-network-training") as folder:
+    table.to_csv(folder / "training.csv")
+"""
+
+import hashlib
+import os
+import shlex
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from proda import stages
+from proda.errors import InputError, MissingOutput
+from proda.settings import settings_at, suggestion
+from proda.study_file import data_folder, read_study_file, repository_root, study_file
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study at one scale. Make it with `Study.open`.
+
+    Attributes
+    ----------
+    name, scale, title, description, configuration : as in the study file
+    seed : the study's seed; every other seed derives from it
+    source : the ``[source]`` table of the study file
+    settings : every setting by name, overrides included
+    overrides : the settings given at `open`
+    file : the study file
+    data : folder of the raw tables, None for a study that makes its own
+    out : the study folder (absolute)
+    """
+
+    name: str
+    scale: str
+    title: str
+    description: str
+    configuration: str
+    seed: int
+    source: dict[str, Any]
+    settings: dict[str, Any]
+    file: Path
+    data: Path | None
+    out: Path
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def open(
+        cls,
+        study: str | Path = "virtual",
+        scale: str = "demo",
+        data: str | Path = "",
+        out: str | Path = "",
+        settings: Mapping[str, Any] | None = None,
+    ) -> "Study":
+        """The study ``study`` (a name in ``data/studies``, or the path of a TOML file) at one of its scales.
+
+        Parameters
+        ----------
+        data : folder with the raw tables, for studies that read from one
+        out : study folder; ``data/processed/<study>-<scale>`` of the clone when empty. Made by the first stage.
+        settings : settings that differ from the scale's; text is read as the setting's own type
+
+        Raises
+        ------
+        InputError
+            An unknown study, scale or setting, a value of the wrong type, a faulty study file, a missing data folder.
+        """
+        file = study_file(study)
+        content = read_study_file(file)
+        overrides = dict(settings or {})
+        values, overrides = settings_at(content, scale, overrides, file)
+        label = f"{file.stem}-{scale}"
+        return cls(
+            name=file.stem,
+            scale=scale,
+            title=content["title"],
+            description=content.get("description", ""),
+            configuration=content.get("configuration", "paper"),
+            seed=content["seed"],
+            source=content["source"],
+            settings=values,
+            overrides=overrides,
+            file=file,
+            data=data_folder(file, content["source"], data),
+            out=Path(out).expanduser().resolve() if str(out) else repository_root() / "data" / "processed" / label,
+        )
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of one setting."""
+        if name not in self.settings:
+            raise InputError(f"study {self.name} has no setting {name!r}: {suggestion(name, self.settings)}")
+        return self.settings[name]
+
+    @property
+    def label(self) -> str:
+        """Study and scale in one word, as in ``virtual-demo``."""
+        return f"{self.name}-{self.scale}"
+
+    @property
+    def opened_with(self) -> dict[str, Any]:
+        """The arguments of `open` that give this study again, as text."""
+        shipped = self.file.parent == repository_root() / "data" / "studies"
+        return {
+            "study": self.name if shipped else str(self.file),
+            "scale": self.scale,
+            "data": str(self.data or ""),
+            "out": str(self.out),
+            "settings": self.overrides,
+        }
+
+    def path(self, name: str) -> Path:
+        """The path of a file of the study folder."""
+        return self.out / name
+
+    def command(self, *extra: str) -> str:
+        """The command that runs this study, with ``extra`` arguments after it."""
+        given = self.opened_with
+        words = ["python", "-m", "proda", "run", "--study", given["study"], "--scale", self.scale]
+        words += ["--data", given["data"]] if self.data else []
+        words += ["--out", given["out"]] if self.out.name != self.label or self.out.parent.name != "processed" else []
+        for name, value in self.overrides.items():
+            words += ["--set", f"{name}={value}"]
+        return shlex.join([*words, *extra])
+
+    def fingerprints(self) -> dict[str, str]:
+        """What decides the result of each stage, as a SHA-256 (see `proda.stages.fingerprint`)."""
+        identity = {"source": self.source, "configuration": self.configuration, "seed": self.seed}
+        return {name: stages.fingerprint(name, self.settings, identity, self.data) for name in stages.STAGES}
+
+    def faults(self) -> dict[str, str]:
+        """For each stage why its files cannot be used, empty text when they can."""
+        expected = self.fingerprints()
+        return {name: stages.fault(self.out, name, expected) for name in stages.STAGES}
+
+    def require(self, *names: str) -> None:
+        """Check that the stages ``names`` are complete and made with the present settings and data.
+
+        Raises
+        ------
+        MissingOutput
+            For the first that is not, with the reason and the command that makes it.
+        """
+        expected = self.fingerprints()
+        for name in names:
+            _check_stage_name(name)
+            reason = stages.fault(self.out, name, expected)
+            if reason:
+                first = next(key for key in stages.STAGES if stages.fault(self.out, key, expected))
+                command = self.command("--from", str(list(stages.STAGES).index(first) + 1))
+                raise MissingOutput(f"{name} of {self.label} {reason}. Run it first: {command}")
+
+    def seed_for(self, *labels: object) -> int:
+        """A 63-bit seed for one purpose, from the study's seed and labels: ``seed_for("site", profile_id, chain)``."""
+        text = "/".join(str(item) for item in (self.seed, *labels))
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Path]:
+        """A fresh folder for the files of stage ``name``, which become the study's only when the block ends well.
+
+        The files then replace those of an earlier run of the stage in the study folder, and the stage's marker is
+        written last. An exception leaves the study folder as it was but without the marker: the stage is not done.
+        """
+        _check_stage_name(name)
+        self.require(*stages.STAGES[name].upstream)
+        started = time.time()
+        marker, attempt = stages.marker_path(self.out, name), stages.attempt_path(self.out, name)
+        before = stages.read_json(marker) or stages.read_json(attempt) or {}
+        begun = {
+            **stages.this_process(),
+            "started": _now(),
+            "opened_with": self.opened_with,
+            "fingerprint": self.fingerprints()[name],
+            "files": before.get("files", {}),
+        }
+        stages.write_json(attempt, begun)
+        marker.unlink(missing_ok=True)
+        for left in self.out.glob(f".partial-{name}*"):
+            shutil.rmtree(left)
+        folder = self.out / f".partial-{name}"
+        folder.mkdir()
+        try:
+            yield folder
+            files = stages.inventory(folder)
+            for old in begun["files"]:
+                _remove(self.out / old)
+            for path in stages.outputs(folder):
+                target = self.out / path.relative_to(folder)
+                _remove(target)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(path, target)
+        except BaseException as error:
+            told = f"{type(error).__name__}: {error}"[:2000] if isinstance(error, Exception) else ""
+            stages.write_json(attempt, {**begun, "ended": True, "error": told})
+            raise
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        stages.write_json(marker, self._marker(name, begun["fingerprint"], files, started))
+        attempt.unlink(missing_ok=True)
+
+    def _marker(self, name: str, fingerprint: str, files: dict[str, Any], started: float) -> dict[str, Any]:
+        content = hashlib.sha256(repr([(key, item["sha256"]) for key, item in sorted(files.items())]).encode())
+        below = {key: stages.read_json(stages.marker_path(self.out, key)) for key in stages.STAGES[name].upstream}
+        return {
+            "stage": name,
+            "fingerprint": fingerprint,
+            "content": content.hexdigest(),
+            "upstream": {key: (marker or {}).get("content") for key, marker in below.items()},
+            "files": files,
+            "seconds": round(time.time() - started, 3),
+            "finished": _now(),
+            "opened_with": self.opened_with,
+        }
+
+
+def _check_stage_name(name: str) -> None:
+    if name not in stages.STAGES:
+        raise InputError(f"unknown stage {name!r}: {suggestion(name, stages.STAGES)}")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

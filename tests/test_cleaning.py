@@ -1,0 +1,167 @@
+"""Every rule finds what it is for and nothing else, and the account adds up whatever comes in."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proda.data.cleaning import RULES, cleaned, layers_above
+from proda.data.profiles import ProfileTables
+from proda.errors import InputError
+
+LIMITS = {
+    "min_layers": 2,
+    "max_depth_m": 3.8,
+    "max_soc_kg_m3": 180.0,
+    "overlap_tolerance_m": 0.01,
+    "duplicate_tolerance_degrees": 0.02,
+}
+
+
+def profile(profile_id: str, *layers: tuple[float, float, float], **replaced) -> tuple[dict, list[dict]]:
+    """A sound profile with `layers` (upper m, lower m, kg C m-3), but for what is `replaced`."""
+    place = {"lon": -100.0, "lat": 40.0, "source": "S", "cell": 0, "distance": 0.0}
+    row = {"profile_id": profile_id, **place, "has_forcing": True, "has_covariates": True} | replaced
+    columns = ("upper_depth", "lower_depth", "soc")
+    return row, [
+        {"profile_id": profile_id, "layer": i, **dict(zip(columns, (up, low, 1000.0 * soc), strict=True))}
+        for i, (up, low, soc) in enumerate(layers, start=1)
+    ]
+
+
+def tables(*profiles: tuple[dict, list[dict]]) -> ProfileTables:
+    rows = pd.DataFrame([row for row, _ in profiles])
+    return ProfileTables(rows, pd.DataFrame([layer for _, layers in profiles for layer in layers]))
+
+
+SOUND = profile("sound", (0, 0.1, 20), (0.1, 0.5, 10), (0.5, 1, 5))
+
+
+def found(result) -> set[tuple]:
+    table = result.exclusions.astype(object).where(result.exclusions.notna(), None)
+    return set(table[["profile_id", "layer", "rule"]].itertuples(index=False, name=None))
+
+
+def test_a_sound_profile_stays_as_it_is():
+    result = cleaned(tables(SOUND), LIMITS)
+    assert result.exclusions.empty
+    assert list(result.profiles["profile_id"]) == ["sound"]
+    assert list(result.layers["soc"]) == [20e3, 10e3, 5e3]
+
+
+@pytest.mark.parametrize(
+    ("rule", "bad"),
+    [
+        ("position missing", profile("bad", (0, 0.1, 21), (0.1, 0.5, 11), lon=np.nan)),
+        ("position missing", profile("bad", (0, 0.1, 21), (0.1, 0.5, 11), lat=95.0)),
+        ("off the land", profile("bad", (0, 0.1, 21), (0.1, 0.5, 11), cell=-1, distance=2.0)),
+        ("no forcing", profile("bad", (0, 0.1, 21), (0.1, 0.5, 11), has_forcing=False)),
+        ("no covariates", profile("bad", (0, 0.1, 21), (0.1, 0.5, 11), has_covariates=False)),
+        ("duplicate profile", profile("bad", (0, 0.1, 20), (0.1, 0.5, 10), (0.5, 1, 5), lon=-100.004)),
+        ("too few layers", profile("bad", (0, 0.1, 21))),
+    ],
+)
+def test_a_profile_that_a_rule_is_for_goes_with_all_its_layers(rule, bad):
+    result = cleaned(tables(SOUND, bad), LIMITS)
+    assert found(result) == {("bad", None, rule), *(("bad", layer["layer"], rule) for layer in bad[1])}
+    assert list(result.profiles["profile_id"]) == ["sound"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "layer"),
+    [
+        ("no density", (0.5, 1, np.nan)),
+        ("no carbon", (0.5, 1, 0.0)),
+        ("no carbon", (0.5, 1, -2.0)),
+        ("inverted depths", (1.0, 0.5, 3.0)),
+        ("inverted depths", (0.5, 0.5, 3.0)),
+        ("inverted depths", (0.5, np.nan, 3.0)),
+        ("inverted depths", (-0.1, 0.0, 3.0)),
+        ("implausible density", (0.5, 1, 200.0)),
+        ("below the model", (3.6, 4.2, 3.0)),
+        ("overlapping layers", (0.4, 1, 3.0)),
+    ],
+)
+def test_a_layer_that_a_rule_is_for_goes_alone(rule, layer):
+    result = cleaned(tables(SOUND, profile("bad", (0, 0.1, 21), (0.1, 0.5, 11), layer)), LIMITS)
+    assert found(result) == {("bad", 3, rule)}
+    assert len(result.profiles) == 2
+    assert len(result.layers) == 5
+
+
+def test_a_layer_whose_middle_is_just_above_the_limit_stays():
+    deep = profile("deep", (0, 0.1, 21), (3.6, 4.0, 3.0))
+    assert cleaned(tables(deep), LIMITS).exclusions.empty
+
+
+def test_the_same_layers_far_apart_are_two_profiles():
+    other = profile("other", (0, 0.1, 20), (0.1, 0.5, 10), (0.5, 1, 5), lon=-99.9)
+    assert len(cleaned(tables(SOUND, other), LIMITS).profiles) == 2
+
+
+def test_of_two_layers_for_one_depth_the_one_that_starts_higher_stays():
+    pit = profile("pit", (0, 0.3, 20), (0, 1.0, 12), (0.3, 1.0, 6))
+    assert found(cleaned(tables(pit), LIMITS)) == {("pit", 2, "overlapping layers")}
+
+
+def test_a_profile_that_loses_its_layers_goes_when_fewer_than_two_are_left():
+    bad = profile("bad", (0, 0.1, 0.0), (0.1, 0.5, 11))
+    assert found(cleaned(tables(SOUND, bad), LIMITS)) == {
+        ("bad", 1, "no carbon"),
+        ("bad", None, "too few layers"),
+        ("bad", 2, "too few layers"),
+    }
+
+
+def test_a_layer_of_a_profile_that_is_not_listed_is_counted():
+    _, strays = profile("stray", (0, 0.1, 20))
+    row, layers = SOUND
+    result = cleaned(ProfileTables(pd.DataFrame([row]), pd.DataFrame(layers + strays)), LIMITS)
+    assert found(result) == {("stray", 1, "layer without profile")}
+
+
+def test_an_error_is_raised_when_nothing_is_left():
+    with pytest.raises(InputError, match="left no profile of 1.*too few layers"):
+        cleaned(tables(profile("only", (0, 0.1, 20))), LIMITS)
+
+
+def test_the_value_that_offended_is_listed():
+    result = cleaned(tables(SOUND, profile("bad", (0, 0.1, 21), (0.1, 0.5, 11), (0.5, 1, 200.0))), LIMITS)
+    assert result.exclusions["value"].item() == "200 kg m-3"
+    assert result.exclusions["source"].item() == "S"
+
+
+def test_layers_above_a_threshold_are_counted_by_source():
+    table = layers_above(tables(SOUND), (7.0, 15.0))
+    assert table.loc["S"].tolist() == [3, 2, 1]
+    assert table.loc["all"].tolist() == [3, 2, 1]
+
+
+odd = st.one_of(st.floats(-1, 5), st.sampled_from([0.0, 0.1, 0.5, np.nan]))
+layer = st.tuples(odd, odd, st.one_of(st.floats(-1, 300), st.just(np.nan)))
+pit = st.tuples(
+    st.sampled_from([-100.0, -90.0, np.nan]), st.sampled_from([-1, 0]), st.booleans(), st.lists(layer, max_size=5)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(pit, min_size=1, max_size=8))
+def test_rows_in_are_rows_out_plus_rows_excluded_for_any_input(made):
+    pits = [
+        profile(f"p{i}", *layers, lon=lon, cell=cell, has_forcing=forced)
+        for i, (lon, cell, forced, layers) in enumerate(made)
+    ]
+    raw = tables(SOUND, *pits)
+    result = cleaned(raw, LIMITS)
+    whole = result.exclusions["layer"].isna()
+    assert len(raw.profiles) == len(result.profiles) + whole.sum()
+    assert len(raw.layers) == len(result.layers) + (~whole).sum()
+    assert not set(result.profiles["profile_id"]) & set(result.exclusions["profile_id"][whole])
+    assert result.layers["profile_id"].value_counts().min() >= 2
+    account = result.account
+    assert list(account["rule"]) == [rule.name for rule in RULES]
+    assert (account["layers_before"].to_numpy()[1:] == account["layers_after"].to_numpy()[:-1]).all()
+    by_rule = result.exclusions[whole]["rule"].value_counts()
+    lost = (account["profiles_before"] - account["profiles_after"]).set_axis(account["rule"])
+    assert (by_rule == lost[by_rule.index]).all()

@@ -1,0 +1,140 @@
+"""The surrogate forcing obeys its sources, and a forcing file with a fault is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from proda.data import climate
+from proda.data.forcing import forcing_dataset, has_forcing, read_forcing, surrogate_forcing
+from proda.errors import InputError
+
+CELLS = pd.DataFrame(
+    {
+        "air_temperature": [5.0, 12.0, 22.0],
+        "precipitation": [900.0, 400.0, 200.0],
+        "npp": [500.0, 250.0, 80.0],
+        "sand_percent": [40.0, 60.0, 30.0],
+        "clay_percent": [20.0, 10.0, 40.0],
+    }
+)
+
+
+@pytest.fixture
+def file(tmp_path):
+    def written(**replaced):
+        data = forcing_dataset(surrogate_forcing(CELLS), [-100.25] * 3, [40.25, 40.75, 41.25], "made for a test")
+        path = tmp_path / "forcing.nc"
+        data.assign(replaced).to_netcdf(path)
+        return path, data
+
+    return written
+
+
+def test_potential_evaporation_is_turcs_polynomial():
+    assert climate.potential_evaporation(10.0) == pytest.approx(300 + 250 + 50)
+    assert climate.potential_evaporation(-5.0) == pytest.approx(300)
+
+
+def test_evaporation_exceeds_neither_precipitation_nor_its_potential():
+    rain, potential = np.meshgrid(np.geomspace(1, 5000, 40), np.geomspace(200, 2000, 20))
+    evaporation = climate.actual_evaporation(rain, potential)
+    assert (evaporation <= rain + 1e-9).all()
+    assert (evaporation <= potential + 1e-9).all()
+    assert climate.actual_evaporation(100.0, 1000.0) == pytest.approx(100.0)
+
+
+def test_evaporation_has_no_jump_where_its_formula_changes():
+    limit = 1000 * np.sqrt(0.1)
+    assert climate.actual_evaporation(limit * 1.000001, 1000.0) == pytest.approx(limit, rel=1e-5)
+
+
+def test_retention_is_that_of_cosby_for_a_loam():
+    saturation, potential, exponent = climate.retention(43.0, 18.0)
+    assert saturation == pytest.approx(0.489 - 0.00126 * 43)
+    assert potential / climate.MPA_PER_MM == pytest.approx(-207, rel=0.01)  # mm; about -20 cm of water
+    assert exponent == pytest.approx(2.91 + 0.159 * 18)
+
+
+@pytest.mark.parametrize(("sand", "clay"), [(90.0, 3.0), (43.0, 18.0), (10.0, 55.0)])
+def test_wetness_runs_from_wilting_point_to_field_capacity(sand, clay):
+    assert climate.water_potential(0.0, sand, clay) == pytest.approx(-1.5)
+    assert climate.water_potential(1.0, sand, clay) == pytest.approx(-0.033)
+    between = climate.water_potential(np.linspace(0, 1, 20), sand, clay)
+    assert (np.diff(between) > 0).all()
+
+
+def test_wetter_climates_have_wetter_soils():
+    wetness = climate.wetness_of_climate(12.0, np.array([100.0, 300.0, 900.0, 3000.0]))
+    assert (np.diff(wetness) > 0).all()
+    assert 0 < wetness[0] < wetness[-1] <= 1
+
+
+def test_soil_is_one_kelvin_warmer_than_air_in_all_layers():
+    forcing = surrogate_forcing(CELLS)
+    np.testing.assert_allclose(forcing.soil_temperature, np.tile(CELLS["air_temperature"] + 274.15, (10, 1)))
+
+
+def test_surrogate_forcing_stays_in_physical_ranges():
+    forcing = surrogate_forcing(CELLS, npp_min_multiple=0.6, npp_max_multiple=1.5)
+    assert (forcing.water_potential >= -25).all()
+    assert (forcing.water_potential < 0).all()
+    assert (forcing.active_layer == 35).all()
+    np.testing.assert_allclose(forcing.npp_min / forcing.npp_mean, 0.6)
+    np.testing.assert_allclose(forcing.npp_max / forcing.npp_mean, 1.5)
+
+
+@pytest.mark.parametrize(("column", "value"), [("npp", 0.0), ("npp", np.nan), ("air_temperature", np.nan),
+                                               ("precipitation", -1.0), ("clay_percent", 70.0)])  # fmt: skip
+def test_a_cell_without_usable_climate_has_no_forcing(column, value):
+    cells = CELLS.copy()
+    cells.loc[1, column] = value
+    assert has_forcing(surrogate_forcing(cells)).tolist() == [True, False, True]
+
+
+def test_what_is_written_is_what_is_read(file):
+    path, _ = file()
+    for read, made in zip(read_forcing(path), surrogate_forcing(CELLS), strict=True):
+        np.testing.assert_array_equal(read, made)
+
+
+def test_missing_values_in_the_file_are_named_with_variable_and_cell(file):
+    _, data = file()
+    broken = data["npp_mean"].copy()
+    broken[2] = np.nan
+    path, _ = file(npp_mean=broken)
+    with pytest.raises(InputError, match=r"forcing\.nc: npp_mean is nan.*column 2"):
+        read_forcing(path)
+
+
+def test_temperatures_in_degrees_celsius_are_found(file):
+    _, data = file()
+    celsius = (data["soil_temperature"] - 273.15).assign_attrs(units="K")
+    path, _ = file(soil_temperature=celsius)
+    with pytest.raises(InputError, match=r"forcing\.nc: soil_temperature.*Add 273\.15"):
+        read_forcing(path)
+
+
+def test_a_unit_attribute_that_differs_is_named(file):
+    _, data = file()
+    path, _ = file(soil_water_potential=data["soil_water_potential"].assign_attrs(units="kPa"))
+    with pytest.raises(InputError, match="soil_water_potential is in 'kPa', expected 'MPa'"):
+        read_forcing(path)
+
+
+def test_a_missing_variable_is_named(file, tmp_path):
+    _, data = file()
+    data.drop_vars("npp_max").to_netcdf(tmp_path / "less.nc")
+    with pytest.raises(InputError, match=r"less\.nc: no variable npp_max"):
+        read_forcing(tmp_path / "less.nc")
+
+
+def test_a_file_that_does_not_exist_names_the_notebook_that_makes_it(tmp_path):
+    with pytest.raises(InputError, match="01-data-cleaning"):
+        read_forcing(tmp_path / "forcing.nc")
+
+
+def test_every_variable_of_the_file_states_its_unit(file):
+    path, _ = file()
+    with xr.open_dataset(path) as data:
+        assert all("units" in data[name].attrs for name in data.variables)

@@ -1,0 +1,205 @@
+"""The network stage on a small made-up study whose truth is known."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from proda.errors import InputError, MissingOutput
+from proda.learning.inputs import network_inputs
+from proda.learning.predictor import loaded_network
+from proda.learning.training import network_training, trained_predictor
+from proda.model.parameters import PAPER_PARAMETERS, SHARES, cwd_share
+from proda.study import Study
+
+N_SITES, N_CELLS, N_COVARIATES = 400, 90, 6
+STUDY = """
+title = "A made-up study"
+seed = 11
+[source]
+kind = "virtual"
+[settings]
+epochs = 40
+batch_size = 16
+dropout = 0.2
+learning_rate = 1.0
+test_share = 0.2
+validation_share = 0.2
+network_scaling = "training"
+network_weights = "best"
+[scales.tiny]
+"""
+
+
+def made_up(
+    file: Path, settings: dict | None = None, n_sites: int = N_SITES, n_covariates: int = N_COVARIATES
+) -> Study:
+    """A study whose first two stages are done: six parameters follow from covariates, the others from nothing."""
+    study = Study.open(file, "tiny", out=file.parent / "out", settings=settings)
+    rng = np.random.default_rng(20200017)
+    n_cells = N_CELLS
+    covariates = rng.uniform(0, 30, (n_sites + n_cells, n_covariates))
+    covariates[:n_sites] *= 0.95  # some cells lie beyond the sites
+    unit = covariates / 30
+    truth = rng.random((n_sites + n_cells, 25))
+    for i in range(6):
+        truth[:, i] = 0.05 + 0.9 * unit[:, i % n_covariates] ** (0.5 + i / 4)
+    mean = 0.5 + np.where(np.arange(25) < 6, 0.7, 0.05) * (truth - 0.5) + 0.03 * rng.standard_normal(truth.shape)
+    used = rng.random(n_sites) < 0.95
+    ids = np.array([f"made_{i:04d}" for i in range(n_sites)])
+    keys = pd.DataFrame(
+        {
+            "place": ["site"] * n_sites + ["cell"] * n_cells,
+            "profile_id": pd.array([*ids, *[None] * n_cells], dtype="string"),
+            "site": pd.array([*range(n_sites), *[None] * n_cells], dtype="Int64"),
+            "cell": [*rng.integers(0, n_cells, n_sites), *range(n_cells)],
+        }
+    )
+    values = pd.DataFrame(covariates, columns=[f"covariate_{i}" for i in range(n_covariates)])
+    with study.stage("01-data-cleaning") as folder:
+        pd.concat([keys, values], axis=1).to_parquet(folder / "covariates.parquet")
+        x = {"x_site": (("parameter", "site"), truth[:n_sites].T), "x_cell": (("parameter", "cell"), truth[n_sites:].T)}
+        xr.Dataset(x, {"parameter": list(PAPER_PARAMETERS.names)}).to_netcdf(folder / "truth.nc")
+    with study.stage("04-site-by-site-assimilation") as folder:
+        sd = np.broadcast_to(np.where(np.arange(25) < 6, 0.15, 0.285), (n_sites, 25))
+        sites = xr.Dataset(
+            {
+                "x_mean": (("site", "parameter"), np.where(used[:, None], mean[:n_sites], np.nan)),
+                "x_sd": (("site", "parameter"), sd),
+            },
+            {"profile_id": ("site", ids.astype(object)), "parameter": np.array(PAPER_PARAMETERS.names, dtype=object)},
+        )
+        sites.to_zarr(folder / "sites.zarr", consolidated=False)
+        status = pd.DataFrame({"profile_id": ids, "site": np.arange(n_sites), "used_downstream": used})
+        status.to_csv(folder / "site_status.csv", index=False)
+    return study
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("study") / "made-up.toml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def study(file: Path) -> Study:
+    return made_up(file)
+
+
+@pytest.fixture(scope="module")
+def trained(study: Study):
+    return network_training(study, progress=False)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Study:
+    path = tmp_path / "made-up.toml"
+    path.write_text(STUDY)
+    return made_up(path, {"epochs": 1})
+
+
+def test_the_stages_files_hold_what_it_returns(study, trained):
+    pd.testing.assert_frame_equal(pd.read_parquet(study.path("network_parameters.parquet")), trained.parameters)
+    curve = pd.read_csv(study.path("training.csv"))
+    assert list(curve.columns) == ["epoch", "loss", "validation_loss", "kept"] and len(curve) == 40
+    description = json.loads(study.path("network.json").read_text())
+    assert description["parameters"] == list(PAPER_PARAMETERS.names)
+    assert description["study"] == "made-up-tiny" and description["scaled_by"] == "training"
+    study.require("05-network-training")
+
+
+def test_every_site_and_every_cell_has_parameters_a_model_accepts(trained):
+    assert len(trained.at_sites) == N_SITES and len(trained.at_cells) == N_CELLS
+    x = trained.parameters[list(PAPER_PARAMETERS.names)].to_numpy()
+    assert np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1
+    theta = PAPER_PARAMETERS.minimum + x * (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)
+    assert cwd_share(theta.T).min() > 0
+    assert trained.at_cells["split"].isna().all()
+    assert set(trained.at_sites["split"]) == {"train", "validation", "test", "unused"}
+
+
+def test_sites_that_are_not_used_downstream_are_predicted_but_in_no_part(trained):
+    unused = trained.at_sites["split"].to_numpy() == "unused"
+    assert (unused == ~trained.inputs.used).all() and unused.any()
+
+
+def test_parameters_that_follow_from_the_covariates_are_recovered_and_the_others_named_as_not(trained):
+    skill = trained.skill.set_index("parameter")
+    known, unknown = list(PAPER_PARAMETERS.names[:6]), list(PAPER_PARAMETERS.names[6:])
+    assert skill.loc[known, "truth_r_map"].min() > 0.6 and skill.loc[known, "recovered"].all()
+    assert not skill.loc[unknown, "recovered"].any()
+    assert skill.loc[known, "informed"].all() and not skill.loc[unknown, "informed"].any()
+
+
+def test_cells_beyond_the_training_sites_are_counted(trained):
+    train = (trained.at_sites["split"] == "train").to_numpy()
+    assert (trained.at_sites.loc[train, "extrapolated"] == 0).all()
+    cells = trained.inputs.cell_covariates.to_numpy()
+    sites = trained.inputs.site_covariates.to_numpy()[train]
+    beyond = ((cells < sites.min(axis=0)) | (cells > sites.max(axis=0))).sum(axis=1)
+    assert trained.at_cells["extrapolated"].tolist() == beyond.tolist() and beyond.any()
+
+
+def test_neither_scaling_nor_weights_change_when_the_test_sites_do(study, trained, tmp_path):
+    inputs, split = trained.inputs, trained.at_sites["split"].to_numpy(dtype=object)
+    unseen = (split == "test") | (split == "unused")
+    covariates = inputs.site_covariates.copy()
+    covariates.loc[unseen] = covariates.loc[unseen] * 7 - 100
+    again, curve = trained_predictor(study, inputs._replace(site_covariates=covariates), split, progress=False)
+    np.testing.assert_array_equal(again.scaling.maximum, trained.predictor.scaling.maximum)
+    for before, after in zip(trained.predictor.network.get_weights(), again.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+    pd.testing.assert_frame_equal(curve, trained.curve)
+
+
+def test_the_loaded_network_gives_the_stages_parameters_again(study, trained):
+    names = list(PAPER_PARAMETERS.names)
+    prediction = loaded_network(study.out)(trained.inputs.cell_covariates)
+    np.testing.assert_array_equal(prediction.x, trained.at_cells[names].to_numpy())
+
+
+def test_the_grids_ranges_scale_when_asked_for(fresh):
+    study = made_up(fresh.file, {"epochs": 1, "network_scaling": "grid"})
+    result = network_training(study, progress=False)
+    np.testing.assert_array_equal(result.predictor.scaling.maximum, result.inputs.cell_covariates.max())
+    assert (result.predictor.training_range.maximum < result.predictor.scaling.maximum).any()
+
+
+def test_an_unknown_scaling_is_refused(fresh):
+    with pytest.raises(InputError, match="network_scaling is 'world', expected one of: training, grid"):
+        network_training(made_up(fresh.file, {"epochs": 1, "network_scaling": "world"}), progress=False)
+
+
+def test_nothing_is_written_when_the_assimilation_is_of_other_sites(fresh):
+    status = pd.read_csv(fresh.path("site_status.csv"))
+    with fresh.stage("04-site-by-site-assimilation") as folder:
+        fresh.path("sites.zarr").rename(folder / "sites.zarr")
+        status[::-1].to_csv(folder / "site_status.csv", index=False)
+    with pytest.raises(InputError, match=r"site_status\.csv: site 0 is profile 'made_0399'.*'made_0000'"):
+        network_training(fresh, progress=False)
+    assert not fresh.path("network.keras").exists()
+    with pytest.raises(MissingOutput):
+        fresh.require("05-network-training")
+
+
+def test_a_gap_in_the_covariates_is_named(fresh):
+    table = pd.read_parquet(fresh.path("covariates.parquet"))
+    table.loc[450, "covariate_2"] = np.nan
+    table.to_parquet(fresh.path("covariates.parquet"))
+    with pytest.raises(InputError, match="covariate_2"):
+        network_inputs(fresh)
+
+
+def test_shares_that_leave_nothing_to_coarse_woody_debris_are_flagged(trained):
+    frame = trained.inputs.cell_covariates
+    bias = trained.predictor.network.layers[-1].bias
+    before = np.array(bias)
+    bias.assign(before + np.isin(np.arange(25), SHARES) * 2.0)
+    try:
+        assert trained.predictor(frame).cwd_rescaled.all()
+    finally:
+        bias.assign(before)

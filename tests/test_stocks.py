@@ -1,0 +1,109 @@
+"""Stocks: exact overlap of layers and intervals, totals over land, published and reference values in the table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from proda.errors import InputError
+from proda.maps.prediction import soc_of_one
+from proda.maps.stocks import (
+    MAP_INTERVALS,
+    PUBLISHED_STOCKS,
+    STRATA,
+    land_area,
+    overlap,
+    petagrams,
+    profile_stocks,
+    reference_stocks,
+    stock_table,
+    stocks,
+)
+from proda.model.column import PAPER_COLUMN
+
+
+def test_overlap_with_one_interval_adds_up_to_its_thickness():
+    np.testing.assert_allclose(overlap(STRATA).sum(axis=1), [0.3, 0.7, 1.0], rtol=0, atol=1e-12)
+
+
+def test_overlap_is_the_measure_of_the_intersection(rng):
+    upper = rng.uniform(0, 2, 200)
+    intervals = np.stack([upper, upper + rng.uniform(0.001, 1.7, 200)], axis=1)
+    expected = np.empty((200, PAPER_COLUMN.n_layers))
+    for k, (a, b) in enumerate(intervals):
+        for j, (top, bottom) in enumerate(zip(PAPER_COLUMN.top, PAPER_COLUMN.bottom, strict=True)):
+            expected[k, j] = max(0.0, min(b, bottom) - max(a, top))
+    np.testing.assert_allclose(overlap(intervals), expected, rtol=0, atol=1e-12)
+
+
+def test_a_stock_equals_the_integral_of_a_fine_staircase():
+    soc = np.exp(-PAPER_COLUMN.node)[:, None] * 40e3
+    step = 1e-5
+    depth = np.arange(step / 2, 1.0, step)
+    layer = np.searchsorted(PAPER_COLUMN.bottom, depth)
+    assert stocks(soc, [(0.0, 1.0)])[0, 0] == pytest.approx(soc[layer, 0].sum() * step / 1000, rel=1e-4)
+
+
+def test_strata_add_up_to_the_nested_intervals(rng):
+    soc = rng.uniform(1e3, 1e5, (10, 50))
+    np.testing.assert_allclose(np.cumsum(stocks(soc, STRATA), axis=0), stocks(soc, MAP_INTERVALS), rtol=1e-12)
+
+
+@pytest.mark.parametrize("interval", [(0.3, 0.3), (1.0, 0.3), (-0.1, 0.3), (0.0, 4.0)])
+def test_an_interval_that_no_column_holds_is_refused_with_the_depth_of_the_grid(interval):
+    with pytest.raises(InputError, match=r"3\.802"):
+        overlap([interval])
+
+
+def test_ten_kilograms_on_a_square_kilometre_of_half_land_are_five_million_kilograms():
+    grid = pd.DataFrame({"cell_area": [1e6], "land_fraction": [0.5]})
+    assert petagrams([10.0], land_area(grid)) == pytest.approx(5e6 / 1e12)
+
+
+def test_cells_without_a_value_add_nothing_to_a_total():
+    assert petagrams([[10.0, np.nan]], [1e12, 1e12]) == pytest.approx([10.0])
+
+
+def test_a_profile_stock_counts_each_layer_by_its_thickness():
+    layers = pd.DataFrame({"site": [0, 0, 2], "upper_depth": [0, 0.1, 0.0], "lower_depth": [0.1, 0.5, 1.0]})
+    np.testing.assert_allclose(profile_stocks(layers, [20e3, 10e3, 5e3], 3), [20 * 0.1 + 10 * 0.4, 0, 5])
+
+
+@pytest.fixture
+def grid():
+    return xr.Dataset({
+        "cell_area": ("cell", [1e12, 2e12, 1e12]),
+        "land_fraction": ("cell", [1.0, 0.5, 1.0]),
+        "ref_whrc_soc_0_30cm_kg_m2": ("cell", [1.0, 2.0, np.nan]),
+        "ref_whrc_soc_0_100cm_kg_m2": ("cell", [3.0, 5.0, np.nan]),
+        "ref_hwsd_soc_0_100cm_kg_m2": ("cell", [4.0, 4.0, 4.0]),
+    })  # fmt: skip
+
+
+def test_reference_maps_are_found_by_their_names(grid):
+    found = reference_stocks(grid)
+    assert set(found) == {"WHRC", "HWSD"}
+    assert set(found["WHRC"]) == {(0.0, 0.3), (0.0, 1.0)}
+
+
+def test_the_stock_table_sums_strata_and_counts_the_cells_of_a_reference(grid):
+    maps = xr.concat([soc_of_one(np.full((10, 3), 20e3), land_area(grid))], dim="parameterisation")
+    table = stock_table(maps.assign_coords(parameterisation=["default"]), grid)
+    ours = table[table["source"] == "this study"].set_index("interval")
+    np.testing.assert_allclose(ours["stock_pg"], [20 * 0.3 * 3, 20 * 0.7 * 3, 20 * 1.0 * 3])
+    reference = table[table["source"] == "reference map"].set_index(["method", "interval"])
+    assert reference.loc[("WHRC", "0-30 cm"), "stock_pg"] == pytest.approx(1 + 2)
+    assert reference.loc[("WHRC", "30-100 cm"), "stock_pg"] == pytest.approx(2 + 3)
+    assert reference.loc[("WHRC", "30-100 cm"), "cells"] == 2
+    assert reference.loc[("WHRC", "30-100 cm"), "land_share"] == pytest.approx(2 / 3)
+    assert reference.loc[("HWSD", "0-100 cm"), "stock_pg"] == pytest.approx(12)
+
+
+def test_published_stocks_stand_in_the_table_and_are_labelled(grid):
+    maps = xr.concat([soc_of_one(np.full((10, 3), 20e3), land_area(grid))], dim="parameterisation")
+    table = stock_table(maps.assign_coords(parameterisation=["default"]), grid)
+    published = table[table["source"] == "published"]
+    assert len(published) == 3 * len(PUBLISHED_STOCKS)
+    one_batch = published[published["method"] == "one-batch"].set_index("interval").loc["0-30 cm"]
+    assert (one_batch["stock_pg"], one_batch["p05_pg"], one_batch["p95_pg"]) == (77, 49, 112)
+    assert published["cells"].isna().all()

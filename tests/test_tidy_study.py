@@ -1,0 +1,87 @@
+"""A study of tidy tables from raw folder to tidy files."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_tidy_tables import grid_rows
+
+from proda.data.stage import cleaned_study, raw_tables
+from proda.errors import InputError
+from proda.study import Study
+
+N = 30
+
+
+@pytest.fixture
+def opened(tmp_path):
+    def study(grid=None, lon=-100.2, **settings):
+        rng = np.random.default_rng(1)
+        ids = np.repeat([f"p{i:02d}" for i in range(N)], 2)
+        pd.DataFrame({"profile_id": ids[::2], "lon": lon, "lat": 40.2, "source": "S"}).to_csv(
+            tmp_path / "profiles.csv", index=False
+        )
+        layers = pd.DataFrame({"profile_id": ids, "layer": [1, 2] * N, "upper_depth_m": [0, 0.3] * N})
+        layers = layers.assign(lower_depth_m=[0.3, 1.0] * N, soc_kg_m3=rng.uniform(5, 30, 2 * N))
+        layers.to_csv(tmp_path / "layers.csv", index=False)
+        (grid_rows() if grid is None else grid).to_csv(tmp_path / "grid_half_degree.csv", index=False)
+        return Study.open("us-profiles", data=tmp_path, out=tmp_path / "out", settings=settings)
+
+    return study
+
+
+def test_sites_take_the_covariates_and_the_land_cover_of_their_cell(opened):
+    grid = grid_rows()
+    grid["npp_gC_m2_yr"] = [400.0, 500.0]
+    result = cleaned_study(opened(grid, lon=-99.6))
+    assert len(result.profiles) == N
+    assert (result.profiles["cell"] == 1).all()
+    assert (result.site_covariates["npp_gC_m2_yr"] == 500.0).all()
+    assert (result.profiles["land_cover"] == 10).all()
+    assert "ref_whrc_soc_0_30cm_kg_m2" in result.grid
+
+
+def test_settings_of_the_study_reach_the_forcing(opened):
+    forcing = cleaned_study(opened(npp_max_multiple=1.6, soil_minus_air_temperature=2.0)).forcing
+    np.testing.assert_allclose(forcing.npp_max / forcing.npp_mean, 1.6)
+    np.testing.assert_allclose(forcing.soil_temperature, 285.15)
+
+
+def test_a_cell_without_npp_is_left_out_and_its_profiles_are_counted(opened):
+    grid = grid_rows()
+    grid.loc[0, "npp_gC_m2_yr"] = np.nan
+    study = opened(grid, lon=[-100.2] * 10 + [-99.7] * 20)
+    result = cleaned_study(study)
+    assert len(result.profiles) == 20
+    assert (result.profiles["cell"] == 0).all()
+    assert result.grid.attrs["cells_left_out"] == 1
+    assert result.grid["lon"].to_numpy().tolist() == [-99.75]
+    gone = result.exclusions[result.exclusions["rule"] == "no forcing"]
+    assert gone["layer"].isna().sum() == 10
+    assert len(gone) == 30
+
+
+def test_a_cell_without_a_covariate_is_left_out_and_its_profiles_are_counted(opened):
+    grid = grid_rows().astype({"koppen_class": float})
+    grid.loc[0, "koppen_class"] = np.nan
+    result = cleaned_study(opened(grid, lon=[-100.2] * 10 + [-99.7] * 20))
+    assert set(result.exclusions["rule"]) == {"no covariates"}
+    assert len(result.profiles) == 20
+
+
+def test_an_error_names_the_data_when_no_cell_is_usable(opened):
+    with pytest.raises(InputError, match="grid_half_degree.csv|no land cell"):
+        cleaned_study(opened(grid_rows().assign(precipitation_mm_yr=np.nan)))
+
+
+def test_a_failed_stage_leaves_nothing_that_could_be_taken_for_a_result(opened):
+    study = opened()
+    cleaned_study(study)
+    (study.data / "layers.csv").write_text("profile_id,layer\n")
+    with pytest.raises(InputError, match="no column upper_depth_m"):
+        cleaned_study(study)
+    assert "01-data-cleaning" in study.faults()
+    assert study.faults()["01-data-cleaning"].startswith("failed")
+
+
+def test_raw_tables_are_those_of_the_data_folder(opened):
+    assert len(raw_tables(opened()).layers) == 2 * N

@@ -1,0 +1,177 @@
+"""Raw tables are read in the package's units, and whatever is wrong with them is named with its file."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from proda.data.readers.tidy_tables import grid_covariates, read_grid_table, read_profile_tables
+from proda.errors import InputError
+
+
+def profile_rows(n: int = 12) -> pd.DataFrame:
+    ids = [f"p{i}" for i in range(n)]
+    return pd.DataFrame({"profile_id": ids, "lon": -100.1, "lat": 40.1, "source": "S", "year": 2001.0})
+
+
+def layer_rows(n: int = 12) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    carbon, density = rng.uniform(0.5, 4, n), rng.uniform(0.9, 1.6, n)
+    return pd.DataFrame(
+        {
+            "profile_id": [f"p{i}" for i in range(n)],
+            "layer": 1,
+            "upper_depth_m": 0.0,
+            "lower_depth_m": 0.2,
+            "oc_percent": carbon,
+            "bulk_density_g_cm3": density,
+            "coarse_fraction": 0.1,
+            "soc_kg_m3": carbon * 10 * density * 0.9,
+        }
+    )
+
+
+def grid_rows() -> pd.DataFrame:
+    driver = {
+        "land_fraction": 1.0, "cell_area_m2": 2.3e9, "mean_annual_temperature_degC": 10.0, "precipitation_mm_yr": 700.0,
+        "clm5_npp_gC_m2_yr": 300.0, "npp_gC_m2_yr": 400.0, "sand_fraction": 0.4, "clay_fraction": 0.2,
+        "water_wilting_m3_m3": 0.15, "water_field_capacity_m3_m3": 0.26, "water_saturation_m3_m3": 0.44,
+        "igbp_land_cover": 10, "koppen_class": 6, "ref_whrc_soc_0_30cm_kg_m2": 5.0,
+    }  # fmt: skip
+    return pd.DataFrame([{"lon": lon, "lat": 40.25} | driver for lon in (-100.25, -99.75)])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def written(profiles=None, layers=None, grid=None):
+        for name, table, default in (
+            ("profiles.csv", profiles, profile_rows),
+            ("layers.csv", layers, layer_rows),
+            ("grid_half_degree.csv", grid, grid_rows),
+        ):
+            (default() if table is None else table).to_csv(tmp_path / name, index=False)
+        return tmp_path
+
+    return written
+
+
+def test_carbon_is_read_in_grams_per_cubic_metre(folder):
+    tables = read_profile_tables(folder())
+    np.testing.assert_allclose(tables.layers["soc"], 1000 * layer_rows()["soc_kg_m3"])
+
+
+def test_missing_carbon_by_volume_is_computed_where_a_density_is_known(folder):
+    layers = layer_rows()
+    expected = layers["soc_kg_m3"].to_numpy() * 1000
+    layers.loc[[3, 4], "soc_kg_m3"] = np.nan
+    layers.loc[4, "bulk_density_g_cm3"] = np.nan
+    soc = read_profile_tables(folder(layers=layers)).layers["soc"].to_numpy()
+    assert soc[3] == pytest.approx(expected[3])
+    assert np.isnan(soc[4])
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere: no such folder.*--data DIR"):
+        read_profile_tables(tmp_path / "nowhere")
+
+
+def test_a_missing_file_is_named(folder):
+    path = folder()
+    (path / "layers.csv").unlink()
+    with pytest.raises(InputError, match=r"layers\.csv: no such file"):
+        read_profile_tables(path)
+
+
+@pytest.mark.parametrize(
+    ("table", "rows", "column"),
+    [("profiles", profile_rows, "lon"), ("layers", layer_rows, "upper_depth_m"), ("grid", grid_rows, "npp_gC_m2_yr")],
+)
+def test_a_missing_column_is_named_with_its_file(folder, table, rows, column):
+    path = folder(**{table: rows().drop(columns=column)})
+    with pytest.raises(InputError, match=rf"{table}\w*\.csv: no column {column}; it has"):
+        read_profile_tables(path)
+        read_grid_table(path)
+
+
+def test_an_empty_table_is_named(folder):
+    with pytest.raises(InputError, match=r"layers\.csv: the table has a header but no rows"):
+        read_profile_tables(folder(layers=layer_rows().iloc[:0]))
+
+
+def test_an_empty_file_is_named(folder):
+    path = folder()
+    (path / "profiles.csv").write_text("")
+    with pytest.raises(InputError, match=r"profiles\.csv: the file is empty"):
+        read_profile_tables(path)
+
+
+def test_text_in_a_column_of_numbers_is_named_with_its_line(folder):
+    layers = layer_rows().astype({"soc_kg_m3": object})
+    layers.loc[2, "soc_kg_m3"] = "trace"
+    with pytest.raises(InputError, match=r"layers\.csv, line 4: soc_kg_m3 is 'trace', expected a number"):
+        read_profile_tables(folder(layers=layers))
+
+
+def test_carbon_by_mass_in_its_own_column_is_explained(folder):
+    layers = layer_rows().rename(columns={"soc_kg_m3": "soc_g_kg"})
+    with pytest.raises(InputError, match="'soc_g_kg'.*expected soc_kg_m3.*Multiply g/kg by bulk density"):
+        read_profile_tables(folder(layers=layers))
+
+
+def test_carbon_by_mass_under_the_name_of_carbon_by_volume_is_found(folder):
+    layers = layer_rows()
+    layers["soc_kg_m3"] = 10 * layers["oc_percent"]
+    with pytest.raises(InputError, match=r"layers\.csv: soc_kg_m3 is .* times.*values in g per kg"):
+        read_profile_tables(folder(layers=layers))
+
+
+def test_carbon_in_grams_per_cubic_metre_is_found(folder):
+    with pytest.raises(InputError, match=r"soc_kg_m3 is 1e\+03 times.*another unit"):
+        read_profile_tables(folder(layers=layer_rows().assign(soc_kg_m3=lambda t: 1000 * t["soc_kg_m3"])))
+
+
+def test_depths_in_centimetres_are_found(folder):
+    with pytest.raises(InputError, match="median of lower_depth_m is 20.*centimetres"):
+        read_profile_tables(folder(layers=layer_rows().assign(lower_depth_m=20.0)))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "guess"),
+    [
+        ("mean_annual_temperature_degC", 283.15, "kelvin"),
+        ("sand_fraction", 40.0, "percent"),
+        ("npp_gC_m2_yr", 1.3e-5, "per second"),
+        ("precipitation_mm_yr", 2.0, "per day"),
+        ("cell_area_m2", 2300.0, "square kilometres"),
+    ],
+)
+def test_a_driver_in_another_unit_is_found(folder, column, value, guess):
+    with pytest.raises(InputError, match=f"grid_half_degree.csv: the median of {column}.*{guess}"):
+        read_grid_table(folder(grid=grid_rows().assign(**{column: value})))
+
+
+def test_a_position_that_is_no_cell_centre_is_found(folder):
+    grid = grid_rows()
+    grid.loc[1, "lon"] = -99.5
+    with pytest.raises(InputError, match=r"line 3: the cell is at -99.5, 40.25; expected centres of half-degree"):
+        read_grid_table(folder(grid=grid))
+
+
+def test_a_cell_that_is_listed_twice_is_found(folder):
+    with pytest.raises(InputError, match="line 3.*expected every cell once"):
+        read_grid_table(folder(grid=grid_rows().assign(lon=-100.25)))
+
+
+def test_an_identifier_that_occurs_twice_is_named_with_its_line(folder):
+    with pytest.raises(InputError, match="line 3: profile_id 'p0' occurs a second time"):
+        read_profile_tables(folder(profiles=profile_rows().assign(profile_id="p0")))
+
+
+def test_longitudes_from_0_to_360_are_found(folder):
+    with pytest.raises(InputError, match="lon 259.9.*Subtract 360"):
+        read_profile_tables(folder(profiles=profile_rows().assign(lon=259.9)))
+
+
+def test_reference_maps_and_positions_are_no_covariates(folder):
+    covariates = grid_covariates(read_grid_table(folder()))
+    assert len(covariates.columns) == 11
+    assert not [name for name in covariates if name.startswith("ref_") or name in ("lon", "lat", "land_use")]

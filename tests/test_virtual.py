@@ -1,0 +1,157 @@
+"""The made continent: its truth is known, its profiles are the model's, its faults are found."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from proda.data.covariates import PAPER_COVARIATES
+from proda.data.grid import cells_at
+from proda.data.stage import cleaned_study
+from proda.data.virtual import virtual_continent, write_raw_profiles
+from proda.data.virtual_fields import virtual_covariates
+from proda.data.virtual_profiles import pits
+from proda.data.virtual_truth import MARGIN
+from proda.errors import InputError
+from proda.model.forcing import validated
+from proda.model.observation import at_depths
+from proda.model.parameters import cwd_share, default_parameters, physical
+from proda.model.steady_state import soc_density, steady_state
+from proda.study import Study
+
+SEED = 20200017
+
+
+@pytest.fixture(scope="module")
+def continent():
+    return virtual_continent(SEED)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Study:
+    return Study.open("virtual", scale="tiny", out=tmp_path_factory.mktemp("virtual") / "out")
+
+
+@pytest.fixture(scope="module")
+def result(study):
+    return cleaned_study(study)
+
+
+@pytest.fixture(scope="module")
+def truth(study, result) -> xr.Dataset:
+    return xr.load_dataset(study.path("truth.nc"))
+
+
+def test_the_continent_has_half_degree_cells_with_sixty_covariates_and_forcing(continent):
+    assert len(continent.cells) == pytest.approx(3370, abs=10)
+    assert tuple(continent.covariates) == PAPER_COVARIATES
+    assert np.isfinite(continent.covariates.to_numpy()).all()
+    validated(continent.forcing)
+
+
+def test_a_place_has_the_same_covariates_whoever_else_is_asked_for():
+    lon, lat = np.array([-110.3, -85.2, -75.9]), np.array([44.1, 33.3, 42.2])
+    together = virtual_covariates(lon, lat, SEED)
+    alone = virtual_covariates(lon[1:2], lat[1:2], SEED)
+    np.testing.assert_allclose(alone.iloc[0], together.iloc[1], rtol=1e-12)
+
+
+def test_texture_adds_up(continent):
+    for depth in ("0cm", "30cm", "100cm"):
+        parts = continent.covariates[[f"{name}_Content_{depth}" for name in ("Sand", "Silt", "Clay")]]
+        np.testing.assert_allclose(parts.sum(axis=1), 100.0)
+        assert (parts > 0).all(axis=None)
+
+
+def test_profiles_without_error_are_the_models(continent):
+    dug = pits(40, continent.cells, continent.forcing, SEED, relative_sd=0.0)
+    cell, _ = cells_at(dug.profiles["lon"], dug.profiles["lat"], continent.cells)
+    forcing = continent.forcing.take(cell)
+    soc = soc_density(steady_state(physical(dug.x, forcing), forcing))
+    row = dug.layers["profile_id"].map(pd.Series(range(40), dug.profiles["profile_id"])).to_numpy()
+    middle = 0.5 * (dug.layers["upper_depth_m"] + dug.layers["lower_depth_m"])
+    np.testing.assert_allclose(1000 * dug.layers["soc_kg_m3"], at_depths(soc, row, middle), rtol=1e-12)
+
+
+def test_the_error_of_observation_is_thirty_percent_and_unbiased(continent):
+    made = pits(3000, continent.cells, continent.forcing, SEED)
+    exact = pits(3000, continent.cells, continent.forcing, SEED, relative_sd=0.0)
+    ratio = made.layers["soc_kg_m3"] / exact.layers["soc_kg_m3"]
+    assert ratio.min() > 0
+    assert ratio.mean() == pytest.approx(1.0, abs=0.01)
+    assert ratio.std() == pytest.approx(0.3, abs=0.01)
+
+
+def test_the_same_seed_writes_the_same_files(continent, tmp_path):
+    for name in ("one", "two"):
+        write_raw_profiles(continent, 30, SEED, tmp_path / name)
+    for name in ("profiles.csv", "layers.csv", "planted_faults.csv"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    write_raw_profiles(continent, 30, SEED + 1, tmp_path / "other")
+    assert (tmp_path / "one/layers.csv").read_bytes() != (tmp_path / "other/layers.csv").read_bytes()
+
+
+def test_every_planted_fault_is_found_by_its_rule_and_nothing_else_is(study, result):
+    planted = pd.read_csv(study.path("raw/planted_faults.csv"), dtype={"layer": "Int64"})
+    rules_for_profiles = set(planted.loc[planted["layer"].isna(), "rule"])
+    found = result.exclusions
+    direct = found[found["layer"].isna() | ~found["rule"].isin(rules_for_profiles)]
+
+    def listed(table):
+        return set(table[["profile_id", "layer", "rule"]].astype(str).itertuples(index=False, name=None))
+
+    assert listed(direct) == listed(planted)
+    assert len(planted["rule"].unique()) == 10
+
+
+def test_all_sound_profiles_survive(study, result):
+    assert len(result.profiles) == study["n_profiles"]
+    assert result.profiles["n_layers"].min() >= 2
+
+
+def test_rows_in_the_raw_files_are_rows_out_plus_rows_excluded(study, result):
+    whole = result.exclusions["layer"].isna()
+    for name, out, excluded in (
+        ("profiles", len(result.profiles), whole.sum()),
+        ("layers", len(result.layers), (~whole).sum()),
+    ):
+        assert len(pd.read_csv(study.path(f"raw/{name}.csv"))) == out + excluded
+
+
+def test_true_parameters_stay_off_the_walls(result, truth):
+    for name in ("x_site", "x_cell"):
+        assert truth[name].min() >= MARGIN
+        assert truth[name].max() <= 1 - MARGIN
+    forcing = result.forcing.take(result.profiles["cell"].to_numpy())
+    assert cwd_share(physical(truth["x_site"].to_numpy(), forcing)).min() > 0.02
+
+
+def test_the_truth_belongs_to_its_sites(result, truth):
+    forcing = result.forcing.take(result.profiles["cell"].to_numpy())
+    soc = soc_density(steady_state(physical(truth["x_site"].to_numpy(), forcing), forcing))
+    np.testing.assert_allclose(truth["soc_site"], soc, rtol=1e-9)
+    assert truth["profile_id"].to_numpy().tolist() == result.profiles["profile_id"].tolist()
+    modelled = at_depths(soc, result.layers["site"].to_numpy(), result.layers["depth"].to_numpy())
+    ratio = result.layers["soc"].to_numpy() / modelled
+    assert ratio.std() == pytest.approx(0.3, abs=0.05)
+
+
+def test_defaults_overestimate_and_covariates_explain_what_one_set_cannot(result, truth):
+    forcing, layers = result.forcing, result.layers
+    cell = result.profiles["cell"].to_numpy()
+    default = soc_density(steady_state(default_parameters(forcing, result.grid["sand_percent"]), forcing))
+    smooth = truth["soc_cell"].to_numpy()
+
+    def r2(soc):
+        modelled = at_depths(soc, cell[layers["site"].to_numpy()], layers["depth"].to_numpy())
+        return np.corrcoef(modelled, layers["soc"])[0, 1] ** 2
+
+    assert 2.0 < default.mean() / smooth.mean() < 4.5
+    assert r2(default) < 0.5 < 0.65 < r2(smooth)
+
+
+def test_a_study_of_an_unknown_kind_is_refused(tmp_path):
+    path = tmp_path / "odd.toml"
+    path.write_text('title = "odd"\nseed = 1\n[source]\nkind = "odd"\nfolder = "."\n[settings]\nx = 1\n[scales.demo]\n')
+    with pytest.raises(InputError, match="kind is 'odd', expected one of virtual, tidy-tables"):
+        cleaned_study(Study.open(path, out=tmp_path / "out"))
