@@ -226,7 +226,7 @@ def _labelled(arrays: dict[str, NDArray], profile_id: Sequence[str]) -> xr.Datas
         for name, (meaning, unit) in _MEANING.items()
     }
     coords = {
-        "profile_id": ("site", np.asarray(profile_id, dtype=str)),
+        "profile_id": ("site", np.array(profile_id, dtype=object)),
         "parameter": list(PAPER_PARAMETERS.names),
         "node_depth": ("layer", PAPER_COLUMN.node, {"units": "m", "positive": "down"}),
     }

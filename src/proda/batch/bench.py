@@ -34,14 +34,14 @@ CHAIN_STEPS = 2000
 
 
 def bench_columns(n: int, seed: int = 1) -> tuple[NDArray[np.float64], Forcing]:
-    """Parameters (25, n) from the inner 98 % of the prior, and a temperate forcing of n columns."""
+    """Parameters (25, n) from the inner 98 % of the prior, and a forcing of n columns, one in two with permafrost."""
     rng = np.random.default_rng(seed)
     layers = PAPER_COLUMN.n_layers
     npp = rng.uniform(100.0, 1200.0, n)
     forcing = Forcing(
         np.broadcast_to(rng.uniform(270.0, 300.0, n), (layers, n)).copy(),
         -np.exp(rng.uniform(np.log(1e-3), np.log(1.0), (layers, n))),
-        np.full(n, 35.0),
+        np.where(rng.random(n) < 0.5, 35.0, np.exp(rng.uniform(np.log(0.1), np.log(4.0), n))),
         npp,
         0.7 * npp,
         1.3 * npp,

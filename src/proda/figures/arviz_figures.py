@@ -19,12 +19,17 @@ def _drawn(
 ) -> Figure:
     """What an ArviZ function draws for some parameters of `x`, resized and without its layout engine."""
     how |= {"var_names": ["x"], "coords": {"parameter": list(parameters)}}
-    with plt.rc_context({"figure.constrained_layout.use": False, "font.size": 9}):
+    # Not `rc_context`: on leaving it undoes what the first figure of a notebook sets up, and later ones stay unseen.
+    layout = plt.rcParams["figure.constrained_layout.use"]
+    plt.rcParams["figure.constrained_layout.use"] = False
+    try:
         if CLASSIC:
             draw(data, **how)
         else:
             draw(data, backend="matplotlib", **how)
         figure = plt.gcf()
+    finally:
+        plt.rcParams["figure.constrained_layout.use"] = layout
     figure.set_size_inches(*size)
     for ax in figure.axes:
         ax.set_title(_plain(ax.get_title()), fontsize=10)

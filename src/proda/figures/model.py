@@ -66,12 +66,15 @@ def approach_figure(years: NDArray, stock: NDArray, final: float, ax: Axes) -> A
     return ax
 
 
-def error_by_efolding(efolding: NDArray, errors: NDArray, ax: Axes) -> Axes:
-    """Relative error of the dense solve, (n,), against the e-folding depth of decomposition (m)."""
-    shown = np.clip(errors, 1e-17, 1e3)
-    ax.loglog(efolding, shown, ".", ms=4, color="#0072B2", alpha=0.5, mew=0)
-    ax.set(xlabel="e-folding depth (m)", ylabel="Relative error of the dense solve")
-    ax.set_title("Where dense LU fails")
+def condition_figure(efolding: NDArray, condition: NDArray, ax: Axes) -> Axes:
+    """Condition number of the dense matrix, (n,), against the e-folding depth (m), and where double precision ends."""
+    limit = 1.0 / np.finfo(float).eps
+    beyond = condition > limit
+    ax.loglog(efolding[~beyond], condition[~beyond], ".", ms=4, color="#0072B2", alpha=0.5, mew=0)
+    ax.loglog(efolding[beyond], condition[beyond], ".", ms=4, color="#D55E00", alpha=0.7, mew=0)
+    ax.axhline(limit, color="#333333", lw=1, ls="--")
+    ax.annotate("singular to double precision above", (efolding.max(), limit), ha="right", va="bottom", fontsize=8.5)
+    ax.set(xlabel="e-folding depth of decomposition (m)", ylabel="Condition number")
     return ax
 
 

@@ -22,6 +22,14 @@ _TWO52_BITS = np.uint64(0x4330000000000000)
 # Keeps an exponent positive while it is an unsigned integer.
 _LIFT = 1024
 _LIFT_BITS = np.uint64(_LIFT << 52)
+_EXPONENT = np.uint64(0x7FF0000000000000)
+_OPPOSITE = np.uint64(0x7FE0000000000000)
+
+
+@nb.njit
+def inverse_power(x):
+    """The power of two that brings x into [1, 2): multiplying by it is exact; x positive and normal."""
+    return doubles_of(_OPPOSITE - (bits_of(x) & _EXPONENT))
 
 
 @nb.njit

@@ -19,7 +19,7 @@ from proda.model.fluxes import (
     unit_exchange,
 )
 from proda.model.forcing import Forcing
-from proda.model.lane_math import lane_exp, lane_log
+from proda.model.lane_math import inverse_power, lane_exp, lane_log
 from proda.model.lane_type import LANES, load, store, where_less
 from proda.model.parameters import PAPER_PARAMETERS
 
@@ -117,15 +117,18 @@ def fill_soc(theta, n, w):
     zero = rate1 * 0.0
     b12, b13, b21, b23, b31, b32 = zero, zero, zero, zero, zero, zero
     lost_above1, lost_above2, lost_above3 = zero, zero, zero
-    down1, down2, down3 = zero, zero, zero
+    down1, down2, down3, exchange_above = zero, zero, zero, zero
     for j in range(n):
         decay, exchange = load(w, DECAY * n + j), load(w, EXCHANGE * n + j)
         a12, a13, a21 = decay * t12 + b12, decay * t13 + b13, decay * t21 + b21
         a23, a31, a32 = b23, decay * t31 + b31, decay * t32 + b32
         lost1, lost2 = decay * respired1 + lost_above1, decay * respired2 + lost_above2
         lost3 = decay * respired3 + lost_above3
-        # The inverse of the block, cofactor by cofactor (`steady_state.m_matrix_inverse`).
-        r1, r2, r3 = lost1 + exchange, lost2 + exchange, lost3 + exchange
+        # The inverse of the block, cofactor by cofactor (`steady_state.m_matrix_inverse`), brought near 1 by a power of
+        # two: far down, where decomposition all but stops, products of three rates would vanish.
+        unit = inverse_power(decay * rate1 + exchange + exchange_above)
+        a12, a13, a21, a23, a31, a32 = a12 * unit, a13 * unit, a21 * unit, a23 * unit, a31 * unit, a32 * unit
+        r1, r2, r3 = (lost1 + exchange) * unit, (lost2 + exchange) * unit, (lost3 + exchange) * unit
         d1, d2, d3 = r1 + a21 + a31, r2 + a12 + a32, r3 + a13 + a23
         c11 = (r2 + a12) * d3 + a32 * (r3 + a13)
         c22 = (r1 + a21) * d3 + a31 * (r3 + a23)
@@ -133,7 +136,7 @@ def fill_soc(theta, n, w):
         c12, c13 = a12 * d3 + a13 * a32, a12 * a23 + a13 * d2
         c21, c23 = a21 * d3 + a23 * a31, a23 * d1 + a21 * a13
         c31, c32 = a31 * d2 + a32 * a21, a32 * d1 + a31 * a12
-        scale = 1.0 / (r1 * c11 + r2 * c21 + r3 * c31)
+        scale = unit / (r1 * c11 + r2 * c21 + r3 * c31)
         p11, p12, p13 = c11 * scale, c12 * scale, c13 * scale
         p21, p22, p23 = c21 * scale, c22 * scale, c23 * scale
         p31, p32, p33 = c31 * scale, c32 * scale, c33 * scale
@@ -142,6 +145,7 @@ def fill_soc(theta, n, w):
         held2 = p21 * s1 + p22 * s2 + p23 * s3
         held3 = p31 * s1 + p32 * s2 + p33 * s3
         down1, down2, down3 = exchange * held1, exchange * held2, exchange * held3
+        exchange_above = exchange
         twice = exchange * exchange
         b12, b13, b21, b23, b31, b32 = twice * p12, twice * p13, twice * p21, twice * p23, twice * p31, twice * p32
         lost_above1 = exchange * (p11 * lost1 + p21 * lost2 + p31 * lost3)
