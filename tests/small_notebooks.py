@@ -16,6 +16,12 @@ kind = "virtual"
 [settings]
 n_profiles = 100
 epochs = 10
+one_batch_test_steps = 100
+one_batch_steps = 1000
+one_batch_B = "1/n"
+site_test_steps = 100
+site_steps = 1000
+kept_draws = 100
 fail_in = ""
 [scales.tiny]
 epochs = 2

@@ -109,7 +109,7 @@ def _write_profiles(out, ids, cell, lon, lat, soc_site, rng):
     n_layers = rng.integers(3, 7, ids.size)
     site = np.repeat(np.arange(ids.size), n_layers)
     layer = np.concatenate([np.arange(k) for k in n_layers])
-    lower = 0.1 * 2.0 ** np.minimum(layer, 4) * 0.9
+    lower = 0.09 * 2.0**layer
     upper = np.where(layer == 0, 0.0, lower / 2)
     depth = (upper + lower) / 2
     soc = at_depths(soc_site, site, depth) * np.exp(0.3 * rng.standard_normal(site.size))

@@ -93,7 +93,7 @@ def test_parameter_maps_have_one_map_for_each_name(rng):
 
 def test_skill_knows_which_parameters_the_profiles_inform_and_which_are_recovered(skill):
     assert skill["r_test"].is_monotonic_decreasing or skill["r_test"].iloc[0] > 0.9
-    assert skill["informed"].iloc[0] and not skill["informed"].iloc[-1]
+    assert skill["constrained"].iloc[0] and not skill["constrained"].iloc[-1]
     assert skill["recovered"].iloc[0] and not skill["recovered"].iloc[-1]
     assert "`maxpsi`" in listed(skill, "recovered", False)
     assert listed(skill.assign(recovered=True), "recovered", False) == "none"

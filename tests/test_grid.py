@@ -63,3 +63,12 @@ def test_what_is_written_is_what_is_read(tmp_path):
 def test_a_missing_column_of_the_grid_is_named():
     with pytest.raises(InputError, match="no column land_cover, sand_percent"):
         grid_dataset(pd.DataFrame({"lon": [0.25], "lat": [0.25], "land_fraction": [1.0], "cell_area": [3e9]}))
+
+
+@pytest.mark.parametrize(("name", "factor"), [("land_fraction", 100.0), ("land_fraction", np.nan), ("cell_area", 0.5)])
+def test_a_file_with_an_impossible_share_of_land_or_area_is_named_with_its_cell(tmp_path, name, factor):
+    cells = land_cells(shapely.box(-100.0, 40.0, -98.0, 41.0)).assign(land_cover=10.0, sand_percent=40.0)
+    cells.loc[3, name] *= factor
+    grid_dataset(cells).to_netcdf(tmp_path / "grid.nc")
+    with pytest.raises(InputError, match=f"grid.nc, cell 3: {name} is .*, expected"):
+        read_grid(tmp_path / "grid.nc")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from proda.errors import InputError
-from proda.learning.input_shares import LEAST_CWD_SHARE, prior_sd, with_positive_cwd_share
+from proda.learning.input_shares import LEAST_CWD_SHARE, with_positive_cwd_share
 from proda.model.parameters import PAPER_PARAMETERS, SHARES, cwd_share
 
 
@@ -41,11 +41,3 @@ def test_the_input_is_not_written_to():
 def test_parameters_along_the_wrong_axis_are_refused():
     with pytest.raises(InputError, match=r"\(25, 40\).*\(n, 25\)"):
         with_positive_cwd_share(np.zeros((25, 40)))
-
-
-def test_the_prior_of_the_shares_is_narrower_as_a_sample_of_it_shows(rng):
-    x = rng.random((400_000, 25))
-    sampled = x[share(x) > 0.0].std(axis=0)
-    np.testing.assert_allclose(prior_sd(), sampled, rtol=4e-3)
-    ml = PAPER_PARAMETERS.index("p4ml")
-    assert prior_sd()[ml] < 0.95 / np.sqrt(12) and prior_sd()[0] == 1 / np.sqrt(12)

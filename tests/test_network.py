@@ -11,7 +11,7 @@ from proda.errors import InputError, MissingOutput
 from proda.learning.network import fit, paper_network
 from proda.learning.predictor import Predictor, loaded_network, save_network
 from proda.learning.scaling import MinMaxScaling
-from proda.model.parameters import PAPER_PARAMETERS
+from proda.model.parameters import INNER, PAPER_PARAMETERS, SHARES
 
 SMALL = (32, 32)
 
@@ -129,6 +129,15 @@ def test_predictions_lie_in_the_cube_and_leave_a_share_to_coarse_woody_debris(pr
     assert prediction.x.shape == (40, 25)
     assert prediction.x.min() >= 0.0 and prediction.x.max() <= 1.0
     assert prediction.clipped.any() and prediction.cwd_rescaled.any()
+
+
+@pytest.mark.parametrize("bias", [-3.0, 3.0])
+def test_predictions_keep_off_the_faces_where_carbon_is_undefined(predictor, places, bias):
+    predictor.network.layers[-1].bias.assign(np.full(25, bias))
+    prediction = predictor(places)
+    others = np.setdiff1d(np.arange(25), SHARES)
+    assert prediction.clipped.all() and set(np.unique(prediction.x[:, others])) <= {INNER, 1.0 - INNER}
+    assert prediction.x.min() > 0.0
 
 
 def test_a_saved_network_predicts_the_same_when_loaded(predictor, places, tmp_path: Path):

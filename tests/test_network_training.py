@@ -132,7 +132,7 @@ def test_parameters_that_follow_from_the_covariates_are_recovered_and_the_others
     known, unknown = list(PAPER_PARAMETERS.names[:6]), list(PAPER_PARAMETERS.names[6:])
     assert skill.loc[known, "truth_r_map"].min() > 0.6 and skill.loc[known, "recovered"].all()
     assert not skill.loc[unknown, "recovered"].any()
-    assert skill.loc[known, "informed"].all() and not skill.loc[unknown, "informed"].any()
+    assert skill.loc[known, "constrained"].all() and not skill.loc[unknown, "constrained"].any()
 
 
 def test_cells_beyond_the_training_sites_are_counted(trained):
@@ -170,7 +170,7 @@ def test_the_grids_ranges_scale_when_asked_for(fresh):
 
 
 def test_an_unknown_scaling_is_refused(fresh):
-    with pytest.raises(InputError, match="network_scaling is 'world', expected one of: training, grid"):
+    with pytest.raises(InputError, match="network_scaling is 'world'"):
         network_training(made_up(fresh.file, {"epochs": 1, "network_scaling": "world"}), progress=False)
 
 

@@ -10,12 +10,13 @@ from synthetic_study import write_study
 from proda.errors import InputError
 from proda.maps.draws import one_batch_draws, random_sampling_draws, shares_of
 from proda.maps.inputs import read_inputs
-from proda.maps.prediction import METHODS, cell_means, soc_of_draws
+from proda.maps.method_maps import finite_soc, soc_of_draws
+from proda.maps.prediction import METHODS
 from proda.maps.stage import final_results, mean_parameter_bias
 from proda.maps.stocks import STRATA, land_area, petagrams, stocks
 from proda.model import lanes
 from proda.model.column import PAPER_COLUMN
-from proda.model.parameters import PAPER_PARAMETERS, default_parameters, physical
+from proda.model.parameters import INNER, PAPER_PARAMETERS, default_parameters, physical
 
 N = len(PAPER_PARAMETERS)
 
@@ -66,6 +67,30 @@ def test_sites_without_modes_are_left_out_and_none_at_all_is_an_error(rng):
         random_sampling_draws(modes[::2], 50, seed=1)
 
 
+@pytest.mark.parametrize("face", [0.0, 1.0])
+def test_one_mode_on_a_face_of_the_cube_does_not_make_the_map_undefined(study, rng, face):
+    inputs = read_inputs(study)
+    for name in ("efolding", "tau4l1", "tau4s1", "maxpsi"):
+        modes = rng.uniform(0.2, 0.6, size=(3, N))
+        modes[0, PAPER_PARAMETERS.index(name)] = face
+        draws = random_sampling_draws(modes, 60, seed=4)
+        found = soc_of_draws(draws, inputs.forcing, land_area(inputs.grid))
+        assert (draws[:, PAPER_PARAMETERS.index(name)] == abs(face - INNER)).any()
+        assert np.isfinite(found["soc"]).all() and found["soc"].max() < 1e7
+
+
+def test_parameters_without_a_steady_state_are_an_error_that_names_them(study):
+    inputs, x = read_inputs(study), np.full(N, 0.4)
+    x[PAPER_PARAMETERS.index("tau4s1")] = 0.0
+    with pytest.raises(InputError, match=r"random-sampling, draw 0: SOC is not finite in .* where tau4s1 = 0 "):
+        soc_of_draws(x[None], inputs.forcing, land_area(inputs.grid), "random-sampling")
+    n = inputs.grid.sizes["cell"]
+    cells = np.full((N, n), 0.4)
+    cells[PAPER_PARAMETERS.index("efolding"), 3] = 0.0
+    with pytest.raises(InputError, match=rf"in 1 of {n} columns, first in 3, where efolding = 0 "):
+        finite_soc(cells, inputs.forcing, "network")
+
+
 def test_an_ensemble_is_mapped_by_the_mean_of_soc_and_not_by_the_soc_of_the_mean(study, rng):
     inputs = read_inputs(study)
     area, draws = land_area(inputs.grid), rng.uniform(0.2, 0.5, size=(30, N))
@@ -86,11 +111,6 @@ def test_the_interval_of_a_total_is_that_of_the_totals_of_the_draws(study, rng):
     expected = np.quantile(totals, [0.05, 0.5, 0.95], axis=0)
     np.testing.assert_allclose(found["total"].sel(statistic=["p05", "p50", "p95"]), expected, rtol=1e-9)
     np.testing.assert_allclose(found["total"].sel(statistic="mean"), np.mean(totals, axis=0), rtol=1e-9)
-
-
-def test_cell_means_average_the_sites_of_a_cell_and_leave_the_others_missing():
-    values = np.array([[1.0, 3.0, 5.0]])
-    np.testing.assert_array_equal(cell_means(values, np.array([2, 2, 0]), 4), [[5.0, np.nan, 2.0, np.nan]])
 
 
 def test_default_maps_take_the_sand_of_the_cell(results):
@@ -136,9 +156,13 @@ def test_methods_that_know_the_place_beat_those_that_do_not(results):
 def test_every_method_has_a_map_and_site_by_site_only_where_sites_are(results):
     stock = results.maps["stock"].sel(statistic="mean")
     assert list(results.maps["parameterisation"].values) == [*METHODS, "truth"]
-    cells = set(results.inputs.sites["cell"][results.inputs.used])
-    mapped = np.flatnonzero(np.isfinite(stock.sel(parameterisation="site-by-site")).all("depth"))
-    assert set(mapped) == cells
+    inputs = results.inputs
+    cells = set(inputs.sites["cell"][inputs.used])
+    mapped = np.isfinite(stock.sel(parameterisation="site-by-site").transpose("depth", "cell").values)
+    assert set(np.flatnonzero(mapped[0])) == cells
+    reach = inputs.layers.groupby("site")["lower_depth"].max().to_numpy()
+    assert set(np.flatnonzero(mapped[2])) == set(inputs.sites["cell"][inputs.used & (reach >= 1.5)])
+    assert 0 < mapped[2].sum() < mapped[1].sum() < mapped[0].sum()
 
 
 def test_the_bias_of_mean_parameters_is_the_difference_of_the_two_columns(results):

@@ -18,7 +18,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MODULES = sorted((ROOT / "src").rglob("*.py"))
 FLOORS = ("model", "data", "assimilation", "learning", "maps", "figures", "batch")
 # These stand outside the rooms, on the data floor; __main__ calls every room.
-DATA_FLOOR = ("study", "stages", "settings", "study_file", "errors")
+DATA_FLOOR = ("study", "stages", "fingerprints", "settings", "study_file", "errors")
 
 
 def test_there_is_one_notebook_for_each_stage():

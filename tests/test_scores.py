@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from proda.errors import InputError
-from proda.maps.scores import ASSIMILATED, PUBLISHED_SCORES, USED, beside_published, comparable_sites, scores, table_1
+from proda.maps.scores import PUBLISHED_SCORES, beside_published, comparable_sites, scores, table_1
+from proda.maps.subsets import ASSIMILATED, NEVER_SEEN, NEW_CELLS, USED, site_subsets
 
 
 def test_perfect_agreement_scores_one():
@@ -32,6 +33,13 @@ def test_scores_agree_with_numpy(rng):
     r = np.corrcoef(observed, modelled)[0, 1]
     assert found["r"] == pytest.approx(r) and found["r2"] == pytest.approx(r**2)
     assert found["efficiency"] == pytest.approx(1 - np.sum((modelled - observed) ** 2) / 500 / observed.var())
+
+
+def test_the_median_ratio_shows_a_common_factor_that_r2_does_not(rng):
+    observed = rng.lognormal(2, 1, 501)
+    found = scores(observed, 0.1 * observed)
+    assert found["r2"] == pytest.approx(1) and found["median_ratio"] == pytest.approx(0.1)
+    assert scores([0.0, 2.0], [1.0, 3.0])["median_ratio"] == 1.5 and np.isnan(scores([0.0], [1.0])["median_ratio"])
 
 
 def test_one_value_has_an_error_but_no_correlation():
@@ -70,6 +78,25 @@ def test_all_methods_are_scored_on_identical_layers(layers):
     assert (counts["min"] == counts["max"]).all()
     assert counts.loc[(USED, "all"), "min"] == 4 and counts.loc[(USED, "test"), "min"] == 2
     assert counts.loc[(ASSIMILATED, "all"), "min"] == 6
+
+
+def test_sites_never_seen_are_the_test_sites_and_those_that_the_filter_took_away():
+    used = np.array([True, True, True, True, True, False])
+    split = np.array(["train", "validation", "test", "test", "train", "unused"])
+    found = {name: np.flatnonzero(mask).tolist() for name, mask in site_subsets(used, split, np.arange(6) // 3).items()}
+    assert found[ASSIMILATED, NEVER_SEEN] == [2, 3, 5] and found[ASSIMILATED, "unused"] == [5]
+    assert found[USED, "test"] == [2, 3] and found[USED, "all"] == [0, 1, 2, 3, 4]
+    assert found[ASSIMILATED, "all"] == [0, 1, 2, 3, 4, 5]
+    alone = site_subsets(used, split, np.array([0, 0, 0, 7, 2, 3]))[USED, NEW_CELLS]
+    assert found[USED, NEW_CELLS] == [] and np.flatnonzero(alone).tolist() == [3]
+
+
+def test_the_table_scores_the_sites_never_seen(layers):
+    split = np.array(["train", "train", "test", "unused"])
+    table = table_1(layers, {"network": layers["soc"].to_numpy() + 500}, split != "unused", split, np.arange(4))
+    row = table[(table["sites"] == ASSIMILATED) & (table["subset"] == NEVER_SEEN)].iloc[0]
+    assert (row["n"], row["n_sites"]) == (4, 2) and row["bias"] == pytest.approx(0.5)
+    assert row["median_ratio"] == pytest.approx(np.median(1 + 0.5 / np.arange(5.0, 9.0)))
 
 
 def test_table_1_is_in_kilograms(layers):

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from proda.errors import InputError
-from proda.learning.splits import TEST, TRAIN, UNUSED, VALIDATION, random_split, share_in_training_cells, sizes
+from proda.learning.splits import (
+    TEST,
+    TRAIN,
+    UNUSED,
+    VALIDATION,
+    outside_training_cells,
+    random_split,
+    share_at_training_coordinates,
+    share_in_training_cells,
+    sizes,
+)
 
 
 def test_every_usable_site_gets_one_part_and_the_shares_are_the_papers():
@@ -44,3 +54,10 @@ def test_too_few_usable_sites_are_refused_with_their_number():
 def test_test_sites_beside_a_training_site_are_counted():
     split = np.array([TRAIN, TEST, TEST, UNUSED, TEST, TEST], dtype=object)
     assert share_in_training_cells(split, [7, 7, 8, 9, 9, 7]) == 0.5
+    assert np.flatnonzero(outside_training_cells(split, [7, 7, 8, 9, 9, 7])).tolist() == [2, 4]
+
+
+def test_only_a_test_site_with_both_coordinates_of_a_training_site_is_at_its_place():
+    split = np.array([TRAIN, TEST, TEST, TEST, VALIDATION, TEST], dtype=object)
+    lon, lat = [-90.0, -90.0, -90.0, -80.0, -70.0, -70.0], [40.0, 40.0, 41.0, 40.0, 35.0, 35.0]
+    assert share_at_training_coordinates(split, lon, lat) == 0.25

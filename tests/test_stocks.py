@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from proda.errors import InputError
-from proda.maps.prediction import soc_of_one
+from proda.maps.method_maps import soc_of_one
 from proda.maps.stocks import (
     MAP_INTERVALS,
     PUBLISHED_STOCKS,

@@ -1,33 +1,15 @@
-"""A study's settings, its stages' files, and what makes a stage unusable."""
+"""A study's file, its folder, and the files of its stages: whole or not there."""
 
-import shutil
 from pathlib import Path
 
+import psutil
 import pytest
+from small_study import STUDY, finish
 
 from proda import stages
 from proda.errors import InputError, MissingOutput
 from proda.study import Study
 
-STUDY = """
-title = "A small study"
-seed = 7
-[source]
-kind = "virtual"
-[settings]
-n_profiles = 100
-epochs = 10
-dropout = 0.2
-one_batch_steps = 50
-site_steps = 50
-chains = 3
-one_batch_B = "1/n"
-spatial = false
-test_share = 0.2
-[scales.tiny]
-epochs = 2
-[scales.demo]
-"""
 ORDER = tuple(stages.STAGES)
 
 
@@ -41,50 +23,6 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def opened(file: Path):
     return lambda **given: Study.open(file, **{"scale": "tiny", "out": file.parent / "out", **given})
-
-
-def finish(study: Study, *names: str, text: str = "result") -> None:
-    for name in names:
-        with study.stage(name) as folder:
-            (folder / f"{name[:2]}.txt").write_text(text)
-
-
-def test_a_scale_replaces_the_settings_and_the_user_replaces_the_scale(opened):
-    assert opened().settings["epochs"] == 2
-    assert opened(scale="demo")["epochs"] == 10
-    assert opened(settings={"epochs": 5})["epochs"] == 5
-    assert opened().label == "small-tiny"
-
-
-@pytest.mark.parametrize(
-    ("name", "given", "expected"),
-    [("epochs", "5e1", 50), ("dropout", "0", 0.0), ("one_batch_B", 0.5, "0.5"), ("spatial", "True", True)],
-)
-def test_text_and_numbers_become_the_settings_own_type(opened, name, given, expected):
-    value = opened(settings={name: given})[name]
-    assert value == expected and type(value) is type(expected)
-
-
-@pytest.mark.parametrize(
-    ("given", "told"),
-    [
-        ({"epoch": 5}, "unknown setting 'epoch': did you mean 'epochs'\\? Known: chains"),
-        ({"epochs": "many"}, "epochs is 'many'; expected a whole number such as 10"),
-        ({"epochs": 1.5}, "expected a whole number"),
-        ({"chains": -1}, "not negative"),
-        ({"dropout": 1.0}, "below 1"),
-        ({"dropout": "nan"}, "finite"),
-        ({"spatial": 1}, "expected true or false"),
-    ],
-)
-def test_a_wrong_setting_is_named_with_what_was_expected(opened, given, told):
-    with pytest.raises(InputError, match=told):
-        opened(settings=given)
-
-
-def test_an_unknown_scale_lists_the_known_ones(opened):
-    with pytest.raises(InputError, match="no scale 'tinny': did you mean 'tiny'\\? Known: demo, tiny"):
-        opened(scale="tinny")
 
 
 @pytest.mark.parametrize(
@@ -193,32 +131,6 @@ def test_a_folder_of_figures_is_shared_by_the_stages_that_write_it(opened):
     assert len(list(study.path("figures").iterdir())) == 2
 
 
-@pytest.mark.parametrize(
-    ("setting", "stale"),
-    [
-        ({"n_profiles": 200}, ORDER),
-        ({"epochs": 99}, ORDER[4:]),
-        ({"one_batch_steps": 99}, (ORDER[2], ORDER[5])),
-        ({"site_steps": 99}, ORDER[3:]),
-        ({"chains": 4}, ORDER[2:]),
-    ],
-)
-def test_a_changed_setting_makes_stale_the_stages_that_depend_on_it_and_no_other(opened, setting, stale):
-    finish(opened(), *ORDER)
-    faults = opened(settings=setting).faults()
-    assert tuple(name for name in ORDER if faults[name]) == tuple(stale)
-
-
-def test_a_repeated_stage_with_the_same_result_leaves_the_later_ones_valid(opened):
-    study = opened()
-    finish(study, *ORDER)
-    finish(study, ORDER[0])
-    study.require(*ORDER)
-    finish(study, ORDER[0], text="another result")
-    with pytest.raises(MissingOutput, match="05-network-training.*is stale: 01-data-cleaning has a new result"):
-        study.require(ORDER[4])
-
-
 def test_a_missing_and_a_changed_file_are_named(opened):
     study = opened()
     finish(study, ORDER[0], ORDER[1])
@@ -230,21 +142,40 @@ def test_a_missing_and_a_changed_file_are_named(opened):
         study.require(ORDER[1])
 
 
-def test_changed_raw_tables_make_every_stage_stale_but_copied_ones_do_not(file, tmp_path):
-    file.write_text(STUDY.replace('"virtual"', '"tidy-tables"'))
-    raw = tmp_path / "raw"
-    raw.mkdir()
-    (raw / "profiles.csv").write_text("a\n1\n")
-    finish(Study.open(file, "tiny", data=raw, out=tmp_path / "out"), *ORDER)
-    shutil.copytree(raw, tmp_path / "copy", copy_function=shutil.copy)
-    Study.open(file, "tiny", data=tmp_path / "copy", out=tmp_path / "out").require(*ORDER)
-    (raw / "profiles.csv").write_text("a\n2\n")
-    assert all(Study.open(file, "tiny", data=raw, out=tmp_path / "out").faults().values())
-
-
 def test_a_stage_does_not_start_before_what_it_reads_is_there(opened):
     with pytest.raises(MissingOutput, match="01-data-cleaning"), opened().stage(ORDER[4]):
         pytest.fail("the stage has begun")
+
+
+def test_a_stage_at_which_another_process_works_is_left_alone(opened):
+    study = opened()
+    other = psutil.Process().parent()
+    attempt = {"pid": other.pid, "process_start": other.create_time(), "started": "noon"}
+    stages.write_json(stages.attempt_path(study.out, ORDER[0]), attempt)
+    with pytest.raises(
+        InputError, match=f"01-data-cleaning is being run .*process \\({other.pid}, since noon\\): wait"
+    ):
+        finish(study, ORDER[0])
+    assert stages.read_json(stages.attempt_path(study.out, ORDER[0])) == attempt
+    stages.write_json(stages.attempt_path(study.out, ORDER[0]), {**attempt, "ended": True})
+    finish(study, ORDER[0])
+    study.require(ORDER[0])
+
+
+def test_the_process_that_left_a_stage_undone_may_begin_it_again(opened):
+    study = opened()
+    attempt = {**stages.this_process(), "started": "noon"}
+    stages.write_json(stages.attempt_path(study.out, ORDER[0]), attempt)
+    finish(study, ORDER[0])
+    study.require(ORDER[0])
+
+
+def test_a_stage_below_that_is_renewed_meanwhile_makes_the_result_stale(opened):
+    study = opened()
+    finish(study, ORDER[0])
+    with study.stage(ORDER[1]):
+        finish(study, ORDER[0], text="another result")
+    assert study.faults()[ORDER[1]] == "is stale: 01-data-cleaning has a new result since"
 
 
 def test_seeds_differ_between_purposes_and_are_the_same_every_time(opened):

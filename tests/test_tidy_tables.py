@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proda.data.readers.tidy_tables import grid_covariates, read_grid_table, read_profile_tables
+from proda.data.grid import cell_area
+from proda.data.readers.grid_table import grid_covariates, read_grid_table
+from proda.data.readers.tidy_tables import read_profile_tables
 from proda.errors import InputError
 
 
@@ -32,7 +34,8 @@ def layer_rows(n: int = 12) -> pd.DataFrame:
 
 def grid_rows() -> pd.DataFrame:
     driver = {
-        "land_fraction": 1.0, "cell_area_m2": 2.3e9, "mean_annual_temperature_degC": 10.0, "precipitation_mm_yr": 700.0,
+        "land_fraction": 1.0, "cell_area_m2": float(cell_area(40.25)),
+        "mean_annual_temperature_degC": 10.0, "precipitation_mm_yr": 700.0,
         "clm5_npp_gC_m2_yr": 300.0, "npp_gC_m2_yr": 400.0, "sand_fraction": 0.4, "clay_fraction": 0.2,
         "water_wilting_m3_m3": 0.15, "water_field_capacity_m3_m3": 0.26, "water_saturation_m3_m3": 0.44,
         "igbp_land_cover": 10, "koppen_class": 6, "ref_whrc_soc_0_30cm_kg_m2": 5.0,
@@ -129,6 +132,23 @@ def test_carbon_in_grams_per_cubic_metre_is_found(folder):
         read_profile_tables(folder(layers=layer_rows().assign(soc_kg_m3=lambda t: 1000 * t["soc_kg_m3"])))
 
 
+@pytest.mark.parametrize(
+    ("factor", "remedy"), [(1e-3, r"g per cm3\? Multiply by 1000"), (1e3, r"g per m3\? Divide by 1000")]
+)
+def test_carbon_in_another_unit_is_found_without_columns_to_compare_with(folder, factor, remedy):
+    layers = layer_rows().drop(columns=["oc_percent", "bulk_density_g_cm3"])
+    layers["soc_kg_m3"] *= factor
+    with pytest.raises(InputError, match=rf"layers\.csv: the median of soc_kg_m3 is .*expected 0\.5 to 200.*{remedy}"):
+        read_profile_tables(folder(layers=layers))
+
+
+def test_single_layers_without_carbon_or_full_of_it_are_left_to_cleaning(folder):
+    layers = layer_rows()
+    layers.loc[[0, 1, 2], "soc_kg_m3"] = [0.0, 400.0, np.nan]
+    layers = layers.drop(columns=["oc_percent"])
+    assert len(read_profile_tables(folder(layers=layers)).layers) == len(layers)
+
+
 def test_depths_in_centimetres_are_found(folder):
     with pytest.raises(InputError, match="median of lower_depth_m is 20.*centimetres"):
         read_profile_tables(folder(layers=layer_rows().assign(lower_depth_m=20.0)))
@@ -147,6 +167,30 @@ def test_depths_in_centimetres_are_found(folder):
 def test_a_driver_in_another_unit_is_found(folder, column, value, guess):
     with pytest.raises(InputError, match=f"grid_half_degree.csv: the median of {column}.*{guess}"):
         read_grid_table(folder(grid=grid_rows().assign(**{column: value})))
+
+
+@pytest.mark.parametrize("value", [97.0, 0.0, -0.1, np.nan])
+def test_a_share_of_land_that_is_no_share_is_named_with_its_line(folder, value):
+    grid = grid_rows()
+    grid.loc[1, "land_fraction"] = value
+    with pytest.raises(
+        InputError, match=rf"degree\.csv, line 3: land_fraction is {value:g}, expected above 0 and at most 1"
+    ):
+        read_grid_table(folder(grid=grid))
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.03, np.nan])
+def test_an_area_that_is_not_that_of_its_cell_is_named_with_its_line(folder, factor):
+    grid = grid_rows()
+    grid.loc[1, "cell_area_m2"] *= factor
+    with pytest.raises(
+        InputError, match=r"degree\.csv, line 3: cell_area_m2 is .*, expected 2\.359e\+09 m2 within 2 %"
+    ):
+        read_grid_table(folder(grid=grid))
+
+
+def test_areas_on_the_ellipsoid_are_accepted(folder):
+    assert len(read_grid_table(folder(grid=grid_rows().assign(cell_area_m2=lambda t: 1.009 * t["cell_area_m2"])))) == 2
 
 
 def test_a_position_that_is_no_cell_centre_is_found(folder):

@@ -69,10 +69,14 @@ def overrides(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from proda.assimilation.one_batch import batch_constant
+    from proda.assimilation.stage import one_batch_plan, site_plan
     from proda.batch.run import run
     from proda.study import Study
 
     study = Study.open(options.study, options.scale, options.data, options.out, overrides(options.set))
+    # What is wrong with the settings of a late stage is said before the early ones have run.
+    one_batch_plan(study), site_plan(study), batch_constant(study["one_batch_B"], n_profiles=1)
     run(study, first=options.first, only=options.only)
     return 0
 

@@ -17,18 +17,22 @@ import numba as nb
 _PACKAGE = Path(__file__).parent
 
 
+def source_digest(package: Path = _PACKAGE) -> str:
+    """Sixteen characters that differ when any file of the two rooms with compiled functions does."""
+    sources = [*sorted((package / "model").glob("*.py")), *sorted((package / "assimilation").glob("*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
+
+
 @cache
 def cache_folder() -> Path:
     """Folder of the compiled functions of this version of the sources."""
-    sources = [*sorted((_PACKAGE / "model").glob("*.py")), *sorted((_PACKAGE / "assimilation").glob("*.py"))]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     beside = _PACKAGE / "__pycache__"
     try:
         beside.mkdir(exist_ok=True)
         place = beside if os.access(beside, os.W_OK) else Path(tempfile.gettempdir())
     except OSError:
         place = Path(tempfile.gettempdir())
-    return place / f"compiled-{digest}"
+    return place / f"compiled-{source_digest()}"
 
 
 def kept_compiled(function: Callable[..., Any]) -> Any:

@@ -1,45 +1,44 @@
-"""The six stages of a study: their order, what each reads, and what makes a finished one out of date.
+"""The six stages of a study: their order, what each reads, and what each leaves in the study folder.
 
-A finished stage leaves a marker, ``stages/<stage>.json`` in the study folder. It is valid while
-
-* the fingerprint of its inputs (study source, seed, the settings that it reads, the raw data files, and the
-  fingerprints of the stages below it) is what it was,
-* the files that it wrote are there, with their sizes, and
-* every stage that it read from still holds the content that was read.
-
-So repeating a stage with the same result leaves the later stages valid, and any other change makes them stale.
+A finished stage leaves a marker, ``stages/<stage>.json``; one that has begun and not ended well leaves an attempt,
+``stages/<stage>.attempt.json``. When a marker is valid is decided in `proda.fingerprints`.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
 
-WHOLE_HASH_LIMIT = 256 * 2**20  # bytes; hashing more than this would be felt at every start
+from proda.errors import InputError
 
 
 class Stage(NamedTuple):
-    """One notebook: the stages whose files it reads, and name patterns of the settings that it reads itself."""
+    """One notebook: its room, the stages whose files it reads, and name patterns of the settings that it reads."""
 
+    room: str
     upstream: tuple[str, ...]
     settings: tuple[str, ...]
 
 
 STAGES: dict[str, Stage] = {
-    "01-data-cleaning": Stage((), ()),
-    "02-matrix-model-validation": Stage(("01-data-cleaning",), ("validation_cells",)),
-    "03-one-batch-assimilation": Stage(("01-data-cleaning",), ("one_batch_*", "chains", "kept_draws", "relative_sd")),
-    "04-site-by-site-assimilation": Stage(("01-data-cleaning",), ("site_*", "chains", "kept_draws", "relative_sd")),
+    "01-data-cleaning": Stage("data", (), ()),
+    "02-matrix-model-validation": Stage("data", ("01-data-cleaning",), ("validation_cells",)),
+    "03-one-batch-assimilation": Stage(
+        "assimilation", ("01-data-cleaning",), ("one_batch_*", "chains", "kept_draws", "relative_sd")
+    ),
+    "04-site-by-site-assimilation": Stage(
+        "assimilation", ("01-data-cleaning",), ("site_*", "chains", "kept_draws", "relative_sd")
+    ),
     "05-network-training": Stage(
+        "learning",
         ("01-data-cleaning", "04-site-by-site-assimilation"),
         ("epochs", "batch_size", "dropout", "learning_rate", "test_share", "validation_share", "network_*"),
     ),
     "06-final-figures": Stage(
+        "maps",
         (
             "01-data-cleaning",
             "03-one-batch-assimilation",
@@ -49,42 +48,6 @@ STAGES: dict[str, Stage] = {
         ("map_*",),
     ),
 }
-
-
-def stage_numbered(number: int) -> str:
-    """The name of stage ``number`` (1 to 6)."""
-    return tuple(STAGES)[number - 1]
-
-
-def settings_read(stage: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings on which ``stage`` depends: those that it names, and those that no stage names.
-
-    A setting that nobody claims counts for every stage, so a new setting can make too much stale but never too little.
-    """
-    claimed = {name for name in settings for other in STAGES.values() if _matches(name, other.settings)}
-    own = STAGES[stage].settings
-    return {name: value for name, value in settings.items() if name not in claimed or _matches(name, own)}
-
-
-def fingerprint(stage: str, settings: Mapping[str, Any], identity: Mapping[str, Any], data: Path | None) -> str:
-    """SHA-256 (hex) of everything that decides the result of ``stage``.
-
-    Parameters
-    ----------
-    settings : every setting of the study, by name
-    identity : what all stages share: source table, configuration, seed
-    data : folder of the raw tables, or None for a study that makes its own
-    """
-    below = {name: fingerprint(name, settings, identity, data) for name in STAGES[stage].upstream}
-    parts: dict[str, Any] = {
-        "stage": stage,
-        "identity": identity,
-        "settings": settings_read(stage, settings),
-        "upstream": below,
-    }
-    if not below and data is not None:
-        parts["data"] = {path.name: _digest(path) for path in sorted(data.iterdir()) if path.is_file()}
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def inventory(folder: Path) -> dict[str, dict[str, Any]]:
@@ -117,34 +80,6 @@ def measured(path: Path, content: bool = False) -> dict[str, Any]:
     return result
 
 
-def fault(out: Path, stage: str, expected: Mapping[str, str]) -> str:
-    """Why the outputs of ``stage`` cannot be used, as the end of a sentence; empty when they can.
-
-    Parameters
-    ----------
-    out : the study folder
-    expected : the present fingerprint of every stage
-    """
-    marker = read_json(marker_path(out, stage))
-    if marker is None:
-        return unfinished(out, stage)
-    if marker.get("fingerprint") != expected[stage]:
-        return "is stale: it was made with other settings, another seed or other data"
-    for name, recorded in marker["files"].items():
-        path = out / name
-        if not path.exists():
-            return f"is incomplete: its file {name} is missing"
-        if measured(path) != {key: recorded[key] for key in ("bytes", "files")}:
-            return f"is damaged: its file {name} has changed since it was written"
-    for below, content in marker["upstream"].items():
-        reason = fault(out, below, expected)
-        if reason:
-            return f"is stale: {below}, which it was made from, {reason}"
-        if (read_json(marker_path(out, below)) or {}).get("content") != content:
-            return f"is stale: {below} has a new result since"
-    return ""
-
-
 def unfinished(out: Path, stage: str) -> str:
     """Why ``stage`` has no marker, as the end of a sentence."""
     attempt = read_json(attempt_path(out, stage))
@@ -154,6 +89,22 @@ def unfinished(out: Path, stage: str) -> str:
         return f"failed: {attempt['error']}"
     running = is_alive(attempt) and not attempt.get("ended")
     return "is running" if running else f"was interrupted (started {attempt.get('started')})"
+
+
+def refuse_if_running(out: Path, stage: str) -> None:
+    """Check that no other process is at work on ``stage``; this one may begin it again.
+
+    Raises
+    ------
+    InputError
+        Names the process and since when it works.
+    """
+    attempt = read_json(attempt_path(out, stage)) or {}
+    if is_alive(attempt) and not attempt.get("ended") and attempt["pid"] != this_process()["pid"]:
+        raise InputError(
+            f"{stage} is being run in {out} by another process ({attempt['pid']}, since {attempt.get('started')}): "
+            "wait for it, stop it (if it is a notebook, shut down its kernel), or give another folder as out"
+        )
 
 
 def marker_path(out: Path, stage: str) -> Path:
@@ -194,21 +145,3 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     partial = path.with_name(f"{path.name}.{psutil.Process().pid}.part")
     partial.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
     partial.replace(path)
-
-
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a raw data file; of its size and time of change when reading it all would take too long."""
-    state = path.stat()
-    return _file_digest(path, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _file_digest(path: Path, size: int, changed: int) -> str:
-    if size > WHOLE_HASH_LIMIT:
-        return f"{size} bytes, changed {changed}"
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

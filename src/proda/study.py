@@ -20,6 +20,7 @@ from typing import Any
 
 from proda import stages
 from proda.errors import InputError, MissingOutput
+from proda.fingerprints import fault, fingerprint
 from proda.settings import settings_at, suggestion
 from proda.study_file import data_folder, read_study_file, repository_root, study_file
 
@@ -73,7 +74,7 @@ class Study:
         Raises
         ------
         InputError
-            An unknown study, scale or setting, a value of the wrong type, a faulty study file, a missing data folder.
+            An unknown study, scale or setting, a value it cannot have, a faulty study file, a missing data folder.
         """
         file = study_file(study)
         content = read_study_file(file)
@@ -132,18 +133,18 @@ class Study:
             words += ["--set", f"{name}={value}"]
         return shlex.join([*words, *extra])
 
-    def fingerprints(self) -> dict[str, str]:
-        """What decides the result of each stage, as a SHA-256 (see `proda.stages.fingerprint`)."""
-        identity = {"source": self.source, "configuration": self.configuration, "seed": self.seed}
-        return {name: stages.fingerprint(name, self.settings, identity, self.data) for name in stages.STAGES}
+    def fingerprints(self) -> dict[str, dict[str, Any]]:
+        """What decides the result of each stage (see `proda.fingerprints.fingerprint`)."""
+        identity = {"source": self.source, "configuration": self.configuration}
+        return {name: fingerprint(name, self.settings, identity, self.seed, self.data) for name in stages.STAGES}
 
     def faults(self) -> dict[str, str]:
         """For each stage why its files cannot be used, empty text when they can."""
         expected = self.fingerprints()
-        return {name: stages.fault(self.out, name, expected) for name in stages.STAGES}
+        return {name: fault(self.out, name, expected) for name in stages.STAGES}
 
     def require(self, *names: str) -> None:
-        """Check that the stages ``names`` are complete and made with the present settings and data.
+        """Check that the stages ``names`` are complete and made with the present settings, data and code.
 
         Raises
         ------
@@ -153,9 +154,9 @@ class Study:
         expected = self.fingerprints()
         for name in names:
             _check_stage_name(name)
-            reason = stages.fault(self.out, name, expected)
+            reason = fault(self.out, name, expected)
             if reason:
-                first = next(key for key in stages.STAGES if stages.fault(self.out, key, expected))
+                first = next(key for key in stages.STAGES if fault(self.out, key, expected))
                 command = self.command("--from", str(list(stages.STAGES).index(first) + 1))
                 raise MissingOutput(f"{name} of {self.label} {reason}. Run it first: {command}")
 
@@ -170,9 +171,15 @@ class Study:
 
         The files then replace those of an earlier run of the stage in the study folder, and the stage's marker is
         written last. An exception leaves the study folder as it was but without the marker: the stage is not done.
+
+        Raises
+        ------
+        MissingOutput, InputError
+            When a stage that this one reads from is not complete; when another process is at work on this one.
         """
         _check_stage_name(name)
         self.require(*stages.STAGES[name].upstream)
+        stages.refuse_if_running(self.out, name)
         started = time.time()
         marker, attempt = stages.marker_path(self.out, name), stages.attempt_path(self.out, name)
         before = stages.read_json(marker) or stages.read_json(attempt) or {}
@@ -181,6 +188,8 @@ class Study:
             "started": _now(),
             "opened_with": self.opened_with,
             "fingerprint": self.fingerprints()[name],
+            # Taken now: another process may renew a stage below while this one still computes from what it has read.
+            "upstream": {key: self._content(key) for key in stages.STAGES[name].upstream},
             "files": before.get("files", {}),
         }
         stages.write_json(attempt, begun)
@@ -205,21 +214,21 @@ class Study:
             raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        stages.write_json(marker, self._marker(name, begun["fingerprint"], files, started))
+        stages.write_json(marker, self._marker(name, begun, files, started))
         attempt.unlink(missing_ok=True)
 
-    def _marker(self, name: str, fingerprint: str, files: dict[str, Any], started: float) -> dict[str, Any]:
+    def _content(self, stage: str) -> str | None:
+        return (stages.read_json(stages.marker_path(self.out, stage)) or {}).get("content")
+
+    def _marker(self, name: str, begun: dict[str, Any], files: dict[str, Any], started: float) -> dict[str, Any]:
         content = hashlib.sha256(repr([(key, item["sha256"]) for key, item in sorted(files.items())]).encode())
-        below = {key: stages.read_json(stages.marker_path(self.out, key)) for key in stages.STAGES[name].upstream}
         return {
             "stage": name,
-            "fingerprint": fingerprint,
+            **{key: begun[key] for key in ("opened_with", "fingerprint", "upstream")},
             "content": content.hexdigest(),
-            "upstream": {key: (marker or {}).get("content") for key, marker in below.items()},
             "files": files,
             "seconds": round(time.time() - started, 3),
             "finished": _now(),
-            "opened_with": self.opened_with,
         }
 
 

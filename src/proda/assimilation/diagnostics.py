@@ -18,10 +18,14 @@ def gelman_rubin(draws: NDArray) -> NDArray[np.float64]:
     """Potential scale reduction of Eq. 9-10, (...), for draws (..., chain, draw).
 
     ``Bv = N/(K-1) sum (mean_k - mean)^2``, ``W`` the mean within-chain variance, ``sqrt((W (N-1)/N + Bv/N)/W)``.
+    NaN for a series that never moved, infinite for chains that stand still apart.
     """
     n = draws.shape[-1]
-    within = draws.var(axis=-1, ddof=1).mean(axis=-1)
-    between = n * draws.mean(axis=-1).var(axis=-1, ddof=1)
+    # Seen from its start a chain that stands still is exactly zero; its own mean differs from it by rounding.
+    start = draws[..., 0]
+    moved = draws - start[..., None]
+    within = moved.var(axis=-1, ddof=1).mean(axis=-1)
+    between = n * (moved.mean(axis=-1) + start - start[..., :1]).var(axis=-1, ddof=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.sqrt((within * (n - 1) / n + between / n) / within)
 

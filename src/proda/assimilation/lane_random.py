@@ -17,13 +17,14 @@ _SHIFT_TO_MANTISSA = np.uint64(12)
 _ONE_BITS = np.uint64(0x3FF0000000000000)
 _A, _B, _C = np.uint64(17), np.uint64(23), np.uint64(45)
 _REST_B, _REST_C = np.uint64(64 - 23), np.uint64(64 - 45)
+_LAST_BIT, _BIT_OF_TWO = np.uint64(1), np.uint64(62)
 _HALF_STEP = 2.0**-53
 _HALF_PI = 0.5 * np.pi
 
 
 @nb.njit
-def uniform_lanes(state):
-    """Uniform on the open interval (0, 1); advances `state`, (4 * LANES,) words."""
+def word_lanes(state):
+    """64 random bits a lane; advances `state`, (4 * LANES,) words."""
     s0, s1, s2, s3 = load(state, 0), load(state, 1), load(state, 2), load(state, 3)
     total = s0 + s3
     drawn = ((total << _B) | (total >> _REST_B)) + s0
@@ -33,8 +34,20 @@ def uniform_lanes(state):
     s2 = s2 ^ shifted
     s3 = (s3 << _C) | (s3 >> _REST_C)
     store(state, 0, s0), store(state, 1, s1), store(state, 2, s2), store(state, 3, s3)
+    return drawn
+
+
+@nb.njit
+def uniform_lanes(state):
+    """Uniform on the open interval (0, 1)."""
     # 52 random bits make a double in [1, 2); half a step keeps it off zero.
-    return doubles_of((drawn >> _SHIFT_TO_MANTISSA) | _ONE_BITS) - (1.0 - _HALF_STEP)
+    return doubles_of((word_lanes(state) >> _SHIFT_TO_MANTISSA) | _ONE_BITS) - (1.0 - _HALF_STEP)
+
+
+@nb.njit
+def two_where_set(words, k):
+    """2 in the lanes whose bit k is set, 0 in the others."""
+    return doubles_of(((words >> np.uint64(k)) & _LAST_BIT) << _BIT_OF_TWO)
 
 
 @nb.njit

@@ -100,4 +100,12 @@ def one_batch_posterior(
 
     with ThreadPoolExecutor(n_workers) as pool:
         x, phi, acceptance = zip(*pool.map(run, range(n_chains)), strict=True)
-    return OneBatch(np.stack(x), np.stack(phi), np.array(acceptance), B)
+    result = OneBatch(np.stack(x), np.stack(phi), np.array(acceptance), B)
+    if not np.isfinite(result.phi).all() or (result.acceptance[:, 1] == 0.0).any():
+        worst = int(np.argmin(result.acceptance[:, 1]))
+        raise InputError(
+            f"one-batch: chain {worst + 1} of {n_chains} never moved in its kept part, at a misfit of "
+            f"{result.phi[worst, -1]:g}; expected a finite misfit and accepted steps. Check relative_sd "
+            f"({relative_sd:g}) and one_batch_B ({B:g}), or run longer (one_batch_steps)."
+        )
+    return result

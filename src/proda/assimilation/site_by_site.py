@@ -19,6 +19,7 @@ from proda.assimilation.diagnostics import convergence, gelman_rubin
 from proda.assimilation.gev import gev_modes
 from proda.assimilation.lane_random import generator_states
 from proda.assimilation.misfit import layer_weights, misfit_forms
+from proda.assimilation.site_dataset import sites_dataset
 from proda.assimilation.site_fit import agreement_by_site
 from proda.assimilation.soc_chains import block_of, new_target, run_chains
 from proda.model.column import PAPER_COLUMN
@@ -78,10 +79,20 @@ def chain_seed(study_seed: int, profile_id: str, chain: int) -> tuple[int, int, 
     return study_seed, name, chain
 
 
+class SampledSites(NamedTuple):
+    """Chains of some sites: `draws` on the unit cube (site, chain, draw, parameter), their misfit `phi` (site, chain,
+    draw), and the `acceptance` of the kept part (site, chain).
+    """
+
+    draws: NDArray[np.float32]
+    phi: NDArray[np.float64]
+    acceptance: NDArray[np.float64]
+
+
 def sampled_sites(
     problem: SiteProblem, seed: int, schedule: Schedule, n_chains: int, relative_sd: float
-) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Kept draws on the unit cube, (site, chain, draw, parameter), and acceptance of the kept part, (site, chain)."""
+) -> SampledSites:
+    """Run the chains of all sites of `problem`, in lanes."""
     n_sites, n_parameters = len(problem.profile_id), len(PAPER_PARAMETERS)
     n_draws = schedule.kept_steps // schedule.thin
     weight = layer_weights(problem.site, problem.depth)
@@ -104,18 +115,16 @@ def sampled_sites(
         accepted[lanes] = chains.tuning.reshape(-1, LANES)[KEPT_ACCEPTED] / schedule.kept_steps
     used = n_sites * n_chains
     shape = (n_sites, n_chains)
-    return draws[:used].reshape(*shape, n_draws, n_parameters), accepted[:used].reshape(shape)
+    return SampledSites(
+        draws[:used].reshape(*shape, n_draws, n_parameters),
+        phis[:used].reshape(*shape, n_draws),
+        accepted[:used].reshape(shape),
+    )
 
 
-def site_summaries(problem: SiteProblem, draws: NDArray, n_kept: int) -> dict[str, NDArray]:
-    """What is stored of a batch of sites, by the names of `sites.zarr`.
-
-    Parameters
-    ----------
-    draws : (site, chain, draw, parameter)
-    n_kept : int
-        Number of draws to keep of each site, spread evenly over its chains.
-    """
+def site_summaries(problem: SiteProblem, sampled: SampledSites, n_kept: int) -> dict[str, NDArray]:
+    """What is stored of a batch of sites, by the names of `sites.zarr`; `n_kept` draws, spread over the chains."""
+    draws = sampled.draws
     n_sites, n_chains, n_draws, n_parameters = draws.shape
     series = np.ascontiguousarray(np.moveaxis(draws, -1, 1))  # site, parameter, chain, draw
     pooled = series.reshape(n_sites, n_parameters, -1)
@@ -126,6 +135,7 @@ def site_summaries(problem: SiteProblem, draws: NDArray, n_kept: int) -> dict[st
     for k in range(n_kept):
         soc[k] = soc_density(physical(kept[:, k].T, problem.forcing), problem.forcing)
     mean_profile = soc.mean(axis=0)
+    soc_05, soc_95 = np.quantile(soc, [0.05, 0.95], axis=0)
     at_mean = soc_density(physical(pooled.mean(axis=-1).T, problem.forcing), problem.forcing)
     modelled = at_depths(mean_profile, problem.site, problem.depth)
     fit = agreement_by_site(problem.site, problem.soc, modelled, n_sites)
@@ -139,9 +149,13 @@ def site_summaries(problem: SiteProblem, draws: NDArray, n_kept: int) -> dict[st
         "ess_bulk": mixing.ess_bulk,
         "soc_mean": mean_profile.T,
         "soc_sd": soc.std(axis=0, ddof=1).T,
+        "soc_p05": soc_05.T,
+        "soc_p95": soc_95.T,
         "soc_at_mean": at_mean.T,
         "r2": fit.r2,
         "efficiency": fit.efficiency,
+        "phi": np.median(sampled.phi, axis=-1),
+        "acceptance": sampled.acceptance,
     }
 
 
@@ -168,8 +182,7 @@ def site_posteriors(
 
     def batch(first: int) -> tuple[int, dict[str, NDArray]]:
         part = problem.part(first, min(first + SITES_PER_BATCH, n_sites))
-        draws, acceptance = sampled_sites(part, seed, schedule, n_chains, relative_sd)
-        return first, site_summaries(part, draws, n_kept) | {"acceptance": acceptance}
+        return first, site_summaries(part, sampled_sites(part, seed, schedule, n_chains, relative_sd), n_kept)
 
     arrays: dict[str, NDArray] = {}
     with ThreadPoolExecutor(n_workers) as pool:
@@ -185,49 +198,4 @@ def site_posteriors(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return _labelled(arrays, problem.profile_id)
-
-
-_DIMS = {
-    "x": ("site", "draw", "parameter"),
-    "x_mean": ("site", "parameter"),
-    "x_sd": ("site", "parameter"),
-    "x_mode": ("site", "parameter"),
-    "rhat_gelman_rubin": ("site", "parameter"),
-    "rhat": ("site", "parameter"),
-    "ess_bulk": ("site", "parameter"),
-    "soc_mean": ("site", "layer"),
-    "soc_sd": ("site", "layer"),
-    "soc_at_mean": ("site", "layer"),
-    "r2": ("site",),
-    "efficiency": ("site",),
-    "acceptance": ("site", "chain"),
-}
-_MEANING = {
-    "x": ("posterior draws on the unit cube", "1"),
-    "x_mean": ("posterior mean on the unit cube", "1"),
-    "x_sd": ("posterior standard deviation on the unit cube", "1"),
-    "x_mode": ("mode of a generalized extreme-value distribution fitted to the posterior, on the unit cube", "1"),
-    "rhat_gelman_rubin": ("potential scale reduction (Eq. 9-10)", "1"),
-    "rhat": ("rank-normalised split R-hat", "1"),
-    "ess_bulk": ("bulk effective sample size", "1"),
-    "soc_mean": ("mean over draws of soil organic carbon density", "g m-3"),
-    "soc_sd": ("standard deviation over draws of soil organic carbon density", "g m-3"),
-    "soc_at_mean": ("soil organic carbon density at the posterior-mean parameters", "g m-3"),
-    "r2": ("squared correlation of the mean profile with the observed layers", "1"),
-    "efficiency": ("1:1 efficiency of the mean profile", "1"),
-    "acceptance": ("share of kept steps that moved", "1"),
-}
-
-
-def _labelled(arrays: dict[str, NDArray], profile_id: Sequence[str]) -> xr.Dataset:
-    data = {
-        name: (_DIMS[name], arrays[name], {"long_name": meaning, "units": unit})
-        for name, (meaning, unit) in _MEANING.items()
-    }
-    coords = {
-        "profile_id": ("site", np.array(profile_id, dtype=object)),
-        "parameter": list(PAPER_PARAMETERS.names),
-        "node_depth": ("layer", PAPER_COLUMN.node, {"units": "m", "positive": "down"}),
-    }
-    return xr.Dataset(data, coords, {"title": "Site-by-site posteriors of the soil-carbon parameters"})
+    return sites_dataset(arrays, problem.profile_id)

@@ -7,6 +7,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+STUCK_GAP = 5.0  # in Phi: a factor of 150 in posterior density between the middles of two chains
+
 
 class SiteAgreement(NamedTuple):
     """`r2`, squared correlation, and `efficiency`, 1 - SSE/SST about the 1:1 line; (n_sites,) each."""
@@ -34,7 +36,8 @@ def agreement_by_site(site: NDArray, observed: NDArray, modelled: NDArray, n_sit
         sst = total(about_x**2)
         r2 = total(about_x * about_z) ** 2 / (sst * total(about_z**2))
         efficiency = 1.0 - total((modelled - observed) ** 2) / sst
-    alone = (count < 2) | (sst == 0.0)
+    # Layers that are all alike leave nothing to explain; their squares about the mean are then rounding alone.
+    alone = (count < 2) | (sst <= 1e-20 * total(observed**2))
     return SiteAgreement(np.where(alone, np.nan, r2), np.where(alone, np.nan, efficiency))
 
 
@@ -43,12 +46,16 @@ def site_status(sites: xr.Dataset, n_layers: NDArray, rhat_limit: float) -> pd.D
 
     A site is `used_downstream`, as the paper has it, unless its 1:1 efficiency is negative (or undefined, where all its
     layers are alike). `status` is about the chains: "converged" when no parameter's rank-normalised R-hat exceeds
-    `rhat_limit`; sites that did not converge are flagged, not dropped.
+    `rhat_limit`; "a chain is stuck" when the median misfit of one chain exceeds that of another by more than
+    `STUCK_GAP`, so that they cannot be in the same posterior. Such sites are flagged, not dropped.
     """
-    rhat = sites["rhat"].max("parameter").to_numpy()
+    rhat = sites["rhat"].max("parameter", skipna=False).to_numpy()
     efficiency = sites["efficiency"].to_numpy()
     finite = np.isfinite(sites["soc_mean"].to_numpy()).all(axis=1) & np.isfinite(rhat)
-    status = np.select([~finite, rhat > rhat_limit], ["no finite posterior", "not converged"], "converged")
+    stuck = np.ptp(sites["phi"].to_numpy(), axis=1) > STUCK_GAP
+    status = np.select(
+        [~finite, stuck, rhat > rhat_limit], ["no finite posterior", "a chain is stuck", "not converged"], "converged"
+    )
     return pd.DataFrame(
         {
             "profile_id": sites["profile_id"].to_numpy(),

@@ -31,7 +31,7 @@ from proda.model.parameters import PAPER_PARAMETERS, bounds
 
 # Each chain starts at the best of this many draws from the prior. A single draw is often so far out that the chain
 # spends its test run in a corner of the box; and one draw in six leaves no carbon for woody debris.
-_START_DRAWS = 40
+_START_DRAWS = 400
 
 
 class Target(NamedTuple):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from proda.assimilation.adaptive_metropolis import Schedule
 from proda.assimilation.one_batch import OneBatch, batch_constant, one_batch_posterior
 from proda.assimilation.posterior import one_batch_data, write_inference_data
 from proda.assimilation.schedules import schedule
@@ -28,13 +29,23 @@ class SiteAssimilation(NamedTuple):
     status: pd.DataFrame
 
 
+def one_batch_plan(study: Study) -> Schedule:
+    """The schedule of the one-batch chains, from the settings `one_batch_test_steps` and `one_batch_steps`."""
+    test_steps, steps = study["one_batch_test_steps"], study["one_batch_steps"]
+    return schedule(test_steps, steps, min(ONE_BATCH_DRAWS, (test_steps + steps) // 4))
+
+
+def site_plan(study: Study) -> Schedule:
+    """The schedule of the sites' chains, from the settings `site_test_steps`, `site_steps` and `kept_draws`."""
+    return schedule(study["site_test_steps"], study["site_steps"], study["kept_draws"])
+
+
 def one_batch_assimilation(study: Study) -> OneBatch:
     """Run the one-batch stage of a study and write one_batch.nc.
 
     Settings: chains, relative_sd, one_batch_test_steps, one_batch_steps, one_batch_B.
     """
-    test_steps, steps = study["one_batch_test_steps"], study["one_batch_steps"]
-    plan = schedule(test_steps, steps, min(ONE_BATCH_DRAWS, (test_steps + steps) // 4))
+    plan = one_batch_plan(study)
     with study.stage(ONE_BATCH) as folder:
         cleaned = read_cleaned_study(study)
         B = batch_constant(study["one_batch_B"], len(cleaned.profiles))
@@ -60,7 +71,7 @@ def site_assimilation(study: Study) -> SiteAssimilation:
 
     Settings: chains, kept_draws, relative_sd, site_test_steps, site_steps, site_rhat_limit.
     """
-    plan = schedule(study["site_test_steps"], study["site_steps"], study["kept_draws"])
+    plan = site_plan(study)
     with study.stage(SITE_BY_SITE) as folder:
         cleaned = read_cleaned_study(study)
         problem = site_problem(cleaned.profiles, cleaned.layers, cleaned.forcing)

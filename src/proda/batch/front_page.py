@@ -21,7 +21,7 @@ TABLE_NOTE = (
     "Columns named *published* are the paper's own numbers, on its own data."
 )
 # The picture that stands for the whole, in order of preference; else the first figure with "map" in its name.
-PICTURES = ("figure_3.png", "maps.png")
+PICTURES = ("network_map.png", "figure_3.png")
 
 
 def front_page(study: Study, present: Sequence[str]) -> str:

@@ -77,11 +77,25 @@ def for_the_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if cell.cell_type != "code":
             continue
         cell.metadata["tags"] = sorted({*cell.metadata.get("tags", []), "hide-input"})
+        cell.outputs = merged_streams(cell.outputs)
         for output in cell.outputs:
             if output.output_type == "stream":
-                output.text = last_state("".join(output.text))
+                output.text = last_state(output.text)
     notebook.metadata.pop("widgets", None)
     return notebook
+
+
+def merged_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """``outputs`` with what was written to one stream in several goes as one: every update of a bar is a go."""
+    merged: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        if output.output_type == "stream":
+            output.text = "".join(output.text)
+            if merged and merged[-1].output_type == "stream" and merged[-1].name == output.name:
+                merged[-1].text += output.text
+                continue
+        merged.append(output)
+    return merged
 
 
 def last_state(text: str) -> str:

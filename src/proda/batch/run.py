@@ -13,7 +13,7 @@ from proda.batch.lock import locked
 from proda.batch.notebooks import PeakMemory, execute, kernel_of_this_python, notebook_paths
 from proda.batch.run_record import RunRecord
 from proda.errors import InputError
-from proda.stages import STAGES
+from proda.stages import STAGES, refuse_if_running
 from proda.study import Study, repository_root
 
 
@@ -46,6 +46,8 @@ def run(
     """
     names = stages_to_run(first, only)
     study.require(*read_but_not_run(names))
+    for name in names:
+        refuse_if_running(study.out, name)
     paths = notebook_paths(notebooks or repository_root() / "notebooks", names)
     reports = reports or repository_root() / "reports"
     executed = reports / study.label

@@ -84,23 +84,33 @@ def read_cases(path: Path) -> Cases:
         table[drivers[len(layers) :]].to_numpy().T,
         *(table[name].to_numpy() for name in ("alt", "npp_mean", "npp_min", "npp_max")),
     )
-    reference = table[pools].apply(pd.to_numeric, errors="coerce").to_numpy().T
+    reference = table[pools].apply(pd.to_numeric, errors="coerce")
+    cut = reference.isna().any(axis=1) & ~table[pools].isna().all(axis=1)
+    if cut.any():
+        raise InputError(
+            f"{path}: row {int(cut.to_numpy().argmax()) + 2} has some pools and lacks others; expected all of a case, "
+            "or none where the original program stopped. Is the file cut short?"
+        )
+    reference = reference.to_numpy().T
     return Cases(physical(table[x].to_numpy().T, forcing), forcing, reference.reshape(7, len(layers), -1))
 
 
 def worst_errors(soc: NDArray, cases: Cases) -> NDArray[np.float64]:
-    """Worst relative error in SOC density of each case, (n,); NaN for cases without a reference."""
+    """Worst relative error in SOC density of each case, (n,); NaN for cases without a reference.
+
+    A density that is not a number where the reference has one is infinitely wrong.
+    """
     reference = soc_density(cases.pools)
-    counts = reference > NEGLIGIBLE * np.nanmax(np.where(np.isnan(reference), 0.0, reference), axis=0)
+    size = np.abs(reference)
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.where(counts, np.abs(soc / reference - 1.0), 0.0).max(axis=0)
-    return np.where(np.isnan(reference).all(axis=0), np.nan, error)
+        error = np.where(size > NEGLIGIBLE * size.max(axis=0), np.abs(soc / reference - 1.0), 0.0).max(axis=0)
+    return np.where(np.isnan(reference).all(axis=0), np.nan, np.nan_to_num(error, nan=np.inf))
 
 
 def agreement(cases: Cases) -> pd.DataFrame:
     """Worst relative error of each case by the NumPy, JAX and compiled versions, and by NumPy on the exact grid.
 
-    Also whether the pools are finite and nowhere negative, which is all that can be asked where the original program
+    Also whether all three are finite and nowhere negative, which is all that can be asked where the original program
     stopped with a singular matrix.
     """
     import jax
@@ -108,14 +118,17 @@ def agreement(cases: Cases) -> pd.DataFrame:
     column = tabulated_column()
     pools = steady_state(cases.theta, cases.forcing, column)
     with jax.enable_x64(True):
-        by_jax = np.asarray(soc_density(steady_state(cases.theta, cases.forcing, column, jax_namespace())))
+        compiled = jax.jit(lambda theta: steady_state(theta, cases.forcing, column, jax_namespace()))
+        by_jax = np.asarray(compiled(cases.theta))
+    in_lanes = lanes.soc_density(cases.theta, cases.forcing, column)
+    everything = np.concatenate([*pools, *by_jax, in_lanes])
     return pd.DataFrame(
         {
             "numpy": worst_errors(soc_density(pools), cases),
-            "jax": worst_errors(by_jax, cases),
-            "compiled": worst_errors(lanes.soc_density(cases.theta, cases.forcing, column), cases),
+            "jax": worst_errors(soc_density(by_jax), cases),
+            "compiled": worst_errors(in_lanes, cases),
             "exact grid": worst_errors(soc_density(steady_state(cases.theta, cases.forcing)), cases),
-            "finite": np.isfinite(pools).all(axis=(0, 1)) & (pools >= 0.0).all(axis=(0, 1)),
+            "finite": (np.isfinite(everything) & (everything >= 0.0)).all(axis=0),
         }
     ).rename_axis("case")
 

@@ -16,6 +16,8 @@ import pandas as pd
 from proda.data.profiles import ProfileTables
 from proda.errors import InputError, ProdaError
 
+ACCOUNT_COLUMNS = ("rule", "profiles_before", "profiles_after", "layers_before", "layers_after")
+
 # What a rule finds: the value that offends, by row label of the table it judges.
 Found = pd.Series
 Limits = Mapping[str, float]
@@ -53,7 +55,7 @@ class CleanedTables(NamedTuple):
     exclusions : DataFrame
         profile_id, layer (missing for a whole profile), rule, value, source.
     account : DataFrame
-        One row a rule, in order: rule, profiles_before, profiles_after, layers_before, layers_after.
+        One row a rule, in order, with `ACCOUNT_COLUMNS`.
     """
 
     profiles: pd.DataFrame
@@ -211,19 +213,13 @@ def cleaned(tables: ProfileTables, limits: Limits, rules: tuple[Rule, ...] = RUL
                 {"profile_id": lost["profile_id"], "layer": lost["layer"], "rule": rule.name, "value": lost_values}
             )
         )
-        account.append(
-            {
-                "rule": rule.name,
-                "profiles_before": len(before.profiles),
-                "profiles_after": len(current.profiles),
-                "layers_before": len(before.layers),
-                "layers_after": len(current.layers),
-            }
-        )
+        sizes = (before.profiles, current.profiles, before.layers, current.layers)
+        account.append((rule.name, *map(len, sizes)))
     listed = pd.concat([part.astype(object) for part in exclusions], ignore_index=True)
     listed = listed.assign(source=listed["profile_id"].map(source), layer=listed["layer"].astype("Int64"))
     layers = current.layers.sort_values(["profile_id", "upper_depth", "lower_depth"], kind="stable", ignore_index=True)
-    result = CleanedTables(current.profiles.reset_index(drop=True), layers, listed, pd.DataFrame(account))
+    account = pd.DataFrame(account, columns=ACCOUNT_COLUMNS)
+    result = CleanedTables(current.profiles.reset_index(drop=True), layers, listed, account)
     _check_account(tables, result)
     return result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from proda.errors import InputError
 
 RESOLUTION = 0.5
 EARTH_RADIUS = 6_371_007.2  # m; the sphere with the area of the WGS84 ellipsoid
+AREA_TOLERANCE = 0.02  # of the sphere's; areas on the ellipsoid differ by under 1 %
 
 _ATTRIBUTES = {
     "lon": {"standard_name": "longitude", "units": "degrees_east", "long_name": "longitude of the cell centre"},
@@ -31,6 +33,40 @@ def cell_area(lat: ArrayLike, resolution: float = RESOLUTION) -> NDArray:
     """Area of grid cells centred at `lat` (degrees) on the sphere, m2."""
     half = np.radians(resolution / 2)
     return EARTH_RADIUS**2 * 2 * half * (np.sin(np.radians(lat) + half) - np.sin(np.radians(lat) - half))
+
+
+def check_areas(cells, place: Callable[[int], str], area: str = "cell_area", resolution: float = RESOLUTION) -> None:
+    """Check that every cell has a share of land and the area that its latitude gives it.
+
+    Parameters
+    ----------
+    cells : Dataset or DataFrame
+        `lat`, `land_fraction` and the column `area`, m2.
+    place : callable
+        Row -> where it stands, for the error.
+
+    Raises
+    ------
+    InputError
+        Names the first row at fault, its value and what was expected.
+    """
+    fraction, given, lat = (np.asarray(cells[name], float) for name in ("land_fraction", area, "lat"))
+    bad = ~((fraction > 0) & (fraction <= 1))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(
+            f"{place(row)}: land_fraction is {fraction[row]:g}, expected above 0 and at most 1. In percent? Divide by "
+            "100. A cell without land, or of unknown land, is left out of the table."
+        )
+    expected = cell_area(lat, resolution)
+    bad = ~(np.abs(given / expected - 1) <= AREA_TOLERANCE)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(
+            f"{place(row)}: {area} is {given[row]:.4g}, expected {expected[row]:.4g} m2 within "
+            f"{100 * AREA_TOLERANCE:g} %, the area of a whole cell of {resolution:g} degrees at latitude {lat[row]:g}, "
+            "land and water. Give m2, and the share of land as land_fraction."
+        )
 
 
 def land_cells(land: shapely.Geometry, min_fraction: float = 0.25, resolution: float = RESOLUTION) -> pd.DataFrame:
@@ -120,7 +156,7 @@ def read_grid(path: Path | str) -> xr.Dataset:
     Raises
     ------
     InputError
-        When the file does not exist or lacks a variable.
+        When the file does not exist or lacks a variable, or a cell has an impossible area or share of land.
     """
     path = Path(path)
     if not path.is_file():
@@ -129,4 +165,5 @@ def read_grid(path: Path | str) -> xr.Dataset:
     missing = [name for name in REQUIRED if name not in grid]
     if missing:
         raise InputError(f"{path}: no variable {', '.join(missing)}; it has: {', '.join(map(str, grid.variables))}.")
+    check_areas(grid, lambda cell: f"{path}, cell {cell}", resolution=grid.attrs.get("resolution_degrees", RESOLUTION))
     return grid

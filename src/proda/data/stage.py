@@ -16,7 +16,8 @@ from proda.data.covariates import covariate_table, has_covariates, read_covariat
 from proda.data.forcing import forcing_dataset, has_forcing, read_forcing, surrogate_forcing
 from proda.data.grid import cells_at, grid_dataset, read_grid
 from proda.data.profiles import LAYER_COLUMNS, ProfileTables, read_layers, read_profiles, write_profiles
-from proda.data.readers.tidy_tables import grid_covariates, read_grid_table, read_profile_tables
+from proda.data.readers.grid_table import grid_covariates, read_grid_table
+from proda.data.readers.tidy_tables import read_profile_tables
 from proda.data.virtual import truth_dataset, virtual_continent, write_raw_profiles
 from proda.data.virtual_fields import virtual_covariates
 from proda.errors import InputError
@@ -27,9 +28,9 @@ STAGE = "01-data-cleaning"
 
 SURROGATE_COMMENT = (
     "Derived from annual climate and texture, not from a land model: soil temperature = air temperature + "
-    "{offset:g} K (Soil Survey Staff 1999); water potential from evaporation after Turc (1954), the bucket of Manabe "
-    "(1969) and the retention curve of Clapp and Hornberger (1978) with Cosby et al. (1984); no permafrost; annual NPP "
-    "assumed to range from {low:g} to {high:g} times its mean."
+    "{offset:g} K (Soil Survey Staff 1999); water potential from evaporation after Turc (1954), an assumed "
+    "bucket that evaporates in proportion to its filling, and the retention curve of Clapp and Hornberger (1978) with "
+    "Cosby et al. (1984); no permafrost; annual NPP assumed to range from {low:g} to {high:g} times its mean."
 )
 
 

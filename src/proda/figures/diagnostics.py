@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from proda.model.column import PAPER_COLUMN
 
-PRIOR_SD = 1.0 / np.sqrt(12.0)
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#888888"
 
 

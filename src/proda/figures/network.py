@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import ArrayLike
 
+from proda.assimilation.prior import CONSTRAINED_BELOW
 from proda.figures.style import INK, METHOD_COLOUR, colour_bar, draw_cells
-from proda.learning.skill import INFORMED_BELOW, RECOVERED_FROM, correlations
+from proda.learning.skill import RECOVERED_FROM, correlations
 from proda.learning.splits import TEST, TRAIN
 
 NETWORK, POSTERIOR, PALE = METHOD_COLOUR["network"], METHOD_COLOUR["site-by-site"], "#c4c4c4"
@@ -95,7 +96,7 @@ def skill_by_parameter(skill: pd.DataFrame, axes: Sequence[Axes]) -> Sequence[Ax
     left.legend(loc="lower right")
     right.barh(rows, table["sd_ratio"], color=POSTERIOR, height=0.7)
     right.axvline(1.0, color=INK, linewidth=0.6)
-    right.axvline(INFORMED_BELOW, color=INK, linewidth=0.7, linestyle=":")
+    right.axvline(CONSTRAINED_BELOW, color=INK, linewidth=0.7, linestyle=":")
     right.set(
         xlabel="Posterior sd / prior sd (median of the sites)", xlim=(0.0, max(1.1, table["sd_ratio"].max() + 0.05))
     )

@@ -43,18 +43,3 @@ def with_positive_cwd_share(x: ArrayLike, least: float = LEAST_CWD_SHARE) -> tup
     changed = above_minima > room
     x[np.ix_(changed, rows)] *= (room / above_minima[changed])[:, None]
     return x, changed
-
-
-def prior_sd(nodes: int = 80) -> NDArray[np.float64]:
-    """Standard deviation of every parameter under the prior, unit cube, (25,).
-
-    1/sqrt(12) for all but the three input shares: requiring a positive CWD share cuts off their upper corner, which
-    makes them narrower before any data speak. Their values are midpoint sums over `nodes` points a share.
-    """
-    sd = np.full(len(PAPER_PARAMETERS), 1.0 / np.sqrt(12.0))
-    rows = list(SHARES)
-    low, span = PAPER_PARAMETERS.minimum[rows], (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)[rows]
-    middle = (np.arange(nodes) + 0.5) / nodes
-    cube = np.stack(np.meshgrid(middle, middle, middle, indexing="ij"), axis=-1).reshape(-1, 3)
-    sd[rows] = cube[cube @ span < 1.0 - low.sum()].std(axis=0)
-    return sd

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from proda.errors import InputError, MissingOutput
 from proda.learning.input_shares import with_positive_cwd_share
 from proda.learning.scaling import MinMaxScaling
-from proda.model.parameters import PAPER_PARAMETERS
+from proda.model.parameters import INNER, PAPER_PARAMETERS
 
 NETWORK_FILE, DESCRIPTION_FILE = "network.keras", "network.json"
 
@@ -25,9 +25,9 @@ class Prediction(NamedTuple):
     Attributes
     ----------
     x : (n, n_parameters)
-        On the unit cube, with a positive share of the input left to coarse woody debris.
+        On the unit cube, `INNER` from its faces, with a positive share of the input left to coarse woody debris.
     clipped : (n, n_parameters) bool
-        Where the network's linear output lay outside the cube and was set to its face.
+        Where the network's linear output lay nearer to a face of the cube, or beyond it, and was set to that distance.
     cwd_rescaled : (n,) bool
         Where the three input shares had to be scaled down (`proda.learning.input_shares`).
     extrapolated : (n,) int
@@ -93,9 +93,9 @@ class Predictor:
         """
         scaled = self.scaling.scaled(frame, source)
         raw = np.asarray(self.network.predict(scaled, batch_size=4096, verbose=0), dtype=np.float64)
-        x, rescaled = with_positive_cwd_share(np.clip(raw, 0.0, 1.0))
+        x, rescaled = with_positive_cwd_share(np.clip(raw, INNER, 1.0 - INNER))
         beyond = self.training_range.n_beyond(frame, source)
-        return Prediction(x, (raw < 0.0) | (raw > 1.0), rescaled, beyond)
+        return Prediction(x, (raw < INNER) | (raw > 1.0 - INNER), rescaled, beyond)
 
 
 def save_network(predictor: Predictor, folder: str | Path) -> None:

@@ -4,13 +4,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from proda.learning.input_shares import prior_sd
+from proda.assimilation.prior import CONSTRAINED_BELOW, prior_sd
 from proda.learning.splits import PARTS, TEST, UNUSED
 from proda.model.parameters import PAPER_PARAMETERS
 
-# A posterior narrower than this part of the prior counts as informed by the profile; a correlation with the truth of at
-# least this much counts as recovered (it explains a quarter of the variance). Both are conventions of the report.
-INFORMED_BELOW = 0.9
+# A correlation with the truth of at least this much counts as recovered (it explains a quarter of the variance): a
+# convention of the report.
 RECOVERED_FROM = 0.5
 
 HEADINGS = {
@@ -66,7 +65,7 @@ def parameter_skill(
     DataFrame
         `parameter`; `r_train`, `r_validation`, `r_test` (correlation with the posterior means); `rmse_test` (unit
         cube); `sd_ratio`, the median over the sites in use of posterior sd / prior sd (1: the profile tells nothing);
-        and `informed`, whether that is below 0.9.
+        and `constrained`, whether that is below `CONSTRAINED_BELOW`.
     """
     predicted, x_mean, x_sd = (np.asarray(values, dtype=np.float64) for values in (predicted, x_mean, x_sd))
     split = np.asarray(split, dtype=object)
@@ -75,7 +74,7 @@ def parameter_skill(
         table[f"r_{part}"] = correlations(predicted[split == part], x_mean[split == part])
     table["rmse_test"] = np.sqrt(np.mean((predicted[split == TEST] - x_mean[split == TEST]) ** 2, axis=0))
     table["sd_ratio"] = np.median(x_sd[split != UNUSED], axis=0) / prior_sd()
-    table["informed"] = table["sd_ratio"] < INFORMED_BELOW
+    table["constrained"] = table["sd_ratio"] < CONSTRAINED_BELOW
     return table
 
 

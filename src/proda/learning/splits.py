@@ -62,11 +62,10 @@ def sizes(split: ArrayLike) -> dict[str, int]:
     return {part: int((split == part).sum()) for part in (*PARTS, UNUSED)}
 
 
-def share_in_training_cells(split: ArrayLike, cell: ArrayLike) -> float:
-    """Part of the test sites that lie in a grid cell with a training site, 0 to 1.
+def outside_training_cells(split: ArrayLike, cell: ArrayLike) -> NDArray[np.bool_]:
+    """Test sites in a grid cell without a training site, (n,) bool.
 
-    Where covariates come from the grid, such a test site has been seen with exactly its own covariates: the larger
-    this share, the less the test skill says about places without profiles.
+    Where covariates come from the grid, any other test site has been seen with exactly its own covariates.
 
     Parameters
     ----------
@@ -75,4 +74,19 @@ def share_in_training_cells(split: ArrayLike, cell: ArrayLike) -> float:
         Grid cell of every site.
     """
     split, cell = np.asarray(split, dtype=object), np.asarray(cell)
-    return float(np.isin(cell[split == TEST], cell[split == TRAIN]).mean())
+    return (split == TEST) & ~np.isin(cell, cell[split == TRAIN])
+
+
+def share_in_training_cells(split: ArrayLike, cell: ArrayLike) -> float:
+    """Part of the test sites that lie in a grid cell with a training site, 0 to 1.
+
+    The larger this share, the less the test skill says about places without profiles.
+    """
+    n_test = int((np.asarray(split, dtype=object) == TEST).sum())
+    return 1.0 - float(outside_training_cells(split, cell).sum()) / n_test
+
+
+def share_at_training_coordinates(split: ArrayLike, lon: ArrayLike, lat: ArrayLike) -> float:
+    """Part of the test sites with exactly the coordinates of a training site, 0 to 1."""
+    place = np.unique(np.stack([lon, lat], axis=1), axis=0, return_inverse=True)[1].ravel()
+    return share_in_training_cells(split, place)

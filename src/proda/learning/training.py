@@ -30,7 +30,7 @@ class NetworkTraining(NamedTuple):
     parameters : DataFrame
         network_parameters.parquet: one row for every site, then one for every cell: `place`, `profile_id`, `site`,
         `cell`, `split`, `extrapolated` (covariates beyond their range at the training sites), `cwd_rescaled`, `clipped`
-        (parameters set to a face of the cube), and one column a parameter on the unit cube.
+        (parameters set back to the inside of the cube), and one column a parameter on the unit cube.
     skill : DataFrame
         network_skill.csv: one row a parameter, see `proda.learning.skill`.
     inputs : Inputs

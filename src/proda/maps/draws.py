@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proda.errors import InputError
-from proda.model.parameters import PAPER_PARAMETERS, cwd_share
+from proda.model.parameters import INNER, PAPER_PARAMETERS, cwd_share
 
 
 def shares_of(x: NDArray) -> NDArray[np.float64]:
@@ -37,7 +37,8 @@ def random_sampling_draws(modes: NDArray, n_draws: int, seed: int) -> NDArray[np
     """Draws from the distribution of all sites' modes, each parameter on its own, (n_draws, 25).
 
     The paper's random sampling keeps how often each parameter takes which value, and loses where and together with
-    which others. A draw whose coarse-woody-debris share is not positive is drawn anew.
+    which others. A draw whose coarse-woody-debris share is not positive is drawn anew. A mode that the fit put on a
+    face of the cube, where SOC may be undefined, counts as `INNER` from it.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def random_sampling_draws(modes: NDArray, n_draws: int, seed: int) -> NDArray[np
         If no site has modes, or (nearly) no combination of them is valid.
     """
     modes = np.asarray(modes, float)
-    modes = np.clip(modes[np.isfinite(modes).all(axis=1)], 0.0, 1.0)
+    modes = np.clip(modes[np.isfinite(modes).all(axis=1)], INNER, 1.0 - INNER)
     if len(modes) == 0:
         raise InputError("no site has posterior modes (x_mode in sites.zarr): random sampling has nothing to draw from")
     rng = np.random.default_rng(seed)

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from proda.assimilation.posterior import read_posterior
 from proda.data.forcing import read_forcing
 from proda.errors import InputError
 from proda.maps.draws import shares_of
@@ -78,8 +79,7 @@ def read_inputs(study: Study) -> Inputs:
     sites = geopandas.read_parquet(study.path("profiles.parquet"))
     with xr.open_dataset(study.path("grid.nc")) as grid:
         grid = grid.load()
-    with xr.open_dataset(study.path("one_batch.nc"), group="posterior") as one_batch:
-        draws = one_batch["x"].transpose("chain", "draw", "parameter").values.reshape(-1, one_batch.sizes["parameter"])
+    one_batch = read_posterior(study.path("one_batch.nc"))["x"].transpose("chain", "draw", "parameter")
     posterior = xr.open_zarr(study.path("sites.zarr"), consolidated=False)
     ids = sites["profile_id"].to_numpy(object)
     _same_sites(ids, posterior["profile_id"].values, "sites.zarr")
@@ -109,7 +109,7 @@ def read_inputs(study: Study) -> Inputs:
         layers=pd.read_parquet(study.path("layers.parquet")),
         grid=grid,
         forcing=read_forcing(study.path("forcing.nc")),
-        one_batch=draws,
+        one_batch=one_batch.values.reshape(-1, one_batch.sizes["parameter"]),
         x_mode=posterior["x_mode"].transpose("site", "parameter").values.astype(float),
         x_mean=posterior["x_mean"].transpose("site", "parameter").values.astype(float),
         soc_mean=posterior["soc_mean"].transpose("layer", "site").values.astype(float),

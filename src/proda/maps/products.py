@@ -74,7 +74,8 @@ def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = ""
         "references": f"Tao et al. 2020, Frontiers in Big Data 3:17, {DOI}",
         "history": f"{now} written by proda {proda.__version__}, notebook 06-final-figures",
         "comment": "Per area of land: a cell's carbon is the content times cell_area times land_area_fraction. Methods "
-        "without draws have no quantiles. The site-by-site method has values only in cells that hold sites.",
+        "without draws have no quantiles. The site-by-site method has values only in cells that hold sites, and only "
+        "as deep as these were observed: at least 15, 65 and 150 cm for the intervals to 30, 100 and 200 cm.",
     })  # fmt: skip
 
 

@@ -7,10 +7,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
+from proda.learning.splits import PARTS
+from proda.maps.subsets import ALL, USED, site_subsets
 
-SUBSETS = ("all", "train", "validation", "test")
-USED = "efficiency >= 0"
-ASSIMILATED = "all assimilated"
+SCORES = ["r2", "r", "efficiency", "rmse", "bias", "median_ratio", "n"]
 
 # Tao et al. 2020, Table 1: r2, r, RMSE (kg C m-3); the network's on its training sites.
 PUBLISHED_SCORES = {
@@ -34,8 +34,10 @@ def scores(observed: ArrayLike, modelled: ArrayLike) -> dict[str, float]:
     -------
     dict
         r : correlation; r2 : its square, what the paper calls R2; efficiency : 1 - SSE/SST about the 1:1 line;
-        rmse and bias (modelled minus observed) in the unit of the input; n. NaN where fewer than two numbers or no
-        variation leave a score without meaning.
+        rmse and bias (modelled minus observed) in the unit of the input; median_ratio : median of modelled over
+        observed, which shows a common factor that r2 does not see and that the few largest values do not decide (pairs
+        with nothing observed are left out); n. NaN where fewer than two numbers or no variation leave a score without
+        meaning.
     """
     observed, modelled = np.asarray(observed, float), np.asarray(modelled, float)
     if observed.shape != modelled.shape:
@@ -52,7 +54,11 @@ def scores(observed: ArrayLike, modelled: ArrayLike) -> dict[str, float]:
         r = float(spread @ fluctuation) / scale if scale > 0 else np.nan
         efficiency = 1.0 - float(error @ error) / total
     rmse, bias = (float(np.sqrt(np.mean(error**2))), float(error.mean())) if n else (np.nan, np.nan)
-    return {"r": r, "r2": r**2, "efficiency": efficiency, "rmse": rmse, "bias": bias, "n": n}
+    some = observed > 0
+    ratio = float(np.median(modelled[some] / observed[some])) if some.any() else np.nan
+    return {
+        "r": r, "r2": r**2, "efficiency": efficiency, "rmse": rmse, "bias": bias, "median_ratio": ratio, "n": n
+    }  # fmt: skip
 
 
 def comparable_sites(site: ArrayLike, modelled: dict[str, NDArray], n_sites: int) -> NDArray[np.bool_]:
@@ -71,7 +77,11 @@ def comparable_sites(site: ArrayLike, modelled: dict[str, NDArray], n_sites: int
 
 
 def table_1(
-    layers: pd.DataFrame, modelled: dict[str, NDArray], used: NDArray[np.bool_], split: NDArray | None = None
+    layers: pd.DataFrame,
+    modelled: dict[str, NDArray],
+    used: NDArray[np.bool_],
+    split: NDArray | None = None,
+    cell: NDArray | None = None,
 ) -> pd.DataFrame:
     """Scores of every method, all layers of all sites pooled, kg C m-3 and not logged, beside the published ones.
 
@@ -81,34 +91,29 @@ def table_1(
         Observed layers: `site`, `soc` (g C m-3).
     modelled : dict
         Method -> (n_layers,) g C m-3 at the same layers.
-    used : numpy.ndarray of bool
-        (n_sites,) whether the site's 1:1 efficiency is not negative: the paper's filter.
-    split : numpy.ndarray of str, optional
-        (n_sites,) "train", "validation" or "test" in the network's training; anything else is in no subset.
+    used, split, cell
+        See `proda.maps.subsets.site_subsets`.
 
     Returns
     -------
     pandas.DataFrame
-        source ("this study" or "published"), sites ("efficiency >= 0" or "all assimilated"), subset ("all", "train",
-        "validation", "test"), method, r2, r, efficiency, rmse, bias, n (layers), n_sites. Within one `sites` and
-        `subset` every method is scored on identical layers.
+        source ("this study" or "published"), sites (the filter) and subset as in `site_subsets`, method, the `SCORES`
+        (n counts layers), n_sites. Within one `sites` and `subset` every method is scored on identical layers.
     """
     site = layers["site"].to_numpy()
     observed = layers["soc"].to_numpy(float) / 1000.0
     comparable = comparable_sites(site, modelled, used.size)
     rows = []
-    for sites, mask in ((USED, comparable & used), (ASSIMILATED, comparable)):
-        for subset in SUBSETS if sites == USED and split is not None else SUBSETS[:1]:
-            member = mask if subset == "all" else mask & (np.asarray(split) == subset)
-            chosen = member[site]
-            for method, values in modelled.items():
-                row = {"source": "this study", "sites": sites, "subset": subset, "method": method}
-                numbers = scores(observed[chosen], values[chosen] / 1000.0)
-                rows.append(row | numbers | {"n_sites": int(member.sum())})
+    for (sites, subset), member in site_subsets(used, split, cell).items():
+        chosen = (comparable & member)[site]
+        for method, values in modelled.items():
+            row = {"source": "this study", "sites": sites, "subset": subset, "method": method}
+            numbers = scores(observed[chosen], values[chosen] / 1000.0)
+            rows.append(row | numbers | {"n_sites": int((comparable & member).sum())})
     for (method, subset), (r2, r, rmse) in PUBLISHED_SCORES.items():
         row = {"source": "published", "sites": USED, "subset": subset, "method": method}
         rows.append(row | {"r2": r2, "r": r, "rmse": rmse})
-    columns = ["source", "sites", "subset", "method", "r2", "r", "efficiency", "rmse", "bias", "n", "n_sites"]
+    columns = ["source", "sites", "subset", "method", *SCORES, "n_sites"]
     return pd.DataFrame(rows)[columns].astype({"n": "Int64", "n_sites": "Int64"})
 
 
@@ -117,13 +122,13 @@ def beside_published(table: pd.DataFrame) -> pd.DataFrame:
     table = table[table["sites"] == USED]
     rows = []
     for method in dict.fromkeys(table["method"]):
-        for subset in SUBSETS[1:] if method == "network" else SUBSETS[:1]:
+        for subset in PARTS if method == "network" else (ALL,):
             pick = table[(table["method"] == method) & (table["subset"] == subset)]
             ours, published = (pick[pick["source"] == source] for source in ("this study", "published"))
             if ours.empty:
                 continue
-            name = f"{method} ({subset} sites)" if subset != "all" else method
-            row = {"method": name} | ours.iloc[0][["r2", "r", "efficiency", "rmse", "bias", "n"]].to_dict()
+            name = f"{method} ({subset} sites)" if subset != ALL else method
+            row = {"method": name} | ours.iloc[0][SCORES].to_dict()
             for score in ("r2", "r", "rmse"):
                 row[f"published {score}"] = published[score].iloc[0] if len(published) else np.nan
             rows.append(row)
@@ -141,16 +146,17 @@ def map_scores(maps, reference: str = "truth") -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        cells ("all" for methods with a value in every cell; "with sites" scores all methods on the cells that hold
-        sites), interval (of depth), method, r, r2, efficiency, rmse, bias, n.
+        cells ("all" for methods with a value in every cell; "with sites" scores all methods on the cells that have a
+        value by every method, which for an interval means sites observed deep enough), interval (of depth), method,
+        and the scores.
     """
     mean = maps["stock"].sel(statistic="mean")
     everywhere = np.isfinite(mean).all(["depth", "cell"])
-    with_sites = np.isfinite(mean).all(["depth", "parameterisation"]).values
+    with_sites = np.isfinite(mean).all("parameterisation").transpose("depth", "cell").values
     rows = []
-    for cells, mask in (("all", np.ones_like(with_sites)), ("with sites", with_sites)):
-        for interval in maps["interval"].values:
-            chosen = mean.isel(depth=list(maps["interval"].values).index(interval), cell=mask)
+    for cells, masks in (("all", np.ones_like(with_sites)), ("with sites", with_sites)):
+        for k, interval in enumerate(maps["interval"].values):
+            chosen = mean.isel(depth=k, cell=masks[k])
             for method in maps["parameterisation"].values:
                 if method != reference and (cells != "all" or everywhere.sel(parameterisation=method)):
                     pair = chosen.sel(parameterisation=reference).values, chosen.sel(parameterisation=method).values

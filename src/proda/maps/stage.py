@@ -69,11 +69,12 @@ def final_results(study: Study) -> Results:
     profiles = soc_at_sites(inputs, maps)
     layers = inputs.layers
     modelled = at_observed_depths(profiles, layers)
+    subsets = inputs.used, inputs.split, inputs.sites["cell"].to_numpy()
     true_maps = true_sites = None
     if inputs.truth is not None:
         true_profiles = {"truth": inputs.truth["soc_site"].transpose("layer", "site").values}
         true_soc = at_observed_depths(true_profiles, layers)["truth"]
-        against_truth = table_1(layers.assign(soc=true_soc), modelled, inputs.used, inputs.split)
+        against_truth = table_1(layers.assign(soc=true_soc), modelled, *subsets)
         true_sites = against_truth[against_truth["source"] == "this study"]
         true_maps = map_scores(maps)
     return Results(
@@ -81,7 +82,7 @@ def final_results(study: Study) -> Results:
         maps=maps,
         profiles=profiles,
         modelled=modelled,
-        table=table_1(layers, modelled, inputs.used, inputs.split),
+        table=table_1(layers, modelled, *subsets),
         stocks=stock_table(maps, inputs.grid),
         true_maps=true_maps,
         true_sites=true_sites,

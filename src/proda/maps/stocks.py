@@ -110,8 +110,8 @@ def stock_table(maps, grid) -> pd.DataFrame:
     Parameters
     ----------
     maps : xarray.Dataset
-        `total` (parameterisation, statistic, stratum), Pg C, and `stock` (parameterisation, statistic, depth, cell):
-        from `proda.maps.prediction.maps_by_method`.
+        `total` (parameterisation, statistic, stratum), Pg C, and `covered` (parameterisation, stratum, cell): from
+        `proda.maps.prediction.maps_by_method`.
     grid : xarray.Dataset
         Cells: `cell_area`, `land_fraction`, and reference maps where the study has them.
 
@@ -119,7 +119,7 @@ def stock_table(maps, grid) -> pd.DataFrame:
     -------
     pandas.DataFrame
         source ("this study", "reference map", "published"), method, interval, stock_pg, p05_pg, p95_pg, cells (that
-        have a value), land_share (of the land they hold). Totals cover only the cells with a value.
+        have a value in this interval), land_share (of the land they hold). Totals cover only these cells.
     """
     area = land_area(grid)
     rows = []
@@ -133,8 +133,8 @@ def stock_table(maps, grid) -> pd.DataFrame:
         rows.append(row | {"p05_pg": low, "p95_pg": high} | counted)
 
     for method in maps["parameterisation"].values:
-        has_value = np.isfinite(maps["stock"].sel(parameterisation=method, statistic="mean").values).all(axis=0)
         for k, stratum in enumerate(STRATA):
+            has_value = maps["covered"].sel(parameterisation=method).isel(stratum=k).values
             total = maps["total"].sel(parameterisation=method).isel(stratum=k)
             add("this study", str(method), stratum, [total.sel(statistic=s) for s in ("mean", "p05", "p95")], has_value)
     for name, reference in reference_stocks(grid).items():

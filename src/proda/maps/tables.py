@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from proda.maps.scores import USED
+from proda.maps.subsets import USED
 
 
 def readable(table: pd.DataFrame, digits: int = 2):
@@ -21,7 +21,10 @@ def scores_on(table: pd.DataFrame, subset: str, sites: str = USED) -> pd.DataFra
 
 
 def stocks_in_a_row(table: pd.DataFrame) -> pd.DataFrame:
-    """Stocks with a row a method and columns by depth interval: the total and, where there are draws, 5 and 95 %."""
+    """Stocks with a row a method and columns by depth interval: the total and, where there are draws, 5 and 95 %.
+
+    The last two columns are the shares of the land with a value, in the intervals where they are largest and smallest.
+    """
     values = ["stock_pg", "p05_pg", "p95_pg"]
     wide = table.pivot_table(index=["source", "method"], columns="interval", values=values, dropna=False)
     wide = wide.reindex(list(dict.fromkeys(zip(table["source"], table["method"], strict=True))))
@@ -29,5 +32,5 @@ def stocks_in_a_row(table: pd.DataFrame) -> pd.DataFrame:
     ordered = [(kind, interval) for interval in dict.fromkeys(table["interval"]) for kind in names]
     wide = wide[ordered].dropna(axis="columns", how="all")
     wide.columns = [f"{interval}: {names[kind]}" for kind, interval in wide.columns]
-    cells = table.drop_duplicates(["source", "method"]).set_index(["source", "method"])["cells"]
-    return wide.assign(cells=cells)
+    land = table.groupby(["source", "method"])["land_share"].agg(["max", "min"]).mul(100)
+    return wide.assign(**{"most land (%)": land["max"], "least land (%)": land["min"]})

@@ -101,6 +101,10 @@ PAPER_PARAMETERS = ParameterTable(
 
 _INS = PAPER_PARAMETERS.index("ins")
 _FS1S2 = PAPER_PARAMETERS.index("fs1s2")
+# Least distance from the faces of the unit cube for parameters that no likelihood has approved. On a face SOC can be
+# undefined (a turnover time or e-folding depth of zero), and at a thousandth of the range of `efolding` it is finite
+# but millions of kg m-3, which would swamp the mean of any ensemble; at a hundredth it is thousands.
+INNER = 0.01
 SHARES = tuple(PAPER_PARAMETERS.index(name) for name in ("p4ll", "p4ml", "p4cl"))
 
 

@@ -12,6 +12,8 @@ exclude_patterns = ["_build"]
 # The notebooks have been executed.
 nb_execution_mode = "off"
 nb_merge_streams = True
+# Sentences computed in a notebook may hold mathematics.
+nb_render_markdown_format = "myst"
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 # Widgets would come from a content-delivery network.

@@ -1,4 +1,4 @@
-"""Reader of tidy tables: a folder with profiles.csv, layers.csv and, for real studies, grid_half_degree.csv.
+"""Reader of soil profiles: the tables profiles.csv and layers.csv of a data folder.
 
 Columns in other units than expected are an error before anything is computed; single odd rows are cleaning's business.
 """
@@ -10,31 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from proda.data.grid import RESOLUTION
 from proda.data.profiles import ProfileTables
+from proda.data.readers.csv_tables import LAYERS, PROFILES, csv_table, existing_folder
 from proda.errors import InputError
-
-PROFILES, LAYERS, GRID = "profiles.csv", "layers.csv", "grid_half_degree.csv"
 
 _PROFILE_COLUMNS = ("profile_id", "lon", "lat", "source")
 _PROFILE_OPTIONAL = ("land_use", "state", "year")
 _LAYER_COLUMNS = ("profile_id", "layer", "upper_depth_m", "lower_depth_m", "soc_kg_m3")
-_COVARIATES = (
-    "mean_annual_temperature_degC", "precipitation_mm_yr", "npp_gC_m2_yr", "clm5_npp_gC_m2_yr", "sand_fraction",
-    "clay_fraction", "water_wilting_m3_m3", "water_field_capacity_m3_m3", "water_saturation_m3_m3",
-    "igbp_land_cover", "koppen_class",
-)  # fmt: skip
-_GRID_COLUMNS = ("lon", "lat", "land_fraction", "cell_area_m2", *_COVARIATES)
-
-# column: (least and greatest plausible median, what is likely when it lies beyond, what to do)
-_GRID_MEDIANS = {
-    "mean_annual_temperature_degC": (-40.0, 45.0, "temperatures in kelvin?", "Subtract 273.15."),
-    "precipitation_mm_yr": (50.0, 8000.0, "precipitation per day, in metres or in inches?", "Give mm per year."),
-    "npp_gC_m2_yr": (5.0, 3000.0, "NPP in kg or per second?", "Give g C per square metre and year."),
-    "sand_fraction": (0.0, 1.0, "sand in percent?", "Divide by 100."),
-    "clay_fraction": (0.0, 1.0, "clay in percent?", "Divide by 100."),
-    "cell_area_m2": (1e6, 1e11, "areas in square kilometres?", "Multiply by 1e6."),
-}
+LEAST_MEDIAN, GREATEST_MEDIAN = 0.5, 200.0  # kg m-3, of all layers of a study
 
 
 def read_profile_tables(folder: Path | str) -> ProfileTables:
@@ -49,9 +32,9 @@ def read_profile_tables(folder: Path | str) -> ProfileTables:
         When the folder, a file or a column is missing, a table is empty, a value is no number, an identifier occurs
         twice, or a column is in another unit than its name says.
     """
-    folder = _existing_folder(folder)
+    folder = existing_folder(folder)
     path = folder / PROFILES
-    profiles = _table(path, _PROFILE_COLUMNS, numbers=("lon", "lat"))
+    profiles = csv_table(path, _PROFILE_COLUMNS, numbers=("lon", "lat"))
     twice = profiles["profile_id"].duplicated()
     if twice.any():
         row = int(np.argmax(twice))
@@ -73,7 +56,7 @@ def read_profile_tables(folder: Path | str) -> ProfileTables:
 
 def _layers(path: Path) -> pd.DataFrame:
     _check_not_by_mass(path)
-    layers = _table(path, _LAYER_COLUMNS, numbers=("layer", "upper_depth_m", "lower_depth_m", "soc_kg_m3"))
+    layers = csv_table(path, _LAYER_COLUMNS, numbers=("layer", "upper_depth_m", "lower_depth_m", "soc_kg_m3"))
     middle = layers["lower_depth_m"].median()
     if middle > 5.0:
         raise InputError(
@@ -85,6 +68,7 @@ def _layers(path: Path) -> pd.DataFrame:
         computed = _density(layers)
         _check_density_unit(path, soc, computed, pd.to_numeric(layers["oc_percent"], errors="coerce"))
         soc = soc.fillna(computed)
+    _check_median(path, soc)
     return pd.DataFrame(
         {
             "profile_id": layers["profile_id"],
@@ -131,97 +115,12 @@ def _check_density_unit(path: Path, soc: pd.Series, computed: pd.Series, percent
     )
 
 
-def read_grid_table(folder: Path | str) -> pd.DataFrame:
-    """Drivers of the half-degree land cells with names as in the package and the covariates under their own names.
-
-    Returns
-    -------
-    DataFrame
-        lon, lat, land_fraction, cell_area (m2), land_cover, air_temperature (degrees Celsius), precipitation
-        (mm yr-1), npp (g C m-2 yr-1), sand_percent, clay_percent, `ref_*` (kg m-2) and the columns of
-        `grid_covariates`.
-
-    Raises
-    ------
-    InputError
-        When the file or a column is missing, the table is empty, or a column is in another unit than its name says.
-    """
-    path = _existing_folder(folder) / GRID
-    grid = _table(path, _GRID_COLUMNS, numbers=_GRID_COLUMNS)
-    for name, (low, high, guess, remedy) in _GRID_MEDIANS.items():
-        middle = grid[name].median()
-        if not low <= middle <= high:
-            raise InputError(
-                f"{path}: the median of {name} is {middle:.4g}, expected {low:g} to {high:g}: {guess} {remedy}"
-            )
-    _check_cells(path, grid)
-    return grid.assign(
-        cell_area=grid["cell_area_m2"],
-        land_cover=grid["igbp_land_cover"],
-        air_temperature=grid["mean_annual_temperature_degC"],
-        precipitation=grid["precipitation_mm_yr"],
-        npp=grid["npp_gC_m2_yr"],
-        sand_percent=100.0 * grid["sand_fraction"],
-        clay_percent=100.0 * grid["clay_fraction"],
-    )
-
-
-def _check_cells(path: Path, grid: pd.DataFrame) -> None:
-    steps = (grid[["lon", "lat"]] - RESOLUTION / 2) / RESOLUTION
-    off = ((steps - steps.round()).abs() > 1e-3).any(axis=1) | steps.isna().any(axis=1)
-    twice = grid.duplicated(["lon", "lat"])
-    for bad, expected in ((off, "centres of half-degree cells, such as -100.25, 40.75"), (twice, "every cell once")):
-        if bad.any():
-            row = int(np.argmax(bad))
-            lon, lat = grid.loc[row, ["lon", "lat"]]
-            raise InputError(f"{path}, line {row + 2}: the cell is at {lon:g}, {lat:g}; expected {expected}.")
-
-
-def grid_covariates(grid: pd.DataFrame) -> pd.DataFrame:
-    """The driver columns of the grid table: climate, NPP, texture, water retention and classes.
-
-    Reference maps are what results are compared with, so they are no covariates; neither is land use, which only
-    sites have, nor longitude and latitude, with which a network could learn places instead of causes.
-    """
-    return grid[list(_COVARIATES)].astype(float)
-
-
-def _existing_folder(folder: Path | str) -> Path:
-    folder = Path(folder)
-    if not folder.is_dir():
+def _check_median(path: Path, soc: pd.Series) -> None:
+    """Say which unit is likely when the middle one of all layers holds more or less carbon than soils do."""
+    middle = soc.median()  # NaN where no layer has carbon, which cleaning accounts for
+    if middle < LEAST_MEDIAN or middle > GREATEST_MEDIAN:
+        guess = "g per cm3? Multiply by 1000" if middle < LEAST_MEDIAN else "g per m3? Divide by 1000"
         raise InputError(
-            f"{folder}: no such folder. Give the folder with {PROFILES}, {LAYERS} and {GRID} as --data DIR."
+            f"{path}: the median of soc_kg_m3 is {middle:.3g}, expected {LEAST_MEDIAN:g} to {GREATEST_MEDIAN:g} "
+            f"kg per m3 of soil: values in {guess}."
         )
-    return folder
-
-
-def _table(path: Path, columns: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:
-    """A CSV table with `columns`, of which `numbers` are floats; an empty field is a missing value."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. The folder must hold {PROFILES}, {LAYERS} and {GRID}.")
-    try:
-        table = pd.read_csv(path, dtype={"profile_id": str}, low_memory=False)
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{path}: the file is empty; expected a header with {', '.join(columns)} and rows.") from None
-    missing = [name for name in columns if name not in table]
-    if missing:
-        raise InputError(
-            f"{path}: no column {', '.join(missing)}; it has {', '.join(table.columns)}. "
-            "Rename or add the column; data/README.md describes the layout."
-        )
-    if not len(table):
-        raise InputError(f"{path}: the table has a header but no rows; expected one row a profile, layer or cell.")
-    for name in numbers:
-        values = pd.to_numeric(table[name], errors="coerce")
-        text = values.isna() & table[name].notna()
-        if text.any():
-            row = int(np.argmax(text))
-            raise InputError(
-                f"{path}, line {row + 2}: {name} is {table[name].iloc[row]!r}, expected a number or an empty field."
-            )
-        table[name] = values.astype(float)
-    for name in {"profile_id", "layer"} & set(columns):
-        if table[name].isna().any():
-            row = int(np.argmax(table[name].isna()))
-            raise InputError(f"{path}, line {row + 2}: {name} is missing; expected one in every row.")
-    return table

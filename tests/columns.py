@@ -1,0 +1,60 @@
+"""Soil columns for the tests of the model and the samplers: temperate ones, and any that the input checks allow."""
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+
+from proda.model.forcing import Forcing
+from proda.model.parameters import PAPER_PARAMETERS, SHARES, physical
+
+N_PARAMETERS, N_LAYERS = len(PAPER_PARAMETERS), 10
+
+
+def temperate(n: int, seed: int = 1) -> Forcing:
+    """Forcing of n columns without permafrost."""
+    rng = np.random.default_rng(seed)
+    npp = rng.uniform(200.0, 900.0, n)
+    return Forcing(
+        rng.uniform(275.0, 295.0, n) + np.linspace(1.0, -1.0, N_LAYERS)[:, None],
+        -np.exp(rng.uniform(np.log(1e-3), np.log(1.0), (N_LAYERS, n))),
+        np.full(n, 35.0),
+        npp,
+        0.7 * npp,
+        1.3 * npp,
+    )
+
+
+def with_woody_debris(x: NDArray) -> NDArray:
+    """`x` with smaller shares of the input to litter, so that some is left for woody debris anywhere in the box."""
+    x = np.array(x, dtype=float)
+    x[list(SHARES)] *= 0.6
+    return x
+
+
+def drawn_columns(n: int, seed: int = 1, low: float = 0.01, high: float = 0.99) -> tuple[NDArray, Forcing]:
+    """Parameters (25, n), physical, from the box, and a temperate forcing."""
+    forcing = temperate(n, seed)
+    x = np.random.default_rng(seed + 1000).uniform(low, high, (N_PARAMETERS, n))
+    return physical(with_woody_debris(x), forcing), forcing
+
+
+def _between(low: float, high: float, *special: float) -> st.SearchStrategy[float]:
+    return st.one_of(st.floats(low, high), *(st.just(value) for value in special))
+
+
+@st.composite
+def any_columns(draw, n: int = 3, least_efolding: float = 0.01) -> tuple[NDArray, Forcing]:
+    """Parameters from 0.01 to 0.99 of their ranges, and forcing from polar to tropical, saturated to bone-dry."""
+    x = draw(arrays(float, (N_PARAMETERS, n), elements=st.floats(0.01, 0.99)))
+    x[PAPER_PARAMETERS.index("efolding")] = np.maximum(x[PAPER_PARAMETERS.index("efolding")], least_efolding)
+    npp = draw(arrays(float, n, elements=st.floats(0.1, 3000.0)))
+    forcing = Forcing(
+        draw(arrays(float, (N_LAYERS, n), elements=st.floats(220.0, 320.0))),
+        -draw(arrays(float, (N_LAYERS, n), elements=_between(1e-6, 100.0, 0.0, 25.0))),
+        draw(arrays(float, n, elements=_between(0.0, 6.0, 0.0, 0.01, 5.0, 35.0))),
+        npp,
+        0.3 * npp,
+        2.5 * npp,
+    )
+    return physical(with_woody_debris(x), forcing), forcing

@@ -1,0 +1,131 @@
+"""Chains in lanes on targets whose distribution is known, by the sampler's own steps or by rules that are wrong."""
+
+from typing import NamedTuple
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from proda.assimilation.adaptive_metropolis import (
+    Schedule,
+    accept,
+    adapt,
+    draw_to_keep,
+    keep,
+    new_chains,
+    propose_normal,
+    propose_uniform,
+    reflected,
+    wrapped,
+)
+from proda.assimilation.lane_random import generator_states, uniform_lanes
+from proda.compiled import kept_compiled
+from proda.model.lane_type import LANES, load, spread, store, where_less
+
+RIGHT, UNIFORM_STEPS, CLIPPED, REFLECTED, REDRAWN, ANNEALED = range(6)
+
+
+class Bent(NamedTuple):
+    """A normal distribution, bent along its first axis and cut by the walls of the unit cube and by two other limits.
+
+    The misfit is no number where the first coordinate exceeds `nan_above`, infinite where the last exceeds `inf_above`.
+    """
+
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    bend: float = 0.0
+    nan_above: float = 2.0
+    inf_above: float = 2.0
+
+    def exact_draws(self, n: int, seed: int = 1) -> NDArray[np.float64]:
+        """n independent draws, (n, d), by rejection."""
+        rng = np.random.default_rng(seed)
+        found = np.empty((0, self.mean.size))
+        while len(found) < n:
+            u = rng.multivariate_normal(np.zeros(self.mean.size), self.covariance, n)
+            u[:, 1] += self.bend * u[:, 0] ** 2
+            x = self.mean + u
+            inside = ((x >= 0.0) & (x <= 1.0)).all(axis=1)
+            found = np.concatenate([found, x[inside & (x[:, 0] <= self.nan_above) & (x[:, -1] <= self.inf_above)]])
+        return found[:n]
+
+
+@nb.njit(error_model="numpy")
+def misfit_at(x, mean, precision, bend, nan_above, inf_above, u):
+    d = mean.size
+    for k in range(d):
+        store(u, k, load(x, k) - mean[k])
+    store(u, 1, load(u, 1) - bend * load(u, 0) * load(u, 0))
+    phi = load(u, 0) * 0.0
+    for k in range(d):
+        for m in range(d):
+            phi = phi + (0.5 * precision[k, m]) * load(u, k) * load(u, m)
+    phi = where_less(nan_above, load(x, 0), np.nan, phi)
+    return where_less(inf_above, load(x, d - 1), np.inf, phi)
+
+
+@nb.njit(error_model="numpy")
+def unwrapped(chains, k):
+    """Where the normal step led before it came back in through the opposite wall."""
+    x = load(chains.x, k)
+    return x + (wrapped(load(chains.proposal, k) - x + 0.5) - 0.5)
+
+
+@nb.njit(error_model="numpy")
+def propose_wrongly(chains, rule, u):
+    """Clip the normal step at the walls, reflect it there, or draw it anew until it ends inside."""
+    d = chains.x.size // LANES
+    if rule == REDRAWN:
+        missing = load(chains.x, 0) * 0.0 + 1.0
+        for k in range(d):
+            store(u, k, load(chains.x, k))
+        for _ in range(12):
+            propose_normal(chains)
+            ready = missing
+            for k in range(d):
+                raw = unwrapped(chains, k)
+                ready = where_less(raw, 0.0, 0.0, where_less(1.0, raw, 0.0, ready))
+            for k in range(d):
+                store(u, k, where_less(0.5, ready, unwrapped(chains, k), load(u, k)))
+            missing = missing - ready
+        for k in range(d):
+            store(chains.proposal, k, load(u, k))
+        return
+    propose_normal(chains)
+    for k in range(d):
+        raw = unwrapped(chains, k)
+        clipped = where_less(raw, 0.0, 0.0, where_less(1.0, raw, 1.0, raw))
+        store(chains.proposal, k, reflected(raw) if rule == REFLECTED else clipped)
+
+
+@kept_compiled
+def fill_chains(chains, rule, schedule, mean, precision, bend, nan_above, inf_above, u, draws, phis):
+    for k in range(mean.size):
+        store(chains.x, k, 0.4 + 0.2 * uniform_lanes(chains.random))
+    store(chains.phi, 0, misfit_at(chains.x, mean, precision, bend, nan_above, inf_above, u))
+    for t in range(schedule.test_steps + schedule.burn_in + schedule.kept_steps):
+        if t < schedule.test_steps or rule == UNIFORM_STEPS:
+            propose_uniform(chains)
+        elif rule == RIGHT or rule == ANNEALED:
+            propose_normal(chains)
+        else:
+            propose_wrongly(chains, rule, u)
+        cooling = np.log(t + 2.0) if rule == ANNEALED else 1.0
+        store(chains.phi, 0, load(chains.phi, 0) * cooling)
+        moved = accept(chains, misfit_at(chains.proposal, mean, precision, bend, nan_above, inf_above, u) * cooling)
+        store(chains.phi, 0, load(chains.phi, 0) * spread(1.0 / cooling, moved))
+        adapt(chains, moved, t, schedule)
+        draw = draw_to_keep(t, schedule)
+        if draw >= 0:
+            keep(chains, draw, draws, phis)
+
+
+def chain_draws(target: Bent, schedule: Schedule, rule: int = RIGHT, seed: int = 1) -> tuple[NDArray, NDArray]:
+    """Draws (LANES, n_draws, d) and misfits (LANES, n_draws) of chains on `target`."""
+    d, n_draws = target.mean.size, schedule.kept_steps // schedule.thin
+    chains = new_chains(d, generator_states([(seed, lane) for lane in range(LANES)]))
+    draws, phis = np.empty((LANES, n_draws, d)), np.empty((LANES, n_draws))
+    limits = float(target.bend), float(target.nan_above), float(target.inf_above)
+    precision = np.linalg.inv(target.covariance)
+    fill_chains(chains, rule, schedule, target.mean, precision, *limits, np.empty(d * LANES), draws, phis)
+    return draws, phis

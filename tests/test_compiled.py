@@ -1,0 +1,61 @@
+"""Compiled functions are kept, and never outlive the sources they were made from."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numba as nb
+import numpy as np
+import pytest
+
+import proda
+from proda.compiled import cache_folder, kept_compiled, source_digest
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the two rooms with compiled functions."""
+    for room in ("model", "assimilation"):
+        shutil.copytree(Path(proda.__file__).parent / room, tmp_path / room, ignore=lambda *_: ["__pycache__"])
+    return tmp_path
+
+
+def test_the_same_sources_have_the_same_digest_wherever_they_lie(package):
+    assert source_digest(package) == source_digest()
+    assert cache_folder.__wrapped__().name == f"compiled-{source_digest(package)}"
+
+
+@pytest.mark.parametrize("file", ["model/lane_math.py", "model/column.py", "assimilation/misfit.py"])
+def test_a_change_in_any_file_of_the_two_rooms_changes_the_folder(package, file):
+    before = source_digest(package)
+    path = package / file
+    path.write_text(path.read_text().replace("1.0", "1.5", 1) + "\n")
+    assert source_digest(package) != before
+
+
+def test_a_new_file_changes_the_folder_and_a_compiled_one_does_not(package):
+    before = source_digest(package)
+    (package / "model" / "__pycache__").mkdir()
+    (package / "model" / "__pycache__" / "lanes.pyc").write_bytes(b"0")
+    assert source_digest(package) == before
+    (package / "model" / "another.py").write_text("x = 1\n")
+    assert source_digest(package) != before
+
+
+@kept_compiled
+def quotient(a, b):
+    return a / b
+
+
+def test_a_kept_function_lies_in_the_folder_and_divides_like_numpy():
+    assert quotient(1.0, 0.0) == np.inf and np.isnan(quotient(0.0, 0.0))
+    assert list(cache_folder().rglob("test_compiled.quotient-*"))
+
+
+def test_numbas_own_settings_stay_as_they_were():
+    assert nb.config.CACHE_DIR != str(cache_folder())
+
+
+def test_where_the_package_cannot_be_written_the_temporary_folder_is_used(monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert cache_folder.__wrapped__().parent == Path(tempfile.gettempdir())

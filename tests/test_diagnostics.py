@@ -1,0 +1,79 @@
+"""Convergence diagnostics, against ArviZ and against the paper's equations written out."""
+
+import arviz as az
+import numpy as np
+import pytest
+
+from proda.assimilation.diagnostics import convergence, gelman_rubin
+
+
+def autoregressive(rng, n_series, n_chains, n_draws, memory):
+    """Chains whose draws remember the last one, (n_series, n_chains, n_draws)."""
+    x = rng.normal(size=(n_draws, n_series, n_chains))
+    for t in range(1, n_draws):
+        x[t] = memory * x[t - 1] + np.sqrt(1.0 - memory**2) * x[t]
+    return np.moveaxis(x, 0, -1)
+
+
+@pytest.fixture
+def series(rng):
+    """Series of many kinds: independent, slow, alternating, apart, of unlike spread, with ties, heavy-tailed."""
+    kinds = [autoregressive(rng, 2, 3, 301, memory) for memory in (0.0, 0.5, 0.95, 0.99, -0.6)]
+    apart = autoregressive(rng, 1, 3, 301, 0.3) + np.array([0.0, 0.5, 3.0])[:, None]
+    unlike = autoregressive(rng, 1, 3, 301, 0.3) * np.array([1.0, 1.0, 4.0])[:, None]
+    ties = np.round(autoregressive(rng, 1, 3, 301, 0.8), 1)
+    heavy = np.exp(3.0 * autoregressive(rng, 1, 3, 301, 0.8))
+    stuck = autoregressive(rng, 1, 3, 301, 0.5)
+    stuck[:, 1] = 0.4
+    return np.concatenate([*kinds, apart, unlike, ties, heavy, stuck])
+
+
+@pytest.mark.parametrize("n_draws", [301, 300, 57, 12])
+def test_rhat_and_bulk_ess_are_arvizs(series, n_draws):
+    draws = series[..., :n_draws]
+    found = convergence(draws)
+    np.testing.assert_allclose(found.rhat, [float(az.rhat(one, method="rank")) for one in draws], rtol=1e-6)
+    np.testing.assert_allclose(found.ess_bulk, [float(az.ess(one, method="bulk")) for one in draws], rtol=1e-6)
+
+
+def test_many_parameters_of_many_sites_keep_their_places(series):
+    sites = series[:12].reshape(3, 4, 3, 301)
+    found = convergence(sites)
+    assert found.rhat.shape == found.ess_bulk.shape == (3, 4)
+    np.testing.assert_array_equal(found.rhat.ravel(), convergence(series[:12]).rhat)
+
+
+def test_chains_that_disagree_are_told_from_chains_that_agree(series):
+    rhat = convergence(series).rhat
+    assert rhat[0] < 1.01 and rhat[10] > 1.3, "agreeing, then apart"
+    assert rhat[11] > 1.1, "unlike spread shows in the folded ranks alone"
+    assert gelman_rubin(series)[11] < 1.05
+
+
+def test_the_effective_sample_size_of_a_known_process_is_found(rng):
+    x = autoregressive(rng, 40, 3, 2000, 0.8)
+    expected = 6000 * (1.0 - 0.8) / (1.0 + 0.8)
+    assert convergence(x).ess_bulk.mean() == pytest.approx(expected, rel=0.1)
+
+
+def test_gelman_rubin_is_the_papers_equations_term_by_term(series):
+    for draws, found in zip(series, gelman_rubin(series), strict=True):
+        k, n = draws.shape
+        mean_of = [sum(chain) / n for chain in draws]
+        mean = sum(mean_of) / k
+        between = n / (k - 1) * sum((m - mean) ** 2 for m in mean_of)
+        within = sum((c - m) ** 2 for chain, m in zip(draws, mean_of, strict=True) for c in chain) / (k * (n - 1))
+        assert found == pytest.approx(np.sqrt((within * (n - 1) / n + between / n) / within), rel=1e-10)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1.0 / 3.0, 0.7])
+def test_a_series_that_never_moved_has_no_diagnostics(value):
+    still = np.full((2, 3, 100), value)
+    found = convergence(still)
+    assert np.isnan(found.rhat).all() and np.isnan(found.ess_bulk).all() and np.isnan(gelman_rubin(still)).all()
+
+
+def test_chains_that_stand_still_apart_have_not_converged():
+    apart = np.repeat([[0.1], [0.2], [0.3]], 100, axis=1)
+    assert gelman_rubin(apart) == np.inf
+    assert not convergence(apart).rhat < 1.1

@@ -1,0 +1,134 @@
+"""The generators in lanes: the published algorithm, the right distributions, and streams of their own."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from proda.assimilation.lane_random import (
+    generator_states,
+    normal_pair_lanes,
+    two_where_set,
+    uniform_lanes,
+    word_lanes,
+)
+from proda.compiled import kept_compiled
+from proda.model.lane_type import LANES, store
+
+MASK = 2**64 - 1
+
+
+def xoshiro256plusplus(state, n):
+    """The generator of Blackman and Vigna (2021) in whole numbers: the first n words from four words of state."""
+    s = [int(word) for word in state]
+    words = []
+    for _ in range(n):
+        total = (s[0] + s[3]) & MASK
+        words.append((((total << 23) & MASK | total >> 41) + s[0]) & MASK)
+        t = (s[1] << 17) & MASK
+        s[2] ^= s[0]
+        s[3] ^= s[1]
+        s[1] ^= s[2]
+        s[0] ^= s[3]
+        s[2] ^= t
+        s[3] = (s[3] << 45) & MASK | s[3] >> 19
+    return words
+
+
+@kept_compiled
+def fill_uniform(state, out):
+    for row in range(out.size // LANES):
+        store(out, row, uniform_lanes(state))
+
+
+@kept_compiled
+def fill_bits(state, out):
+    """Bits 0 and 24 of each word."""
+    for row in range(out.size // LANES // 2):
+        words = word_lanes(state)
+        store(out, 2 * row, two_where_set(words, 0))
+        store(out, 2 * row + 1, two_where_set(words, 24))
+
+
+@kept_compiled
+def fill_normal(state, out):
+    for row in range(out.size // LANES // 2):
+        first, second = normal_pair_lanes(state)
+        store(out, 2 * row, first)
+        store(out, 2 * row + 1, second)
+
+
+def drawn(fill, states, n):
+    """n numbers of each lane, (n, LANES)."""
+    out = np.empty(n * LANES)
+    fill(np.ascontiguousarray(states).ravel().copy(), out)
+    return out.reshape(n, LANES)
+
+
+@pytest.fixture(scope="module")
+def states():
+    return generator_states([(7, site, 0) for site in range(LANES)])
+
+
+def test_the_algorithm_gives_the_published_words():
+    """First words of the reference program for the state 1, 2, 3, 4."""
+    expected = [41943041, 58720359, 3588806011781223, 3591011842654386, 9228616714210784205]
+    assert xoshiro256plusplus([1, 2, 3, 4], 5) == expected
+
+
+def test_every_lane_draws_the_words_of_its_own_generator(states):
+    found = drawn(fill_uniform, states, 200)
+    for lane in (0, 5, LANES - 1):
+        words = np.array(xoshiro256plusplus(states[:, lane], 200), dtype=np.uint64)
+        # The upper 52 bits, in the middle of their interval.
+        np.testing.assert_array_equal(found[:, lane], ((words >> np.uint64(12)).astype(float) + 0.5) * 2.0**-52)
+
+
+def test_a_set_bit_of_a_word_is_two_and_another_zero(states):
+    found = drawn(fill_bits, states, 400)
+    words = np.array(xoshiro256plusplus(states[:, 3], 200), dtype=np.uint64)
+    for row, bit in enumerate((0, 24)):
+        expected = 2.0 * ((words >> np.uint64(bit)) & np.uint64(1))
+        np.testing.assert_array_equal(found[row::2, 3], expected)
+
+
+def test_uniform_numbers_are_uniform_and_never_zero_or_one(states):
+    found = drawn(fill_uniform, states, 20_000)
+    assert 0.0 < found.min() and found.max() < 1.0
+    assert stats.kstest(found.ravel(), "uniform").pvalue > 1e-3
+    assert np.abs(np.corrcoef(found.T) - np.eye(LANES)).max() < 5.0 / np.sqrt(20_000)
+    assert abs(np.corrcoef(found[:-1].ravel(), found[1:].ravel())[0, 1]) < 4.0 / np.sqrt(found.size)
+
+
+def test_the_smallest_and_largest_word_stay_inside_the_open_interval():
+    # With s0 = s3 = 0 the word is 0; with s0 = 2^64 - 1 and s3 = 1 it is 2^64 - 1.
+    states = np.zeros((4, LANES), np.uint64)
+    states[1] = 1
+    states[0, 1], states[3, 1] = MASK, 1
+    found = drawn(fill_uniform, states, 1)[0]
+    assert found[0] == 2.0**-53 and found[1] == 1.0 - 2.0**-53
+
+
+def test_normal_numbers_are_normal_and_pairs_independent(states):
+    found = drawn(fill_normal, states, 20_000)
+    assert stats.kstest(found.ravel(), "norm").pvalue > 1e-3
+    assert found.mean() == pytest.approx(0.0, abs=4.0 / np.sqrt(found.size))
+    assert found.var() == pytest.approx(1.0, abs=6.0 / np.sqrt(found.size))
+    first, second = found[::2].ravel(), found[1::2].ravel()
+    assert abs(np.corrcoef(first, second)[0, 1]) < 4.0 / np.sqrt(first.size)
+    assert abs(np.corrcoef(first**2, second**2)[0, 1]) < 4.0 / np.sqrt(first.size)
+    assert stats.kstest(np.arctan2(second, first), stats.uniform(-np.pi, 2.0 * np.pi).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("fill", [fill_uniform, fill_normal], ids=["uniform", "normal"])
+def test_a_stream_does_not_depend_on_its_neighbours(states, fill):
+    here = drawn(fill, states, 100)
+    shuffled = states[:, ::-1].copy()
+    shuffled[:, 0] = generator_states([(99, 99)])[:, 0]
+    np.testing.assert_array_equal(drawn(fill, shuffled, 100)[:, 1:], here[:, ::-1][:, 1:])
+
+
+def test_different_identities_have_different_states_and_the_same_the_same():
+    states = generator_states([(1, 2, 3), (1, 2, 4), (1, 3, 3), (2, 2, 3), (1, 2, 3)])
+    assert states.shape == (4, 5) and states.dtype == np.uint64
+    assert len({tuple(column) for column in states.T}) == 4
+    np.testing.assert_array_equal(states[:, 0], states[:, 4])

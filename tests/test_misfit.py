@@ -1,0 +1,127 @@
+"""The misfit of a profile: its weights, its quadratic form against the direct sum, and its form in lanes."""
+
+import numpy as np
+import pytest
+from scipy.interpolate import PchipInterpolator
+
+from proda.assimilation.misfit import layer_weights, misfit, misfit_forms, misfit_lanes
+from proda.compiled import kept_compiled
+from proda.model.column import PAPER_COLUMN
+from proda.model.lane_type import LANES, store
+from proda.model.lanes import in_lanes, lane_grid
+
+NODE = PAPER_COLUMN.node
+
+
+@kept_compiled
+def fill_misfit(soc, forms, grid, n, out):
+    for block in range(soc.shape[0]):
+        store(out, block, misfit_lanes(soc[block], forms[block], grid, n))
+
+
+def by_lanes(soc, forms):
+    blocks, form_blocks = in_lanes(soc), in_lanes(forms)
+    out = np.empty(blocks.shape[0] * LANES)
+    fill_misfit(blocks, form_blocks, lane_grid(), PAPER_COLUMN.n_layers, out)
+    return out[: soc.shape[1]]
+
+
+def directly(soc, target, depth, observed, weight, relative_sd):
+    """Eq. 5.2, an observation at a time."""
+    phi = np.zeros(soc.shape[1])
+    for i, z, x, w in zip(target, depth, observed, weight, strict=True):
+        modelled = PchipInterpolator(NODE, soc[:, i])(np.clip(z, NODE[0], NODE[-1]))
+        phi[i] += w * (modelled - x) ** 2 / (2.0 * (relative_sd * x) ** 2)
+    return phi
+
+
+@pytest.fixture
+def observed(rng):
+    """Observations of 37 targets, from none to twelve each, some above and below all nodes: target, depth, density."""
+    target = np.repeat(np.arange(37), rng.integers(0, 13, 37))
+    return target, rng.uniform(0.0, 3.8, target.size), rng.lognormal(8.0, 1.0, target.size)
+
+
+@pytest.fixture
+def profiles(rng):
+    """Any shape: some falling, some turning at every node, some flat between nodes."""
+    soc = rng.lognormal(8.0, 1.5, (10, 37))
+    soc[:, :12] = np.sort(soc[:, :12], axis=0)[::-1]
+    soc[4, 20:25] = soc[3, 20:25]
+    soc[:, 36] = 1000.0
+    return soc
+
+
+def test_weights_decay_with_depth_between_the_ends_of_a_profile():
+    site, depth = [0] * 4, [0.05, 0.3, 0.8, 1.5]
+    np.testing.assert_allclose(layer_weights(site, depth), [10.0, np.exp(-0.3), np.exp(-0.8), 10.0], rtol=1e-15)
+
+
+def test_both_layers_of_a_two_layer_profile_and_a_single_layer_are_ends():
+    assert layer_weights([0, 0, 1], [0.1, 0.9, 0.4]).tolist() == [10.0, 10.0, 10.0]
+
+
+def test_weights_do_not_depend_on_the_order_of_the_layers(rng):
+    site = np.repeat([3, 0, 7], [5, 4, 2])
+    depth = rng.uniform(0.0, 2.0, 11)
+    shuffled = rng.permutation(11)
+    np.testing.assert_array_equal(layer_weights(site[shuffled], depth[shuffled]), layer_weights(site, depth)[shuffled])
+    for one in (3, 0, 7):
+        ends = np.isin(depth[site == one], [depth[site == one].min(), depth[site == one].max()])
+        np.testing.assert_array_equal(layer_weights(site, depth)[site == one] == 10.0, ends)
+
+
+def test_each_profile_has_one_shallowest_and_one_deepest_layer_even_where_depths_are_equal():
+    weights = layer_weights([0] * 4, [0.2, 0.2, 0.2, 0.2])
+    assert sorted(weights) == pytest.approx([np.exp(-0.2)] * 2 + [10.0] * 2)
+    assert (layer_weights([0, 0], [0.2, 0.2]) == 10.0).all()
+
+
+@pytest.mark.parametrize("relative_sd", [0.3, 0.6])
+def test_the_quadratic_form_is_the_direct_sum(observed, profiles, relative_sd):
+    target, depth, density = observed
+    weight = layer_weights(target, depth)
+    forms = misfit_forms(target, 37, depth, density, weight, relative_sd)
+    expected = directly(profiles, target, depth, density, weight, relative_sd)
+    np.testing.assert_allclose(misfit(profiles, forms), expected, rtol=1e-10, atol=1e-10 * expected.max())
+
+
+def test_lanes_give_what_numpy_gives(observed, profiles):
+    target, depth, density = observed
+    forms = misfit_forms(target, 37, depth, density, layer_weights(target, depth))
+    expected = misfit(profiles, forms)
+    np.testing.assert_allclose(by_lanes(profiles, forms), expected, rtol=1e-11, atol=1e-11 * expected.max())
+
+
+def test_a_profile_through_its_observations_has_no_misfit(observed, profiles):
+    target, depth, _ = observed
+    perfect = [
+        PchipInterpolator(NODE, profiles[:, i])(np.clip(z, NODE[0], NODE[-1]))
+        for i, z in zip(target, depth, strict=True)
+    ]
+    forms = misfit_forms(target, 37, depth, perfect, layer_weights(target, depth))
+    np.testing.assert_allclose(misfit(profiles, forms), 0.0, atol=1e-9)
+
+
+def test_forms_of_profiles_that_share_a_column_add_up(observed, profiles, rng):
+    target, depth, density = observed
+    weight = layer_weights(target, depth)
+    single = misfit_forms(target, 37, depth, density, weight)
+    shared = misfit_forms(np.zeros_like(target), 1, depth, density, weight)
+    np.testing.assert_allclose(single.sum(axis=1, keepdims=True), shared, rtol=1e-12)
+    soc = profiles[:, :1]
+    everywhere = np.repeat(soc, 37, axis=1)
+    assert misfit(soc, shared)[0] == pytest.approx(misfit(everywhere, single).sum(), rel=1e-12)
+
+
+def test_a_target_without_observations_has_no_misfit(profiles):
+    forms = misfit_forms([0], 37, [0.5], [1000.0], [10.0])
+    assert not misfit(profiles, forms)[1:].any() and not by_lanes(profiles, forms)[1:].any()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_density_that_is_not_a_number_is_not_hidden(profiles, bad):
+    forms = misfit_forms([0, 1], 37, [0.5, 0.5], [1000.0, 1000.0], [10.0, 10.0])
+    profiles[4, 0] = bad
+    found = by_lanes(profiles, forms)
+    assert not np.isfinite(found[0]) and np.isfinite(found[1:]).all()

@@ -1,0 +1,66 @@
+"""The curve from layers to observed depths, against SciPy's monotone interpolation."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.interpolate import PchipInterpolator
+
+from proda.model.column import PAPER_COLUMN
+from proda.model.observation import at_depths, curve_weights, node_slopes
+
+NODE = PAPER_COLUMN.node
+DENSITY = st.one_of(st.floats(1e-3, 1e5), st.sampled_from([0.0, 1.0, 1000.0]))
+DEPTHS = np.concatenate([np.linspace(0.0, 3.8, 60), NODE, 0.5 * (NODE[1:] + NODE[:-1])])
+
+
+def by_scipy(profile, depth):
+    return PchipInterpolator(NODE, profile)(np.clip(depth, NODE[0], NODE[-1]))
+
+
+@given(arrays(float, 10, elements=DENSITY))
+def test_it_is_scipys_monotone_curve_for_any_profile(profile):
+    values = at_depths(profile[:, None], np.zeros(DEPTHS.size, int), DEPTHS)
+    np.testing.assert_allclose(values, by_scipy(profile, DEPTHS), rtol=1e-11, atol=1e-12 * profile.max() + 1e-300)
+
+
+@given(arrays(float, 10, elements=DENSITY))
+def test_it_never_overshoots_its_neighbouring_nodes(profile):
+    interval, _ = curve_weights(DEPTHS)
+    values = at_depths(profile[:, None], np.zeros(DEPTHS.size, int), DEPTHS)
+    ends = profile[np.stack([interval, interval + 1])]
+    slack = 1e-12 * profile.max()
+    assert ((values >= ends.min(axis=0) - slack) & (values <= ends.max(axis=0) + slack)).all()
+
+
+def test_turning_profiles_turn_at_their_nodes():
+    zigzag = np.where(np.arange(10) % 2, 1000.0, 5000.0)
+    assert not node_slopes(zigzag[:, None])[1:-1].any()
+    np.testing.assert_allclose(
+        at_depths(zigzag[:, None], np.zeros(DEPTHS.size, int), DEPTHS), by_scipy(zigzag, DEPTHS), rtol=1e-12
+    )
+
+
+def test_nodes_keep_their_values_and_nothing_changes_beyond_the_ends():
+    profile = np.linspace(9000.0, 100.0, 10)[:, None]
+    np.testing.assert_allclose(at_depths(profile, np.zeros(10, int), NODE), profile[:, 0], rtol=1e-14)
+    beyond = at_depths(profile, np.zeros(4, int), [0.0, NODE[0], NODE[-1], 50.0])
+    np.testing.assert_allclose(beyond, [9000.0, 9000.0, 100.0, 100.0], rtol=1e-14)
+
+
+def test_each_depth_is_read_from_its_own_column(rng):
+    profiles = rng.lognormal(8.0, 1.0, (10, 6))
+    column, depth = rng.integers(6, size=40), rng.uniform(0.0, 3.8, 40)
+    expected = [by_scipy(profiles[:, c], z) for c, z in zip(column, depth, strict=True)]
+    np.testing.assert_allclose(at_depths(profiles, column, depth), expected, rtol=1e-12)
+
+
+def test_the_weights_of_a_depth_are_those_of_a_cubic_hermite_curve():
+    """A cubic is its own Hermite curve: values and slopes at two nodes give it back exactly."""
+    cubic = np.polynomial.Polynomial([4.0, -3.0, 2.0, 0.5])
+    interval, weight = curve_weights(DEPTHS)
+    below = interval + 1
+    slopes = cubic.deriv()(NODE)
+    values = np.stack([cubic(NODE)[interval], cubic(NODE)[below], slopes[interval], slopes[below]])
+    inside = np.clip(DEPTHS, NODE[0], NODE[-1])
+    np.testing.assert_allclose((weight * values).sum(axis=0), cubic(inside), rtol=1e-12)

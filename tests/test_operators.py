@@ -1,0 +1,103 @@
+"""The matrices of the carbon balance equation: what they conserve, and that the structured solution solves them."""
+
+import numpy as np
+import pytest
+from columns import any_columns, drawn_columns
+from hypothesis import given
+
+from proda.model.column import PAPER_COLUMN
+from proda.model.fluxes import decomposition_scalar
+from proda.model.operators import (
+    decay_rates,
+    dense_steady_state,
+    input_vector,
+    mixing_matrix,
+    respiration,
+    system_matrix,
+    transfer_matrix,
+)
+from proda.model.parameters import PAPER_PARAMETERS
+from proda.model.steady_state import POOLS, steady_state
+
+POOL = {name: k for k, name in enumerate(POOLS)}
+# Section 5 of the model specification: donor, receiver, parameter.
+CASCADE = [("L1", "S1", "fl1s1"), ("L2", "S1", "fl2s1"), ("L3", "S2", "fl3s2"), ("S1", "S2", "fs1s2"),
+           ("S1", "S3", "fs1s3"), ("S2", "S1", "fs2s1"), ("S2", "S3", "fs2s3"), ("S3", "S1", "fs3s1"),
+           ("CWD", "L2", "fcwdl2")]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def columns():
+    theta, forcing = drawn_columns(4, seed=5, low=0.3, high=0.9)
+    return theta, forcing._replace(active_layer=np.array([35.0, 1.0, 0.2, 0.0]))
+
+
+@given(any_columns())
+def test_mixing_moves_carbon_and_neither_makes_nor_loses_any(columns):
+    v = mixing_matrix(*columns)
+    weighted = PAPER_COLUMN.thickness[:, None, None] * v
+    scale = np.abs(weighted).max(axis=(0, 1)) + 1e-300
+    np.testing.assert_allclose(weighted.sum(axis=0) / scale, 0.0, atol=1e-14)
+
+
+def test_mixing_leaves_an_even_profile_alone_and_flows_downhill(columns):
+    v = mixing_matrix(*columns)
+    np.testing.assert_allclose(v.sum(axis=1), 0.0, atol=1e-18)
+    assert (v[range(10), range(10)] >= 0.0).all()
+    off = v[~np.eye(10, dtype=bool)]
+    assert (off <= 0.0).all() and not v[..., 3].any()
+    assert (np.abs(np.subtract.outer(range(10), range(10)))[(v[..., 0] != 0)] <= 1).all()
+
+
+def test_every_transfer_of_the_cascade_has_its_place_and_no_other(columns):
+    theta, _ = columns
+    a = transfer_matrix(theta)
+    expected = np.repeat(-np.eye(7)[..., None], 4, axis=2)
+    for donor, receiver, name in CASCADE:
+        expected[POOL[receiver], POOL[donor]] = theta[PAPER_PARAMETERS.index(name)]
+    expected[POOL["L3"], POOL["CWD"]] = 1.0 - theta[PAPER_PARAMETERS.index("fcwdl2")]
+    np.testing.assert_array_equal(a, expected)
+
+
+def test_woody_debris_respires_nothing_and_all_others_something(columns):
+    respired = -transfer_matrix(columns[0]).sum(axis=0)
+    np.testing.assert_allclose(respired[0], 0.0, atol=1e-15)
+    assert (respired[1:] > 0.0).all()
+
+
+def test_pools_decay_by_their_turnover_time_and_the_scalar_of_their_layer(columns):
+    theta, forcing = columns
+    names = ["tau4cwd", "tau4l1", "tau4l2l3", "tau4l2l3", "tau4s1", "tau4s2", "tau4s3"]
+    turnover = np.stack([theta[PAPER_PARAMETERS.index(name)] for name in names])
+    expected = decomposition_scalar(theta, forcing)[None] / (365.0 * turnover[:, None])
+    np.testing.assert_allclose(decay_rates(theta, forcing), expected, rtol=1e-15)
+
+
+def test_the_system_is_assembled_from_its_three_matrices(columns):
+    theta, forcing = columns
+    a, k, v = transfer_matrix(theta), decay_rates(theta, forcing), mixing_matrix(theta, forcing)
+    system = system_matrix(theta, forcing)
+    for c in range(4):
+        mobile = np.diag([0.0] + [1.0] * 6)
+        literal = np.kron(mobile, v[..., c]) - np.kron(a[..., c], np.eye(10)) @ np.diag(k[..., c].ravel())
+        np.testing.assert_allclose(system[c], literal, rtol=1e-14, atol=1e-20)
+
+
+def test_the_structured_solution_leaves_no_residual(columns):
+    theta, forcing = columns
+    pools = np.moveaxis(steady_state(theta, forcing), -1, 0).reshape(4, 70)
+    system, u = system_matrix(theta, forcing), input_vector(theta, forcing)
+    residual = np.einsum("cij,cj->ci", system, pools) - u
+    size = np.einsum("cij,cj->ci", np.abs(system), pools) + u
+    assert (np.abs(residual) <= 1e-13 * size).all()
+
+
+def test_the_dense_solve_respires_what_enters(columns):
+    theta, forcing = columns
+    entering = PAPER_COLUMN.thickness @ input_vector(theta, forcing).reshape(4, 7, 10).sum(axis=1).T
+    np.testing.assert_allclose(respiration(dense_steady_state(theta, forcing), theta, forcing), entering, rtol=1e-8)
+
+
+def test_only_litter_and_woody_debris_receive_fresh_carbon(columns):
+    u = input_vector(*columns).reshape(4, 7, 10)
+    assert (u[:, :4, 0] > 0.0).all() and not u[:, 4:].any()

@@ -1,0 +1,144 @@
+"""The steady state anywhere in the prior box: carbon balance, bounds, scaling, and agreement of all its versions."""
+
+import jax
+import numpy as np
+import pytest
+from columns import any_columns, drawn_columns
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proda.model import lanes
+from proda.model.column import PAPER_COLUMN
+from proda.model.lane_type import LANES
+from proda.model.namespace import NUMPY, jax_namespace
+from proda.model.operators import dense_steady_state, input_vector, respiration
+from proda.model.parameters import PAPER_PARAMETERS
+from proda.model.steady_state import m_matrix_inverse, soc_density, steady_state
+
+ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}
+
+
+def fresh_carbon(theta, forcing):
+    """What enters the columns, (n,), g C m-2 day-1, by the textbook's vector u."""
+    return PAPER_COLUMN.thickness @ input_vector(theta, forcing).reshape(-1, 7, 10).sum(axis=1).T
+
+
+def stock(density):
+    """Carbon of the columns, (n,), g C m-2."""
+    return np.tensordot(PAPER_COLUMN.thickness, density, axes=(0, -2))
+
+
+@given(any_columns())
+def test_what_enters_a_column_leaves_it_as_carbon_dioxide(columns):
+    theta, forcing = columns
+    pools = steady_state(theta, forcing)
+    np.testing.assert_allclose(respiration(pools, theta, forcing), fresh_carbon(theta, forcing), rtol=1e-12)
+
+
+@given(any_columns())
+def test_pools_are_finite_and_never_negative(columns):
+    pools = steady_state(*columns)
+    assert pools.shape == (7, 10, 3) and np.isfinite(pools).all() and (pools >= 0.0).all()
+
+
+@given(any_columns())
+def test_the_compiled_model_agrees_with_numpy_everywhere(columns):
+    density = soc_density(steady_state(*columns))
+    np.testing.assert_allclose(lanes.soc_density(*columns), density, rtol=1e-10, atol=1e-200)
+
+
+@given(any_columns(), st.floats(0.01, 100.0))
+def test_pools_are_proportional_to_npp(columns, factor):
+    theta, forcing = columns
+    more = forcing._replace(npp_mean=factor * forcing.npp_mean)
+    np.testing.assert_allclose(
+        steady_state(theta, more), factor * steady_state(theta, forcing), rtol=1e-11, atol=1e-200
+    )
+
+
+@given(any_columns(), st.floats(1.001, 2.0))
+def test_slower_passive_carbon_means_more_soil_carbon(columns, factor):
+    theta, forcing = columns
+    forcing = forcing._replace(soil_temperature=np.repeat(forcing.soil_temperature[:1], 10, axis=0))
+    slower = theta.copy()
+    slower[ROW["tau4s3"]] *= factor
+    before, after = steady_state(theta, forcing), steady_state(slower, forcing)
+    assert (after[6] >= before[6] * (1.0 - 1e-12)).all()
+    assert (stock(soc_density(after)) > stock(soc_density(before))).all()
+
+
+@given(any_columns(least_efolding=0.3))
+def test_the_dense_solve_agrees_where_it_is_well_conditioned(columns):
+    theta, forcing = columns
+    pools = steady_state(theta, forcing)
+    largest = pools.max(axis=(0, 1))
+    assert (np.abs(dense_steady_state(theta, forcing) - pools) <= 1e-10 * largest).all()
+
+
+@pytest.fixture(scope="module")
+def columns():
+    return drawn_columns(37, seed=3)
+
+
+@pytest.mark.parametrize("cuts", [[1], [16], [5, 20], list(range(1, 37))], ids=str)
+def test_the_compiled_result_of_a_column_does_not_depend_on_its_neighbours(columns, cuts):
+    theta, forcing = columns
+    parts = np.split(np.arange(37), cuts)
+    apart = [lanes.soc_density(theta[:, part], forcing.take(part)) for part in parts]
+    np.testing.assert_array_equal(np.concatenate(apart, axis=1), lanes.soc_density(theta, forcing))
+
+
+def test_blocks_of_lanes_are_filled_up_with_their_last_column():
+    rows = np.arange(6.0).reshape(2, 3)
+    blocks = lanes.in_lanes(rows)
+    assert blocks.shape == (1, 2 * LANES)
+    np.testing.assert_array_equal(blocks[0, :LANES], [0, 1, 2] + [2] * (LANES - 3))
+
+
+def log_stock(theta, forcing, namespace=NUMPY):
+    density = soc_density(steady_state(theta, forcing, namespace=namespace))
+    return namespace.xp.log((PAPER_COLUMN.thickness[:, None] * density).sum(axis=0)), density
+
+
+@pytest.fixture(scope="module")
+def by_jax(columns):
+    """SOC density by JAX, and the gradient of each column's log stock."""
+
+    def total(theta):
+        values, density = log_stock(theta, columns[1], jax_namespace())
+        return values.sum(), density
+
+    with jax.enable_x64(True):
+        (_, density), gradient = jax.jit(jax.value_and_grad(total, has_aux=True))(columns[0])
+        return np.asarray(density), np.asarray(gradient)
+
+
+def test_numpy_jax_and_compiled_agree_on_random_draws(columns, by_jax):
+    density = soc_density(steady_state(*columns))
+    np.testing.assert_allclose(by_jax[0], density, rtol=1e-10)
+    np.testing.assert_allclose(lanes.soc_density(*columns), density, rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", PAPER_PARAMETERS.names)
+def test_the_gradient_is_that_of_central_differences(columns, by_jax, name):
+    theta, forcing = columns
+    k = ROW[name]
+    step = np.zeros((25, 1))
+    step[k] = 1e-5 * (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)[k]
+    difference = (log_stock(theta + step, forcing)[0] - log_stock(theta - step, forcing)[0]) / 2e-5
+    gradient = by_jax[1][k] * step[k] / 1e-5
+    np.testing.assert_allclose(gradient, difference, rtol=1e-6, atol=1e-6 * np.abs(difference).max() + 1e-9)
+
+
+def test_the_inverse_of_an_m_matrix_keeps_its_digits_where_elimination_loses_them(rng):
+    rates, leak = 10.0 ** rng.uniform(-6, 0, (6, 100)), 10.0 ** rng.uniform(-14, -8, (3, 100))
+    inverse = np.array(m_matrix_inverse(rates, leak))
+    assert (inverse > 0.0).all()
+    # Column sums of the matrix are the leaks: the inverse must give them back one, whatever the cancellation.
+    np.testing.assert_allclose(np.einsum("jn,jin->in", leak, inverse), 1.0, rtol=1e-13)
+    a12, a13, a21, a23, a31, a32 = rates
+    matrix = np.array([[leak[0] + a21 + a31, -a12, -a13], [-a21, leak[1] + a12 + a32, -a23],
+                       [-a31, -a32, leak[2] + a13 + a23]])  # fmt: skip
+    easy = leak.min(axis=0) > 1e-10
+    product = np.einsum("ijn,jkn->nik", matrix, inverse)[easy]
+    np.testing.assert_allclose(product, np.broadcast_to(np.eye(3), product.shape), atol=1e-5)
