@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from small_notebooks import write_study
 
@@ -16,7 +17,7 @@ from proda.batch.run import read_but_not_run, run, stages_to_run
 from proda.batch.run_record import revision
 from proda.batch.status import status_text
 from proda.errors import InputError, MissingOutput
-from proda.stages import STAGES, this_process, write_json
+from proda.stages import STAGES, attempt_path, this_process, write_json
 from proda.study import Study
 
 ORDER = tuple(STAGES)
@@ -122,6 +123,16 @@ def test_two_runs_in_one_folder_are_refused_while_the_first_lives(tmp_path):
     with locked(tmp_path):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_is_refused_while_a_notebook_by_hand_works_on_one_of_its_stages(place, tmp_path):
+    other = psutil.Process().parent()
+    attempt = {"pid": other.pid, "process_start": other.create_time(), "started": "noon"}
+    write_json(attempt_path(tmp_path, ORDER[3]), attempt)
+    study = Study.open(place / "small.toml", "tiny", out=tmp_path)
+    with pytest.raises(InputError, match="04-site-by-site-assimilation is being run .* by another process"):
+        run(study, notebooks=place / "notebooks", reports=tmp_path)
+    assert not (tmp_path / "run.json").exists()
 
 
 def test_the_lock_of_a_dead_process_is_taken_over(tmp_path):

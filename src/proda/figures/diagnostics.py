@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from proda.assimilation.prior import CONSTRAINED_BELOW
 from proda.model.column import PAPER_COLUMN
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#888888"
@@ -30,7 +31,7 @@ def parameter_intervals(x: NDArray, names: list[str], defaults: NDArray, ax: Axe
 def constraint_bars(ratio: NDArray, names: list[str], ax: Axes) -> Axes:
     """Posterior over prior standard deviation of every parameter, (n_parameters,): 1 says nothing was learned."""
     place = np.arange(len(names))[::-1]
-    ax.barh(place, ratio, color=np.where(ratio < 0.85, GREEN, GREY))
+    ax.barh(place, ratio, color=np.where(ratio < CONSTRAINED_BELOW, GREEN, GREY))
     ax.axvline(1.0, color="#333333", lw=0.8)
     ax.set(
         yticks=place,

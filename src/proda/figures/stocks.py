@@ -72,7 +72,13 @@ def stock_figure(table: pd.DataFrame, figure: Figure | None = None) -> Figure:
     axes = figure.subplots(1, len(STRATA), sharex=True, sharey=True)
     for ax, interval in zip(axes, STRATA, strict=True):
         stock_bars(table, interval_name(interval), ax)
-    marks = [Patch(color=METHOD_COLOUR["network"]), Patch(color=PUBLISHED), plt.Line2D([], [], color=INK, lw=1.1)]
-    labels = ["this study (a colour for each method)", "published (Tao et al. 2020)", "5-95 % of totals"]
-    figure.legend(marks, labels, loc="outside lower center", ncols=3, fontsize=8.5)
+    marks = {
+        "this study (a colour for each method)": Patch(color=METHOD_COLOUR["network"]),
+        "reference map": Patch(color=METHOD_COLOUR["reference"]),
+        "published (Tao et al. 2020)": Patch(color=PUBLISHED),
+        "5-95 % of totals": plt.Line2D([], [], color=INK, lw=1.1),
+    }
+    if "reference map" not in set(stocks_shown(table)["source"]):
+        del marks["reference map"]
+    figure.legend(marks.values(), marks, loc="outside lower center", ncols=len(marks), fontsize=8.5)
     return figure

@@ -237,12 +237,7 @@ def _fill_soc_blocks(theta, place, grid, n, w, soc):
 def soc_density(theta: NDArray, forcing: Forcing, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:
     """Soil organic carbon at steady state, (n_layers, n), g C m-3: `steady_state.soc_density`, compiled.
 
-    Parameters
-    ----------
-    theta : (25, n)
-        Physical parameters.
-    forcing : Forcing
-        Of the same n columns.
+    `theta` holds the physical parameters, (25, n), `forcing` the same n columns.
     """
     theta = np.asarray(theta, dtype=np.float64)
     blocks, places = in_lanes(theta), in_lanes(lane_places(forcing, column))
