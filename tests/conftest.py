@@ -1,10 +1,13 @@
-"""Shared fixtures; every warning of ours is an error of ours."""
+"""Shared fixtures, and one profile for all property tests."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
+from small_study import STUDY
+
+from proda.study import Study
 
 # The same examples in every run, so that a failure is about the code.
 settings.register_profile("proda", deadline=None, derandomize=True, max_examples=50)
@@ -16,3 +19,17 @@ CASES = Path(__file__).parent / "cases"
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20200017)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The file of a study with few settings."""
+    path = tmp_path / "small.toml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture
+def opened(file: Path):
+    """Opens that study, at scale tiny unless told otherwise."""
+    return lambda **given: Study.open(file, **{"scale": "tiny", "out": file.parent / "out", **given})

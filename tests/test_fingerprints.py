@@ -1,7 +1,6 @@
 """What makes a finished stage stale, and the reason that is given."""
 
 import shutil
-from pathlib import Path
 
 import pytest
 from small_study import STUDY, finish
@@ -13,18 +12,6 @@ from proda.fingerprints import ROOMS, code_digest, difference
 from proda.study import Study
 
 ORDER = tuple(stages.STAGES)
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "small.toml"
-    path.write_text(STUDY)
-    return path
-
-
-@pytest.fixture
-def opened(file: Path):
-    return lambda **given: Study.open(file, **{"scale": "tiny", "out": file.parent / "out", **given})
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The settings of a study: what replaces what, and what a setting cannot be."""
 
 import re
-from pathlib import Path
 
 import pytest
 from small_study import STUDY
@@ -10,18 +9,6 @@ from proda.errors import InputError
 from proda.settings import ALLOWED, settings_at
 from proda.study import Study
 from proda.study_file import read_study_file, repository_root
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "small.toml"
-    path.write_text(STUDY)
-    return path
-
-
-@pytest.fixture
-def opened(file: Path):
-    return lambda **given: Study.open(file, **{"scale": "tiny", "out": file.parent / "out", **given})
 
 
 def test_a_scale_replaces_the_settings_and_the_user_replaces_the_scale(opened):

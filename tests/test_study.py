@@ -1,7 +1,5 @@
 """A study's file, its folder, and the files of its stages: whole or not there."""
 
-from pathlib import Path
-
 import psutil
 import pytest
 from small_study import STUDY, finish
@@ -11,18 +9,6 @@ from proda.errors import InputError, MissingOutput
 from proda.study import Study
 
 ORDER = tuple(stages.STAGES)
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "small.toml"
-    path.write_text(STUDY)
-    return path
-
-
-@pytest.fixture
-def opened(file: Path):
-    return lambda **given: Study.open(file, **{"scale": "tiny", "out": file.parent / "out", **given})
 
 
 @pytest.mark.parametrize(
