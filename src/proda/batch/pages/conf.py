@@ -22,6 +22,8 @@ suppress_warnings = ["mystnb.unknown_mime_type"]
 
 myst_enable_extensions = ["amsmath", "attrs_block", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
+# An option such as --data keeps its two hyphens.
+smartquotes = False
 mathjax_path = "mathjax/tex-svg-full.js"
 
 html_theme = "sphinx_book_theme"
