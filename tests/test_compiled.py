@@ -1,7 +1,6 @@
 """Compiled functions are kept, and never outlive the sources they were made from."""
 
 import shutil
-import tempfile
 from pathlib import Path
 
 import numba as nb
@@ -56,6 +55,16 @@ def test_numbas_own_settings_stay_as_they_were():
     assert nb.config.CACHE_DIR != str(cache_folder())
 
 
-def test_where_the_package_cannot_be_written_the_temporary_folder_is_used(monkeypatch):
+def test_where_the_package_cannot_be_written_the_users_own_cache_is_used(monkeypatch, tmp_path):
+    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+    monkeypatch.setattr("os.access", lambda place, _: Path(place).is_relative_to(tmp_path))
+    assert cache_folder.__wrapped__().parent == tmp_path / ".cache" / "proda"
+
+
+def test_without_any_folder_of_its_own_a_new_private_one_is_made_each_time(monkeypatch, tmp_path):
+    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("os.access", lambda *_: False)
-    assert cache_folder.__wrapped__().parent == Path(tempfile.gettempdir())
+    folders = [cache_folder.__wrapped__().parent for _ in range(2)]
+    assert folders[0] != folders[1]
+    assert all(folder.parent == tmp_path and folder.stat().st_mode & 0o077 == 0 for folder in folders)

@@ -26,13 +26,15 @@ def source_digest(package: Path = _PACKAGE) -> str:
 @cache
 def cache_folder() -> Path:
     """Folder of the compiled functions of this version of the sources."""
-    beside = _PACKAGE / "__pycache__"
-    try:
-        beside.mkdir(exist_ok=True)
-        place = beside if os.access(beside, os.W_OK) else Path(tempfile.gettempdir())
-    except OSError:
-        place = Path(tempfile.gettempdir())
-    return place / f"compiled-{source_digest()}"
+    # Never a folder that others can write to: what lies there is run.
+    for place in (_PACKAGE / "__pycache__", Path.home() / ".cache" / "proda"):
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(place, os.W_OK):
+            return place / f"compiled-{source_digest()}"
+    return Path(tempfile.mkdtemp(prefix="proda-")) / f"compiled-{source_digest()}"
 
 
 def kept_compiled(function: Callable[..., Any]) -> Any:
