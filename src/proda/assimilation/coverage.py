@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from proda.assimilation.site_by_site import SiteProblem
+from proda.data.truth import known_truth
 from proda.model.column import PAPER_COLUMN
 from proda.study import Study
 
@@ -22,11 +23,10 @@ class Coverage(NamedTuple):
 
 def interval_coverage(study: Study, problem: SiteProblem, sites: xr.Dataset) -> Coverage | None:
     """Coverage of the 90 % intervals of SOC at the sites of a virtual study; None for a study of real profiles."""
-    path = study.path("truth.nc")
-    if not path.is_file():
+    truth = known_truth(study)
+    if truth is None:
         return None
-    with xr.open_dataset(path) as truth:
-        true_soc = truth["soc_site"].transpose("site", "layer").to_numpy()
+    true_soc = truth["soc_site"].transpose("site", "layer").to_numpy()
     hit = (sites["soc_p05"].to_numpy() <= true_soc) & (true_soc <= sites["soc_p95"].to_numpy())
     ends, between = observed_nodes(problem)
     return Coverage(float(hit[ends].mean()), float(hit[between].mean()))

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from proda.data.covariates import read_covariates
+from proda.data.truth import known_truth
 from proda.errors import InputError
 from proda.learning.scaling import covariate_values
 from proda.model.parameters import PAPER_PARAMETERS
@@ -82,11 +83,10 @@ def network_inputs(study: Study) -> Inputs:
 
 def true_parameters(study: Study) -> Truth | None:
     """The truth of a virtual study (truth.nc), None for a study of real profiles."""
-    path = study.path("truth.nc")
-    if not path.is_file():
+    truth = known_truth(study)
+    if truth is None:
         return None
-    with xr.open_dataset(path) as truth:
-        return Truth(_rows(truth["x_site"], "site"), _rows(truth["x_cell"], "cell"))
+    return Truth(_rows(truth["x_site"], "site"), _rows(truth["x_cell"], "cell"))
 
 
 def _rows(values: xr.DataArray, place: str) -> NDArray[np.float64]:

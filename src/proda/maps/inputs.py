@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from proda.assimilation.posterior import read_posterior
 from proda.data.forcing import read_forcing
+from proda.data.truth import known_truth
 from proda.errors import InputError
 from proda.maps.draws import shares_of
 from proda.model.forcing import Forcing
@@ -100,10 +101,6 @@ def read_inputs(study: Study) -> Inputs:
             f"{study.path('network_parameters.parquet')}: a place has a parameter missing or below 0, or leaves no "
             "share of the input for coarse woody debris: run notebook 05 again"
         )
-    truth = None
-    if study.path("truth.nc").exists():
-        with xr.open_dataset(study.path("truth.nc")) as truth:
-            truth = truth[["soc_site", "soc_cell"]].load()
     return Inputs(
         sites=sites,
         layers=pd.read_parquet(study.path("layers.parquet")),
@@ -117,7 +114,7 @@ def read_inputs(study: Study) -> Inputs:
         network_sites=at_sites[names].to_numpy(float),
         network_cells=at_cells[names].to_numpy(float),
         split=at_sites["split"].fillna("unused").to_numpy(str),
-        truth=truth,
+        truth=known_truth(study),
     )
 
 
