@@ -120,10 +120,12 @@ def test_site_profiles_show_the_observations_of_their_site_in_kilograms(rng):
                           np.array([9e3, 4e3, 8e3, 5e3, 1e3]))  # fmt: skip
     profile = ("site", "layer"), np.linspace(1e4, 1e3, 20).reshape(2, 10)
     sites = xr.Dataset({"soc_mean": profile, "soc_sd": profile, "efficiency": ("site", [0.5, 0.75])})
-    figure = diagnostics.site_profiles(problem, sites, [1, 0])
+    figure = diagnostics.site_profiles(problem, sites, [1, 0], 0.25)
     first = figure.axes[0]
     np.testing.assert_allclose(first.lines[0].get_xdata(), profile[1][1] / 1000.0)
     np.testing.assert_allclose(first.containers[0].lines[0].get_xdata(), [8.0, 5.0, 1.0])
+    (bars,) = first.containers[0].lines[2]
+    np.testing.assert_allclose([np.ptp(bar[:, 0]) / 2 for bar in bars.get_segments()], [2.0, 1.25, 0.25])
     assert first.get_title() == "b\nefficiency 0.75" and first.get_ylim()[0] == pytest.approx(1.15 * 0.9)
 
 

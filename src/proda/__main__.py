@@ -76,7 +76,9 @@ def _run(options: argparse.Namespace) -> int:
 
     study = Study.open(options.study, options.scale, options.data, options.out, overrides(options.set))
     # What is wrong with the settings of a late stage is said before the early ones have run.
-    one_batch_plan(study), site_plan(study), batch_constant(study["one_batch_B"], n_profiles=1)
+    one_batch_plan(study)
+    site_plan(study)
+    batch_constant(study["one_batch_B"], n_profiles=1)
     run(study, first=options.first, only=options.only)
     return 0
 

@@ -25,10 +25,8 @@ class Stage(NamedTuple):
 
 STAGES: dict[str, Stage] = {
     "01-data-cleaning": Stage("data", (), ()),
-    "02-matrix-model-validation": Stage("data", ("01-data-cleaning",), ("validation_cells",)),
-    "03-one-batch-assimilation": Stage(
-        "assimilation", ("01-data-cleaning",), ("one_batch_*", "chains", "kept_draws", "relative_sd")
-    ),
+    "02-matrix-model-validation": Stage("assimilation", ("01-data-cleaning",), ()),
+    "03-one-batch-assimilation": Stage("assimilation", ("01-data-cleaning",), ("one_batch_*", "chains", "relative_sd")),
     "04-site-by-site-assimilation": Stage(
         "assimilation", ("01-data-cleaning",), ("site_*", "chains", "kept_draws", "relative_sd")
     ),

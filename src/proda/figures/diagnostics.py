@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from proda.assimilation.prior import CONSTRAINED_BELOW
+from proda.assimilation.site_by_site import SiteProblem
 from proda.model.column import PAPER_COLUMN
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#888888"
@@ -71,7 +72,7 @@ def fit_histogram(status: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def site_profiles(problem: object, sites: xr.Dataset, chosen: list[int]) -> Figure:
+def site_profiles(problem: SiteProblem, sites: xr.Dataset, chosen: list[int], relative_sd: float) -> Figure:
     """Observed layers with their standard deviation, and the mean modelled profile with one sd, for a few sites."""
     figure, axes = plt.subplots(1, len(chosen), figsize=(2.4 * len(chosen), 3.3), sharey=True, squeeze=False)
     for ax, site in zip(axes[0], chosen, strict=True):
@@ -80,7 +81,7 @@ def site_profiles(problem: object, sites: xr.Dataset, chosen: list[int]) -> Figu
         ax.plot(mean, PAPER_COLUMN.node, color=BLUE, label="model")
         here = problem.site == site
         observed = problem.soc[here] / 1000.0
-        ax.errorbar(observed, problem.depth[here], xerr=0.3 * observed, fmt="ko", ms=4, lw=1, label="observed")
+        ax.errorbar(observed, problem.depth[here], xerr=relative_sd * observed, fmt="ko", ms=4, lw=1, label="observed")
         ax.set_title(f"{problem.profile_id[site]}\nefficiency {float(sites['efficiency'][site]):.2f}", fontsize=8.5)
         ax.set(xlabel="SOC (kg C m$^{-3}$)", xlim=(0, None))
     deepest = max(problem.depth[problem.site == site].max() for site in chosen)
