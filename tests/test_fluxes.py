@@ -6,39 +6,37 @@ from columns import any_columns, temperate
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proda.model.carbon_input import carbon_input, input_profile
 from proda.model.column import PAPER_COLUMN
-from proda.model.fluxes import (
-    carbon_input,
-    decomposition_scalar,
-    exchange_velocity,
-    input_profile,
-    relative_diffusivity,
-    unit_exchange,
-    water_scalar,
-)
+from proda.model.environment import environment, limiting_water
+from proda.model.mixing import annual_diffusivity, exchange, unit_exchange
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters
 
 NODE = PAPER_COLUMN.node
 
 
+def thawing(active_layer: float):
+    return temperate(1)._replace(active_layer=np.array([active_layer]))
+
+
 def diffusivity(active_layer: float) -> tuple[np.ndarray, np.ndarray]:
-    return tuple(values[:, 0] for values in relative_diffusivity(np.array([active_layer])))
+    return tuple(values[:, 0] for values in annual_diffusivity(np.array([active_layer]), PAPER_COLUMN))
 
 
 def test_wet_soil_is_unlimited_and_dry_soil_keeps_a_quarter():
-    scalar = water_scalar(np.array([0.0, -0.001, -0.002, -24.9, -25.0, -26.0, -1e4]), -0.002)
+    scalar = limiting_water(np.array([0.0, -0.001, -0.002, -24.9, -25.0, -26.0, -1e4]), -0.002)
     assert scalar[:3].tolist() == [1.0, 1.0, 1.0]
     assert scalar[3:].tolist() == [0.25] * 4
 
 
 def test_between_its_limits_the_water_scalar_is_a_ratio_of_logarithms():
-    assert water_scalar(-0.1, -0.002) == pytest.approx(np.log(250.0) / np.log(12500.0), rel=1e-14)
+    assert limiting_water(-0.1, -0.002) == pytest.approx(np.log(250.0) / np.log(12500.0), rel=1e-14)
 
 
 @given(st.floats(-100.0, 0.0), st.floats(-100.0, 0.0), st.floats(-0.0149, -1e-6))
 def test_drier_soil_never_decomposes_faster(one, other, maxpsi):
     dry, wet = sorted((one, other))
-    assert 0.25 <= water_scalar(dry, maxpsi) <= water_scalar(wet, maxpsi) <= 1.0
+    assert 0.25 <= limiting_water(dry, maxpsi) <= limiting_water(wet, maxpsi) <= 1.0
 
 
 def test_decomposition_multiplies_temperature_depth_and_water():
@@ -46,15 +44,15 @@ def test_decomposition_multiplies_temperature_depth_and_water():
     forcing.soil_temperature[:] = 288.15
     forcing.water_potential[:] = -0.1
     theta = default_parameters(forcing, 50.0)
-    scalar = decomposition_scalar(theta, forcing)[:, 0]
-    np.testing.assert_allclose(scalar, 1.5**-1 * np.exp(-NODE / 0.5) * water_scalar(-0.1, -0.002), rtol=1e-14)
+    scalar = environment(theta, forcing).of_soil()[:, 0]
+    np.testing.assert_allclose(scalar, 1.5**-1 * np.exp(-NODE / 0.5) * limiting_water(-0.1, -0.002), rtol=1e-14)
 
 
 def test_ten_degrees_change_decomposition_by_q10_in_frozen_soil_too():
     cold, warm = temperate(1), temperate(1)
     cold.soil_temperature[:], warm.soil_temperature[:] = 255.0, 265.0
     theta = default_parameters(cold, 50.0)
-    np.testing.assert_allclose(decomposition_scalar(theta, warm) / decomposition_scalar(theta, cold), 1.5, rtol=1e-13)
+    np.testing.assert_allclose(environment(theta, warm).of_soil() / environment(theta, cold).of_soil(), 1.5, rtol=1e-13)
 
 
 @pytest.mark.parametrize("active_layer", [0.0, 0.005, 0.01, 5.0])
@@ -84,14 +82,14 @@ def test_a_deep_active_layer_mixes_by_frost_and_no_permafrost_by_animals():
 
 
 def test_exchange_is_the_harmonic_mean_of_neighbours_over_their_distance():
-    _, by_frost = unit_exchange(np.array([1.0]))
+    by_frost = unit_exchange(thawing(1.0)).by_frost.downward[:-1]
     _, cryo = diffusivity(1.0)
     mean = 2.0 / (1.0 / cryo[:-1] + 1.0 / cryo[1:])
     np.testing.assert_allclose(by_frost[:, 0], mean / np.diff(NODE) / 365.0, rtol=1e-13)
 
 
 def test_a_layer_that_does_not_mix_closes_its_interface():
-    _, by_frost = unit_exchange(np.array([0.1]))
+    by_frost = unit_exchange(thawing(0.1)).by_frost.downward[:-1]
     _, cryo = diffusivity(0.1)
     assert ((by_frost[:, 0] > 0.0) == ((cryo[:-1] > 0.0) & (cryo[1:] > 0.0))).all()
 
@@ -99,20 +97,24 @@ def test_a_layer_that_does_not_mix_closes_its_interface():
 def test_exchange_velocity_takes_the_diffusivity_of_the_place():
     forcing = temperate(2)._replace(active_layer=np.array([35.0, 4.9]))
     theta = default_parameters(forcing, 50.0)
-    np.testing.assert_allclose(exchange_velocity(theta, forcing)[:, 1] / exchange_velocity(theta, forcing)[:, 0], 5.0)
-    np.testing.assert_allclose(exchange_velocity(theta, forcing)[:, 0], 1e-4 / np.diff(NODE) / 365.0, rtol=1e-13)
+    downward, upward = exchange(theta, forcing)
+    np.testing.assert_allclose(downward[:-1, 1] / downward[:-1, 0], 5.0)
+    np.testing.assert_allclose(downward[:-1, 0], 1e-4 / np.diff(NODE) / 365.0, rtol=1e-13)
+    np.testing.assert_array_equal(upward, downward)
+    assert not downward[-1].any()
 
 
 @given(st.floats(0.505, 0.9998), st.floats(1e-3, 50.0))
 def test_input_shares_sum_to_one_and_follow_jackson(beta, active_layer):
-    share = input_profile(np.array([beta]), np.array([active_layer]))[:, 0]
+    share = input_profile(np.array([beta]), thawing(active_layer))[:, 0]
     assert share.sum() == pytest.approx(1.0, rel=1e-13) and (share >= 0.0).all()
     depth = 100.0 * np.minimum(PAPER_COLUMN.bottom, 3.8)
     np.testing.assert_allclose(np.cumsum(share), (1.0 - beta**depth) / (1.0 - beta**380.0), rtol=1e-10)
 
 
 def test_in_ground_that_never_thaws_everything_enters_the_top_layer():
-    share = input_profile(np.array([0.95, 0.95]), np.array([0.0, 1e-3]))
+    forcing = temperate(2)._replace(active_layer=np.array([0.0, 1e-3]))
+    share = input_profile(np.array([0.95, 0.95]), forcing)
     assert share[:, 0].tolist() == [1.0] + [0.0] * 9
     assert share[1, 1] > 0.0
 

@@ -8,7 +8,7 @@ import xarray as xr
 from proda.data import climate
 from proda.data.forcing import forcing_dataset, has_forcing, read_forcing, surrogate_forcing
 from proda.errors import InputError
-from proda.model.fluxes import water_scalar
+from proda.model.environment import limiting_water
 
 CELLS = pd.DataFrame(
     {
@@ -74,7 +74,7 @@ def test_wetter_climates_have_wetter_soils():
 def test_a_threshold_of_the_bucket_would_slow_decomposition_as_much_as_is_said():
     ratio = np.linspace(0.3, 0.95, 14)  # of actual to potential evaporation
     loam = {"sand_percent": 43.0, "clay_percent": 18.0}
-    linear, manabe = (water_scalar(climate.water_potential(k * ratio, **loam), -0.002) for k in (1.0, 0.75))
+    linear, manabe = (limiting_water(climate.water_potential(k * ratio, **loam), -0.002) for k in (1.0, 0.75))
     assert (0.88 < manabe / linear).all() and (manabe / linear < 0.93).all()
 
 

@@ -7,8 +7,8 @@ from scipy.interpolate import PchipInterpolator
 from proda.assimilation.misfit import layer_weights, misfit, misfit_forms, misfit_lanes
 from proda.compiled import kept_compiled
 from proda.model.column import PAPER_COLUMN
+from proda.model.lane_drivers import in_lanes, lane_grid
 from proda.model.lane_type import LANES, store
-from proda.model.lanes import in_lanes, lane_grid
 
 NODE = PAPER_COLUMN.node
 

@@ -5,7 +5,7 @@ import pytest
 from columns import temperate
 
 from proda.errors import InputError
-from proda.model.forcing import validated
+from proda.model.checks import validated
 
 
 def changed(name, where, value):

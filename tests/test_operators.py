@@ -6,7 +6,7 @@ from columns import any_columns, drawn_columns
 from hypothesis import given
 
 from proda.model.column import PAPER_COLUMN
-from proda.model.fluxes import decomposition_scalar
+from proda.model.environment import environment
 from proda.model.operators import (
     decay_rates,
     dense_steady_state,
@@ -69,7 +69,7 @@ def test_pools_decay_by_their_turnover_time_and_the_scalar_of_their_layer(column
     theta, forcing = columns
     names = ["tau4cwd", "tau4l1", "tau4l2l3", "tau4l2l3", "tau4s1", "tau4s2", "tau4s3"]
     turnover = np.stack([theta[PAPER_PARAMETERS.index(name)] for name in names])
-    expected = decomposition_scalar(theta, forcing)[None] / (365.0 * turnover[:, None])
+    expected = environment(theta, forcing).of_soil()[None] / (365.0 * turnover[:, None])
     np.testing.assert_allclose(decay_rates(theta, forcing), expected, rtol=1e-15)
 
 

@@ -8,10 +8,12 @@ from conftest import CASES
 from proda.batch.verification import NEGLIGIBLE, TOLERANCE, read_cases, tabulated_column, worst_errors
 from proda.model import lanes
 from proda.model.column import PAPER_COLUMN
+from proda.model.configuration import PAPER
 from proda.model.namespace import jax_namespace
 from proda.model.steady_state import POOLS, soc_density, steady_state
 
 COLUMN = tabulated_column()
+TABULATED = PAPER.on(COLUMN)
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +23,7 @@ def cases():
 
 @pytest.fixture(scope="module")
 def pools(cases):
-    return steady_state(cases.theta, cases.forcing, COLUMN)
+    return steady_state(cases.theta, cases.forcing, TABULATED)
 
 
 def worst_of_pools(pools, reference):
@@ -45,14 +47,14 @@ def test_numpy_agrees_with_the_original_in_all_seventy_pools(cases, pools):
 
 def test_jax_agrees_with_the_original(cases, pools):
     with jax.enable_x64(True):
-        compiled = jax.jit(lambda theta: steady_state(theta, cases.forcing, COLUMN, jax_namespace()))
+        compiled = jax.jit(lambda theta: steady_state(theta, cases.forcing, TABULATED, jax_namespace()))
         by_jax = np.asarray(compiled(cases.theta))
     assert np.nanmax(worst_errors(soc_density(by_jax), cases)) < 1e-9
     np.testing.assert_allclose(by_jax, pools, rtol=1e-10, atol=0)
 
 
 def test_the_compiled_model_agrees_with_the_original(cases, pools):
-    compiled = lanes.soc_density(cases.theta, cases.forcing, COLUMN)
+    compiled = lanes.soc_density(cases.theta, cases.forcing, TABULATED)
     assert np.nanmax(worst_errors(compiled, cases)) < 1e-9
     np.testing.assert_allclose(compiled, soc_density(pools), rtol=1e-10, atol=0)
 
@@ -60,7 +62,7 @@ def test_the_compiled_model_agrees_with_the_original(cases, pools):
 def test_where_the_original_found_a_singular_matrix_the_pools_are_finite_and_not_negative(cases, pools):
     singular = np.isnan(cases.pools).all(axis=(0, 1))
     assert np.isfinite(pools[..., singular]).all() and (pools[..., singular] >= 0.0).all()
-    assert np.isfinite(lanes.soc_density(cases.theta, cases.forcing, COLUMN)[:, singular]).all()
+    assert np.isfinite(lanes.soc_density(cases.theta, cases.forcing, TABULATED)[:, singular]).all()
 
 
 def test_the_exact_grid_changes_densities_by_less_than_one_in_a_hundred_million(cases):
@@ -99,15 +101,15 @@ def test_a_model_that_gives_no_number_is_infinitely_wrong(cases, pools):
 @pytest.mark.parametrize(
     "mutated",
     [
-        lambda theta, forcing: (theta, forcing._replace(soil_temperature=forcing.soil_temperature - 273.15)),
-        lambda theta, forcing: (theta, forcing._replace(npp_mean=forcing.npp_mean / 365.0)),
-        lambda theta, forcing: (theta, forcing._replace(water_potential=1e3 * forcing.water_potential)),
+        lambda theta, forcing: (theta, forcing.warmed(0.1)),
+        lambda theta, forcing: (theta, forcing.fertilised(1.0 / 365.0)),
+        lambda theta, forcing: (theta, forcing._replace(water_potential=10.0 * forcing.water_potential)),
         lambda theta, forcing: (theta[[1, 0, *range(2, 25)]], forcing),
         lambda theta, forcing: (theta[[*range(8), 9, 8, *range(10, 25)]], forcing),
         lambda theta, forcing: (theta[[*range(13), 14, 13, *range(15, 25)]], forcing),
     ],
-    ids=["Celsius", "NPP a day", "kPa for MPa", "diffus for cryo", "slow for passive turnover", "fs1s2 for fs1s3"],
+    ids=["warmer soil", "NPP a day", "bar for MPa", "diffus for cryo", "slow for passive turnover", "fs1s2 for fs1s3"],
 )
 def test_a_wrong_unit_or_a_swapped_parameter_is_noticed(cases, mutated):
     theta, forcing = mutated(cases.theta, cases.forcing)
-    assert np.nanmax(worst_errors(soc_density(steady_state(theta, forcing, COLUMN)), cases)) > 1e-3
+    assert np.nanmax(worst_errors(soc_density(steady_state(theta, forcing, TABULATED)), cases)) > 1e-3

@@ -13,7 +13,7 @@ from proda.data.virtual_fields import virtual_covariates
 from proda.data.virtual_profiles import pits
 from proda.data.virtual_truth import MARGIN
 from proda.errors import InputError
-from proda.model.forcing import validated
+from proda.model.checks import validated
 from proda.model.observation import at_depths
 from proda.model.parameters import cwd_share, default_parameters, physical
 from proda.model.steady_state import soc_density, steady_state

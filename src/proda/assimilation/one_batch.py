@@ -19,8 +19,8 @@ from proda.assimilation.misfit import layer_weights, misfit_forms
 from proda.assimilation.soc_chains import new_target, run_chains
 from proda.errors import InputError
 from proda.model.forcing import Forcing
+from proda.model.lane_drivers import lane_work
 from proda.model.lane_type import LANES
-from proda.model.lanes import lane_work
 from proda.model.parameters import PAPER_PARAMETERS
 
 STEPS_PER_REPORT = 50

@@ -24,8 +24,9 @@ from proda.assimilation.site_fit import agreement_by_site
 from proda.assimilation.soc_chains import block_of, new_target, run_chains
 from proda.model.column import PAPER_COLUMN
 from proda.model.forcing import Forcing
+from proda.model.lane_drivers import lane_work
 from proda.model.lane_type import LANES
-from proda.model.lanes import lane_work, soc_density
+from proda.model.lanes import soc_density
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, physical
 

@@ -23,11 +23,12 @@ from proda.assimilation.adaptive_metropolis import (
 from proda.assimilation.lane_random import uniform_lanes
 from proda.assimilation.misfit import misfit_lanes
 from proda.compiled import kept_compiled
-from proda.model.column import PAPER_COLUMN, Column
+from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import Forcing
+from proda.model.lane_drivers import in_lanes, lane_grid, lane_places, lane_work
 from proda.model.lane_type import LANES, load, spread, store, where_less
-from proda.model.lanes import INS, P4CL, P4LL, P4ML, in_lanes, lane_grid, lane_places, lane_work, steady_lanes
-from proda.model.parameters import PAPER_PARAMETERS, bounds
+from proda.model.lanes import steady_lanes
+from proda.model.parameters import INS, P4CL, P4LL, P4ML, bounds
 
 # Each chain starts at the best of this many draws from the prior. A single draw is often so far out that the chain
 # spends its test run in a corner of the box; and one draw in six leaves no carbon for woody debris.
@@ -49,7 +50,7 @@ class Target(NamedTuple):
     work: NDArray[np.float64]
 
 
-def new_target(forcing: Forcing, forms: NDArray, pooled: bool, column: Column = PAPER_COLUMN) -> Target:
+def new_target(forcing: Forcing, forms: NDArray, pooled: bool, configuration: Configuration = PAPER) -> Target:
     """The target of chains in lanes (`pooled` false) or of one chain over all columns (`pooled` true).
 
     Parameters
@@ -60,21 +61,22 @@ def new_target(forcing: Forcing, forms: NDArray, pooled: bool, column: Column = 
         From `misfit_forms`; multiply by B of Eq. 5.1 to temper.
     """
     n = forcing.n_columns
-    low, high = bounds(forcing)
+    table = configuration.parameters
+    low, high = bounds(forcing, table)
     filling = -n % LANES
     # Lanes beyond the last column must not count when columns are summed.
     padded = np.pad(forms, ((0, 0), (0, filling))) if pooled else forms
     return Target(
-        place=in_lanes(lane_places(forcing, column)),
+        place=in_lanes(lane_places(forcing, configuration)),
         forms=in_lanes(padded),
         ins=in_lanes(np.stack([low[INS], high[INS] - low[INS]])),
-        low=PAPER_PARAMETERS.minimum.copy(),
-        width=PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum,
-        grid=lane_grid(column),
-        n_layers=column.n_layers,
+        low=table.minimum.copy(),
+        width=table.maximum - table.minimum,
+        grid=lane_grid(configuration),
+        n_layers=configuration.column.n_layers,
         pooled=pooled,
-        theta=np.zeros(len(PAPER_PARAMETERS) * LANES),
-        work=lane_work(column),
+        theta=np.zeros(len(table) * LANES),
+        work=lane_work(configuration),
     )
 
 
@@ -94,7 +96,7 @@ def proposed_phi(x, target):
     phi = share * 0.0
     for block in range(target.place.shape[0]):
         store(theta, INS, load(target.ins[block], 0) + load(target.ins[block], 1) * load(x, INS))
-        steady_lanes(theta, target.place[block], target.grid, target.n_layers, target.work)
+        steady_lanes(theta, target.place[block], target.grid, target.n_layers, 0, target.work)
         phi = phi + misfit_lanes(target.work, target.forms[block], target.grid, target.n_layers)
     if target.pooled:
         store(theta, 0, phi)

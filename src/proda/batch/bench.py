@@ -21,8 +21,9 @@ from proda.assimilation.stage import n_workers
 from proda.compiled import kept_compiled
 from proda.model.column import PAPER_COLUMN
 from proda.model.forcing import Forcing
+from proda.model.lane_drivers import in_lanes, lane_grid, lane_places, lane_work
 from proda.model.lane_type import LANES
-from proda.model.lanes import in_lanes, lane_grid, lane_places, lane_work, steady_lanes
+from proda.model.lanes import steady_lanes
 from proda.model.namespace import jax_namespace
 from proda.model.observation import at_depths
 from proda.model.operators import dense_steady_state, input_vector, system_matrix
@@ -52,9 +53,9 @@ def bench_columns(n: int, seed: int = 1) -> tuple[NDArray[np.float64], Forcing]:
 
 
 @kept_compiled
-def _repeat_steady_lanes(theta, place, grid, n, work, repeats):
+def _repeat_steady_lanes(theta, place, grid, n, months, work, repeats):
     for _ in range(repeats):
-        steady_lanes(theta, place, grid, n, work)
+        steady_lanes(theta, place, grid, n, months, work)
 
 
 def _chain_run(theta: NDArray, forcing: Forcing) -> Callable[[], None]:
@@ -98,7 +99,7 @@ def _tasks() -> dict[str, tuple[Callable[[], Any], int]]:
             fixed(*on_device).block_until_ready()
 
     blocks, places = in_lanes(theta[:, :LANES]), in_lanes(lane_places(forcing.take(slice(0, LANES))))
-    lane_arguments = (blocks[0], places[0], lane_grid(), PAPER_COLUMN.n_layers, lane_work())
+    lane_arguments = (blocks[0], places[0], lane_grid(), PAPER_COLUMN.n_layers, 0, lane_work())
     chain_run = _chain_run(theta, forcing)
     matrix, vector = system_matrix(*few), input_vector(*few)[..., None]
     return {

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from proda.errors import InputError
 from proda.model import lanes
 from proda.model.column import PAPER_COLUMN, Column
+from proda.model.configuration import PAPER
 from proda.model.forcing import Forcing
 from proda.model.namespace import jax_namespace
 from proda.model.parameters import PAPER_PARAMETERS, physical
@@ -115,12 +116,12 @@ def agreement(cases: Cases) -> pd.DataFrame:
     """
     import jax
 
-    column = tabulated_column()
-    pools = steady_state(cases.theta, cases.forcing, column)
+    tabulated = PAPER.on(tabulated_column())
+    pools = steady_state(cases.theta, cases.forcing, tabulated)
     with jax.enable_x64(True):
-        compiled = jax.jit(lambda theta: steady_state(theta, cases.forcing, column, jax_namespace()))
+        compiled = jax.jit(lambda theta: steady_state(theta, cases.forcing, tabulated, jax_namespace()))
         by_jax = np.asarray(compiled(cases.theta))
-    in_lanes = lanes.soc_density(cases.theta, cases.forcing, column)
+    in_lanes = lanes.soc_density(cases.theta, cases.forcing, tabulated)
     everything = np.concatenate([*pools, *by_jax, in_lanes])
     return pd.DataFrame(
         {

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from proda.data import climate
 from proda.errors import InputError
+from proda.model.checks import validated
 from proda.model.column import PAPER_COLUMN, Column
-from proda.model.forcing import Forcing, validated
+from proda.model.forcing import Forcing
 
 NO_PERMAFROST = 35.0  # m; an active layer deeper than any model column
 

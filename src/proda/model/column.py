@@ -39,6 +39,11 @@ class Column:
         """Distance between neighbouring nodes, (n_layers - 1,), m."""
         return np.diff(self.node)
 
+    @cached_property
+    def share_above(self) -> NDArray[np.float64]:
+        """Share of the distance between neighbouring nodes that lies above their interface, (n_layers - 1,), 1."""
+        return (self.bottom[:-1] - self.node[:-1]) / self.spacing
+
 
 def layered_column(name: str, node: NDArray[np.float64], interface: NDArray[np.float64]) -> Column:
     """A column whose layers touch: `interface` holds their n_layers + 1 bounds from the surface down."""
@@ -56,4 +61,14 @@ def exponential_column(n_layers: int = 10, scale: float = 0.025, growth: float =
     return layered_column("paper", node[:-1], np.concatenate([[0.0], bottom]))
 
 
+def clm5_column() -> Column:
+    """The upper twenty layers of the CLM5 soil grid, 8.60 m: nodes are layer centres (Lawrence et al. 2019)."""
+    thickness = np.concatenate([
+        [0.02, 0.04, 0.06, 0.08, 0.12], np.linspace(0.16, 0.44, 8), np.linspace(0.54, 1.14, 7),
+    ])  # fmt: skip
+    bottom = np.cumsum(thickness)
+    return layered_column("cesm2", bottom - 0.5 * thickness, np.concatenate([[0.0], bottom]))
+
+
 PAPER_COLUMN = exponential_column()
+CESM2_COLUMN = clm5_column()

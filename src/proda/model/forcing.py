@@ -1,16 +1,13 @@
 """What climate and vegetation give a soil column: the input of the model that is not a parameter."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from proda.errors import InputError
-from proda.model.column import PAPER_COLUMN, Column
-
 
 class Forcing(NamedTuple):
-    """Annual-mean forcing of `n` soil columns.
+    """Annual-mean forcing of `n` soil columns: the `paper` configuration.
 
     Attributes
     ----------
@@ -37,51 +34,68 @@ class Forcing(NamedTuple):
         """The forcing of the columns `index` (integers, a mask or a slice)."""
         return Forcing(*(np.asarray(field)[..., index] for field in self))
 
+    def warmed(self, kelvin: float) -> "Forcing":
+        """The same forcing with warmer soil."""
+        return self._replace(soil_temperature=self.soil_temperature + kelvin)
 
-# name, unit, least and greatest plausible value; the bounds catch wrong units, not unusual places.
-_RANGES = {
-    "soil_temperature": ("K", 200.0, 340.0, "temperatures in degrees Celsius? Add 273.15."),
-    "water_potential": ("MPa", -1e4, 0.0, "the potential of unsaturated soil is negative: change the sign."),
-    "active_layer": ("m", 0.0, 100.0, "a depth in centimetres? Divide by 100. Without permafrost give 35 m."),
-    "npp_mean": ("g C m-2 yr-1", 1e-3, 5e3, "per second? Multiply by 3.1536e7. In kg? By 1000."),
-    "npp_min": ("g C m-2 yr-1", 0.0, 5e3, "the least annual NPP cannot be negative in this model."),
-    "npp_max": ("g C m-2 yr-1", 1e-3, 1e4, "the greatest annual NPP must be positive."),
-}
-
-
-def validated(forcing: Forcing, column: Column = PAPER_COLUMN, source: str = "forcing") -> Forcing:
-    """`forcing` as contiguous float64 arrays, once everything in it has been found sane.
-
-    Raises
-    ------
-    InputError
-        Naming the variable, the first offending column, the value, the expected range and the likely remedy.
-    """
-    fields = {name: np.ascontiguousarray(values, dtype=np.float64) for name, values in forcing._asdict().items()}
-    n = fields["npp_mean"].size
-    for name, values in fields.items():
-        layered = name in ("soil_temperature", "water_potential")
-        expected = (column.n_layers, n) if layered else (n,)
-        if values.shape != expected:
-            raise InputError(
-                f"{source}: {name} has shape {values.shape}, expected {expected} "
-                f"({'layers, columns' if layered else 'columns'}) for the {column.name!r} grid."
-            )
-        unit, low, high, remedy = _RANGES[name]
-        bad = ~((values >= low) & (values <= high))  # also true for NaN
-        if bad.any():
-            where = tuple(int(i[0]) for i in np.nonzero(bad))
-            raise InputError(
-                f"{source}: {name} is {values[where]:g} {unit} in column {where[-1]}"
-                f"{f' (layer {where[0] + 1})' if layered else ''}, expected {low:g} to {high:g} {unit} "
-                f"({int(bad.sum())} of {bad.size} values are outside). Hint: {remedy}"
-            )
-    ordered = (fields["npp_min"] <= fields["npp_mean"]) & (fields["npp_mean"] <= fields["npp_max"])
-    if not ordered.all() or (fields["npp_min"] >= fields["npp_max"]).any():
-        i = int(np.argmin(ordered & (fields["npp_min"] < fields["npp_max"])))
-        low, mean, high = (fields[k][i] for k in ("npp_min", "npp_mean", "npp_max"))
-        raise InputError(
-            f"{source}: column {i} has npp_min {low:g}, npp_mean {mean:g}, npp_max {high:g} g C m-2 yr-1; "
-            "expected npp_min <= npp_mean <= npp_max with npp_min < npp_max, since they bound the carbon input."
+    def fertilised(self, factor: float) -> "Forcing":
+        """The same forcing with `factor` times the carbon input."""
+        return self._replace(
+            npp_mean=factor * self.npp_mean, npp_min=factor * self.npp_min, npp_max=factor * self.npp_max
         )
-    return Forcing(**fields)
+
+
+class MonthlyForcing(NamedTuple):
+    """A mean year of `n` soil columns, month by month, as CLM writes it: the `cesm2` configuration.
+
+    Attributes
+    ----------
+    soil_temperature : (n_layers, months, n), K
+        CLM's TSOI.
+    water_scalar, oxygen_scalar, nitrogen_scalar : (n_layers, months, n), 0 to 1
+        CLM's W_SCALAR, O_SCALAR and FPI_vr.
+    active_layer, active_layer_last_year : (months, n), m
+        CLM's ALTMAX and ALTMAX_LASTYEAR: greatest depth of thaw in this and in the previous year.
+    carbon_input : (4, months, n), g C m-2 month-1
+        Column totals of woody debris, metabolic, cellulose and lignin litter.
+    bedrock : (n,), integers
+        Number of layers above bedrock.
+    """
+
+    soil_temperature: NDArray
+    water_scalar: NDArray
+    oxygen_scalar: NDArray
+    nitrogen_scalar: NDArray
+    active_layer: NDArray
+    active_layer_last_year: NDArray
+    carbon_input: NDArray
+    bedrock: NDArray
+
+    @property
+    def n_columns(self) -> int:
+        return self.bedrock.shape[-1]
+
+    @property
+    def n_months(self) -> int:
+        return self.active_layer.shape[0]
+
+    def take(self, index: ArrayLike) -> "MonthlyForcing":
+        """The forcing of the columns `index` (integers, a mask or a slice)."""
+        return MonthlyForcing(*(np.asarray(field)[..., index] for field in self))
+
+    def in_month(self, month: int) -> "MonthlyForcing":
+        """A year that is `month` (from 0) all the time, for stepping through the seasons."""
+        *climate, carbon_input, bedrock = self
+        chosen = (values[..., month : month + 1, :] for values in climate)
+        return MonthlyForcing(*chosen, self.n_months * carbon_input[:, month : month + 1], bedrock)
+
+    def warmed(self, kelvin: float) -> "MonthlyForcing":
+        """The same forcing with warmer soil."""
+        return self._replace(soil_temperature=self.soil_temperature + kelvin)
+
+    def fertilised(self, factor: float) -> "MonthlyForcing":
+        """The same forcing with `factor` times the carbon input."""
+        return self._replace(carbon_input=factor * self.carbon_input)
+
+
+AnyForcing: TypeAlias = Forcing | MonthlyForcing

@@ -14,13 +14,30 @@ class Namespace(NamedTuple):
     scan: Callable[..., Any]
 
 
-def _loop(step: Callable, carry: Any, arrays: tuple, reverse: bool = False) -> tuple[Any, tuple]:
-    """`jax.lax.scan` over the leading axis of a tuple of arrays, as a plain loop."""
-    n = len(arrays[0])
-    results: list = [None] * n
+def _each(nested: Any, change: Callable[[Any], Any]) -> Any:
+    """`change` of every array in nested tuples."""
+    return tuple(_each(part, change) for part in nested) if isinstance(nested, tuple) else change(nested)
+
+
+def _loop(step: Callable, carry: Any, arrays: Any, reverse: bool = False) -> tuple[Any, Any]:
+    """`jax.lax.scan` over the leading axis of nested tuples of arrays, as a plain loop."""
+    first = arrays
+    while isinstance(first, tuple):
+        first = first[0]
+    n, results = len(first), None
+
+    def put(at: Any, result: Any, j: int) -> Any:
+        if isinstance(result, tuple):
+            return tuple(put(a, r, j) for a, r in zip(at, result, strict=True))
+        at[j] = result
+        return at
+
     for j in reversed(range(n)) if reverse else range(n):
-        carry, results[j] = step(carry, tuple(array[j] for array in arrays))
-    return carry, tuple(np.stack(column) for column in zip(*results, strict=True))
+        carry, result = step(carry, _each(arrays, lambda array, j=j: array[j]))
+        if results is None:
+            results = _each(result, lambda array: np.empty((n, *np.shape(array))))
+        put(results, result, j)
+    return carry, results
 
 
 NUMPY = Namespace(np, _loop)

@@ -1,38 +1,40 @@
 """From layers to observed depths: a monotone curve through the nodes.
 
 The curve is the piecewise cubic of Fritsch and Butland (1984), MATLAB's and SciPy's `pchip`. It follows a profile
-without overshooting, and it is constant above the first node and below the last one, where the model knows no more.
+without overshooting. Above the first node and below the last one, where the model knows no more, it is constant in the
+`paper` configuration; the `cesm2` programs let the end cubics run on.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from proda.model.column import PAPER_COLUMN, Column
+from proda.model.namespace import NUMPY, Namespace
 
 
-def node_slopes(soc: NDArray, column: Column = PAPER_COLUMN) -> NDArray:
+def node_slopes(soc: Any, column: Column = PAPER_COLUMN, namespace: Namespace = NUMPY) -> Any:
     """Slopes of the monotone curve at the nodes, (n_layers, n), unit of `soc` per m."""
+    xp = namespace.xp
     h = column.spacing[:, None]
-    secant = np.diff(soc, axis=0) / h
+    secant = xp.diff(soc, axis=0) / h
     before, after = secant[:-1], secant[1:]
     turning = before * after <= 0.0
     w1, w2 = 2.0 * h[1:] + h[:-1], h[1:] + 2.0 * h[:-1]
-    denominator = np.where(turning, 1.0, w1 * after + w2 * before)
-    slopes = np.empty_like(soc, dtype=np.float64)
-    slopes[1:-1] = np.where(turning, 0.0, (w1 + w2) * before * after / denominator)
-    slopes[0] = _end_slope(h[0], h[1], secant[0], secant[1])
-    slopes[-1] = _end_slope(h[-1], h[-2], secant[-1], secant[-2])
-    return slopes
+    denominator = xp.where(turning, 1.0, w1 * after + w2 * before)
+    within = xp.where(turning, 0.0, (w1 + w2) * before * after / denominator)
+    first = _end_slope(h[0], h[1], secant[0], secant[1], xp)
+    last = _end_slope(h[-1], h[-2], secant[-1], secant[-2], xp)
+    return xp.concatenate([first[None], within, last[None]])
 
 
-def _end_slope(h_end: NDArray, h_next: NDArray, end: NDArray, following: NDArray) -> NDArray:
+def _end_slope(h_end: NDArray, h_next: NDArray, end: Any, following: Any, xp: Any) -> Any:
     """Three-point slope at an end node, limited so that the curve keeps its shape."""
     slope = ((2.0 * h_end + h_next) * end - h_end * following) / (h_end + h_next)
-    slope = np.where(slope * end <= 0.0, 0.0, slope)
-    steep = (end * following <= 0.0) & (np.abs(slope) > 3.0 * np.abs(end))
-    return np.where(steep, 3.0 * end, slope)
+    slope = xp.where(slope * end <= 0.0, 0.0, slope)
+    steep = (end * following <= 0.0) & (xp.abs(slope) > 3.0 * xp.abs(end))
+    return xp.where(steep, 3.0 * end, slope)
 
 
 class CurveWeights(NamedTuple):
@@ -45,9 +47,14 @@ class CurveWeights(NamedTuple):
     weight: NDArray[np.float64]
 
 
-def curve_weights(depth: ArrayLike, column: Column = PAPER_COLUMN) -> CurveWeights:
-    """Cubic Hermite weights of `depth`, (n_depths,), m; depths beyond the end nodes take the end node's value."""
-    depth = np.clip(np.asarray(depth, dtype=np.float64), column.node[0], column.node[-1])
+def curve_weights(depth: ArrayLike, column: Column = PAPER_COLUMN, run_on: bool = False) -> CurveWeights:
+    """Cubic Hermite weights of `depth`, (n_depths,), m.
+
+    Depths beyond the end nodes take the end node's value, or that of the end cubic if `run_on`.
+    """
+    depth = np.asarray(depth, dtype=np.float64)
+    if not run_on:
+        depth = np.clip(depth, column.node[0], column.node[-1])
     interval = np.clip(np.searchsorted(column.node, depth, side="right") - 1, 0, column.n_layers - 2)
     h = column.spacing[interval]
     t = (depth - column.node[interval]) / h
@@ -56,7 +63,14 @@ def curve_weights(depth: ArrayLike, column: Column = PAPER_COLUMN) -> CurveWeigh
     return CurveWeights(interval, weight)
 
 
-def at_depths(soc: NDArray, column_index: ArrayLike, depth: ArrayLike, column: Column = PAPER_COLUMN) -> NDArray:
+def at_depths(
+    soc: Any,
+    column_index: ArrayLike,
+    depth: ArrayLike,
+    column: Column = PAPER_COLUMN,
+    namespace: Namespace = NUMPY,
+    run_on: bool = False,
+) -> Any:
     """SOC density at single depths of single columns, (k,), in the unit of `soc`.
 
     Parameters
@@ -65,9 +79,11 @@ def at_depths(soc: NDArray, column_index: ArrayLike, depth: ArrayLike, column: C
         Density at the nodes.
     column_index : (k,) integers below n
     depth : (k,), m
+    run_on : bool
+        As in `curve_weights`.
     """
     index = np.asarray(column_index)
-    slopes = node_slopes(soc, column)
-    k, w = curve_weights(depth, column)
+    slopes = node_slopes(soc, column, namespace)
+    k, w = curve_weights(depth, column, run_on)
     values = w[0] * soc[k, index] + w[1] * soc[k + 1, index]
     return values + w[2] * slopes[k, index] + w[3] * slopes[k + 1, index]

@@ -1,15 +1,20 @@
 """The matrices of Eq. 1 written out: for teaching, for checking, and as the textbook solution.
 
-States are ordered pool by pool, top layer first: state 10 p + j of the `paper` grid is pool p in layer j. Everything
-here is slow on purpose, one dense matrix a column; `steady_state` solves the same system by its structure.
+States are ordered pool by pool, top layer first: state n_layers p + j is pool p in layer j. Everything here is slow on
+purpose, one dense matrix a column; `steady_state` solves the same system by its structure.
 """
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
-from proda.model.column import DAYS_PER_YEAR, PAPER_COLUMN, Column
-from proda.model.fluxes import carbon_input, decomposition_scalar, exchange_velocity
-from proda.model.forcing import Forcing
+from proda.model.carbon_input import carbon_input
+from proda.model.column import DAYS_PER_YEAR
+from proda.model.configuration import PAPER, Configuration
+from proda.model.environment import environment
+from proda.model.forcing import AnyForcing
+from proda.model.mixing import exchange
+from proda.model.parameters import FCWDL2, FL1S1, TAU_CWD, TAU_L1, TAU_L2L3, TAU_S1, TAU_S2, TAU_S3
 from proda.model.steady_state import POOLS
 
 CWD, L1, L2, L3, S1, S2, S3 = range(len(POOLS))
@@ -17,7 +22,7 @@ CWD, L1, L2, L3, S1, S2, S3 = range(len(POOLS))
 
 def transfer_matrix(theta: NDArray) -> NDArray[np.float64]:
     """A, (7, 7, n): fraction of the carbon leaving pool j that enters i; -1 on the diagonal, columns are donors."""
-    fl1s1, fl2s1, fl3s2, fs1s2, fs1s3, fs2s1, fs2s3, fs3s1, fcwdl2 = theta[10:19]
+    fl1s1, fl2s1, fl3s2, fs1s2, fs1s3, fs2s1, fs2s3, fs3s1, fcwdl2 = theta[FL1S1 : FCWDL2 + 1]
     a = np.zeros((7, 7, theta.shape[1]))
     a[range(7), range(7)] = -1.0
     a[L2, CWD], a[L3, CWD] = fcwdl2, 1.0 - fcwdl2
@@ -28,55 +33,120 @@ def transfer_matrix(theta: NDArray) -> NDArray[np.float64]:
     return a
 
 
-def decay_rates(theta: NDArray, forcing: Forcing, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:
+def decay_rates(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
     """Diagonal of K, (7, n_layers, n), day-1: decomposition scalar over turnover time."""
-    turnover = theta[[4, 5, 6, 6, 7, 8, 9]]
-    return decomposition_scalar(theta, forcing, column) / (DAYS_PER_YEAR * turnover[:, None])
+    factors = environment(theta, forcing, configuration)
+    soil, litter = factors.of_soil(), factors.of_litter()
+    scalar = np.stack([soil, litter, litter, litter, soil, soil, soil])
+    turnover = theta[[TAU_CWD, TAU_L1, TAU_L2L3, TAU_L2L3, TAU_S1, TAU_S2, TAU_S3]]
+    return scalar / (DAYS_PER_YEAR * turnover[:, None])
 
 
-def mixing_matrix(theta: NDArray, forcing: Forcing, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:
+def mixing_matrix(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
     """V of one mobile pool, (n_layers, n_layers, n), day-1; columns weighted by thickness sum to zero."""
-    n = column.n_layers
-    exchange = exchange_velocity(theta, forcing, column)
-    thickness = column.thickness[:, None]
-    upper, lower = np.arange(n - 1), np.arange(1, n)
-    v = np.zeros((n, n, exchange.shape[1]))
-    v[upper, lower] = -exchange / thickness[:-1]
-    v[lower, upper] = -exchange / thickness[1:]
-    v[upper, upper] += exchange / thickness[:-1]
-    v[lower, lower] += exchange / thickness[1:]
+    n = configuration.column.n_layers
+    downward, upward = (velocity[:-1] for velocity in exchange(theta, forcing, configuration))
+    thickness = configuration.column.thickness[:, None]
+    above, below = np.arange(n - 1), np.arange(1, n)
+    v = np.zeros((n, n, downward.shape[1]))
+    v[above, below] = -downward / thickness[:-1]
+    v[below, above] = -upward / thickness[1:]
+    v[above, above] += downward / thickness[:-1]
+    v[below, below] += upward / thickness[1:]
     return v
 
 
-def system_matrix(theta: NDArray, forcing: Forcing, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:
+def labelled_operators(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> xr.Dataset:
+    """A, K, V and u of Eq. 1 with names, depths and units.
+
+    Dimensions are `pool` and `layer`, with `donor` and `neighbour` where a second of the kind is meant, and `column`.
+    """
+    depth = {"units": "m", "positive": "down", "long_name": "depth of the node"}
+    entering = carbon_input(theta, forcing, configuration) / configuration.column.thickness[:, None]
+    u = np.concatenate([entering, np.zeros((3, *entering.shape[1:]))])
+    return xr.Dataset(
+        {
+            "A": (
+                ("pool", "donor", "column"), transfer_matrix(theta),
+                {"units": "1", "long_name": "fraction of the decayed carbon of a donor that enters a pool"},
+            ),
+            "K": (
+                ("pool", "layer", "column"), decay_rates(theta, forcing, configuration),
+                {"units": "day-1", "long_name": "decay rate"},
+            ),
+            "V": (
+                ("layer", "neighbour", "column"), mixing_matrix(theta, forcing, configuration),
+                {"units": "day-1", "long_name": "vertical mixing of litter and soil carbon"},
+            ),
+            "u": (("pool", "layer", "column"), u, {"units": "g C m-3 day-1", "long_name": "fresh carbon"}),
+        },
+        coords={
+            "pool": list(POOLS),
+            "donor": list(POOLS),
+            "node_depth": ("layer", configuration.column.node, depth),
+            "thickness": ("layer", configuration.column.thickness, {"units": "m"}),
+        },
+    )  # fmt: skip
+
+
+def system_matrix(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
     """V - A K, (n, 7 n_layers, 7 n_layers), day-1."""
-    n = column.n_layers
-    a, k = transfer_matrix(theta), decay_rates(theta, forcing, column)
+    n = configuration.column.n_layers
+    a, k = transfer_matrix(theta), decay_rates(theta, forcing, configuration)
+    v = mixing_matrix(theta, forcing, configuration)
     matrix = np.zeros((theta.shape[1], 7, n, 7, n))
-    # Views of the elements within one layer, and of those within one pool.
-    within_layer = np.einsum("cpjqj->pqjc", matrix)
-    within_pool = np.einsum("cpjpk->pjkc", matrix)
-    within_layer -= a[:, :, None] * k
-    within_pool[L1:] += mixing_matrix(theta, forcing, column)
+    layer = np.arange(n)
+    matrix[:, :, layer, :, layer] = np.transpose(-a[:, :, None] * k, (2, 3, 0, 1))
+    for pool in range(L1, S3 + 1):
+        matrix[:, pool, :, pool, :] += np.moveaxis(v, -1, 0)
     return matrix.reshape(-1, 7 * n, 7 * n)
 
 
-def input_vector(theta: NDArray, forcing: Forcing, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:
+def input_vector(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
     """u, (n, 7 n_layers), g C m-3 day-1; only woody debris and litter receive fresh carbon."""
-    entering = carbon_input(theta, forcing, column) / column.thickness[:, None]
+    column = configuration.column
+    entering = carbon_input(theta, forcing, configuration) / column.thickness[:, None]
     u = np.zeros((7, *entering.shape[1:]))
     u[[CWD, L1, L2, L3]] = entering
     return u.reshape(7 * column.n_layers, -1).T
 
 
-def dense_steady_state(theta: NDArray, forcing: Forcing, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:
+def dense_steady_state(
+    theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER
+) -> NDArray[np.float64]:
     """(7, n_layers, n), g C m-3, by dense LU: the textbook way, and wrong where the matrix is nearly singular."""
-    solution = np.linalg.solve(system_matrix(theta, forcing, column), input_vector(theta, forcing, column)[..., None])
-    return np.moveaxis(solution[..., 0].reshape(-1, 7, column.n_layers), 0, -1)
+    matrix, u = system_matrix(theta, forcing, configuration), input_vector(theta, forcing, configuration)
+    solution = np.linalg.solve(matrix, u[..., None])
+    return np.moveaxis(solution[..., 0].reshape(-1, 7, configuration.column.n_layers), 0, -1)
 
 
-def respiration(pools: NDArray, theta: NDArray, forcing: Forcing, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:
+def dense_uncertainty(
+    pools: NDArray, theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER
+) -> NDArray[np.float64]:
+    """What double precision may cost a dense solution, relative to its largest pool, (n,).
+
+    The condition number of Skeel (1979), max(M^-1 |M| C) / max(C) at the solution C = `pools`, times the rounding
+    error: unlike the usual condition number it does not count that pools differ in size. V - A K is an M-matrix, so its
+    inverse is not negative, and M^-1 |M| C is itself the solution of the system for another right-hand side.
+    """
+    matrix = system_matrix(theta, forcing, configuration)
+    flat = np.moveaxis(pools, -1, 0).reshape(matrix.shape[0], -1, 1)
+    turnover = np.linalg.solve(matrix, np.abs(matrix) @ flat)
+    return np.finfo(float).eps * np.abs(turnover).max(axis=(1, 2)) / flat.max(axis=(1, 2))
+
+
+def respiration(
+    pools: NDArray, theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER
+) -> NDArray[np.float64]:
     """Carbon leaving the column as CO2, (n,), g C m-2 day-1: what is not transferred of all that decays."""
     respired = -transfer_matrix(theta).sum(axis=0)
-    decayed = decay_rates(theta, forcing, column) * pools * column.thickness[:, None]
+    decayed = decay_rates(theta, forcing, configuration) * pools * configuration.column.thickness[:, None]
     return (respired[:, None] * decayed).sum(axis=(0, 1))
+
+
+def leaked(
+    pools: NDArray, theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER
+) -> NDArray[np.float64]:
+    """Carbon lost (made, where negative) at the published leaking bottom, (n,), g C m-2 day-1; else zero."""
+    mixed = np.einsum("jkn,pkn->pjn", mixing_matrix(theta, forcing, configuration), pools[L1:])
+    return (mixed * configuration.column.thickness[:, None]).sum(axis=(0, 1))

@@ -1,13 +1,13 @@
 """The calibrated parameters: names, meanings, units, ranges, defaults, and the unit cube they are sampled in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
-from proda.model.forcing import Forcing
+from proda.model.forcing import AnyForcing
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,25 @@ class ParameterTable:
             )
         return self.names.index(name)
 
+    def check_labels(self, values: ArrayLike, what: str) -> None:
+        """Refuse an array whose labels are not the table's names in the table's order; arrays without labels pass.
+
+        Labels are those of a coordinate `parameter` (xarray) or of the index (pandas).
+        """
+        coords = getattr(values, "coords", None)
+        labels = coords.get("parameter") if coords is not None else getattr(values, "index", None)
+        if labels is None or callable(labels) or np.issubdtype(np.asarray(labels).dtype, np.number):
+            return
+        found = tuple(str(label) for label in np.asarray(labels))
+        if found == self.names:
+            return
+        rows = [k for k, (a, b) in enumerate(zip(found, self.names, strict=False)) if a != b]
+        at = f"row {rows[0] + 1} is {found[rows[0]]!r}, expected {self.names[rows[0]]!r}" if rows else "rows missing"
+        raise InputError(
+            f"{what} has {len(found)} rows labelled otherwise than the {len(self)} of the {self.configuration!r} "
+            f"table: {at}. Put them in order: .sel(parameter=list(table.names)) or .loc[list(table.names)]."
+        )
+
 
 # Tao et al. 2020, Table S1, with CLM4.5's values where CLM has one. CLM takes fs1s2 from the sand content and the
 # shares of the input from the vegetation type: see `default_parameters`. The bounds of `ins` are those of each
@@ -99,16 +118,41 @@ PAPER_PARAMETERS = ParameterTable(
     ),
 )
 
-_INS = PAPER_PARAMETERS.index("ins")
-_FS1S2 = PAPER_PARAMETERS.index("fs1s2")
+
+# Tao et al. 2023, the ranges of its public programs. Defaults are those of the `paper` table where the two share a
+# parameter, except the e-folding depth: CLM5 ships 10 m, outside the range.
+CESM2_PARAMETERS = ParameterTable(
+    "cesm2",
+    (
+        *(
+            replace(PAPER_PARAMETERS.rows[PAPER_PARAMETERS.index(name)], minimum=minimum, maximum=maximum)
+            for name, minimum, maximum in (
+                ("diffus", 3e-5, 5e-4), ("cryo", 3e-5, 1.6e-3), ("q10", 1.2, 3.0), ("efolding", 0.0, 1.0),
+                ("tau4cwd", 1.0, 6.0), ("tau4l1", 0.0, 0.11), ("tau4l2l3", 0.1, 0.3), ("tau4s1", 0.0, 1.0),
+                ("tau4s2", 1.0, 50.0), ("tau4s3", 200.0, 1000.0), ("fl1s1", 0.1, 0.8), ("fl2s1", 0.2, 0.8),
+                ("fl3s2", 0.2, 0.8), ("fs1s2", 0.0, 0.4), ("fs1s3", 0.0, 0.05), ("fs2s1", 0.1, 0.74),
+                ("fs2s3", 0.0, 0.1), ("fs3s1", 0.0, 0.9), ("fcwdl2", 0.5, 1.0),
+            )
+        ),
+        Parameter("w_scaling", "multiple of CLM's water scalar", "1", 0.0, 5.0, 1.0),
+        Parameter("beta", "shape of the input's depth profile", "1", 0.5, 0.9999, 0.95),
+    ),
+)  # fmt: skip
+
+# Rows of a parameter array. The first nineteen and `beta` stand in the same place in both tables.
+(DIFFUS, CRYO, Q10, EFOLDING, TAU_CWD, TAU_L1, TAU_L2L3, TAU_S1, TAU_S2, TAU_S3, FL1S1, FL2S1, FL3S2, FS1S2, FS1S3,
+ FS2S1, FS2S3, FS3S1, FCWDL2) = range(19)  # fmt: skip
+INS, BETA, P4LL, P4ML, P4CL, MAXPSI = range(19, 25)
+W_SCALING = 19
+
 # Least distance from the faces of the unit cube for parameters that no likelihood has approved. On a face SOC can be
 # undefined (a turnover time or e-folding depth of zero), and at a thousandth of the range of `efolding` it is finite
 # but millions of kg m-3, which would swamp the mean of any ensemble; at a hundredth it is thousands.
 INNER = 0.01
-SHARES = tuple(PAPER_PARAMETERS.index(name) for name in ("p4ll", "p4ml", "p4cl"))
+SHARES = (P4LL, P4ML, P4CL)
 
 
-def bounds(forcing: Forcing, table: ParameterTable = PAPER_PARAMETERS) -> tuple[NDArray, NDArray]:
+def bounds(forcing: AnyForcing, table: ParameterTable = PAPER_PARAMETERS) -> tuple[NDArray, NDArray]:
     """Least and greatest physical value of every parameter in every column, two arrays (n_parameters, n).
 
     The bounds of `ins` are npp_min/npp_mean and npp_max/npp_mean of the column; all others are the table's.
@@ -116,12 +160,14 @@ def bounds(forcing: Forcing, table: ParameterTable = PAPER_PARAMETERS) -> tuple[
     n = forcing.n_columns
     low = np.repeat(table.minimum[:, None], n, axis=1)
     high = np.repeat(table.maximum[:, None], n, axis=1)
-    low[_INS] = np.asarray(forcing.npp_min) / forcing.npp_mean
-    high[_INS] = np.asarray(forcing.npp_max) / forcing.npp_mean
+    if "ins" in table.names:
+        low[INS] = np.asarray(forcing.npp_min) / forcing.npp_mean
+        high[INS] = np.asarray(forcing.npp_max) / forcing.npp_mean
     return low, high
 
 
-def _as_columns(values: ArrayLike, forcing: Forcing, table: ParameterTable, what: str) -> NDArray:
+def _as_columns(values: ArrayLike, forcing: AnyForcing, table: ParameterTable, what: str) -> NDArray:
+    table.check_labels(values, what)
     values = np.asarray(values, dtype=np.float64)
     if values.ndim == 1:
         values = values[:, None]
@@ -133,7 +179,7 @@ def _as_columns(values: ArrayLike, forcing: Forcing, table: ParameterTable, what
     return values
 
 
-def physical(x: ArrayLike, forcing: Forcing, table: ParameterTable = PAPER_PARAMETERS) -> NDArray:
+def physical(x: ArrayLike, forcing: AnyForcing, table: ParameterTable = PAPER_PARAMETERS) -> NDArray:
     """Physical parameters, theta = min + x (max - min), (n_parameters, n).
 
     Parameters
@@ -158,7 +204,7 @@ def physical(x: ArrayLike, forcing: Forcing, table: ParameterTable = PAPER_PARAM
     return low + x * (high - low)
 
 
-def unit_cube(theta: ArrayLike, forcing: Forcing, table: ParameterTable = PAPER_PARAMETERS) -> NDArray:
+def unit_cube(theta: ArrayLike, forcing: AnyForcing, table: ParameterTable = PAPER_PARAMETERS) -> NDArray:
     """Position of physical parameters between their bounds, (n_parameters, n); outside [0, 1] beyond them."""
     theta = _as_columns(theta, forcing, table, "theta")
     low, high = bounds(forcing, table)
@@ -171,17 +217,19 @@ def cwd_share(theta: ArrayLike) -> NDArray:
     return 1.0 - theta[SHARES[0]] - theta[SHARES[1]] - theta[SHARES[2]]
 
 
-def default_parameters(forcing: Forcing, sand_percent: ArrayLike) -> NDArray:
+def default_parameters(
+    forcing: AnyForcing, sand_percent: ArrayLike, table: ParameterTable = PAPER_PARAMETERS
+) -> NDArray:
     """CLM's own values, (n_parameters, n).
 
     CLM4.5 ties fs1s2 to texture, (1 - respired fraction) with 0.146 + 0.0068 (100 - sand %): above this model's range
     when sand is below 62.6 %, so it is capped at 0.4. The shares of the input have no single default (they follow the
     vegetation type): 0.15, 0.25 and 0.40, which leaves 0.20 to coarse woody debris.
     """
-    theta = np.repeat(PAPER_PARAMETERS.default[:, None], forcing.n_columns, axis=1)
+    theta = np.repeat(table.default[:, None], forcing.n_columns, axis=1)
     sand = np.broadcast_to(np.asarray(sand_percent, dtype=np.float64), (forcing.n_columns,))
     if not ((sand >= 0.0) & (sand <= 100.0)).all():
         worst = sand[~((sand >= 0.0) & (sand <= 100.0))][0]
         raise InputError(f"sand_percent is {worst:g}, expected 0 to 100 %.")
-    theta[_FS1S2] = np.minimum(0.146 + 0.0068 * (100.0 - sand), 0.4)
+    theta[FS1S2] = np.minimum(0.146 + 0.0068 * (100.0 - sand), 0.4)
     return theta

@@ -10,113 +10,220 @@ and by mixing), so all pools are sums and products of positive numbers, accurate
 parameters lie (Grassmann, Taksar and Heyman 1985; O'Cinneide 1993).
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from proda.model.column import DAYS_PER_YEAR, PAPER_COLUMN, Column
-from proda.model.fluxes import carbon_input, decomposition_scalar, exchange_velocity
-from proda.model.forcing import Forcing
+from proda.model.carbon_input import carbon_input
+from proda.model.checks import checked_parameters, validated
+from proda.model.column import DAYS_PER_YEAR
+from proda.model.configuration import PAPER, Configuration
+from proda.model.environment import Environment, environment
+from proda.model.forcing import AnyForcing
+from proda.model.mixing import Exchange, exchange
 from proda.model.namespace import NUMPY, Namespace
+from proda.model.parameters import FCWDL2, FL1S1, TAU_CWD
 
 POOLS = ("CWD", "L1", "L2", "L3", "S1", "S2", "S3")
 
 
-def steady_state(theta: Any, forcing: Forcing, column: Column = PAPER_COLUMN, namespace: Namespace = NUMPY) -> Any:
+class Rates(NamedTuple):
+    """What a place and its parameters make of V - A K, with rows multiplied by the layers' thickness.
+
+    Attributes
+    ----------
+    soil, litter : (n_layers, n), m yr day-1
+        Thickness times the decomposition scalar over 365, of woody debris and soil, and of litter: divided by a
+        turnover time in years it is the velocity of decay.
+    exchange : Exchange
+        Of the mobile pools, m day-1.
+    thickness : (n_layers,), m
+    turnover : (6, n), yr
+        Of woody debris, metabolic litter, cellulose and lignin litter, fast, slow and passive SOC.
+    passed : (9, n), 1
+        Fractions fl1s1, fl2s1, fl3s2, fs1s2, fs1s3, fs2s1, fs2s3, fs3s1, fcwdl2.
+    """
+
+    soil: Any
+    litter: Any
+    exchange: Exchange
+    thickness: Any
+    turnover: Any
+    passed: Any
+
+
+def steady_state(
+    theta: Any, forcing: AnyForcing, configuration: Configuration = PAPER, namespace: Namespace = NUMPY
+) -> Any:
     """Carbon in the seven pools at steady state, (7, n_layers, n), g C m-3, pools in the order of `POOLS`.
 
     Parameters
     ----------
-    theta : (25, n)
+    theta : (n_parameters, n)
         Physical parameters (`parameters.physical`).
-    forcing : Forcing
+    forcing : Forcing or MonthlyForcing
         Of the same n columns.
+    configuration : Configuration
+        `PAPER`, `CESM2` or `CESM2_AS_PUBLISHED`.
     namespace : Namespace
         `NUMPY`, or `jax_namespace()` to differentiate and to run on an accelerator.
+
+    Raises
+    ------
+    InputError
+        When the parameters or the forcing cannot be what they are said to be. JAX traces values without knowing them:
+        there, check beforehand (`checks.validated`, `checks.checked_parameters`).
     """
-    nothing = namespace.xp.zeros((len(POOLS), column.n_layers, forcing.n_columns))
-    return balanced_pools(theta, forcing, nothing, 0.0, column, namespace)
+    if namespace is NUMPY:
+        forcing = validated(forcing, configuration)
+        theta = checked_parameters(theta, forcing.n_columns, configuration)
+    fresh = carbon_input(theta, forcing, configuration, namespace)
+    nothing = namespace.xp.zeros((3, *fresh.shape[1:]))
+    source = namespace.xp.concatenate([fresh, nothing])
+    return balanced_pools(decay_and_mixing(theta, forcing, configuration, namespace), source, namespace=namespace)
 
 
-def balanced_pools(
+def decay_and_mixing(
     theta: Any,
-    forcing: Forcing,
-    held: Any,
-    per_day: Any,
-    column: Column = PAPER_COLUMN,
+    forcing: AnyForcing,
+    configuration: Configuration = PAPER,
     namespace: Namespace = NUMPY,
-) -> Any:
-    """Solution C of (V - A K + I/dt) C = u + held/dt: the steady state, or one implicit step in time.
+    factors: Environment | None = None,
+) -> Rates:
+    """The rates of n columns; `factors` takes the place of the environment the forcing makes."""
+    factors = environment(theta, forcing, configuration, namespace) if factors is None else factors
+    per_year = configuration.column.thickness[:, None] / DAYS_PER_YEAR
+    return Rates(
+        soil=per_year * factors.of_soil(namespace),
+        litter=per_year * factors.of_litter(namespace),
+        exchange=exchange(theta, forcing, configuration, namespace),
+        thickness=configuration.column.thickness,
+        turnover=theta[TAU_CWD : TAU_CWD + 6],
+        passed=theta[FL1S1 : FCWDL2 + 1],
+    )
+
+
+def balanced_pools(rates: Rates, source: Any, per_day: Any = 0.0, namespace: Namespace = NUMPY) -> Any:
+    """Solution C of (V - A K + s) C = u, (7, n_layers, n), g C m-3.
 
     Parameters
     ----------
-    held : (7, n_layers, n), g C m-3
-        The pools before the step.
+    source : (7, n_layers, n), g C m-2 day-1
+        u times thickness: what enters each pool of each layer.
     per_day : float or (n,), day-1
-        1/dt; zero for the steady state.
+        s: zero for the steady state, one over the time step for an implicit step.
     """
     xp = namespace.xp
-    thickness = column.thickness[:, None]
-    decay = thickness * decomposition_scalar(theta, forcing, column, namespace) / DAYS_PER_YEAR
-    exchange = exchange_velocity(theta, forcing, column)
-    exchange = xp.concatenate([exchange, xp.zeros_like(exchange[:1])])
-    storage = thickness * per_day * xp.ones_like(decay)
-    cwd_in, metabolic_in, cellulose_in, lignin_in = carbon_input(theta, forcing, column, namespace)
-    before = [storage * pool for pool in held]
+    storage = rates.thickness[:, None] * per_day
+    tau_cwd, tau_l1, tau_l23, tau_s1, tau_s2, tau_s3 = rates.turnover
+    fl1s1, fl2s1, fl3s2, fs1s2, fs1s3, fs2s1, fs2s3, fs3s1, fcwdl2 = rates.passed
 
-    tau_cwd, tau_l1, tau_l23, tau_s1, tau_s2, tau_s3 = theta[4:10]
-    to_cellulose = theta[18]
-    cwd = (cwd_in + before[0]) / (decay / tau_cwd + storage)
-    woody = decay / tau_cwd * cwd
-    cellulose = cellulose_in + to_cellulose * woody + before[2]
-    lignin = lignin_in + (1.0 - to_cellulose) * woody + before[3]
-    metabolic = metabolic_in + before[1]
-    (l1,) = tridiagonal_solution(decay / tau_l1 + storage, exchange, metabolic[:, None], namespace).swapaxes(0, 1)
-    sources = xp.stack([cellulose, lignin], axis=1)
-    l2, l3 = tridiagonal_solution(decay / tau_l23 + storage, exchange, sources, namespace).swapaxes(0, 1)
+    cwd = source[0] / (rates.soil / tau_cwd + storage)
+    woody = rates.soil / tau_cwd * cwd
+    (l1,) = tridiagonal_solution(rates.litter / tau_l1 + storage, rates.exchange, (source[1],), namespace)
+    fresh = source[2] + fcwdl2 * woody, source[3] + (1.0 - fcwdl2) * woody
+    l2, l3 = tridiagonal_solution(rates.litter / tau_l23 + storage, rates.exchange, fresh, namespace)
 
-    fl1s1, fl2s1, fl3s2, fs1s2, fs1s3, fs2s1, fs2s3, fs3s1 = theta[10:18]
-    out_l1, out_l2, out_l3 = decay / tau_l1 * l1, decay / tau_l23 * l2, decay / tau_l23 * l3
-    soil_input = [fl1s1 * out_l1 + fl2s1 * out_l2 + before[4], fl3s2 * out_l3 + before[5], before[6]]
-    none = xp.zeros_like(fs1s2)
-    # Rates from j to i are ordered 12, 13, 21, 23, 31, 32; passive carbon returns to the fast pool alone.
-    transfer = xp.stack([fs2s1 / tau_s2, fs3s1 / tau_s3, fs1s2 / tau_s1, none, fs1s3 / tau_s1, fs2s3 / tau_s2])
-    respired = xp.stack([(1.0 - fs1s2 - fs1s3) / tau_s1, (1.0 - fs2s1 - fs2s3) / tau_s2, (1.0 - fs3s1) / tau_s3])
-    rates = decay[:, None] * transfer
-    lost = decay[:, None] * respired + storage[:, None]
-    s1, s2, s3 = soil_pools(rates, lost, exchange, xp.stack(soil_input, axis=1), namespace).swapaxes(0, 1)
+    to_fast = rates.litter * (fl1s1 / tau_l1 * l1 + fl2s1 / tau_l23 * l2)
+    to_slow = rates.litter * (fl3s2 / tau_l23 * l3)
+    transfer = Transfer(
+        *(fs2s1 / tau_s2, fs3s1 / tau_s3, fs1s2 / tau_s1, 0.0 * fs1s2, fs1s3 / tau_s1, fs2s3 / tau_s2),
+        *((1.0 - fs1s2 - fs1s3) / tau_s1, (1.0 - fs2s1 - fs2s3) / tau_s2, (1.0 - fs3s1) / tau_s3),
+    )
+    soil_source = source[4] + to_fast, source[5] + to_slow, source[6]
+    s1, s2, s3 = soil_pools(rates.soil, transfer, storage, rates.exchange, soil_source, namespace)
     return xp.stack([cwd, l1, l2, l3, s1, s2, s3])
 
 
-def tridiagonal_solution(decay: Any, exchange: Any, source: Any, namespace: Namespace = NUMPY) -> Any:
-    """Density of pools that decay, mix and receive `source`, (n_layers, pools, n), g C m-3.
+def tridiagonal_solution(loss: Any, exchange: Exchange, source: tuple, namespace: Namespace = NUMPY) -> tuple:
+    """Density of pools that decay, mix and receive, a tuple of (n_layers, n), g C m-3.
 
     Parameters
     ----------
-    decay : (n_layers, n), m day-1
-        Decay rate times thickness.
-    exchange : (n_layers, n), m day-1
-        Velocity of exchange with the layer below; zero in the last row.
-    source : (n_layers, pools, n), g C m-2 day-1
+    loss : (n_layers, n), m day-1
+        Rate of decay (and of storage) times thickness, the same for all these pools.
+    source : tuple of (n_layers, n), g C m-2 day-1
+        One for each pool.
     """
-    xp = namespace.xp
 
-    def eliminate(carry: Any, layer: Any) -> Any:
+    def eliminate(carry: tuple, layer: tuple) -> tuple:
         from_above, handed_down = carry
-        decay, exchange, source = layer
-        loss = decay + from_above
-        pivot = loss + exchange
-        supply = source + handed_down
-        passed = exchange / pivot
-        return (passed * loss, passed * supply), (pivot, supply)
+        loss, downward, upward, source = layer
+        loss = loss + from_above
+        per_pivot = 1.0 / (loss + downward)
+        supply = tuple(s + h for s, h in zip(source, handed_down, strict=True))
+        passed = upward * per_pivot
+        return (passed * loss, tuple(passed * s for s in supply)), (per_pivot, supply)
 
-    def substitute(below: Any, layer: Any) -> Any:
-        pivot, supply, exchange = layer
-        density = (supply + exchange * below) / pivot
-        return density, (density,)
+    def substitute(below: tuple, layer: tuple) -> tuple:
+        per_pivot, supply, downward = layer
+        density = tuple((s + downward * b) * per_pivot for s, b in zip(supply, below, strict=True))
+        return density, density
 
-    nothing = xp.zeros_like(source[0])
-    _, (pivot, supply) = namespace.scan(eliminate, (xp.zeros_like(decay[0]), nothing), (decay, exchange, source))
-    _, (density,) = namespace.scan(substitute, nothing, (pivot, supply, exchange), reverse=True)
+    zero = namespace.xp.zeros_like(loss[0])
+    nothing = (zero,) * len(source)
+    _, (per_pivot, supply) = namespace.scan(eliminate, (zero, nothing), (loss, *exchange, source))
+    _, density = namespace.scan(substitute, nothing, (per_pivot, supply, exchange.downward), reverse=True)
     return density
+
+
+class Transfer(NamedTuple):
+    """Rates of the soil pools over the decomposition scalar, yr-1: from pool j to pool i, and into the air."""
+
+    t12: Any
+    t13: Any
+    t21: Any
+    t23: Any
+    t31: Any
+    t32: Any
+    respired1: Any
+    respired2: Any
+    respired3: Any
+
+
+def soil_pools(
+    decay: Any, transfer: Transfer, storage: Any, exchange: Exchange, source: tuple, namespace: Namespace = NUMPY
+) -> tuple:
+    """Density of the fast, slow and passive soil pools, three arrays (n_layers, n), g C m-3.
+
+    Parameters
+    ----------
+    decay : (n_layers, n), m yr day-1
+        `Rates.soil`.
+    storage : (n_layers, n) or (n_layers, 1), m day-1
+        Thickness over the time step; zero at steady state.
+    source : three arrays (n_layers, n), g C m-2 day-1
+    """
+
+    def eliminate(carry: tuple, layer: tuple) -> tuple:
+        rates_above, lost_above, handed_down = carry
+        decay, storage, downward, upward, source = layer
+        rates = tuple(decay * t + above for t, above in zip(transfer[:6], rates_above, strict=True))
+        lost = tuple(decay * r + storage + above for r, above in zip(transfer[6:], lost_above, strict=True))
+        inverse = m_matrix_inverse(rates, tuple(leak + downward for leak in lost))
+        supply = tuple(s + h for s, h in zip(source, handed_down, strict=True))
+        held = _product(inverse, supply)
+        # Seen from below, what is exchanged upwards comes back as another pool (rates) or not at all (lost).
+        (_, p12, p13), (p21, _, p23), (p31, p32, _) = inverse
+        there_and_back = upward * downward
+        rates_below = tuple(there_and_back * p for p in (p12, p13, p21, p23, p31, p32))
+        lost_below = tuple(upward * leak for leak in _product(tuple(zip(*inverse, strict=True)), lost))
+        return (rates_below, lost_below, tuple(upward * h for h in held)), (inverse, held)
+
+    def substitute(below: tuple, layer: tuple) -> tuple:
+        inverse, held, downward = layer
+        risen = _product(inverse, tuple(downward * b for b in below))
+        density = tuple(h + r for h, r in zip(held, risen, strict=True))
+        return density, density
+
+    zero = namespace.xp.zeros_like(decay[0])
+    none, nothing = (zero,) * 6, (zero,) * 3
+    layers = decay, storage, *exchange, source
+    _, (inverse, held) = namespace.scan(eliminate, (none, nothing, nothing), layers)
+    _, density = namespace.scan(substitute, nothing, (inverse, held, exchange.downward), reverse=True)
+    return density
+
+
+def _product(matrix: tuple, vector: tuple) -> tuple:
+    return tuple(row[0] * vector[0] + row[1] * vector[1] + row[2] * vector[2] for row in matrix)
 
 
 def m_matrix_inverse(rates: Any, leak: Any) -> tuple:
@@ -128,9 +235,9 @@ def m_matrix_inverse(rates: Any, leak: Any) -> tuple:
     """
     # Cofactors are products of two rates and the determinant of three: far down, where decomposition all but stops,
     # they would leave the range of floating point.
-    size = rates[0] + rates[1] + rates[2] + leak[0] + leak[1] + leak[2]
-    a12, a13, a21, a23, a31, a32 = (rate / size for rate in rates)
-    r1, r2, r3 = (rate / size for rate in leak)
+    unit = 1.0 / (rates[0] + rates[1] + rates[2] + leak[0] + leak[1] + leak[2])
+    a12, a13, a21, a23, a31, a32 = (rate * unit for rate in rates)
+    r1, r2, r3 = (rate * unit for rate in leak)
     d1, d2, d3 = r1 + a21 + a31, r2 + a12 + a32, r3 + a13 + a23
     c11 = (r2 + a12) * d3 + a32 * (r3 + a13)
     c22 = (r1 + a21) * d3 + a31 * (r3 + a23)
@@ -138,55 +245,12 @@ def m_matrix_inverse(rates: Any, leak: Any) -> tuple:
     c12, c13 = a12 * d3 + a13 * a32, a12 * a23 + a13 * d2
     c21, c23 = a21 * d3 + a23 * a31, a23 * d1 + a21 * a13
     c31, c32 = a31 * d2 + a32 * a21, a32 * d1 + a31 * a12
-    scale = 1.0 / ((r1 * c11 + r2 * c21 + r3 * c31) * size)
+    scale = unit / (r1 * c11 + r2 * c21 + r3 * c31)
     return (
         (c11 * scale, c12 * scale, c13 * scale),
         (c21 * scale, c22 * scale, c23 * scale),
         (c31 * scale, c32 * scale, c33 * scale),
     )
-
-
-def soil_pools(rates: Any, lost: Any, exchange: Any, source: Any, namespace: Namespace = NUMPY) -> Any:
-    """Density of the fast, slow and passive soil pools, (n_layers, 3, n), g C m-3.
-
-    Parameters
-    ----------
-    rates : (n_layers, 6, n), m day-1
-        Thickness times rate from pool j to pool i, in the order 12, 13, 21, 23, 31, 32.
-    lost : (n_layers, 3, n), m day-1
-        Thickness times the rate at which each pool loses carbon for good.
-    exchange : (n_layers, n), m day-1
-        As in `tridiagonal_solution`.
-    source : (n_layers, 3, n), g C m-2 day-1
-    """
-    xp = namespace.xp
-
-    def product(matrix: tuple, vector: Any) -> Any:
-        return xp.stack([row[0] * vector[0] + row[1] * vector[1] + row[2] * vector[2] for row in matrix])
-
-    def eliminate(carry: Any, layer: Any) -> Any:
-        rates_above, lost_above, handed_down = carry
-        rates, lost, exchange, source = layer
-        rates = rates + rates_above
-        lost = lost + lost_above
-        inverse = m_matrix_inverse(rates, lost + exchange)
-        supply = source + handed_down
-        # Seen from below, what is exchanged upwards comes back as another pool (rates) or not at all (lost).
-        (_, p12, p13), (p21, _, p23), (p31, p32, _) = inverse
-        rates_below = exchange * exchange * xp.stack([p12, p13, p21, p23, p31, p32])
-        lost_below = exchange * product(tuple(zip(*inverse, strict=True)), lost)
-        carry = rates_below, lost_below, exchange * product(inverse, supply)
-        return carry, (xp.stack([xp.stack(row) for row in inverse]), supply)
-
-    def substitute(below: Any, layer: Any) -> Any:
-        inverse, supply, exchange = layer
-        density = product(inverse, supply + exchange * below)
-        return density, (density,)
-
-    none, nothing = xp.zeros_like(rates[0]), xp.zeros_like(source[0])
-    _, (inverse, supply) = namespace.scan(eliminate, (none, nothing, nothing), (rates, lost, exchange, source))
-    _, (density,) = namespace.scan(substitute, nothing, (inverse, supply, exchange), reverse=True)
-    return density
 
 
 def soc_density(pools: Any) -> Any:
