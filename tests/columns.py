@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from proda.model.forcing import Forcing
+from proda.model.configuration import CESM2
+from proda.model.forcing import Forcing, MonthlyForcing
 from proda.model.parameters import PAPER_PARAMETERS, SHARES, physical
 
 N_PARAMETERS, N_LAYERS = len(PAPER_PARAMETERS), 10
@@ -22,6 +23,23 @@ def temperate(n: int, seed: int = 1) -> Forcing:
         npp,
         0.7 * npp,
         1.3 * npp,
+    )
+
+
+def seasonal_forcing(n: int, seed: int = 11) -> MonthlyForcing:
+    """A seasonal year of n columns, warm and fed in summer; every third one lies on permafrost."""
+    rng = np.random.default_rng(seed)
+    season, kind = np.sin(2.0 * np.pi * np.arange(12) / 12.0)[:, None], np.arange(n) % 3
+    shape, thaw = (20, 12, n), np.where(kind == 1, 1.2, 40.0) * np.ones((12, n))
+    return MonthlyForcing(
+        283.0 + 8.0 * season * np.exp(-CESM2.column.node[:, None, None]) + np.zeros(shape),
+        rng.uniform(0.3, 1.0, shape),
+        rng.uniform(0.8, 1.0, shape),
+        rng.uniform(0.5, 1.0, shape),
+        thaw,
+        1.1 * thaw,
+        (1.2 + season) * rng.uniform(2.0, 20.0, (4, 1, n)),
+        np.array([12, 9, 20])[kind],
     )
 
 

@@ -2,21 +2,25 @@
 
 import numpy as np
 import pytest
-from columns import any_columns, drawn_columns
+import xarray as xr
+from columns import any_columns, drawn_columns, seasonal_forcing
 from hypothesis import given
 
 from proda.model.column import PAPER_COLUMN
+from proda.model.configuration import CESM2, PAPER
 from proda.model.environment import environment
 from proda.model.operators import (
     decay_rates,
     dense_steady_state,
     input_vector,
+    labelled_operators,
     mixing_matrix,
     respiration,
     system_matrix,
     transfer_matrix,
 )
-from proda.model.parameters import PAPER_PARAMETERS
+from proda.model.parameters import PAPER_PARAMETERS, physical
+from proda.model.rates import decay_and_mixing
 from proda.model.steady_state import POOLS, steady_state
 
 POOL = {name: k for k, name in enumerate(POOLS)}
@@ -37,7 +41,35 @@ def test_mixing_moves_carbon_and_neither_makes_nor_loses_any(columns):
     v = mixing_matrix(*columns)
     weighted = PAPER_COLUMN.thickness[:, None, None] * v
     scale = np.abs(weighted).max(axis=(0, 1)) + 1e-300
-    np.testing.assert_allclose(weighted.sum(axis=0) / scale, 0.0, atol=1e-14)
+    np.testing.assert_allclose(weighted.sum(axis=0) / scale, 0.0, atol=1e-15)
+
+
+def test_labelled_operators_give_the_balance_by_their_names(columns):
+    theta, forcing = columns
+    o = labelled_operators(theta, forcing)
+    assert {name: o[name].attrs["units"] for name in o.data_vars} == {
+        "A": "1", "K": "day-1", "V": "day-1", "u": "g C m-3 day-1"
+    }  # fmt: skip
+    assert o["A"].sel(pool="S2", donor="S1").values.tolist() == theta[PAPER_PARAMETERS.index("fs1s2")].tolist()
+    carbon = xr.DataArray(steady_state(theta, forcing), dims=("pool", "layer", "column"), coords={"pool": list(POOLS)})
+    decayed = o["K"] * carbon
+    received = o["A"].dot(decayed.rename(pool="donor"), dim="donor")
+    mixed = o["V"].dot(carbon.rename(layer="neighbour"), dim="neighbour") * (o["pool"] != "CWD")
+    change = o["u"] + received - mixed
+    assert float(abs(change).max()) < 1e-13 * float(decayed.max())
+
+
+@pytest.mark.parametrize("configuration", [PAPER, CESM2], ids=lambda c: c.name)
+def test_what_the_rates_respire_is_what_the_matrices_respire(configuration):
+    theta, forcing = (
+        drawn_columns(6, seed=9)
+        if configuration is PAPER
+        else (physical(np.full(21, 0.4), seasonal_forcing(6), CESM2.parameters), seasonal_forcing(6))
+    )
+    pools = np.random.default_rng(1).uniform(0.0, 1e4, (7, configuration.column.n_layers, 6))
+    rates = decay_and_mixing(theta, forcing, configuration)
+    np.testing.assert_allclose(rates.respired(pools), respiration(pools, theta, forcing, configuration), rtol=1e-13)
+    assert not rates.leaked(pools).any()
 
 
 def test_mixing_leaves_an_even_profile_alone_and_flows_downhill(columns):

@@ -68,6 +68,35 @@ def test_slower_passive_carbon_means_more_soil_carbon(columns, factor):
     assert (stock(soc_density(after)) > stock(soc_density(before))).all()
 
 
+@given(any_columns(), st.sampled_from([("tau4cwd", [0]), ("tau4l1", [1]), ("tau4l2l3", [2, 3])]), st.floats(1.001, 2.0))
+def test_slower_litter_means_more_of_it(columns, slowed, factor):
+    theta, forcing = columns
+    name, pools = slowed
+    slower = theta.copy()
+    slower[ROW[name]] *= factor
+    before, after = (stock(steady_state(t, forcing)[pools].sum(axis=0)) for t in (theta, slower))
+    assert (after > before * (1.0 - 1e-12)).all()
+
+
+@given(any_columns(), st.sampled_from(["tau4s1", "tau4s2", "tau4s3"]), st.floats(1.001, 2.0))
+def test_without_mixing_a_slower_soil_pool_means_more_carbon_in_every_layer(columns, name, factor):
+    theta, forcing = columns
+    still = forcing._replace(active_layer=np.full(3, 0.005))
+    slower = theta.copy()
+    slower[ROW[name]] *= factor
+    before, after = soc_density(steady_state(theta, still)), soc_density(steady_state(slower, still))
+    assert (after >= before * (1.0 - 1e-12)).all() and (after[0] > before[0]).all()
+
+
+@given(any_columns(n=5), st.integers(1, 4))
+def test_a_column_does_not_know_of_its_neighbours_in_the_batch(columns, cut):
+    theta, forcing = columns
+    parts = (slice(0, cut), slice(cut, 5))
+    apart = [steady_state(theta[:, part], forcing.take(part)) for part in parts]
+    # Not to the last bit: NumPy takes exponentials of whole vectors and of their remainders by different code.
+    np.testing.assert_allclose(np.concatenate(apart, axis=-1), steady_state(theta, forcing), rtol=1e-12)
+
+
 @given(any_columns())
 def test_the_dense_solve_agrees_where_it_is_well_conditioned(columns):
     theta, forcing = columns

@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
-from columns import drawn_columns
+from columns import any_columns, drawn_columns, seasonal_forcing, temperate
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.linalg import expm
 
 from proda.errors import InputError
 from proda.model.column import PAPER_COLUMN
-from proda.model.operators import decay_rates, input_vector, respiration
+from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED
+from proda.model.operators import decay_rates, input_vector, respiration, system_matrix
+from proda.model.parameters import physical
 from proda.model.steady_state import steady_state
 from proda.model.transient import trajectory
 
@@ -69,3 +74,114 @@ def test_woody_debris_follows_its_analytic_solution_with_an_error_of_first_order
 def test_a_step_must_go_forward(columns, days):
     with pytest.raises(InputError, match="the time step is .* expected a positive number"):
         next(trajectory(np.zeros((7, 10, 5)), *columns, days, 1))
+
+
+@pytest.fixture(scope="module")
+def seasonal():
+    forcing = seasonal_forcing(3)
+    x = np.random.default_rng(12).uniform(0.3, 0.9, (len(CESM2.parameters), 3))
+    return physical(x, forcing, CESM2.parameters), forcing
+
+
+def dense_solution(start, theta, forcing, days):
+    """Pools after `days` by the matrix exponential of the whole system, (7, n_layers, n)."""
+    final = steady_state(theta, forcing)
+    matrix = system_matrix(theta, forcing)
+    flat = np.moveaxis(start - final, -1, 0).reshape(len(matrix), -1)
+    left = [expm(-m * days) @ v for m, v in zip(matrix, flat, strict=True)]
+    return final + np.moveaxis(np.reshape(left, (len(matrix), 7, -1)), 0, -1)
+
+
+@pytest.mark.parametrize(("order", "gain"), [(1, 2.0), (2, 4.0)])
+def test_halving_the_step_divides_the_error_by_two_or_by_four(columns, order, gain):
+    theta, forcing = columns
+    start = 0.5 * steady_state(theta, forcing)
+    exact = dense_solution(start, theta, forcing, 2000.0)
+    errors = []
+    for n_steps in (100, 200):
+        *_, last = trajectory(start, theta, forcing, 2000.0 / n_steps, n_steps, order=order)
+        errors.append(np.abs(last.pools - exact).max() / exact.max())
+    assert errors[1] < (1e-2 if order == 1 else 1e-4)
+    assert errors[0] / errors[1] == pytest.approx(gain, rel=0.1)
+
+
+@pytest.mark.parametrize("configuration", [CESM2, CESM2_AS_PUBLISHED], ids=lambda c: c.bottom)
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_year_of_changing_months_keeps_its_account(seasonal, configuration, order):
+    theta, forcing = seasonal
+    thickness = configuration.column.thickness[:, None]
+    before = steady_state(theta, forcing, configuration)
+    entered = 0.0
+    months = trajectory(
+        before, theta, lambda day: forcing.in_month(int(day / 365.0 * 12.0) % 12), 5.0, 73, configuration, order
+    )
+    for step in months:
+        gained = step.entered - step.respired - step.leaked
+        change = ((step.pools - before) * thickness).sum(axis=(0, 1))
+        np.testing.assert_array_less(np.abs(change - gained), 1e-12 * (before * thickness).sum(axis=(0, 1)))
+        assert (step.leaked == 0.0).all() == (configuration.bottom == "closed")
+        before, entered = step.pools, entered + step.entered
+    assert step.days == pytest.approx(365.0)
+    np.testing.assert_allclose(entered, forcing.carbon_input.sum(axis=(0, 1)), rtol=0.02)
+
+
+def test_the_seasons_go_round_near_the_steady_state_of_the_mean_year(seasonal):
+    theta, forcing = seasonal
+    mean = steady_state(theta, forcing, CESM2)
+    pools = mean
+    for _ in range(8):
+        year = list(
+            trajectory(pools, theta, lambda day: forcing.in_month(int(day / 365 * 12) % 12), 365 / 24, 24, CESM2, 2)
+        )
+        pools = year[-1].pools
+    soil = np.array([step.pools[4:].sum(axis=0) for step in year])
+    # Soil carbon turns over too slowly to follow the seasons far.
+    np.testing.assert_allclose(soil.mean(axis=0)[:3], mean[4:].sum(axis=0)[:3], rtol=0.1)
+    fresh = np.array([step.pools[1, 0] for step in year])
+    assert (fresh.max(axis=0) > 1.05 * fresh.min(axis=0)).all()
+
+
+@pytest.mark.parametrize("days", [1.0, 30.0, 365.0])
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_steady_state_stays_at_any_step(columns, days, order):
+    theta, forcing = columns
+    final = steady_state(theta, forcing)
+    *_, last = trajectory(final, theta, forcing, days, 3, order=order)
+    np.testing.assert_allclose(last.pools, final, rtol=1e-10, atol=1e-12 * final.max())
+
+
+@given(any_columns(), st.floats(1.0, 365.0))
+def test_the_first_order_never_makes_a_pool_negative(columns, days):
+    theta, forcing = columns
+    step = next(trajectory(np.zeros((7, 10, 3)), theta, forcing, days, 1))
+    assert (step.pools >= 0.0).all() and np.isfinite(step.pools).all()
+    stock = (step.pools * PAPER_COLUMN.thickness[:, None]).sum(axis=(0, 1))
+    np.testing.assert_allclose(stock, step.entered - step.respired, rtol=1e-12)
+
+
+def test_more_input_ends_in_proportion_and_warmer_soil_in_less_carbon(columns):
+    theta, forcing = columns
+    start = steady_state(theta, forcing)
+    fed, warm = (
+        [stock(step.pools) for step in trajectory(start, theta, changed, 365.0, 100, order=2)]
+        for changed in (forcing.fertilised(1.1), forcing.warmed(2.0))
+    )
+    gain, loss = np.array(fed) / stock(start) - 1.0, np.array(warm) / stock(start) - 1.0
+    assert (np.diff(gain, axis=0) > 0.0).all() and (gain[-1] < 0.1).all() and (gain[-1] > 0.001).all()
+    assert (np.diff(loss, axis=0) < 0.0).all() and (loss[-1] < -0.001).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"order": 3}, r"order is 3, expected 1 .* or 2"),
+        ({"pools": np.zeros((7, 20, 5))}, r"pools has shape \(7, 20, 5\), expected \(7, 10, 5\)"),
+        ({"forcing": lambda day: temperate(5).warmed(-273.15 * (day > 20))}, r"forcing on day 30: soil_temp.*Add 273"),
+    ],
+    ids=["order", "pools", "forcing"],
+)
+def test_what_is_wrong_with_a_run_is_told(columns, change, told):
+    theta, forcing = columns
+    arguments = {"pools": np.zeros((7, 10, 5)), "theta": theta, "forcing": forcing} | change
+    with pytest.raises(InputError, match=told):
+        list(trajectory(**arguments, days=10.0, n_steps=3))

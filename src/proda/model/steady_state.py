@@ -14,40 +14,13 @@ from typing import Any, NamedTuple
 
 from proda.model.carbon_input import carbon_input
 from proda.model.checks import checked_parameters, validated
-from proda.model.column import DAYS_PER_YEAR
 from proda.model.configuration import PAPER, Configuration
-from proda.model.environment import Environment, environment
 from proda.model.forcing import AnyForcing
-from proda.model.mixing import Exchange, exchange
+from proda.model.mixing import Exchange
 from proda.model.namespace import NUMPY, Namespace
-from proda.model.parameters import FCWDL2, FL1S1, TAU_CWD
+from proda.model.rates import Rates, decay_and_mixing
 
 POOLS = ("CWD", "L1", "L2", "L3", "S1", "S2", "S3")
-
-
-class Rates(NamedTuple):
-    """What a place and its parameters make of V - A K, with rows multiplied by the layers' thickness.
-
-    Attributes
-    ----------
-    soil, litter : (n_layers, n), m yr day-1
-        Thickness times the decomposition scalar over 365, of woody debris and soil, and of litter: divided by a
-        turnover time in years it is the velocity of decay.
-    exchange : Exchange
-        Of the mobile pools, m day-1.
-    thickness : (n_layers,), m
-    turnover : (6, n), yr
-        Of woody debris, metabolic litter, cellulose and lignin litter, fast, slow and passive SOC.
-    passed : (9, n), 1
-        Fractions fl1s1, fl2s1, fl3s2, fs1s2, fs1s3, fs2s1, fs2s3, fs3s1, fcwdl2.
-    """
-
-    soil: Any
-    litter: Any
-    exchange: Exchange
-    thickness: Any
-    turnover: Any
-    passed: Any
 
 
 def steady_state(
@@ -79,26 +52,6 @@ def steady_state(
     nothing = namespace.xp.zeros((3, *fresh.shape[1:]))
     source = namespace.xp.concatenate([fresh, nothing])
     return balanced_pools(decay_and_mixing(theta, forcing, configuration, namespace), source, namespace=namespace)
-
-
-def decay_and_mixing(
-    theta: Any,
-    forcing: AnyForcing,
-    configuration: Configuration = PAPER,
-    namespace: Namespace = NUMPY,
-    factors: Environment | None = None,
-) -> Rates:
-    """The rates of n columns; `factors` takes the place of the environment the forcing makes."""
-    factors = environment(theta, forcing, configuration, namespace) if factors is None else factors
-    per_year = configuration.column.thickness[:, None] / DAYS_PER_YEAR
-    return Rates(
-        soil=per_year * factors.of_soil(namespace),
-        litter=per_year * factors.of_litter(namespace),
-        exchange=exchange(theta, forcing, configuration, namespace),
-        thickness=configuration.column.thickness,
-        turnover=theta[TAU_CWD : TAU_CWD + 6],
-        passed=theta[FL1S1 : FCWDL2 + 1],
-    )
 
 
 def balanced_pools(rates: Rates, source: Any, per_day: Any = 0.0, namespace: Namespace = NUMPY) -> Any:

@@ -23,8 +23,8 @@ from proda.model.carbon_input import carbon_input
 from proda.model.checks import checked_parameters, validated
 from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import AnyForcing
-from proda.model.operators import leaked, respiration
-from proda.model.steady_state import balanced_pools, decay_and_mixing
+from proda.model.rates import Rates, decay_and_mixing
+from proda.model.steady_state import balanced_pools
 
 _GAMMA = 1.0 - 0.5**0.5
 
@@ -79,40 +79,37 @@ def trajectory(
     if pools.shape != expected:
         raise InputError(f"pools has shape {pools.shape}, expected {expected}: pools, layers, columns.")
     theta = checked_parameters(theta, expected[-1], configuration)
-    at_all_times = None if callable(forcing) else validated(forcing, configuration)
 
-    def forcing_at(day: float) -> AnyForcing:
-        return at_all_times or validated(forcing(day), configuration, f"forcing on day {day:g}")
+    def drivers(forcing: AnyForcing, source: str) -> tuple[Rates, NDArray]:
+        checked = validated(forcing, configuration, source)
+        return decay_and_mixing(theta, checked, configuration), carbon_input(theta, checked, configuration)
+
+    constant = None if callable(forcing) else drivers(forcing, "forcing")
+
+    def drivers_at(day: float) -> tuple[Rates, NDArray]:
+        return constant or drivers(forcing(day), f"forcing on day {day:g}")
 
     for k in range(n_steps):
-        pools, *account = _stepped(pools, theta, forcing_at, k * days, days, configuration, order)
+        stepped = _first_order if order == 1 else _second_order
+        pools, *account = stepped(pools, drivers_at, k * days, days)
         yield Step((k + 1) * days, pools, *account)
 
 
-def _stepped(
-    pools: NDArray,
-    theta: NDArray,
-    forcing: Callable,
-    start: float,
-    days: float,
-    configuration: Configuration,
-    order: int,
-) -> tuple:
-    share = 1.0 if order == 1 else _GAMMA
-    first = _solved(pools, theta, forcing(start + share * days), share * days, configuration)
-    if order == 1:
-        return first[0], *(days * flux for flux in first[1:])
-    held = pools + (1.0 - _GAMMA) / _GAMMA * (first[0] - pools)
-    second = _solved(held, theta, forcing(start + days), share * days, configuration)
-    account = (days * ((1.0 - _GAMMA) * a + _GAMMA * b) for a, b in zip(first[1:], second[1:], strict=True))
-    return second[0], *account
+def _first_order(pools: NDArray, drivers_at: Callable, start: float, days: float) -> tuple:
+    pools, *fluxes = _balanced(pools, *drivers_at(start + days), days)
+    return pools, *(days * flux for flux in fluxes)
 
 
-def _solved(held: NDArray, theta: NDArray, forcing: AnyForcing, days: float, configuration: Configuration) -> tuple:
-    """Pools in balance with what was held, and what enters, is respired and leaks, g C m-2 day-1."""
-    source = configuration.column.thickness[:, None] / days * held
-    fresh = carbon_input(theta, forcing, configuration)
+def _second_order(pools: NDArray, drivers_at: Callable, start: float, days: float) -> tuple:
+    between, *early = _balanced(pools, *drivers_at(start + _GAMMA * days), _GAMMA * days)
+    held = pools + (1.0 - _GAMMA) / _GAMMA * (between - pools)
+    pools, *late = _balanced(held, *drivers_at(start + days), _GAMMA * days)
+    return pools, *(days * ((1.0 - _GAMMA) * a + _GAMMA * b) for a, b in zip(early, late, strict=True))
+
+
+def _balanced(held: NDArray, rates: Rates, fresh: NDArray, days: float) -> tuple:
+    """Pools in balance with what was held, and what enters, is respired and leaks meanwhile, g C m-2 day-1."""
+    source = rates.thickness[:, None] / days * held
     source[:4] += fresh
-    pools = balanced_pools(decay_and_mixing(theta, forcing, configuration), source, 1.0 / days)
-    about = pools, theta, forcing, configuration
-    return pools, fresh.sum(axis=(0, 1)), respiration(*about), leaked(*about)
+    pools = balanced_pools(rates, source, 1.0 / days)
+    return pools, fresh.sum(axis=(0, 1)), rates.respired(pools), rates.leaked(pools)
