@@ -76,3 +76,37 @@ def any_columns(draw, n: int = 3, least_efolding: float = 0.01) -> tuple[NDArray
         2.5 * npp,
     )
     return physical(with_woody_debris(x), forcing), forcing
+
+
+def seasonal_columns(n: int, seed: int = 1, low: float = 0.01, high: float = 0.99) -> tuple[NDArray, MonthlyForcing]:
+    """Parameters (21, n), physical, from the `cesm2` box, seasons from polar to tropical, any depth of bedrock."""
+    rng = np.random.default_rng(seed + 1000)
+    forcing = seasonal_forcing(n, seed).warmed(rng.uniform(-40.0, 20.0, n))
+    forcing = forcing._replace(bedrock=np.arange(n) % CESM2.column.n_layers + 1)
+    return physical(rng.uniform(low, high, (len(CESM2.parameters), n)), forcing, CESM2.parameters), forcing
+
+
+INSIDE = st.floats(0.01, 0.99)  # positions in the prior box
+
+
+@st.composite
+def any_months(draw, n: int = 3, position: st.SearchStrategy[float] = INSIDE) -> tuple[NDArray, MonthlyForcing]:
+    """Parameters anywhere in the `cesm2` box, and twelve months from polar to tropical, bone-dry, airless or bare."""
+    x = draw(arrays(float, (len(CESM2.parameters), n), elements=position))
+    mean, swing, least, entering = (
+        draw(arrays(float, n, elements=_between(*bounds)))
+        for bounds in ((230.0, 310.0), (0.0, 30.0, 0.0), (0.0, 1.0, 0.0, 1.0), (1e-3, 400.0))
+    )
+    some = draw(arrays(float, (4, 1, n), elements=st.sampled_from([1.0, 0.01, 0.0])))
+    thaw = arrays(float, (12, n), elements=_between(0.0, 6.0, 0.0, 2.0, 41.998), fill=st.just(41.998))
+    rng, layers = np.random.default_rng(draw(st.integers(0, 2**32 - 1))), CESM2.column.n_layers
+    season = np.sin(2.0 * np.pi * np.arange(12) / 12.0)[:, None]
+    forcing = MonthlyForcing(
+        mean + swing * season * np.exp(-CESM2.column.node[:, None, None]),
+        *(least + (1.0 - least) * rng.random((3, layers, 12, n))),
+        draw(thaw),
+        draw(thaw),
+        1e-6 + entering * rng.random((4, 12, n)) * some,
+        draw(arrays(int, n, elements=st.integers(1, layers))),
+    )
+    return physical(x, forcing, CESM2.parameters), forcing

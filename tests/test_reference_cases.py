@@ -1,11 +1,14 @@
-"""The model against 24 cases of the original programs, by NumPy, JAX and compiled; and what such a test can notice."""
+"""The `paper` configuration against 24 cases of the original programs, and what such a test can notice."""
+
+from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
 from conftest import CASES
 
-from proda.batch.verification import NEGLIGIBLE, TOLERANCE, read_cases, tabulated_column, worst_errors
+from proda.batch.paper_cases import NEGLIGIBLE, TOLERANCE, tabulated_column, worst_errors
+from proda.batch.verification import read_cases
 from proda.model import lanes
 from proda.model.column import PAPER_COLUMN
 from proda.model.configuration import PAPER
@@ -80,7 +83,7 @@ def test_two_swapped_pools_are_noticed(cases, pools, one, other):
     swapped[[one, other]] = swapped[[other, one]]
     assert worst_of_pools(pools, swapped) > 1e-3
     if one >= 4 > other:  # a soil pool for a litter pool: the density of SOC tells too
-        assert np.nanmax(worst_errors(soc_density(pools), cases._replace(pools=swapped))) > 1e-3
+        assert np.nanmax(worst_errors(soc_density(pools), replace(cases, pools=swapped))) > 1e-3
 
 
 @pytest.mark.parametrize("pool", range(7), ids=lambda pool: POOLS[pool])
@@ -89,7 +92,7 @@ def test_a_wrong_sign_is_noticed(cases, pools, pool):
     mutated[pool] *= -1.0
     assert worst_of_pools(pools, mutated) > 1.0
     if pool >= 4:
-        assert np.nanmax(worst_errors(soc_density(pools), cases._replace(pools=mutated))) > 1e-3
+        assert np.nanmax(worst_errors(soc_density(pools), replace(cases, pools=mutated))) > 1e-3
 
 
 def test_a_model_that_gives_no_number_is_infinitely_wrong(cases, pools):

@@ -7,7 +7,7 @@ import numpy as np
 from proda.model.column import DAYS_PER_YEAR
 from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import AnyForcing
-from proda.model.namespace import NUMPY, Namespace
+from proda.model.namespace import NUMPY, Namespace, sum_of_months
 from proda.model.parameters import BETA, INS, P4CL, P4LL, P4ML
 
 
@@ -46,7 +46,7 @@ def input_amounts(
     """
     xp = namespace.xp
     if configuration.monthly:
-        return xp.asarray(forcing.carbon_input).sum(axis=1) / DAYS_PER_YEAR
+        return sum_of_months(xp.asarray(forcing.carbon_input)) / DAYS_PER_YEAR
     lignin, metabolic, cellulose = theta[P4LL], theta[P4ML], theta[P4CL]
     shares = xp.stack([1.0 - lignin - metabolic - cellulose, metabolic, cellulose, lignin])
     return shares * (theta[INS] * forcing.npp_mean / DAYS_PER_YEAR)

@@ -31,9 +31,9 @@ _RANGES = {
         "active_layer": _MONTHLY_THAW,
         "active_layer_last_year": _MONTHLY_THAW,
         "carbon_input": (
-            ("kinds", "months"), "g C m-2 month-1", 0.0, 5e3, "a flux out of the litter? Carbon input is not negative."
+            ("kinds", "months"), "g C m-2 month-1", 0.0, 2e4, "a flux out of the litter? Carbon input is not negative."
         ),
-        "bedrock": ((), "layers", 1.0, np.inf, "CLM's nbedrock counts layers from 1."),
+        "bedrock": ((), "layers", 1.0, np.inf, "CLM's nbedrock counts whole layers from 1."),
     },
 }  # fmt: skip
 
@@ -52,8 +52,10 @@ def validated(forcing: AnyForcing, configuration: Configuration = PAPER, source:
             f"{configuration.forcing.__name__}."
         )
     fields = {name: np.ascontiguousarray(values, dtype=np.float64) for name, values in forcing._asdict().items()}
-    n = np.asarray(forcing[-1]).size
-    size = {"layers": configuration.column.n_layers, "kinds": 4, "months": getattr(forcing, "n_months", 1)}
+    n = fields[forcing._fields[-1]].shape[-1]
+    climate = fields["soil_temperature"]
+    months = (climate.shape[1] if climate.ndim == 3 else 0) or 12
+    size = {"layers": configuration.column.n_layers, "kinds": 4, "months": months}
     for name, (dims, unit, low, high, remedy) in _RANGES[configuration.name].items():
         values = fields[name]
         expected = (*(size[dim] for dim in dims), n)
@@ -64,12 +66,15 @@ def validated(forcing: AnyForcing, configuration: Configuration = PAPER, source:
             )
         high = configuration.column.n_layers if name == "bedrock" else high
         bad = ~((values >= low) & (values <= high))  # also true for NaN
+        if name == "bedrock":
+            bad |= values != np.trunc(values)
         if bad.any():
             where = tuple(int(i[0]) for i in np.nonzero(bad))
             at = ", ".join(f"{dim[:-1]} {i + 1}" for dim, i in zip(dims, where, strict=False))
+            unit = "" if unit == "1" else f" {unit}"
             raise InputError(
-                f"{source}: {name} is {values[where]:g} {unit} in column {where[-1]}{f' ({at})' if at else ''}, "
-                f"expected {low:g} to {high:g} {unit} ({int(bad.sum())} of {bad.size} values are outside). "
+                f"{source}: {name} is {values[where]:g}{unit} in column {where[-1]}{f' ({at})' if at else ''}, "
+                f"expected {low:g} to {high:g}{unit} ({int(bad.sum())} of {bad.size} values are outside). "
                 f"Hint: {remedy}"
             )
     if isinstance(forcing, Forcing):

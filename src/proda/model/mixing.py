@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from proda.model.column import DAYS_PER_YEAR, Column
 from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import AnyForcing
-from proda.model.namespace import NUMPY, Namespace
+from proda.model.namespace import NUMPY, Namespace, mean_of_months
 from proda.model.parameters import CRYO, DIFFUS
 
 # The `paper` configuration.
@@ -65,8 +65,10 @@ def monthly_diffusivity(
     frozen = (thaw > 0.0) & (thaw <= MAX_ACTIVE_LAYER)
     # Below the last layer of the grid every depth is beyond the greatest churning depth.
     below_bedrock = xp.append(xp.asarray(column.bottom), xp.inf)[bedrock]
-    reach = xp.minimum(MAX_CHURNING_DEPTH, below_bedrock) - thaw
-    faded = 1.0 - (z - thaw) / xp.where(reach == 0.0, 1.0, reach)
+    deepest = xp.minimum(MAX_CHURNING_DEPTH, below_bedrock)
+    reach = deepest - thaw
+    # Written so that it is zero at the deepest depth in any arithmetic: the division of JAX may be off by one digit.
+    faded = (deepest - z) / xp.where(reach == 0.0, 1.0, reach)
     fade = xp.where(reach == 0.0, 0.0, xp.maximum(faded, 0.0))
     cryo = xp.where(frozen & above, xp.where(z < thaw, 1.0, fade), 0.0)
     diffus = xp.where((thaw > MAX_ACTIVE_LAYER) & above, 1.0, 0.0)
@@ -116,7 +118,7 @@ def unit_exchange(
         if configuration.bottom == "published":
             return UnitExchange(*(Exchange(*pair) for pair in published_exchange(relative, bedrock, column, namespace)))
         open_above = xp.arange(1, column.n_layers)[:, None] < bedrock
-        both = (xp.where(open_above, velocities(part, column, namespace).mean(axis=1), 0.0) for part in relative)
+        both = (xp.where(open_above, mean_of_months(velocities(part, column, namespace)), 0.0) for part in relative)
     else:
         relative = annual_diffusivity(xp.asarray(forcing.active_layer), column, namespace)
         both = (velocities(part, column, namespace) for part in relative)
@@ -151,8 +153,8 @@ def published_exchange(relative: tuple, bedrock: Any, column: Column, namespace:
     closed = ~(open_above & open_below)
     velocity = xp.where(closed, NEXT_TO_NOTHING / weight / spacing, 0.0)
     power_law = velocity * xp.maximum(1.0 - 0.1 * NEXT_TO_NOTHING / xp.where(closed, velocity, 1.0), 0.0) ** 5
-    upward = xp.where(closed, power_law + NEXT_TO_NOTHING, 0.0).mean(axis=1)
-    downward, plain = power_law.mean(axis=1), velocity.mean(axis=1)
+    upward = mean_of_months(xp.where(closed, power_law + NEXT_TO_NOTHING, 0.0))
+    downward, plain = mean_of_months(power_law), mean_of_months(velocity)
 
     nothing = xp.zeros_like(plain[:1])
     in_bedrock = xp.arange(1, column.n_layers)[:, None] > bedrock
@@ -161,5 +163,5 @@ def published_exchange(relative: tuple, bedrock: Any, column: Column, namespace:
         repeated = xp.where(in_bedrock, xp.concatenate([nothing, above[:-1]]), down)
         return xp.concatenate([repeated, nothing]), xp.concatenate([up, nothing])
 
-    by_animals, by_frost = (ended(part, part, part) for part in (velocity.mean(axis=1) for velocity in unit))
+    by_animals, by_frost = (ended(part, part, part) for part in map(mean_of_months, unit))
     return by_animals, by_frost, ended(downward, upward, plain)

@@ -37,7 +37,7 @@ def decay_rates(theta: NDArray, forcing: AnyForcing, configuration: Configuratio
     """Diagonal of K, (7, n_layers, n), day-1: decomposition scalar over turnover time."""
     factors = environment(theta, forcing, configuration)
     soil, litter = factors.of_soil(), factors.of_litter()
-    scalar = np.stack([soil, litter, litter, litter, soil, soil, soil])
+    scalar = np.array([soil, litter, litter, litter, soil, soil, soil])
     turnover = theta[[TAU_CWD, TAU_L1, TAU_L2L3, TAU_L2L3, TAU_S1, TAU_S2, TAU_S3]]
     return scalar / (DAYS_PER_YEAR * turnover[:, None])
 
@@ -47,13 +47,13 @@ def mixing_matrix(theta: NDArray, forcing: AnyForcing, configuration: Configurat
     n = configuration.column.n_layers
     downward, upward = (velocity[:-1] for velocity in exchange(theta, forcing, configuration))
     thickness = configuration.column.thickness[:, None]
-    above, below = np.arange(n - 1), np.arange(1, n)
-    v = np.zeros((n, n, downward.shape[1]))
-    v[above, below] = -downward / thickness[:-1]
-    v[below, above] = -upward / thickness[1:]
-    v[above, above] += downward / thickness[:-1]
-    v[below, below] += upward / thickness[1:]
-    return v
+    v = np.zeros((n * n, downward.shape[1]))
+    diagonal, above, below = v[:: n + 1], v[1 :: n + 1], v[n :: n + 1]
+    above[:] = -downward / thickness[:-1]
+    below[:] = -upward / thickness[1:]
+    diagonal[:-1] -= above
+    diagonal[1:] -= below
+    return v.reshape(n, n, -1)
 
 
 def labelled_operators(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> xr.Dataset:
@@ -95,10 +95,10 @@ def system_matrix(theta: NDArray, forcing: AnyForcing, configuration: Configurat
     a, k = transfer_matrix(theta), decay_rates(theta, forcing, configuration)
     v = mixing_matrix(theta, forcing, configuration)
     matrix = np.zeros((theta.shape[1], 7, n, 7, n))
-    layer = np.arange(n)
-    matrix[:, :, layer, :, layer] = np.transpose(-a[:, :, None] * k, (2, 3, 0, 1))
-    for pool in range(L1, S3 + 1):
-        matrix[:, pool, :, pool, :] += np.moveaxis(v, -1, 0)
+    # Two views of it: donors and receivers within each layer, and neighbouring layers within each pool.
+    within_layers, within_pools = np.einsum("cpjqj->pqjc", matrix), np.einsum("cpjpk->pjkc", matrix)
+    within_layers -= a[:, :, None] * k
+    within_pools[L1:] += v
     return matrix.reshape(-1, 7 * n, 7 * n)
 
 
@@ -117,7 +117,7 @@ def dense_steady_state(
     """(7, n_layers, n), g C m-3, by dense LU: the textbook way, and wrong where the matrix is nearly singular."""
     matrix, u = system_matrix(theta, forcing, configuration), input_vector(theta, forcing, configuration)
     solution = np.linalg.solve(matrix, u[..., None])
-    return np.moveaxis(solution[..., 0].reshape(-1, 7, configuration.column.n_layers), 0, -1)
+    return solution.reshape(-1, 7, configuration.column.n_layers).transpose(1, 2, 0)
 
 
 def dense_uncertainty(
@@ -142,11 +142,3 @@ def respiration(
     respired = -transfer_matrix(theta).sum(axis=0)
     decayed = decay_rates(theta, forcing, configuration) * pools * configuration.column.thickness[:, None]
     return (respired[:, None] * decayed).sum(axis=(0, 1))
-
-
-def leaked(
-    pools: NDArray, theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER
-) -> NDArray[np.float64]:
-    """Carbon lost (made, where negative) at the published leaking bottom, (n,), g C m-2 day-1; else zero."""
-    mixed = np.einsum("jkn,pkn->pjn", mixing_matrix(theta, forcing, configuration), pools[L1:])
-    return (mixed * configuration.column.thickness[:, None]).sum(axis=(0, 1))

@@ -69,8 +69,10 @@ def balanced_pools(rates: Rates, source: Any, per_day: Any = 0.0, namespace: Nam
     tau_cwd, tau_l1, tau_l23, tau_s1, tau_s2, tau_s3 = rates.turnover
     fl1s1, fl2s1, fl3s2, fs1s2, fs1s3, fs2s1, fs2s3, fs3s1, fcwdl2 = rates.passed
 
-    cwd = source[0] / (rates.soil / tau_cwd + storage)
-    woody = rates.soil / tau_cwd * cwd
+    decay = rates.soil / tau_cwd
+    cwd = source[0] / (decay + storage)
+    # Not decay times density: where next to nothing enters, the derivatives of the two would not cancel but underflow.
+    woody = decay / (decay + storage) * source[0]
     (l1,) = tridiagonal_solution(rates.litter / tau_l1 + storage, rates.exchange, (source[1],), namespace)
     fresh = source[2] + fcwdl2 * woody, source[3] + (1.0 - fcwdl2) * woody
     l2, l3 = tridiagonal_solution(rates.litter / tau_l23 + storage, rates.exchange, fresh, namespace)

@@ -1,0 +1,244 @@
+"""How soil organic carbon follows the parameters, and what observed layers can therefore tell about them.
+
+Near parameters x on the unit cube the observed densities change by J dx, J their derivatives by JAX. Errors independent
+as in Eq. 5.2 of Tao et al. 2020, with weights w and standard deviations s, then carry the Fisher information
+F = J' diag(w / s^2) J. With the uniform prior replaced by a normal one of the same variances v (1/12 on the unit cube),
+the posterior is normal with the covariance (F + diag(1/v))^-1: what a sampler would find if the model were linear and
+the prior without walls.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from proda.errors import InputError
+from proda.model.checks import checked_parameters, validated
+from proda.model.configuration import PAPER, Configuration
+from proda.model.forcing import AnyForcing
+from proda.model.namespace import jax_namespace
+from proda.model.observation import curve_weights, node_slopes
+from proda.model.parameters import bounds, physical
+from proda.model.steady_state import soc_density, steady_state
+
+UNIFORM_SD = 12.0**-0.5  # of the prior on the unit cube
+# Where the data tell as much as the prior does, half of the prior's variance is left.
+TOLD_BELOW = 0.5**0.5
+
+
+class SocJacobian(NamedTuple):
+    """SOC density at k observed layers, `value` (k,), and its `derivative` by the parameters, (k, n_parameters), both
+    in g C m-3: parameters run from 0 to 1 over their range.
+    """
+
+    value: NDArray[np.float64]
+    derivative: NDArray[np.float64]
+
+
+def soc_jacobian(
+    x: ArrayLike,
+    forcing: AnyForcing,
+    site: ArrayLike,
+    depth: ArrayLike,
+    configuration: Configuration = PAPER,
+    run_on: bool = False,
+) -> SocJacobian:
+    """The density at observed depths (`observation.at_depths`) and its derivatives.
+
+    Parameters
+    ----------
+    x : (n_parameters, n), (n_parameters, 1) or (n_parameters,)
+        On the unit cube. JAX compiles anew for every configuration and number of columns n.
+    forcing : Forcing or MonthlyForcing
+        Of n columns.
+    site : (k,) integers below n
+        The column each layer is observed in.
+    depth : (k,), m
+    run_on : bool
+        As in `observation.curve_weights`.
+
+    Raises
+    ------
+    InputError
+        When parameters, forcing or depths cannot be what they are said to be, or where SOC has no derivative.
+    """
+    site, depth = np.asarray(site), np.asarray(depth, dtype=np.float64)
+    if site.ndim != 1 or depth.shape != site.shape or not np.issubdtype(site.dtype, np.integer):
+        raise InputError(
+            f"site is {site.dtype} of shape {site.shape} and depth has shape {depth.shape}, expected one integer and "
+            "one depth for each observed layer."
+        )
+    bad = ~((site >= 0) & (site < forcing.n_columns) & (depth >= 0.0) & (depth < np.inf))
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise InputError(
+            f"layer {i} lies at {depth[i]:g} m of column {site[i]}, expected a depth of 0 m or more in a column from 0 "
+            f"to {forcing.n_columns - 1}."
+        )
+    nodes, by_x = _at_nodes(x, forcing, configuration)
+    interval, weight = curve_weights(depth, configuration.column, run_on)
+    places = [(quantity, interval + below, site) for quantity in (0, 1) for below in (0, 1)]
+    return SocJacobian(
+        sum(w * nodes[place] for w, place in zip(weight, places, strict=True)),
+        sum(w[:, None] * by_x[place] for w, place in zip(weight, places, strict=True)),
+    )
+
+
+def stock_elasticity(
+    x: ArrayLike, forcing: AnyForcing, configuration: Configuration = PAPER, depth: float = 1.0
+) -> NDArray[np.float64]:
+    """Relative change of the SOC stock above `depth` (m) or bedrock with each parameter, (n_parameters, n), per range.
+
+    The derivative of the logarithm: 0.1 says that a hundredth of the parameter's range changes the stock by 0.1 %.
+    """
+    (soc, _), by_x = _at_nodes(x, forcing, configuration)
+    column = configuration.column
+    share = np.clip(depth - column.top, 0.0, column.thickness)[:, None]
+    if configuration.monthly:
+        share = np.where(np.arange(column.n_layers)[:, None] < forcing.bedrock, share, 0.0)
+    return (share * by_x[0].transpose(2, 0, 1)).sum(axis=1) / (share * soc).sum(axis=0)
+
+
+def _at_nodes(x: ArrayLike, forcing: AnyForcing, configuration: Configuration) -> tuple[NDArray, NDArray]:
+    """Density and slope of the curve at the nodes, (2, n_layers, n), and their derivatives, (2, n_layers, n,
+    n_parameters).
+    """
+    import jax
+
+    table = configuration.parameters
+    forcing = validated(forcing, configuration)
+    theta = checked_parameters(physical(x, forcing, table), forcing.n_columns, configuration)
+    low, high = bounds(forcing, table)
+    with jax.enable_x64(True):
+        values, derivatives = (np.stack(part) for part in _compiled(configuration)(theta, high - low, forcing))
+    bad = ~np.isfinite(derivatives).all(axis=(0, 1, 3))
+    if bad.any():
+        i = int(np.argmax(bad))
+        at_end = np.abs(theta[:, i] - 0.5 * (low + high)[:, i]) > (0.5 - 1e-12) * (high - low)[:, i]
+        where = ", ".join(np.array(table.names)[at_end]) or "none of the parameters"
+        raise InputError(
+            f"SOC has no finite derivatives in column {i}, where {where} stands at an end of its range: expected "
+            "positions on the unit cube between 0 and 1, `parameters.INNER` or more from both."
+        )
+    return values, derivatives
+
+
+@cache
+def _compiled(configuration: Configuration) -> Any:
+    import jax
+
+    namespace = jax_namespace()
+
+    def curve(theta: Any, forcing: AnyForcing) -> tuple[Any, Any]:
+        soc = soc_density(steady_state(theta, forcing, configuration, namespace))
+        return soc, node_slopes(soc, configuration.column, namespace)
+
+    def with_derivatives(theta: Any, span: Any, forcing: AnyForcing) -> tuple[Any, Any]:
+        # Columns do not see each other, so one direction serves all of them at once.
+        directions = np.eye(len(theta))[:, :, None] * span
+        along = jax.vmap(lambda step: jax.jvp(lambda t: curve(t, forcing), (theta,), (step,)), out_axes=(None, -1))
+        return along(directions)
+
+    # Compiling takes seconds, and with all optimisations a multiple of them; a call takes a fraction of a second.
+    return jax.jit(with_derivatives, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def fisher_information(
+    derivative: NDArray, sd: ArrayLike, weight: ArrayLike, site: ArrayLike, n_sites: int
+) -> NDArray[np.float64]:
+    """Fisher information of the layers of each site about the parameters, (n_parameters, n_parameters, n_sites).
+
+    Parameters
+    ----------
+    derivative : (k, n_parameters), g C m-3
+        `SocJacobian.derivative`.
+    sd : (k,), g C m-3
+        Standard deviation of each observed layer.
+    weight : (k,)
+        Weights of Eq. 5.2, which multiply the information of a layer.
+    site : (k,) integers below `n_sites`
+    """
+    scaled = derivative * (np.sqrt(weight) / sd)[:, None]
+    information = np.zeros((n_sites, *scaled.shape[1:] * 2))
+    np.add.at(information, np.asarray(site), scaled[:, :, None] * scaled[:, None, :])
+    return np.moveaxis(information, 0, -1)
+
+
+class LinearPosterior(NamedTuple):
+    """What the data leave of a normal prior where the model is linear.
+
+    Attributes
+    ----------
+    sd_ratio : (n_parameters, n)
+        Posterior over prior standard deviation of each parameter; 1 where the data tell nothing.
+    information : (n_parameters, n)
+        Of the data over that of the prior, along each direction, in descending order.
+    direction : (n_parameters, n_parameters, n)
+        ``direction[:, k]`` is the k-th direction, of unit length, in prior standard deviations of the parameters.
+    """
+
+    sd_ratio: NDArray[np.float64]
+    information: NDArray[np.float64]
+    direction: NDArray[np.float64]
+
+    @property
+    def n_told(self) -> NDArray[np.int64]:
+        """Number of directions about which the data tell more than the prior, (n,)."""
+        return (self.information > 1.0).sum(axis=0)
+
+
+def linear_posterior(fisher: NDArray, prior_sd: ArrayLike = UNIFORM_SD) -> LinearPosterior:
+    """The posterior of a linear model, from the Fisher information, (n_parameters, n_parameters, n).
+
+    Parameters
+    ----------
+    prior_sd : float or (n_parameters,)
+        On the unit cube.
+    """
+    sd = np.broadcast_to(np.asarray(prior_sd, dtype=np.float64), fisher.shape[:1])
+    over_prior = np.moveaxis(fisher, -1, 0) * sd[:, None] * sd
+    information, direction = (part[..., ::-1] for part in np.linalg.eigh(over_prior))
+    # Rounding makes some of the many directions without information slightly negative.
+    information = np.maximum(information, 0.0)
+    # Of the variance along a direction 1/(1 + information) is left.
+    sd_ratio = np.sqrt((direction**2 / (1.0 + information)[:, None, :]).sum(axis=-1))
+    return LinearPosterior(sd_ratio.T, information.T, np.moveaxis(direction, 0, -1))
+
+
+def sensitivity_table(
+    elasticity: NDArray, sd_ratio: NDArray, configuration: Configuration = PAPER, told_below: float = TOLD_BELOW
+) -> pd.DataFrame:
+    """For each parameter: how it moves the stock, and whether the profiles tell it; the median over columns.
+
+    A parameter is told where its linearised posterior standard deviation is below `told_below` of the prior's.
+
+    Parameters
+    ----------
+    elasticity : (n_parameters, n)
+        From `stock_elasticity`.
+    sd_ratio : (n_parameters, n)
+        From `linear_posterior`.
+    """
+    table, ratio = configuration.parameters, np.median(sd_ratio, axis=1)
+    return pd.DataFrame(
+        {
+            "meaning": table.meaning,
+            "change of the stock per range": np.median(elasticity, axis=1),
+            "linearised sd / prior sd": ratio,
+            "told": np.where(ratio < told_below, "told", "not told"),
+        },
+        index=pd.Index(table.names, name="parameter"),
+    )
+
+
+def direction_table(posterior: LinearPosterior, configuration: Configuration = PAPER, column: int = 0) -> pd.DataFrame:
+    """The directions about which one column's data tell more than the prior, a column each, best told first.
+
+    Entries are the parameters' parts in prior standard deviations; the heading is the information over the prior's.
+    """
+    n_told = posterior.n_told[column]
+    headings = [f"{k + 1}: {value:.3g}" for k, value in enumerate(posterior.information[:n_told, column])]
+    names = pd.Index(configuration.parameters.names, name="parameter")
+    return pd.DataFrame(posterior.direction[:, :n_told, column], index=names, columns=headings)
