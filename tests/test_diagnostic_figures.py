@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from columns import temperate
 
 from proda.assimilation.posterior import inference_data
 from proda.assimilation.site_by_site import SiteProblem
-from proda.figures import arviz_figures, diagnostics, model
+from proda.figures import arviz_figures, diagnostics, model, operators, responses
 from proda.model.column import PAPER_COLUMN
-from proda.model.parameters import PAPER_PARAMETERS
+from proda.model.operators import labelled_operators
+from proda.model.parameters import PAPER_PARAMETERS, default_parameters
 from proda.model.steady_state import POOLS
 
 NAMES = list(PAPER_PARAMETERS.names)
@@ -67,16 +69,40 @@ def test_pools_are_drawn_in_kilograms_and_empty_layers_left_out(ax, rng):
 
 def test_the_approach_ends_at_the_steady_states_line(ax):
     years, stock = np.geomspace(1.0, 1e4, 30), np.linspace(0.0, 20.0, 30)
-    model.approach_figure(years, stock, 20.5, ax)
+    responses.approach_figure(years, stock, 20.5, ax)
     np.testing.assert_array_equal(ax.lines[0].get_xydata(), np.column_stack([years, stock]))
     assert set(ax.lines[1].get_ydata()) == {20.5}
 
 
-def test_matrices_beyond_double_precision_are_told_from_the_others(ax):
-    model.condition_figure(np.array([0.02, 0.1, 0.5]), np.array([1e30, 1e12, 1e8]), ax)
-    assert ax.lines[0].get_ydata().tolist() == [1e12, 1e8] and ax.lines[1].get_ydata().tolist() == [1e30]
-    assert ax.lines[0].get_color() != ax.lines[1].get_color()
-    assert set(ax.lines[2].get_ydata()) == {1.0 / np.finfo(float).eps}
+def test_the_errors_of_dense_solutions_are_told_by_configuration_and_condition(ax):
+    errors = pd.DataFrame({
+        "efolding": [0.02, 0.1, 0.5, 0.3], "error": [1e-8, 1e-12, 0.0, 1e-9],
+        "singular": [True, False, False, True], "configuration": ["paper", "paper", "paper", "cesm2"],
+    })  # fmt: skip
+    operators.dense_error_figure(errors, ax)
+    drawn = {points.get_label(): points.get_offsets().tolist() for points in ax.collections}
+    assert drawn == {
+        "paper, regular (67%)": [[0.1, 1e-12], [0.5, 1e-16]],
+        "paper, singular (33%)": [[0.02, 1e-8]],
+        "cesm2, singular (100%)": [[0.3, 1e-9]],
+    }
+
+
+def test_what_decays_goes_where_the_transfer_matrix_says(ax):
+    forcing = temperate(1)
+    found = labelled_operators(default_parameters(forcing, 50.0), forcing)
+    operators.transfer_figure(found, ax)
+    shares = {text.xy: text.get_text() for text in ax.texts}
+    assert shares[(0, 2)] == "76" and shares[(4, 6)] == "0.4" and shares[(4, 7)] == "59.6"
+    image = operators.mixing_figure(found, ax)
+    assert np.isnan(image.get_array().filled(np.nan)[0, 5]) and image.get_array()[0, 1] > 0.0
+
+
+def test_responses_are_drawn_in_percent_with_their_names(ax):
+    answers = {"+2 K": np.array([[1.0, 1.0, 1.0], [0.9, 0.8, 0.7]]), "+10 %": np.array([[1.0] * 3, [1.02, 1.03, 1.04]])}
+    responses.response_figure(answers, ax)
+    assert [line.get_ydata()[-1] for line in ax.lines[:2]] == pytest.approx([-20.0, 3.0])
+    assert [text.get_text().strip() for text in ax.texts] == ["+2 K", "+10 %"]
 
 
 def test_costs_are_labelled_with_their_time_and_ratio(ax):

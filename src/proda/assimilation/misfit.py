@@ -6,12 +6,15 @@ two nodes. Its cost does not grow with the number of observations, and the forms
 add up to one.
 """
 
+from typing import Any
+
 import numba as nb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from proda.model.column import PAPER_COLUMN, Column
 from proda.model.lane_type import load, where_less
+from proda.model.namespace import NUMPY, Namespace
 from proda.model.observation import curve_weights, node_slopes
 
 END_WEIGHT = 10.0
@@ -72,16 +75,19 @@ def misfit_forms(
     return np.concatenate([forms.reshape(-1, n_targets), constant[None]])
 
 
-def misfit(soc: NDArray, forms: NDArray, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:
-    """Phi of every target, (n,), for its modelled density `soc`, (n_layers, n), g C m-3."""
-    slopes = node_slopes(soc, column)
-    values = np.stack([soc[:-1], soc[1:], slopes[:-1], slopes[1:]])
+def misfit(soc: Any, forms: NDArray, column: Column = PAPER_COLUMN, namespace: Namespace = NUMPY) -> Any:
+    """Phi of every target, (n,), for its modelled density `soc`, (n_layers, n), g C m-3.
+
+    With `jax_namespace()` it can be differentiated with respect to `soc`.
+    """
+    slopes = node_slopes(soc, column, namespace)
+    values = soc[:-1], soc[1:], slopes[:-1], slopes[1:]
     terms = forms[:-1].reshape(column.n_layers - 1, TERMS, -1)
-    phi = forms[-1].copy()
+    phi = forms[-1]
     for row, (a, b) in enumerate(_PAIRS):
-        phi += (terms[:, row] * values[a] * values[b]).sum(axis=0)
+        phi = phi + (terms[:, row] * values[a] * values[b]).sum(axis=0)
     for a in range(4):
-        phi += (terms[:, len(_PAIRS) + a] * values[a]).sum(axis=0)
+        phi = phi + (terms[:, len(_PAIRS) + a] * values[a]).sum(axis=0)
     return phi
 
 

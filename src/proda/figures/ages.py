@@ -67,8 +67,12 @@ def storage_plane(found: xr.Dataset, ax: Axes, names: ArrayLike | None = None) -
     """
     entering, years = (np.asarray(found[name]) for name in ("carbon_input", "residence_time"))
     ax.scatter(entering, years, s=30, color=INK, zorder=3)
-    for name, x, y in zip(_names(found, names), entering, years, strict=True):
-        ax.annotate(name, (x, y), (5, 3), textcoords="offset points")
+    # Names stand towards the middle, and alternately above and below their points: places may be alike.
+    rank, middle = np.argsort(np.argsort(years)), np.sqrt(np.nanmin(entering) * np.nanmax(entering))
+    for name, x, y, k in zip(_names(found, names), entering, years, rank, strict=True):
+        side, reach = ("left", 5) if x < middle else ("right", -5)
+        va, rise = ("bottom", 2) if k % 2 else ("top", -2)
+        ax.annotate(name, (x, y), (reach, rise), textcoords="offset points", ha=side, va=va)
     ax.set(xscale="log", yscale="log", xlabel="Carbon input (kg C m$^{-2}$ yr$^{-1}$)", ylabel="Residence time (yr)")
     ax.set(xlim=(0.75 * np.nanmin(entering), 1.5 * np.nanmax(entering)), ylim=ax.get_ylim())
     _plain_numbers(ax.xaxis)

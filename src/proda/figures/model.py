@@ -1,4 +1,4 @@
-"""Figures of the matrix model: its grid, its pools with depth, its way to the steady state, and what a solve costs."""
+"""Figures of the matrix model: its grids, its pools with depth, and what a solve costs."""
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,9 @@ def grid_figure(ax: Axes, column: Column = PAPER_COLUMN) -> Axes:
     for j, (top, bottom) in enumerate(zip(column.top, column.bottom, strict=True)):
         ax.axhspan(top, bottom, color="#e5d8c3" if j % 2 else "#cbb592", lw=0)
     ax.plot(np.full(column.n_layers, 0.5), column.node, "o", ms=3.5, color="#333333")
-    for j in range(4, column.n_layers):
+    # Numbers stand where there is room for them.
+    apart = np.diff(column.node, prepend=column.node[0]) > 0.035 * column.bottom[-1]
+    for j in np.flatnonzero(apart):
         ax.annotate(f"{j + 1}", (0.56, column.node[j]), va="center", fontsize=8)
     ax.set(xlim=(0, 1), ylim=(column.bottom[-1], 0), xticks=[], ylabel="Depth (m)", title="Layers and nodes")
     return ax
@@ -53,28 +55,6 @@ def pool_profiles(pools: NDArray, ax: Axes, column: Column = PAPER_COLUMN) -> Ax
     ax.set(xscale="log", ylim=(column.bottom[-1], 0), xlabel="Carbon (kg C m$^{-3}$)", ylabel="Depth (m)")
     ax.set_title("Pools at steady state")
     ax.legend(fontsize=8)
-    return ax
-
-
-def approach_figure(years: NDArray, stock: NDArray, final: float, ax: Axes) -> Axes:
-    """Carbon in a column, (n_steps,), kg C m-2, growing from nothing, and the steady state that it must reach."""
-    ax.plot(years, stock, color="#0072B2", lw=2, label="time stepping")
-    ax.axhline(final, color="#D55E00", ls="--", lw=1.5, label="steady state")
-    ax.set(xscale="log", xlabel="Years from bare ground", ylabel="Carbon in the column (kg C m$^{-2}$)")
-    ax.set_title("Arriving at the steady state")
-    ax.legend(loc="lower right")
-    return ax
-
-
-def condition_figure(efolding: NDArray, condition: NDArray, ax: Axes) -> Axes:
-    """Condition number of the dense matrix, (n,), against the e-folding depth (m), and where double precision ends."""
-    limit = 1.0 / np.finfo(float).eps
-    beyond = condition > limit
-    ax.loglog(efolding[~beyond], condition[~beyond], ".", ms=4, color="#0072B2", alpha=0.5, mew=0)
-    ax.loglog(efolding[beyond], condition[beyond], ".", ms=4, color="#D55E00", alpha=0.7, mew=0)
-    ax.axhline(limit, color="#333333", lw=1, ls="--")
-    ax.annotate("singular to double precision above", (efolding.max(), limit), ha="right", va="bottom", fontsize=8.5)
-    ax.set(xlabel="e-folding depth of decomposition (m)", ylabel="Condition number")
     return ax
 
 

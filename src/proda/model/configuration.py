@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from proda.model.column import CESM2_COLUMN, PAPER_COLUMN, Column
 from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
@@ -47,6 +48,13 @@ class Configuration:
     def monthly(self) -> bool:
         """Whether the forcing holds CLM's own scalars and litter fall, month by month."""
         return self.forcing is MonthlyForcing
+
+    def soil_thickness(self, forcing: AnyForcing) -> NDArray[np.float64]:
+        """Thickness of layers above bedrock, zero below, (n_layers, n), m: what a stock of soil is taken over."""
+        thickness = np.repeat(self.column.thickness[:, None], forcing.n_columns, axis=1)
+        if self.monthly:
+            thickness[np.arange(self.column.n_layers)[:, None] >= forcing.bedrock] = 0.0
+        return thickness
 
     def on(self, column: Column) -> "Configuration":
         """The same configuration on another vertical grid."""

@@ -23,7 +23,7 @@ def node_slopes(soc: Any, column: Column = PAPER_COLUMN, namespace: Namespace = 
     turning = before * after <= 0.0
     w1, w2 = 2.0 * h[1:] + h[:-1], h[1:] + 2.0 * h[:-1]
     denominator = xp.where(turning, 1.0, w1 * after + w2 * before)
-    # One quotient first: products of three densities, as derivatives have them, would leave the range of floating point.
+    # One quotient first: products of three densities, as derivatives have them, leave the range of floating point.
     within = xp.where(turning, 0.0, (w1 + w2) * before * (after / denominator))
     first = _end_slope(h[0], h[1], secant[0], secant[1], xp)
     last = _end_slope(h[-1], h[-2], secant[-1], secant[-2], xp)

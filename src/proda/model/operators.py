@@ -135,6 +135,16 @@ def dense_uncertainty(
     return np.finfo(float).eps * np.abs(turnover).max(axis=(1, 2)) / flat.max(axis=(1, 2))
 
 
+def worst_pool_error(pools: NDArray, reference: NDArray, negligible: float = 1e-12) -> NDArray[np.float64]:
+    """Worst relative error of any pool in any layer, (n,), where it holds more than `negligible` of the pool's largest.
+
+    Both arrays are (7, n_layers, n).
+    """
+    counts = reference > negligible * reference.max(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(counts, np.abs(pools / reference - 1.0), 0.0).max(axis=(0, 1))
+
+
 def respiration(
     pools: NDArray, theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER
 ) -> NDArray[np.float64]:

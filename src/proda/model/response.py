@@ -22,7 +22,7 @@ def soc_response(
     configuration: Configuration = PAPER,
     steps_per_year: int = 1,
 ) -> NDArray[np.float64]:
-    """Soil organic carbon of the column after a sudden change, over what it was, (years + 1, n), 1.
+    """Soil organic carbon above bedrock after a sudden change, over what it was, (years + 1, n), 1.
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ def soc_response(
     days = DAYS_PER_YEAR / steps_per_year
     steps = trajectory(pools, theta, after, days, years * steps_per_year, configuration, order=2)
     yearly = [step.pools for k, step in enumerate(steps, 1) if k % steps_per_year == 0]
-    stocks = np.stack([_soc_stock(each, configuration) for each in (pools, *yearly)])
+    thickness = configuration.soil_thickness(before)
+    stocks = np.stack([(thickness * soc_density(each)).sum(axis=0) for each in (pools, *yearly)])
     return stocks / stocks[0]
 
 
@@ -53,7 +54,12 @@ def efolding_time(
         When `before` and `after` lead to the same carbon, so that there is nothing to wait for.
     """
     pools = steady_state(theta, before, configuration)
-    start, final = (_soc_stock(each, configuration) for each in (pools, steady_state(theta, after, configuration)))
+    thickness = configuration.soil_thickness(before)
+
+    def stock(pools: NDArray) -> NDArray[np.float64]:
+        return (thickness * soc_density(pools)).sum(axis=0)
+
+    start, final = stock(pools), stock(steady_state(theta, after, configuration))
     if (np.abs(final / start - 1.0) < 1e-9).any():
         i = int(np.argmin(np.abs(final / start - 1.0)))
         raise InputError(
@@ -64,14 +70,10 @@ def efolding_time(
     years, days, happened = 0.0, DAYS_PER_YEAR / 12.0, np.zeros_like(start)
     while np.isnan(passed).any() and years < _LONGEST:
         (step,) = trajectory(pools, theta, after, days, 1, configuration, order=2)
-        now = (_soc_stock(step.pools, configuration) - start) / (final - start)
+        now = (stock(step.pools) - start) / (final - start)
         mark = 1.0 - np.exp(-1.0)
         crossing = np.isnan(passed) & (now >= mark)
         within = (mark - happened) / np.where(crossing, now - happened, 1.0)
         passed = np.where(crossing, years + within * days / DAYS_PER_YEAR, passed)
         pools, happened, years, days = step.pools, now, years + days / DAYS_PER_YEAR, _GROWTH * days
     return passed
-
-
-def _soc_stock(pools: NDArray, configuration: Configuration) -> NDArray[np.float64]:
-    return configuration.column.thickness @ soc_density(pools)

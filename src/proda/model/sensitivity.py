@@ -94,10 +94,8 @@ def stock_elasticity(
     The derivative of the logarithm: 0.1 says that a hundredth of the parameter's range changes the stock by 0.1 %.
     """
     (soc, _), by_x = _at_nodes(x, forcing, configuration)
-    column = configuration.column
-    share = np.clip(depth - column.top, 0.0, column.thickness)[:, None]
-    if configuration.monthly:
-        share = np.where(np.arange(column.n_layers)[:, None] < forcing.bedrock, share, 0.0)
+    above = depth - configuration.column.top[:, None]
+    share = np.clip(above, 0.0, configuration.soil_thickness(forcing))
     return (share * by_x[0].transpose(2, 0, 1)).sum(axis=1) / (share * soc).sum(axis=0)
 
 
@@ -141,8 +139,7 @@ def _compiled(configuration: Configuration) -> Any:
         along = jax.vmap(lambda step: jax.jvp(lambda t: curve(t, forcing), (theta,), (step,)), out_axes=(None, -1))
         return along(directions)
 
-    # Compiling takes seconds, and with all optimisations a multiple of them; a call takes a fraction of a second.
-    return jax.jit(with_derivatives, compiler_options={"xla_backend_optimization_level": 0})
+    return jax.jit(with_derivatives)
 
 
 def fisher_information(
