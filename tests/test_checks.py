@@ -9,11 +9,13 @@ import xarray as xr
 from columns import drawn_columns, seasonal_columns, seasonal_forcing, temperate
 
 from proda.errors import InputError
+from proda.model import lanes
 from proda.model.checks import checked_parameters, validated
 from proda.model.configuration import CESM2, PAPER
 from proda.model.forcing import MonthlyForcing
-from proda.model.parameters import default_parameters, physical, unit_cube
-from proda.model.steady_state import steady_state
+from proda.model.operators import labelled_operators
+from proda.model.parameters import MAXPSI, default_parameters, physical, unit_cube
+from proda.model.steady_state import soc_density, steady_state
 
 NAMES = {configuration.name: list(configuration.parameters.names) for configuration in (PAPER, CESM2)}
 
@@ -40,21 +42,56 @@ def test_possible_parameters_come_back_as_they_are(place):
         lambda theta: np.concatenate([theta, theta[-1:]]),
         lambda theta: theta.T,
         lambda theta: theta[:, :3],
-        lambda theta: theta[:, 0],
         lambda theta: theta[None],
     ],
-    ids=["too few", "too many", "on its side", "too few columns", "one column flat", "one axis more"],
+    ids=["too few", "too many", "on its side", "too few columns", "one axis more"],
 )
 def test_a_wrong_number_of_parameters_is_told_with_the_right_one(place, spoilt):
     configuration, theta, forcing = place
     spoilt = spoilt(theta)
-    expected = f"theta has shape {spoilt.shape}, expected ({len(configuration.parameters)}, 4): one row for each"
+    expected = f"theta has shape {spoilt.shape}, expected ({len(configuration.parameters)}, 4) or "
     with pytest.raises(InputError, match=re.escape(expected)):
         steady_state(spoilt, forcing, configuration)
 
 
+def test_one_set_of_parameters_serves_all_columns_flat_or_as_a_column(place):
+    configuration, theta, forcing = place
+    every = np.repeat(theta[:, :1], 4, axis=1)
+    pools = steady_state(every, forcing, configuration)
+    for one in (theta[:, 0], theta[:, :1], list(theta[:, 0])):
+        np.testing.assert_allclose(steady_state(one, forcing, configuration), pools, rtol=1e-12)
+        labelled = labelled_operators(one, forcing, configuration)
+        np.testing.assert_allclose(labelled["K"], labelled_operators(every, forcing, configuration)["K"], rtol=1e-13)
+
+
+def test_the_compiled_model_refuses_columns_that_do_not_match(place):
+    configuration, theta, forcing = place
+    other = CESM2 if configuration is PAPER else PAPER
+    for arguments in ((theta[:, :1], forcing, configuration), (theta, forcing.take([0]), configuration),
+                      (theta, forcing, other)):  # fmt: skip
+        with pytest.raises(InputError, match="theta has shape .* configuration takes"):
+            lanes.soc_density(*arguments)
+
+
+def test_at_the_end_of_its_range_maxpsi_limits_all_but_saturated_soil():
+    theta, forcing = drawn_columns(4)
+    theta[MAXPSI], almost = 0.0, theta.copy()
+    almost[MAXPSI] = -1e-300
+    soc = soc_density(steady_state(theta, forcing))
+    np.testing.assert_allclose(soc, soc_density(steady_state(almost, forcing)), rtol=1e-12)
+    np.testing.assert_allclose(lanes.soc_density(theta, forcing), soc, rtol=1e-10)
+
+
+def test_a_single_column_is_taken_with_its_axis_and_a_month_that_is_not_there_is_told():
+    forcing = seasonal_forcing(4)
+    assert forcing.take(2).n_columns == temperate(4).take(2).n_columns == 1
+    for month in (-1, 12):
+        with pytest.raises(InputError, match=f"month is {month}, expected 0 to 11"):
+            forcing.in_month(month)
+
+
 def test_parameters_of_the_other_configuration_are_told():
-    with pytest.raises(InputError, match=r"theta has shape \(25, 4\), expected \(21, 4\).*'cesm2' table"):
+    with pytest.raises(InputError, match=r"theta has shape \(25, 4\), expected \(21, 4\) or .*'cesm2' table"):
         steady_state(drawn_columns(4)[0], seasonal_forcing(4), CESM2)
     with pytest.raises(InputError, match=r"theta has shape \(21, 4\), expected \(25, 4\).*'paper' table"):
         steady_state(seasonal_columns(4)[0], temperate(4), PAPER)

@@ -61,5 +61,5 @@ def test_warming_costs_carbon_in_both_configurations():
 
 def test_without_a_change_there_is_no_efolding_time():
     theta, forcing = drawn_columns(2, seed=5)
-    with pytest.raises(InputError, match=r"column \d has the same carbon before and after"):
+    with pytest.raises(InputError, match=r"every column is the same before and after"):
         efolding_time(theta, forcing, forcing)

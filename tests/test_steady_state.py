@@ -3,18 +3,19 @@
 import jax
 import numpy as np
 import pytest
-from columns import any_columns, drawn_columns
+from columns import any_columns, drawn_columns, seasonal_forcing
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from proda.model import lanes
 from proda.model.column import PAPER_COLUMN
+from proda.model.configuration import CESM2
 from proda.model.lane_drivers import in_lanes
 from proda.model.lane_type import LANES
 from proda.model.namespace import jax_namespace
 from proda.model.operators import dense_steady_state, dense_uncertainty, input_vector, respiration
 from proda.model.parameters import PAPER_PARAMETERS
-from proda.model.steady_state import m_matrix_inverse, soc_density, steady_state
+from proda.model.steady_state import m_matrix_inverse, soc_density, soc_stock, steady_state
 
 ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}
 
@@ -119,6 +120,19 @@ def test_the_compiled_result_of_a_column_does_not_depend_on_its_neighbours(colum
     parts = np.split(np.arange(37), cuts)
     apart = [lanes.soc_density(theta[:, part], forcing.take(part)) for part in parts]
     np.testing.assert_array_equal(np.concatenate(apart, axis=1), lanes.soc_density(theta, forcing))
+
+
+def test_a_stock_reaches_to_its_depth_or_to_bedrock(columns):
+    theta, forcing = columns
+    pools, top = steady_state(theta, forcing), PAPER_COLUMN.top
+    np.testing.assert_allclose(soc_stock(pools, forcing), stock(soc_density(pools)), rtol=1e-13)
+    shallow = soc_stock(pools, forcing, depth=0.5 * (top[4] + top[5]))
+    whole = soc_density(pools)[:4] * PAPER_COLUMN.thickness[:4, None]
+    half = 0.5 * soc_density(pools)[4] * PAPER_COLUMN.thickness[4]
+    np.testing.assert_allclose(shallow, whole.sum(axis=0) + half, rtol=1e-12)
+    seasons = seasonal_forcing(3)
+    pools = np.ones((7, 20, 3))
+    np.testing.assert_allclose(soc_stock(pools, seasons, CESM2), 3.0 * CESM2.column.bottom[[11, 8, 19]], rtol=1e-12)
 
 
 def test_blocks_of_lanes_are_filled_up_with_their_last_column():

@@ -4,10 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proda.model.parameters import PAPER_PARAMETERS, SHARES
+from proda.model.sensitivity import TOLD_BELOW
 
 # A posterior whose standard deviation is below this part of the prior's counts as constrained, in every notebook: a
 # convention of the report, not a test.
-CONSTRAINED_BELOW = 0.85
+CONSTRAINED_BELOW = TOLD_BELOW
 
 
 def prior_sd(nodes: int = 80) -> NDArray[np.float64]:

@@ -5,9 +5,11 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from matplotlib.image import AxesImage
 
 from proda.figures.model import POOL_COLOUR, POOL_LABEL
 from proda.figures.style import CYCLE, INK
+from proda.model.column import DAYS_PER_YEAR
 
 
 def transfer_figure(operators: xr.Dataset, ax: Axes, column: int = 0) -> Axes:
@@ -34,7 +36,7 @@ def decay_figure(operators: xr.Dataset, ax: Axes, column: int = 0) -> Axes:
     rates, depth = operators["K"].isel(column=column), operators["node_depth"].values
     for pool in operators["pool"].values[[0, 1, 2, 4, 5, 6]]:
         label = "Cellulose, lignin litter" if pool == "L2" else POOL_LABEL[pool]
-        years = 1.0 / (365.0 * rates.sel(pool=pool).values)
+        years = 1.0 / (DAYS_PER_YEAR * rates.sel(pool=pool).values)
         ax.plot(years, depth, "o-", ms=2.5, color=POOL_COLOUR[pool], label=label)
     ax.set(xscale="log", xlabel="Years to decay", ylabel="Depth (m)", title="$K$: decay")
     ax.invert_yaxis()
@@ -42,11 +44,13 @@ def decay_figure(operators: xr.Dataset, ax: Axes, column: int = 0) -> Axes:
     return ax
 
 
-def mixing_figure(operators: xr.Dataset, ax: Axes, column: int = 0):
-    """Size of the elements of V, day-1; each row gives to and takes from its neighbours. Returns the image."""
+def mixing_figure(operators: xr.Dataset, ax: Axes, column: int = 0) -> AxesImage:
+    """Size of the elements of V, day-1; each row gives to and takes from its neighbours. The image, for `colour_bar`."""
     v = operators["V"].isel(column=column).transpose("layer", "neighbour").values
     size = np.abs(np.where(v == 0.0, np.nan, v))
-    image = ax.imshow(size, cmap="cividis", norm=LogNorm(np.nanmin(size), np.nanmax(size)))
+    # Where nothing mixes the scale has no ends.
+    ends = (np.nanmin(size), np.nanmax(size)) if np.isfinite(size).any() else (1e-7, 1e-3)
+    image = ax.imshow(size, cmap="cividis", norm=LogNorm(*ends))
     number = np.arange(0, len(v), 1 if len(v) <= 10 else 4)
     ax.set(xticks=number, yticks=number, xticklabels=number + 1, yticklabels=number + 1)
     ax.set(xlabel="Layer", ylabel="Layer", title="$V$: mixing")

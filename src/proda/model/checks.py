@@ -108,7 +108,7 @@ def checked_parameters(theta: ArrayLike, n_columns: int, configuration: Configur
 
     Parameters
     ----------
-    theta : (n_parameters, n) or (n_parameters, 1)
+    theta : (n_parameters, n), or (n_parameters, 1) or (n_parameters,) to serve all columns
         An array with labels (`xarray.DataArray` with a coordinate `parameter`, `pandas.DataFrame` with the names as its
         index) must have them in the order of the table.
 
@@ -121,10 +121,11 @@ def checked_parameters(theta: ArrayLike, n_columns: int, configuration: Configur
     table = configuration.parameters
     table.check_labels(theta, "theta")
     theta = np.asarray(theta, dtype=np.float64)
+    theta = theta[:, None] if theta.ndim == 1 else theta
     if theta.ndim != 2 or theta.shape[0] != len(table) or theta.shape[1] not in (1, n_columns):
         raise InputError(
-            f"theta has shape {theta.shape}, expected ({len(table)}, {n_columns}): one row for each parameter of the "
-            f"{table.configuration!r} table, one column for each soil column."
+            f"theta has shape {theta.shape}, expected ({len(table)}, {n_columns}) or ({len(table)}, 1): one row for "
+            f"each parameter of the {table.configuration!r} table, one column for each soil column or one for all."
         )
     for row, name in zip(theta, table.names, strict=True):
         low, high = _POSSIBLE.get(name, (0.0, 1.0))

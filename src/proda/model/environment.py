@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import AnyForcing
-from proda.model.namespace import NUMPY, Namespace
+from proda.model.namespace import NUMPY, Namespace, mean_of_months
 from proda.model.parameters import EFOLDING, MAXPSI, Q10, W_SCALING
 
 REFERENCE_TEMPERATURE = 298.15  # K
@@ -22,8 +22,9 @@ class Environment(NamedTuple):
     Attributes
     ----------
     temperature, water, oxygen : (n_layers, months, n), 1
+        Oxygen may be the number 1.
     nitrogen : (n_layers, months, n), 1
-        Limits litter alone.
+        Limits litter alone; may be the number 1.
     depth : (n_layers, 1, n), 1
     """
 
@@ -42,11 +43,11 @@ class Environment(NamedTuple):
         return self._mean(self.temperature * self.water * self.oxygen * self.nitrogen, namespace)
 
     def _mean(self, product: Any, namespace: Namespace) -> Any:
-        return namespace.xp.maximum((product * self.depth).mean(axis=1), SLOWEST)
+        return namespace.xp.maximum(mean_of_months(product * self.depth), SLOWEST)
 
 
 def limiting_water(water_potential: Any, maxpsi: Any, namespace: Namespace = NUMPY) -> Any:
-    """Moisture limitation by water potential, 0.25 to 1 (Tao et al. 2020; form of Andren and Paustian 1987).
+    """Moisture limitation by water potential, (n_layers, n), 0.25 to 1 (form of Andren and Paustian 1987).
 
     ``log(minpsi/psi) / log(minpsi/maxpsi)``, 1 where the soil is wetter than `maxpsi`, never below 0.25.
     """
@@ -54,7 +55,8 @@ def limiting_water(water_potential: Any, maxpsi: Any, namespace: Namespace = NUM
     unlimited = water_potential >= maxpsi
     # Where decomposition is unlimited psi may be zero: any negative number keeps the logarithm finite there.
     psi = xp.where(unlimited, -1.0, water_potential)
-    scalar = xp.log(MIN_WATER_POTENTIAL / psi) / xp.log(MIN_WATER_POTENTIAL / maxpsi)
+    # At a `maxpsi` of zero, the end of its range, the ratio is as good as zero.
+    scalar = xp.log(MIN_WATER_POTENTIAL / psi) / xp.log(MIN_WATER_POTENTIAL / xp.minimum(maxpsi, -1e-300))
     return xp.where(unlimited, 1.0, xp.maximum(scalar, MIN_WATER_SCALAR))
 
 

@@ -5,6 +5,13 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from proda.errors import InputError
+
+
+def _columns(index: ArrayLike | slice) -> ArrayLike | slice:
+    """An index that keeps the axis of columns, also for a single integer."""
+    return index if isinstance(index, slice) else np.atleast_1d(index)
+
 
 class Forcing(NamedTuple):
     """Annual-mean forcing of `n` soil columns: the `paper` configuration.
@@ -28,11 +35,11 @@ class Forcing(NamedTuple):
 
     @property
     def n_columns(self) -> int:
-        return self.npp_mean.shape[-1]
+        return np.shape(self.npp_mean)[-1]
 
     def take(self, index: ArrayLike) -> "Forcing":
-        """The forcing of the columns `index` (integers, a mask or a slice)."""
-        return Forcing(*(np.asarray(field)[..., index] for field in self))
+        """The forcing of the columns `index` (an integer, integers, a mask or a slice)."""
+        return Forcing(*(np.asarray(field)[..., _columns(index)] for field in self))
 
     def warmed(self, kelvin: float) -> "Forcing":
         """The same forcing with warmer soil."""
@@ -46,7 +53,9 @@ class Forcing(NamedTuple):
 
 
 class MonthlyForcing(NamedTuple):
-    """A mean year of `n` soil columns, month by month, as CLM writes it: the `cesm2` configuration.
+    """A mean year of `n` soil columns, month by month, from what CLM writes: the `cesm2` configuration.
+
+    All months are one year: their carbon input is summed, the rest is averaged.
 
     Attributes
     ----------
@@ -57,7 +66,7 @@ class MonthlyForcing(NamedTuple):
     active_layer, active_layer_last_year : (months, n), m
         CLM's ALTMAX and ALTMAX_LASTYEAR: greatest depth of thaw in this and in the previous year.
     carbon_input : (4, months, n), g C m-2 month-1
-        Column totals of woody debris, metabolic, cellulose and lignin litter.
+        Column totals of woody debris, metabolic, cellulose and lignin litter; CLM's fluxes per second times 2.628e6.
     bedrock : (n,), integers
         Number of layers above bedrock.
     """
@@ -73,18 +82,20 @@ class MonthlyForcing(NamedTuple):
 
     @property
     def n_columns(self) -> int:
-        return self.bedrock.shape[-1]
+        return np.shape(self.bedrock)[-1]
 
     @property
     def n_months(self) -> int:
-        return self.active_layer.shape[0]
+        return np.shape(self.active_layer)[0]
 
     def take(self, index: ArrayLike) -> "MonthlyForcing":
-        """The forcing of the columns `index` (integers, a mask or a slice)."""
-        return MonthlyForcing(*(np.asarray(field)[..., index] for field in self))
+        """The forcing of the columns `index` (an integer, integers, a mask or a slice)."""
+        return MonthlyForcing(*(np.asarray(field)[..., _columns(index)] for field in self))
 
     def in_month(self, month: int) -> "MonthlyForcing":
         """A year that is `month` (from 0) all the time, for stepping through the seasons."""
+        if not 0 <= month < self.n_months:
+            raise InputError(f"month is {month}, expected 0 to {self.n_months - 1}: months are counted from 0.")
         *climate, carbon_input, bedrock = self
         chosen = (values[..., month : month + 1, :] for values in climate)
         return MonthlyForcing(*chosen, self.n_months * carbon_input[:, month : month + 1], bedrock)

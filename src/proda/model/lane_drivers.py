@@ -91,7 +91,7 @@ def fill_annual_drivers(theta, place, grid, n, w):
     """Decay and exchange of every layer, and the carbon input, into `w`: the `paper` configuration."""
     log_q10 = lane_log(load(theta, Q10))
     per_efolding, maxpsi = 1.0 / load(theta, EFOLDING), load(theta, MAXPSI)
-    per_dryness = 1.0 / lane_log(MIN_WATER_POTENTIAL / maxpsi)
+    per_dryness = 1.0 / lane_log(MIN_WATER_POTENTIAL / where_less(maxpsi, -1e-300, maxpsi, -1e-300))
     diffus, cryo = load(theta, DIFFUS), load(theta, CRYO)
     for j in range(n):
         node, thickness = grid[j], grid[n + j]

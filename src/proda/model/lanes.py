@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proda.compiled import kept_compiled
+from proda.errors import InputError
 from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import AnyForcing
 from proda.model.lane_drivers import (
@@ -197,9 +198,16 @@ def _fill_soc_blocks(theta, place, grid, n, months, w, soc):
 def soc_density(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
     """Soil organic carbon at steady state, (n_layers, n), g C m-3: `steady_state.soc_density`, compiled.
 
-    `theta` holds the physical parameters, (n_parameters, n), `forcing` the same n columns. Neither is checked.
+    `theta` holds the physical parameters, (n_parameters, n), `forcing` the same n columns. Their values are not checked
+    (`checks.validated`, `checks.checked_parameters`).
     """
     theta = np.asarray(theta, dtype=np.float64)
+    expected = (len(configuration.parameters), forcing.n_columns)
+    if theta.shape != expected or not isinstance(forcing, configuration.forcing):
+        raise InputError(
+            f"theta has shape {theta.shape}, the forcing is a {type(forcing).__name__} of {expected[1]} columns; the "
+            f"{configuration.name!r} configuration takes {expected} and a {configuration.forcing.__name__}."
+        )
     n = configuration.column.n_layers
     blocks, places = in_lanes(theta), in_lanes(lane_places(forcing, configuration))
     soc = np.empty((blocks.shape[0], n * LANES))

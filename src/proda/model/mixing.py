@@ -34,8 +34,9 @@ class Exchange(NamedTuple):
 def annual_diffusivity(active_layer: Any, column: Column, namespace: Namespace = NUMPY) -> tuple[Any, Any]:
     """Diffusivity at the nodes over `diffus` and over `cryo`, two arrays (n_layers, n) between 0 and 1.
 
-    Soil that thaws no deeper than 5 m is churned by frost: fully down to the active layer, then falling linearly to
-    nothing at three times its depth. Soil that thaws deeper is mixed by animals and roots. Nothing mixes below 5 m.
+    Soil that thaws deeper than 1 cm and less deep than 5 m is churned by frost: fully down to the active layer, then
+    falling linearly to nothing at three times its depth. Soil that thaws deeper than 5 m is mixed by animals and roots.
+    Nothing mixes below 5 m, nor, as published, where the active layer is 5 m to the digit.
     """
     xp = namespace.xp
     z, thaw = column.node[:, None], active_layer

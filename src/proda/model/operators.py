@@ -6,9 +6,10 @@ purpose, one dense matrix a column; `steady_state` solves the same system by its
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from proda.model.carbon_input import carbon_input
+from proda.model.checks import checked_parameters, validated
 from proda.model.column import DAYS_PER_YEAR
 from proda.model.configuration import PAPER, Configuration
 from proda.model.environment import environment
@@ -43,7 +44,7 @@ def decay_rates(theta: NDArray, forcing: AnyForcing, configuration: Configuratio
 
 
 def mixing_matrix(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
-    """V of one mobile pool, (n_layers, n_layers, n), day-1; columns weighted by thickness sum to zero."""
+    """V of one mobile pool, (n_layers, n_layers, n), day-1; times thickness, columns sum to zero (closed bottom)."""
     n = configuration.column.n_layers
     downward, upward = (velocity[:-1] for velocity in exchange(theta, forcing, configuration))
     thickness = configuration.column.thickness[:, None]
@@ -56,11 +57,18 @@ def mixing_matrix(theta: NDArray, forcing: AnyForcing, configuration: Configurat
     return v.reshape(n, n, -1)
 
 
+def _checked(theta: ArrayLike, forcing: AnyForcing, configuration: Configuration) -> tuple[NDArray, AnyForcing]:
+    forcing = validated(forcing, configuration)
+    theta = checked_parameters(theta, forcing.n_columns, configuration)
+    return np.repeat(theta, forcing.n_columns // theta.shape[1], axis=1), forcing
+
+
 def labelled_operators(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> xr.Dataset:
     """A, K, V and u of Eq. 1 with names, depths and units.
 
     Dimensions are `pool` and `layer`, with `donor` and `neighbour` where a second of the kind is meant, and `column`.
     """
+    theta, forcing = _checked(theta, forcing, configuration)
     depth = {"units": "m", "positive": "down", "long_name": "depth of the node"}
     entering = carbon_input(theta, forcing, configuration) / configuration.column.thickness[:, None]
     u = np.concatenate([entering, np.zeros((3, *entering.shape[1:]))])
@@ -90,7 +98,7 @@ def labelled_operators(theta: NDArray, forcing: AnyForcing, configuration: Confi
 
 
 def system_matrix(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
-    """V - A K, (n, 7 n_layers, 7 n_layers), day-1."""
+    """V - A K, (n, 7 n_layers, 7 n_layers), day-1; `theta` is (n_parameters, n)."""
     n = configuration.column.n_layers
     a, k = transfer_matrix(theta), decay_rates(theta, forcing, configuration)
     v = mixing_matrix(theta, forcing, configuration)

@@ -7,7 +7,7 @@ from proda.errors import InputError
 from proda.model.column import DAYS_PER_YEAR
 from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import AnyForcing
-from proda.model.steady_state import soc_density, steady_state
+from proda.model.steady_state import soc_stock, steady_state
 from proda.model.transient import trajectory
 
 _GROWTH = 1.08  # of the step: the answer slows down, and so may the stepping
@@ -22,7 +22,7 @@ def soc_response(
     configuration: Configuration = PAPER,
     steps_per_year: int = 1,
 ) -> NDArray[np.float64]:
-    """Soil organic carbon above bedrock after a sudden change, over what it was, (years + 1, n), 1.
+    """Soil organic carbon above bedrock after a sudden change, over what it was, (years + 1, n), 1; NaN without carbon.
 
     Parameters
     ----------
@@ -32,46 +32,45 @@ def soc_response(
     steps_per_year : int
         Steps of second order.
     """
+    for name, value in {"years": years, "steps_per_year": steps_per_year}.items():
+        if int(value) != value or value < 1:
+            raise InputError(f"{name} is {value}, expected a whole number from 1.")
     pools = steady_state(theta, before, configuration)
-    days = DAYS_PER_YEAR / steps_per_year
-    steps = trajectory(pools, theta, after, days, years * steps_per_year, configuration, order=2)
+    n_steps, days = int(years * steps_per_year), DAYS_PER_YEAR / steps_per_year
+    steps = trajectory(pools, theta, after, days, n_steps, configuration, order=2)
     yearly = [step.pools for k, step in enumerate(steps, 1) if k % steps_per_year == 0]
-    thickness = configuration.soil_thickness(before)
-    stocks = np.stack([(thickness * soc_density(each)).sum(axis=0) for each in (pools, *yearly)])
-    return stocks / stocks[0]
+    stocks = np.stack([soc_stock(each, before, configuration) for each in (pools, *yearly)])
+    return np.divide(stocks, stocks[0], out=np.full_like(stocks, np.nan), where=stocks[0] > 0.0)
 
 
 def efolding_time(
     theta: NDArray, before: AnyForcing, after: AnyForcing, configuration: Configuration = PAPER
 ) -> NDArray[np.float64]:
-    """Years until all but 1/e of the final change of the soil's carbon has happened, (n,); NaN beyond ten million.
+    """Years until all but 1/e of the final change of the soil's carbon has happened, (n,).
 
-    Steps of second order, growing by 8 % each from a month, and a straight line within the step that passes the mark.
+    NaN where nothing changes (no carbon input, say), and beyond ten million years. Steps are of second order and grow
+    by 8 % each from a month; within the step that passes the mark the change is taken as a straight line.
 
     Raises
     ------
     InputError
-        When `before` and `after` lead to the same carbon, so that there is nothing to wait for.
+        When `before` and `after` lead to the same carbon everywhere, so that there is nothing to wait for.
     """
     pools = steady_state(theta, before, configuration)
-    thickness = configuration.soil_thickness(before)
-
-    def stock(pools: NDArray) -> NDArray[np.float64]:
-        return (thickness * soc_density(pools)).sum(axis=0)
-
-    start, final = stock(pools), stock(steady_state(theta, after, configuration))
-    if (np.abs(final / start - 1.0) < 1e-9).any():
-        i = int(np.argmin(np.abs(final / start - 1.0)))
+    start = soc_stock(pools, before, configuration)
+    change = soc_stock(steady_state(theta, after, configuration), before, configuration) - start
+    changing = np.abs(change) > 1e-9 * start
+    if not changing.any():
         raise InputError(
-            f"column {i} has the same carbon before and after ({start[i] / 1e3:g} kg C m-2): its e-folding time is not "
-            "defined. Change its temperature or its input."
+            "the soil carbon of every column is the same before and after: there is no e-folding time. Change the "
+            "temperature (`warmed`) or the carbon input (`fertilised`)."
         )
     passed = np.full(start.shape, np.nan)
+    mark = 1.0 - np.exp(-1.0)
     years, days, happened = 0.0, DAYS_PER_YEAR / 12.0, np.zeros_like(start)
-    while np.isnan(passed).any() and years < _LONGEST:
+    while np.isnan(passed[changing]).any() and years < _LONGEST:
         (step,) = trajectory(pools, theta, after, days, 1, configuration, order=2)
-        now = (stock(step.pools) - start) / (final - start)
-        mark = 1.0 - np.exp(-1.0)
+        now = (soc_stock(step.pools, before, configuration) - start) / np.where(changing, change, np.inf)
         crossing = np.isnan(passed) & (now >= mark)
         within = (mark - happened) / np.where(crossing, now - happened, 1.0)
         passed = np.where(crossing, years + within * days / DAYS_PER_YEAR, passed)

@@ -24,8 +24,7 @@ from proda.model.parameters import bounds, physical
 from proda.model.steady_state import soc_density, steady_state
 
 UNIFORM_SD = 12.0**-0.5  # of the prior on the unit cube
-# Where the data tell as much as the prior does, half of the prior's variance is left.
-TOLD_BELOW = 0.5**0.5
+TOLD_BELOW = 0.85  # of the prior's standard deviation
 
 
 class SocJacobian(NamedTuple):

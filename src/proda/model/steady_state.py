@@ -12,6 +12,8 @@ parameters lie (Grassmann, Taksar and Heyman 1985; O'Cinneide 1993).
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from proda.model.carbon_input import carbon_input
 from proda.model.checks import checked_parameters, validated
 from proda.model.configuration import PAPER, Configuration
@@ -209,5 +211,14 @@ def m_matrix_inverse(rates: Any, leak: Any) -> tuple:
 
 
 def soc_density(pools: Any) -> Any:
-    """Soil organic carbon, the fast, slow and passive pools together, (n_layers, n), g C m-3; litter is not SOC."""
+    """Soil organic carbon, the fast, slow and passive pools together, (n_layers, n), g C m-3; litter is not SOC.
+
+    In the `cesm2` configuration carbon enters below bedrock too, and stays: take stocks with `soc_stock`.
+    """
     return pools[4] + pools[5] + pools[6]
+
+
+def soc_stock(pools: Any, forcing: AnyForcing, configuration: Configuration = PAPER, depth: float = np.inf) -> Any:
+    """Soil organic carbon above bedrock and above `depth` (m), (n,), g C m-2; `pools` are (7, n_layers, n)."""
+    within = np.maximum(depth - configuration.column.top[:, None], 0.0)
+    return (np.minimum(within, configuration.soil_thickness(forcing)) * soc_density(pools)).sum(axis=0)

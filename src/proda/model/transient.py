@@ -71,17 +71,20 @@ def trajectory(
     order : 1 or 2
         Of the error in the length of the step.
     """
+    pools = np.asarray(pools, dtype=np.float64)
     if not days > 0.0:
         raise InputError(f"the time step is {days} days, expected a positive number.")
     if order not in (1, 2):
         raise InputError(f"order is {order}, expected 1 (backward Euler) or 2 (Alexander's pair of solves).")
-    expected = (7, configuration.column.n_layers, pools.shape[-1])
+    expected = (7, configuration.column.n_layers, pools.shape[-1] if pools.ndim else 0)
     if pools.shape != expected:
         raise InputError(f"pools has shape {pools.shape}, expected {expected}: pools, layers, columns.")
     theta = checked_parameters(theta, expected[-1], configuration)
 
     def drivers(forcing: AnyForcing, source: str) -> tuple[Rates, NDArray]:
         checked = validated(forcing, configuration, source)
+        if checked.n_columns != expected[-1]:
+            raise InputError(f"{source} has {checked.n_columns} columns, and the pools have {expected[-1]}.")
         return decay_and_mixing(theta, checked, configuration), carbon_input(theta, checked, configuration)
 
     constant = None if callable(forcing) else drivers(forcing, "forcing")
@@ -89,8 +92,11 @@ def trajectory(
     def drivers_at(day: float) -> tuple[Rates, NDArray]:
         return constant or drivers(forcing(day), f"forcing on day {day:g}")
 
+    return _steps(pools, _first_order if order == 1 else _second_order, drivers_at, days, n_steps)
+
+
+def _steps(pools: NDArray, stepped: Callable, drivers_at: Callable, days: float, n_steps: int) -> Iterator[Step]:
     for k in range(n_steps):
-        stepped = _first_order if order == 1 else _second_order
         pools, *account = stepped(pools, drivers_at, k * days, days)
         yield Step((k + 1) * days, pools, *account)
 
