@@ -38,7 +38,7 @@ class Columns(NamedTuple):
 def bench_columns(
     n: int, seed: int = 1, configuration: Configuration = PAPER
 ) -> tuple[NDArray[np.float64], AnyForcing]:
-    """Parameters (n_parameters, n) from the inner 98 % of the prior, and a forcing; one column in two has permafrost."""
+    """Parameters (n_parameters, n) from the inner 98 % of the prior, and a forcing; half have permafrost."""
     rng = np.random.default_rng(seed)
     forcing = (_monthly_forcing if configuration.monthly else _annual_forcing)(rng, n, configuration.column.n_layers)
     x = rng.uniform(INNER, 1.0 - INNER, (len(configuration.parameters), n))

@@ -20,10 +20,11 @@ from proda.model.steady_state import steady_state
 DENSE = "dense NumPy, one column at a time"
 STRUCTURED = "structured NumPy"
 COMPILED = "compiled steady state"
+EVALUATION = "compiled steady state and misfit"
 SAMPLER = "sampler step"
 _ONE_BY_ONE = 10
 _DENSE_AT_ONCE, _STRUCTURED_AT_ONCE, _COMPILED_COLUMNS = 256, 1024, 2048
-_REPEATS = 4
+_REPEATS = 8
 _CHAIN_STEPS = 1000
 
 
@@ -62,11 +63,11 @@ def numpy_tasks(columns: Columns) -> list[Task]:
     return [
         task(DENSE, 1, _ONE_BY_ONE, lambda: [dense_steady_state(*single) for single in singles]),
         task(
-            "    assembling alone", 1, _ONE_BY_ONE,
+            "dense NumPy, assembling alone", 1, _ONE_BY_ONE,
             lambda: [(system_matrix(*single), input_vector(*single)) for single in singles], in_threads=False,
         ),
         task(
-            "    solving alone", 1, _ONE_BY_ONE,
+            "dense NumPy, solving alone", 1, _ONE_BY_ONE,
             lambda: [np.linalg.solve(*system) for system in assembled], in_threads=False,
         ),
         task("dense NumPy, batched", _DENSE_AT_ONCE, _DENSE_AT_ONCE, lambda: dense_steady_state(*few)),
@@ -77,31 +78,34 @@ def numpy_tasks(columns: Columns) -> list[Task]:
 @kept_compiled
 def _steady_blocks(theta, place, grid, n, months, work):
     for block in range(theta.shape[0]):
-        steady_lanes(theta[block], place[block], grid, n, months, work)
+        steady_lanes(theta[block], place, grid, n, months, work)
 
 
 @kept_compiled
-def _misfit_blocks(theta, place, forms, grid, n, months, work, total):
+def _misfit_blocks(theta, place, form, grid, n, months, work, total):
     for block in range(theta.shape[0]):
-        steady_lanes(theta[block], place[block], grid, n, months, work)
-        store(total, 0, load(total, 0) + misfit_lanes(work, forms[block], grid, n))
+        steady_lanes(theta[block], place, grid, n, months, work)
+        store(total, 0, load(total, 0) + misfit_lanes(work, form, grid, n))
 
 
 def compiled_tasks(columns: Columns) -> list[Task]:
-    """The compiled steady state, with the misfit of a profile, and where there is a sampler a whole step of it."""
-    columns = columns.take(_COMPILED_COLUMNS)
-    theta, forcing, configuration = columns
-    blocks, places = in_lanes(theta), in_lanes(lane_places(forcing, configuration))
-    forms = profile_forms(columns)
-    by_block = in_lanes(forms)
-    grid, n, months = lane_grid(configuration), configuration.column.n_layers, lane_months(forcing)
+    """The compiled steady state, alone and with the misfit of a profile, and a whole step of the sampler.
+
+    As a sampler has it: many parameters at the same sixteen places. The sampler itself takes annual forcing.
+    """
+    configuration, places = columns.configuration, columns.take(LANES)
+    blocks = in_lanes(columns.take(_COMPILED_COLUMNS).theta)
+    place = in_lanes(lane_places(places.forcing, configuration))[0]
+    forms = profile_forms(places)
+    form = in_lanes(forms)[0]
+    grid, n, months = lane_grid(configuration), configuration.column.n_layers, lane_months(places.forcing)
 
     def steady() -> Callable[[], None]:
         work = lane_work(configuration)
 
         def call() -> None:
             for _ in range(_REPEATS):
-                _steady_blocks(blocks, places, grid, n, months, work)
+                _steady_blocks(blocks, place, grid, n, months, work)
 
         return call
 
@@ -110,15 +114,14 @@ def compiled_tasks(columns: Columns) -> list[Task]:
 
         def call() -> None:
             for _ in range(_REPEATS):
-                _misfit_blocks(blocks, places, by_block, grid, n, months, work, total)
+                _misfit_blocks(blocks, place, form, grid, n, months, work, total)
 
         return call
 
-    size = _REPEATS * theta.shape[1]
-    tasks = [Task(COMPILED, LANES, size, steady), Task("compiled steady state and misfit", LANES, size, with_misfit)]
+    size = _REPEATS * _COMPILED_COLUMNS
+    tasks = [Task(COMPILED, LANES, size, steady), Task(EVALUATION, LANES, size, with_misfit)]
     if not configuration.monthly:
-        chains = Task(SAMPLER, LANES, _CHAIN_STEPS * LANES, lambda: _chain_steps(columns.take(LANES), forms[:, :LANES]))
-        tasks.append(chains)
+        tasks.append(Task(SAMPLER, LANES, _CHAIN_STEPS * LANES, lambda: _chain_steps(places, forms)))
     return tasks
 
 

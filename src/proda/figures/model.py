@@ -59,11 +59,24 @@ def pool_profiles(pools: NDArray, ax: Axes, column: Column = PAPER_COLUMN) -> Ax
 
 
 def cost_figure(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Time of a steady state or a sampler step by method, as `batch.bench.measured` gives it, with its ratio."""
+    """Time of a steady state or a sampler step by method on a log axis, and how many times faster than the first row.
+
+    Parameters
+    ----------
+    table : DataFrame
+        `batch.speed.measured(quick=True)`, or one case of its whole table: indexed by task, with the columns
+        `microseconds` and `times dense NumPy`.
+    """
     order = table.iloc[::-1]
-    ax.barh(order.index, order["microseconds"], color=["#0072B2"] * (len(order) - 1) + ["#888888"])
-    for i, (time, ratio) in enumerate(zip(order["microseconds"], order["times dense NumPy"], strict=True)):
-        ax.annotate(f" {time:.3g} µs, {ratio:,.0f} x", (time, i), va="center", fontsize=8.5)
-    ax.set(xscale="log", xlabel="Microseconds for one steady state or step")
-    ax.set_xlim(order["microseconds"].min() / 2, order["microseconds"].max() * 12)
+    time, ratio = order["microseconds"], order["times dense NumPy"]
+    rows = range(len(order))
+    ax.set_yticks(rows, order.index)
+    ax.hlines(rows, time.min() / 2, time, color="#cccccc", lw=1.5, zorder=1)
+    ax.scatter(time, rows, s=32, color=["#888888" if "dense" in task else "#0072B2" for task in order.index])
+    for i, (t, r) in enumerate(zip(time, ratio, strict=True)):
+        label = f"{t:.3g} µs, {f'{r:,.0f}' if r >= 10 else f'{r:.2g}'} x"
+        ax.annotate(label, (t, i), (7, 0), textcoords="offset points", va="center", fontsize=8.5)
+    ax.set(xscale="log", xlim=(time.min() / 2, time.max() * 20), ylim=(-0.6, len(order) - 0.4))
+    ax.set_xlabel("Microseconds for one steady state or step on one core (x: times faster than the first row)")
+    ax.tick_params(axis="y", length=0)
     return ax

@@ -45,7 +45,7 @@ def decay_figure(operators: xr.Dataset, ax: Axes, column: int = 0) -> Axes:
 
 
 def mixing_figure(operators: xr.Dataset, ax: Axes, column: int = 0) -> AxesImage:
-    """Size of the elements of V, day-1; each row gives to and takes from its neighbours. The image, for `colour_bar`."""
+    """Size of the elements of V, day-1; a row gives to and takes from its neighbours. The image, for `colour_bar`."""
     v = operators["V"].isel(column=column).transpose("layer", "neighbour").values
     size = np.abs(np.where(v == 0.0, np.nan, v))
     # Where nothing mixes the scale has no ends.
