@@ -191,10 +191,11 @@ def m_matrix_inverse(rates: Any, leak: Any) -> tuple:
     (the matrix-tree theorem).
     """
     # Cofactors are products of two rates and the determinant of three: far down, where decomposition all but stops,
-    # they would leave the range of floating point.
-    unit = 1.0 / (rates[0] + rates[1] + rates[2] + leak[0] + leak[1] + leak[2])
-    a12, a13, a21, a23, a31, a32 = (rate * unit for rate in rates)
-    r1, r2, r3 = (rate * unit for rate in leak)
+    # they would leave the range of floating point. Quotients, not products with a reciprocal: XLA keeps quotients and
+    # computes products again wherever they are used.
+    size = rates[0] + rates[1] + rates[2] + leak[0] + leak[1] + leak[2]
+    a12, a13, a21, a23, a31, a32 = (rate / size for rate in rates)
+    r1, r2, r3 = (rate / size for rate in leak)
     d1, d2, d3 = r1 + a21 + a31, r2 + a12 + a32, r3 + a13 + a23
     c11 = (r2 + a12) * d3 + a32 * (r3 + a13)
     c22 = (r1 + a21) * d3 + a31 * (r3 + a23)
@@ -202,7 +203,7 @@ def m_matrix_inverse(rates: Any, leak: Any) -> tuple:
     c12, c13 = a12 * d3 + a13 * a32, a12 * a23 + a13 * d2
     c21, c23 = a21 * d3 + a23 * a31, a23 * d1 + a21 * a13
     c31, c32 = a31 * d2 + a32 * a21, a32 * d1 + a31 * a12
-    scale = unit / (r1 * c11 + r2 * c21 + r3 * c31)
+    scale = 1.0 / ((r1 * c11 + r2 * c21 + r3 * c31) * size)
     return (
         (c11 * scale, c12 * scale, c13 * scale),
         (c21 * scale, c22 * scale, c23 * scale),
