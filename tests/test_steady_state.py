@@ -13,7 +13,7 @@ from proda.model.configuration import CESM2
 from proda.model.lane_drivers import in_lanes
 from proda.model.lane_type import LANES
 from proda.model.namespace import jax_namespace
-from proda.model.operators import dense_steady_state, dense_uncertainty, input_vector, respiration
+from proda.model.operators import dense_steady_state, input_vector, respiration, system_matrix
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.model.steady_state import m_matrix_inverse, soc_density, soc_stock, steady_state
 
@@ -96,6 +96,19 @@ def test_a_column_does_not_know_of_its_neighbours_in_the_batch(columns, cut):
     apart = [steady_state(theta[:, part], forcing.take(part)) for part in parts]
     # Not to the last bit: NumPy takes exponentials of whole vectors and of their remainders by different code.
     np.testing.assert_allclose(np.concatenate(apart, axis=-1), steady_state(theta, forcing), rtol=1e-12)
+
+
+def dense_uncertainty(pools, theta, forcing):
+    """What double precision may cost a dense solution, relative to its largest pool, (n,).
+
+    The condition number of Skeel (1979), max(M^-1 |M| C) / max(C) at the solution C = `pools`, times the rounding
+    error: unlike the usual condition number it does not count that pools differ in size. V - A K is an M-matrix, so its
+    inverse is not negative, and M^-1 |M| C is itself the solution of the system for another right-hand side.
+    """
+    matrix = system_matrix(theta, forcing)
+    flat = np.moveaxis(pools, -1, 0).reshape(matrix.shape[0], -1, 1)
+    turned_over = np.linalg.solve(matrix, np.abs(matrix) @ flat)
+    return np.finfo(float).eps * np.abs(turned_over).max(axis=(1, 2)) / flat.max(axis=(1, 2))
 
 
 @given(any_columns())

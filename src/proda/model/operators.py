@@ -128,21 +128,6 @@ def dense_steady_state(
     return solution.reshape(-1, 7, configuration.column.n_layers).transpose(1, 2, 0)
 
 
-def dense_uncertainty(
-    pools: NDArray, theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER
-) -> NDArray[np.float64]:
-    """What double precision may cost a dense solution, relative to its largest pool, (n,).
-
-    The condition number of Skeel (1979), max(M^-1 |M| C) / max(C) at the solution C = `pools`, times the rounding
-    error: unlike the usual condition number it does not count that pools differ in size. V - A K is an M-matrix, so its
-    inverse is not negative, and M^-1 |M| C is itself the solution of the system for another right-hand side.
-    """
-    matrix = system_matrix(theta, forcing, configuration)
-    flat = np.moveaxis(pools, -1, 0).reshape(matrix.shape[0], -1, 1)
-    turnover = np.linalg.solve(matrix, np.abs(matrix) @ flat)
-    return np.finfo(float).eps * np.abs(turnover).max(axis=(1, 2)) / flat.max(axis=(1, 2))
-
-
 def worst_pool_error(pools: NDArray, reference: NDArray, negligible: float = 1e-12) -> NDArray[np.float64]:
     """Worst relative error of any pool in any layer, (n,), where it holds more than `negligible` of the pool's largest.
 

@@ -220,7 +220,7 @@ def cwd_share(theta: ArrayLike) -> NDArray:
 def default_parameters(
     forcing: AnyForcing, sand_percent: ArrayLike, table: ParameterTable = PAPER_PARAMETERS
 ) -> NDArray:
-    """CLM's own values, (n_parameters, n).
+    """CLM's own values, (n_parameters, n), for the sand content of the columns, a number or (n,), %.
 
     CLM4.5 ties fs1s2 to texture, (1 - respired fraction) with 0.146 + 0.0068 (100 - sand %): above this model's range
     when sand is below 62.6 %, so it is capped at 0.4. The shares of the input have no single default (they follow the
