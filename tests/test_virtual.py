@@ -11,11 +11,11 @@ from proda.data.stage import cleaned_study
 from proda.data.virtual import virtual_continent, write_raw_profiles
 from proda.data.virtual_fields import virtual_covariates
 from proda.data.virtual_profiles import pits
-from proda.data.virtual_truth import MARGIN
+from proda.data.virtual_truth import LEAST_WOODY, MARGIN, true_parameters
 from proda.errors import InputError
 from proda.model.checks import validated
 from proda.model.observation import at_depths
-from proda.model.parameters import cwd_share, default_parameters, physical
+from proda.model.parameters import PAPER_PARAMETERS, cwd_share, default_parameters, physical
 from proda.model.steady_state import soc_density, steady_state
 from proda.study import Study
 
@@ -116,6 +116,19 @@ def test_rows_in_the_raw_files_are_rows_out_plus_rows_excluded(study, result):
         ("layers", len(result.layers), (~whole).sum()),
     ):
         assert len(pd.read_csv(study.path(f"raw/{name}.csv"))) == out + excluded
+
+
+def test_every_true_site_has_carbon_left_for_woody_debris():
+    n = 3000
+    covariates = virtual_covariates(np.linspace(-120.0, -75.0, n), np.linspace(33.0, 47.0, n), seed=3)
+    # Noise that asks for nearly all of each litter share, at one site in two.
+    noise = np.where(np.arange(n) % 2, 5.0, 0.0) * np.ones((25, 1))
+    x = true_parameters(covariates, noise)
+    assert ((x >= MARGIN) & (x <= 1.0 - MARGIN)).all()
+    low, high = PAPER_PARAMETERS.minimum[:, None], PAPER_PARAMETERS.maximum[:, None]
+    shares = cwd_share(low + x * (high - low))
+    np.testing.assert_allclose(shares[1::2].min(), LEAST_WOODY, rtol=1e-10)
+    assert (shares[::2] > LEAST_WOODY).all()
 
 
 def test_true_parameters_stay_off_the_walls(result, truth):

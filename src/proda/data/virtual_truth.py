@@ -7,9 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from proda.model.parameters import PAPER_PARAMETERS
+from proda.model.parameters import PAPER_PARAMETERS, SHARES
 
 MARGIN = 0.03  # of the unit cube, kept free so that no truth lies at a wall
+LEAST_WOODY = 0.02  # of the carbon input; noise could otherwise share out more litter than there is
 
 
 def drivers(covariates: pd.DataFrame) -> dict[str, NDArray]:
@@ -83,4 +84,16 @@ def true_parameters(covariates: pd.DataFrame, noise: NDArray | float = 0.0) -> N
     noise : (25, n)
         From `site_noise`; 0 for the part that the covariates determine, which is the truth of the map.
     """
-    return MARGIN + (1.0 - 2.0 * MARGIN) * expit(smooth_logits(covariates) + noise)
+    x = MARGIN + (1.0 - 2.0 * MARGIN) * expit(smooth_logits(covariates) + noise)
+    return _with_woody_debris(x)
+
+
+def _with_woody_debris(x: NDArray) -> NDArray:
+    """`x` with the input shares of litter reduced in proportion where they would leave too little for woody debris."""
+    rows = list(SHARES)
+    low, span = PAPER_PARAMETERS.minimum[rows], (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)[rows]
+    least = low.sum() + MARGIN * span.sum()
+    above = span @ (x[rows] - MARGIN)
+    kept = np.minimum(1.0, (1.0 - LEAST_WOODY - least) / above)
+    x[rows] = MARGIN + kept * (x[rows] - MARGIN)
+    return x
