@@ -6,21 +6,12 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from proda.assimilation.adaptive_metropolis import (
-    Schedule,
-    accept,
-    adapt,
-    draw_to_keep,
-    keep,
-    new_chains,
-    propose_normal,
-    propose_uniform,
-    reflected,
-    wrapped,
-)
+from proda.assimilation.adaptive_metropolis import accept, adapt, propose_normal, propose_uniform, reflected, wrapped
+from proda.assimilation.chain_state import Schedule, draw_to_keep, keep, new_chains
+from proda.assimilation.coordinates import box_position, log_density
 from proda.assimilation.lane_random import generator_states, uniform_lanes
 from proda.compiled import kept_compiled
-from proda.model.lane_type import LANES, load, spread, store, where_less
+from proda.model.lane_type import LANES, load, store, where_less
 
 RIGHT, UNIFORM_STEPS, CLIPPED, REFLECTED, REDRAWN, ANNEALED = range(6)
 
@@ -51,17 +42,21 @@ class Bent(NamedTuple):
 
 
 @nb.njit(error_model="numpy")
-def misfit_at(x, mean, precision, bend, nan_above, inf_above, u):
+def energy_at(position, mean, precision, bend, nan_above, inf_above, stretch, u):
+    """Misfit at a position in the sampler's coordinates, less their log density."""
     d = mean.size
     for k in range(d):
-        store(u, k, load(x, k) - mean[k])
+        store(u, k, box_position(load(position, k), stretch[k]))
+    first, last = load(u, 0), load(u, d - 1)
+    for k in range(d):
+        store(u, k, load(u, k) - mean[k])
     store(u, 1, load(u, 1) - bend * load(u, 0) * load(u, 0))
     phi = load(u, 0) * 0.0
     for k in range(d):
         for m in range(d):
             phi = phi + (0.5 * precision[k, m]) * load(u, k) * load(u, m)
-    phi = where_less(nan_above, load(x, 0), np.nan, phi)
-    return where_less(inf_above, load(x, d - 1), np.inf, phi)
+    phi = where_less(nan_above, first, np.nan, phi)
+    return where_less(inf_above, last, np.inf, phi) - log_density(position, stretch)
 
 
 @nb.njit(error_model="numpy")
@@ -99,10 +94,11 @@ def propose_wrongly(chains, rule, u):
 
 
 @kept_compiled
-def fill_chains(chains, rule, schedule, mean, precision, bend, nan_above, inf_above, u, draws, phis):
+def fill_chains(chains, rule, schedule, mean, precision, bend, nan_above, inf_above, stretch, u, draws, phis):
+    limits = bend, nan_above, inf_above, stretch, u
     for k in range(mean.size):
         store(chains.x, k, 0.4 + 0.2 * uniform_lanes(chains.random))
-    store(chains.phi, 0, misfit_at(chains.x, mean, precision, bend, nan_above, inf_above, u))
+    store(chains.phi, 0, energy_at(chains.x, mean, precision, *limits))
     for t in range(schedule.test_steps + schedule.burn_in + schedule.kept_steps):
         if t < schedule.test_steps or rule == UNIFORM_STEPS:
             propose_uniform(chains)
@@ -111,21 +107,23 @@ def fill_chains(chains, rule, schedule, mean, precision, bend, nan_above, inf_ab
         else:
             propose_wrongly(chains, rule, u)
         cooling = np.log(t + 2.0) if rule == ANNEALED else 1.0
-        store(chains.phi, 0, load(chains.phi, 0) * cooling)
-        moved = accept(chains, misfit_at(chains.proposal, mean, precision, bend, nan_above, inf_above, u) * cooling)
-        store(chains.phi, 0, load(chains.phi, 0) * spread(1.0 / cooling, moved))
+        moved = accept(chains, energy_at(chains.proposal, mean, precision, *limits), cooling)
         adapt(chains, moved, t, schedule)
         draw = draw_to_keep(t, schedule)
         if draw >= 0:
-            keep(chains, draw, draws, phis)
+            keep(chains, stretch, draw, draws, phis)
 
 
-def chain_draws(target: Bent, schedule: Schedule, rule: int = RIGHT, seed: int = 1) -> tuple[NDArray, NDArray]:
-    """Draws (LANES, n_draws, d) and misfits (LANES, n_draws) of chains on `target`."""
-    d, n_draws = target.mean.size, schedule.kept_steps // schedule.thin
-    chains = new_chains(d, generator_states([(seed, lane) for lane in range(LANES)]))
-    draws, phis = np.empty((LANES, n_draws, d)), np.empty((LANES, n_draws))
+def chain_draws(
+    target: Bent, schedule: Schedule, rule: int = RIGHT, seed: int = 1, stretch: NDArray | None = None
+) -> tuple[NDArray, NDArray]:
+    """Draws (2 LANES, n_draws, d) and misfits (2 LANES, n_draws) of chains on `target`."""
+    d = target.mean.size
+    draws, phis = np.empty((2, LANES, schedule.n_draws, d)), np.empty((2, LANES, schedule.n_draws))
     limits = float(target.bend), float(target.nan_above), float(target.inf_above)
-    precision = np.linalg.inv(target.covariance)
-    fill_chains(chains, rule, schedule, target.mean, precision, *limits, np.empty(d * LANES), draws, phis)
-    return draws, phis
+    precision, stretch = np.linalg.inv(target.covariance), np.zeros(d) if stretch is None else stretch
+    for half in range(2):
+        chains = new_chains(d, generator_states([(seed, half * LANES + lane) for lane in range(LANES)]))
+        work = np.empty(d * LANES)
+        fill_chains(chains, rule, schedule, target.mean, precision, *limits, stretch, work, draws[half], phis[half])
+    return draws.reshape(-1, schedule.n_draws, d), phis.reshape(-1, schedule.n_draws)

@@ -22,6 +22,14 @@ one_batch_B = "1/n"
 site_test_steps = 100
 site_steps = 1000
 kept_draws = 100
+chains = 2
+site_rhat_limit = 1.05
+one_batch_coordinates = "box"
+site_ess_limit = 0
+site_max_steps = 0
+site_coordinates = "box"
+site_acceptance = "metropolis"
+site_kept_states = "all"
 fail_in = ""
 [scales.tiny]
 epochs = 2

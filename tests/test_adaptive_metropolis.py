@@ -5,7 +5,8 @@ import pytest
 from lane_chains import ANNEALED, CLIPPED, REDRAWN, REFLECTED, UNIFORM_STEPS, Bent, chain_draws
 from scipy import stats
 
-from proda.assimilation.adaptive_metropolis import Schedule, new_chains, reflected, wrapped
+from proda.assimilation.adaptive_metropolis import reflected, wrapped
+from proda.assimilation.chain_state import Schedule, new_chains
 from proda.assimilation.lane_random import generator_states
 from proda.compiled import kept_compiled
 from proda.model.lane_type import LANES, load, store
@@ -57,6 +58,18 @@ def test_chains_give_the_distribution_they_are_asked_for(target):
     np.testing.assert_allclose(correlation, np.corrcoef(target.exact_draws(200_000).T), atol=0.03)
 
 
+@pytest.mark.parametrize("name", ["normal cut by the walls", "banana", "eighteen dimensions"])
+def test_stretched_coordinates_give_the_same_distribution(name):
+    target = TARGETS[name]
+    stretch = np.resize([3.0, 0.0, 1.0], target.mean.size)
+    draws, phis = chain_draws(target, SCHEDULE, stretch=stretch)
+    assert not faults(target, draws)
+    u = draws - target.mean
+    u[..., 1] -= target.bend * u[..., 0] ** 2
+    direct = 0.5 * np.einsum("cnk,km,cnm->cn", u, np.linalg.inv(target.covariance), u)
+    np.testing.assert_allclose(phis, direct, rtol=1e-8, atol=1e-8)
+
+
 def test_the_uniform_steps_of_the_test_run_are_a_right_sampler_too():
     draws, _ = chain_draws(CUT_BY_WALLS, SCHEDULE, UNIFORM_STEPS)
     assert not faults(CUT_BY_WALLS, draws)
@@ -104,7 +117,7 @@ def test_chains_of_one_seed_are_identical_and_of_two_seeds_are_not():
     one = chain_draws(CUT_BY_WALLS, plan, seed=5)[0]
     np.testing.assert_array_equal(one, chain_draws(CUT_BY_WALLS, plan, seed=5)[0])
     assert not np.array_equal(one, chain_draws(CUT_BY_WALLS, plan, seed=6)[0])
-    assert len({lane.tobytes() for lane in one}) == LANES
+    assert len({lane.tobytes() for lane in one}) == 2 * LANES
 
 
 def test_the_kept_part_goes_on_with_what_was_learned_unchanged():

@@ -9,7 +9,7 @@ import pytest
 from proda.batch import bench, speed
 from proda.batch.bench_columns import CASES, Columns, bench_columns
 from proda.batch.bench_jax import DERIVATIVES, JAX, jax_tasks
-from proda.batch.bench_tasks import COMPILED, DENSE, EVALUATION, SAMPLER, STRUCTURED, Task
+from proda.batch.bench_tasks import COMPILED, DENSE, EVALUATION, LOGARITHMIC_SAMPLER, SAMPLER, STRUCTURED, Task
 from proda.batch.machine import ROUNDS, ROWS, multiply_adds, multiply_and_add, one_core
 from proda.batch.operation_count import arithmetic, functions, operation_count
 from proda.model.column import exponential_column
@@ -72,7 +72,7 @@ def test_the_table_has_every_task_of_every_case(found):
     dense = [DENSE, "dense NumPy, assembling alone", "dense NumPy, solving alone", "dense NumPy, batched"]
     tasks = [*dense, STRUCTURED, JAX, *DERIVATIVES, COMPILED, EVALUATION]
     for case, configuration in CASES.items():
-        expected = tasks if configuration is CESM2 else [*tasks, SAMPLER]
+        expected = tasks if configuration is CESM2 else [*tasks, SAMPLER, LOGARITHMIC_SAMPLER]
         assert list(found.table.loc[case].index) == expected
     assert list(found.operations.index) == list(CASES)
 

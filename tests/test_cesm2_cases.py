@@ -97,9 +97,8 @@ def test_densities_at_observed_depths_are_those_of_the_program(cases, pools):
 )
 def test_the_misfit_is_the_cost_of_the_program(cases, pools, weights, cost):
     seen = cases.observed
-    forms = misfit_forms(
-        seen["case"], 20, seen["depth_m"], seen["soc_gC_m3"], seen[weights], relative_sd=0.6, column=COLUMN
-    )
+    observed = seen["soc_gC_m3"]
+    forms = misfit_forms(seen["case"], 20, seen["depth_m"], observed, seen[weights], 0.6 * observed, column=COLUMN)
     phi = misfit(soc_density(pools), forms, COLUMN)
     # The program lets the end cubics run on, the misfit does not: they agree where no observation is that shallow.
     between = (seen.groupby("case")["depth_m"].min() >= COLUMN.node[0]).to_numpy() & ~cases.about["rejected"]

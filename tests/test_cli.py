@@ -79,3 +79,22 @@ def test_an_unknown_command_ends_with_the_usage(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["runn"])
     assert ended.value.code == 2 and "invalid choice" in capsys.readouterr().err
+
+
+def test_a_scheduler_that_is_not_there_is_told_before_anything_runs(file, tmp_path, capsys):
+    out = tmp_path / "out"
+    given = ["run", "--study", str(file), "--scale", "tiny", "--out", str(out), "--scheduler", str(tmp_path / "s.json")]
+    assert main(given) == 2
+    assert "the scheduler file" in capsys.readouterr().err and not out.exists()
+
+
+def test_the_scheduler_and_the_wish_to_begin_afresh_reach_the_run(file, tmp_path, monkeypatch):
+    seen, asked = {}, []
+    monkeypatch.setattr("proda.batch.run.run", lambda study, **given: seen.update(given))
+    client = types.SimpleNamespace(close=lambda: None)
+    monkeypatch.setattr("proda.assimilation.cluster.cluster_client", lambda address: asked.append(address) or client)
+    common = ["run", "--study", str(file), "--scale", "tiny", "--out", str(tmp_path / "out")]
+    assert main([*common, "--scheduler", "tcp://there:8786", "--fresh", "--from", "4"]) == 0
+    assert asked == ["tcp://there:8786"]
+    assert seen == {"first": 4, "only": None, "scheduler": "tcp://there:8786", "fresh": True}
+    assert main(common) == 0 and seen["scheduler"] == "" and not seen["fresh"] and len(asked) == 1

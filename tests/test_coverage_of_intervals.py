@@ -4,14 +4,15 @@ import numpy as np
 from columns import temperate
 
 from proda.assimilation.coverage import observed_nodes
-from proda.assimilation.site_by_site import SiteProblem
+from proda.assimilation.site_problem import SiteProblem
 from proda.model.column import PAPER_COLUMN
 
 
 def test_nodes_near_the_first_and_last_layer_are_told_from_those_between():
     node = PAPER_COLUMN.node
     depth = np.concatenate([node[[2, 4, 7]] * 1.05, node[[9, 0]], node[[5]]])
-    problem = SiteProblem(list("abc"), temperate(3), np.array([0, 0, 0, 1, 1, 2]), depth, np.full(6, 5e3))
+    site, soc = np.array([0, 0, 0, 1, 1, 2]), np.full(6, 5e3)
+    problem = SiteProblem(list("abc"), temperate(3), site, depth, soc, 0.3 * soc, np.ones(6))
     ends, between = observed_nodes(problem)
     assert [np.flatnonzero(row).tolist() for row in ends] == [[2, 7], [0, 9], [5]]
     assert [np.flatnonzero(row).tolist() for row in between] == [[3, 4, 5, 6], list(range(1, 9)), []]

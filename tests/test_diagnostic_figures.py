@@ -11,7 +11,7 @@ import xarray as xr
 from columns import temperate
 
 from proda.assimilation.posterior import inference_data
-from proda.assimilation.site_by_site import SiteProblem
+from proda.assimilation.site_problem import SiteProblem
 from proda.figures import arviz_figures, diagnostics, model, operators, responses
 from proda.model.column import PAPER_COLUMN
 from proda.model.operators import labelled_operators
@@ -43,6 +43,7 @@ def status(rng):
     return pd.DataFrame({
         "rhat_max": np.append(rng.uniform(1.0, 1.3, 58), [5.0, np.nan]),
         "ess_bulk_min": np.append(rng.uniform(20.0, 400.0, 59), np.nan),
+        "ess_tail_min": np.append(rng.uniform(10.0, 300.0, 59), np.nan),
         "acceptance": rng.uniform(0.1, 0.5, 60),
         "efficiency": np.concatenate([np.linspace(0.1, 0.9, 50), [-0.5] * 4, [-30.0] * 3, [np.nan] * 3]),
     })  # fmt: skip
@@ -142,8 +143,8 @@ def test_badly_fitted_sites_are_gathered_in_the_first_bar(ax, status):
 
 
 def test_site_profiles_show_the_observations_of_their_site_in_kilograms(rng):
-    problem = SiteProblem(["a", "b"], None, np.array([0, 0, 1, 1, 1]), np.array([0.1, 0.5, 0.1, 0.4, 0.9]),
-                          np.array([9e3, 4e3, 8e3, 5e3, 1e3]))  # fmt: skip
+    depth, soc = np.array([0.1, 0.5, 0.1, 0.4, 0.9]), np.array([9e3, 4e3, 8e3, 5e3, 1e3])
+    problem = SiteProblem(["a", "b"], None, np.array([0, 0, 1, 1, 1]), depth, soc, 0.25 * soc, np.ones(5))
     profile = ("site", "layer"), np.linspace(1e4, 1e3, 20).reshape(2, 10)
     sites = xr.Dataset({"soc_mean": profile, "soc_sd": profile, "efficiency": ("site", [0.5, 0.75])})
     figure = diagnostics.site_profiles(problem, sites, [1, 0], 0.25)

@@ -29,11 +29,13 @@ def series(rng):
 
 
 @pytest.mark.parametrize("n_draws", [301, 300, 57, 12])
-def test_rhat_and_bulk_ess_are_arvizs(series, n_draws):
+def test_rhat_bulk_and_tail_ess_are_arvizs(series, n_draws):
     draws = series[..., :n_draws]
     found = convergence(draws)
     np.testing.assert_allclose(found.rhat, [float(az.rhat(one, method="rank")) for one in draws], rtol=1e-6)
     np.testing.assert_allclose(found.ess_bulk, [float(az.ess(one, method="bulk")) for one in draws], rtol=1e-6)
+    tails = [float(az.ess(one, method="tail", prob=(0.05, 0.95))) for one in draws]
+    np.testing.assert_allclose(found.ess_tail, tails, rtol=1e-6)
 
 
 def test_many_parameters_of_many_sites_keep_their_places(series):
@@ -70,7 +72,7 @@ def test_gelman_rubin_is_the_papers_equations_term_by_term(series):
 def test_a_series_that_never_moved_has_no_diagnostics(value):
     still = np.full((2, 3, 100), value)
     found = convergence(still)
-    assert np.isnan(found.rhat).all() and np.isnan(found.ess_bulk).all() and np.isnan(gelman_rubin(still)).all()
+    assert all(np.isnan(one).all() for one in found) and np.isnan(gelman_rubin(still)).all()
 
 
 def test_chains_that_stand_still_apart_have_not_converged():

@@ -46,7 +46,7 @@ def problem(x: NDArray, forcing: AnyForcing, configuration: Configuration, seed:
     rng, n = np.random.default_rng(seed), forcing.n_columns
     site = np.repeat(np.arange(n), 5)
     depth, observed = rng.uniform(0.0, 2.5, site.size), rng.lognormal(8.5, 1.0, site.size)
-    forms = misfit_forms(site, n, depth, observed, layer_weights(site, depth), 0.3, configuration.column)
+    forms = misfit_forms(site, n, depth, observed, layer_weights(site, depth), 0.3 * observed, configuration.column)
     return Problem(x, *bounds(forcing, configuration.parameters), forcing, forms)
 
 

@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from proda.assimilation.lane_random import (
-    generator_states,
-    normal_pair_lanes,
-    two_where_set,
-    uniform_lanes,
-    word_lanes,
-)
+from proda.assimilation.lane_random import fill_normal, fill_uniform, generator_states, uniform_lanes
 from proda.compiled import kept_compiled
 from proda.model.lane_type import LANES, store
 
@@ -35,32 +29,25 @@ def xoshiro256plusplus(state, n):
 
 
 @kept_compiled
-def fill_uniform(state, out):
-    for row in range(out.size // LANES):
+def fill_one_by_one(state, out, n):
+    for row in range(n):
         store(out, row, uniform_lanes(state))
 
 
 @kept_compiled
-def fill_bits(state, out):
-    """Bits 0 and 24 of each word."""
-    for row in range(out.size // LANES // 2):
-        words = word_lanes(state)
-        store(out, 2 * row, two_where_set(words, 0))
-        store(out, 2 * row + 1, two_where_set(words, 24))
+def fill_at_once(state, out, n):
+    fill_uniform(state, out, n)
 
 
 @kept_compiled
-def fill_normal(state, out):
-    for row in range(out.size // LANES // 2):
-        first, second = normal_pair_lanes(state)
-        store(out, 2 * row, first)
-        store(out, 2 * row + 1, second)
+def fill_bells(state, out, n):
+    fill_normal(state, out, n)
 
 
 def drawn(fill, states, n):
     """n numbers of each lane, (n, LANES)."""
     out = np.empty(n * LANES)
-    fill(np.ascontiguousarray(states).ravel().copy(), out)
+    fill(np.ascontiguousarray(states).ravel().copy(), out, n)
     return out.reshape(n, LANES)
 
 
@@ -76,23 +63,28 @@ def test_the_algorithm_gives_the_published_words():
 
 
 def test_every_lane_draws_the_words_of_its_own_generator(states):
-    found = drawn(fill_uniform, states, 200)
+    found = drawn(fill_at_once, states, 200)
     for lane in (0, 5, LANES - 1):
         words = np.array(xoshiro256plusplus(states[:, lane], 200), dtype=np.uint64)
         # The upper 52 bits, in the middle of their interval.
         np.testing.assert_array_equal(found[:, lane], ((words >> np.uint64(12)).astype(float) + 0.5) * 2.0**-52)
 
 
-def test_a_set_bit_of_a_word_is_two_and_another_zero(states):
-    found = drawn(fill_bits, states, 400)
-    words = np.array(xoshiro256plusplus(states[:, 3], 200), dtype=np.uint64)
-    for row, bit in enumerate((0, 24)):
-        expected = 2.0 * ((words >> np.uint64(bit)) & np.uint64(1))
-        np.testing.assert_array_equal(found[row::2, 3], expected)
+def test_numbers_drawn_one_by_one_and_at_once_are_the_same(states):
+    np.testing.assert_array_equal(drawn(fill_one_by_one, states, 50), drawn(fill_at_once, states, 50))
+
+
+def test_an_odd_number_of_normal_numbers_leaves_the_stream_after_a_whole_pair(states):
+    three, four = np.empty(4 * LANES), np.empty(4 * LANES)
+    streams = [np.ascontiguousarray(states).ravel().copy() for _ in range(2)]
+    fill_bells(streams[0], three, 3)
+    fill_bells(streams[1], four, 4)
+    np.testing.assert_array_equal(three, four)
+    np.testing.assert_array_equal(streams[0], streams[1])
 
 
 def test_uniform_numbers_are_uniform_and_never_zero_or_one(states):
-    found = drawn(fill_uniform, states, 20_000)
+    found = drawn(fill_at_once, states, 20_000)
     assert 0.0 < found.min() and found.max() < 1.0
     assert stats.kstest(found.ravel(), "uniform").pvalue > 1e-3
     assert np.abs(np.corrcoef(found.T) - np.eye(LANES)).max() < 5.0 / np.sqrt(20_000)
@@ -104,12 +96,12 @@ def test_the_smallest_and_largest_word_stay_inside_the_open_interval():
     states = np.zeros((4, LANES), np.uint64)
     states[1] = 1
     states[0, 1], states[3, 1] = MASK, 1
-    found = drawn(fill_uniform, states, 1)[0]
+    found = drawn(fill_at_once, states, 1)[0]
     assert found[0] == 2.0**-53 and found[1] == 1.0 - 2.0**-53
 
 
 def test_normal_numbers_are_normal_and_pairs_independent(states):
-    found = drawn(fill_normal, states, 20_000)
+    found = drawn(fill_bells, states, 20_000)
     assert stats.kstest(found.ravel(), "norm").pvalue > 1e-3
     assert found.mean() == pytest.approx(0.0, abs=4.0 / np.sqrt(found.size))
     assert found.var() == pytest.approx(1.0, abs=6.0 / np.sqrt(found.size))
@@ -119,7 +111,7 @@ def test_normal_numbers_are_normal_and_pairs_independent(states):
     assert stats.kstest(np.arctan2(second, first), stats.uniform(-np.pi, 2.0 * np.pi).cdf).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("fill", [fill_uniform, fill_normal], ids=["uniform", "normal"])
+@pytest.mark.parametrize("fill", [fill_at_once, fill_bells], ids=["uniform", "normal"])
 def test_a_stream_does_not_depend_on_its_neighbours(states, fill):
     here = drawn(fill, states, 100)
     shuffled = states[:, ::-1].copy()

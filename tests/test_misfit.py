@@ -81,14 +81,14 @@ def test_each_profile_has_one_shallowest_and_one_deepest_layer_even_where_depths
 def test_the_quadratic_form_is_the_direct_sum(observed, profiles, relative_sd):
     target, depth, density = observed
     weight = layer_weights(target, depth)
-    forms = misfit_forms(target, 37, depth, density, weight, relative_sd)
+    forms = misfit_forms(target, 37, depth, density, weight, relative_sd * density)
     expected = directly(profiles, target, depth, density, weight, relative_sd)
     np.testing.assert_allclose(misfit(profiles, forms), expected, rtol=1e-10, atol=1e-10 * expected.max())
 
 
 def test_lanes_give_what_numpy_gives(observed, profiles):
     target, depth, density = observed
-    forms = misfit_forms(target, 37, depth, density, layer_weights(target, depth))
+    forms = misfit_forms(target, 37, depth, density, layer_weights(target, depth), 0.3 * density)
     expected = misfit(profiles, forms)
     np.testing.assert_allclose(by_lanes(profiles, forms), expected, rtol=1e-11, atol=1e-11 * expected.max())
 
@@ -99,15 +99,15 @@ def test_a_profile_through_its_observations_has_no_misfit(observed, profiles):
         PchipInterpolator(NODE, profiles[:, i])(np.clip(z, NODE[0], NODE[-1]))
         for i, z in zip(target, depth, strict=True)
     ]
-    forms = misfit_forms(target, 37, depth, perfect, layer_weights(target, depth))
+    forms = misfit_forms(target, 37, depth, perfect, layer_weights(target, depth), 0.3 * np.array(perfect))
     np.testing.assert_allclose(misfit(profiles, forms), 0.0, atol=1e-9)
 
 
 def test_forms_of_profiles_that_share_a_column_add_up(observed, profiles, rng):
     target, depth, density = observed
     weight = layer_weights(target, depth)
-    single = misfit_forms(target, 37, depth, density, weight)
-    shared = misfit_forms(np.zeros_like(target), 1, depth, density, weight)
+    single = misfit_forms(target, 37, depth, density, weight, 0.3 * density)
+    shared = misfit_forms(np.zeros_like(target), 1, depth, density, weight, 0.3 * density)
     np.testing.assert_allclose(single.sum(axis=1, keepdims=True), shared, rtol=1e-12)
     soc = profiles[:, :1]
     everywhere = np.repeat(soc, 37, axis=1)
@@ -115,13 +115,13 @@ def test_forms_of_profiles_that_share_a_column_add_up(observed, profiles, rng):
 
 
 def test_a_target_without_observations_has_no_misfit(profiles):
-    forms = misfit_forms([0], 37, [0.5], [1000.0], [10.0])
+    forms = misfit_forms([0], 37, [0.5], [1000.0], [10.0], [300.0])
     assert not misfit(profiles, forms)[1:].any() and not by_lanes(profiles, forms)[1:].any()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_density_that_is_not_a_number_is_not_hidden(profiles, bad):
-    forms = misfit_forms([0, 1], 37, [0.5, 0.5], [1000.0, 1000.0], [10.0, 10.0])
+    forms = misfit_forms([0, 1], 37, [0.5, 0.5], [1000.0, 1000.0], [10.0, 10.0], [300.0, 300.0])
     profiles[4, 0] = bad
     found = by_lanes(profiles, forms)
     assert not np.isfinite(found[0]) and np.isfinite(found[1:]).all()

@@ -1,38 +1,22 @@
 """One-batch assimilation: the misfit of all profiles together, its temperature, and chains that can be repeated."""
 
 import numpy as np
-import pandas as pd
 import pytest
-from columns import drawn_columns
+from pooled_study import N_CELLS, PLAN, pooled_study, sampled
 
-from proda.assimilation.adaptive_metropolis import Schedule
+from proda.assimilation.chain_state import Schedule
 from proda.assimilation.misfit import layer_weights, misfit, misfit_forms
-from proda.assimilation.one_batch import batch_constant, one_batch_posterior
+from proda.assimilation.one_batch import batch_constant
+from proda.assimilation.soc_chains import Moves
 from proda.errors import InputError
 from proda.model import lanes
-from proda.model.observation import at_depths
+from proda.model.lane_type import LANES
 from proda.model.parameters import physical
-
-PLAN = Schedule(500, 500, 800, 8)
-N_CELLS = 40
 
 
 @pytest.fixture(scope="module")
 def study():
-    """30 profiles in some of 40 cells, several in one cell, with 30 % error: profiles, layers, forcing."""
-    rng = np.random.default_rng(2)
-    theta, forcing = drawn_columns(N_CELLS, seed=21, low=0.3, high=0.7)
-    cell = rng.integers(0, 25, 30)
-    n_layers = rng.integers(2, 7, 30)
-    site = np.repeat(np.arange(30), n_layers)
-    depth = np.concatenate([np.sort(rng.uniform(0.02, 2.0, n)) for n in n_layers])
-    soc = at_depths(lanes.soc_density(theta, forcing), cell[site], depth) * rng.lognormal(0.0, 0.3, site.size)
-    profiles = pd.DataFrame({"profile_id": [f"P{k}" for k in range(30)], "cell": cell})
-    return profiles, pd.DataFrame({"site": site, "depth": depth, "soc": soc}), forcing
-
-
-def sampled(study, B=1.0 / 30.0, **how):
-    return one_batch_posterior(*study, how.pop("seed", 3), how.pop("plan", PLAN), how.pop("n_chains", 3), B, **how)
+    return pooled_study()
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +31,14 @@ def single_misfits(x, profiles, layers, forcing, relative_sd=0.3):
         own = layers[layers["site"] == site]
         zero = np.zeros(len(own), int)
         depth, soc = own["depth"].to_numpy(), own["soc"].to_numpy()
-        forms = misfit_forms(zero, 1, depth, soc, layer_weights(zero, depth), relative_sd)
+        forms = misfit_forms(zero, 1, depth, soc, layer_weights(zero, depth), relative_sd * soc)
         here = forcing.take([cell])
         phi.append(misfit(lanes.soc_density(physical(x, here), here), forms)[0])
     return np.array(phi)
 
 
 def test_the_misfit_is_the_sum_over_all_profiles_and_padded_lanes_do_not_count(study, result):
-    assert study[0]["cell"].nunique() % 16 != 0, "the last block of cells must have lanes to spare"
+    assert study[0]["cell"].nunique() % LANES != 0, "the last block of cells must have lanes to spare"
     for chain, draw in [(0, 0), (1, 50), (2, 99)]:
         expected = single_misfits(result.x[chain, draw], *study).sum()
         assert result.phi[chain, draw] == pytest.approx(expected, rel=1e-9)
@@ -79,7 +63,7 @@ def test_chains_start_apart_and_every_step_is_reported(study):
     assert sum(steps) == 2 * PLAN.total
     assert result.x.shape == (2, 100, 25) and result.phi.shape == (2, 100) and result.acceptance.shape == (2, 2)
     assert not np.array_equal(result.x[0], result.x[1])
-    assert ((result.acceptance > 0.0) & (result.acceptance < 1.0)).all()
+    assert ((result.acceptance > 0.0) & (result.acceptance < 1.0)).all() and result.D.shape == (2,)
 
 
 def test_the_formal_posterior_fits_closer_and_is_narrower_than_the_tempered_one(study):
@@ -89,6 +73,22 @@ def test_the_formal_posterior_fits_closer_and_is_narrower_than_the_tempered_one(
     assert formal.x.std(axis=1).mean() < 0.8 * tempered.x.std(axis=1).mean()
     prior = np.random.default_rng(1).uniform(0.05, 0.6, (20, 25))
     assert tempered.phi.mean() < np.median([single_misfits(x, *study).sum() for x in prior])
+
+
+def test_logarithmic_coordinates_give_the_same_posterior(study):
+    plan = Schedule(2000, 6000, 12000, 20)
+    box, logarithmic = (
+        sampled(study, plan=plan, moves=Moves(name)).x.reshape(-1, 25) for name in ("box", "logarithmic")
+    )
+    assert np.abs(box.mean(axis=0) - logarithmic.mean(axis=0)).max() < 0.1
+    assert np.abs(box.std(axis=0) / logarithmic.std(axis=0) - 1.0).max() < 0.25
+
+
+def test_a_reported_uncertainty_of_the_density_adds_to_that_of_the_observation_in_quadrature(study):
+    profiles, layers, forcing = study
+    estimated = profiles, layers.assign(density_relative_sd=0.4), forcing
+    one, other = sampled(estimated, n_chains=1), sampled(study, n_chains=1, relative_sd=0.5)
+    np.testing.assert_allclose(one.x, other.x, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("phi", [7.5, np.nan, np.inf])

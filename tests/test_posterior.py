@@ -12,7 +12,8 @@ from proda.model.parameters import PAPER_PARAMETERS
 
 @pytest.fixture
 def result(rng):
-    return OneBatch(rng.random((3, 40, 25)), rng.random((3, 40)), np.array([[0.4, 0.2], [0.5, 0.3], [0.6, 0.1]]), 0.01)
+    rates = np.array([[0.4, 0.2], [0.5, 0.3], [0.6, 0.1]])
+    return OneBatch(rng.random((3, 40, 25)), rng.random((3, 40)), rates, np.array([5.0, 7.5, 5.0]), 0.01)
 
 
 def test_a_posterior_comes_back_from_its_file(result, tmp_path):
@@ -24,6 +25,7 @@ def test_a_posterior_comes_back_from_its_file(result, tmp_path):
     assert tuple(posterior["parameter"].values) == PAPER_PARAMETERS.names
     np.testing.assert_array_equal(posterior["x"].sel(parameter="q10"), result.x[..., 2])
     assert posterior.attrs["B"] == 0.01
+    np.testing.assert_array_equal(posterior.attrs["D"], [5.0, 7.5, 5.0])
     np.testing.assert_array_equal(posterior.attrs["acceptance"], [0.2, 0.3, 0.1])
     np.testing.assert_array_equal(posterior.attrs["acceptance_test_run"], [0.4, 0.5, 0.6])
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proda.assimilation.adaptive_metropolis import Schedule, draw_to_keep
-from proda.assimilation.schedules import LEAST_BURN_IN, schedule
+from proda.assimilation.chain_state import Schedule, draw_to_keep
+from proda.assimilation.schedules import LEAST_BURN_IN, SitePlan, lengthened, schedule, site_plan
+from proda.assimilation.soc_chains import Moves
 from proda.errors import InputError
 
 
@@ -40,3 +41,26 @@ def test_draws_are_stored_after_every_thin_steps_of_the_kept_part_and_end_with_t
 def test_too_few_steps_are_told_with_what_they_leave(test_steps, steps, draws):
     with pytest.raises(InputError, match=rf"{test_steps} test and {steps} formal steps leave .* raise the number"):
         schedule(test_steps, steps, draws)
+
+
+@given(st.integers(1, 50), st.integers(1, 500), st.integers(1, 64))
+def test_a_later_round_stores_as_many_draws_of_so_many_times_as_many_steps(thin, draws, times):
+    first = Schedule(700, 300, thin * draws, thin)
+    later = lengthened(first, times)
+    assert later.n_draws == first.n_draws and later.kept_steps == times * first.kept_steps
+    assert later.test_steps == 0 and later.burn_in == later.kept_steps // 4
+    assert draw_to_keep(later.total - 1, later) == draws - 1
+
+
+SETTINGS = {
+    "site_test_steps": 2000, "site_steps": 8000, "kept_draws": 500, "chains": 4, "site_coordinates": "box",
+    "site_acceptance": "metropolis", "site_kept_states": "all", "site_rhat_limit": 1.02, "site_ess_limit": 300.0,
+    "site_max_steps": 10**6,
+}  # fmt: skip
+
+
+def test_the_plan_of_the_sites_is_what_the_settings_say():
+    expected = SitePlan(schedule(2000, 8000, 500), 4, Moves(), False, 1.02, 300.0, 10**6, 500)
+    assert site_plan(SETTINGS) == expected
+    published = {"site_acceptance": "annealed", "site_kept_states": "accepted", "site_coordinates": "logarithmic"}
+    assert site_plan(SETTINGS | published) == expected._replace(moves=Moves("logarithmic", True), accepted_only=True)

@@ -88,7 +88,7 @@ def test_the_fisher_information_is_the_curvature_of_the_misfit_at_a_perfect_fit(
     """Where the residuals vanish, the second derivative of Phi (Eq. 5.2) is J' W J exactly."""
     x, forcing = columns(configuration)
     truth, weight = observed(x, forcing, configuration), layer_weights(SITE, LAYER)
-    forms = misfit_forms(SITE, N, LAYER, truth, weight, 0.3, configuration.column)
+    forms = misfit_forms(SITE, N, LAYER, truth, weight, 0.3 * truth, configuration.column)
     jacobian = soc_jacobian(x, forcing, SITE, LAYER, configuration)
     fisher = fisher_information(jacobian.derivative, 0.3 * truth, weight, SITE, N)
 

@@ -3,19 +3,24 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from columns import drawn_columns, temperate
+from made_sites import DEPTH, made_problem, posteriors_in, store_bytes
 
-from proda.assimilation.adaptive_metropolis import Schedule
-from proda.assimilation.misfit import layer_weights, misfit, misfit_forms
-from proda.assimilation.site_by_site import SiteProblem, chain_seed, sampled_sites, site_posteriors, site_problem
+from proda.assimilation.chain_state import Schedule
+from proda.assimilation.misfit import layer_weights, misfit
+from proda.assimilation.schedules import SitePlan
+from proda.assimilation.site_by_site import SITES_PER_BATCH
+from proda.assimilation.site_chains import chain_seed, sampled_sites
 from proda.assimilation.site_fit import agreement_by_site
+from proda.assimilation.site_problem import SiteProblem, site_problem
+from proda.assimilation.soc_chains import Moves
 from proda.model import lanes
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share, physical, unit_cube
 
-DEPTH = np.array([0.03, 0.12, 0.3, 0.6, 1.0, 1.6])
-N_SITES, N_KEPT = 40, 60
-PLAN = Schedule(2000, 3000, 6000, 20)
+N_SITES = 40
+PLAN = SitePlan(Schedule(2000, 3000, 6000, 20), n_kept=60)
 
 
 @pytest.fixture(scope="module")
@@ -26,23 +31,21 @@ def truth():
 
 @pytest.fixture(scope="module")
 def problem(truth):
-    theta, forcing = truth
-    site, depth = np.repeat(np.arange(N_SITES), DEPTH.size), np.tile(DEPTH, N_SITES)
-    soc = at_depths(lanes.soc_density(theta, forcing), site, depth)
-    return SiteProblem([f"P{k}" for k in range(N_SITES)], forcing, site, depth, soc)
-
-
-def posteriors(problem, n_workers=1, plan=PLAN, **how):
-    return site_posteriors(problem, 7, plan, how.pop("n_chains", 3), N_KEPT, 0.3, n_workers, **how)
+    return made_problem(*truth)
 
 
 @pytest.fixture(scope="module")
-def sites(problem):
-    return posteriors(problem)
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("sites")
+
+
+@pytest.fixture(scope="module")
+def sites(problem, folder):
+    return posteriors_in(folder, problem, PLAN).load()
 
 
 def test_every_site_has_its_draws_and_summaries(sites):
-    assert dict(sites.sizes) == {"site": N_SITES, "draw": N_KEPT, "parameter": 25, "layer": 10, "chain": 3}
+    assert dict(sites.sizes) == {"site": N_SITES, "chain": 3, "draw": 20, "parameter": 25, "layer": 10}
     assert sites["x"].dtype == np.float32 and float(sites["x"].min()) >= 0.0 and float(sites["x"].max()) <= 1.0
     assert all(np.isfinite(sites[name]).all() for name in sites.data_vars)
     assert all({"long_name", "units"} <= set(sites[name].attrs) for name in sites.data_vars)
@@ -51,18 +54,18 @@ def test_every_site_has_its_draws_and_summaries(sites):
 
 
 @pytest.mark.parametrize(("first", "last"), [(4, 5), (3, 9)], ids=["alone", "in another batch"])
-def test_the_result_of_a_site_does_not_depend_on_the_sites_beside_it(problem, sites, first, last):
-    alone = posteriors(problem.part(first, last))
+def test_the_result_of_a_site_does_not_depend_on_the_sites_beside_it(problem, sites, first, last, tmp_path):
+    alone = posteriors_in(tmp_path, problem.part(first, last), PLAN)
     for name in sites.data_vars:
         np.testing.assert_array_equal(alone[name], sites[name].isel(site=slice(first, last)), err_msg=name)
 
 
-def test_the_result_does_not_depend_on_workers_or_the_size_of_batches(problem, sites, monkeypatch):
+def test_the_result_does_not_depend_on_workers_or_the_size_of_batches(problem, sites, folder, tmp_path, monkeypatch):
     monkeypatch.setattr("proda.assimilation.site_by_site.SITES_PER_BATCH", 3)
     done = []
-    parallel = posteriors(problem, n_workers=2, report=done.append)
-    assert parallel.identical(sites)
+    assert posteriors_in(tmp_path, problem, PLAN, n_workers=2, report=done.append).identical(sites)
     assert sum(done) == N_SITES and len(done) == 14
+    assert len(store_bytes(tmp_path)) > len(store_bytes(folder)), "the batches were no smaller"
 
 
 def test_the_observed_profile_is_recovered(problem, sites, truth):
@@ -86,29 +89,32 @@ def test_the_well_identified_parameters_are_recovered_and_the_others_stay_wide(s
 
 def test_the_truth_is_as_often_above_the_draws_as_below_and_no_further_out():
     """Truths from the prior, observations with the error that Eq. 5.2 assumes: ranks must be uniform."""
-    n, sd, rng = 160, 0.1, np.random.default_rng(5)
+    n, rng = 160, np.random.default_rng(5)
     forcing = temperate(n, 31)
     low, width = PAPER_PARAMETERS.minimum[:, None], (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)[:, None]
     x = rng.random((25, 20 * n))
     x = x[:, cwd_share(low + width * x) > 0.0][:, :n]
     site, depth = np.repeat(np.arange(n), DEPTH.size), np.tile(DEPTH, n)
     soc = at_depths(lanes.soc_density(physical(x, forcing), forcing), site, depth)
-    soc *= 1.0 + sd / np.sqrt(layer_weights(site, depth)) * rng.normal(size=soc.size)
-    problem = SiteProblem([f"P{k}" for k in range(n)], forcing, site, depth, soc)
-    draws = sampled_sites(problem, 7, Schedule(2000, 3000, 10_000, 25), 3, sd).draws
+    weight, sd = layer_weights(site, depth), 0.1 * soc
+    soc = soc + sd / np.sqrt(weight) * rng.normal(size=soc.size)
+    problem = SiteProblem([f"P{k}" for k in range(n)], forcing, site, depth, soc, sd, weight)
+    draws = sampled_sites(problem, 7, SitePlan(Schedule(2000, 3000, 10_000, 25))).draws
     rank = (draws.reshape(n, -1, 25) < x.T[:, None]).mean(axis=1)
     assert np.abs(rank.mean(axis=0) - 0.5).max() < 0.1
     assert np.abs(rank.std(axis=0) * np.sqrt(12.0) - 1.0).max() < 0.2
 
 
-def test_more_accurate_observations_narrow_the_fit(problem):
+def test_more_accurate_observations_narrow_the_fit(problem, tmp_path):
     part = problem.part(0, 5)
-    wide, narrow = (site_posteriors(part, 7, PLAN, 3, N_KEPT, sd, 1) for sd in (0.6, 0.15))
-    assert float((narrow["soc_sd"] / wide["soc_sd"]).mean()) < 0.7
+    wide, narrow = (
+        posteriors_in(tmp_path / str(sd), part._replace(sd=sd * part.soc), PLAN)["soc_sd"] for sd in (0.6, 0.15)
+    )
+    assert float((narrow / wide).mean()) < 0.7
 
 
 def test_kept_draws_leave_carbon_for_woody_debris(problem):
-    sampled = sampled_sites(problem.part(0, 6), 7, PLAN, 3, 0.3)
+    sampled = sampled_sites(problem.part(0, 6), 7, PLAN)
     assert sampled.draws.shape == (6, 3, 300, 25) and sampled.acceptance.shape == (6, 3)
     x = sampled.draws.reshape(-1, 25).astype(float)
     theta = PAPER_PARAMETERS.minimum + x * (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)
@@ -116,19 +122,19 @@ def test_kept_draws_leave_carbon_for_woody_debris(problem):
     assert ((sampled.acceptance > 0.05) & (sampled.acceptance < 0.6)).all()
 
 
-def test_the_misfit_of_a_draw_is_that_of_its_profile(problem):
+@pytest.mark.parametrize("coordinates", ["box", "logarithmic"])
+def test_the_misfit_of_a_draw_is_that_of_its_profile(problem, coordinates):
     part = problem.part(0, 6)
-    sampled = sampled_sites(part, 7, PLAN, 3, 0.3)
-    forms = misfit_forms(part.site, 6, part.depth, part.soc, layer_weights(part.site, part.depth))
+    sampled = sampled_sites(part, 7, PLAN._replace(moves=Moves(coordinates)))
     x = sampled.draws[:, 2, -1].T.astype(float)
-    direct = misfit(lanes.soc_density(physical(x, part.forcing), part.forcing), forms)
+    direct = misfit(lanes.soc_density(physical(x, part.forcing), part.forcing), part.forms())
     # Draws are stored in single precision.
     np.testing.assert_allclose(sampled.phi[:, 2, -1], direct, rtol=1e-4, atol=1e-3)
 
 
 def test_another_seed_gives_other_chains(problem):
-    part, plan = problem.part(0, 1), Schedule(100, 200, 100, 10)
-    one, other = (sampled_sites(part, seed, plan, 1, 0.3).draws for seed in (7, 8))
+    part, plan = problem.part(0, 1), SitePlan(Schedule(100, 200, 100, 10), n_chains=2)
+    one, other = (sampled_sites(part, seed, plan).draws for seed in (7, 8))
     assert not np.array_equal(one, other)
 
 
@@ -138,10 +144,51 @@ def test_seeds_tell_studies_profiles_and_chains_apart():
     assert chain_seed(1, "A", 0) == chain_seed(1, "A", 0) and all(word >= 0 for word in chain_seed(1, "A", 0))
 
 
-def test_the_problem_is_made_from_the_tidy_tables(truth):
+@pytest.fixture
+def tables():
     profiles = pd.DataFrame({"profile_id": ["a", "b"], "cell": [5, 2]})
-    layers = pd.DataFrame({"site": [0, 0, 1], "depth": [0.1, 0.5, 0.2], "soc": [9e3, 4e3, 7e3]})
-    problem = site_problem(profiles, layers, truth[1])
+    return profiles, pd.DataFrame({"site": [0, 0, 1], "depth": [0.1, 0.5, 0.2], "soc": [9e3, 4e3, 7e3]})
+
+
+def test_the_problem_is_made_from_the_tidy_tables(truth, tables):
+    problem = site_problem(*tables, truth[1], 0.3)
     np.testing.assert_array_equal(problem.forcing.npp_mean, truth[1].npp_mean[[5, 2]])
+    np.testing.assert_allclose(problem.sd, [2700.0, 1200.0, 2100.0])
     second = problem.part(1, 2)
     assert second.profile_id == ["b"] and second.site.tolist() == [0] and second.soc.tolist() == [7e3]
+    assert second.sd.tolist() == problem.sd[2:].tolist() and second.weight.tolist() == [10.0]
+
+
+def test_a_reported_uncertainty_of_the_density_adds_in_quadrature(truth, tables):
+    profiles, layers = tables
+    problem = site_problem(profiles, layers.assign(density_relative_sd=[0.4, 0.0, 0.4]), truth[1], 0.3)
+    np.testing.assert_allclose(problem.sd, [4500.0, 1200.0, 3500.0])
+
+
+def test_some_layers_of_a_problem_keep_their_weights(problem):
+    upper = problem.layers(problem.depth < 0.5)
+    assert upper.n_sites == N_SITES and upper.site.size == 3 * N_SITES
+    np.testing.assert_array_equal(upper.weight, problem.weight[problem.depth < 0.5])
+
+
+def test_sites_taken_out_of_a_problem_keep_what_is_theirs(problem):
+    few = problem.take([3, 17, 30])
+    assert few.profile_id == ["P3", "P17", "P30"] and few.site.tolist() == [0] * 6 + [1] * 6 + [2] * 6
+    np.testing.assert_array_equal(few.forms(), problem.forms()[:, [3, 17, 30]])
+
+
+def test_the_dataset_opens_without_reading_its_draws_and_knows_where_its_sites_are(problem, tmp_path):
+    rng = np.random.default_rng(1)
+    places = {"lon": rng.uniform(-120, -70, N_SITES), "lat": rng.uniform(25, 50, N_SITES)}
+    plan = PLAN._replace(schedule=Schedule(100, 100, 100, 5))
+    posteriors_in(tmp_path, problem, plan, places=places)
+    with xr.open_zarr(tmp_path / "sites.zarr", consolidated=False, chunks=None) as found:
+        assert not any(variable.variable._in_memory for variable in found.data_vars.values())
+        for name, unit in (("lon", "degrees_east"), ("lat", "degrees_north")):
+            np.testing.assert_array_equal(found[name], places[name])
+            assert found[name].attrs["units"] == unit
+        assert set(found.coords) == {"profile_id", "parameter", "node_depth", "lon", "lat"}
+        assert found["x"].encoding["chunks"] == (min(SITES_PER_BATCH, N_SITES), 3, 20, 25)
+        one = found["x"].isel(site=4).sel(parameter="q10").load()
+        assert one.dims == ("chain", "draw") and not found["x"].variable._in_memory
+        assert "lon" in found["x_mean"].sel(parameter="q10").to_dataset().coords

@@ -36,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; repeatable")
     run.add_argument("--from", dest="first", type=int, default=1, metavar="N", help="begin with notebook N")
     run.add_argument("--only", type=int, metavar="N", help="run notebook N alone")
+    run.add_argument("--scheduler", default="", metavar="ADDRESS", help="run the sites on a Dask cluster")
+    run.add_argument("--fresh", action="store_true", help="give up what interrupted runs of these notebooks left")
     run.set_defaults(command=_run)
 
     verify = commands.add_parser("verify", help="compare the model with a file of reference cases")
@@ -69,17 +71,21 @@ def overrides(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from proda.assimilation.cluster import cluster_client
     from proda.assimilation.one_batch import batch_constant
-    from proda.assimilation.stage import one_batch_plan, site_plan
+    from proda.assimilation.schedules import site_plan
+    from proda.assimilation.stage import one_batch_plan
     from proda.batch.run import run
     from proda.study import Study
 
     study = Study.open(options.study, options.scale, options.data, options.out, overrides(options.set))
     # What is wrong with the settings of a late stage is said before the early ones have run.
     one_batch_plan(study)
-    site_plan(study)
+    site_plan(study.settings)
     batch_constant(study["one_batch_B"], n_profiles=1)
-    run(study, first=options.first, only=options.only)
+    if options.scheduler:
+        cluster_client(options.scheduler).close()
+    run(study, first=options.first, only=options.only, scheduler=options.scheduler, fresh=options.fresh)
     return 0
 
 

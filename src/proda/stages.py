@@ -7,6 +7,7 @@ A finished stage leaves a marker, ``stages/<stage>.json``; one that has begun an
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,5 +142,10 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write ``content`` so that a reader sees the old file or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{psutil.Process().pid}.part")
-    partial.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise

@@ -12,13 +12,14 @@ import shlex
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from proda import stages
+from proda.checkpoints import drop_checkpoints, partial_folder
 from proda.errors import InputError, MissingOutput
 from proda.fingerprints import fault, fingerprint
 from proda.settings import settings_at, suggestion
@@ -166,16 +167,24 @@ class Study:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Path]:
-        """A fresh folder for the files of stage ``name``, which become the study's only when the block ends well.
+    def stage(self, name: str, resumable: bool = False) -> Iterator[Path]:
+        """A folder for the files of stage ``name``, which become the study's only when the block ends well.
 
         The files then replace those of an earlier run of the stage in the study folder, and the stage's marker is
         written last. An exception leaves the study folder as it was but without the marker: the stage is not done.
 
+        Parameters
+        ----------
+        resumable : bool
+            Begin with the files that an interrupted run of the same settings, data and code left in the folder, and
+            leave them there for the next when this one is interrupted. What only serves this goes to the folder's
+            ``checkpoints`` (`proda.checkpoints`).
+
         Raises
         ------
         MissingOutput, InputError
-            When a stage that this one reads from is not complete; when another process is at work on this one.
+            When a stage that this one reads from is not complete; when another process is at work on this one; when
+            an interrupted run of other settings, data or code could still go on.
         """
         _check_stage_name(name)
         self.require(*stages.STAGES[name].upstream)
@@ -192,14 +201,21 @@ class Study:
             "upstream": {key: self._content(key) for key in stages.STAGES[name].upstream},
             "files": before.get("files", {}),
         }
-        stages.write_json(attempt, begun)
-        marker.unlink(missing_ok=True)
-        for left in self.out.glob(f".partial-{name}*"):
-            shutil.rmtree(left)
-        folder = self.out / f".partial-{name}"
-        folder.mkdir()
+        identity = {key: begun[key] for key in ("fingerprint", "upstream")} if resumable else None
+        again = self.command("--from", str(list(stages.STAGES).index(name) + 1))
+        folder = partial_folder(self.out, name, identity, again)
+        try:
+            stages.write_json(attempt, begun)
+            marker.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{attempt.parent} cannot be written: {error.strerror}. Give write access to it, make room, or give "
+                "another folder as --out"
+            ) from error
+        finished = False
         try:
             yield folder
+            drop_checkpoints(folder)
             files = stages.inventory(folder)
             for old in begun["files"]:
                 _remove(self.out / old)
@@ -208,12 +224,15 @@ class Study:
                 _remove(target)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(path, target)
+            finished = True
         except BaseException as error:
             told = f"{type(error).__name__}: {error}"[:2000] if isinstance(error, Exception) else ""
-            stages.write_json(attempt, {**begun, "ended": True, "error": told})
+            with suppress(OSError):  # a full disk has no room for this either, and is what has to be told
+                stages.write_json(attempt, {**begun, "ended": True, "error": told})
             raise
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if finished or not resumable:
+                shutil.rmtree(folder, ignore_errors=True)
         stages.write_json(marker, self._marker(name, begun, files, started))
         attempt.unlink(missing_ok=True)
 

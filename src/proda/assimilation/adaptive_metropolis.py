@@ -11,65 +11,24 @@ symmetric: they come back in through the opposite wall (x mod 1), which is symme
 until inside, as the published programs do, thins out the neighbourhood of the walls.
 """
 
-from typing import NamedTuple
-
 import numba as nb
 import numpy as np
-from numpy.typing import NDArray
 
-from proda.assimilation.lane_random import normal_pair_lanes, two_where_set, uniform_lanes, word_lanes
+from proda.assimilation.chain_state import KEPT_ACCEPTED, OPTIMAL_SCALE, SCALE, TEST_ACCEPTED
+from proda.assimilation.lane_random import fill_normal, fill_uniform, uniform_lanes
 from proda.model.lane_math import lane_exp
 from proda.model.lane_type import LANES, load, square_root, store, where_less
 
-WIDEST, NARROWEST = 1.0 / 5.0, 1.0 / 200.0  # 1/D of Eq. 7: the paper's D = 5, and short steps for narrow posteriors
-OPTIMAL_SCALE = 2.38  # s_d = 2.38^2 / d in Eq. 8
+NARROWEST = 1.0 / 40.0  # of the widest step of Eq. 7: short steps for narrow posteriors
 EPSILON = 1e-6
 TARGET = 0.234  # acceptance aimed at, inside the paper's window of 15-50 %
 SCALE_RANGE = 20.0  # tuning may shorten the steps of Eq. 8 by this factor at most
 SUBSPACE_FROM = 16  # dimensions; in fewer a quarter of the directions would often be none
 HISTORY_EVERY = 4  # steps between states that enter the covariance
 REFACTOR_EVERY = 200  # steps between factorisations of the covariance
-SCALE, TEST_ACCEPTED, KEPT_ACCEPTED = range(3)
 
+_GOLDEN, _MIX_1, _MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _ROUNDER = 6755399441055744.0  # adding 1.5 x 2^52 rounds to an integer
-
-
-class Schedule(NamedTuple):
-    """How long the parts of a chain are, in steps, and after how many kept steps a draw is stored."""
-
-    test_steps: int
-    burn_in: int
-    kept_steps: int
-    thin: int
-
-    @property
-    def total(self) -> int:
-        return self.test_steps + self.burn_in + self.kept_steps
-
-
-class Chains(NamedTuple):
-    """The state of `LANES` chains: flat rows of lanes, one row a parameter unless said otherwise."""
-
-    x: NDArray[np.float64]
-    proposal: NDArray[np.float64]
-    phi: NDArray[np.float64]  # one row
-    random: NDArray[np.uint64]  # four rows
-    tuning: NDArray[np.float64]  # step length, and counts of accepted steps
-    mean: NDArray[np.float64]  # of the history
-    scatter: NDArray[np.float64]  # of the history: the lower triangle, a row an element
-    factor: NDArray[np.float64]  # Cholesky factor of the covariance, likewise
-    deviation: NDArray[np.float64]
-    count: NDArray[np.int64]  # states in the history, a single number
-
-
-def new_chains(n_parameters: int, random: NDArray[np.uint64]) -> Chains:
-    """Chains before their first step; `random` is (4, LANES), from `generator_states`."""
-    triangle = n_parameters * (n_parameters + 1) // 2
-    sizes = dict(x=n_parameters, proposal=n_parameters, phi=1, tuning=3, mean=n_parameters)
-    sizes |= dict(scatter=triangle, factor=triangle, deviation=n_parameters)
-    rows = {name: np.zeros(size * LANES) for name, size in sizes.items()}
-    rows["tuning"][:LANES] = OPTIMAL_SCALE / np.sqrt(n_parameters)
-    return Chains(**rows, random=np.ascontiguousarray(random).ravel().copy(), count=np.zeros(1, np.int64))
 
 
 @nb.njit
@@ -90,13 +49,41 @@ def reflected(x):
 def propose_uniform(chains):
     """Eq. 7: each parameter moves by a uniform step of its own.
 
-    The width is drawn anew for every step, between D = 5 and D = 200 on a log scale: wide posteriors are crossed by the
-    long steps, narrow ones and steep descents need the short ones, and no tuning can lead it astray.
+    The width is drawn anew for every step, between D (the paper's 5 unless it was raised) and 40 D on a log scale: wide
+    posteriors are crossed by the long steps, narrow ones and steep descents need the short ones.
     """
-    width = WIDEST * lane_exp(uniform_lanes(chains.random) * np.log(NARROWEST / WIDEST))
-    for k in range(chains.x.size // LANES):
-        step = width * (uniform_lanes(chains.random) - 0.5)
+    d = chains.x.size // LANES
+    fill_uniform(chains.random, chains.deviation, d + 1)
+    width = chains.widest[0] * lane_exp(load(chains.deviation, d) * np.log(NARROWEST))
+    for k in range(d):
+        step = width * (load(chains.deviation, k) - 0.5)
         store(chains.proposal, k, reflected(load(chains.x, k) + step))
+
+
+@nb.njit
+def moving_directions(chains):
+    """Put the directions of the next step into `chains.moving`, ascending; their number.
+
+    In many dimensions a random quarter of them, the same for all lanes: the generator (splitmix64, Steele, Lea and
+    Flood 2014) belongs to the schedule and not to a chain, so a step costs a quarter as well.
+    """
+    d = chains.x.size // LANES
+    if d < SUBSPACE_FROM:
+        for k in range(d):
+            chains.moving[k] = k
+        return d
+    word = chains.directions[0] + _GOLDEN
+    chains.directions[0] = word
+    word = (word ^ (word >> np.uint64(30))) * _MIX_1
+    word = (word ^ (word >> np.uint64(27))) * _MIX_2
+    word = word ^ (word >> np.uint64(31))
+    n = 0
+    # Each bit of the two halves together is set with probability 1/4.
+    chosen = word & (word >> np.uint64(32))
+    for k in range(d):
+        chains.moving[n] = k  # a branch on a random bit would be mispredicted every other time
+        n += np.int64((chosen >> np.uint64(k)) & np.uint64(1))
+    return n
 
 
 @nb.njit
@@ -107,36 +94,30 @@ def propose_normal(chains):
     long, and most parameters gain a third to a half in effective draws (subspace sampling, Vrugt et al. 2009). Which
     directions move does not depend on the state, so a step is as likely as its reverse.
     """
-    d = chains.x.size // LANES
-    z = chains.deviation
-    for k in range(0, d - 1, 2):
-        first, second = normal_pair_lanes(chains.random)
-        store(z, k, first), store(z, k + 1, second)
-    if d % 2:
-        first, second = normal_pair_lanes(chains.random)
-        store(z, d - 1, first)
-    if d >= SUBSPACE_FROM:
-        # Each bit of this word is set with probability 1/4; twice the normal number keeps its variance.
-        moving = word_lanes(chains.random) & word_lanes(chains.random)
-        for k in range(d):
-            store(z, k, load(z, k) * two_where_set(moving, k))
-    scale = load(chains.tuning, SCALE)
+    d, z, moving = chains.x.size // LANES, chains.deviation, chains.moving
+    n = moving_directions(chains)
+    fill_normal(chains.random, z, n)
+    # Twice the normal number in a quarter of the directions keeps the variance of the step.
+    scale = load(chains.tuning, SCALE) * (1.0 if d < SUBSPACE_FROM else 2.0)
     for k in range(d):
-        row = k * (k + 1) // 2
-        step = load(chains.factor, row) * load(z, 0)
-        for m in range(1, k + 1):
-            step = step + load(chains.factor, row + m) * load(z, m)
-        store(chains.proposal, k, wrapped(load(chains.x, k) + scale * step))
+        store(chains.proposal, k, load(chains.x, k))
+    for i in range(n):
+        length = load(z, i) * scale
+        for k in range(moving[i], d):
+            step = load(chains.factor, k * (k + 1) // 2 + moving[i]) * length
+            store(chains.proposal, k, load(chains.proposal, k) + step)
+    for k in range(d):
+        store(chains.proposal, k, wrapped(load(chains.proposal, k)))
 
 
 @nb.njit
-def accept(chains, phi_proposed):
+def accept(chains, phi_proposed, cooling=1.0):
     """Eq. 6: move to the proposal with probability min(1, exp(phi - phi_proposed)); 1 in the lanes that moved.
 
-    A misfit that is infinite or not a number is never accepted.
+    A misfit that is infinite or not a number is never accepted. A `cooling` above 1 multiplies the difference.
     """
     phi = load(chains.phi, 0)
-    ratio = lane_exp(phi - phi_proposed)
+    ratio = lane_exp((phi - phi_proposed) * cooling)
     moved = where_less(uniform_lanes(chains.random), ratio, 1.0, 0.0)
     # Infinite minus infinite, from a start where the misfit overflows, is not a number: take any finite proposal.
     moved = where_less(phi, 1e300, moved, where_less(phi_proposed, 1e300, 1.0, 0.0))
@@ -207,6 +188,8 @@ def factor_history(chains):
 def adapt(chains, moved, t, schedule):
     """Everything learned before the kept part: step lengths, and the covariance of the history."""
     since = t - schedule.test_steps
+    if t == 0 and chains.count[0] > 1:
+        factor_history(chains)
     if since < 0:
         store(chains.tuning, TEST_ACCEPTED, load(chains.tuning, TEST_ACCEPTED) + moved)
         if 2 * t >= schedule.test_steps and t % HISTORY_EVERY == 0:
@@ -223,20 +206,3 @@ def adapt(chains, moved, t, schedule):
             factor_history(chains)
     else:
         store(chains.tuning, KEPT_ACCEPTED, load(chains.tuning, KEPT_ACCEPTED) + moved)
-
-
-@nb.njit
-def keep(chains, draw, draws, phis):
-    """Write the present state of every lane to `draws`, (LANES, n_draws, n_parameters), and `phis`."""
-    d = chains.x.size // LANES
-    for lane in range(LANES):
-        for k in range(d):
-            draws[lane, draw, k] = chains.x[k * LANES + lane]
-        phis[lane, draw] = chains.phi[lane]
-
-
-@nb.njit
-def draw_to_keep(t, schedule):
-    """Number of the draw that step `t` completes, or -1."""
-    since = t - schedule.test_steps - schedule.burn_in + 1
-    return since // schedule.thin - 1 if since > 0 and since % schedule.thin == 0 else -1

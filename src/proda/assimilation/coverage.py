@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from proda.assimilation.site_by_site import SiteProblem
+from proda.assimilation.site_problem import SiteProblem
 from proda.data.truth import known_truth
 from proda.model.column import PAPER_COLUMN
 from proda.study import Study

@@ -17,15 +17,13 @@ _SHIFT_TO_MANTISSA = np.uint64(12)
 _ONE_BITS = np.uint64(0x3FF0000000000000)
 _A, _B, _C = np.uint64(17), np.uint64(23), np.uint64(45)
 _REST_B, _REST_C = np.uint64(64 - 23), np.uint64(64 - 45)
-_LAST_BIT, _BIT_OF_TWO = np.uint64(1), np.uint64(62)
 _HALF_STEP = 2.0**-53
 _HALF_PI = 0.5 * np.pi
 
 
 @nb.njit
-def word_lanes(state):
-    """64 random bits a lane; advances `state`, (4 * LANES,) words."""
-    s0, s1, s2, s3 = load(state, 0), load(state, 1), load(state, 2), load(state, 3)
+def _next_words(s0, s1, s2, s3):
+    """64 random bits a lane, and the state after them."""
     total = s0 + s3
     drawn = ((total << _B) | (total >> _REST_B)) + s0
     shifted = s1 << _A
@@ -33,29 +31,22 @@ def word_lanes(state):
     s1, s0 = s1 ^ s2, s0 ^ s3
     s2 = s2 ^ shifted
     s3 = (s3 << _C) | (s3 >> _REST_C)
-    store(state, 0, s0), store(state, 1, s1), store(state, 2, s2), store(state, 3, s3)
-    return drawn
+    return drawn, s0, s1, s2, s3
 
 
 @nb.njit
-def uniform_lanes(state):
+def _uniform(words):
     """Uniform on the open interval (0, 1)."""
     # 52 random bits make a double in [1, 2); half a step keeps it off zero.
-    return doubles_of((word_lanes(state) >> _SHIFT_TO_MANTISSA) | _ONE_BITS) - (1.0 - _HALF_STEP)
+    return doubles_of((words >> _SHIFT_TO_MANTISSA) | _ONE_BITS) - (1.0 - _HALF_STEP)
 
 
 @nb.njit
-def two_where_set(words, k):
-    """2 in the lanes whose bit k is set, 0 in the others."""
-    return doubles_of(((words >> np.uint64(k)) & _LAST_BIT) << _BIT_OF_TWO)
-
-
-@nb.njit
-def normal_pair_lanes(state):
-    """Two independent standard normal numbers a lane (Box and Muller 1958)."""
-    radius = square_root(-2.0 * lane_log(uniform_lanes(state)))
+def _normal_pair(first, second):
+    """Two independent standard normal numbers a lane from two uniform ones (Box and Muller 1958)."""
+    radius = square_root(-2.0 * lane_log(first))
     # Sine and cosine of a quarter of the angle by their series, then doubled twice: error below 1e-13.
-    a = (uniform_lanes(state) - 0.5) * _HALF_PI
+    a = (second - 0.5) * _HALF_PI
     a2 = a * a
     sine = a2 * (-1.0 / 39916800.0) + 1.0 / 362880.0
     sine = (sine * a2 - 1.0 / 5040.0) * a2 + 1.0 / 120.0
@@ -66,6 +57,37 @@ def normal_pair_lanes(state):
     sine, cosine = 2.0 * sine * cosine, 1.0 - 2.0 * sine * sine
     sine, cosine = 2.0 * sine * cosine, 1.0 - 2.0 * sine * sine
     return radius * cosine, radius * sine
+
+
+@nb.njit
+def fill_uniform(state, out, n):
+    """Uniform numbers on the open interval (0, 1) into the first n rows of `out`; advances `state`, (4 * LANES,)."""
+    # The state stays in registers: it would be read and written for every number if it were an array in the loop.
+    s0, s1, s2, s3 = load(state, 0), load(state, 1), load(state, 2), load(state, 3)
+    for k in range(n):
+        words, s0, s1, s2, s3 = _next_words(s0, s1, s2, s3)
+        store(out, k, _uniform(words))
+    store(state, 0, s0), store(state, 1, s1), store(state, 2, s2), store(state, 3, s3)
+
+
+@nb.njit
+def fill_normal(state, out, n):
+    """Standard normal numbers into the first n rows of `out`, and one more row when n is odd; advances `state`."""
+    s0, s1, s2, s3 = load(state, 0), load(state, 1), load(state, 2), load(state, 3)
+    for k in range(0, n, 2):
+        first, s0, s1, s2, s3 = _next_words(s0, s1, s2, s3)
+        second, s0, s1, s2, s3 = _next_words(s0, s1, s2, s3)
+        one, other = _normal_pair(_uniform(first), _uniform(second))
+        store(out, k, one), store(out, k + 1, other)
+    store(state, 0, s0), store(state, 1, s1), store(state, 2, s2), store(state, 3, s3)
+
+
+@nb.njit
+def uniform_lanes(state):
+    """One uniform number a lane; advances `state`."""
+    words, s0, s1, s2, s3 = _next_words(load(state, 0), load(state, 1), load(state, 2), load(state, 3))
+    store(state, 0, s0), store(state, 1, s1), store(state, 2, s2), store(state, 3, s3)
+    return _uniform(words)
 
 
 def generator_states(entropies: Sequence[Sequence[int]]) -> NDArray[np.uint64]:

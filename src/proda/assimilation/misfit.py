@@ -47,7 +47,7 @@ def misfit_forms(
     depth: ArrayLike,
     soc: ArrayLike,
     weight: ArrayLike,
-    relative_sd: float = 0.3,
+    sd: ArrayLike,
     column: Column = PAPER_COLUMN,
 ) -> NDArray[np.float64]:
     """Phi of Eq. 5.2 for each target as a quadratic form, (14 (n_layers - 1) + 1, n_targets).
@@ -58,13 +58,15 @@ def misfit_forms(
         The profile, or the grid cell, whose sum an observation enters.
     depth : (k,), m
     soc : (k,), g C m-3
-        Observed density; its standard deviation is ``relative_sd * soc``.
+        Observed density.
     weight : (k,)
         From `layer_weights`.
+    sd : (k,), g C m-3
+        Standard deviation of the observation; 0.3 soc in the paper.
     """
     target, soc = np.asarray(target), np.asarray(soc, dtype=np.float64)
     interval, w = curve_weights(depth, column)
-    scale = np.asarray(weight) / (2.0 * (relative_sd * soc) ** 2)
+    scale = np.asarray(weight) / (2.0 * np.asarray(sd) ** 2)
     forms = np.zeros((column.n_layers - 1, TERMS, n_targets))
     for row, (a, b) in enumerate(_PAIRS):
         np.add.at(forms[:, row], (interval, target), scale * w[a] * w[b] * (1.0 if a == b else 2.0))

@@ -7,16 +7,19 @@ with B = 1/(number of profiles) it holds one profile's worth of information, and
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from proda.assimilation.adaptive_metropolis import KEPT_ACCEPTED, TEST_ACCEPTED, Schedule, new_chains
+from proda.assimilation.chain_checkpoint import ChainCheckpoint, Progress
+from proda.assimilation.chain_state import KEPT_ACCEPTED, TEST_ACCEPTED, WIDEST, Schedule, new_chains
 from proda.assimilation.lane_random import generator_states
 from proda.assimilation.misfit import layer_weights, misfit_forms
-from proda.assimilation.soc_chains import new_target, run_chains
+from proda.assimilation.site_problem import observation_sd
+from proda.assimilation.soc_chains import DEFAULT_MOVES, Moves, Target, new_target, run_chains, start_chains
 from proda.errors import InputError
 from proda.model.forcing import Forcing
 from proda.model.lane_drivers import lane_work
@@ -24,18 +27,22 @@ from proda.model.lane_type import LANES
 from proda.model.parameters import PAPER_PARAMETERS
 
 STEPS_PER_REPORT = 50
+WINDOW = 0.15, 0.50  # the paper's, of accepted steps
+_RAISE = 1.5  # factor by which D changes after a piece of the test run outside the window
 
 
 class OneBatch(NamedTuple):
     """The posterior of one parameter set for all profiles.
 
     `x` (chain, draw, parameter) on the unit cube; `phi` (chain, draw), misfit summed over all profiles, not tempered;
-    `acceptance` (chain, 2) of the test run and the kept part; `B` of Eq. 5.1.
+    `acceptance` (chain, 2) of the test run and the kept part; `D` of Eq. 7 (chain,) at the end of the test run; `B` of
+    Eq. 5.1.
     """
 
     x: NDArray[np.float64]
     phi: NDArray[np.float64]
     acceptance: NDArray[np.float64]
+    D: NDArray[np.float64]
     B: float
 
 
@@ -54,6 +61,22 @@ def batch_constant(setting: str | float, n_profiles: int) -> float:
     return value
 
 
+def pooled_target(
+    profiles: pd.DataFrame,
+    layers: pd.DataFrame,
+    cell_forcing: Forcing,
+    B: float,
+    relative_sd: float,
+    moves: Moves = DEFAULT_MOVES,
+) -> Target:
+    """All profiles as the target of one chain: a column for each grid cell that holds any."""
+    cells, column = np.unique(profiles["cell"].to_numpy(), return_inverse=True)
+    site, depth, soc = (layers[name].to_numpy() for name in ("site", "depth", "soc"))
+    sd = observation_sd(layers, relative_sd)
+    forms = misfit_forms(column[site], cells.size, depth, soc, layer_weights(site, depth), sd)
+    return new_target(cell_forcing.take(cells), B * forms, pooled=True, moves=moves)
+
+
 def one_batch_posterior(
     profiles: pd.DataFrame,
     layers: pd.DataFrame,
@@ -63,8 +86,10 @@ def one_batch_posterior(
     n_chains: int = 3,
     B: float = 1.0,
     relative_sd: float = 0.3,
+    moves: Moves = DEFAULT_MOVES,
     n_workers: int = 2,
     report: Callable[[int], None] = lambda n_steps: None,
+    checkpoints: Path | None = None,
 ) -> OneBatch:
     """Sample Eq. 5.1 over all profiles.
 
@@ -76,31 +101,24 @@ def one_batch_posterior(
         Of all grid cells; only those that hold profiles are solved.
     report : callable
         Told the number of steps just taken by some chain.
+    checkpoints : Path, optional
+        Folder where the chains leave their state from time to time, and go on from when they find it: the result is the
+        same to the last bit.
     """
-    cells, column = np.unique(profiles["cell"].to_numpy(), return_inverse=True)
-    site, depth, soc = (layers[name].to_numpy() for name in ("site", "depth", "soc"))
-    weight = layer_weights(site, depth)
-    forms = misfit_forms(column[site], cells.size, depth, soc, weight, relative_sd)
-    target = new_target(cell_forcing.take(cells), B * forms, pooled=True)
-    n_parameters, n_draws = len(PAPER_PARAMETERS), schedule.kept_steps // schedule.thin
+    target = pooled_target(profiles, layers, cell_forcing, B, relative_sd, moves)
 
-    def run(chain: int) -> tuple[NDArray, NDArray, list[float]]:
-        # Every lane carries the same chain, so that its misfit can be summed over the lanes of each block of cells.
-        states = np.repeat(generator_states([(seed, 0, chain)]), LANES, axis=1)
-        chains = new_chains(n_parameters, states)
+    def run(chain: int) -> Progress:
         own = target._replace(theta=np.zeros_like(target.theta), work=lane_work())
-        draws, phis = np.empty((LANES, n_draws, n_parameters)), np.empty((LANES, n_draws))
-        for begin in range(0, schedule.total, STEPS_PER_REPORT):
-            end = min(begin + STEPS_PER_REPORT, schedule.total)
-            run_chains(chains, own, schedule, begin, end, draws, phis)
-            report(end - begin)
-        accepted = chains.tuning.reshape(-1, LANES)[:, 0]
-        rates = [accepted[TEST_ACCEPTED] / schedule.test_steps, accepted[KEPT_ACCEPTED] / schedule.kept_steps]
-        return draws[0], phis[0] / B, rates
+        saved = ChainCheckpoint(checkpoints / f"chain-{chain + 1}.npz" if checkpoints else None)
+        return _sampled_chain(own, (seed, 0, chain), schedule, saved, report)
 
     with ThreadPoolExecutor(n_workers) as pool:
-        x, phi, acceptance = zip(*pool.map(run, range(n_chains)), strict=True)
-    result = OneBatch(np.stack(x), np.stack(phi), np.array(acceptance), B)
+        done = list(pool.map(run, range(n_chains)))
+    rates = np.array([[one.accepted(TEST_ACCEPTED), one.accepted(KEPT_ACCEPTED)] for one in done])
+    parts = np.maximum([schedule.test_steps, schedule.kept_steps], 1)
+    phi = np.stack([one.phis[0] for one in done]) / B
+    D = np.array([1.0 / one.chains.widest[0] for one in done])
+    result = OneBatch(np.stack([one.draws[0] for one in done]), phi, rates / parts, D, B)
     if not np.isfinite(result.phi).all() or (result.acceptance[:, 1] == 0.0).any():
         worst = int(np.argmin(result.acceptance[:, 1]))
         raise InputError(
@@ -109,3 +127,43 @@ def one_batch_posterior(
             f"({relative_sd:g}) and one_batch_B ({B:g}), or run longer (one_batch_steps)."
         )
     return result
+
+
+def _sampled_chain(
+    target: Target,
+    entropy: tuple[int, int, int],
+    schedule: Schedule,
+    saved: ChainCheckpoint,
+    report: Callable[[int], None],
+) -> Progress:
+    """One chain from its start, or from where it was saved, to its end."""
+    progress = saved.read()
+    if progress is None:
+        # Every lane carries the same chain, so that its misfit can be summed over the lanes of each block of cells.
+        chains = new_chains(len(PAPER_PARAMETERS), np.repeat(generator_states([entropy]), LANES, axis=1))
+        start_chains(chains, target)
+        draws = np.empty((LANES, schedule.n_draws, len(PAPER_PARAMETERS)))
+        progress = Progress(0, chains, draws, np.empty((LANES, schedule.n_draws)))
+    report(progress.step)
+    piece = max(1, schedule.test_steps // 20 // STEPS_PER_REPORT) * STEPS_PER_REPORT
+    for begin in range(progress.step, schedule.total, STEPS_PER_REPORT):
+        end = min(begin + STEPS_PER_REPORT, schedule.total)
+        run_chains(progress.chains, target, schedule, begin, end, progress.draws, progress.phis)
+        progress = progress._replace(step=end)
+        if end % piece == 0 and end < schedule.test_steps:
+            progress = _with_adjusted_width(progress, piece)
+        report(end - begin)
+        saved.write_now_and_then(progress)
+    return progress
+
+
+def _with_adjusted_width(progress: Progress, piece: int) -> Progress:
+    """Raise D of Eq. 7 when too few steps of a piece of the test run were accepted; lower it, to 5, when too many."""
+    accepted = progress.accepted(TEST_ACCEPTED)
+    share = (accepted - progress.accepted_before) / piece
+    widest = progress.chains.widest
+    if share < WINDOW[0]:
+        widest /= _RAISE
+    elif share > WINDOW[1]:
+        widest[:] = np.minimum(widest * _RAISE, WIDEST)
+    return progress._replace(accepted_before=accepted)

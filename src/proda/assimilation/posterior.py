@@ -18,8 +18,13 @@ from proda.model.parameters import PAPER_PARAMETERS
 CLASSIC_ARVIZ = az.__version__.startswith("0.")
 
 
-def inference_data(x: NDArray, phi: NDArray | None = None, attrs: dict[str, Any] | None = None) -> Any:
-    """An ArviZ object with group `posterior` (and `sample_stats`).
+def inference_data(
+    x: NDArray,
+    phi: NDArray | None = None,
+    attrs: dict[str, Any] | None = None,
+    more: dict[str, xr.Dataset] | None = None,
+) -> Any:
+    """An ArviZ object with group `posterior` (and `sample_stats`, and the groups in `more`).
 
     Parameters
     ----------
@@ -35,6 +40,7 @@ def inference_data(x: NDArray, phi: NDArray | None = None, attrs: dict[str, Any]
         misfit = {"long_name": "weighted misfit Phi, Eq. 5.2", "units": "1"}
         stats = {"phi": (("chain", "draw"), phi, misfit)}
         groups["sample_stats"] = xr.Dataset(stats, {"chain": chain, "draw": draw}, attrs)
+    groups |= more or {}
     if CLASSIC_ARVIZ:
         return az.InferenceData(**groups)
     return xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
@@ -42,7 +48,8 @@ def inference_data(x: NDArray, phi: NDArray | None = None, attrs: dict[str, Any]
 
 def one_batch_data(result: OneBatch) -> Any:
     """The ArviZ object that `one_batch.nc` holds."""
-    attrs = {"B": result.B, "acceptance_test_run": result.acceptance[:, 0], "acceptance": result.acceptance[:, 1]}
+    attrs = {"B": result.B, "D": result.D}
+    attrs |= {"acceptance_test_run": result.acceptance[:, 0], "acceptance": result.acceptance[:, 1]}
     return inference_data(result.x, result.phi, attrs)
 
 

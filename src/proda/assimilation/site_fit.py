@@ -1,5 +1,6 @@
 """How well each site's profile is reproduced, and what becomes of the site after that."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,22 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from proda.assimilation.schedules import SitePlan
+
 STUCK_GAP = 5.0  # in Phi: a factor of 150 in posterior density between the middles of two chains
+OUT_OF_REACH = 10.0  # standard deviations
+
+# What `status` can be, from the worst to the best.
+NOT_SAMPLED, NO_POSTERIOR, FAR, STUCK = "not sampled", "no finite posterior", "out of reach", "a chain is stuck"
+NOT_CONVERGED, CONVERGED = "not converged", "converged"
+STATUS_MEANING = {
+    NOT_SAMPLED: "a number of its forcing or layers is missing or impossible",
+    NO_POSTERIOR: "its chains found no finite misfit, or one never moved",
+    FAR: f"no parameters in the box come within {OUT_OF_REACH:g} standard deviations of its layers",
+    STUCK: f"the median misfits of its chains differ by more than {STUCK_GAP:g}: they cannot be in the same posterior",
+    NOT_CONVERGED: "R-hat or an effective sample size of some parameter misses its limit",
+    CONVERGED: "all parameters meet the limits",
+}
 
 
 class SiteAgreement(NamedTuple):
@@ -41,33 +57,66 @@ def agreement_by_site(site: NDArray, observed: NDArray, modelled: NDArray, n_sit
     return SiteAgreement(np.where(alone, np.nan, r2), np.where(alone, np.nan, efficiency))
 
 
-def site_status(sites: xr.Dataset, n_layers: NDArray, rhat_limit: float) -> pd.DataFrame:
+def site_status(sites: xr.Dataset, n_layers: NDArray, faults: Sequence[str], plan: SitePlan) -> pd.DataFrame:
     """The outcome of every site, a row each: the table of `site_status.csv`.
 
     A site is `used_downstream`, as the paper has it, unless its 1:1 efficiency is negative (or undefined, where all its
-    layers are alike). `status` is about the chains: "converged" when no parameter's rank-normalised R-hat exceeds
-    `rhat_limit`; "a chain is stuck" when the median misfit of one chain exceeds that of another by more than
-    `STUCK_GAP`, so that they cannot be in the same posterior. Such sites are flagged, not dropped.
+    layers are alike). `status`, one of `STATUS_MEANING`, is about the chains, and `reason` says what is the matter
+    (`faults`, from `site_faults`, of a site that was not sampled). All are flagged, none is dropped.
     """
-    rhat = sites["rhat"].max("parameter", skipna=False).to_numpy()
-    efficiency = sites["efficiency"].to_numpy()
-    finite = np.isfinite(sites["soc_mean"].to_numpy()).all(axis=1) & np.isfinite(rhat)
-    stuck = np.ptp(sites["phi"].to_numpy(), axis=1) > STUCK_GAP
-    status = np.select(
-        [~finite, stuck, rhat > rhat_limit], ["no finite posterior", "a chain is stuck", "not converged"], "converged"
-    )
+    rhat, bulk, tail = (sites[name].to_numpy() for name in ("rhat", "ess_bulk", "ess_tail"))
+    worst, efficiency = rhat.max(axis=1), sites["efficiency"].to_numpy()
+    phi = sites["phi"].median("draw").to_numpy()
+    finite = np.isfinite(sites["soc_mean"].to_numpy()).all(axis=1) & np.isfinite(worst)
+    gap, misfit = np.ptp(phi, axis=1), phi.min(axis=1)
+    # Misfits of `OUT_OF_REACH` standard deviations in every layer, weight one.
+    far = misfit > 0.5 * OUT_OF_REACH**2 * n_layers
+    names = sites["parameter"].to_numpy()
+    table = []
+    for k, fault in enumerate(faults):
+        if fault:
+            outcome = NOT_SAMPLED, fault
+        elif not finite[k]:
+            outcome = NO_POSTERIOR, "no chain found a finite misfit, or one never moved"
+        elif far[k]:
+            outcome = FAR, f"median misfit {misfit[k]:.4g} for {n_layers[k]} layers in the best chain"
+        elif gap[k] > STUCK_GAP:
+            outcome = STUCK, f"median misfits of its chains differ by {gap[k]:.3g}"
+        elif worst[k] > plan.rhat_limit:
+            outcome = NOT_CONVERGED, f"R-hat of {names[rhat[k].argmax()]} is {worst[k]:.3f} (limit {plan.rhat_limit:g})"
+        elif min(bulk[k].min(), tail[k].min()) < plan.ess_limit:
+            ess, kind = min((bulk[k].min(), "bulk"), (tail[k].min(), "tail"))
+            outcome = NOT_CONVERGED, f"{kind} ESS of a parameter is {ess:.0f} (limit {plan.ess_limit:g})"
+        else:
+            outcome = CONVERGED, ""
+        table.append(outcome)
     return pd.DataFrame(
         {
             "profile_id": sites["profile_id"].to_numpy(),
             "site": np.arange(sites.sizes["site"]),
-            "status": status,
+            "status": [status for status, _ in table],
+            "reason": [reason for _, reason in table],
             "n_layers": n_layers,
             "r2": sites["r2"].to_numpy(),
             "efficiency": efficiency,
             "rhat_gelman_rubin_max": sites["rhat_gelman_rubin"].max("parameter").to_numpy(),
-            "rhat_max": rhat,
-            "ess_bulk_min": sites["ess_bulk"].min("parameter").to_numpy(),
+            "rhat_max": worst,
+            "ess_bulk_min": bulk.min(axis=1),
+            "ess_tail_min": tail.min(axis=1),
+            "misfit": misfit,
+            "steps": sites["steps"].to_numpy(),
             "acceptance": sites["acceptance"].mean("chain").to_numpy(),
             "used_downstream": finite & (efficiency >= 0.0),
         }
     )
+
+
+def status_counts(status: pd.DataFrame) -> pd.DataFrame:
+    """Sites by `status`, the worst first: how many, how many are used downstream, what it means, an example."""
+    rows = {}
+    for name, meaning in STATUS_MEANING.items():
+        here = status[status["status"] == name]
+        if len(here):
+            used, example = int(here["used_downstream"].sum()), here["reason"].iloc[0]
+            rows[name] = {"sites": len(here), "used downstream": used, "meaning": meaning, "for example": example}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("status")

@@ -1,24 +1,41 @@
 """The two assimilation stages: from the cleaned tables of a study to its posteriors on disk."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from proda.assimilation.adaptive_metropolis import Schedule
+from proda.assimilation.chain_state import Schedule
 from proda.assimilation.one_batch import OneBatch, batch_constant, one_batch_posterior
 from proda.assimilation.posterior import one_batch_data, write_inference_data
-from proda.assimilation.schedules import schedule
-from proda.assimilation.site_by_site import SiteProblem, site_posteriors, site_problem
+from proda.assimilation.schedules import schedule, site_plan
+from proda.assimilation.site_by_site import site_posteriors
 from proda.assimilation.site_fit import site_status
-from proda.data.stage import read_cleaned_study
+from proda.assimilation.site_problem import SiteProblem, site_faults, site_problem
+from proda.assimilation.soc_chains import Moves
+from proda.assimilation.workers import n_workers
+from proda.checkpoints import CHECKPOINTS
+from proda.data.stage import CleanedStudy, read_cleaned_study
 from proda.progress import progress_bar
 from proda.study import Study
 
 ONE_BATCH, SITE_BY_SITE = "03-one-batch-assimilation", "04-site-by-site-assimilation"
 ONE_BATCH_DRAWS = 5000  # a chain, at most
+SCHEDULER = "PRODA_SCHEDULER"  # environment variable: the address of a Dask scheduler
+# B of Eq. 5.1 at both ends: the formal posterior, and one profile's worth of information.
+EXTREMES = {"one_batch_formal.nc": "1", "one_batch_single.nc": "1/n"}
+
+
+class OneBatches(NamedTuple):
+    """The one-batch posterior with the study's B, and those with B = 1 and B = 1/n."""
+
+    result: OneBatch
+    formal: OneBatch
+    single: OneBatch
 
 
 class SiteAssimilation(NamedTuple):
@@ -35,64 +52,80 @@ def one_batch_plan(study: Study) -> Schedule:
     return schedule(test_steps, steps, min(ONE_BATCH_DRAWS, (test_steps + steps) // 4))
 
 
-def site_plan(study: Study) -> Schedule:
-    """The schedule of the sites' chains, from the settings `site_test_steps`, `site_steps` and `kept_draws`."""
-    return schedule(study["site_test_steps"], study["site_steps"], study["kept_draws"])
+def one_batch_assimilation(study: Study) -> OneBatches:
+    """Run the one-batch stage of a study and write one_batch.nc, and beside it what other constants B would give.
 
-
-def one_batch_assimilation(study: Study) -> OneBatch:
-    """Run the one-batch stage of a study and write one_batch.nc.
-
-    Settings: chains, relative_sd, one_batch_test_steps, one_batch_steps, one_batch_B.
+    Settings: chains, relative_sd, one_batch_test_steps, one_batch_steps, one_batch_B, one_batch_coordinates.
     """
     plan = one_batch_plan(study)
-    with study.stage(ONE_BATCH) as folder:
+    with study.stage(ONE_BATCH, resumable=True) as folder:
         cleaned = read_cleaned_study(study)
-        B = batch_constant(study["one_batch_B"], len(cleaned.profiles))
-        with progress_bar(study["chains"] * plan.total, "one-batch", "step") as bar:
-            result = one_batch_posterior(
-                cleaned.profiles,
-                cleaned.layers,
-                cleaned.forcing,
-                study.seed,
-                plan,
-                study["chains"],
-                B,
-                study["relative_sd"],
-                n_workers=n_workers(),
-                report=bar.update,
-            )
-        write_inference_data(one_batch_data(result), folder / "one_batch.nc")
-    return result
+        n = len(cleaned.profiles)
+        main = batch_constant(study["one_batch_B"], n)
+        extremes = {name: batch_constant(word, n) for name, word in EXTREMES.items()}
+        wanted = {"one_batch.nc": main, **{name: B for name, B in extremes.items() if B != main}}
+        with progress_bar(len(wanted) * study["chains"] * plan.total, "one-batch", "step") as bar:
+            # Side by side, so that three chains on two cores do not leave one of them waiting for the last.
+            share = max(1, n_workers() // len(wanted))
+            with ThreadPoolExecutor(len(wanted)) as pool:
+                runs = {
+                    name: pool.submit(_one_batch, study, cleaned, plan, B, share, bar.update, folder / CHECKPOINTS / name)
+                    for name, B in wanted.items()
+                }
+                found = {name: run.result() for name, run in runs.items()}
+        for name, result in found.items():
+            write_inference_data(one_batch_data(result), folder / name)
+    result = found["one_batch.nc"]
+    return OneBatches(result, *(found.get(name, result) for name in EXTREMES))
+
+
+def _one_batch(
+    study: Study, cleaned: CleanedStudy, plan: Schedule, B: float, workers: int, report, checkpoints: Path
+) -> OneBatch:
+    return one_batch_posterior(
+        cleaned.profiles,
+        cleaned.layers,
+        cleaned.forcing,
+        study.seed,
+        plan,
+        study["chains"],
+        B,
+        study["relative_sd"],
+        Moves(study["one_batch_coordinates"]),
+        n_workers=workers,
+        report=report,
+        checkpoints=checkpoints,
+    )
 
 
 def site_assimilation(study: Study) -> SiteAssimilation:
     """Run the site-by-site stage of a study and write sites.zarr and site_status.csv.
 
-    Settings: chains, kept_draws, relative_sd, site_test_steps, site_steps, site_rhat_limit.
+    Settings: chains, kept_draws, relative_sd, site_*. The batches run on a Dask cluster when the environment variable
+    PRODA_SCHEDULER holds the address of its scheduler, which `python -m proda run --scheduler` sets.
     """
-    plan = site_plan(study)
-    with study.stage(SITE_BY_SITE) as folder:
+    plan = site_plan(study.settings)
+    with study.stage(SITE_BY_SITE, resumable=True) as folder:
         cleaned = read_cleaned_study(study)
-        problem = site_problem(cleaned.profiles, cleaned.layers, cleaned.forcing)
-        with progress_bar(len(problem.profile_id), "site-by-site", "site") as bar:
+        problem = site_problem(cleaned.profiles, cleaned.layers, cleaned.forcing, study["relative_sd"])
+        with progress_bar(problem.n_sites, "site-by-site", "site") as bar:
             sites = site_posteriors(
                 problem,
                 study.seed,
                 plan,
-                study["chains"],
-                study["kept_draws"],
-                study["relative_sd"],
+                folder,
+                folder / CHECKPOINTS,
+                {name: cleaned.profiles[name].to_numpy() for name in ("lon", "lat")},
                 n_workers=n_workers(),
+                scheduler=os.environ.get(SCHEDULER, ""),
                 report=bar.update,
             )
-        n_layers = np.bincount(problem.site, minlength=len(problem.profile_id))
-        status = site_status(sites, n_layers, study["site_rhat_limit"])
-        sites.to_zarr(folder / "sites.zarr", consolidated=False)
+        n_layers = np.bincount(problem.site, minlength=problem.n_sites)
+        status = site_status(sites, n_layers, site_faults(problem), plan)
         status.to_csv(folder / "site_status.csv", index=False)
-    return SiteAssimilation(problem, sites, status)
+    return SiteAssimilation(problem, opened_sites(study.out), status)
 
 
-def n_workers() -> int:
-    """Threads for the samplers: the cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def opened_sites(folder: Path) -> xr.Dataset:
+    """`sites.zarr` of a study folder, read when and as far as it is asked for."""
+    return xr.open_zarr(folder / "sites.zarr", consolidated=False, chunks=None)

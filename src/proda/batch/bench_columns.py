@@ -79,4 +79,4 @@ def profile_forms(columns: Columns) -> NDArray[np.float64]:
     depth, site = np.tile(_OBSERVED_DEPTHS, n), np.repeat(np.arange(n), len(_OBSERVED_DEPTHS))
     soc = soc_density(steady_state(np.roll(theta, 1, axis=1), forcing, configuration))
     observed = at_depths(soc, site, depth, configuration.column)
-    return misfit_forms(site, n, depth, observed, layer_weights(site, depth), column=configuration.column)
+    return misfit_forms(site, n, depth, observed, layer_weights(site, depth), 0.3 * observed, configuration.column)

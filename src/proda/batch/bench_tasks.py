@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from proda.assimilation.adaptive_metropolis import Schedule, new_chains
+from proda.assimilation.chain_state import Schedule, new_chains
 from proda.assimilation.lane_random import generator_states
 from proda.assimilation.misfit import misfit_lanes
-from proda.assimilation.soc_chains import new_target, run_chains
+from proda.assimilation.soc_chains import Moves, new_target, run_chains, start_chains
 from proda.batch.bench_columns import Columns, profile_forms
 from proda.compiled import kept_compiled
 from proda.model.lane_drivers import in_lanes, lane_grid, lane_months, lane_places, lane_work
@@ -22,6 +22,7 @@ STRUCTURED = "structured NumPy"
 COMPILED = "compiled steady state"
 EVALUATION = "compiled steady state and misfit"
 SAMPLER = "sampler step"
+LOGARITHMIC_SAMPLER = "sampler step, logarithmic coordinates"
 _ONE_BY_ONE = 10
 _DENSE_AT_ONCE, _STRUCTURED_AT_ONCE, _COMPILED_COLUMNS = 256, 1024, 2048
 _REPEATS = 8
@@ -91,7 +92,7 @@ def _misfit_blocks(theta, place, form, grid, n, months, work, total):
 def compiled_tasks(columns: Columns) -> list[Task]:
     """The compiled steady state, alone and with the misfit of a profile, and a whole step of the sampler.
 
-    As a sampler has it: many parameters at the same sixteen places. The sampler itself takes annual forcing.
+    As a sampler has it: many parameters at the same eight places. The sampler itself takes annual forcing.
     """
     configuration, places = columns.configuration, columns.take(LANES)
     blocks = in_lanes(columns.take(_COMPILED_COLUMNS).theta)
@@ -121,17 +122,19 @@ def compiled_tasks(columns: Columns) -> list[Task]:
     size = _REPEATS * _COMPILED_COLUMNS
     tasks = [Task(COMPILED, LANES, size, steady), Task(EVALUATION, LANES, size, with_misfit)]
     if not configuration.monthly:
-        tasks.append(Task(SAMPLER, LANES, _CHAIN_STEPS * LANES, lambda: _chain_steps(places, forms)))
+        size = _CHAIN_STEPS * LANES
+        tasks.append(Task(SAMPLER, LANES, size, lambda: _chain_steps(places, forms, Moves())))
+        tasks.append(Task(LOGARITHMIC_SAMPLER, LANES, size, lambda: _chain_steps(places, forms, Moves("logarithmic"))))
     return tasks
 
 
-def _chain_steps(columns: Columns, forms: np.ndarray) -> Callable[[], None]:
+def _chain_steps(columns: Columns, forms: np.ndarray, moves: Moves) -> Callable[[], None]:
     """The steps of a block of chains after its start: test run, burn-in and kept part."""
-    plan = Schedule(_CHAIN_STEPS // 5, _CHAIN_STEPS // 5, 3 * _CHAIN_STEPS // 5, 10)
-    n_parameters, n_draws = columns.theta.shape[0], plan.kept_steps // plan.thin
-    target = new_target(columns.forcing, forms, pooled=False, configuration=columns.configuration)
+    plan = Schedule(_CHAIN_STEPS // 5, 3 * _CHAIN_STEPS // 10, _CHAIN_STEPS // 2, 10)
+    n_parameters, n_draws = columns.theta.shape[0], plan.n_draws
+    target = new_target(columns.forcing, forms, False, moves, columns.configuration)
     chains = new_chains(n_parameters, generator_states([(1, 1, lane) for lane in range(LANES)]))
     draws, phis = np.empty((LANES, n_draws, n_parameters), np.float32), np.empty((LANES, n_draws))
     # The start takes hundreds of evaluations, once; a chain has tens of thousands of steps.
-    run_chains(chains, target, plan, 0, 1, draws, phis)
-    return lambda: run_chains(chains, target, plan, 1, plan.total, draws, phis)
+    start_chains(chains, target)
+    return lambda: run_chains(chains, target, plan, 0, plan.total, draws, phis)

@@ -1,5 +1,6 @@
 """A study from end to end: every check first, then the notebooks one after the other, then the report."""
 
+import os
 import signal
 import sys
 import time
@@ -8,10 +9,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from proda.assimilation.stage import SCHEDULER
 from proda.batch.html import build_report
 from proda.batch.lock import locked
 from proda.batch.notebooks import PeakMemory, execute, kernel_of_this_python, notebook_paths
 from proda.batch.run_record import RunRecord
+from proda.checkpoints import forget_interrupted
 from proda.errors import InputError
 from proda.stages import STAGES, refuse_if_running
 from proda.study import Study, repository_root
@@ -23,6 +26,8 @@ def run(
     only: int | None = None,
     notebooks: Path | None = None,
     reports: Path | None = None,
+    scheduler: str = "",
+    fresh: bool = False,
 ) -> Path:
     """Run the notebooks of ``study`` and build its HTML report.
 
@@ -32,6 +37,8 @@ def run(
     only : run this notebook alone
     notebooks : folder of the notebooks; ``notebooks`` of the clone when None
     reports : folder for executed notebooks and HTML; ``reports`` of the clone when None
+    scheduler : address of a Dask scheduler whose workers sample the sites
+    fresh : give up what interrupted runs of these notebooks left, instead of going on from it
 
     Returns
     -------
@@ -51,7 +58,9 @@ def run(
     paths = notebook_paths(notebooks or repository_root() / "notebooks", names)
     reports = reports or repository_root() / "reports"
     executed = reports / study.label
-    with locked(study.out), _stopped_by_sigterm():
+    with locked(study.out), _stopped_by_sigterm(), _scheduler_known(scheduler):
+        if fresh:
+            forget_interrupted(study.out, names)
         record = RunRecord(study, names)
         started = time.monotonic()
         print(
@@ -115,6 +124,20 @@ def _run_stage(study: Study, name: str, source: Path, target: Path, kernel: str,
 
 def _cost(started: float, memory: PeakMemory) -> dict[str, float]:
     return {"seconds": round(time.monotonic() - started, 1), "peak_memory_mb": memory.megabytes}
+
+
+@contextmanager
+def _scheduler_known(address: str) -> Iterator[None]:
+    """Tell the kernels of the notebooks which Dask scheduler to use: it is no setting, for it changes no result."""
+    before = os.environ.get(SCHEDULER)
+    if address:
+        os.environ[SCHEDULER] = address
+    try:
+        yield
+    finally:
+        if address:
+            os.environ.pop(SCHEDULER, None)
+            os.environ.update({SCHEDULER: before} if before is not None else {})
 
 
 @contextmanager

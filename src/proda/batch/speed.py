@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from proda.assimilation.stage import n_workers
+from proda.assimilation.workers import n_workers
 from proda.batch.bench_columns import CASES, Columns, bench_columns
 from proda.batch.bench_jax import BLOCKS, DERIVATIVES, JAX, jax_tasks
 from proda.batch.bench_tasks import COMPILED, DENSE, STRUCTURED, Task, compiled_tasks, numpy_tasks

@@ -9,19 +9,27 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from proda.assimilation.prior import CONSTRAINED_BELOW
-from proda.assimilation.site_by_site import SiteProblem
+from proda.assimilation.site_problem import SiteProblem
+from proda.figures.style import label_plainly
 from proda.model.column import PAPER_COLUMN
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#888888"
 
 
-def parameter_intervals(x: NDArray, names: list[str], defaults: NDArray, ax: Axes) -> Axes:
-    """90 % and 50 % intervals of every parameter on the unit cube, (n_draws, n_parameters), and CLM's default."""
+def parameter_intervals(
+    x: NDArray, names: list[str], defaults: NDArray, ax: Axes, chains: NDArray | None = None
+) -> Axes:
+    """90 % and 50 % intervals of every parameter on the unit cube, (n_draws, n_parameters), and CLM's default.
+
+    With `chains` (n_chains, n_draws, n_parameters) the median of each is marked: far apart where they disagree.
+    """
     low, lower, middle, upper, high = np.quantile(x, [0.05, 0.25, 0.5, 0.75, 0.95], axis=0)
     place = np.arange(len(names))[::-1]
     ax.hlines(place, low, high, color=BLUE, lw=1.2, label="90 % of the posterior")
     ax.hlines(place, lower, upper, color=BLUE, lw=4, label="50 %")
     ax.plot(middle, place, "o", ms=4, color="white", mec=BLUE)
+    for k, one in enumerate(np.median(chains, axis=1) if chains is not None else []):
+        ax.plot(one, place, "|", ms=9, mew=1.4, color="black", label=None if k else "median of a chain")
     inside = (defaults >= 0) & (defaults <= 1)
     ax.plot(defaults[inside], place[inside], "D", ms=4, color=ORANGE, label="CLM default")
     ax.set(yticks=place, yticklabels=names, xlim=(-0.02, 1.02), xlabel="Position between the bounds of the prior")
@@ -44,16 +52,21 @@ def constraint_bars(ratio: NDArray, names: list[str], ax: Axes) -> Axes:
 
 
 def convergence_histograms(status: pd.DataFrame, limit: float) -> Figure:
-    """R-hat, bulk ESS and acceptance over all sites, the worst parameter of each site."""
+    """R-hat, effective sample sizes and acceptance over all sites, the worst parameter of each site."""
     figure, axes = plt.subplots(1, 3, figsize=(9.5, 2.8))
     rhat = status["rhat_max"].clip(upper=2.0)
     axes[0].hist(rhat, bins=np.linspace(1.0, 2.0, 41), color=BLUE)
     axes[0].axvline(limit, color=ORANGE, ls="--", label=f"limit {limit:g}")
     axes[0].set(xlabel="R-hat of the worst parameter", ylabel="Sites")
     axes[0].legend(fontsize=8)
-    ess = status["ess_bulk_min"].dropna()
-    axes[1].hist(ess, bins=np.geomspace(max(ess.min(), 1.0), ess.max() + 1.0, 40), color=BLUE)
-    axes[1].set(xscale="log", xlabel="Bulk ESS of the worst parameter")
+    bulk, tail = status["ess_bulk_min"].dropna(), status["ess_tail_min"].dropna()
+    bins = np.geomspace(max(min(bulk.min(), tail.min()), 1.0), max(bulk.max(), tail.max()) + 1.0, 40)
+    axes[1].hist(bulk, bins=bins, color=BLUE, label="bulk")
+    axes[1].hist(tail, bins=bins, color=ORANGE, histtype="step", lw=1.2, label="tail")
+    axes[1].axvline(400.0, color="#333333", ls=":", lw=1.0, label="400")
+    axes[1].set(xscale="log", xlabel="Effective sample size of the worst parameter")
+    label_plainly(axes[1].xaxis)
+    axes[1].legend(fontsize=8)
     axes[2].hist(status["acceptance"], bins=40, color=BLUE)
     axes[2].axvspan(0.15, 0.5, color=GREEN, alpha=0.15, lw=0)
     axes[2].set(xlabel="Acceptance of the kept part")

@@ -12,11 +12,13 @@ import cartopy.crs as ccrs
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import BoundaryNorm, Colormap, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator, NullLocator
 
 from proda.data import outlines
 from proda.maps.raster import raster_of, rastered
@@ -193,7 +195,9 @@ def missing_patch() -> Patch:
     return Patch(facecolor=MISSING, edgecolor="#b0b0b0", hatch="////", linewidth=0, label="no value")
 
 
-def draw_sites(values, sites, ax: Axes, quantity: str | Quantity | None = None, limits=None, size=5) -> ScalarMappable:
+def draw_sites(
+    values, sites, ax: Axes, quantity: str | Quantity | None = None, limits=None, size=5, smallest_on_top=False
+) -> ScalarMappable:
     """Values at sites as coloured points, the largest magnitudes on top; sites without a value are left out.
 
     Parameters
@@ -215,12 +219,20 @@ def draw_sites(values, sites, ax: Axes, quantity: str | Quantity | None = None, 
     values = np.asarray(values, float)
     shown = scale_of(quantity, values, limits)
     order = np.argsort(np.abs(values))[: np.isfinite(values).sum()]
+    order = order[::-1] if smallest_on_top else order
     dots = ax.scatter(
         points[order, 0], points[order, 1], s=size, c=values[order], cmap=shown.colours, norm=shown.norm,
         linewidths=0, zorder=2.5,
     )  # fmt: skip
     dots.set_label(shown.label)
     return dots
+
+
+def label_plainly(axis: Axis) -> None:
+    """1, 2, 5, 10 on a logarithmic axis, instead of powers of ten."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def colour_bar(mappable: ScalarMappable, axes, label: str | None = None, **options):

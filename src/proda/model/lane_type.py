@@ -1,6 +1,6 @@
-"""A number that is sixteen numbers: the vector type the compiled kernels are written in.
+"""A number that is eight numbers: the vector type the compiled kernels are written in.
 
-Code for one column reads the same for sixteen when its numbers are of this type: ``a * b + c`` multiplies and adds lane
+Code for one column reads the same for eight when its numbers are of this type: ``a * b + c`` multiplies and adds lane
 by lane, in the widest registers the processor has. Automatic vectorisation of loops gives the same speed when it
 succeeds and a tenth of it, silently, when it does not. Lanes exist inside compiled functions only; arrays hold them as
 flat rows, element ``[row * LANES + lane]``.
@@ -13,7 +13,9 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
 
-LANES = 16
+# Two registers of four doubles, or one of eight. With sixteen lanes hardly a number stays in a register, with four the
+# processor waits for one division after the other: a steady state takes a sixth, and a quarter, longer.
+LANES = 8
 
 _DOUBLE, _WORD = ir.DoubleType(), ir.IntType(64)
 # Multiplications and additions may be fused; nothing else may change, so that lanes give the same bits everywhere in a

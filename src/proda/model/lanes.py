@@ -1,7 +1,7 @@
-"""The steady state compiled, sixteen columns abreast: the fast path of samplers and maps.
+"""The steady state compiled, eight columns abreast: the fast path of samplers and maps.
 
 The algebra is that of `steady_state`, where it stands as matrices: read it first. Here every number is `Lanes`, one
-value for each of sixteen columns, so what follows reads like the computation of a single column. Layers that are needed
+value for each of eight columns, so what follows reads like the computation of a single column. Layers that are needed
 again on the way up are kept in the rows of a work array; everything else stays in registers. What drives the columns is
 put into that array by `lane_drivers`.
 """
@@ -196,22 +196,25 @@ def _fill_soc_blocks(theta, place, grid, n, months, w, soc):
 
 
 def soc_density(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
-    """Soil organic carbon at steady state, (n_layers, n), g C m-3: `steady_state.soc_density`, compiled.
+    """Soil organic carbon at steady state, (..., n_layers, n), g C m-3: `steady_state.soc_density`, compiled.
 
-    `theta` holds the physical parameters, (n_parameters, n), `forcing` the same n columns. Their values are not checked
-    (`checks.validated`, `checks.checked_parameters`).
+    `theta` holds the physical parameters, (..., n_parameters, n), `forcing` the same n columns; axes before those are
+    any number of parameter sets for each column. Values are not checked (`checks.validated`,
+    `checks.checked_parameters`).
     """
     theta = np.asarray(theta, dtype=np.float64)
     expected = (len(configuration.parameters), forcing.n_columns)
-    if theta.shape != expected or not isinstance(forcing, configuration.forcing):
+    if theta.shape[-2:] != expected or not isinstance(forcing, configuration.forcing):
         raise InputError(
             f"theta has shape {theta.shape}, the forcing is a {type(forcing).__name__} of {expected[1]} columns; the "
             f"{configuration.name!r} configuration takes {expected} and a {configuration.forcing.__name__}."
         )
     n = configuration.column.n_layers
-    blocks, places = in_lanes(theta), in_lanes(lane_places(forcing, configuration))
-    soc = np.empty((blocks.shape[0], n * LANES))
-    work = lane_work(configuration)
-    _fill_soc_blocks(blocks, places, lane_grid(configuration), n, lane_months(forcing), work, soc)
-    by_layer = soc.reshape(-1, n, LANES).swapaxes(0, 1)
-    return by_layer.reshape(n, -1)[:, : theta.shape[1]]
+    places, grid = in_lanes(lane_places(forcing, configuration)), lane_grid(configuration)
+    work, soc = lane_work(configuration), np.empty((places.shape[0], n * LANES))
+    result = np.empty((*theta.shape[:-2], n, theta.shape[-1]))
+    for index in np.ndindex(theta.shape[:-2]):
+        _fill_soc_blocks(in_lanes(theta[index]), places, grid, n, lane_months(forcing), work, soc)
+        by_layer = soc.reshape(-1, n, LANES).swapaxes(0, 1)
+        result[index] = by_layer.reshape(n, -1)[:, : theta.shape[-1]]
+    return result

@@ -1,0 +1,78 @@
+"""The folder of a stage in the making, and what lets an interrupted stage go on where it was.
+
+A stage that can go on keeps its unfinished files in `.partial-<stage>` when it is interrupted, with `made_for.json`:
+the fingerprint and the upstream content that they belong to. They are used by a run of the same, and by no other.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from proda.errors import InputError
+from proda.fingerprints import difference
+from proda.stages import read_json, write_json
+
+CHECKPOINTS = "checkpoints"  # what only a run that goes on needs, inside the partial folder
+_IDENTITY = "made_for.json"
+
+
+def partial_path(out: Path, stage: str) -> Path:
+    """The folder of the unfinished files of a stage."""
+    return out / f".partial-{stage}"
+
+
+def partial_folder(out: Path, stage: str, identity: Mapping[str, Any] | None, again: str) -> Path:
+    """The folder to make the files of a stage in: an empty one, or the one that an interrupted run left.
+
+    Parameters
+    ----------
+    identity : mapping or None
+        `fingerprint` and `upstream` of this run; None for a stage that always begins anew.
+    again : str
+        The command that runs the stage, for the error.
+
+    Raises
+    ------
+    InputError
+        When the folder holds checkpoints of a run with other settings, data or code; nothing is touched.
+    """
+    folder = partial_path(out, stage)
+    before = read_json(folder / CHECKPOINTS / _IDENTITY)
+    if before is not None:
+        if identity is not None:
+            _check_same(folder, before, identity, again)
+            return folder
+        raise InputError(f"{folder} holds checkpoints of an interrupted run: remove it, or run {again} --fresh")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        folder.mkdir(parents=True)
+        if identity is not None:
+            write_json(folder / CHECKPOINTS / _IDENTITY, identity)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be made: {error.strerror}. Give write access to it, or another folder as --out"
+        ) from error
+    return folder
+
+
+def _check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], again: str) -> None:
+    reason = difference(before.get("fingerprint"), now["fingerprint"])
+    if not reason and before.get("upstream") != now["upstream"]:
+        reason = "what it reads from has a new result since"
+    if reason:
+        raise InputError(
+            f"{folder} holds checkpoints of an interrupted run that cannot go on as this one: {reason}. Nothing was "
+            f"overwritten. Finish that run as it was begun, or give it up: {again} --fresh"
+        )
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """Remove what only an interrupted run needs: the rest of `folder` is the stage's result."""
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+
+
+def forget_interrupted(out: Path, stages: tuple[str, ...]) -> None:
+    """Remove the unfinished files of these stages."""
+    for stage in stages:
+        shutil.rmtree(partial_path(out, stage), ignore_errors=True)

@@ -1,0 +1,58 @@
+"""What a posterior says of the uncertainty of a map: the width of its interval in every cell, and over the land."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from proda.figures.style import CYCLE, Quantity, colour_bar, draw_cells, label_plainly, map_axes
+
+
+def relative_width(maps: xr.Dataset, depth: str = "0-100 cm") -> NDArray[np.float64]:
+    """Width of the 5-95 % interval of the stock of every cell over its mean, (n_cells,), percent.
+
+    Parameters
+    ----------
+    maps : Dataset
+        From `proda.maps.method_maps.soc_of_draws`.
+    """
+    stock = maps["stock"].isel(depth=int(np.flatnonzero(maps["interval"].values == depth)[0]))
+    width = stock.sel(statistic="p95") - stock.sel(statistic="p05")
+    return 100.0 * (width / stock.sel(statistic="mean")).to_numpy()
+
+
+def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset) -> Figure:
+    """Maps of widths side by side on one logarithmic scale, with their histograms below.
+
+    Parameters
+    ----------
+    widths : mapping
+        Name -> (n_cells,) percent, from `relative_width`.
+    """
+    every = np.concatenate(list(widths.values()))
+    low, high = max(np.quantile(every, 0.005), 1e-3), np.quantile(every, 0.995)
+    norm = LogNorm(low, max(high, 1.01 * low))
+    figure = plt.figure(figsize=(4.0 * len(widths), 4.6))
+    places = figure.add_gridspec(2, len(widths), height_ratios=(2.4, 1))
+    axes, below = [], None
+    for column, (name, width) in enumerate(widths.items()):
+        axes.append(map_axes(figure, places[0, column]))
+        axes[-1].set_title(name)
+        shown = draw_cells(width, grid, axes[-1], Quantity("", "viridis", norm))
+        below = figure.add_subplot(places[1, column], sharex=below)
+        below.hist(width, bins=np.geomspace(low, high, 60), color=CYCLE[0])
+        below.set(xscale="log", xlabel="Width of the 5-95 % interval over the mean (%)")
+        label_plainly(below.xaxis)
+        below.axvline(np.median(width), color=CYCLE[1], lw=1.2, label=f"median {np.median(width):.3g} %")
+        below.legend(fontsize=8.5)
+        if column == 0:
+            below.set_ylabel("Cells")
+    bar = colour_bar(shown, axes, "Width over the mean (%)", extend="both")
+    label_plainly(bar.ax.yaxis)
+    return figure

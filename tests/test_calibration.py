@@ -1,0 +1,141 @@
+"""Simulation-based calibration of the whole site-by-site path, and the band that it is judged by."""
+
+import numpy as np
+import pytest
+from columns import temperate
+
+from proda.assimilation.calibration import (
+    AS_ASSUMED,
+    AS_IN_PAPER,
+    N_RANKED,
+    calibration,
+    prior_draws,
+    simulated_profiles,
+)
+from proda.assimilation.chain_state import Schedule
+from proda.assimilation.misfit import layer_weights
+from proda.assimilation.rank_band import outside_band, rank_band, rank_ecdf
+from proda.assimilation.schedules import SitePlan
+from proda.assimilation.site_problem import SiteProblem
+from proda.assimilation.soc_chains import Moves
+from proda.assimilation.withheld import coverage_by_depth, withheld_layers, withheld_predictions
+from proda.model.lanes import soc_density
+from proda.model.observation import at_depths
+from proda.model.parameters import PAPER_PARAMETERS, cwd_share, physical
+
+N = 200
+DEPTHS = np.array([0.03, 0.15, 0.4, 0.8, 1.4])
+PLAN = SitePlan(Schedule(5000, 20_000, 25_000, 50), moves=Moves("logarithmic"), ess_limit=100.0, max_steps=250_000)
+
+
+def places(n, seed=5):
+    """n sites of two to five layers; their observations are made by the simulation."""
+    rng = np.random.default_rng(seed)
+    layers = rng.integers(2, DEPTHS.size + 1, n)
+    site = np.repeat(np.arange(n), layers)
+    depth = np.concatenate([np.sort(rng.choice(DEPTHS, k, replace=False)) for k in layers])
+    ones = np.ones(site.size)
+    return SiteProblem([f"P{k}" for k in range(n)], temperate(n, seed), site, depth, ones, ones, ones)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return calibration(places(N), 11, PLAN)
+
+
+@pytest.mark.slow
+def test_the_truth_ranks_uniformly_among_the_draws_of_every_parameter(found):
+    assert found.ranks.shape == (N, 25) and found.ranks.min() >= 0 and found.ranks.max() <= N_RANKED
+    assert not outside_band(found.ranks, N_RANKED).any()
+
+
+@pytest.mark.slow
+def test_intervals_of_carbon_hold_the_truth_as_often_as_they_say(found):
+    inside = found.layers["inside"]
+    # Layers of one profile are not independent: 200 profiles are fewer than 700 layers.
+    assert inside.mean() == pytest.approx(0.9, abs=4.0 * np.sqrt(0.09 / N))
+    table = coverage_by_depth(found.layers)
+    assert table.loc["all", "layers"] == len(found.layers) and table["inside"].between(0.8, 1.0).all()
+
+
+@pytest.mark.slow
+def test_the_calibration_notices_chains_that_cool_down():
+    """The published acceptance makes posteriors too narrow, so that the truth is too often beyond all draws."""
+    cooled = calibration(places(N), 11, PLAN._replace(moves=Moves("box", annealed=True), max_steps=0))
+    assert outside_band(cooled.ranks, N_RANKED).any()
+    assert cooled.layers["inside"].mean() < 0.8
+
+
+@pytest.mark.slow
+def test_the_papers_weights_and_proportional_errors_claim_too_much():
+    like = places(N)
+    claimed = calibration(like, 11, PLAN._replace(max_steps=0), AS_IN_PAPER)
+    assert claimed.layers["inside"].mean() < 0.7
+
+
+def test_the_prior_leaves_carbon_for_woody_debris_and_is_flat_elsewhere(rng):
+    x = prior_draws(20_000, rng)
+    low, width = PAPER_PARAMETERS.minimum, PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum
+    assert x.shape == (20_000, 25) and cwd_share((low + width * x).T).min() > 0.0
+    np.testing.assert_allclose(x[:, :20].mean(axis=0), 0.5, atol=0.01)
+
+
+def test_simulated_observations_carry_the_error_that_each_choice_names(rng):
+    like = places(400)
+    x = prior_draws(400, rng)
+    truth = at_depths(soc_density(physical(x.T, like.forcing), like.forcing), like.site, like.depth)
+    assumed, soc = simulated_profiles(like, x, AS_ASSUMED, 0.3, rng)
+    np.testing.assert_allclose(at_depths(soc, like.site, like.depth), truth, rtol=1e-12)
+    z = (assumed.soc - truth) / assumed.sd * np.sqrt(layer_weights(like.site, like.depth))
+    assert abs(z.mean()) < 0.1 and z.std() == pytest.approx(1.0, abs=0.07)
+    paper, _ = simulated_profiles(like, x, AS_IN_PAPER, 0.3, rng)
+    np.testing.assert_allclose(paper.sd, 0.3 * paper.soc)
+    assert (paper.soc / truth).std() == pytest.approx(0.3, abs=0.03) and paper.soc.min() > 0.0
+
+
+def test_uniform_ranks_stay_in_the_band_of_all_parameters_as_often_as_it_says():
+    rng = np.random.default_rng(3)
+    left = [outside_band(rng.integers(0, N_RANKED + 1, (100, 5)), N_RANKED).any() for _ in range(400)]
+    assert np.mean(left) == pytest.approx(0.05, abs=4.0 * np.sqrt(0.05 * 0.95 / 400))
+
+
+@pytest.mark.parametrize("wrong", ["too narrow", "too wide", "too high"])
+def test_ranks_of_a_wrong_posterior_leave_the_band(wrong, rng):
+    truth, draws = rng.normal(size=(500, 3)), rng.normal(size=(500, N_RANKED, 3))
+    scale, shift = {"too narrow": (0.7, 0.0), "too wide": (1.4, 0.0), "too high": (1.0, 0.3)}[wrong]
+    draws[..., 1] = shift + scale * draws[..., 1]
+    ranks = (draws < truth[:, None]).sum(axis=1)
+    assert outside_band(ranks, N_RANKED).tolist() == [False, True, False]
+
+
+def test_the_band_holds_the_expected_distribution_and_narrows_with_more_simulations():
+    few, many = rank_band(100, N_RANKED, 25), rank_band(2000, N_RANKED, 25)
+    for band in (few, many):
+        assert (band.low <= band.z).all() and (band.z <= band.high).all()
+    assert (many.high - many.low).max() < 0.3 * (few.high - few.low).max()
+    assert rank_ecdf(np.array([[0], [50], [99]]), N_RANKED)[[0, 49, 50, 98], 0] == pytest.approx(
+        [1 / 3, 1 / 3, 2 / 3, 2 / 3]
+    )
+
+
+def test_one_layer_of_every_profile_with_three_or_more_is_withheld():
+    like = places(300)
+    out = withheld_layers(like, 4)
+    per_site = np.bincount(like.site[out], minlength=300)
+    np.testing.assert_array_equal(per_site, np.bincount(like.site) >= 3)
+    assert not np.array_equal(out, withheld_layers(like, 5))
+
+
+@pytest.mark.slow
+def test_predictions_of_withheld_layers_are_scored_against_truth_and_observation(rng):
+    like, x = places(60), prior_draws(60, rng)
+    problem, soc = simulated_profiles(like, x, AS_IN_PAPER, 0.3, rng)
+    plan = PLAN._replace(schedule=Schedule(2000, 3000, 5000, 20), max_steps=0)
+    table = withheld_predictions(problem, 3, plan, 0.3, true_soc=soc)
+    rows = problem.layers(withheld_layers(problem, 3))
+    np.testing.assert_array_equal(table["site"], rows.site)
+    np.testing.assert_array_equal(table["observed"], rows.soc)
+    np.testing.assert_allclose(table["truth"], at_depths(soc, rows.site, rows.depth))
+    assert ((table["truth"] - table["low"]) * (table["high"] - table["truth"]) >= 0.0).equals(table["truth_inside"])
+    by_depth = coverage_by_depth(table)
+    assert by_depth["layers"].iloc[:-1].sum() == by_depth.loc["all", "layers"] == len(table)

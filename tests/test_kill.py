@@ -1,0 +1,95 @@
+"""kill -9 at any moment: the same command goes on, and its files have the bits of a run that nothing happened to."""
+
+import multiprocessing
+import os
+import secrets
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from assimilated_study import STAGES, make_data, run_stage, stage_files, study_in
+
+from proda.checkpoints import partial_path
+
+KILLS = 2  # at least, and until one of them has met a run that went on
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="there is no SIGKILL"),
+]
+
+
+class Run:
+    """A stage run by a process of its own. The server that it is forked from has imported the package already."""
+
+    def __init__(self, out: Path, stage: str) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["proda.assimilation.stage"])
+        self.messages, theirs = context.Pipe(duplex=False)
+        self.process = context.Process(target=run_stage, args=(out, stage, theirs.send))
+        self.process.start()
+        theirs.close()
+        self.told = [self.messages.recv()]
+        self.begun = time.monotonic()
+
+    def killed_after(self, seconds: float) -> bool:
+        """Kill it when so much time has passed since it began; False when it had ended by then."""
+        time.sleep(max(0.0, self.begun + seconds - time.monotonic()))
+        self.process.kill()
+        self._listen()
+        return self.process.exitcode == -signal.SIGKILL
+
+    def ended(self) -> float:
+        """Wait for its end; seconds since it began."""
+        self._listen()
+        assert self.process.exitcode == 0 and self.told[-1] == "ended"
+        return time.monotonic() - self.begun
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                self.told.append(self.messages.recv())
+        except EOFError:
+            self.process.join()
+
+    @property
+    def went_on(self) -> int:
+        return sum(word.startswith("went on") for word in self.told)
+
+
+@pytest.fixture(scope="module")
+def cleaned(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("kill") / "cleaned"
+    make_data(out)
+    return out
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_killed_again_and_again_ends_with_the_bits_of_an_undisturbed_one(cleaned, stage, tmp_path):
+    seed = int(os.environ.get("PRODA_KILL_SEED") or secrets.randbits(32))
+    print(f"moments of the kills follow from PRODA_KILL_SEED={seed}")
+    rng = np.random.default_rng(seed)
+    for name in ("undisturbed", "killed"):
+        shutil.copytree(cleaned, tmp_path / name)
+    undisturbed = Run(tmp_path / "undisturbed", stage)
+    seconds = undisturbed.ended()
+    assert undisturbed.went_on == 0
+
+    kills = went_on = 0
+    while kills < KILLS or not went_on:
+        run = Run(tmp_path / "killed", stage)
+        moment = seconds * rng.uniform(0.1, 0.7)
+        kills += run.killed_after(moment)
+        went_on += run.went_on
+        print(f"killed after {moment:.2f} of {seconds:.2f} s, {run.went_on} parts went on")
+        assert kills < 20, "no run ever went on from what the one before had left"
+    Run(tmp_path / "killed", stage).ended()
+
+    expected, found = (stage_files(tmp_path / name, stage) for name in ("undisturbed", "killed"))
+    assert set(found) == set(expected)
+    assert [name for name in expected if found[name] != expected[name]] == []
+    study = study_in(tmp_path / "killed")
+    study.require(STAGES[stage])
+    assert not partial_path(study.out, STAGES[stage]).exists()
