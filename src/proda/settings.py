@@ -54,6 +54,8 @@ ALLOWED: dict[str, Numbers | Choices] = {
     "overlap_tolerance_m": _NOT_NEGATIVE,
     "duplicate_tolerance_degrees": _NOT_NEGATIVE,
     "nearest_cell_degrees": _NOT_NEGATIVE,
+    "max_position_uncertainty_km": _NOT_NEGATIVE,
+    "bulk_density_rule": Choices(("none", "adams-1973", "perie-ouimet-2008", "manrique-jones-1991", "hossain-2015")),
     "npp_min_multiple": Numbers(float, 0, 1),
     "npp_max_multiple": Numbers(float, 1),
     "soil_minus_air_temperature": Numbers(float, -30, 30),

@@ -91,7 +91,7 @@ def read_study_file(path: Path) -> dict[str, Any]:
         )
     if not isinstance(content["source"].get("kind"), str):
         raise InputError(
-            f'study file {path}: the [source] table has no kind: add kind = "virtual" or kind = "tidy-tables"'
+            f'study file {path}: the [source] table has no kind: add kind = "virtual", "tidy-tables" or "wosis"'
         )
     return content
 

@@ -128,6 +128,16 @@ def cells_at(lon: ArrayLike, lat: ArrayLike, grid, tolerance: float = 0.5) -> tu
     return cell, distance
 
 
+def in_domain(lon: ArrayLike, lat: ArrayLike, grid, tolerance: float = 0.5) -> NDArray[np.bool_]:
+    """Which positions (degrees) lie in the box around the cells of `grid`, or no farther than `tolerance`, (n,)."""
+    inside = True
+    for given, name in ((lon, "lon"), (lat, "lat")):
+        centres, reach = np.asarray(grid[name], float), RESOLUTION / 2 + tolerance
+        values = np.asarray(given, float)
+        inside &= (values >= centres.min() - reach) & (values <= centres.max() + reach)
+    return inside
+
+
 def grid_dataset(cells: pd.DataFrame) -> xr.Dataset:
     """The table of land cells as the dataset that `grid.nc` holds, with units; `ref_*` columns are maps in kg m-2.
 

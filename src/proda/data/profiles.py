@@ -33,6 +33,8 @@ LAYER_COLUMNS = {
     "lower_depth": "lower bound, m, positive down",
     "depth": "mid-depth, m, positive down",
     "soc": "organic carbon per volume of soil, g C m-3",
+    "kind": "mineral, organic (120 g kg-1 of carbon or more), litter, or unknown where carbon by mass is not given",
+    "density_relative_sd": "relative standard deviation of soc from an estimated bulk density; 0 where it was measured",
 }
 
 
@@ -42,10 +44,13 @@ class ProfileTables(NamedTuple):
     Attributes
     ----------
     profiles : DataFrame
-        `profile_id` (unique), `lon`, `lat`, `source`, `land_use`, `state`, `year`.
+        `profile_id` (unique), `lon`, `lat`, `source`, `land_use`, `state`, `year`, `position_uncertainty` (m, missing
+        where unknown).
     layers : DataFrame
         `profile_id`, `layer` (the source's own number), `upper_depth`, `lower_depth` (m), `soc` (g C m-3; missing
-        where there is carbon by mass but no density to turn it into carbon by volume).
+        where there is carbon by mass but no density to turn it into carbon by volume), `organic_carbon` (g kg-1),
+        `bulk_density` (g cm-3, of the fine earth), `bulk_density_method`, `coarse_fraction` (of volume), `litter`.
+        `proda.data.bulk_density.with_soc_density` adds `kind`, `density_source` and `density_relative_sd`.
     """
 
     profiles: pd.DataFrame

@@ -2,65 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import geopandas
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
+from proda.data.bulk_density import NONE, with_soc_density
 from proda.data.cleaning import cleaned
 from proda.data.covariates import covariate_table, has_covariates, read_covariates
-from proda.data.forcing import forcing_dataset, has_forcing, read_forcing, surrogate_forcing
-from proda.data.grid import cells_at, grid_dataset, read_grid
+from proda.data.drivers import Drivers
+from proda.data.forcing import forcing_dataset, has_forcing, read_forcing
+from proda.data.grid import cells_at, grid_dataset, in_domain, read_grid
 from proda.data.profiles import LAYER_COLUMNS, ProfileTables, read_layers, read_profiles, write_profiles
-from proda.data.readers.grid_table import grid_covariates, read_grid_table
-from proda.data.readers.tidy_tables import read_profile_tables
-from proda.data.virtual import truth_dataset, virtual_continent, write_raw_profiles
-from proda.data.virtual_fields import virtual_covariates
+from proda.data.raw_tables import write_raw_tables
+from proda.data.sources import SOURCES
 from proda.errors import InputError
 from proda.model.forcing import Forcing
 from proda.study import Study
 
 STAGE = "01-data-cleaning"
-
-SURROGATE_COMMENT = (
-    "Derived from annual climate and texture, not from a land model: soil temperature = air temperature + "
-    "{offset:g} K (Soil Survey Staff 1999); water potential from evaporation after Turc (1954), an assumed "
-    "bucket that evaporates in proportion to its filling, and the retention curve of Clapp and Hornberger (1978) with "
-    "Cosby et al. (1984); no permafrost; annual NPP assumed to range from {low:g} to {high:g} times its mean."
-)
-
-
-class Source(NamedTuple):
-    """What a kind of study provides before cleaning.
-
-    Attributes
-    ----------
-    tables : ProfileTables
-    cells : DataFrame
-        Land cells in the columns of `grid.nc`.
-    forcing : Forcing
-        Of all cells; NaN where a cell has none.
-    cell_covariates : DataFrame
-        Of all cells; NaN where missing.
-    site_covariates : callable
-        Profiles (with `cell`, an index into `cells`) -> their covariates, same columns.
-    comment : str
-        Where the forcing comes from.
-    truth : callable or None
-        Cleaned profiles -> what `truth.nc` holds.
-    """
-
-    tables: ProfileTables
-    cells: pd.DataFrame
-    forcing: Forcing
-    cell_covariates: pd.DataFrame
-    site_covariates: Callable[[pd.DataFrame], pd.DataFrame]
-    comment: str
-    truth: Callable[[pd.DataFrame], xr.Dataset] | None = None
 
 
 class CleanedStudy(NamedTuple):
@@ -75,7 +38,7 @@ class CleanedStudy(NamedTuple):
     site_covariates, cell_covariates : DataFrame
     grid : Dataset
         Of the land cells.
-    exclusions, account : DataFrame
+    exclusions, account, by_source : DataFrame
         As in `proda.data.cleaning.CleanedTables`.
     """
 
@@ -87,41 +50,7 @@ class CleanedStudy(NamedTuple):
     grid: xr.Dataset
     exclusions: pd.DataFrame
     account: pd.DataFrame
-
-
-def virtual_source(study: Study, folder: Path) -> Source:
-    """The made continent of the study's seed; its raw tables are written to `folder`/raw and read back from there."""
-    continent = virtual_continent(study.seed)
-    dug = write_raw_profiles(continent, study["n_profiles"], study.seed, folder / "raw")
-    return Source(
-        tables=read_profile_tables(folder / "raw"),
-        cells=continent.cells,
-        forcing=continent.forcing,
-        cell_covariates=continent.covariates,
-        site_covariates=lambda profiles: virtual_covariates(profiles["lon"], profiles["lat"], study.seed),
-        comment=f"Made for the virtual study, seed {study.seed}.",
-        truth=lambda profiles: truth_dataset(continent, dug, profiles),
-    )
-
-
-def tidy_source(study: Study, folder: Path) -> Source:
-    """Tables of the study's data folder, with forcing derived from the climate and texture of the land cells."""
-    if study.data is None:
-        raise InputError(f"study {study.name} reads its tables from a folder: give it with --data DIR.")
-    grid = read_grid_table(study.data)
-    low, high, offset = (study[k] for k in ("npp_min_multiple", "npp_max_multiple", "soil_minus_air_temperature"))
-    covariates = grid_covariates(grid)
-    return Source(
-        tables=read_profile_tables(study.data),
-        cells=grid,
-        forcing=surrogate_forcing(grid, low, high, offset),
-        cell_covariates=covariates,
-        site_covariates=lambda profiles: covariates.iloc[profiles["cell"].to_numpy()].reset_index(drop=True),
-        comment=SURROGATE_COMMENT.format(offset=offset, low=low, high=high),
-    )
-
-
-SOURCES = {"virtual": virtual_source, "tidy-tables": tidy_source}
+    by_source: pd.DataFrame
 
 
 def cleaned_study(study: Study) -> CleanedStudy:
@@ -137,22 +66,24 @@ def cleaned_study(study: Study) -> CleanedStudy:
         raise InputError(f"{study.file}: [source] kind is {kind!r}, expected one of {', '.join(SOURCES)}.")
     with study.stage(STAGE) as folder:
         source = SOURCES[kind](study, folder)
-        usable = has_forcing(source.forcing) & has_covariates(source.cell_covariates)
+        drivers = source.drivers
+        usable = has_forcing(drivers.forcing) & has_covariates(drivers.cell_covariates)
         if not usable.any():
             raise InputError(f"{study.data or study.file}: no land cell has climate, NPP and all covariates.")
-        result = cleaned(_placed(source, study["nearest_cell_degrees"]), study.settings)
+        raw = with_soc_density(source.tables, study.settings.get("bulk_density_rule", NONE))
+        result = cleaned(_placed(raw, drivers, study["nearest_cell_degrees"]), study.settings)
 
         profiles, layers = _numbered(result.profiles, result.layers)
-        site_covariates = source.site_covariates(profiles)
+        site_covariates = drivers.site_covariates(profiles)
         # Cells without forcing or covariates have no place in a map; the cells left are numbered anew.
         profiles["cell"] = (np.cumsum(usable) - 1)[profiles["cell"].to_numpy()]
-        cells = source.cells[usable].reset_index(drop=True)
+        cells = drivers.cells[usable].reset_index(drop=True)
         profiles["land_cover"] = cells["land_cover"].to_numpy(int)[profiles["cell"].to_numpy()]
-        cell_covariates = source.cell_covariates[usable].reset_index(drop=True)
+        cell_covariates = drivers.cell_covariates[usable].reset_index(drop=True)
 
         write_profiles(profiles, folder / "profiles.parquet")
         layers.to_parquet(folder / "layers.parquet", index=False)
-        forcing = forcing_dataset(source.forcing.take(usable), cells["lon"], cells["lat"], source.comment)
+        forcing = forcing_dataset(drivers.forcing.take(usable), cells["lon"], cells["lat"], drivers.comment)
         forcing.to_netcdf(folder / "forcing.nc")
         covariates = covariate_table(site_covariates, cell_covariates, profiles)
         covariates.to_parquet(folder / "covariates.parquet", index=False)
@@ -160,23 +91,53 @@ def cleaned_study(study: Study) -> CleanedStudy:
         grid.to_netcdf(folder / "grid.nc")
         result.exclusions.to_csv(folder / "exclusions.csv", index=False)
         result.account.to_csv(folder / "cleaning.csv", index=False)
+        result.by_source.to_csv(folder / "cleaning_by_source.csv", index=False)
+        write_raw_tables(raw, result.exclusions, folder)
         if source.truth is not None:
             source.truth(profiles).to_netcdf(folder / "truth.nc")
     return read_cleaned_study(study)
 
 
-def _placed(source: Source, tolerance: float) -> ProfileTables:
+def _placed(raw: ProfileTables, drivers: Drivers, tolerance: float) -> ProfileTables:
     """Raw tables with the land cell of every profile and whether it has what the model and the network need."""
-    profiles = source.tables.profiles
-    cell, distance = cells_at(profiles["lon"], profiles["lat"], source.cells, tolerance)
-    forced = np.append(has_forcing(source.forcing), True)[cell]  # cell -1, off the land, is another rule's business
-    placed = profiles.assign(cell=cell, distance=distance, has_forcing=forced, has_covariates=True)
+    profiles, cells = raw.profiles, drivers.cells
+    cell, distance = cells_at(profiles["lon"], profiles["lat"], cells, tolerance)
+    _check_not_exchanged(profiles, cell, cells, tolerance)
+    forced = np.append(has_forcing(drivers.forcing), True)[cell]  # cell -1, off the land, is another rule's business
+    placed = profiles.assign(
+        in_domain=in_domain(profiles["lon"], profiles["lat"], cells, tolerance),
+        cell=cell,
+        distance=distance,
+        has_forcing=forced,
+        has_covariates=True,
+    )
     on_land = (cell >= 0) & forced
-    complete = has_covariates(source.site_covariates(placed[on_land])) & has_covariates(
-        source.cell_covariates.iloc[cell[on_land]]
+    complete = has_covariates(drivers.site_covariates(placed[on_land])) & has_covariates(
+        drivers.cell_covariates.iloc[cell[on_land]]
     )
     placed.loc[on_land, "has_covariates"] = complete
-    return ProfileTables(placed, source.tables.layers)
+    return ProfileTables(placed, raw.layers)
+
+
+def _check_not_exchanged(profiles: pd.DataFrame, cell: NDArray, cells: pd.DataFrame, tolerance: float) -> None:
+    """Refuse positions of which more fall on the land when longitude and latitude change places."""
+    if (cell >= 0).mean() > 0.5:
+        return
+    exchanged, _ = cells_at(profiles["lat"], profiles["lon"], cells, tolerance)
+    if (exchanged >= 0).sum() > (cell >= 0).sum():
+        raise InputError(
+            f"{(cell >= 0).sum():,} of {len(cell):,} profiles lie on the study's land cells, and "
+            f"{(exchanged >= 0).sum():,} would with longitude and latitude exchanged; "
+            f"the first is at lon {profiles['lon'].iloc[0]:g}, lat {profiles['lat'].iloc[0]:g}. Exchange the two "
+            "columns in the source."
+        )
+    if not (cell >= 0).any():
+        box = {name: f"{cells[name].min():g} to {cells[name].max():g}" for name in ("lon", "lat")}
+        there = {name: f"{profiles[name].min():g} to {profiles[name].max():g}" for name in ("lon", "lat")}
+        raise InputError(
+            f"none of {len(cell):,} profiles lies on a land cell of the study: cells reach from lon {box['lon']}, lat "
+            f"{box['lat']}; profiles from lon {there['lon']}, lat {there['lat']}. Give a grid that covers the profiles."
+        )
 
 
 def _numbered(profiles: pd.DataFrame, layers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -191,11 +152,6 @@ def _numbered(profiles: pd.DataFrame, layers: pd.DataFrame) -> tuple[pd.DataFram
     by_site = layers.groupby("site")
     profiles = profiles.assign(n_layers=by_site.size(), max_depth=by_site["lower_depth"].max())
     return profiles, layers[list(LAYER_COLUMNS)]
-
-
-def raw_tables(study: Study) -> ProfileTables:
-    """Profiles and layers of a study as they came, before cleaning."""
-    return read_profile_tables(study.data if study.data is not None else study.path("raw"))
 
 
 def read_cleaned_study(study: Study) -> CleanedStudy:
@@ -217,4 +173,5 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
         grid=read_grid(study.path("grid.nc")),
         exclusions=pd.read_csv(study.path("exclusions.csv"), dtype={"profile_id": str, "layer": "Int64"}),
         account=pd.read_csv(study.path("cleaning.csv")),
+        by_source=pd.read_csv(study.path("cleaning_by_source.csv")),
     )

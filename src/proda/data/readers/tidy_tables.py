@@ -16,6 +16,7 @@ from proda.errors import InputError
 
 _PROFILE_COLUMNS = ("profile_id", "lon", "lat", "source")
 _PROFILE_OPTIONAL = ("land_use", "state", "year")
+_UNCERTAINTY = "coord_uncertainty_km"
 _LAYER_COLUMNS = ("profile_id", "layer", "upper_depth_m", "lower_depth_m", "soc_kg_m3")
 LEAST_MEDIAN, GREATEST_MEDIAN = 0.5, 200.0  # kg m-3, of all layers of a study
 
@@ -24,7 +25,7 @@ def read_profile_tables(folder: Path | str) -> ProfileTables:
     """Profiles and layers of a folder in the package's names and units (m, g C m-3), otherwise as they are.
 
     A missing `soc_kg_m3` is computed as oc_percent x 10 x bulk_density_g_cm3 x (1 - coarse_fraction) where the first
-    two are there; it stays missing elsewhere.
+    two are there; it stays missing elsewhere, for `proda.data.bulk_density` to estimate where the study says so.
 
     Raises
     ------
@@ -51,13 +52,21 @@ def read_profile_tables(folder: Path | str) -> ProfileTables:
         if name not in profiles:
             profiles[name] = np.nan if name == "year" else None
     profiles["year"] = pd.to_numeric(profiles["year"], errors="coerce")
-    return ProfileTables(profiles[[*_PROFILE_COLUMNS, *_PROFILE_OPTIONAL]], _layers(folder / LAYERS))
+    profiles["position_uncertainty"] = 1000.0 * _optional(profiles, _UNCERTAINTY)
+    return ProfileTables(
+        profiles[[*_PROFILE_COLUMNS, *_PROFILE_OPTIONAL, "position_uncertainty"]], _layers(folder / LAYERS)
+    )
 
 
 def _layers(path: Path) -> pd.DataFrame:
     _check_not_by_mass(path)
     layers = csv_table(path, _LAYER_COLUMNS, numbers=("layer", "upper_depth_m", "lower_depth_m", "soc_kg_m3"))
     middle = layers["lower_depth_m"].median()
+    if middle < 0.0:
+        raise InputError(
+            f"{path}: the median of lower_depth_m is {middle:.3g}, expected metres below the surface, positive down. "
+            "Change the signs of upper_depth_m and lower_depth_m."
+        )
     if middle > 5.0:
         raise InputError(
             f"{path}: the median of lower_depth_m is {middle:.3g}, expected under 5 m. Depths in centimetres? "
@@ -76,8 +85,18 @@ def _layers(path: Path) -> pd.DataFrame:
             "upper_depth": layers["upper_depth_m"],
             "lower_depth": layers["lower_depth_m"],
             "soc": soc * 1000.0,
+            "organic_carbon": 10.0 * _optional(layers, "oc_percent"),
+            "bulk_density": _optional(layers, "bulk_density_g_cm3"),
+            "bulk_density_method": layers.get("bd_method", pd.Series(None, layers.index, dtype=object)),
+            "coarse_fraction": _optional(layers, "coarse_fraction"),
+            "litter": False,
         }
     )
+
+
+def _optional(table: pd.DataFrame, name: str) -> pd.Series:
+    """A column of numbers that need not be there; NaN where it is not or holds something else."""
+    return pd.to_numeric(table.get(name, pd.Series(np.nan, table.index)), errors="coerce").astype(float)
 
 
 def _density(layers: pd.DataFrame) -> pd.Series:
