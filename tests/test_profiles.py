@@ -31,6 +31,8 @@ LAYERS = pd.DataFrame(
         "lower_depth": [0.1, 0.5] * 2,
         "depth": [0.05, 0.3] * 2,
         "soc": [20e3, 10e3, 30e3, 12e3],
+        "kind": "mineral",
+        "density_relative_sd": [0.0, 0.13, 0.0, 0.0],
     }
 )
 

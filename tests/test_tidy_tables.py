@@ -154,6 +154,16 @@ def test_depths_in_centimetres_are_found(folder):
         read_profile_tables(folder(layers=layer_rows().assign(lower_depth_m=20.0)))
 
 
+def test_depths_positive_up_are_found(folder):
+    with pytest.raises(InputError, match="median of lower_depth_m is -0.2.*positive down"):
+        read_profile_tables(folder(layers=layer_rows().assign(lower_depth_m=-0.2)))
+
+
+def test_the_uncertainty_of_a_position_is_read_in_metres(folder):
+    tables = read_profile_tables(folder(profiles=profile_rows().assign(coord_uncertainty_km=1.5)))
+    assert (tables.profiles["position_uncertainty"] == 1500).all()
+
+
 @pytest.mark.parametrize(
     ("column", "value", "guess"),
     [

@@ -86,9 +86,9 @@ def check_depths(file: DataFile, upper: pd.Series, lower: pd.Series) -> None:
             f"{file}: lower_depth is above upper_depth in {100 * (lower < upper).mean():.0f} % of the layers; are the "
             "two columns exchanged?"
         )
-    if middle < 5 or middle > 500:
+    if middle < 5 or middle > 400:
         guess = "metres? Multiply by 100." if middle < 5 else "millimetres? Divide by 10."
-        raise InputError(f"{file}: the median of lower_depth is {middle:.3g}, expected 5 to 500 cm: depths in {guess}")
+        raise InputError(f"{file}: the median of lower_depth is {middle:.3g}, expected 5 to 400 cm: depths in {guess}")
 
 
 def check_carbon(file: DataFile, orgc: pd.Series) -> None:
