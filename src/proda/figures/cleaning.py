@@ -135,8 +135,8 @@ def kept_and_lost(profiles: pd.DataFrame, grid) -> Figure:
     ax.set_title(f"{(rule == 'kept').sum():,} profiles kept, {(rule != 'kept').sum():,} left out")
     if beyond:
         ax.plot([], [], " ", label=f"not on this map ({beyond:,})")
-    marks = ax.legend(fontsize=8, loc="lower left", bbox_to_anchor=(-0.02, -0.08), ncols=2, markerscale=2.5)
-    marks.set_zorder(5)
+    larger = 2.5 if size < 3 else 1.2
+    ax.legend(fontsize=8, loc="lower left", bbox_to_anchor=(-0.02, -0.08), ncols=2, markerscale=larger).set_zorder(5)
     if wide:
         _world(profiles, grid, figure.add_subplot(2, 1, 2))
     return figure
