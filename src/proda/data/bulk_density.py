@@ -69,7 +69,7 @@ PEDOTRANSFER = {
         _mixture(0.111, 1.767),
         580.0,
         (0.14, 0.42, 0.54),
-        "Perie and Ouimet 2008, doi 10.4141/CJSS06008 (published accuracy: 14 %), after Federer et al. 1993, "
+        "Périé and Ouimet 2008, doi 10.4141/CJSS06008 (published accuracy: 14 %), after Federer et al. 1993, "
         "doi 10.1139/x93-131",
     ),
     "manrique-jones-1991": Pedotransfer(

@@ -92,21 +92,21 @@ def _no_covariates(tables: ProfileTables, limits: Limits) -> Found:
 
 def _duplicates(tables: ProfileTables, limits: Limits) -> Found:
     """Profiles with the layers of an earlier one, bounds and carbon alike to four digits, at the same place."""
-    layers = tables.layers
+    layers, tolerance = tables.layers, limits["duplicate_tolerance_degrees"]
     text = layers["upper_depth"].map("{:.3f}".format) + layers["lower_depth"].map("-{:.3f}".format)
     text += layers["soc"].map(":{:.4g};".format)
     prints = text.groupby(layers["profile_id"], sort=False).sum()
     profiles = tables.profiles.assign(print=tables.profiles["profile_id"].map(prints)).dropna(subset="print")
-    found = {}
-    for _, alike in profiles[profiles["print"].duplicated(keep=False)].groupby("print", sort=False):
-        kept: list[int] = []
-        for row in alike.index:
-            away = (alike.loc[kept, ["lon", "lat"]] - alike.loc[row, ["lon", "lat"]].astype(float)).abs().max(axis=1)
-            near = away.index[away <= limits["duplicate_tolerance_degrees"]]
-            if len(near):
-                found[row] = alike.loc[near[0], "profile_id"]
-            else:
-                kept.append(row)
+    twins = profiles[profiles["print"].duplicated(keep=False)]
+    found, kept = {}, {}
+    for row, name, lon, lat, same in twins[["profile_id", "lon", "lat", "print"]].itertuples():
+        others = kept.setdefault(same, [])
+        near = (other for other, x, y in others if max(abs(x - lon), abs(y - lat)) <= tolerance)
+        original = next(near, None)
+        if original is None:
+            others.append((name, lon, lat))
+        else:
+            found[row] = original
     return pd.Series(found, dtype=object)
 
 
@@ -136,7 +136,7 @@ def _no_carbon(tables: ProfileTables, limits: Limits) -> Found:
 def _inverted_depths(tables: ProfileTables, limits: Limits) -> Found:
     upper, lower = tables.layers["upper_depth"], tables.layers["lower_depth"]
     good = (upper >= 0) & (lower > upper)  # false where a bound is missing
-    return (upper.map("{:g}".format) + " to " + lower.map("{:g} m".format))[~good]
+    return upper[~good].map("{:g} to ".format) + lower[~good].map("{:g} m".format)
 
 
 def _implausible(tables: ProfileTables, limits: Limits) -> Found:
@@ -156,14 +156,15 @@ def _overlapping(tables: ProfileTables, limits: Limits) -> Found:
     profile_id = layers["profile_id"]
     deepest = layers.groupby("profile_id", sort=False)["lower_depth"].cummax().groupby(profile_id, sort=False).shift()
     suspects = layers.loc[layers["upper_depth"] < deepest - tolerance, "profile_id"].unique()
-    found = {}
-    for _, profile in layers[layers["profile_id"].isin(suspects)].groupby("profile_id", sort=False):
-        end = 0.0
-        for row, upper, lower in profile[["upper_depth", "lower_depth"]].itertuples():
-            if upper < end - tolerance:
-                found[row] = f"{upper:g} m, within a layer down to {end:g} m"
-            else:
-                end = max(end, lower)
+    found, current, end = {}, None, 0.0
+    suspected = layers[layers["profile_id"].isin(suspects)]
+    for row, name, upper, lower in suspected[["profile_id", "upper_depth", "lower_depth"]].itertuples():
+        if name != current:
+            current, end = name, 0.0
+        if upper < end - tolerance:
+            found[row] = f"{upper:g} m, within a layer down to {end:g} m"
+        else:
+            end = max(end, lower)
     return pd.Series(found, dtype=object)
 
 

@@ -34,7 +34,7 @@ def exclusion_bars(account: pd.DataFrame, of: str, ax: Axes) -> Axes:
     width = np.array([before[0], *(before - after)[acting], after[-1]])
     colours = ["#888888", *[CYCLE[1]] * len(acting), CYCLE[2]]
     ax.barh(names, width, left=left, color=colours, height=0.65)
-    span = before[0] - after[-1]
+    span = max(before[0] - after[-1], 1)
     start = max(0.0, after[-1] - 1.6 * span)
     ax.set_xlim(start, before[0] + 0.55 * (before[0] - start))
     for i, (x, n) in enumerate(zip(left + width, width, strict=True)):
