@@ -62,8 +62,8 @@ PEDOTRANSFER = {
         _mixture(0.244, 1.64),
         580.0,
         (0.13, 0.27, 0.68),
-        "Adams 1973, doi 10.1111/j.1365-2389.1973.tb00737.x, with the mineral density 1.64 g cm-3 of Mann 1986, "
-        "doi 10.1097/00010694-198611000-00006",
+        "Adams 1973, Journal of Soil Science 24, 10-17, with the mineral density of Mann 1986, Soil Science 142, "
+        "279-288, as in Post and Kwon 2000, doi 10.1046/j.1365-2486.2000.00308.x",
     ),
     "perie-ouimet-2008": Pedotransfer(
         _mixture(0.111, 1.767),
