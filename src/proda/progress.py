@@ -20,5 +20,5 @@ def progress_bar(total: int, description: str, unit: str) -> tqdm:
         file=sys.stderr,
         ncols=100,
         ascii=True,
-        unit_scale=unit == "step",
+        unit_scale=unit in ("step", "byte"),
     )
