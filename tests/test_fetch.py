@@ -15,7 +15,7 @@ from proda.__main__ import main
 from proda.data import fetch as fetching
 from proda.data.downloader import CHUNK
 from proda.data.fetch import fetch
-from proda.data.sources import RemoteFile, Source, bytes_text, known_sources, source_named
+from proda.data.public_sources import PublicSource, RemoteFile, bytes_text, known_sources, source_named
 from proda.errors import DownloadError, InputError
 
 CONTENT = np.random.default_rng(1).bytes(3_000_000)
@@ -29,11 +29,11 @@ def server():
         yield SimpleNamespace(files=files, address=address)
 
 
-def source(*files: RemoteFile) -> Source:
-    return Source("made", "A made source", "CC0", "Nobody (2020)", "https://example.org", files)
+def source(*files: RemoteFile) -> PublicSource:
+    return PublicSource("made", "A made source", "CC0", "Nobody (2020)", "https://example.org", files)
 
 
-def fetched(what: Source, to, **options):
+def fetched(what: PublicSource, to, **options):
     said: list[str] = []
     paths = fetch(what, to, say=said.append, **{"pause": 0.0, **options})
     return paths, "\n".join(said)

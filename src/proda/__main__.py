@@ -105,7 +105,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _fetch(options: argparse.Namespace) -> int:
     from proda.data.fetch import fetch
-    from proda.data.sources import known_sources, listing, source_named
+    from proda.data.public_sources import known_sources, listing, source_named
 
     if not options.source:
         print(listing(known_sources()))

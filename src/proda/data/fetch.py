@@ -12,7 +12,7 @@ import pooch
 
 from proda import __version__
 from proda.data.downloader import ResumingDownloader, remote_size
-from proda.data.sources import RemoteFile, Source, bytes_text
+from proda.data.public_sources import PublicSource, RemoteFile, bytes_text
 from proda.errors import DownloadError, InputError
 from proda.progress import progress_bar
 from proda.stages import read_json, write_json
@@ -22,7 +22,7 @@ RECEIPT = "fetched.json"  # beside the files: where each came from, when, its si
 
 
 def fetch(
-    source: Source,
+    source: PublicSource,
     to: Path | str = "",
     dry_run: bool = False,
     say: Callable[[str], object] = print,
@@ -58,7 +58,7 @@ def fetch(
     return [folder / file.name for file in source.files]
 
 
-def announcement(source: Source, missing: list[RemoteFile], sizes: dict[str, int], folder: Path) -> str:
+def announcement(source: PublicSource, missing: list[RemoteFile], sizes: dict[str, int], folder: Path) -> str:
     """What is about to be downloaded, from where, how large, under what licence and where to."""
     total = sum(sizes.values()) if all(sizes.values()) else 0
     lines = [
@@ -139,7 +139,7 @@ def _download(file: RemoteFile, folder: Path, size: int, say: Callable[[str], ob
     raise DownloadError(f"{file.name} could not be fetched. {faults[-1]}.{rest}")
 
 
-def _write_receipt(source: Source, file: RemoteFile, folder: Path, say: Callable[[str], object]) -> None:
+def _write_receipt(source: PublicSource, file: RemoteFile, folder: Path, say: Callable[[str], object]) -> None:
     path = folder / file.name
     taken = pooch.file_hash(str(path))
     entry = {

@@ -40,7 +40,7 @@ class RemoteFile:
 
 
 @dataclass(frozen=True)
-class Source:
+class PublicSource:
     """A public data set: its name on the command line, what a user must know before the download, and its files."""
 
     name: str
@@ -58,7 +58,7 @@ class Source:
         return sum(sizes) if all(sizes) else 0
 
 
-def known_sources(path: Path | None = None) -> dict[str, Source]:
+def known_sources(path: Path | None = None) -> dict[str, PublicSource]:
     """Every source of ``path`` (data/sources.toml of the clone when None), by name.
 
     Raises
@@ -71,7 +71,7 @@ def known_sources(path: Path | None = None) -> dict[str, Source]:
     return {name: _source(name, entry, path) for name, entry in content.items()}
 
 
-def source_named(name: str, path: Path | None = None) -> Source:
+def source_named(name: str, path: Path | None = None) -> PublicSource:
     """The source ``name``; an unknown one is an `InputError` that lists those there are."""
     sources = known_sources(path)
     if name not in sources:
@@ -79,7 +79,7 @@ def source_named(name: str, path: Path | None = None) -> Source:
     return sources[name]
 
 
-def listing(sources: Mapping[str, Source]) -> str:
+def listing(sources: Mapping[str, PublicSource]) -> str:
     """What there is to fetch, for a terminal: name, size, title and licence."""
     width = max(map(len, sources))
     lines = ["Public sources; nothing in the virtual study needs one. Fetch one with: python -m proda fetch SOURCE", ""]
@@ -100,7 +100,7 @@ def bytes_text(size: int) -> str:
     return f"{size} bytes"
 
 
-def _source(name: str, entry: Mapping[str, Any], path: Path) -> Source:
+def _source(name: str, entry: Mapping[str, Any], path: Path) -> PublicSource:
     missing = [key for key in _TEXTS if not entry.get(key)]
     if missing:
         raise InputError(f"{path}: source {name} has no {', '.join(missing)}; every source says what and whose it is.")
@@ -108,7 +108,7 @@ def _source(name: str, entry: Mapping[str, Any], path: Path) -> Source:
     names = [file.name for file in files]
     if not files or len(set(names)) < len(names):
         raise InputError(f"{path}: source {name} has the files {names or 'none'}; expected one or more, each once.")
-    return Source(name, **{key: entry[key] for key in _TEXTS}, files=tuple(files), note=entry.get("note", ""))
+    return PublicSource(name, **{key: entry[key] for key in _TEXTS}, files=tuple(files), note=entry.get("note", ""))
 
 
 def _file(item: Mapping[str, Any], name: str, path: Path) -> RemoteFile:
