@@ -102,4 +102,5 @@ def truth_dataset(continent: VirtualContinent, dug: Pits, profiles: pd.DataFrame
             "lon": ("cell", continent.cells["lon"].to_numpy(), {"units": "degrees_east"}),
             "lat": ("cell", continent.cells["lat"].to_numpy(), {"units": "degrees_north"}),
         },
+        {"Conventions": "CF-1.11", "title": "True parameters and carbon of the virtual study"},
     )
