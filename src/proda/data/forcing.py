@@ -25,7 +25,12 @@ VARIABLES = {
     "soil_temperature": (
         "soil_temperature",
         ("layer", "cell"),
-        {"standard_name": "soil_temperature", "units": "K", "long_name": "annual mean soil temperature"},
+        {
+            "standard_name": "soil_temperature",
+            "units": "K",
+            "units_metadata": "temperature: on_scale",
+            "long_name": "annual mean soil temperature",
+        },
     ),
     "soil_water_potential": (
         "water_potential",
@@ -106,11 +111,12 @@ def forcing_dataset(forcing: Forcing, lon: ArrayLike, lat: ArrayLike, comment: s
     """
     forcing = validated(forcing, source="forcing of the land cells")
     data = {name: (dims, getattr(forcing, field), attrs) for name, (field, dims, attrs) in VARIABLES.items()}
-    depth = {"units": "m", "positive": "down", "axis": "Z", "bounds": "node_depth_bounds"}
     bounds = np.stack([PAPER_COLUMN.top, PAPER_COLUMN.bottom], axis=1)
+    data["node_depth_bounds"] = (("layer", "bounds"), bounds, {"units": "m"}, {"_FillValue": None})
+    depth = {"standard_name": "depth", "long_name": "depth of the node of a soil layer", "units": "m"}
+    depth |= {"positive": "down", "axis": "Z", "bounds": "node_depth_bounds"}
     coords = {
         "node_depth": ("layer", PAPER_COLUMN.node, depth),
-        "node_depth_bounds": (("layer", "bounds"), bounds, {"units": "m"}),
         "lon": ("cell", np.asarray(lon, float), {"standard_name": "longitude", "units": "degrees_east"}),
         "lat": ("cell", np.asarray(lat, float), {"standard_name": "latitude", "units": "degrees_north"}),
     }

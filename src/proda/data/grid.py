@@ -24,7 +24,7 @@ _ATTRIBUTES = {
     "lat": {"standard_name": "latitude", "units": "degrees_north", "long_name": "latitude of the cell centre"},
     "land_fraction": {"standard_name": "land_area_fraction", "units": "1"},
     "cell_area": {"standard_name": "cell_area", "units": "m2", "long_name": "area of the whole cell, land and water"},
-    "land_cover": {"standard_name": "area_type", "units": "1", "long_name": "IGBP land-cover class"},
+    "land_cover": {"units": "1", "long_name": "IGBP land-cover class"},
     "sand_percent": {"long_name": "sand in the top soil, by mass", "units": "%"},
 }
 REQUIRED = ("lon", "lat", "land_fraction", "cell_area", "land_cover", "sand_percent")

@@ -19,7 +19,7 @@ from proda.data.outcome_tables import read_exclusions, write_exclusions
 from proda.data.profiles import LAYER_COLUMNS, ProfileTables, read_layers, read_profiles, write_layers, write_profiles
 from proda.data.readers.grid_table import grid_covariates, read_grid_table
 from proda.data.readers.tidy_tables import read_profile_tables
-from proda.data.stamps import check_study, study_stamp
+from proda.data.stamps import cf_attributes, check_study, study_stamp
 from proda.data.virtual import truth_dataset, virtual_continent, write_raw_profiles
 from proda.data.virtual_fields import virtual_covariates
 from proda.errors import InputError
@@ -157,15 +157,15 @@ def cleaned_study(study: Study) -> CleanedStudy:
         write_profiles(profiles, folder / "profiles.parquet", stamp)
         write_layers(layers, folder / "layers.parquet", stamp)
         forcing = forcing_dataset(source.forcing.take(usable), cells["lon"], cells["lat"], source.comment)
-        forcing.assign_attrs(stamp.attributes).to_netcdf(folder / "forcing.nc")
+        forcing.assign_attrs(cf_attributes(stamp)).to_netcdf(folder / "forcing.nc")
         covariates = covariate_table(site_covariates, cell_covariates, profiles)
         write_covariates(covariates, folder / "covariates.parquet", stamp)
-        grid = grid_dataset(cells).assign_attrs(cells_left_out=int((~usable).sum()), **stamp.attributes)
+        grid = grid_dataset(cells).assign_attrs(cells_left_out=int((~usable).sum()), **cf_attributes(stamp))
         grid.to_netcdf(folder / "grid.nc")
         write_exclusions(result.exclusions, folder / "exclusions.csv")
         result.account.to_csv(folder / "cleaning.csv", index=False)
         if source.truth is not None:
-            source.truth(profiles).assign_attrs(stamp.attributes).to_netcdf(folder / "truth.nc")
+            source.truth(profiles).assign_attrs(cf_attributes(stamp)).to_netcdf(folder / "truth.nc")
     return read_cleaned_study(study)
 
 

@@ -45,6 +45,14 @@ class Stamp(NamedTuple):
         return {f"proda_{name}": value for name, value in self._asdict().items()}
 
 
+def cf_attributes(stamp: Stamp) -> dict[str, Any]:
+    """Global attributes of a NetCDF file: the stamp, and the history that CF asks for.
+
+    No time stands in it, so that the same data make the same file.
+    """
+    return {**stamp.attributes, "history": f"written by proda {stamp.version} for the study {stamp.study}"}
+
+
 def study_stamp(study: Study, stage: str = "01-data-cleaning") -> Stamp:
     """The stamp of the files that ``study`` writes now."""
     made_from = {name: part for name, part in study.fingerprints()[stage].items() if name != "code"}
@@ -134,6 +142,6 @@ def check_study(paths: Iterable[Path], study: Study) -> None:
         if found.study and (found.study, found.inputs) != (own.study, own.inputs):
             raise InputError(
                 f"{path} belongs to another study: it was written for {found.study} (made from {found.inputs}), this "
-                f"is {own.study} (made from {own.inputs}). Give that study's own folder as --out, or write the file anew: "
-                f"{study.command('--from', '1')}"
+                f"is {own.study} (made from {own.inputs}). Give that study's own folder as --out, or write the file "
+                f"anew: {study.command('--from', '1')}"
             )
