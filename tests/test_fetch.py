@@ -182,6 +182,41 @@ def test_a_zip_with_one_changed_byte_is_found_without_a_published_checksum(serve
         fetched(source(RemoteFile("a.zip", (server.address("a.zip"),))), tmp_path)
 
 
+def zipped(**members: bytes) -> bytes:
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return whole.getvalue()
+
+
+def test_a_zip_whose_members_are_needed_is_unpacked_beside_itself(server, tmp_path):
+    server.files["maps.zip"] = Served(zipped(**{"bio_1.tif": b"one", "more/bio_2.tif": b"two"}))
+    what = source(RemoteFile("maps.zip", (server.address("maps.zip"),), unpack=True))
+    _, said = fetched(what, tmp_path)
+    assert (tmp_path / "maps" / "more" / "bio_2.tif").read_bytes() == b"two" and "unpacked to" in said
+    shutil.rmtree(tmp_path / "maps")
+    fetched(what, tmp_path)
+    assert (tmp_path / "maps" / "bio_1.tif").read_bytes() == b"one" and len(server.files["maps.zip"].asked) == 1
+
+
+def test_members_of_a_zip_stay_in_its_folder(server, tmp_path):
+    server.files["maps.zip"] = Served(zipped(**{"../../outside.tif": b"x"}))
+    fetched(source(RemoteFile("maps.zip", (server.address("maps.zip"),), unpack=True)), tmp_path / "a" / "b")
+    assert [path.name for path in tmp_path.rglob("outside.tif")] == ["outside.tif"]
+    assert (tmp_path / "a" / "b" / "maps" / "outside.tif").is_file()
+
+
+def test_a_zip_that_does_not_fit_unpacked_leaves_no_folder(server, tmp_path, monkeypatch):
+    server.files["maps.zip"] = Served(zipped(a=bytes(5_000_000)))
+    what = source(RemoteFile("maps.zip", (server.address("maps.zip"),), unpack=True))
+    sizes = iter([10**9, 1_000_000])
+    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 0, next(sizes)))
+    with pytest.raises(InputError, match="unpacked it takes 5 MB, 1 MB are free"):
+        fetched(what, tmp_path)
+    assert left(tmp_path) == {"maps.zip", "fetched.json"}
+
+
 def test_a_folder_with_spaces_and_letters_of_other_languages_will_do(server, tmp_path):
     server.files["a.bin"] = Served(CONTENT, cuts=[10])
     folder = tmp_path / "données brutes" / "Böden 土壤"

@@ -215,6 +215,11 @@ def test_longitudes_from_0_to_360_are_found(folder):
         read_profile_tables(folder(profiles=profile_rows().assign(lon=259.9)))
 
 
+def test_longitude_and_latitude_exchanged_are_found(folder):
+    with pytest.raises(InputError, match="median of lat is -100.1, expected -90 to 90.*exchange the columns"):
+        read_profile_tables(folder(profiles=profile_rows().assign(lon=40.1, lat=-100.1)))
+
+
 def test_reference_maps_and_positions_are_no_covariates(folder):
     covariates = grid_covariates(read_grid_table(folder()))
     assert len(covariates.columns) == 11

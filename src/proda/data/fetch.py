@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +56,9 @@ def fetch(
     for file in missing:
         _download(file, folder, sizes[file.name], say, downloader)
         _write_receipt(source, file, folder, say)
+    for file in source.files:
+        if file.unpack:
+            _unpack(folder / file.name, say)
     return [folder / file.name for file in source.files]
 
 
@@ -158,6 +162,26 @@ def _write_receipt(source: PublicSource, file: RemoteFile, folder: Path, say: Ca
         same = _agrees(path, file.reported)
         told += ", as others have reported it" if same else f". OTHERS HAVE REPORTED {file.reported}: renewed since?"
     say(told)
+
+
+def _unpack(path: Path, say: Callable[[str], object]) -> None:
+    """Put the members of a zip into a folder of its name beside it, which is there only when all of them are."""
+    target = path.with_suffix("")
+    if target.exists():
+        return
+    partial = target.with_name(f"{target.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            needed, free = sum(member.file_size for member in archive.infolist()), shutil.disk_usage(path.parent).free
+            if needed > free:
+                raise InputError(f"{path}: unpacked it takes {bytes_text(needed)}, {bytes_text(free)} are free there.")
+            archive.extractall(partial)
+    except (OSError, zipfile.BadZipFile) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise InputError(f"{path} cannot be unpacked: {error}. Remove it and fetch it again.") from error
+    partial.replace(target)
+    say(f"unpacked to {target}")
 
 
 def _receipt(folder: Path) -> dict[str, Any]:

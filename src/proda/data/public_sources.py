@@ -30,6 +30,8 @@ class RemoteFile:
         Bytes, roughly; 0 where nobody has told.
     checksum, reported : str or None
         ``"md5:..."`` or ``"sha256:..."`` as the publisher states it, and as somebody else took it.
+    unpack : bool
+        Whether the readers need the members of this zip as files.
     """
 
     name: str
@@ -37,6 +39,7 @@ class RemoteFile:
     size: int = 0
     checksum: str | None = None
     reported: str | None = None
+    unpack: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def _source(name: str, entry: Mapping[str, Any], path: Path) -> PublicSource:
 
 
 def _file(item: Mapping[str, Any], name: str, path: Path) -> RemoteFile:
-    known = {"name", "urls", "size", "checksum", "reported"}
+    known = {"name", "urls", "size", "checksum", "reported", "unpack"}
     if not item.get("name") or not item.get("urls") or set(item) - known:
         raise InputError(
             f"{path}: a file of source {name} is {dict(item)}; expected name, urls and of {sorted(known)}."
@@ -120,7 +123,9 @@ def _file(item: Mapping[str, Any], name: str, path: Path) -> RemoteFile:
     if Path(item["name"]).name != item["name"]:
         raise InputError(f"{path}: file {item['name']!r} of source {name} would leave its folder; give a plain name.")
     hashes = {key: item.get(key) or None for key in ("checksum", "reported")}
-    return RemoteFile(item["name"], tuple(item["urls"]), item.get("size", 0), **hashes)
+    return RemoteFile(
+        item["name"], tuple(item["urls"]), item.get("size", 0), unpack=item.get("unpack", False), **hashes
+    )
 
 
 def _files_of_pattern(entry: Mapping[str, Any]) -> list[RemoteFile]:
