@@ -279,6 +279,15 @@ def test_without_a_source_the_command_lists_them(capsys):
     assert "wosis-2023" in listed and "456 MB; licence: CC BY 4.0" in listed
 
 
+def test_a_download_that_is_stopped_is_told_to_go_on(monkeypatch, capsys):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fetching, "fetch", stopped)
+    assert main(["fetch", "wosis-2023"]) == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
+
+
 def test_an_unknown_source_is_told_with_the_nearest(capsys):
     assert main(["fetch", "wosis-2013"]) == 2
     assert "did you mean 'wosis-2023'?" in capsys.readouterr().err

@@ -17,7 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
-        print("stopped; `python -m proda status DIR` tells what is complete", file=sys.stderr)
+        rest = "`python -m proda status DIR` tells what is complete"
+        if options.command is _fetch:
+            rest = "what has come is kept, and the same command goes on from there"
+        print(f"stopped; {rest}", file=sys.stderr)
         return 130
 
 

@@ -123,7 +123,7 @@ def _download(file: RemoteFile, folder: Path, size: int, say: Callable[[str], ob
     """Bring one file from the first address that gives it, whole and with its checksum."""
     faults = []
     for url in file.urls:
-        with progress_bar(size, file.name, "byte") as bar:
+        with progress_bar(size or None, file.name, "byte") as bar:
             downloader = ResumingDownloader(
                 folder / file.name, same_everywhere=file.checksum is not None, report=bar.update, **options
             )
