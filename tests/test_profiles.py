@@ -53,7 +53,7 @@ def test_profiles_are_points_in_wgs84(tmp_path):
 
 def test_an_identifier_that_occurs_twice_is_named(tmp_path):
     write_profiles(PROFILES.assign(profile_id="a"), tmp_path / "profiles.parquet")
-    with pytest.raises(InputError, match="profile 'a' occurs twice"):
+    with pytest.raises(InputError, match="row 1: profile_id 'a' occurs a second time"):
         read_profiles(tmp_path / "profiles.parquet")
 
 
@@ -67,12 +67,12 @@ def test_carbon_in_kilograms_is_found(tmp_path):
 
 
 def test_carbon_that_is_not_positive_is_named_with_its_layer(tmp_path):
-    with pytest.raises(InputError, match="profile b, layer 0: soc 0.0"):
+    with pytest.raises(InputError, match=r"row 2 \(profile b, layer 0\): soc is 0, expected a positive"):
         read_layers(written(LAYERS.assign(soc=[20e3, 10e3, 0.0, 12e3]), tmp_path))
 
 
 def test_rows_out_of_order_are_found(tmp_path):
-    with pytest.raises(InputError, match="row 1 is out of order"):
+    with pytest.raises(InputError, match=r"row 1 \(profile a, layer 0\): out of order"):
         read_layers(written(LAYERS.iloc[[1, 0, 2, 3]], tmp_path))
 
 

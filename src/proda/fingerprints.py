@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from proda import __version__
 from proda.stages import STAGES, marker_path, measured, read_json, unfinished
 
 PACKAGE = Path(__file__).parent
@@ -90,7 +91,8 @@ def fault(out: Path, stage: str, expected: Mapping[str, Fingerprint]) -> str:
         return unfinished(out, stage)
     stale = difference(marker.get("fingerprint"), expected[stage])
     if stale:
-        return f"is stale: {stale}"
+        version = marker.get("version", __version__)
+        return f"is stale: {stale}" + (f" (written by proda {version})" if version != __version__ else "")
     for name, recorded in marker["files"].items():
         path = out / name
         if not path.exists():

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from proda import stages
+from proda import __version__, stages
 from proda.errors import InputError, MissingOutput
 from proda.fingerprints import fault, fingerprint
 from proda.settings import settings_at, suggestion
@@ -224,6 +224,7 @@ class Study:
         content = hashlib.sha256(repr([(key, item["sha256"]) for key, item in sorted(files.items())]).encode())
         return {
             "stage": name,
+            "version": __version__,
             **{key: begun[key] for key in ("opened_with", "fingerprint", "upstream")},
             "content": content.hexdigest(),
             "files": files,

@@ -13,6 +13,7 @@ from proda.assimilation.posterior import one_batch_data, write_inference_data
 from proda.assimilation.schedules import schedule
 from proda.assimilation.site_by_site import SiteProblem, site_posteriors, site_problem
 from proda.assimilation.site_fit import site_status
+from proda.data.outcome_tables import write_site_status
 from proda.data.stage import read_cleaned_study
 from proda.progress import progress_bar
 from proda.study import Study
@@ -89,7 +90,7 @@ def site_assimilation(study: Study) -> SiteAssimilation:
         n_layers = np.bincount(problem.site, minlength=len(problem.profile_id))
         status = site_status(sites, n_layers, study["site_rhat_limit"])
         sites.to_zarr(folder / "sites.zarr", consolidated=False)
-        status.to_csv(folder / "site_status.csv", index=False)
+        write_site_status(status, folder / "site_status.csv")
     return SiteAssimilation(problem, sites, status)
 
 

@@ -12,18 +12,21 @@ from numpy.typing import NDArray
 
 from proda.data.bulk_density import NONE, with_soc_density
 from proda.data.cleaning import cleaned
-from proda.data.covariates import covariate_table, has_covariates, read_covariates
+from proda.data.covariates import covariate_table, has_covariates, read_covariates, write_covariates
 from proda.data.drivers import Drivers
 from proda.data.forcing import forcing_dataset, has_forcing, read_forcing
 from proda.data.grid import cells_at, grid_dataset, in_domain, read_grid
-from proda.data.profiles import LAYER_COLUMNS, ProfileTables, read_layers, read_profiles, write_profiles
+from proda.data.outcome_tables import read_exclusions, write_exclusions
+from proda.data.profiles import LAYER_COLUMNS, ProfileTables, read_layers, read_profiles, write_layers, write_profiles
 from proda.data.raw_tables import write_raw_tables
 from proda.data.sources import SOURCES
+from proda.data.stamps import cf_attributes, check_study, study_stamp
 from proda.errors import InputError
 from proda.model.forcing import Forcing
 from proda.study import Study
 
 STAGE = "01-data-cleaning"
+STAMPED = ("profiles.parquet", "layers.parquet", "forcing.nc", "covariates.parquet", "grid.nc")
 
 
 class CleanedStudy(NamedTuple):
@@ -81,20 +84,21 @@ def cleaned_study(study: Study) -> CleanedStudy:
         profiles["land_cover"] = cells["land_cover"].to_numpy(int)[profiles["cell"].to_numpy()]
         cell_covariates = drivers.cell_covariates[usable].reset_index(drop=True)
 
-        write_profiles(profiles, folder / "profiles.parquet")
-        layers.to_parquet(folder / "layers.parquet", index=False)
+        stamp = study_stamp(study, STAGE)
+        write_profiles(profiles, folder / "profiles.parquet", stamp)
+        write_layers(layers, folder / "layers.parquet", stamp)
         forcing = forcing_dataset(drivers.forcing.take(usable), cells["lon"], cells["lat"], drivers.comment)
-        forcing.to_netcdf(folder / "forcing.nc")
+        forcing.assign_attrs(cf_attributes(stamp)).to_netcdf(folder / "forcing.nc")
         covariates = covariate_table(site_covariates, cell_covariates, profiles)
-        covariates.to_parquet(folder / "covariates.parquet", index=False)
-        grid = grid_dataset(cells).assign_attrs(cells_left_out=int((~usable).sum()))
+        write_covariates(covariates, folder / "covariates.parquet", stamp)
+        grid = grid_dataset(cells).assign_attrs(cells_left_out=int((~usable).sum()), **cf_attributes(stamp))
         grid.to_netcdf(folder / "grid.nc")
-        result.exclusions.to_csv(folder / "exclusions.csv", index=False)
+        write_exclusions(result.exclusions, folder / "exclusions.csv")
         result.account.to_csv(folder / "cleaning.csv", index=False)
         result.by_source.to_csv(folder / "cleaning_by_source.csv", index=False)
         write_raw_tables(raw, result.exclusions, folder)
         if source.truth is not None:
-            source.truth(profiles).to_netcdf(folder / "truth.nc")
+            source.truth(profiles).assign_attrs(cf_attributes(stamp)).to_netcdf(folder / "truth.nc")
     return read_cleaned_study(study)
 
 
@@ -163,6 +167,7 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
         When the stage has not been run, was interrupted, or was run with other settings.
     """
     study.require(STAGE)
+    check_study([study.path(name) for name in STAMPED], study)
     sites, cells = read_covariates(study.path("covariates.parquet"))
     return CleanedStudy(
         profiles=read_profiles(study.path("profiles.parquet")),
@@ -171,7 +176,7 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
         site_covariates=sites,
         cell_covariates=cells,
         grid=read_grid(study.path("grid.nc")),
-        exclusions=pd.read_csv(study.path("exclusions.csv"), dtype={"profile_id": str, "layer": "Int64"}),
+        exclusions=read_exclusions(study.path("exclusions.csv")),
         account=pd.read_csv(study.path("cleaning.csv")),
         by_source=pd.read_csv(study.path("cleaning_by_source.csv")),
     )

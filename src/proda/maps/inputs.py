@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from proda.assimilation.posterior import read_posterior
 from proda.data.forcing import read_forcing
+from proda.data.outcome_tables import read_site_status
 from proda.data.truth import known_truth
 from proda.errors import InputError
 from proda.maps.draws import shares_of
@@ -84,7 +85,7 @@ def read_inputs(study: Study) -> Inputs:
     posterior = xr.open_zarr(study.path("sites.zarr"), consolidated=False)
     ids = sites["profile_id"].to_numpy(object)
     _same_sites(ids, posterior["profile_id"].values, "sites.zarr")
-    status = pd.read_csv(study.path("site_status.csv"), dtype={"profile_id": str}).sort_values("site")
+    status = read_site_status(study.path("site_status.csv")).sort_values("site")
     _same_sites(ids, status["profile_id"], "site_status.csv")
     network = pd.read_parquet(study.path("network_parameters.parquet"))
     at_sites = network[network["place"] == "site"].sort_values("site")
