@@ -92,7 +92,7 @@ def forcing_from_history(
         Names the file, the variable, what was found and what was expected.
     """
     fields = HistoryFields(files, lon, lat, configuration.column, method, vertical)
-    forcing, findings = (_monthly(fields) if configuration.monthly else _annual(fields, npp_multiples))
+    forcing, findings = _monthly(fields) if configuration.monthly else _annual(fields, npp_multiples)
     comment = (
         f"CLM history files, {fields.period} ({len(fields.paths)} files): "
         f"{'mean year, month by month' if configuration.monthly else 'mean over all months'}, {method} cell"
@@ -205,8 +205,8 @@ def _column_input(fields: HistoryFields, name: str, found: list[Finding]) -> NDA
         raise InputError(f"{fields.records[0].file} and on: {name} has no value at any place: all NaN or fill values.")
     if (total < -1e-9).any():
         raise InputError(
-            f"{fields.records[0].file} and on: {name} is negative ({np.nanmin(total):.3g} g C m-2 month-1), expected an "
-            "input into the litter."
+            f"{fields.records[0].file} and on: {name} is negative ({np.nanmin(total):.3g} g C m-2 month-1), expected "
+            "an input into the litter."
         )
     found.append(finding("CLM history", name, "g C m-2 month-1", total, f"column total of {unit}"))
     return np.maximum(total, 0.0)

@@ -51,7 +51,7 @@ class Sampling(NamedTuple):
 
 
 def nearest_on_axis(axis: ArrayLike, values: ArrayLike, period: float | None = None) -> NDArray:
-    """Index of the point of `axis` nearest to each value, the first one on ties, as MATLAB's and NumPy's argmin has it."""
+    """Index of the point of `axis` nearest to each value, the first one on ties, as argmin of the distances has it."""
     axis = np.asarray(axis, float)
     low, high, share = _neighbours(axis, np.asarray(values, float), period)
     first = np.minimum(low, high)

@@ -99,8 +99,8 @@ class HistoryFields:
         unit : str
         """
         weights = of(self.records)
-        total, unit, position = None, None, 0
-        for block, unit in self._blocks(name, units):
+        total, unit, position = None, "", 0
+        for block, unit in self._blocks(name, units):  # noqa: B007
             share = weights[:, position : position + len(block)]
             part = np.tensordot(share, np.where(np.isfinite(block), block, 0.0), axes=1)
             # A month without a value leaves the mean of which it is part without one.
@@ -129,8 +129,8 @@ class HistoryFields:
                     values = chosen[..., rows - rows.min(), columns - columns.min()].astype(np.float64)
                     if (np.abs(values) > 1e30).any():
                         raise InputError(
-                            f"{path}: {name} holds {np.nanmax(np.abs(values)):.3g}, a fill value that the file does not "
-                            "declare. Set the attribute '_FillValue'."
+                            f"{path}: {name} holds {np.nanmax(np.abs(values)):.3g}, a fill value that the file does "
+                            "not declare. Set the attribute '_FillValue'."
                         )
                     yield (values if layers is None else np.einsum("jk,tkc->tjc", layers, values)), unit
 

@@ -90,8 +90,8 @@ def records(paths: Iterable[Path]) -> list[Record]:
         step = 12 * (after.year - before.year) + after.month - before.month
         if step == 0:
             raise InputError(
-                f"{after.file}: {after.year:04d}-{after.month:02d} is also in {before.file}; expected every month once. "
-                "Files of two history streams, or a monthly file beside the one it was merged into?"
+                f"{after.file}: {after.year:04d}-{after.month:02d} is also in {before.file}; expected every month "
+                "once. Files of two history streams, or a monthly file beside the one it was merged into?"
             )
         if step > 1:
             raise InputError(
