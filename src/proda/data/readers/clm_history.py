@@ -148,9 +148,9 @@ def _annual(fields: HistoryFields, multiples: tuple[float, float] | None) -> tup
     temperature = _checked(fields, "TSOI", "K", _all_months, found)[0]
     potential = _checked(fields, "SOILPSI", "MPa", _all_months, found)[0]
     thaw = _checked(fields, "ALTMAX", "m", _all_months, found)[0]
-    rate, _ = fields.mean("NPP", ("g C m-2 s-1",), _all_months)
-    _check_plausible(fields, "NPP", "g C m-2 s-1", rate)
-    mean = rate[0] * SECONDS_PER_DAY * DAYS_PER_YEAR
+    annual, _ = fields.mean("NPP", ("g C m-2 s-1",), _single_years)
+    mean = annual.mean(axis=0)
+    _check_plausible(fields, "NPP", "g C m-2 s-1", mean / (SECONDS_PER_DAY * DAYS_PER_YEAR))
     if multiples is not None:
         low, high = multiples[0] * mean, multiples[1] * mean
         note = f"least and greatest year taken as {multiples[0]:g} and {multiples[1]:g} times the mean"
@@ -160,11 +160,9 @@ def _annual(fields: HistoryFields, multiples: tuple[float, float] | None) -> tup
             "Give more years, or npp_multiples=(0.7, 1.3) or the like."
         )
     else:
-        annual, _ = fields.mean("NPP", ("g C m-2 s-1",), _single_years)
-        below = annual.min(axis=0) < 0
-        low, high = np.maximum(annual.min(axis=0), 0.0), annual.max(axis=0)
-        # The mean of annual sums and the mean rate differ in the last digits, and by leap years in some calendars.
-        low, high = np.where(mean > 0, np.minimum(low, mean), low), np.where(mean > 0, np.maximum(high, mean), high)
+        low, high = annual.min(axis=0), annual.max(axis=0)
+        below = low < 0
+        low = np.maximum(low, 0.0)
         note = f"{fields.years} years; least year below zero and set to zero at {int(below.sum())} places"
     for name, values in (("NPP", mean), ("NPP, least year", low), ("NPP, greatest year", high)):
         found.append(finding("CLM history", name, "g C m-2 yr-1", values, note))
