@@ -1,4 +1,4 @@
-"""A small archive of exactly the layout of the public one, made by the tests: few profiles, the full grid, known values."""
+"""A small archive of exactly the layout of the public one: few profiles, the full grid, known values."""
 
 import h5py
 import netCDF4
@@ -35,8 +35,8 @@ def layer_table():
     carbon = 20000.0 * np.exp(-0.02 * (top + bottom) / 2) + identifier
     carbon[5] = np.nan
     return np.column_stack([
-        identifier, np.full(3 * N, np.nan), top, bottom, (top + bottom) / 2, np.ones(3 * N), carbon, np.full(3 * N, 1.3),
-        np.zeros(3 * N),
+        identifier, np.full(3 * N, np.nan), top, bottom, (top + bottom) / 2, np.ones(3 * N), carbon,
+        np.full(3 * N, 1.3), np.zeros(3 * N),
     ])  # fmt: skip
 
 
