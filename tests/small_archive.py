@@ -55,7 +55,8 @@ def field_value(name, lat_index, lon_index, layer, month):
     if name == "nbedrock":
         return 3.0 + (lat_index + lon_index) % 18 + 0 * month
     base, scale = {
-        "TSOI": (250.0, 20.0), "CELLSAND": (10.0, 20.0), "ALTMAX": (0.1, 2.0), "ALTMAX_LASTYEAR": (0.2, 2.0),
+        "TSOI": (250.0, 20.0), "CELLSAND": (10.0, 20.0), "SOILPSI": (-3.0, 1.0),
+        "ALTMAX": (0.1, 2.0), "ALTMAX_LASTYEAR": (0.2, 2.0),
         "NPP": (0.0, 1e-5), **{i: (0.0, 10.0 + k) for k, i in enumerate(INPUTS)},
     }.get(name, (0.1, 0.5))  # fmt: skip
     return base + scale * pattern

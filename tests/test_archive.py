@@ -12,14 +12,15 @@ from small_archive import N, field_value, layer_table, places, profile_table, wr
 from proda.data.forcing import has_forcing
 from proda.data.readers import archive_layout as layout
 from proda.data.readers.archive_environment import read_grid_environment, read_scaling, read_site_environment, scaled
-from proda.data.readers.archive_fields import INPUTS, archive_cells, archive_forcing, read_field
+from proda.data.readers.archive_fields import INPUTS, archive_cells, read_field
+from proda.data.readers.archive_forcing import archive_forcing
 from proda.data.readers.archive_profiles import read_archive_profiles
 from proda.data.readers.archive_results import read_network_results, read_site_results
-from proda.data.readers.archive_selection import us_selection
+from proda.data.readers.archive_selection import us_grid_selection, us_selection
 from proda.errors import InputError
 from proda.model.checks import validated
-from proda.model.column import CESM2_COLUMN
-from proda.model.configuration import CESM2
+from proda.model.column import CESM2_COLUMN, PAPER_COLUMN
+from proda.model.configuration import CESM2, PAPER
 from proda.model.parameters import CESM2_PARAMETERS
 
 FIELD = layout.FIELD.format(name="TSOI")
@@ -87,7 +88,7 @@ def test_a_place_takes_the_nearest_row_and_column_and_the_first_on_ties():
 
 def test_forcing_is_that_of_each_place_and_the_input_a_column_total(root):
     lon, lat = (axis[:30] for axis in places())
-    forcing, found = archive_forcing(root, lon, lat)
+    forcing, found, _ = archive_forcing(root, lon, lat)
     forcing = validated(forcing, CESM2)
     row, column = archive_cells(lon, lat)
     layer, month = np.arange(20)[:, None, None], np.arange(12)[:, None]
@@ -105,8 +106,26 @@ def test_forcing_is_that_of_each_place_and_the_input_a_column_total(root):
     assert found.set_index("variable").loc["TSOI", ["unit", "missing"]].tolist() == ["K", 0]
 
 
+def test_the_papers_configuration_takes_annual_means_at_its_own_depths(root):
+    lon, lat = (axis[:30] for axis in places())
+    forcing, _, comment = archive_forcing(root, lon, lat, PAPER, npp_multiples=(0.8, 1.5))
+    forcing = validated(forcing)
+    row, column = archive_cells(lon, lat)
+    # The made fields are linear in month and layer number.
+    mean_month = np.average(np.arange(12), weights=[31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+    layer = np.interp(PAPER_COLUMN.node, CESM2_COLUMN.node, np.arange(20))[:, None]
+    np.testing.assert_allclose(forcing.soil_temperature, field_value("TSOI", row, column, layer, mean_month), rtol=1e-6)
+    np.testing.assert_allclose(
+        forcing.water_potential, field_value("SOILPSI", row, column, layer, mean_month), rtol=1e-5
+    )
+    npp = field_value("NPP", row, column, 0, mean_month) * 365 * 86400
+    np.testing.assert_allclose(forcing.npp_mean, npp, rtol=1e-5)
+    np.testing.assert_allclose(forcing.npp_max / forcing.npp_min, 1.5 / 0.8, rtol=1e-12)
+    assert "0.8 to 1.5 times its mean" in comment
+
+
 def test_a_place_off_the_land_is_missing(root):
-    forcing, found = archive_forcing(root, [-100.0, 10.0], [40.0, 50.0])
+    forcing, found, _ = archive_forcing(root, [-100.0, 10.0], [40.0, 50.0])
     assert has_forcing(forcing).tolist() == [True, False]
     assert found.set_index("variable").loc["ALTMAX", "missing"] == 12
 
@@ -146,6 +165,25 @@ def test_the_selection_of_us_profiles_says_what_each_condition_takes(root):
     assert chosen.rows.tolist() == [i for i in range(30) if i not in (3, 6, 9, 24)]
     assert chosen.account["profiles_after"].tolist() == [30, 30, 29, 28, 26, 26]
     assert (chosen.account["profiles_before"][1:].to_numpy() == chosen.account["profiles_after"][:-1]).all()
+
+
+def test_a_profile_without_covariates_goes_last_and_is_counted(root):
+    info, results = read_archive_profiles(root).info, read_site_results(root, N)
+    complete = read_site_environment(root, info)["Bulk_Density_0cm"].notna().to_numpy().copy()
+    complete[7] = False
+    chosen = us_selection(info, results, complete=complete)
+    assert 7 not in chosen.rows and chosen.account["condition"].iloc[-1] == "every covariate and all forcing"
+    assert chosen.account["profiles_before"].iloc[-1] - chosen.account["profiles_after"].iloc[-1] == int(
+        (~complete[[i for i in range(30) if i not in (3, 6, 9, 24)]]).sum()
+    )
+
+
+def test_grid_cells_of_classes_that_no_site_has_are_left_out(root):
+    grid = read_grid_environment(root)
+    sites = read_site_environment(root, read_archive_profiles(root).info).iloc[:20]
+    chosen = us_grid_selection(grid, sites, ["BIO1", "Soil_Type", layout.ENVIRONMENT_COLUMNS[40]], ["Soil_Type"])
+    assert chosen.rows.tolist() == [i for i in range(20) if i != 4]
+    assert chosen.account["cells_after"].tolist() == [30, 29, 19]
 
 
 def rewrite_mat(path, name, change):

@@ -10,16 +10,13 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from proda.data.readers import archive_layout as layout
 from proda.data.readers.archive_arrays import existing
-from proda.data.readers.found import Finding, finding, found_table
 from proda.data.readers.grid_sampling import nearest_on_axis
 from proda.errors import InputError
 from proda.model.column import CESM2_COLUMN
-from proda.model.forcing import MonthlyForcing
 
 GRID_LAT = 90.0 - layout.LAT_STEP * (np.arange(layout.N_LAT) + 0.5)
 GRID_LON = -180.0 + layout.LON_STEP * (np.arange(layout.N_LON) + 0.5)
@@ -35,6 +32,7 @@ FIELDS = {
     "ALTMAX": ("m", 0.0, 100.0),
     "ALTMAX_LASTYEAR": ("m", 0.0, 100.0),
     "nbedrock": ("layers", 1.0, 25.0),
+    "SOILPSI": ("MPa", -1e4, 0.0),
     "CELLSAND": ("%", 0.0, 100.0),
     **{name: ("g C m-3 month-1", -1e-6, 1e6) for name in INPUTS},
     "NPP": ("g C m-2 s-1", -1e-4, 5e-4),
@@ -112,38 +110,3 @@ def _columns(stored: h5py.Dataset, lon: NDArray, lat: NDArray, layers: int | Non
         block = stored[(slice(None), *levels, int(meridian), slice(north, south))]
         result[..., here] = block[..., lat[here] - north]
     return result
-
-
-def archive_forcing(folder: Path | str, lon: ArrayLike, lat: ArrayLike) -> tuple[MonthlyForcing, pd.DataFrame]:
-    """Forcing of the `cesm2` configuration at places, and what was found for each field.
-
-    Carbon inputs are multiplied by the thickness of their layer and summed over the twenty layers, which gives
-    g C m-2 month-1. A place takes the nearest row and the nearest column of the grid, as in the group's programs; one
-    whose cell is not land is NaN, which `has_forcing` counts.
-
-    Raises
-    ------
-    InputError
-        As `read_field`, or when the number of layers above bedrock changes through the year.
-    """
-    row, column = archive_cells(lon, lat)
-    found: list[Finding] = []
-
-    def field(name: str) -> NDArray:
-        values = read_field(folder, name, row, column)
-        found.append(finding("CESM2 fields of the archive", name, FIELDS[name][0], values))
-        return values
-
-    climate = [field(name) for name in ("TSOI", "W_SCALAR", "O_SCALAR", "FPI_vr")]
-    climate[1:] = [np.clip(values, 0.0, 1.0) for values in climate[1:]]
-    thaw = [field(name) for name in ("ALTMAX", "ALTMAX_LASTYEAR")]
-    carbon = np.stack([np.einsum("jtn,j->tn", field(name), CESM2_COLUMN.thickness) for name in INPUTS])
-    bedrock = field("nbedrock")
-    known = np.isfinite(bedrock).all(axis=0)
-    if (np.ptp(bedrock[:, known], axis=0) > 0).any():
-        raise InputError(
-            f"{layout.FIELD.format(name='nbedrock')}: the layers above bedrock change from month to month, expected a "
-            "constant."
-        )
-    deepest = np.where(known, np.minimum(bedrock[0], CESM2_COLUMN.n_layers), np.nan)
-    return MonthlyForcing(*climate, *thaw, np.maximum(carbon, 0.0), deepest), found_table(found)

@@ -6,18 +6,15 @@ not reach the places is an error that says what was found.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.readers.found import Finding, finding, found_table
+from proda.data.readers.found import Finding, SourcedForcing, finding, found_table
 from proda.data.readers.history_fields import HistoryFields
 from proda.errors import InputError
 from proda.model.column import DAYS_PER_YEAR
 from proda.model.configuration import CESM2, PAPER, Configuration
-from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
+from proda.model.forcing import Forcing, MonthlyForcing
 
 SECONDS_PER_DAY = 86400.0
 MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], float)  # of CLM's 365-day year
@@ -40,24 +37,6 @@ _INPUTS = tuple(
 )
 
 
-class HistoryForcing(NamedTuple):
-    """What history files give to some places.
-
-    Attributes
-    ----------
-    forcing : Forcing or MonthlyForcing
-        NaN at places whose grid cells have no value, such as the sea: `has_forcing` counts them.
-    found : DataFrame
-        One row a variable, `proda.data.readers.found.Finding`.
-    comment : str
-        Where the forcing comes from, one sentence.
-    """
-
-    forcing: AnyForcing
-    found: pd.DataFrame
-    comment: str
-
-
 def forcing_from_history(
     files,
     lon: ArrayLike,
@@ -66,7 +45,7 @@ def forcing_from_history(
     method: str = "nearest",
     vertical: str = "match",
     npp_multiples: tuple[float, float] | None = None,
-) -> HistoryForcing:
+) -> SourcedForcing:
     """Forcing of the places at `lon`, `lat` from history files.
 
     Parameters
@@ -98,7 +77,7 @@ def forcing_from_history(
         f"{'mean year, month by month' if configuration.monthly else 'mean over all months'}, {method} cell"
         f"{'' if vertical == 'match' else ', levels interpolated'}."
     )
-    return HistoryForcing(forcing, found_table(findings), comment)
+    return SourcedForcing(forcing, found_table(findings), comment)
 
 
 def _all_months(records) -> NDArray:

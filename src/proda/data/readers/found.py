@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from proda.model.forcing import AnyForcing
+
 
 class Finding(NamedTuple):
     """One variable of a source as it arrived at the places it was asked for.
@@ -48,3 +50,21 @@ def finding(source: str, variable: str, unit: str, values: ArrayLike, note: str 
 def found_table(findings: Iterable[Finding]) -> pd.DataFrame:
     """Findings of all sources of a study as a table."""
     return pd.DataFrame(list(findings), columns=list(Finding._fields))
+
+
+class SourcedForcing(NamedTuple):
+    """Forcing of some places and where it comes from.
+
+    Attributes
+    ----------
+    forcing : Forcing or MonthlyForcing
+        NaN at places for which the source has no value, such as the sea: `has_forcing` counts them.
+    found : DataFrame
+        One row a variable, `Finding`.
+    comment : str
+        One or two sentences for `forcing.nc`.
+    """
+
+    forcing: AnyForcing
+    found: pd.DataFrame
+    comment: str

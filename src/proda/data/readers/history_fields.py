@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
 
+import netCDF4
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from proda.data.readers.grid_sampling import Sampling, sampling
-from proda.data.readers.history_files import Record, history_paths, opened, records
+from proda.data.readers.history_files import Record, attribute, floats, history_paths, opened, records
 from proda.data.readers.units import checked_unit
 from proda.errors import InputError
 from proda.model.column import Column
@@ -46,10 +46,10 @@ class HistoryFields:
             for axis in ("lon", "lat"):
                 if axis not in file.variables or file[axis].ndim != 1:
                     raise InputError(
-                        f"{first}: no axis {axis!r} of one dimension; it has {', '.join(map(str, file.dims))}. "
+                        f"{first}: no axis {axis!r} of one dimension; it has {', '.join(file.dimensions)}. "
                         "Unstructured output must be regridded to longitudes and latitudes first."
                     )
-            self.axes = {axis: file[axis].to_numpy().astype(float) for axis in ("lon", "lat")}
+            self.axes = {axis: floats(file[axis][:]) for axis in ("lon", "lat")}
         self.sampling: Sampling = sampling(self.axes["lon"], self.axes["lat"], lon, lat, method, str(first))
 
     @property
@@ -78,7 +78,7 @@ class HistoryFields:
             for name in names:
                 if name in file.variables:
                     return name
-            has = ", ".join(str(name) for name in file.data_vars)
+            has = ", ".join(file.variables)
         raise InputError(f"{first}: no variable {' or '.join(names)}; it has {has}. Add it to the history output.")
 
     def mean(self, name: str, units: tuple[str, ...], of: Callable[[list[Record]], NDArray]) -> tuple[NDArray, str]:
@@ -117,16 +117,16 @@ class HistoryFields:
                 variable, unit = self._checked(file, name, units, path)
                 layers = self._layers(file, variable, path)
                 rows, columns = self.sampling.row, self.sampling.column
-                window = {
-                    "lat": slice(int(rows.min()), int(rows.max()) + 1),
-                    "lon": slice(int(columns.min()), int(columns.max()) + 1),
-                }
-                wanted = variable.isel(window)
-                size = int(np.prod([n for dim, n in wanted.sizes.items() if dim != "time"]))
-                step = max(1, BLOCK_VALUES // max(size, 1))
+                window = (
+                    *(slice(None) for _ in variable.shape[1:-2]),
+                    slice(int(rows.min()), int(rows.max()) + 1),
+                    slice(int(columns.min()), int(columns.max()) + 1),
+                )
+                size = np.prod(variable.shape[1:-2], dtype=int) * np.ptp(rows) * np.ptp(columns)
+                step = max(1, BLOCK_VALUES // max(int(size), 1))
                 for begin in range(0, len(positions), step):
-                    chosen = wanted.isel(time=positions[begin : begin + step]).to_numpy()
-                    values = chosen[..., rows - rows.min(), columns - columns.min()].astype(np.float64)
+                    chosen = variable[(_run(positions[begin : begin + step]), *window)]
+                    values = floats(chosen[..., rows - rows.min(), columns - columns.min()])
                     if (np.abs(values) > 1e30).any():
                         raise InputError(
                             f"{path}: {name} holds {np.nanmax(np.abs(values)):.3g}, a fill value that the file does "
@@ -134,34 +134,32 @@ class HistoryFields:
                         )
                     yield (values if layers is None else np.einsum("jk,tkc->tjc", layers, values)), unit
 
-    def _checked(self, file: xr.Dataset, name: str, units: tuple[str, ...], path: Path) -> tuple[xr.DataArray, str]:
+    def _checked(self, file: netCDF4.Dataset, name: str, units: tuple[str, ...], path: Path):
         if name not in file.variables:
             raise InputError(f"{path}: no variable {name}, which {self.records[0].file.name} has.")
-        for axis, values in self.axes.items():
-            if axis not in file or not np.allclose(file[axis].to_numpy(), values, atol=1e-4):
-                raise InputError(f"{path}: its {axis} is not that of {self.records[0].file.name}; expected one grid.")
+        self._check_grid(file, path)
         variable = file[name]
-        levels = [dim for dim in variable.dims if dim not in ("time", "lat", "lon")]
+        levels = [dim for dim in variable.dimensions if dim not in ("time", "lat", "lon")]
         expected = ("time", *levels, "lat", "lon")
-        if variable.dims != expected or len(levels) > 1:
+        if variable.dimensions != expected or len(levels) > 1:
             raise InputError(
-                f"{path}: {name} has dimensions {variable.dims}, expected (time, [level,] lat, lon). Constants and "
+                f"{path}: {name} has dimensions {variable.dimensions}, expected (time, [level,] lat, lon). Constants, "
                 "patch or column output (hist_dov2xy = .false.) cannot be used here."
             )
-        return variable, checked_unit(variable.attrs.get("units"), units, f"{path}: {name}")
+        return variable, checked_unit(attribute(variable, "units"), units, f"{path}: {name}")
 
-    def _layers(self, file: xr.Dataset, variable: xr.DataArray, path: Path) -> NDArray | None:
+    def _layers(self, file: netCDF4.Dataset, variable: netCDF4.Variable, path: Path) -> NDArray | None:
         """Shares of the file's levels in the layers of the column, (n_layers, n_levels); None without levels."""
         if variable.ndim == 3:
             return None
-        axis = str(variable.dims[1])
+        axis = variable.dimensions[1]
         node = self.column.node
         if axis in file.variables:
-            depth = file[axis].to_numpy().astype(float)
+            depth = floats(file[axis][:])
         elif axis in LEVEL_AXES and "levgrnd" in file.variables:
-            depth = file["levgrnd"].to_numpy().astype(float)[: variable.sizes[axis]]
+            depth = floats(file["levgrnd"][:])[: variable.shape[1]]
         else:
-            raise InputError(f"{path}: the depths of {axis!r}, the levels of {variable.name}, are not in the file.")
+            raise InputError(f"{path}: no depths of {axis!r}, the levels of {variable.name}, in the file.")
         shares = np.zeros((node.size, depth.size))
         same = depth.size >= node.size and np.allclose(depth[: node.size], node, rtol=LEVEL_TOLERANCE, atol=1e-5)
         if same:
@@ -184,9 +182,9 @@ class HistoryFields:
         for path in self.paths:
             with opened(path) as file:
                 for name in names:
-                    if name in file.variables and {"lat", "lon"} <= set(file[name].dims):
-                        self._checked_place(file, path)
-                        values = file[name].to_numpy().astype(float)[..., self.sampling.row, self.sampling.column]
+                    if name in file.variables and {"lat", "lon"} <= set(file[name].dimensions):
+                        self._check_grid(file, path)
+                        values = floats(file[name][:])[..., self.sampling.row, self.sampling.column]
                         values = values.reshape(-1, values.shape[-1])
                         if not np.array_equal(values, np.repeat(values[:1], len(values), axis=0), equal_nan=True):
                             raise InputError(f"{path}: {name} changes with time, expected a constant.")
@@ -194,15 +192,22 @@ class HistoryFields:
                         return values[0][self.sampling.index[main, np.arange(main.size)]]
         return None
 
-    def _checked_place(self, file: xr.Dataset, path: Path) -> None:
+    def _check_grid(self, file: netCDF4.Dataset, path: Path) -> None:
         for axis, values in self.axes.items():
-            if axis not in file or not np.allclose(file[axis].to_numpy(), values, atol=1e-4):
+            found = floats(file[axis][:]) if axis in file.variables else np.empty(0)
+            if found.shape != values.shape or not np.allclose(found, values, atol=1e-4):
                 raise InputError(f"{path}: its {axis} is not that of {self.records[0].file.name}; expected one grid.")
 
 
 def _has_time(path: Path) -> bool:
     with opened(path) as file:
-        return "time" in file.dims
+        return "time" in file.dimensions
+
+
+def _run(positions: list[int]) -> slice | list[int]:
+    """Positions along time as a slice where they are one: a list is read piece by piece."""
+    whole = positions[-1] - positions[0] + 1 == len(positions) and positions == sorted(positions)
+    return slice(positions[0], positions[-1] + 1) if whole else positions
 
 
 def _depths(depth: NDArray) -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cftime
+import netCDF4
 import numpy as np
-import xarray as xr
+from numpy.typing import NDArray
 
 from proda.errors import InputError
 
@@ -61,8 +62,8 @@ def history_paths(files: Path | str | Iterable[Path | str]) -> list[Path]:
     return paths
 
 
-def opened(path: Path) -> xr.Dataset:
-    """A history file, values read when asked for, time as the numbers in the file.
+def opened(path: Path) -> netCDF4.Dataset:
+    """A history file; values are read when asked for. netCDF4, for xarray takes ten times as long to open one.
 
     Raises
     ------
@@ -70,11 +71,22 @@ def opened(path: Path) -> xr.Dataset:
         When it is no NetCDF file or is cut short.
     """
     try:
-        return xr.open_dataset(path, decode_times=False, decode_coords=False)
-    except (OSError, ValueError) as error:
+        return netCDF4.Dataset(path)
+    except OSError as error:
         raise InputError(
             f"{path}: not a readable NetCDF file ({str(error).splitlines()[0]}). Broken off in transfer?"
         ) from None
+
+
+def floats(values: object) -> NDArray[np.float64]:
+    """What netCDF4 read, in double precision, fill values as NaN."""
+    values = np.ma.asarray(values).astype(np.float64)
+    return np.ma.filled(values, np.nan)
+
+
+def attribute(variable: netCDF4.Variable, name: str) -> str | None:
+    """An attribute of a variable, None where it has none."""
+    return getattr(variable, name, None)
 
 
 def records(paths: Iterable[Path]) -> list[Record]:
@@ -110,20 +122,20 @@ def records(paths: Iterable[Path]) -> list[Record]:
 
 def _records_of(path: Path) -> list[Record]:
     with opened(path) as file:
-        if "time" not in file.dims or "time" not in file:
-            raise InputError(f"{path}: no axis 'time'; it has {', '.join(map(str, file.dims))}.")
-        attributes = file["time"].attrs
-        units, calendar = attributes.get("units"), attributes.get("calendar", "noleap")
+        if "time" not in file.dimensions or "time" not in file.variables:
+            raise InputError(f"{path}: no axis 'time'; it has {', '.join(file.dimensions)}.")
+        time = file["time"]
+        units, calendar = attribute(time, "units"), attribute(time, "calendar") or "noleap"
         if not units or " since " not in str(units):
             raise InputError(f"{path}: time is in {units!r}, expected 'days since ...'.")
-        names = [attributes.get("bounds"), "time_bounds", "time_bnds"]
+        names = [attribute(time, "bounds"), "time_bounds", "time_bnds"]
         bounds = next((name for name in names if name in file.variables), None)
         if bounds is None:
             raise InputError(
                 f"{path}: no time bounds (expected the variable 'time_bounds'). CLM stamps a month with its end, so "
                 "without bounds January cannot be told from February. Use the original files, or add the bounds."
             )
-        ends = cftime.num2date(file[bounds].to_numpy(), units, calendar)
+        ends = cftime.num2date(floats(file[bounds][:]), units, calendar)
     result = []
     for position, (begin, end) in enumerate(ends):
         days = (end - begin).total_seconds() / 86400.0
@@ -131,6 +143,6 @@ def _records_of(path: Path) -> list[Record]:
             raise InputError(f"{path}: record {position} covers {days:g} days, expected a month. Monthly means only.")
         middle = begin + (end - begin) / 2
         result.append(Record(path, position, middle.year, middle.month, days))
-    if not np.isfinite([r.days for r in result]).all() or not result:
+    if not result:
         raise InputError(f"{path}: no records along 'time'; expected monthly means.")
     return result

@@ -1,4 +1,4 @@
-"""WISE30sec (Batjes 2016, doi 10.1016/j.geoderma.2016.01.034; CC BY-NC): stocks of map units, laid over their map.
+"""WISE30sec (Batjes 2016, doi 10.1016/j.geoderma.2016.01.034): stocks of map units, laid over their map.
 
 The map numbers its units; a second table gives each number its code, a third the soils of every unit with their shares
 and, for seven layers down to 2 m, carbon, bulk density and coarse fragments.
@@ -113,10 +113,11 @@ def unit_stocks(soils: pd.DataFrame, depths: Iterable[float]) -> pd.DataFrame:
         thickness = np.clip(np.minimum(bottom, depth) - top, 0.0, None)
         part = np.where(thickness > 0, density * thickness, 0.0)
         layers = pd.DataFrame({"unit": soils["NEWSUID"], "soil": soils["SCID"], "stock": part, "reach": thickness})
+        layers["unknown"] = layers["stock"].isna()
         # A soil whose layers do not reach the depth is unknown too.
         grouped = layers.groupby(["unit", "soil"])
-        stock = grouped["stock"].agg(lambda values: values.sum(skipna=False))
-        stock[grouped["reach"].sum() < depth - 1e-6] = np.nan
+        stock = grouped["stock"].sum()
+        stock[grouped["unknown"].any() | (grouped["reach"].sum() < depth - 1e-6)] = np.nan
         share = soils.groupby(["NEWSUID", "SCID"])["PROP"].first().reindex(stock.index)
         share = share.where(stock.notna())
         total = share.groupby(level=0).sum(min_count=1)
