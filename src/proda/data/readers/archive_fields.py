@@ -21,6 +21,7 @@ from proda.model.column import CESM2_COLUMN
 GRID_LAT = 90.0 - layout.LAT_STEP * (np.arange(layout.N_LAT) + 0.5)
 GRID_LON = -180.0 + layout.LON_STEP * (np.arange(layout.N_LON) + 0.5)
 VARIABLE = "var_record_monthly_mean"
+NARROWEST_BAND, WIDEST_BAND = 8, 72  # meridians; 72 of 20 layers from pole to pole are 53 MB
 INPUTS = ("CWD_INPUT_ACC_VECTOR", "LITR1_INPUT_ACC_VECTOR", "LITR2_INPUT_ACC_VECTOR", "LITR3_INPUT_ACC_VECTOR")
 
 # Name: unit, least and greatest plausible value.
@@ -100,13 +101,14 @@ GRID_SHAPE = (layout.N_LAT, layout.N_LON)
 
 
 def _columns(stored: h5py.Dataset, lon: NDArray, lat: NDArray, layers: int | None) -> NDArray[np.float64]:
-    """Values at cells, (12, [layers,] n), read one meridian at a time; `lon` is sorted."""
-    size = (12, lon.size) if layers is None else (12, layers, lon.size)
-    result = np.empty(size)
-    for meridian in np.unique(lon):
-        here = lon == meridian
-        south, north = int(lat[here].max()) + 1, int(lat[here].min())
-        levels = () if layers is None else (slice(0, layers),)
-        block = stored[(slice(None), *levels, int(meridian), slice(north, south))]
-        result[..., here] = block[..., lat[here] - north]
+    """Values at cells, (12, [layers,] n), read a band of meridians at a time, as wide as the file's chunks."""
+    result = np.empty((12, lon.size) if layers is None else (12, layers, lon.size))
+    levels = () if layers is None else (slice(0, layers),)
+    width = min(stored.chunks[-2], WIDEST_BAND) if stored.chunks else NARROWEST_BAND
+    for band in np.unique(lon // width):
+        here = np.flatnonzero(lon // width == band)
+        west, north = int(lon[here].min()), int(lat[here].min())
+        window = (slice(west, int(lon[here].max()) + 1), slice(north, int(lat[here].max()) + 1))
+        block = stored[(slice(None), *levels, *window)]
+        result[..., here] = block[..., lon[here] - west, lat[here] - north]
     return result
