@@ -45,6 +45,13 @@ def environment_table():
     values = np.arange(N)[:, None] + np.arange(81) / 100.0
     values[:, 0], values[:, 1] = np.arange(1, N + 1), 1000.0 + 7 * np.arange(N)
     values[:, 3], values[:, 4] = lon, lat
+    names = list(layout.ENVIRONMENT_COLUMNS)
+    for name in ("Soil_Type", "Climate", "ESA_Land_Cover", "USDA_Suborder", "WRB_Subgroup"):
+        values[:, names.index(name)] = np.arange(N)
+    for name in ("IGBP", "Koppen_Climate_2018", "Texture_USDA_0cm", "Texture_USDA_30cm", "Texture_USDA_100cm"):
+        values[:, names.index(name)] = np.arange(N) % 5 + 1
+    for name, npp in (("NPPmean", 400.0), ("NPPmax", 500.0), ("NPPmin", 300.0)):
+        values[:, names.index(name)] = npp + np.arange(N)
     values[4, 40] = np.nan
     return values
 

@@ -34,7 +34,8 @@ def read_archive_profiles(folder: Path | str) -> ArchiveProfiles:
     """Profiles and layers of an unpacked archive.
 
     Layers keep their order; one whose depth or carbon is missing, or whose profile is not in the table, is left to
-    cleaning, which counts it. Depths are turned from cm to m; carbon is in g C m-3 already.
+    cleaning, which counts it. Depths are turned from cm to m; carbon is in g C m-3 already, by volume, so carbon by
+    mass and bulk density are left out; a density that the archive estimated is told by `bulk_density_method`.
 
     Raises
     ------
@@ -68,6 +69,7 @@ def read_archive_profiles(folder: Path | str) -> ArchiveProfiles:
             "land_use": None,
             "state": None,
             "year": _years(info["date"]),
+            "position_uncertainty": np.nan,
             "archive_row": np.arange(len(info)),
         }
     )
@@ -102,6 +104,11 @@ def _layers(path: Path) -> pd.DataFrame:
             "upper_depth": upper / 100.0,
             "lower_depth": lower / 100.0,
             "soc": table["soc_stock"],
+            "organic_carbon": np.nan,
+            "bulk_density": np.nan,
+            "bulk_density_method": np.where(table["is_pedo"] == 1, "ptf of the archive", None),
+            "coarse_fraction": np.nan,
+            "litter": False,
         }
     )
 
