@@ -79,7 +79,7 @@ def write_nc(path, name, table):
 
 def write_field(root, name, land=None):
     """One field, on the full grid, in MATLAB's order of axes; only the box of the tests' places is filled."""
-    layered = name not in ("ALTMAX", "ALTMAX_LASTYEAR", "nbedrock", "NPP")
+    layered = name not in ("ALTMAX", "ALTMAX_LASTYEAR", "nbedrock", "NPP", "TOTSOMC")
     shape = (12, *((25,) if layered else ()), layout.N_LON, layout.N_LAT)
     path = root / layout.FIELD.format(name=name)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ FIELD = layout.FIELD.format(name="TSOI")
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return write_archive(tmp_path_factory.mktemp("archive"))
+    return write_archive(tmp_path_factory.mktemp("Archiv für Böden"))
 
 
 @pytest.fixture

@@ -172,6 +172,19 @@ def test_levels_of_another_version_of_clm_are_told_and_interpolated_when_asked(t
     np.testing.assert_allclose(forcing.soil_temperature, expected_mean("TSOI", lon, lat, depth[:, None]), rtol=1e-6)
 
 
+def test_levels_without_depths_of_their_own_are_those_of_the_ground(tmp_path):
+    ds = history(configuration="cesm2", years=(2001,))
+    # CLM writes its decomposition levels as an axis without a variable in some versions.
+    for name in ("W_SCALAR", "O_SCALAR", "FPI_vr", *INPUTS):
+        ds[name] = ds[name].rename(levgrnd="levdcmp").drop_vars("levdcmp", errors="ignore")
+    ds = ds.drop_vars("levdcmp", errors="ignore")
+    forcing = forcing_from_history(written(ds, tmp_path / "levels.nc"), PLACES_LON, PLACES_LAT, CESM2).forcing
+    validated(forcing, CESM2)
+    unknown = ds.rename_dims(levdcmp="mylev")
+    with pytest.raises(InputError, match="no depths of 'mylev', the levels of W_SCALAR"):
+        forcing_from_history(written(unknown, tmp_path / "unknown.nc"), PLACES_LON, PLACES_LAT, CESM2)
+
+
 def test_a_broken_off_file_is_told(paper_file, tmp_path):
     path = tmp_path / "cut.nc"
     path.write_bytes(paper_file.read_bytes()[:5000])

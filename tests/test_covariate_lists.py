@@ -5,9 +5,17 @@ import pandas as pd
 import pytest
 
 from proda.data.covariate_classes import numeric_covariates
-from proda.data.covariate_lists import BINN_LIST, PAPER_LIST, Covariate, covariate_frame, covariate_list
+from proda.data.covariate_lists import (
+    BINN_LIST,
+    GRID_TABLE_LIST,
+    PAPER_LIST,
+    Covariate,
+    covariate_frame,
+    covariate_list,
+)
 from proda.data.covariates import PAPER_COVARIATES
 from proda.data.readers.archive_layout import ENVIRONMENT_COLUMNS
+from proda.data.readers.grid_table import grid_covariates
 from proda.errors import InputError
 
 
@@ -29,6 +37,12 @@ def test_the_list_of_binn_is_another_sixty_columns_of_the_archive():
     assert "NPPmean" not in names and names[:3] == ["Lon", "Lat", "ESA_Land_Cover"]
 
 
+def test_the_list_of_the_half_degree_table_describes_what_its_reader_gives():
+    names = [row.name for row in GRID_TABLE_LIST]
+    assert list(grid_covariates(pd.DataFrame(columns=[*names, "lon", "ref_map"]))) == names
+    assert [row.name for row in GRID_TABLE_LIST if row.kind == "categorical"] == ["igbp_land_cover", "koppen_class"]
+
+
 def test_a_list_of_ones_own_is_read_from_a_table(tmp_path):
     path = tmp_path / "höhe.csv"
     own = [Covariate("slope", "slope of the land", "%", "continuous", "own", "CC0"), PAPER_LIST[0]]
@@ -48,7 +62,7 @@ def test_names_choose_from_the_lists_and_a_wrong_one_is_told():
         covariate_list(["BIO1", "BIO20"])
     with pytest.raises(InputError, match="'BIO1' occurs twice"):
         covariate_list(["BIO1", "BIO1"])
-    with pytest.raises(InputError, match="neither a list .paper, binn. nor a file"):
+    with pytest.raises(InputError, match="neither a list .paper, binn, grid-table. nor a file"):
         covariate_list("papre")
 
 

@@ -32,6 +32,8 @@ def maps(tmp_path_factory):
     for year in range(2000, 2015):
         geotiff(folder / f"MOD17A3_NPP_{year}.tif", 4000 + 10 * (year - 2007) + 0 * EAST, TRANSFORM, 65535, dtype="u2")
     geotiff(folder / "own" / "slope.tif", np.abs(EAST) / 10, TRANSFORM)
+    for i, tonnes in enumerate((20, 30, 30, 40, 40, 60), start=1):
+        geotiff(folder / f"OCSTHA_M_sd{i}_10km_ll.tif", tonnes + 0 * EAST, TRANSFORM, -32768, dtype="i2")
     return folder
 
 
@@ -64,7 +66,7 @@ def test_every_cell_has_forcing_and_the_covariates_of_its_place(drivers):
     south = cells["lat"] < 47.7
     np.testing.assert_allclose(table["BIO1"][south], 30 - 0.5 * (cells["lat"][south] - 25), atol=1e-3)
     assert not has_covariates(table)[cells["lat"] > 48.3].any() and has_covariates(table)[south].all()
-    grid_dataset(cells)
+    np.testing.assert_allclose(grid_dataset(cells)["ref_soilgrids_2017_100cm"], 16.0)
 
 
 def test_profiles_get_the_pixels_they_lie_in_in_any_order_and_far_ones_none(drivers):

@@ -131,7 +131,22 @@ BINN_COVARIATES = (
 _KNOWN = _all()
 PAPER_LIST = tuple(_KNOWN[name] for name in PAPER_COVARIATES)
 BINN_LIST = tuple(_KNOWN[name] for name in BINN_COVARIATES)
-LISTS = {"paper": PAPER_LIST, "binn": BINN_LIST}
+# The columns that `readers.grid_table.grid_covariates` gives; data/README.md says whose they are.
+_OWNERS = ("grid_half_degree.csv", "of its makers")
+GRID_TABLE_LIST = (
+    Covariate("mean_annual_temperature_degC", "annual mean temperature", "degC", "continuous", *_OWNERS),
+    Covariate("precipitation_mm_yr", "annual precipitation", "mm yr-1", "continuous", *_OWNERS),
+    Covariate("npp_gC_m2_yr", "net primary production", "g C m-2 yr-1", "continuous", *_OWNERS),
+    Covariate("clm5_npp_gC_m2_yr", "net primary production of a CLM5 run", "g C m-2 yr-1", "continuous", *_OWNERS),
+    Covariate("sand_fraction", "sand, by mass", "1", "continuous", *_OWNERS),
+    Covariate("clay_fraction", "clay, by mass", "1", "continuous", *_OWNERS),
+    Covariate("water_wilting_m3_m3", "water content at the wilting point", "m3 m-3", "continuous", *_OWNERS),
+    Covariate("water_field_capacity_m3_m3", "water content at field capacity", "m3 m-3", "continuous", *_OWNERS),
+    Covariate("water_saturation_m3_m3", "water content at saturation", "m3 m-3", "continuous", *_OWNERS),
+    Covariate("igbp_land_cover", "land cover, IGBP", "class", "categorical", *_OWNERS),
+    Covariate("koppen_class", "class of climate", "class", "categorical", *_OWNERS),
+)
+LISTS = {"paper": PAPER_LIST, "binn": BINN_LIST, "grid-table": GRID_TABLE_LIST}
 
 
 def covariate_list(which: str | Path | Iterable[str]) -> tuple[Covariate, ...]:

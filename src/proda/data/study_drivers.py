@@ -24,6 +24,7 @@ from proda.data.outlines import land
 from proda.data.readers.archive_environment import read_grid_environment, read_site_environment
 from proda.data.readers.archive_profiles import ArchiveProfiles
 from proda.data.readers.found import finding, found_table
+from proda.data.reference_sources import references_of_grid
 from proda.errors import InputError
 from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import AnyForcing
@@ -74,7 +75,8 @@ def map_drivers(
     profiles : DataFrame
         Raw: `profile_id`, `lon`, `lat`.
     maps : path
-        Folder of the covariates' maps; it must also hold land cover (IGBP) and sand, which every cell has.
+        Folder of the covariates' maps; it must also hold land cover (IGBP) and sand, which every cell has. Published
+        maps of organic carbon in it become the columns `ref_*` of the cells.
     history : path
         A history file or a folder of them.
     covariates : list of Covariate
@@ -89,13 +91,15 @@ def map_drivers(
     needed = tuple({row.name: row for row in (*covariates, *_CELL_MAPS)}.values())
     plan = reading_plan(needed, maps)
     of_cells = covariates_of_grid(plan, lon, lat)
+    references = references_of_grid(maps, lon, lat)
     near = _near(profiles, lon, lat)
     of_sites = covariates_of_places(plan, *(profiles.loc[near, name].to_numpy(float) for name in ("lon", "lat")))
     forcing = forcing_from("clm-history", history, lon, lat, configuration, **history_options)
-    parts = [forcing.found]
+    parts = [forcing.found, references.found]
     parts += [f.assign(source=f["source"] + of) for f, of in ((of_cells.found, ", cells"), (of_sites.found, ", sites"))]
     at_sites = of_sites.values.set_axis(profiles.loc[near, "profile_id"])
     found = pd.concat(parts, ignore_index=True)
+    cells = cells.join(references.stocks)
     return _drivers(cells, forcing.forcing, of_cells.values, at_sites, covariates, treatment, forcing.comment, found)
 
 

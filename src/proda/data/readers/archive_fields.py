@@ -37,6 +37,8 @@ FIELDS = {
     "CELLSAND": ("%", 0.0, 100.0),
     **{name: ("g C m-3 month-1", -1e-6, 1e6) for name in INPUTS},
     "NPP": ("g C m-2 s-1", -1e-4, 5e-4),
+    "T_SCALAR": ("1", 0.0, 10.0),
+    "TOTSOMC": ("g C m-2", 0.0, 2e6),  # the run's own carbon, to compare with
 }
 
 

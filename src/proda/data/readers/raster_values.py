@@ -131,11 +131,11 @@ def _pixels_in_cells(
         return
     runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
     for run in runs:
-        x = ((pixel_lon[run] - west) / resolution).astype(int)
+        x = np.minimum(((pixel_lon[run] - west) / resolution).astype(int), cells.shape[1] - 1)
         step = max(1, STRIP_PIXELS // run.size)
         for begin in range(0, rows.size, step):
             strip = rows[begin : begin + step]
-            y = ((pixel_lat[strip] - south) / resolution).astype(int)
+            y = np.minimum(((pixel_lat[strip] - south) / resolution).astype(int), cells.shape[0] - 1)
             cell = cells[np.ix_(y, x)]
             if (cell < 0).all():
                 continue
