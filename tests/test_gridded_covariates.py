@@ -107,6 +107,16 @@ def test_npp_is_mean_greatest_and_least_of_the_years_and_codes_are_missing(tmp_p
         npp_at(tmp_path, X, Y, years=range(2000, 2016))
 
 
+def test_files_that_stand_beside_a_map_are_not_taken_for_it(tmp_path):
+    geotiff(tmp_path / "phh2o_0-5cm_mean.tif", np.full(LON.shape, 67), TRANSFORM, dtype="i2")
+    for name in ("phh2o_0-5cm_mean.tif.aux.xml", "phh2o_0-5cm_mean.vrt", "phh2o_0-5cm_mean.vrt.ovr"):
+        (tmp_path / name).write_text("beside")
+    np.testing.assert_allclose(covariates_at(SOILGRIDS_2, tmp_path, X, Y, ["pH_Water_0cm"]).values, 6.7)
+    geotiff(tmp_path / "Npp_500m_doy2001001.tif", np.full(LON.shape, 4000), TRANSFORM, dtype="i2")
+    geotiff(tmp_path / "Npp_QC_500m_doy2001001.tif", np.full(LON.shape, 7), TRANSFORM, dtype="i2")
+    np.testing.assert_allclose(npp_at(tmp_path, X, Y, years=(2001,)).values, 400.0)
+
+
 def test_missing_doubled_and_empty_maps_are_told(tmp_path):
     with pytest.raises(InputError, match="IGBP is read from one file named like .*LC_Type1.*; found none"):
         covariates_at(IGBP, tmp_path, X, Y)

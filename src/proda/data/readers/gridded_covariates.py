@@ -22,6 +22,7 @@ Reading = Callable[[Raster], NDArray]
 NPP_FACTOR, NPP_VALID = 0.1, (-30000.0, 32700.0)
 NPP_YEARS = tuple(range(2000, 2015))
 NPP_CITATION = "MODIS MOD17A3"
+BESIDE = (".xml", ".ovr", ".tfw", ".msk", ".md5", ".sha256")  # what stands beside a map under its name
 
 
 class Covariates(NamedTuple):
@@ -100,7 +101,7 @@ def _note(layer: Layer, path: Path) -> str:
 
 
 def map_file(folder: Path | str, pattern: str, what: str) -> Path:
-    """The one file below `folder` whose name fits `pattern`.
+    """The one file below `folder` whose name fits `pattern`; a GeoTIFF goes before a .vrt, quality layers are no maps.
 
     Raises
     ------
@@ -110,7 +111,7 @@ def map_file(folder: Path | str, pattern: str, what: str) -> Path:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected the maps in it.")
-    paths = sorted(folder.rglob(pattern))
+    paths = sorted(path for path in folder.rglob(pattern) if path.suffix not in BESIDE and "_QC" not in path.name)
     paths = [path for path in paths if path.suffix != ".vrt"] if len(paths) > 1 else paths
     if len(paths) != 1:
         has = f"{len(paths)} files: {', '.join(path.name for path in paths[:3])}" if paths else "none"
