@@ -105,7 +105,8 @@ def _as_the_paper_did(sites: pd.DataFrame, cells: pd.DataFrame, covariates: tupl
             table[name] += 273.15
         if "Drought" in names:
             table["Drought"] += 1.0
-        changed.append(table.mask((table < 0).any(axis=1)))
+        table.loc[(table < 0).any(axis=1).to_numpy()] = np.nan
+        changed.append(table)
     rows = [(name, 1, *(int(table[name].isna().sum()) for table in changed), 0) for name in names]
     return NumericCovariates(*changed, _account(rows))
 

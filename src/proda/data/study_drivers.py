@@ -171,7 +171,8 @@ def _drivers(
     """`of_sites` is indexed by `profile_id`; a profile that is not in it has no covariates."""
     numeric = numeric_covariates(of_sites, of_cells, covariates, treatment)
     known = of_cells[[row.name for row in _CELL_MAPS]].notna().all(axis=1).to_numpy()
-    cell_covariates = numeric.cells.reset_index(drop=True).mask(pd.Series(~known))
+    cell_covariates = numeric.cells.reset_index(drop=True)
+    cell_covariates.loc[~known] = np.nan
     cells = cells.assign(land_cover=of_cells["IGBP"].to_numpy(), sand_percent=of_cells["Sand_Content_0cm"].to_numpy())
 
     def site_covariates(profiles: pd.DataFrame) -> pd.DataFrame:

@@ -84,7 +84,7 @@ def _code_counts(raster: Raster, lon: NDArray, lat: NDArray, resolution: float) 
     """Cell, code and pixels of every pair that occurs, sorted by cell and code."""
     parts = []
     for cell, value, _ in _pixels_in_cells(raster, lon, lat, resolution):
-        pair = pd.Series(1, [cell, np.round(value).astype(np.int64)])
+        pair = pd.Series(1, pd.MultiIndex.from_arrays([cell, np.round(value).astype(np.int64)]))
         parts.append(pair.groupby(level=[0, 1]).sum())
     if not parts:
         return np.empty(0, int), np.empty(0, int), np.empty(0)
