@@ -40,7 +40,8 @@ def fingerprint(
     data : folder of the raw tables, or None for a study that makes its own
     """
     reads_data = data is not None and not STAGES[stage].upstream
-    files = {path.name: _digest(path) for path in sorted(data.iterdir()) if path.is_file()} if reads_data else {}
+    paths = sorted(path for path in data.rglob("*") if path.is_file()) if reads_data else []
+    files = {path.relative_to(data).as_posix(): _digest(path) for path in paths}
     return {
         "study": _sha256(identity),
         "seed": seed,

@@ -59,7 +59,7 @@ def data_folder(file: Path, source: Mapping[str, Any], data: str | Path) -> Path
         raise InputError(
             f"data folder {folder} does not exist; give the one with the tables of {file.stem} as --data DIR"
         )
-    if not any(path.is_file() for path in folder.iterdir()):
+    if not any(path.is_file() for path in folder.rglob("*")):
         raise InputError(f"data folder {folder} is empty; give the one with the tables of {file.stem} as --data DIR")
     return folder
 

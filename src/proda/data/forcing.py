@@ -14,7 +14,7 @@ from proda.data.stamps import told_if_of_another_version
 from proda.errors import InputError
 from proda.model.checks import validated
 from proda.model.column import PAPER_COLUMN, Column
-from proda.model.forcing import Forcing
+from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
 
 NO_PERMAFROST = 35.0  # m; an active layer deeper than any model column
 
@@ -91,11 +91,12 @@ def surrogate_forcing(
     )
 
 
-def has_forcing(forcing: Forcing) -> NDArray[np.bool_]:
+def has_forcing(forcing: AnyForcing) -> NDArray[np.bool_]:
     """Which columns have every value the model needs, with a positive carbon input, (n,)."""
-    complete = np.isfinite(forcing.npp_mean) & (forcing.npp_mean > 0)
+    carbon = forcing.carbon_input.sum(axis=(0, 1)) if isinstance(forcing, MonthlyForcing) else forcing.npp_mean
+    complete = np.isfinite(carbon) & (carbon > 0)
     for field in forcing:
-        complete &= np.isfinite(field) if field.ndim == 1 else np.isfinite(field).all(axis=0)
+        complete &= np.isfinite(field).reshape(-1, forcing.n_columns).all(axis=0)
     return complete
 
 
