@@ -58,15 +58,19 @@ def edit_marker(study: Study, stage: str, part: str) -> None:
     stages.write_json(path, {**marker, "fingerprint": {**marker["fingerprint"], part: "of before"}})
 
 
-def test_a_data_file_in_a_folder_below_counts_too(file, tmp_path):
+def test_a_data_file_in_a_folder_below_counts_too_but_no_result_that_lies_there(file, tmp_path):
     file.write_text(STUDY.replace('"virtual"', '"tidy-tables"'))
     raw = tmp_path / "raw"
     (raw / "maps").mkdir(parents=True)
     (raw / "maps" / "IGBP.tif").write_text("one")
-    finish(Study.open(file, "tiny", data=raw, out=tmp_path / "out"), *ORDER)
-    assert not any(Study.open(file, "tiny", data=raw, out=tmp_path / "out").faults().values())
+    out = raw / "results" / "out"  # a study folder may lie there and does not count
+    out.mkdir(parents=True)
+    study = Study.open(file, "tiny", data=raw, out=out)
+    study.path("run.json").write_text("{}")  # there before the first stage begins
+    finish(study, *ORDER)
+    assert not any(Study.open(file, "tiny", data=raw, out=out).faults().values())
     (raw / "maps" / "IGBP.tif").write_text("two")
-    assert all(Study.open(file, "tiny", data=raw, out=tmp_path / "out").faults().values())
+    assert all(Study.open(file, "tiny", data=raw, out=out).faults().values())
 
 
 def test_the_reason_names_the_settings_and_tells_seed_data_and_code_apart(opened):

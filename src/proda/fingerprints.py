@@ -11,6 +11,7 @@ So repeating a stage with the same result leaves the later stages valid, and any
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -40,7 +41,7 @@ def fingerprint(
     data : folder of the raw tables, or None for a study that makes its own
     """
     reads_data = data is not None and not STAGES[stage].upstream
-    paths = sorted(path for path in data.rglob("*") if path.is_file()) if reads_data else []
+    paths = data_files(data) if reads_data else []
     files = {path.relative_to(data).as_posix(): _digest(path) for path in paths}
     return {
         "study": _sha256(identity),
@@ -49,6 +50,19 @@ def fingerprint(
         "data": _sha256(files),
         "code": code_digest(STAGES[stage].room),
     }
+
+
+def data_files(folder: Path) -> list[Path]:
+    """The raw data files in and below `folder`, sorted; the folder of a study that lies there is no raw data."""
+    found = []
+    for place, below, names in os.walk(folder):
+        below[:] = [name for name in below if not _is_study_folder(Path(place, name))]
+        found += [Path(place, name) for name in names]
+    return sorted(path for path in found if path.is_file())
+
+
+def _is_study_folder(folder: Path) -> bool:
+    return (folder / "run.json").is_file() or any((folder / "stages").glob("*.json"))
 
 
 def settings_read(stage: str, settings: Mapping[str, Any]) -> dict[str, Any]:
