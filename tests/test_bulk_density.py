@@ -96,3 +96,11 @@ def test_an_estimate_of_the_source_carries_the_error_of_its_function():
 def test_layers_are_marked_as_mineral_organic_litter_or_unknown():
     tables = layers(organic_carbon=[119.0, 120.0, 400.0, np.nan], litter=[False, False, True, False])
     assert with_soc_density(tables).layers["kind"].tolist() == ["mineral", "organic", "litter", "unknown"]
+
+
+def test_the_error_of_a_density_that_a_source_estimated_is_carried_where_it_gives_no_carbon_by_mass():
+    carbon = np.array([5.0, 60.0, 300.0])  # g kg-1, one of each class of relative error
+    density, error = estimated_density(carbon, "adams-1973")
+    table = layers(soc=carbon * density * 1000, bulk_density_method="ptf of the archive")
+    np.testing.assert_array_equal(with_soc_density(table).layers["density_relative_sd"], error)
+    assert (with_soc_density(layers(soc=carbon * density * 1000)).layers["density_relative_sd"] == 0).all()

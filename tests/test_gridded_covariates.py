@@ -88,7 +88,7 @@ def test_land_cover_of_a_cell_is_its_most_frequent_land_class_and_water_is_none(
 
 def test_the_sea_of_the_koppen_map_is_missing_not_class_zero(tmp_path):
     classes = np.where(LON < -99.0, 8, 0)
-    geotiff(tmp_path / "Beck_KG_V1_present_0p083.tif", classes, TRANSFORM, dtype="u1")
+    geotiff(tmp_path / "Beck_KG_V1_present_0p0083.tif", classes, TRANSFORM, dtype="u1")
     result = covariates_at(KOPPEN, tmp_path, X, Y)
     np.testing.assert_array_equal(result.values["Koppen_Climate_2018"], [8, np.nan, np.nan])
 

@@ -13,6 +13,7 @@ EXCLUSIONS = pd.DataFrame(
         "layer": pd.array([None, 1, 3], dtype="Int64"),
         "rule": ["off the land", "off the land", "no carbon"],
         "value": ["2 degrees", "2 degrees", "0 kg m-3"],
+        "kind": [None, "organic", "unknown"],
         "source": ["S", "S", None],
     }
 )

@@ -15,14 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.profiles import ProfileTables
+from proda.data.profiles import KINDS, ProfileTables
 from proda.errors import InputError
 
 NONE = "none"
 ORGANIC_FROM = 120.0  # g kg-1: the least carbon of organic soil material (Soil Survey Staff 1999, saturated, no clay)
 MATTER_PER_CARBON = 1.724  # organic matter over organic carbon by mass, the factor of van Bemmelen
 CARBON_CLASSES = (20.0, ORGANIC_FROM)  # g kg-1, between which the relative error of a function is given
-KINDS = ("mineral", "organic", "litter", "unknown")
 
 
 class Pedotransfer(NamedTuple):
@@ -125,6 +124,16 @@ def soc_density(organic_carbon: ArrayLike, bulk_density: ArrayLike, coarse_fract
     return np.asarray(organic_carbon, float) * np.asarray(bulk_density, float) * 1000.0 * (1.0 - coarse)
 
 
+def carbon_by_mass(soc: ArrayLike) -> NDArray:
+    """Organic carbon, g kg-1, of a soil without stones that holds `soc` (g m-3), by the function of Adams 1973, (n,).
+
+    Good enough for the class of a relative error where a source reports carbon by volume alone.
+    """
+    function = PEDOTRANSFER["adams-1973"]
+    carbon = np.linspace(0.0, function.greatest_carbon, 200)
+    return np.interp(np.asarray(soc, float), soc_density(carbon, function.density(carbon), 0.0), carbon)
+
+
 def kinds(organic_carbon: pd.Series, litter: pd.Series) -> NDArray:
     """Litter, organic (`ORGANIC_FROM` or more), mineral, or unknown where carbon by mass is not given, (n,) text."""
     carbon = organic_carbon.to_numpy(float)
@@ -157,7 +166,8 @@ def with_soc_density(tables: ProfileTables, rule: str = NONE) -> ProfileTables:
     for method in names.unique():
         rows = theirs & (layers["bulk_density_method"] == method).to_numpy(bool)
         alike = [name for name in PEDOTRANSFER if name.split("-")[0] in method.lower()]
-        sd[rows] = estimated_density(carbon[rows], alike[0] if alike else "adams-1973")[1]
+        by_mass = carbon[rows].fillna(pd.Series(carbon_by_mass(layers["soc"][rows]), carbon[rows].index))
+        sd[rows] = estimated_density(by_mass, alike[0] if alike else "adams-1973")[1]
         origin[rows] = f"estimated by the source ({method})"
 
     if rule != NONE:

@@ -1,4 +1,4 @@
-"""Covariates as a network takes them: a class is no number, unless the study says "as the paper did"."""
+"""Covariates as a network takes them: a class is no number, unless the study says so."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from proda.data.covariate_lists import Covariate
 from proda.errors import InputError
 
-TREATMENTS = ("one-hot", "as the paper did")
+TREATMENTS = ("one-hot", "as numbers", "as the paper did")
 _IN_CELSIUS = tuple(f"BIO{i}" for i in (1, 5, 6, 8, 9, 10, 11))
 
 
@@ -26,11 +26,14 @@ class NumericCovariates(NamedTuple):
     account : DataFrame
         `covariate`, `columns` made of it, `sites_missing`, `cells_missing`, and in `cells_unknown` the cells of a class
         that no site has, which a network cannot have learnt.
+    units : dict
+        Of the columns.
     """
 
     sites: pd.DataFrame
     cells: pd.DataFrame
     account: pd.DataFrame
+    units: dict[str, str]
 
 
 def numeric_covariates(
@@ -42,8 +45,9 @@ def numeric_covariates(
     ----------
     sites, cells : DataFrame
         One column for each of `covariates`; more are left out.
-    treatment : "one-hot" or "as the paper did"
+    treatment : "one-hot", "as numbers" or "as the paper did"
         "one-hot": a column of 0 and 1 for every class that a site has; a cell of another class is missing.
+        "as numbers": the codes of classes stay numbers, and nothing else changes.
         "as the paper did": classes stay numbers, temperatures are turned to kelvin, Drought is raised by one, and
         a place with any value below zero is missing.
 
@@ -61,11 +65,11 @@ def numeric_covariates(
             raise InputError(f"covariates of the {whose}: no column {', '.join(absent)}; it has {', '.join(table)}.")
     if treatment == "as the paper did":
         return _as_the_paper_did(sites, cells, covariates)
-    site_columns, cell_columns, rows = {}, {}, []
+    site_columns, cell_columns, units, rows = {}, {}, {}, []
     for row in covariates:
         at_site, at_cell = (table[row.name].to_numpy(float) for table in (sites, cells))
         unknown = 0
-        if row.kind == "continuous":
+        if row.kind == "continuous" or treatment == "as numbers":
             made = [(row.name, at_site, at_cell)]
         else:
             classes = _classes(at_site, row.name)
@@ -75,10 +79,11 @@ def numeric_covariates(
             made = [(f"{row.name}={code}", _is(at_site, code), _is(at_cell, code)) for code in classes]
         for name, of_sites, of_cells in made:
             site_columns[name], cell_columns[name] = of_sites, of_cells
+            units[name] = row.unit if row.kind == "continuous" else "1"
         missing = [int(table[row.name].isna().sum()) for table in (sites, cells)]
         rows.append((row.name, len(made), *missing, unknown))
     return NumericCovariates(
-        pd.DataFrame(site_columns, sites.index), pd.DataFrame(cell_columns, cells.index), _account(rows)
+        pd.DataFrame(site_columns, sites.index), pd.DataFrame(cell_columns, cells.index), _account(rows), units
     )
 
 
@@ -108,7 +113,9 @@ def _as_the_paper_did(sites: pd.DataFrame, cells: pd.DataFrame, covariates: tupl
         table.loc[(table < 0).any(axis=1).to_numpy()] = np.nan
         changed.append(table)
     rows = [(name, 1, *(int(table[name].isna().sum()) for table in changed), 0) for name in names]
-    return NumericCovariates(*changed, _account(rows))
+    units = {row.name: row.unit if row.kind == "continuous" else "1" for row in covariates}
+    units |= {name: "K" for name in set(names) & set(_IN_CELSIUS)}
+    return NumericCovariates(*changed, _account(rows), units)
 
 
 def _account(rows: list[tuple]) -> pd.DataFrame:

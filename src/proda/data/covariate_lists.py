@@ -38,12 +38,18 @@ class Covariate(NamedTuple):
 
 _WORLDCLIM = (
     "WorldClim 2.1 (Fick and Hijmans 2017, doi 10.1002/joc.5086)",
-    "free for non-commercial use, no redistribution",
+    "not established here for version 2.1 (earlier ones: free for academic use, not to be handed on)",
 )
 _SOILGRIDS = ("SoilGrids250m 2017 (Hengl et al. 2017, doi 10.1371/journal.pone.0169748)", "ODbL 1.0")
 _BEDROCK = ("SoilGrids 2017, depth to bedrock (Shangguan et al. 2017, doi 10.1002/2016MS000686)", "ODbL 1.0")
-_MODIS_NPP = ("MODIS MOD17A3, annual, 2000 to 2014 (Running et al. 2004)", "no restriction")
-_IGBP = ("MODIS MCD12, IGBP classes (Friedl et al. 2010, doi 10.1016/j.rse.2009.08.016)", "no restriction")
+_MODIS_NPP = (
+    "MODIS MOD17A3, annual, 2000 to 2014 (Running et al. 2004)",
+    "not established here for the files of NTSG (MODIS data of the LP DAAC: no restriction on reuse)",
+)
+_IGBP = (
+    "MODIS MCD12, IGBP classes (Friedl et al. 2010, doi 10.1016/j.rse.2009.08.016)",
+    "no restriction on reuse (NASA LP DAAC)",
+)
 _KOPPEN = ("Koppen-Geiger classes (Beck et al. 2018, doi 10.1038/sdata.2018.214)", "CC BY 4.0")
 _ESA = ("ESA CCI land cover (ESA 2017)", "free with citation")
 _CESM2 = ("CESM2 run of the public archive (Tao et al. 2023, doi 10.1038/s41586-023-06042-3)", "not stated")

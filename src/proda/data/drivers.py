@@ -1,23 +1,17 @@
-"""What drives the model and informs the network at the land cells: forcing and covariates, by where they come from."""
+"""What drives the model and informs the network on the land cells of a study, gathered from where its file says."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import pandas as pd
 
-from proda.data.forcing import surrogate_forcing
-from proda.data.readers.grid_table import grid_covariates, read_grid_table
+from proda.data.covariate_sources import study_covariates
+from proda.data.forcing_sources import study_forcing
+from proda.data.reference_sources import study_references
 from proda.model.forcing import Forcing
 from proda.study import Study
-
-SURROGATE_COMMENT = (
-    "Derived from annual climate and texture, not from a land model: soil temperature = air temperature + "
-    "{offset:g} K (Soil Survey Staff 1999); water potential from evaporation after Turc (1954), an assumed "
-    "bucket that evaporates in proportion to its filling, and the retention curve of Clapp and Hornberger (1978) with "
-    "Cosby et al. (1984); no permafrost; annual NPP assumed to range from {low:g} to {high:g} times its mean."
-)
 
 
 class Drivers(NamedTuple):
@@ -31,28 +25,48 @@ class Drivers(NamedTuple):
         Of all cells; NaN where a cell has none.
     cell_covariates : DataFrame
         Of all cells; NaN where missing.
-    site_covariates : callable
-        Profiles (with `cell`, an index into `cells`) -> their covariates, same columns.
+    site_covariates : DataFrame
+        Of the profiles on land, indexed by `profile_id`, same columns.
+    units : dict
+        Of the covariates.
     comment : str
         Where the forcing comes from.
+    found : DataFrame
+        One row a variable of every source (`proda.data.readers.found.Finding`), with what is missing.
     """
 
     cells: pd.DataFrame
     forcing: Forcing
     cell_covariates: pd.DataFrame
-    site_covariates: Callable[[pd.DataFrame], pd.DataFrame]
+    site_covariates: pd.DataFrame
+    units: dict[str, str]
     comment: str
+    found: pd.DataFrame
+
+    def covariates_of(self, profile_id: Iterable[str]) -> pd.DataFrame:
+        """Covariates of profiles, in their order; NaN for one that has none."""
+        return self.site_covariates.reindex(list(profile_id)).reset_index(drop=True)
 
 
-def half_degree_drivers(study: Study) -> Drivers:
-    """Drivers of the table grid_half_degree.csv in the data folder: forcing is derived from climate and texture."""
-    grid = read_grid_table(study.data)
-    low, high, offset = (study[k] for k in ("npp_min_multiple", "npp_max_multiple", "soil_minus_air_temperature"))
-    covariates = grid_covariates(grid)
+def study_drivers(study: Study, cells: pd.DataFrame, profiles: pd.DataFrame) -> Drivers:
+    """Drivers of `cells` and `profiles` from the sources that the study's file names.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        `proda.data.covariate_sources.study_cells`.
+    profiles : DataFrame
+        Raw, with `cell` (`proda.data.places.placed`).
+    """
+    covariates = study_covariates(study, cells, profiles)
+    forcing = study_forcing(study, covariates)
+    references = study_references(study, cells)
     return Drivers(
-        cells=grid,
-        forcing=surrogate_forcing(grid, low, high, offset),
-        cell_covariates=covariates,
-        site_covariates=lambda profiles: covariates.iloc[profiles["cell"].to_numpy()].reset_index(drop=True),
-        comment=SURROGATE_COMMENT.format(offset=offset, low=low, high=high),
+        cells=covariates.cells.join(references.stocks),
+        forcing=forcing.forcing,
+        cell_covariates=covariates.of_cells,
+        site_covariates=covariates.of_sites,
+        units=covariates.units,
+        comment=forcing.comment,
+        found=pd.concat([forcing.found, covariates.found, references.found], ignore_index=True),
     )

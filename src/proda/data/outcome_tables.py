@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from proda.data.profiles import KINDS
 from proda.data.validation import checked, csv_line, row_check, table_schema, whole_check
 from proda.errors import InputError
 
@@ -19,9 +20,15 @@ EXCLUSIONS = table_schema(
         "layer": "the source's own number of the layer; empty when the whole profile went",
         "rule": "name of the rule",
         "value": "what offended",
+        "kind": "of an excluded layer, as in layers.parquet; empty when the whole profile went",
         "source": "collection the profile comes from",
     },
-    {"profile_id": _KEY, "rule": _KEY, "layer": {"dtype": "Int64"}},
+    {
+        "profile_id": _KEY,
+        "rule": _KEY,
+        "layer": {"dtype": "Int64"},
+        "kind": {"checks": row_check(lambda x: x.isin(KINDS), f"one of: {', '.join(KINDS)}")},
+    },
     columns_remedy="Run notebook 01-data-cleaning again.",
 )
 STATUSES = ("converged", "not converged", "a chain is stuck", "no finite posterior")

@@ -39,7 +39,7 @@ LAYER_COLUMNS = {
     "density_relative_sd": "relative standard deviation of soc from an estimated bulk density; 0 where it was measured",
 }
 
-
+KINDS = ("mineral", "organic", "litter", "unknown")
 UNITS = {
     "lon": "degrees_east",
     "lat": "degrees_north",
@@ -86,6 +86,12 @@ LAYERS = table_schema(
                 row_check(lambda x: (x > 0) & np.isfinite(x), "a positive number of g C m-3", _AGAIN),
                 median_check(200, np.inf, "g C m-3, thousands", "Carbon in kg m-3? Multiply by 1,000."),
             ],
+            **_KEY,
+        },
+        "kind": {"checks": row_check(lambda x: x.isin(KINDS), f"one of: {', '.join(KINDS)}", _AGAIN), **_KEY},
+        "density_relative_sd": {
+            "dtype": float,
+            "checks": row_check(lambda x: (x >= 0) & np.isfinite(x), "0 or above", _AGAIN),
             **_KEY,
         },
     },

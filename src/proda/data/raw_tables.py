@@ -6,9 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from proda.data.profiles import ProfileTables
+from proda.data.profiles import LAYER_COLUMNS, PROFILE_COLUMNS, UNITS, ProfileTables
+from proda.data.stamps import Stamp, stamped, told_if_of_another_version
 from proda.errors import InputError
 
+_UNITS = UNITS | {
+    "position_uncertainty": "m",
+    "organic_carbon": "g kg-1",
+    "bulk_density": "g cm-3",
+    "coarse_fraction": "1",
+}
 PROFILES, LAYERS = "raw_profiles.parquet", "raw_layers.parquet"
 _LAYER_COLUMNS = [
     "profile_id", "layer", "upper_depth", "lower_depth", "soc", "organic_carbon", "bulk_density", "coarse_fraction",
@@ -16,8 +23,8 @@ _LAYER_COLUMNS = [
 ]  # fmt: skip
 
 
-def write_raw_tables(tables: ProfileTables, exclusions: pd.DataFrame, folder: Path) -> None:
-    """Write raw profiles, with the rule that took each out as `excluded_by`, and raw layers.
+def write_raw_tables(tables: ProfileTables, exclusions: pd.DataFrame, folder: Path, stamp: Stamp | None = None) -> None:
+    """Write raw profiles, with the rule that took each out as `excluded_by`, and raw layers, with units and stamp.
 
     Parameters
     ----------
@@ -34,9 +41,11 @@ def write_raw_tables(tables: ProfileTables, exclusions: pd.DataFrame, folder: Pa
         n_layers=profiles["profile_id"].map(tables.layers["profile_id"].value_counts()).fillna(0).astype(int),
         excluded_by=profiles["profile_id"].map(rule),
     )
-    profiles.astype(text).to_parquet(folder / PROFILES, index=False)
+    stamped(profiles.astype(text), stamp, _UNITS, PROFILE_COLUMNS).to_parquet(folder / PROFILES, index=False)
     words = dict.fromkeys(("profile_id", "kind", "density_source"), "string")
-    tables.layers[_LAYER_COLUMNS].astype(words).to_parquet(folder / LAYERS, index=False)
+    layers = tables.layers[_LAYER_COLUMNS].astype(words)
+    meanings = LAYER_COLUMNS | {"layer": "the source's own number"}
+    stamped(layers, stamp, _UNITS, meanings).to_parquet(folder / LAYERS, index=False)
 
 
 def read_raw_tables(folder: Path | str) -> ProfileTables:
@@ -47,8 +56,11 @@ def read_raw_tables(folder: Path | str) -> ProfileTables:
     InputError
         When a file is missing.
     """
-    paths = [Path(folder) / name for name in (PROFILES, LAYERS)]
-    for path in paths:
-        if not path.is_file():
-            raise InputError(f"{path}: no such file. Run notebook 01-data-cleaning, which writes it.")
-    return ProfileTables(*map(pd.read_parquet, paths))
+    return ProfileTables(*(_read(Path(folder) / name) for name in (PROFILES, LAYERS)))
+
+
+def _read(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file. Run notebook 01-data-cleaning, which writes it.")
+    with told_if_of_another_version(path):
+        return pd.read_parquet(path)

@@ -1,4 +1,4 @@
-"""Every published map of soil organic carbon that a folder holds, as columns of the study's grid."""
+"""Published maps of soil organic carbon to compare a study's results with, as columns of its grid."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from proda.data.grid import RESOLUTION
 from proda.data.readers.found import found_table
 from proda.data.readers.reference_maps import ReferenceMap, hwsd_stocks, soilgrids_2_stocks, soilgrids_2017_stocks
 from proda.data.readers.wise30sec import MAP, wise30sec_stocks
+from proda.data.source_tables import source_table
+from proda.errors import InputError
+from proda.study import Study
 
 # One file of each, by which it is known to be there; its reader names any other that is missing.
 READERS = {
@@ -19,6 +22,28 @@ READERS = {
     MAP: wise30sec_stocks,
     "AWT_T_SOC.nc4": hwsd_stocks,
 }
+
+
+def study_references(study: Study, cells: pd.DataFrame) -> ReferenceMap:
+    """Stocks of `cells` from the maps in the folder of [source.references]; none for a study without that table.
+
+    The columns `ref_*` of grid_half_degree.csv are in the cells already.
+
+    Raises
+    ------
+    InputError
+        When the folder holds none of the maps, or one that is not what it should be.
+    """
+    if "references" not in study.source:
+        return ReferenceMap(pd.DataFrame(index=cells.index), found_table([]))
+    table = source_table(study, "references", {"maps": {}})
+    maps = references_of_grid(table.folder, cells["lon"], cells["lat"])
+    if maps.stocks.empty:
+        raise InputError(
+            f"{table.folder}: no map to compare with, as [source.references] of {study.file} says; expected files "
+            f"named like {', '.join(READERS)}."
+        )
+    return maps
 
 
 def references_of_grid(

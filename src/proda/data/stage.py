@@ -8,25 +8,28 @@ import geopandas
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
+from proda.data import raw_tables
 from proda.data.bulk_density import NONE, with_soc_density
 from proda.data.cleaning import cleaned
 from proda.data.covariates import covariate_table, has_covariates, read_covariates, write_covariates
 from proda.data.drivers import Drivers
 from proda.data.forcing import forcing_dataset, has_forcing, read_forcing
-from proda.data.grid import cells_at, grid_dataset, in_domain, read_grid
+from proda.data.grid import grid_dataset, read_grid
 from proda.data.outcome_tables import read_exclusions, write_exclusions
 from proda.data.profiles import LAYER_COLUMNS, ProfileTables, read_layers, read_profiles, write_layers, write_profiles
-from proda.data.raw_tables import write_raw_tables
-from proda.data.sources import SOURCES
+from proda.data.sources import study_source
 from proda.data.stamps import cf_attributes, check_study, study_stamp
 from proda.errors import InputError
 from proda.model.forcing import Forcing
 from proda.study import Study
 
 STAGE = "01-data-cleaning"
-STAMPED = ("profiles.parquet", "layers.parquet", "forcing.nc", "covariates.parquet", "grid.nc")
+CONFIGURATION = "paper"  # of the sampler, and of forcing.nc
+STAMPED = (
+    "profiles.parquet", "layers.parquet", "forcing.nc", "covariates.parquet", "grid.nc", raw_tables.PROFILES,
+    raw_tables.LAYERS,
+)  # fmt: skip
 
 
 class CleanedStudy(NamedTuple):
@@ -43,6 +46,9 @@ class CleanedStudy(NamedTuple):
         Of the land cells.
     exclusions, account, by_source : DataFrame
         As in `proda.data.cleaning.CleanedTables`.
+    found : DataFrame
+        What every source of forcing, covariates and reference maps was found to hold, one row a variable
+        (`proda.data.readers.found.Finding`).
     """
 
     profiles: geopandas.GeoDataFrame
@@ -54,6 +60,7 @@ class CleanedStudy(NamedTuple):
     exclusions: pd.DataFrame
     account: pd.DataFrame
     by_source: pd.DataFrame
+    found: pd.DataFrame
 
 
 def cleaned_study(study: Study) -> CleanedStudy:
@@ -62,22 +69,24 @@ def cleaned_study(study: Study) -> CleanedStudy:
     Raises
     ------
     InputError
-        When the study's kind is unknown, or a source is not what it should be.
+        When the study names another configuration than `CONFIGURATION`, or a source is not what it should be.
     """
-    kind = study.source.get("kind")
-    if kind not in SOURCES:
-        raise InputError(f"{study.file}: [source] kind is {kind!r}, expected one of {', '.join(SOURCES)}.")
+    if study.configuration != CONFIGURATION:
+        raise InputError(
+            f"{study.file}: configuration is {study.configuration!r}, but studies run {CONFIGURATION!r}: of the other "
+            "the package has the model and readers of its forcing, not yet the sampler."
+        )
     with study.stage(STAGE) as folder:
-        source = SOURCES[kind](study, folder)
+        source = study_source(study, folder)
         drivers = source.drivers
         usable = has_forcing(drivers.forcing) & has_covariates(drivers.cell_covariates)
         if not usable.any():
             raise InputError(f"{study.data or study.file}: no land cell has climate, NPP and all covariates.")
         raw = with_soc_density(source.tables, study.settings.get("bulk_density_rule", NONE))
-        result = cleaned(_placed(raw, drivers, study["nearest_cell_degrees"]), study.settings)
+        result = cleaned(_with_drivers(raw, drivers), study.settings)
 
         profiles, layers = _numbered(result.profiles, result.layers)
-        site_covariates = drivers.site_covariates(profiles)
+        site_covariates = drivers.covariates_of(profiles["profile_id"])
         # Cells without forcing or covariates have no place in a map; the cells left are numbered anew.
         profiles["cell"] = (np.cumsum(usable) - 1)[profiles["cell"].to_numpy()]
         cells = drivers.cells[usable].reset_index(drop=True)
@@ -90,58 +99,28 @@ def cleaned_study(study: Study) -> CleanedStudy:
         forcing = forcing_dataset(drivers.forcing.take(usable), cells["lon"], cells["lat"], drivers.comment)
         forcing.assign_attrs(cf_attributes(stamp)).to_netcdf(folder / "forcing.nc")
         covariates = covariate_table(site_covariates, cell_covariates, profiles)
-        write_covariates(covariates, folder / "covariates.parquet", stamp)
+        write_covariates(covariates, folder / "covariates.parquet", stamp, drivers.units)
         grid = grid_dataset(cells).assign_attrs(cells_left_out=int((~usable).sum()), **cf_attributes(stamp))
         grid.to_netcdf(folder / "grid.nc")
         write_exclusions(result.exclusions, folder / "exclusions.csv")
         result.account.to_csv(folder / "cleaning.csv", index=False)
         result.by_source.to_csv(folder / "cleaning_by_source.csv", index=False)
-        write_raw_tables(raw, result.exclusions, folder)
+        drivers.found.to_csv(folder / "drivers.csv", index=False)
+        raw_tables.write_raw_tables(raw, result.exclusions, folder, stamp)
         if source.truth is not None:
-            source.truth(profiles).assign_attrs(cf_attributes(stamp)).to_netcdf(folder / "truth.nc")
+            source.truth(profiles).isel(cell=usable).assign_attrs(cf_attributes(stamp)).to_netcdf(folder / "truth.nc")
     return read_cleaned_study(study)
 
 
-def _placed(raw: ProfileTables, drivers: Drivers, tolerance: float) -> ProfileTables:
-    """Raw tables with the land cell of every profile and whether it has what the model and the network need."""
-    profiles, cells = raw.profiles, drivers.cells
-    cell, distance = cells_at(profiles["lon"], profiles["lat"], cells, tolerance)
-    _check_not_exchanged(profiles, cell, cells, tolerance)
+def _with_drivers(raw: ProfileTables, drivers: Drivers) -> ProfileTables:
+    """Raw tables that say of every profile whether it has what the model and the network need."""
+    profiles, cell = raw.profiles, raw.profiles["cell"].to_numpy()
     forced = np.append(has_forcing(drivers.forcing), True)[cell]  # cell -1, off the land, is another rule's business
-    placed = profiles.assign(
-        in_domain=in_domain(profiles["lon"], profiles["lat"], cells, tolerance),
-        cell=cell,
-        distance=distance,
-        has_forcing=forced,
-        has_covariates=True,
-    )
+    told = profiles.assign(has_forcing=forced, has_covariates=True)
     on_land = (cell >= 0) & forced
-    complete = has_covariates(drivers.site_covariates(placed[on_land])) & has_covariates(
-        drivers.cell_covariates.iloc[cell[on_land]]
-    )
-    placed.loc[on_land, "has_covariates"] = complete
-    return ProfileTables(placed, raw.layers)
-
-
-def _check_not_exchanged(profiles: pd.DataFrame, cell: NDArray, cells: pd.DataFrame, tolerance: float) -> None:
-    """Refuse positions of which more fall on the land when longitude and latitude change places."""
-    if (cell >= 0).mean() > 0.5:
-        return
-    exchanged, _ = cells_at(profiles["lat"], profiles["lon"], cells, tolerance)
-    if (exchanged >= 0).sum() > (cell >= 0).sum():
-        raise InputError(
-            f"{(cell >= 0).sum():,} of {len(cell):,} profiles lie on the study's land cells, and "
-            f"{(exchanged >= 0).sum():,} would with longitude and latitude exchanged; "
-            f"the first is at lon {profiles['lon'].iloc[0]:g}, lat {profiles['lat'].iloc[0]:g}. Exchange the two "
-            "columns in the source."
-        )
-    if not (cell >= 0).any():
-        box = {name: f"{cells[name].min():g} to {cells[name].max():g}" for name in ("lon", "lat")}
-        there = {name: f"{profiles[name].min():g} to {profiles[name].max():g}" for name in ("lon", "lat")}
-        raise InputError(
-            f"none of {len(cell):,} profiles lies on a land cell of the study: cells reach from lon {box['lon']}, lat "
-            f"{box['lat']}; profiles from lon {there['lon']}, lat {there['lat']}. Give a grid that covers the profiles."
-        )
+    of_sites = has_covariates(drivers.covariates_of(profiles.loc[on_land, "profile_id"]))
+    told.loc[on_land, "has_covariates"] = of_sites & has_covariates(drivers.cell_covariates)[cell[on_land]]
+    return ProfileTables(told, raw.layers)
 
 
 def _numbered(profiles: pd.DataFrame, layers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -179,4 +158,5 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
         exclusions=read_exclusions(study.path("exclusions.csv")),
         account=pd.read_csv(study.path("cleaning.csv")),
         by_source=pd.read_csv(study.path("cleaning_by_source.csv")),
+        found=pd.read_csv(study.path("drivers.csv"), keep_default_na=False, na_values=[""]),
     )

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from proda.assimilation.posterior import read_posterior
 from proda.data.forcing import read_forcing
+from proda.data.grid import read_grid
 from proda.data.outcome_tables import read_site_status
+from proda.data.profiles import read_layers, read_profiles
 from proda.data.truth import known_truth
 from proda.errors import InputError
 from proda.maps.draws import shares_of
@@ -78,9 +80,8 @@ def read_inputs(study: Study) -> Inputs:
     study.require(
         "01-data-cleaning", "03-one-batch-assimilation", "04-site-by-site-assimilation", "05-network-training"
     )
-    sites = geopandas.read_parquet(study.path("profiles.parquet"))
-    with xr.open_dataset(study.path("grid.nc")) as grid:
-        grid = grid.load()
+    sites = read_profiles(study.path("profiles.parquet"))
+    grid = read_grid(study.path("grid.nc"))
     one_batch = read_posterior(study.path("one_batch.nc"))["x"].transpose("chain", "draw", "parameter")
     posterior = xr.open_zarr(study.path("sites.zarr"), consolidated=False)
     ids = sites["profile_id"].to_numpy(object)
@@ -104,7 +105,7 @@ def read_inputs(study: Study) -> Inputs:
         )
     return Inputs(
         sites=sites,
-        layers=pd.read_parquet(study.path("layers.parquet")),
+        layers=read_layers(study.path("layers.parquet")),
         grid=grid,
         forcing=read_forcing(study.path("forcing.nc")),
         one_batch=one_batch.values.reshape(-1, one_batch.sizes["parameter"]),

@@ -58,7 +58,7 @@ def archive_forcing(
         from the nodes of CLM5 to those of CLM4.5, with the water potential SOILPSI and the run's NPP.
     npp_multiples : (float, float)
         `PAPER`: least and greatest annual NPP as multiples of the mean, for the fields hold a mean year only;
-        `proda.data.forcing_sources.with_npp` puts those of MODIS in its place.
+        the npp of a study's [source.forcing] can put those of MODIS in its place.
 
     Raises
     ------

@@ -61,13 +61,10 @@ def archive_root(folder: Path | str) -> Path:
     Raises
     ------
     InputError
-        When there is none.
+        When there is none, or more than one.
     """
-    folder = Path(folder)
-    for root in (folder, folder / "INPUT_DATA", folder / "ENSEMBLE" / "INPUT_DATA"):
-        if (root / SNAPSHOT).is_dir():
-            return root
-    raise InputError(
-        f"{folder}: no folder {SNAPSHOT!r} in it, nor in INPUT_DATA or ENSEMBLE/INPUT_DATA below it. Unpack the "
-        "archive and give the folder it unpacks to."
-    )
+    found = sorted(path.parent for path in Path(folder).rglob(SNAPSHOT) if path.is_dir())
+    if len(found) == 1:
+        return found[0]
+    told = f"{len(found) or 'no'} folder{'s' if found else ''} {SNAPSHOT!r} in it or below"
+    raise InputError(f"{folder}: {told}. Unpack the archive and give the folder it unpacks to.")

@@ -43,8 +43,32 @@ def read_archive_profiles(folder: Path | str) -> ArchiveProfiles:
         When a file, a variable or its shape is not what `archive_layout` says, an identifier occurs twice, positions
         are none, or depths or carbon are in another unit.
     """
-    root = layout.archive_root(folder)
-    path = root / layout.PROFILES
+    info = read_archive_info(folder)
+    profiles = pd.DataFrame(
+        {
+            "profile_id": _identifiers(info["profile_id"]),
+            "lon": info["lon"],
+            "lat": info["lat"],
+            "source": "WoSIS 2019, Hugelius, Mishra",
+            "land_use": None,
+            "state": None,
+            "year": _years(info["date"]),
+            "position_uncertainty": np.nan,
+            "archive_row": np.arange(len(info)),
+        }
+    )
+    return ArchiveProfiles(ProfileTables(profiles, _layers(layout.archive_root(folder) / layout.LAYERS)), info)
+
+
+def read_archive_info(folder: Path | str) -> pd.DataFrame:
+    """The archive's own table of profiles: `archive_layout.PROFILE_COLUMNS`, indexed by `archive_row`.
+
+    Raises
+    ------
+    InputError
+        As `read_archive_profiles`.
+    """
+    path = layout.archive_root(folder) / layout.PROFILES
     table = netcdf_table(path, "soil_profile_info", len(layout.PROFILE_COLUMNS))
     info = pd.DataFrame(table, columns=list(layout.PROFILE_COLUMNS)).rename_axis("archive_row")
     twice = info["profile_id"].duplicated() | info["profile_id"].isna()
@@ -60,20 +84,7 @@ def read_archive_profiles(folder: Path | str) -> ArchiveProfiles:
             f"{path}: lon runs from {lon.min():g} to {lon.max():g}, lat from {lat.min():g} to {lat.max():g}; expected "
             "-180 to 180 and -90 to 90. Columns exchanged, or longitudes from 0 to 360?"
         )
-    profiles = pd.DataFrame(
-        {
-            "profile_id": _identifiers(info["profile_id"]),
-            "lon": lon,
-            "lat": lat,
-            "source": "WoSIS 2019, Hugelius, Mishra",
-            "land_use": None,
-            "state": None,
-            "year": _years(info["date"]),
-            "position_uncertainty": np.nan,
-            "archive_row": np.arange(len(info)),
-        }
-    )
-    return ArchiveProfiles(ProfileTables(profiles, _layers(root / layout.LAYERS)), info)
+    return info
 
 
 def _layers(path: Path) -> pd.DataFrame:

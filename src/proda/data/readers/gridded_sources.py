@@ -77,7 +77,7 @@ _BIO_RANGES = {
 WORLDCLIM = GriddedSource(
     "WorldClim 2.1",
     "Fick and Hijmans (2017), doi 10.1002/joc.5086",
-    "non-commercial use, no redistribution",
+    "not established here for version 2.1 (earlier ones: free for academic use, not to be handed on)",
     tuple(Layer(f"BIO{i}", f"wc2.1_*_bio_{i}.tif", _UNITS[f"BIO{i}"], *_BIO_RANGES[i]) for i in range(1, 20)),
     "WorldClim 1.4, whose temperatures are in tenths of a degree?",
 )
@@ -135,7 +135,7 @@ SOILGRIDS_2 = GriddedSource(
 IGBP = GriddedSource(
     "MODIS MCD12",
     "Friedl et al. (2010), doi 10.1016/j.rse.2009.08.016",
-    "no restriction",
+    "no restriction on reuse (NASA LP DAAC)",
     (Layer("IGBP", "*LC_Type1*.tif", "class", 1, 16, missing=(0, 17, 254, 255), classes=True),),
     "another of the product's legends? LC_Type1 is IGBP.",
 )
@@ -143,7 +143,7 @@ KOPPEN = GriddedSource(
     "Koppen-Geiger 2018",
     "Beck et al. (2018), doi 10.1038/sdata.2018.214",
     "CC BY 4.0",
-    (Layer("Koppen_Climate_2018", "Beck_KG_V1_present_*.tif", "class", 1, 30, missing=(0,), classes=True),),
+    (Layer("Koppen_Climate_2018", "Beck_KG_V1_present_0p0083.tif", "class", 1, 30, missing=(0,), classes=True),),
 )
 SOURCES = {source.name: source for source in (WORLDCLIM, SOILGRIDS_2017, SOILGRIDS_2, IGBP, KOPPEN)}
 
