@@ -14,8 +14,10 @@ from proda.data.covariate_lists import (
     covariate_list,
 )
 from proda.data.covariates import PAPER_COVARIATES
+from proda.data.public_sources import known_sources
 from proda.data.readers.archive_layout import ENVIRONMENT_COLUMNS
 from proda.data.readers.grid_table import grid_covariates
+from proda.data.readers.gridded_sources import SOURCES
 from proda.errors import InputError
 
 
@@ -88,6 +90,31 @@ def test_as_the_paper_did_classes_are_numbers_and_places_with_a_value_below_zero
     np.testing.assert_allclose(result.sites["Drought"], [0.5, 1.1, 1.2])
     assert result.cells.isna().all(axis=1).tolist() == [False, False, True]  # Drought -1.5 + 1 is below zero
     assert result.account.set_index("covariate").loc["Drought", "cells_missing"] == 1
+
+
+def test_as_numbers_leaves_codes_and_units_as_they_are():
+    result = numeric_covariates(SITES, CELLS, CHOSEN, "as numbers")
+    pd.testing.assert_frame_equal(result.sites, SITES[["BIO1", "IGBP", "Drought"]])
+    assert result.cells["IGBP"].tolist()[:2] == [10, 7]
+    assert result.units == {"BIO1": "degC", "IGBP": "1", "Drought": "1"}
+    assert numeric_covariates(SITES, CELLS, CHOSEN, "as the paper did").units["BIO1"] == "K"
+
+
+def test_a_licence_is_told_alike_wherever_it_stands():
+    """In the list of covariates, at the reader of the maps and where they are downloaded."""
+    fetched = {name: source.licence for name, source in known_sources().items()}
+    lists = {row.name: row.licence for row in (*PAPER_LIST, *BINN_LIST)}
+    for covariate, reader, download in (
+        ("BIO1", "WorldClim 2.1", "worldclim-10m"),
+        ("Clay_Content_0cm", "SoilGrids 2017", "soilgrids-2017"),
+        ("Abs_Depth_to_Bedrock", "SoilGrids 2017", "soilgrids-2017"),
+        ("", "SoilGrids 2.0", "soilgrids-5km"),
+        ("IGBP", "MODIS MCD12", "igbp-mcd12c1"),
+        ("Koppen_Climate_2018", "Koppen-Geiger 2018", "koppen-2018"),
+        ("NPPmean", "", "modis-npp"),
+    ):
+        told = {fetched[download], lists.get(covariate, fetched[download])}
+        assert len(told | ({SOURCES[reader].licence} if reader else set())) == 1, (covariate, told)
 
 
 def test_a_mean_of_classes_and_an_unknown_treatment_are_told():

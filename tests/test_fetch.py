@@ -270,7 +270,7 @@ def test_every_shipped_source_says_what_and_whose_it_is():
         assert entry.licence and entry.citation and entry.page
         assert all(url.startswith(("https://", "http://")) for file in entry.files for url in file.urls)
     soil = {file.name: file.urls[0] for file in sources["soilgrids-5km"].files}
-    assert len(soil) == 8 * 6 + 1 and soil["soc_0-5cm_mean_5000.tif"].endswith("/5000m/soc/soc_0-5cm_mean_5000.tif")
+    assert len(soil) == 9 * 6 + 1 and soil["soc_0-5cm_mean_5000.tif"].endswith("/5000m/soc/soc_0-5cm_mean_5000.tif")
 
 
 def test_without_a_source_the_command_lists_them(capsys):

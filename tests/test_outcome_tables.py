@@ -52,6 +52,13 @@ def test_an_exclusion_without_its_rule_is_no_account(tmp_path):
     assert not (tmp_path / "exclusions.csv").exists()
 
 
+def test_the_kind_of_an_excluded_layer_survives_and_an_unknown_one_is_told(tmp_path):
+    write_exclusions(EXCLUSIONS, tmp_path / "exclusions.csv")
+    assert read_exclusions(tmp_path / "exclusions.csv")["kind"].fillna("").tolist() == ["", "organic", "unknown"]
+    with pytest.raises(InputError, match="row 1: kind is 'peat', expected one of: mineral"):
+        write_exclusions(EXCLUSIONS.assign(kind=[None, "peat", None]), tmp_path / "exclusions.csv")
+
+
 def test_the_status_of_sites_is_read_as_it_was_written(tmp_path):
     write_site_status(STATUS, tmp_path / "site_status.csv")
     read = read_site_status(tmp_path / "site_status.csv")

@@ -71,6 +71,19 @@ def test_carbon_that_is_not_positive_is_named_with_its_layer(tmp_path):
         read_layers(written(LAYERS.assign(soc=[20e3, 10e3, 0.0, 12e3]), tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"kind": ["mineral", "peat", "organic", "litter"]}, "layer 1.: kind is 'peat', expected one of: mineral"),
+        ({"density_relative_sd": [0, 0.1, np.nan, 0]}, "layer 0.: density_relative_sd is missing"),
+        ({"density_relative_sd": [0, 0.1, -0.2, 0]}, "layer 0.: density_relative_sd is -0.2, expected 0 or above"),
+    ],
+)
+def test_a_kind_or_an_error_of_the_density_that_cleaning_does_not_write_is_told(tmp_path, change, told):
+    with pytest.raises(InputError, match=told):
+        read_layers(written(LAYERS.assign(**change), tmp_path))
+
+
 def test_rows_out_of_order_are_found(tmp_path):
     with pytest.raises(InputError, match=r"row 1 \(profile a, layer 0\): out of order"):
         read_layers(written(LAYERS.iloc[[1, 0, 2, 3]], tmp_path))

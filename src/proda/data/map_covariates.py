@@ -59,13 +59,13 @@ def reading_plan(covariates: Iterable[Covariate], folder: Path | str) -> Plan:
     folder, covariates = Path(folder), tuple(covariates)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected the maps of the covariates in it.")
-    names = [path.name for path in folder.rglob("*") if path.is_file()]
+    annual = any(folder.rglob("*[Nn][Pp][Pp]*.tif"))
     sources: dict[str, tuple[GriddedSource, list[str]]] = {}
     homeless = []
     for row in covariates:
-        if row.name in ("Lon", "Lat") or (row.name in NPP and any("npp" in name.lower() for name in names)):
-            continue
         source = _source_of(row, folder)
+        if source is None and (row.name in ("Lon", "Lat") or (row.name in NPP and annual)):
+            continue
         if source is None:
             homeless.append(row.name)
         else:
@@ -117,7 +117,10 @@ def _collected(
     from_npp: Callable[[], Covariates],
 ) -> Covariates:
     parts = [from_source(source, names) for source, names in plan.sources.values()]
-    parts += [from_npp()] if plan.npp else []
+    if plan.npp:
+        npp = from_npp()
+        wanted = npp.found[npp.found["variable"].isin(plan.npp)]
+        parts.append(Covariates(npp.values[list(plan.npp)], wanted))
     values = pd.concat([part.values for part in parts], axis=1) if parts else pd.DataFrame(index=range(np.size(lon)))
     values["Lon"], values["Lat"] = np.asarray(lon, float), np.asarray(lat, float)
     names = [row.name for row in plan.covariates]
