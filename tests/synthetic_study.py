@@ -119,7 +119,7 @@ def _write_profiles(out, ids, cell, lon, lat, soc_site, rng):
     with xr.open_dataset(out / "grid.nc") as grid:
         cover = grid["land_cover"].values[cell]
     profiles = pd.DataFrame({"profile_id": ids, "lon": lon[cell], "lat": lat[cell], "source": "made", "year": 2000.0,
-                             "land_use": rng.choice(["Forest", "Wetland", None], ids.size), "cell": cell,
+                             "land_use": rng.choice(["Forest", "Wetland", None], ids.size), "state": None, "cell": cell,
                              "land_cover": cover, "n_layers": n_layers, "max_depth": 1.0})  # fmt: skip
     points = geopandas.points_from_xy(profiles["lon"], profiles["lat"], crs=4326)
     geopandas.GeoDataFrame(profiles, geometry=points).to_parquet(out / "profiles.parquet")
