@@ -114,11 +114,12 @@ def _write_profiles(out, ids, cell, lon, lat, soc_site, rng):
     depth = (upper + lower) / 2
     soc = at_depths(soc_site, site, depth) * np.exp(0.3 * rng.standard_normal(site.size))
     pd.DataFrame({"profile_id": ids[site], "site": site, "layer": layer, "upper_depth": upper, "lower_depth": lower,
-                  "depth": depth, "soc": soc}).to_parquet(out / "layers.parquet")  # fmt: skip
+                  "depth": depth, "soc": soc,
+                  "kind": "mineral", "density_relative_sd": 0.0}).to_parquet(out / "layers.parquet")  # fmt: skip
     with xr.open_dataset(out / "grid.nc") as grid:
         cover = grid["land_cover"].values[cell]
     profiles = pd.DataFrame({"profile_id": ids, "lon": lon[cell], "lat": lat[cell], "source": "made", "year": 2000.0,
-                             "land_use": rng.choice(["Forest", "Wetland", None], ids.size), "cell": cell,
+                             "land_use": rng.choice(["Forest", "Wetland", None], ids.size), "state": None, "cell": cell,
                              "land_cover": cover, "n_layers": n_layers, "max_depth": 1.0})  # fmt: skip
     points = geopandas.points_from_xy(profiles["lon"], profiles["lat"], crs=4326)
     geopandas.GeoDataFrame(profiles, geometry=points).to_parquet(out / "profiles.parquet")

@@ -21,7 +21,7 @@ LIMITS = {
 
 def profile(profile_id: str, *layers: tuple[float, float, float], **replaced) -> tuple[dict, list[dict]]:
     """A sound profile with `layers` (upper m, lower m, kg C m-3), but for what is `replaced`."""
-    place = {"lon": -100.0, "lat": 40.0, "source": "S", "cell": 0, "distance": 0.0}
+    place = {"lon": -100.0, "lat": 40.0, "source": "S", "in_domain": True, "cell": 0, "distance": 0.0}
     row = {"profile_id": profile_id, **place, "has_forcing": True, "has_covariates": True} | replaced
     columns = ("upper_depth", "lower_depth", "soc")
     return row, [
@@ -55,6 +55,9 @@ def test_a_sound_profile_stays_as_it_is():
     [
         ("position missing", profile("bad", (0, 0.1, 21), (0.1, 0.5, 11), lon=np.nan)),
         ("position missing", profile("bad", (0, 0.1, 21), (0.1, 0.5, 11), lat=95.0)),
+        ("no layers", profile("bad")),
+        ("position uncertain", profile("bad", (0, 0.1, 21), (0.1, 0.5, 11), position_uncertainty=20e3)),
+        ("outside the domain", profile("bad", (0, 0.1, 21), (0.1, 0.5, 11), in_domain=False, cell=-1)),
         ("off the land", profile("bad", (0, 0.1, 21), (0.1, 0.5, 11), cell=-1, distance=2.0)),
         ("no forcing", profile("bad", (0, 0.1, 21), (0.1, 0.5, 11), has_forcing=False)),
         ("no covariates", profile("bad", (0, 0.1, 21), (0.1, 0.5, 11), has_covariates=False)),
@@ -63,7 +66,7 @@ def test_a_sound_profile_stays_as_it_is():
     ],
 )
 def test_a_profile_that_a_rule_is_for_goes_with_all_its_layers(rule, bad):
-    result = cleaned(tables(SOUND, bad), LIMITS)
+    result = cleaned(tables(SOUND, bad), LIMITS | {"max_position_uncertainty_km": 10.0})
     assert found(result) == {("bad", None, rule), *(("bad", layer["layer"], rule) for layer in bad[1])}
     assert list(result.profiles["profile_id"]) == ["sound"]
 
@@ -88,6 +91,35 @@ def test_a_layer_that_a_rule_is_for_goes_alone(rule, layer):
     assert found(result) == {("bad", 3, rule)}
     assert len(result.profiles) == 2
     assert len(result.layers) == 5
+
+
+def test_an_uncertain_position_is_kept_unless_the_study_sets_a_limit():
+    county = profile("county", (0, 0.1, 21), (0.1, 0.5, 11), position_uncertainty=50e3)
+    assert len(cleaned(tables(SOUND, county), LIMITS).profiles) == 2
+    assert len(cleaned(tables(SOUND, county), LIMITS | {"max_position_uncertainty_km": 50.0}).profiles) == 2
+    assert len(cleaned(tables(SOUND, county), LIMITS | {"max_position_uncertainty_km": 49.0}).profiles) == 1
+
+
+def test_litter_goes_unless_the_study_keeps_it():
+    raw = tables(profile("pit", (0, 0.05, 30), (0.05, 0.3, 20), (0.3, 1, 5)))
+    raw.layers["kind"] = ["litter", "mineral", "mineral"]
+    assert found(cleaned(raw, LIMITS)) == {("pit", 1, "litter layer")}
+    assert cleaned(raw, LIMITS | {"exclude_litter": False}).exclusions.empty
+
+
+def test_the_second_layer_of_a_number_goes():
+    raw = tables(profile("pit", (0, 0.1, 21), (0.1, 0.5, 11), (0.5, 1, 6)))
+    raw.layers["layer"] = [1, 2, 2]
+    result = cleaned(raw, LIMITS)
+    assert found(result) == {("pit", 2, "layer twice")}
+    assert result.layers["lower_depth"].tolist() == [0.1, 0.5]
+
+
+def test_exclusions_say_what_kind_of_soil_a_rule_hit():
+    raw = tables(SOUND, profile("bog", (0, 0.1, 250), (0.1, 0.5, 90), (0.5, 1, 80)))
+    raw.layers["kind"] = ["mineral"] * 3 + ["organic"] * 3
+    result = cleaned(raw, LIMITS)
+    assert result.exclusions[["rule", "kind"]].values.tolist() == [["implausible density", "organic"]]
 
 
 def test_a_layer_whose_middle_is_just_above_the_limit_stays():
@@ -149,7 +181,7 @@ pit = st.tuples(
 @given(st.lists(pit, min_size=1, max_size=8))
 def test_rows_in_are_rows_out_plus_rows_excluded_for_any_input(made):
     pits = [
-        profile(f"p{i}", *layers, lon=lon, cell=cell, has_forcing=forced)
+        profile(f"p{i}", *layers, lon=lon, cell=cell, has_forcing=forced, source="SR"[i % 2])
         for i, (lon, cell, forced, layers) in enumerate(made)
     ]
     raw = tables(SOUND, *pits)
@@ -162,6 +194,8 @@ def test_rows_in_are_rows_out_plus_rows_excluded_for_any_input(made):
     account = result.account
     assert list(account["rule"]) == [rule.name for rule in RULES]
     assert (account["layers_before"].to_numpy()[1:] == account["layers_after"].to_numpy()[:-1]).all()
+    summed = result.by_source.groupby("rule", sort=False)[list(account.columns[1:])].sum().reset_index()
+    pd.testing.assert_frame_equal(summed, account, check_dtype=False)
     by_rule = result.exclusions[whole]["rule"].value_counts()
     lost = (account["profiles_before"] - account["profiles_after"]).set_axis(account["rule"])
     assert (by_rule == lost[by_rule.index]).all()

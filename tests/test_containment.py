@@ -145,7 +145,8 @@ def test_a_site_with_more_carbon_than_any_parameters_give_is_not_used(sound, exp
     """No misfit of too little carbon is large when the standard deviation is a share of the observation."""
     problem, good, bad = with_spoilt(sound, [spoil])
     sites = posteriors_in(tmp_path, problem, PLAN)
-    table = site_status(sites, np.full(10, 6), site_faults(problem), PLAN)
+    table = site_status(sites, np.full(10, 6), site_faults(problem), PLAN, problem.forms()[-1])
+    assert table.loc[bad[0], "status"] == "out of reach" and "median misfit" in table.loc[bad[0], "reason"]
     assert table.loc[bad[0], "efficiency"] < 0.0 and not table.loc[bad[0], "used_downstream"]
     np.testing.assert_array_equal(sites["x"].values[good], expected["x"])
 

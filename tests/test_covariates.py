@@ -34,7 +34,7 @@ def test_rows_are_put_in_the_order_of_sites_and_cells(tmp_path):
 
 
 def test_a_missing_value_is_named_with_its_place():
-    with pytest.raises(InputError, match="'BIO1' is missing at site 1 .profile b."):
+    with pytest.raises(InputError, match=r"covariates, site 1 \(profile b\): BIO1 is missing.*Fill it in"):
         covariate_table(SITES.assign(BIO1=[1.0, np.nan]), CELLS, PROFILES)
 
 

@@ -22,6 +22,7 @@ ORDER = tuple(stages.STAGES)
         ({"one_batch_steps": 990}, (ORDER[2], ORDER[5])),
         ({"site_steps": 990}, ORDER[3:]),
         ({"chains": 4}, ORDER[2:]),
+        ({"shown_sites": 77}, ()),
     ],
 )
 def test_a_changed_setting_makes_stale_the_stages_that_depend_on_it_and_no_other(opened, setting, stale):
@@ -56,6 +57,21 @@ def edit_marker(study: Study, stage: str, part: str) -> None:
     path = stages.marker_path(study.out, stage)
     marker = stages.read_json(path)
     stages.write_json(path, {**marker, "fingerprint": {**marker["fingerprint"], part: "of before"}})
+
+
+def test_a_data_file_in_a_folder_below_counts_too_but_no_result_that_lies_there(file, tmp_path):
+    file.write_text(STUDY.replace('"virtual"', '"tidy-tables"'))
+    raw = tmp_path / "raw"
+    (raw / "maps").mkdir(parents=True)
+    (raw / "maps" / "IGBP.tif").write_text("one")
+    out = raw / "results" / "out"  # a study folder may lie there and does not count
+    out.mkdir(parents=True)
+    study = Study.open(file, "tiny", data=raw, out=out)
+    study.path("run.json").write_text("{}")  # there before the first stage begins
+    finish(study, *ORDER)
+    assert not any(Study.open(file, "tiny", data=raw, out=out).faults().values())
+    (raw / "maps" / "IGBP.tif").write_text("two")
+    assert all(Study.open(file, "tiny", data=raw, out=out).faults().values())
 
 
 def test_the_reason_names_the_settings_and_tells_seed_data_and_code_apart(opened):

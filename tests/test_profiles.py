@@ -31,6 +31,8 @@ LAYERS = pd.DataFrame(
         "lower_depth": [0.1, 0.5] * 2,
         "depth": [0.05, 0.3] * 2,
         "soc": [20e3, 10e3, 30e3, 12e3],
+        "kind": "mineral",
+        "density_relative_sd": [0.0, 0.13, 0.0, 0.0],
     }
 )
 
@@ -51,7 +53,7 @@ def test_profiles_are_points_in_wgs84(tmp_path):
 
 def test_an_identifier_that_occurs_twice_is_named(tmp_path):
     write_profiles(PROFILES.assign(profile_id="a"), tmp_path / "profiles.parquet")
-    with pytest.raises(InputError, match="profile 'a' occurs twice"):
+    with pytest.raises(InputError, match="row 1: profile_id 'a' occurs a second time"):
         read_profiles(tmp_path / "profiles.parquet")
 
 
@@ -65,12 +67,25 @@ def test_carbon_in_kilograms_is_found(tmp_path):
 
 
 def test_carbon_that_is_not_positive_is_named_with_its_layer(tmp_path):
-    with pytest.raises(InputError, match="profile b, layer 0: soc 0.0"):
+    with pytest.raises(InputError, match=r"row 2 \(profile b, layer 0\): soc is 0, expected a positive"):
         read_layers(written(LAYERS.assign(soc=[20e3, 10e3, 0.0, 12e3]), tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"kind": ["mineral", "peat", "organic", "litter"]}, "layer 1.: kind is 'peat', expected one of: mineral"),
+        ({"density_relative_sd": [0, 0.1, np.nan, 0]}, "layer 0.: density_relative_sd is missing"),
+        ({"density_relative_sd": [0, 0.1, -0.2, 0]}, "layer 0.: density_relative_sd is -0.2, expected 0 or above"),
+    ],
+)
+def test_a_kind_or_an_error_of_the_density_that_cleaning_does_not_write_is_told(tmp_path, change, told):
+    with pytest.raises(InputError, match=told):
+        read_layers(written(LAYERS.assign(**change), tmp_path))
+
+
 def test_rows_out_of_order_are_found(tmp_path):
-    with pytest.raises(InputError, match="row 1 is out of order"):
+    with pytest.raises(InputError, match=r"row 1 \(profile a, layer 0\): out of order"):
         read_layers(written(LAYERS.iloc[[1, 0, 2, 3]], tmp_path))
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from test_tidy_tables import grid_rows
 
-from proda.data.stage import cleaned_study, raw_tables
+from proda.data.raw_tables import read_raw_tables
+from proda.data.stage import cleaned_study
 from proda.errors import InputError
 from proda.study import Study
 
@@ -83,5 +84,28 @@ def test_a_failed_stage_leaves_nothing_that_could_be_taken_for_a_result(opened):
     assert study.faults()["01-data-cleaning"].startswith("failed")
 
 
-def test_raw_tables_are_those_of_the_data_folder(opened):
-    assert len(raw_tables(opened()).layers) == 2 * N
+def test_raw_tables_say_what_became_of_every_profile(opened):
+    grid = grid_rows()
+    grid.loc[0, "npp_gC_m2_yr"] = np.nan
+    study = opened(grid, lon=[-100.2] * 10 + [-99.7] * 20)
+    result = cleaned_study(study)
+    raw = read_raw_tables(study.out)
+    assert len(raw.layers) == 2 * N and (raw.profiles["n_layers"] == 2).all()
+    assert raw.profiles["excluded_by"].fillna("kept").value_counts().to_dict() == {"kept": 20, "no forcing": 10}
+    kept = raw.profiles["profile_id"][raw.profiles["excluded_by"].isna()]
+    assert set(kept) == set(result.profiles["profile_id"])
+
+
+def test_raw_tables_that_were_not_written_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"raw_profiles\.parquet: no such file. Run notebook 01"):
+        read_raw_tables(tmp_path)
+
+
+def test_a_missing_density_is_estimated_when_the_study_names_a_function(opened):
+    study = opened(bulk_density_rule="manrique-jones-1991")
+    layers = pd.read_csv(study.data / "layers.csv").assign(oc_percent=1.0, bulk_density_g_cm3=np.nan)
+    layers.loc[::2, "soc_kg_m3"] = np.nan
+    layers.to_csv(study.data / "layers.csv", index=False)
+    result = cleaned_study(study)
+    np.testing.assert_allclose(result.layers["soc"][::2], 13_420.0)
+    assert result.layers["density_relative_sd"].tolist() == [0.18, 0.0] * N

@@ -96,7 +96,7 @@ def test_a_missing_column_is_named_with_its_file(folder, table, rows, column):
 
 
 def test_an_empty_table_is_named(folder):
-    with pytest.raises(InputError, match=r"layers\.csv: the table has a header but no rows"):
+    with pytest.raises(InputError, match=r"layers\.csv: the table is empty: it has a header but no rows"):
         read_profile_tables(folder(layers=layer_rows().iloc[:0]))
 
 
@@ -152,6 +152,16 @@ def test_single_layers_without_carbon_or_full_of_it_are_left_to_cleaning(folder)
 def test_depths_in_centimetres_are_found(folder):
     with pytest.raises(InputError, match="median of lower_depth_m is 20.*centimetres"):
         read_profile_tables(folder(layers=layer_rows().assign(lower_depth_m=20.0)))
+
+
+def test_depths_positive_up_are_found(folder):
+    with pytest.raises(InputError, match="median of lower_depth_m is -0.2.*positive down"):
+        read_profile_tables(folder(layers=layer_rows().assign(lower_depth_m=-0.2)))
+
+
+def test_the_uncertainty_of_a_position_is_read_in_metres(folder):
+    tables = read_profile_tables(folder(profiles=profile_rows().assign(coord_uncertainty_km=1.5)))
+    assert (tables.profiles["position_uncertainty"] == 1500).all()
 
 
 @pytest.mark.parametrize(
@@ -211,8 +221,13 @@ def test_an_identifier_that_occurs_twice_is_named_with_its_line(folder):
 
 
 def test_longitudes_from_0_to_360_are_found(folder):
-    with pytest.raises(InputError, match="lon 259.9.*Subtract 360"):
+    with pytest.raises(InputError, match="median of lon is 259.9.*Subtract 360"):
         read_profile_tables(folder(profiles=profile_rows().assign(lon=259.9)))
+
+
+def test_longitude_and_latitude_exchanged_are_found(folder):
+    with pytest.raises(InputError, match="median of lat is -100.1, expected -90 to 90.*exchange the columns"):
+        read_profile_tables(folder(profiles=profile_rows().assign(lon=40.1, lat=-100.1)))
 
 
 def test_reference_maps_and_positions_are_no_covariates(folder):

@@ -1,4 +1,4 @@
-"""The command line: ``python -m proda run | verify | bench | status``."""
+"""The command line: ``python -m proda run | verify | bench | fetch | status``."""
 
 import argparse
 import sys
@@ -17,7 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
-        print("stopped; `python -m proda status DIR` tells what is complete", file=sys.stderr)
+        rest = "`python -m proda status DIR` tells what is complete"
+        if options.command is _fetch:
+            rest = "what has come is kept, and the same command goes on from there"
+        print(f"stopped; {rest}", file=sys.stderr)
         return 130
 
 
@@ -47,6 +50,12 @@ def parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", help="measure the speed of the model and the sampler")
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE as well")
     bench.set_defaults(command=_bench)
+
+    fetch = commands.add_parser("fetch", help="download a public data set; without a name, list them")
+    fetch.add_argument("source", nargs="?", default="", metavar="SOURCE", help="a source of data/sources.toml")
+    fetch.add_argument("--to", default="", metavar="DIR", help="folder to download to (default: data/raw/<source>)")
+    fetch.add_argument("--dry-run", action="store_true", help="say what would be downloaded, and stop")
+    fetch.set_defaults(command=_fetch)
 
     status = commands.add_parser("status", help="what a study folder holds, what is stale, what failed")
     status.add_argument("folder", type=Path, metavar="DIR")
@@ -101,6 +110,17 @@ def _bench(options: argparse.Namespace) -> int:
     from proda.batch.bench import bench
 
     return int(bench(options.json) or 0)
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from proda.data.fetch import fetch
+    from proda.data.public_sources import known_sources, listing, source_named
+
+    if not options.source:
+        print(listing(known_sources()))
+    else:
+        fetch(source_named(options.source), options.to, options.dry_run)
+    return 0
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -67,11 +67,6 @@ def _check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any],
         )
 
 
-def drop_checkpoints(folder: Path) -> None:
-    """Remove what only an interrupted run needs: the rest of `folder` is the stage's result."""
-    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-
-
 def forget_interrupted(out: Path, stages: tuple[str, ...]) -> None:
     """Remove the unfinished files of these stages."""
     for stage in stages:

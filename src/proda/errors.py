@@ -11,3 +11,7 @@ class InputError(ProdaError):
 
 class MissingOutput(ProdaError):
     """A stage is asked for that has not been run, was interrupted, or is older than what it was made from."""
+
+
+class DownloadError(ProdaError):
+    """A public file could not be brought here whole."""

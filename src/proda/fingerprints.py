@@ -11,17 +11,20 @@ So repeating a stage with the same result leaves the later stages valid, and any
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from proda import __version__
 from proda.stages import STAGES, marker_path, measured, read_json, unfinished
 
 PACKAGE = Path(__file__).parent
 # From the lowest floor up. Figures and the command line show and run what these compute.
 ROOMS = ("model", "data", "assimilation", "learning", "maps")
+SHOWN = "shown_"
 WHOLE_HASH_LIMIT = 256 * 2**20  # bytes; hashing more than this would be felt at every start
 
 Fingerprint = Mapping[str, Any]
@@ -39,7 +42,8 @@ def fingerprint(
     data : folder of the raw tables, or None for a study that makes its own
     """
     reads_data = data is not None and not STAGES[stage].upstream
-    files = {path.name: _digest(path) for path in sorted(data.iterdir()) if path.is_file()} if reads_data else {}
+    paths = data_files(data) if reads_data else []
+    files = {path.relative_to(data).as_posix(): _digest(path) for path in paths}
     return {
         "study": _sha256(identity),
         "seed": seed,
@@ -49,11 +53,26 @@ def fingerprint(
     }
 
 
+def data_files(folder: Path) -> list[Path]:
+    """The raw data files in and below `folder`, sorted; the folder of a study that lies there is no raw data."""
+    found = []
+    for place, below, names in os.walk(folder):
+        below[:] = [name for name in below if not _is_study_folder(Path(place, name))]
+        found += [Path(place, name) for name in names]
+    return sorted(path for path in found if path.is_file())
+
+
+def _is_study_folder(folder: Path) -> bool:
+    return (folder / "run.json").is_file() or any((folder / "stages").glob("*.json"))
+
+
 def settings_read(stage: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings on which ``stage`` depends: those that it names, and those that no stage names.
 
     A setting that nobody claims counts for every stage, so a new setting can make too much stale but never too little.
+    Those called ``shown_...`` decide how much a notebook shows beside its results, and count for none.
     """
+    settings = {name: value for name, value in settings.items() if not name.startswith(SHOWN)}
     claimed = {name for name in settings for other in STAGES.values() if _matches(name, other.settings)}
     own = STAGES[stage].settings
     return {name: value for name, value in settings.items() if name not in claimed or _matches(name, own)}
@@ -90,7 +109,8 @@ def fault(out: Path, stage: str, expected: Mapping[str, Fingerprint]) -> str:
         return unfinished(out, stage)
     stale = difference(marker.get("fingerprint"), expected[stage])
     if stale:
-        return f"is stale: {stale}"
+        version = marker.get("version", __version__)
+        return f"is stale: {stale}" + (f" (written by proda {version})" if version != __version__ else "")
     for name, recorded in marker["files"].items():
         path = out / name
         if not path.exists():

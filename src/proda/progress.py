@@ -5,8 +5,8 @@ import sys
 from tqdm import tqdm
 
 
-def progress_bar(total: int, description: str, unit: str) -> tqdm:
-    """A bar on standard error, updated in place.
+def progress_bar(total: int | None, description: str, unit: str) -> tqdm:
+    """A bar on standard error, updated in place; without an end where the total is not known (None).
 
     Plain `tqdm` on purpose: its notebook variant needs widgets, which the HTML of an executed notebook does not have.
     Updates are seconds apart, so the output of an executed notebook stays short.
@@ -20,5 +20,5 @@ def progress_bar(total: int, description: str, unit: str) -> tqdm:
         file=sys.stderr,
         ncols=100,
         ascii=True,
-        unit_scale=unit == "step",
+        unit_scale=unit in ("step", "byte"),
     )

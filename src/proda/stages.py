@@ -49,15 +49,18 @@ STAGES: dict[str, Stage] = {
 }
 
 
-def inventory(folder: Path) -> dict[str, dict[str, Any]]:
+def inventory(folder: Path, without: str = "") -> dict[str, dict[str, Any]]:
     """The outputs below ``folder`` as ``{relative path: {"bytes", "files", "sha256"}}``; a ``.zarr`` folder is one."""
-    return {path.relative_to(folder).as_posix(): measured(path, content=True) for path in outputs(folder)}
+    return {path.relative_to(folder).as_posix(): measured(path, content=True) for path in outputs(folder, without)}
 
 
-def outputs(folder: Path) -> list[Path]:
-    """The files below ``folder`` in order of name, each ``.zarr`` folder standing for all that it holds."""
+def outputs(folder: Path, without: str = "") -> list[Path]:
+    """The files below ``folder`` in order of name, each ``.zarr`` folder standing for all that it holds.
+
+    What is called ``without`` in ``folder`` itself is left out.
+    """
     found: list[Path] = []
-    for path in sorted(folder.iterdir()):
+    for path in sorted(item for item in folder.iterdir() if item.name != without):
         if path.is_dir() and path.suffix != ".zarr":
             found += outputs(path)
         else:

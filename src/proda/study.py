@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from proda import stages
-from proda.checkpoints import drop_checkpoints, partial_folder
+from proda import __version__, stages
+from proda.checkpoints import CHECKPOINTS, partial_folder
 from proda.errors import InputError, MissingOutput
 from proda.fingerprints import fault, fingerprint
 from proda.settings import settings_at, suggestion
@@ -215,11 +215,10 @@ class Study:
         finished = False
         try:
             yield folder
-            drop_checkpoints(folder)
-            files = stages.inventory(folder)
+            files = stages.inventory(folder, CHECKPOINTS)
             for old in begun["files"]:
                 _remove(self.out / old)
-            for path in stages.outputs(folder):
+            for path in stages.outputs(folder, CHECKPOINTS):
                 target = self.out / path.relative_to(folder)
                 _remove(target)
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -243,6 +242,7 @@ class Study:
         content = hashlib.sha256(repr([(key, item["sha256"]) for key, item in sorted(files.items())]).encode())
         return {
             "stage": name,
+            "version": __version__,
             **{key: begun[key] for key in ("opened_with", "fingerprint", "upstream")},
             "content": content.hexdigest(),
             "files": files,

@@ -59,7 +59,7 @@ def data_folder(file: Path, source: Mapping[str, Any], data: str | Path) -> Path
         raise InputError(
             f"data folder {folder} does not exist; give the one with the tables of {file.stem} as --data DIR"
         )
-    if not any(path.is_file() for path in folder.iterdir()):
+    if not any(path.is_file() for path in folder.rglob("*")):
         raise InputError(f"data folder {folder} is empty; give the one with the tables of {file.stem} as --data DIR")
     return folder
 
@@ -91,7 +91,7 @@ def read_study_file(path: Path) -> dict[str, Any]:
         )
     if not isinstance(content["source"].get("kind"), str):
         raise InputError(
-            f'study file {path}: the [source] table has no kind: add kind = "virtual" or kind = "tidy-tables"'
+            f'study file {path}: the [source] table has no kind: add kind = "virtual", "tidy-tables" or "wosis"'
         )
     return content
 

@@ -6,8 +6,6 @@ from typing import Any
 
 from proda.errors import InputError, ProdaError
 
-_RETRIES = 5  # times that a task may lose its worker
-
 
 def cluster_client(address: str) -> Any:
     """A client of the scheduler at `address`, to be closed.
@@ -59,7 +57,7 @@ def cluster_results(address: str, jobs: Iterable[tuple[Any, ...]]) -> Iterator[A
     with cluster_client(address) as client:
         from distributed import KilledWorker, as_completed
 
-        futures = [client.submit(*job, pure=False, retries=_RETRIES) for job in jobs]
+        futures = [client.submit(*job, pure=False) for job in jobs]
         try:
             for future in as_completed(futures):
                 yield future.result()

@@ -57,7 +57,9 @@ def agreement_by_site(site: NDArray, observed: NDArray, modelled: NDArray, n_sit
     return SiteAgreement(np.where(alone, np.nan, r2), np.where(alone, np.nan, efficiency))
 
 
-def site_status(sites: xr.Dataset, n_layers: NDArray, faults: Sequence[str], plan: SitePlan) -> pd.DataFrame:
+def site_status(
+    sites: xr.Dataset, n_layers: NDArray, faults: Sequence[str], plan: SitePlan, empty: NDArray | float = np.inf
+) -> pd.DataFrame:
     """The outcome of every site, a row each: the table of `site_status.csv`.
 
     A site is `used_downstream`, as the paper has it, unless its 1:1 efficiency is negative (or undefined, where all its
@@ -69,8 +71,8 @@ def site_status(sites: xr.Dataset, n_layers: NDArray, faults: Sequence[str], pla
     phi = sites["phi"].median("draw").to_numpy()
     finite = np.isfinite(sites["soc_mean"].to_numpy()).all(axis=1) & np.isfinite(worst)
     gap, misfit = np.ptp(phi, axis=1), phi.min(axis=1)
-    # Misfits of `OUT_OF_REACH` standard deviations in every layer, weight one.
-    far = misfit > 0.5 * OUT_OF_REACH**2 * n_layers
+    # An observation far above anything that the model can hold costs no more than an empty soil would.
+    far = misfit > np.minimum(0.5 * OUT_OF_REACH**2 * n_layers, 0.5 * np.asarray(empty))
     names = sites["parameter"].to_numpy()
     table = []
     for k, fault in enumerate(faults):

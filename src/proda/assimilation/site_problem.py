@@ -108,6 +108,8 @@ def site_faults(problem: SiteProblem) -> list[str]:
         for k in np.flatnonzero(~finite):
             column = np.atleast_1d(values[..., k])
             faults[k] = faults[k] or f"{name} of the forcing is {column[~np.isfinite(column)][0]}"
+    for k in np.flatnonzero(problem.forcing.npp_mean <= 0.0):
+        faults[k] = faults[k] or f"npp_mean of the forcing is {problem.forcing.npp_mean[k]:g}: nothing enters the soil"
     for name in ("depth", "soc", "sd", "weight"):
         values = getattr(problem, name)
         for row in np.flatnonzero(~(np.isfinite(values) & (values > 0.0))):

@@ -19,6 +19,7 @@ from proda.assimilation.site_problem import SiteProblem, site_faults, site_probl
 from proda.assimilation.soc_chains import Moves
 from proda.assimilation.workers import n_workers
 from proda.checkpoints import CHECKPOINTS
+from proda.data.outcome_tables import write_site_status
 from proda.data.stage import CleanedStudy, read_cleaned_study
 from proda.progress import progress_bar
 from proda.study import Study
@@ -69,7 +70,9 @@ def one_batch_assimilation(study: Study) -> OneBatches:
             share = max(1, n_workers() // len(wanted))
             with ThreadPoolExecutor(len(wanted)) as pool:
                 runs = {
-                    name: pool.submit(_one_batch, study, cleaned, plan, B, share, bar.update, folder / CHECKPOINTS / name)
+                    name: pool.submit(
+                        _one_batch, study, cleaned, plan, B, share, bar.update, folder / CHECKPOINTS / Path(name).stem
+                    )
                     for name, B in wanted.items()
                 }
                 found = {name: run.result() for name, run in runs.items()}
@@ -121,8 +124,8 @@ def site_assimilation(study: Study) -> SiteAssimilation:
                 report=bar.update,
             )
         n_layers = np.bincount(problem.site, minlength=problem.n_sites)
-        status = site_status(sites, n_layers, site_faults(problem), plan)
-        status.to_csv(folder / "site_status.csv", index=False)
+        status = site_status(sites, n_layers, site_faults(problem), plan, problem.forms()[-1])
+        write_site_status(status, folder / "site_status.csv")
     return SiteAssimilation(problem, opened_sites(study.out), status)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from proda.data.stamps import Stamp, stamped, told_if_of_another_version
+from proda.data.validation import checked, row_check, table_schema
 from proda.errors import InputError
 
 PLACE_COLUMNS = ("place", "profile_id", "site", "cell")
@@ -71,16 +74,27 @@ def covariate_table(sites: pd.DataFrame, cells: pd.DataFrame, profiles: pd.DataF
 
 
 def _check_values(table: pd.DataFrame, source: str) -> None:
+    remedy = "Fill it in the source, or leave the place out: cleaning counts it as 'no covariates'."
+    finite = {"dtype": float, "checks": row_check(np.isfinite, "a finite number"), "nullable": False, "remedy": remedy}
     names = [name for name in table if name not in PLACE_COLUMNS]
-    bad = ~np.isfinite(table[names].to_numpy(float))
-    if bad.any():
-        row, column = (int(i[0]) for i in np.nonzero(bad))
+    schema = table_schema(
+        dict.fromkeys(("place", *names), ""),
+        {"place": {"checks": row_check(lambda x: x.isin(["site", "cell"]), "site or cell"), "nullable": False}}
+        | dict.fromkeys(names, finite),
+    )
+
+    def where(row: int) -> str:
         who = table.iloc[row]
-        where = f"site {who['site']} (profile {who['profile_id']})" if who["place"] == "site" else f"cell {who['cell']}"
-        raise InputError(
-            f"{source}: covariate {names[column]!r} is missing at {where}, row {row} ({int(bad.sum())} values in all). "
-            "Fill it in the source, or leave the place out: cleaning counts it as 'no covariates'."
-        )
+        return f"site {who['site']} (profile {who['profile_id']})" if who["place"] == "site" else f"cell {who['cell']}"
+
+    checked(table, schema, source, where)
+
+
+def write_covariates(
+    table: pd.DataFrame, path: Path | str, stamp: Stamp | None = None, units: Mapping[str, str] | None = None
+) -> None:
+    """Write `covariates.parquet`, with the units that are known, and with the study's stamp if given."""
+    stamped(table, stamp, units or {}, {}).to_parquet(path, index=False)
 
 
 def read_covariates(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -99,7 +113,11 @@ def read_covariates(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run notebook 01-data-cleaning, which writes it.")
-    table = pd.read_parquet(path)
+    with told_if_of_another_version(path):
+        return _sites_and_cells(pd.read_parquet(path), path)
+
+
+def _sites_and_cells(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     missing = [name for name in PLACE_COLUMNS if name not in table]
     names = [name for name in table if name not in PLACE_COLUMNS]
     if missing or not names:

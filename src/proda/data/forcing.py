@@ -10,19 +10,27 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from proda.data import climate
+from proda.data.stamps import told_if_of_another_version
 from proda.errors import InputError
 from proda.model.checks import validated
 from proda.model.column import PAPER_COLUMN, Column
-from proda.model.forcing import Forcing
+from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
 
 NO_PERMAFROST = 35.0  # m; an active layer deeper than any model column
 
+# Layout 1 wrote a C for carbon, which UDUNITS takes for coulombs.
+_OLDER_UNITS = {"g m-2 yr-1": ("g C m-2 yr-1",)}
 # variable in the file: (field of Forcing, dims, attributes)
 VARIABLES = {
     "soil_temperature": (
         "soil_temperature",
         ("layer", "cell"),
-        {"standard_name": "soil_temperature", "units": "K", "long_name": "annual mean soil temperature"},
+        {
+            "standard_name": "soil_temperature",
+            "units": "K",
+            "units_metadata": "temperature: on_scale",
+            "long_name": "annual mean soil temperature",
+        },
     ),
     "soil_water_potential": (
         "water_potential",
@@ -34,9 +42,18 @@ VARIABLES = {
         ("cell",),
         {"units": "m", "positive": "down", "long_name": "annual maximum depth of thaw"},
     ),
-    "npp_mean": ("npp_mean", ("cell",), {"units": "g C m-2 yr-1", "long_name": "net primary production, mean year"}),
-    "npp_min": ("npp_min", ("cell",), {"units": "g C m-2 yr-1", "long_name": "net primary production, least year"}),
-    "npp_max": ("npp_max", ("cell",), {"units": "g C m-2 yr-1", "long_name": "net primary production, greatest year"}),
+    **{
+        name: (
+            name,
+            ("cell",),
+            {
+                "standard_name": "net_primary_productivity_of_biomass_expressed_as_carbon",
+                "units": "g m-2 yr-1",
+                "long_name": f"net primary production, g of carbon, {year} year",
+            },
+        )
+        for name, year in (("npp_mean", "mean"), ("npp_min", "least"), ("npp_max", "greatest"))
+    },
 }
 
 
@@ -74,11 +91,12 @@ def surrogate_forcing(
     )
 
 
-def has_forcing(forcing: Forcing) -> NDArray[np.bool_]:
+def has_forcing(forcing: AnyForcing) -> NDArray[np.bool_]:
     """Which columns have every value the model needs, with a positive carbon input, (n,)."""
-    complete = np.isfinite(forcing.npp_mean) & (forcing.npp_mean > 0)
+    carbon = forcing.carbon_input.sum(axis=(0, 1)) if isinstance(forcing, MonthlyForcing) else forcing.npp_mean
+    complete = np.isfinite(carbon) & (carbon > 0)
     for field in forcing:
-        complete &= np.isfinite(field) if field.ndim == 1 else np.isfinite(field).all(axis=0)
+        complete &= np.isfinite(field).reshape(-1, forcing.n_columns).all(axis=0)
     return complete
 
 
@@ -94,12 +112,17 @@ def forcing_dataset(forcing: Forcing, lon: ArrayLike, lat: ArrayLike, comment: s
     """
     forcing = validated(forcing, source="forcing of the land cells")
     data = {name: (dims, getattr(forcing, field), attrs) for name, (field, dims, attrs) in VARIABLES.items()}
+    bounds = np.stack([PAPER_COLUMN.top, PAPER_COLUMN.bottom], axis=1)
+    data["node_depth_bounds"] = (("layer", "bounds"), bounds, {"units": "m"}, {"_FillValue": None})
+    depth = {"standard_name": "depth", "long_name": "depth of the node of a soil layer", "units": "m"}
+    depth |= {"positive": "down", "axis": "Z", "bounds": "node_depth_bounds"}
     coords = {
-        "node_depth": ("layer", PAPER_COLUMN.node, {"units": "m", "positive": "down", "axis": "Z"}),
+        "node_depth": ("layer", PAPER_COLUMN.node, depth),
         "lon": ("cell", np.asarray(lon, float), {"standard_name": "longitude", "units": "degrees_east"}),
         "lat": ("cell", np.asarray(lat, float), {"standard_name": "latitude", "units": "degrees_north"}),
     }
-    return xr.Dataset(data, coords, {"Conventions": "CF-1.11", "comment": comment})
+    title = "Forcing of the soil-carbon model on the land cells of the study"
+    return xr.Dataset(data, coords, {"Conventions": "CF-1.11", "title": title, "comment": comment})
 
 
 def read_forcing(path: Path | str) -> Forcing:
@@ -113,7 +136,7 @@ def read_forcing(path: Path | str) -> Forcing:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run notebook 01-data-cleaning, which writes it.")
-    with xr.open_dataset(path) as file:
+    with told_if_of_another_version(path), xr.open_dataset(path) as file:
         missing = [name for name in VARIABLES if name not in file]
         if missing:
             raise InputError(
@@ -122,7 +145,7 @@ def read_forcing(path: Path | str) -> Forcing:
             )
         for name, (_, dims, attrs) in VARIABLES.items():
             unit = file[name].attrs.get("units")
-            if unit != attrs["units"]:
+            if unit not in (attrs["units"], *_OLDER_UNITS.get(attrs["units"], ())):
                 raise InputError(
                     f"{path}: {name} is in {unit!r}, expected {attrs['units']!r}. Convert the values and set the "
                     "attribute `units`."
@@ -130,4 +153,4 @@ def read_forcing(path: Path | str) -> Forcing:
             if set(file[name].dims) != set(dims):
                 raise InputError(f"{path}: {name} has dimensions {file[name].dims}, expected {dims}.")
         fields = {field: file[name].transpose(*dims).to_numpy() for name, (field, dims, _) in VARIABLES.items()}
-    return validated(Forcing(**fields), source=str(path))
+        return validated(Forcing(**fields), source=str(path))

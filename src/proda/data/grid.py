@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from proda.data.stamps import told_if_of_another_version
 from proda.errors import InputError
 
 RESOLUTION = 0.5
@@ -23,7 +24,7 @@ _ATTRIBUTES = {
     "lat": {"standard_name": "latitude", "units": "degrees_north", "long_name": "latitude of the cell centre"},
     "land_fraction": {"standard_name": "land_area_fraction", "units": "1"},
     "cell_area": {"standard_name": "cell_area", "units": "m2", "long_name": "area of the whole cell, land and water"},
-    "land_cover": {"standard_name": "area_type", "units": "1", "long_name": "IGBP land-cover class"},
+    "land_cover": {"units": "1", "long_name": "IGBP land-cover class"},
     "sand_percent": {"long_name": "sand in the top soil, by mass", "units": "%"},
 }
 REQUIRED = ("lon", "lat", "land_fraction", "cell_area", "land_cover", "sand_percent")
@@ -128,6 +129,16 @@ def cells_at(lon: ArrayLike, lat: ArrayLike, grid, tolerance: float = 0.5) -> tu
     return cell, distance
 
 
+def in_domain(lon: ArrayLike, lat: ArrayLike, grid, tolerance: float = 0.5) -> NDArray[np.bool_]:
+    """Which positions (degrees) lie in the box around the cells of `grid`, or no farther than `tolerance`, (n,)."""
+    inside = True
+    for given, name in ((lon, "lon"), (lat, "lat")):
+        centres, reach = np.asarray(grid[name], float), RESOLUTION / 2 + tolerance
+        values = np.asarray(given, float)
+        inside &= (values >= centres.min() - reach) & (values <= centres.max() + reach)
+    return inside
+
+
 def grid_dataset(cells: pd.DataFrame) -> xr.Dataset:
     """The table of land cells as the dataset that `grid.nc` holds, with units; `ref_*` columns are maps in kg m-2.
 
@@ -147,7 +158,8 @@ def grid_dataset(cells: pd.DataFrame) -> xr.Dataset:
     for name in references:
         grid[name].attrs |= {"units": "kg m-2", "long_name": f"published map, for comparison only: {name[4:]}"}
     grid = grid.set_coords(["lon", "lat"])
-    return grid.assign_attrs(Conventions="CF-1.11", resolution_degrees=RESOLUTION)
+    title = "Land cells of the study"
+    return grid.assign_attrs(Conventions="CF-1.11", title=title, resolution_degrees=RESOLUTION)
 
 
 def read_grid(path: Path | str) -> xr.Dataset:
@@ -161,9 +173,13 @@ def read_grid(path: Path | str) -> xr.Dataset:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run notebook 01-data-cleaning, which writes it.")
-    grid = xr.load_dataset(path)
-    missing = [name for name in REQUIRED if name not in grid]
-    if missing:
-        raise InputError(f"{path}: no variable {', '.join(missing)}; it has: {', '.join(map(str, grid.variables))}.")
-    check_areas(grid, lambda cell: f"{path}, cell {cell}", resolution=grid.attrs.get("resolution_degrees", RESOLUTION))
-    return grid
+    with told_if_of_another_version(path):
+        grid = xr.load_dataset(path)
+        missing = [name for name in REQUIRED if name not in grid]
+        if missing:
+            raise InputError(
+                f"{path}: no variable {', '.join(missing)}; it has: {', '.join(map(str, grid.variables))}."
+            )
+        resolution = grid.attrs.get("resolution_degrees", RESOLUTION)
+        check_areas(grid, lambda cell: f"{path}, cell {cell}", resolution=resolution)
+        return grid

@@ -9,6 +9,8 @@ import geopandas
 import numpy as np
 import pandas as pd
 
+from proda.data.stamps import Stamp, stamped, told_if_of_another_version
+from proda.data.validation import checked, median_check, row_check, row_with, table_schema, whole_check
 from proda.errors import InputError
 
 # Cleaned tables: column and what it means.
@@ -33,7 +35,77 @@ LAYER_COLUMNS = {
     "lower_depth": "lower bound, m, positive down",
     "depth": "mid-depth, m, positive down",
     "soc": "organic carbon per volume of soil, g C m-3",
+    "kind": "mineral, organic (120 g kg-1 of carbon or more), litter, or unknown where carbon by mass is not given",
+    "density_relative_sd": "relative standard deviation of soc from an estimated bulk density; 0 where it was measured",
 }
+
+KINDS = ("mineral", "organic", "litter", "unknown")
+UNITS = {
+    "lon": "degrees_east",
+    "lat": "degrees_north",
+    "max_depth": "m",
+    "upper_depth": "m",
+    "lower_depth": "m",
+    "depth": "m",
+    "soc": "g m-3",
+    "density_relative_sd": "1",
+}
+_AGAIN = "Run notebook 01-data-cleaning again."
+_EMPTY = "See exclusions.csv beside it for what cleaning took out."
+_INDEX = {"checks": whole_check(0), "nullable": False, "remedy": _AGAIN}
+_KEY = {"nullable": False, "remedy": _AGAIN}
+
+PROFILES = table_schema(
+    PROFILE_COLUMNS,
+    {
+        "profile_id": {**_KEY, "unique": True},
+        "lon": {"dtype": float, "checks": row_check(lambda x: x.between(-180, 180), "-180 to 180", _AGAIN), **_KEY},
+        "lat": {"dtype": float, "checks": row_check(lambda x: x.between(-90, 90), "-90 to 90", _AGAIN), **_KEY},
+        "source": _KEY,
+        "year": {"dtype": float},
+        "cell": _INDEX,
+        "land_cover": _INDEX,
+        "n_layers": {**_INDEX, "checks": whole_check(1)},
+        "max_depth": {"dtype": float, "checks": row_check(lambda x: x > 0, "above 0 m", _AGAIN), **_KEY},
+    },
+    columns_remedy=_AGAIN,
+    empty_remedy=_EMPTY,
+)
+LAYERS = table_schema(
+    LAYER_COLUMNS,
+    {
+        "profile_id": _KEY,
+        "site": _INDEX,
+        "layer": _INDEX,
+        "upper_depth": {"dtype": float, "checks": row_check(lambda x: x >= 0, "0 m or deeper", _AGAIN), **_KEY},
+        "lower_depth": {"dtype": float, "checks": row_check(lambda x: x > 0, "below the surface, m", _AGAIN), **_KEY},
+        "depth": {"dtype": float, **_KEY},
+        "soc": {
+            "dtype": float,
+            "checks": [
+                row_check(lambda x: (x > 0) & np.isfinite(x), "a positive number of g C m-3", _AGAIN),
+                median_check(200, np.inf, "g C m-3, thousands", "Carbon in kg m-3? Multiply by 1,000."),
+            ],
+            **_KEY,
+        },
+        "kind": {"checks": row_check(lambda x: x.isin(KINDS), f"one of: {', '.join(KINDS)}", _AGAIN), **_KEY},
+        "density_relative_sd": {
+            "dtype": float,
+            "checks": row_check(lambda x: (x >= 0) & np.isfinite(x), "0 or above", _AGAIN),
+            **_KEY,
+        },
+    },
+    checks=[
+        row_check(lambda t: t["lower_depth"] > t["upper_depth"], "lower_depth is not below upper_depth", _AGAIN),
+        row_check(
+            lambda t: (t["site"] * 1e3 + t["depth"]).diff().fillna(0.0) >= 0,
+            "out of order, expected rows sorted by site and depth",
+            _AGAIN,
+        ),
+    ],
+    columns_remedy=_AGAIN,
+    empty_remedy=_EMPTY,
+)
 
 
 class ProfileTables(NamedTuple):
@@ -42,22 +114,30 @@ class ProfileTables(NamedTuple):
     Attributes
     ----------
     profiles : DataFrame
-        `profile_id` (unique), `lon`, `lat`, `source`, `land_use`, `state`, `year`.
+        `profile_id` (unique), `lon`, `lat`, `source`, `land_use`, `state`, `year`, `position_uncertainty` (m, missing
+        where unknown).
     layers : DataFrame
         `profile_id`, `layer` (the source's own number), `upper_depth`, `lower_depth` (m), `soc` (g C m-3; missing
-        where there is carbon by mass but no density to turn it into carbon by volume).
+        where there is carbon by mass but no density to turn it into carbon by volume), `organic_carbon` (g kg-1),
+        `bulk_density` (g cm-3, of the fine earth), `bulk_density_method`, `coarse_fraction` (of volume), `litter`.
+        `proda.data.bulk_density.with_soc_density` adds `kind`, `density_source` and `density_relative_sd`.
     """
 
     profiles: pd.DataFrame
     layers: pd.DataFrame
 
 
-def write_profiles(profiles: pd.DataFrame, path: Path | str) -> None:
-    """Write profiles as GeoParquet, points in EPSG:4326."""
+def write_profiles(profiles: pd.DataFrame, path: Path | str, stamp: Stamp | None = None) -> None:
+    """Write profiles as GeoParquet, points in EPSG:4326, with units, and with the study's stamp if given."""
     points = geopandas.points_from_xy(profiles["lon"], profiles["lat"], crs=4326)
     text = {name: "string" for name in ("profile_id", "source", "land_use", "state")}
     table = geopandas.GeoDataFrame(profiles[list(PROFILE_COLUMNS)].astype(text).reset_index(drop=True), geometry=points)
-    table.to_parquet(path, index=False)
+    stamped(table, stamp, UNITS, PROFILE_COLUMNS).to_parquet(path, index=False)
+
+
+def write_layers(layers: pd.DataFrame, path: Path | str, stamp: Stamp | None = None) -> None:
+    """Write layers as Parquet, with units, and with the study's stamp if given."""
+    stamped(layers, stamp, UNITS, LAYER_COLUMNS).to_parquet(path, index=False)
 
 
 def read_profiles(path: Path | str) -> geopandas.GeoDataFrame:
@@ -66,15 +146,12 @@ def read_profiles(path: Path | str) -> geopandas.GeoDataFrame:
     Raises
     ------
     InputError
-        When the file or a column is missing, the table is empty, or an identifier occurs twice.
+        When the file or a column is missing, the table is empty, an identifier occurs twice, or a value is none that
+        cleaning leaves.
     """
     path = _existing(path)
-    profiles = geopandas.read_parquet(path)
-    _check_columns(profiles, PROFILE_COLUMNS, path)
-    twice = profiles["profile_id"].duplicated()
-    if twice.any():
-        raise InputError(f"{path}: profile {profiles['profile_id'][twice].iloc[0]!r} occurs twice; expected once.")
-    return profiles
+    with told_if_of_another_version(path):
+        return checked(geopandas.read_parquet(path), PROFILES, path)
 
 
 def read_layers(path: Path | str) -> pd.DataFrame:
@@ -87,25 +164,9 @@ def read_layers(path: Path | str) -> pd.DataFrame:
         another unit than g C m-3.
     """
     path = _existing(path)
-    layers = pd.read_parquet(path)
-    _check_columns(layers, LAYER_COLUMNS, path)
-    bad = ~(layers["soc"].to_numpy(float) > 0) | ~np.isfinite(layers["depth"].to_numpy(float))
-    if bad.any():
-        row = layers[bad].iloc[0]
-        raise InputError(
-            f"{path}: profile {row['profile_id']}, layer {row['layer']}: soc {row['soc']} g C m-3 at depth "
-            f"{row['depth']} m, expected a positive number at a known depth. Run the cleaning again."
-        )
-    if layers["soc"].median() < 200:
-        raise InputError(
-            f"{path}: the median of soc is {layers['soc'].median():.3g}, expected thousands of g C m-3. "
-            "Carbon in kg m-3? Multiply by 1,000."
-        )
-    order = layers["site"].to_numpy() * 1e3 + layers["depth"].to_numpy()
-    if (np.diff(order) < 0).any():
-        row = int(np.argmax(np.diff(order) < 0)) + 1
-        raise InputError(f"{path}: row {row} is out of order; expected rows sorted by site and depth.")
-    return layers
+    with told_if_of_another_version(path):
+        layers = pd.read_parquet(path)
+        return checked(layers, LAYERS, path, row_with(layers, ["profile_id", "layer"]))
 
 
 def _existing(path: Path | str) -> Path:
@@ -113,11 +174,3 @@ def _existing(path: Path | str) -> Path:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run notebook 01-data-cleaning, which writes it.")
     return path
-
-
-def _check_columns(table: pd.DataFrame, columns: dict[str, str], path: Path) -> None:
-    missing = [name for name in columns if name not in table]
-    if missing:
-        raise InputError(f"{path}: no column {', '.join(missing)}; it has: {', '.join(table.columns)}.")
-    if not len(table):
-        raise InputError(f"{path}: the table is empty. See exclusions.csv beside it for what cleaning took out.")

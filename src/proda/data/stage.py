@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import geopandas
@@ -11,56 +9,27 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from proda.data import raw_tables
+from proda.data.bulk_density import NONE, with_soc_density
 from proda.data.cleaning import cleaned
-from proda.data.covariates import covariate_table, has_covariates, read_covariates
-from proda.data.forcing import forcing_dataset, has_forcing, read_forcing, surrogate_forcing
-from proda.data.grid import cells_at, grid_dataset, read_grid
-from proda.data.profiles import LAYER_COLUMNS, ProfileTables, read_layers, read_profiles, write_profiles
-from proda.data.readers.grid_table import grid_covariates, read_grid_table
-from proda.data.readers.tidy_tables import read_profile_tables
-from proda.data.virtual import truth_dataset, virtual_continent, write_raw_profiles
-from proda.data.virtual_fields import virtual_covariates
+from proda.data.covariates import covariate_table, has_covariates, read_covariates, write_covariates
+from proda.data.drivers import Drivers
+from proda.data.forcing import forcing_dataset, has_forcing, read_forcing
+from proda.data.grid import grid_dataset, read_grid
+from proda.data.outcome_tables import read_exclusions, write_exclusions
+from proda.data.profiles import LAYER_COLUMNS, ProfileTables, read_layers, read_profiles, write_layers, write_profiles
+from proda.data.sources import study_source
+from proda.data.stamps import cf_attributes, check_study, study_stamp
 from proda.errors import InputError
 from proda.model.forcing import Forcing
 from proda.study import Study
 
 STAGE = "01-data-cleaning"
-
-SURROGATE_COMMENT = (
-    "Derived from annual climate and texture, not from a land model: soil temperature = air temperature + "
-    "{offset:g} K (Soil Survey Staff 1999); water potential from evaporation after Turc (1954), an assumed "
-    "bucket that evaporates in proportion to its filling, and the retention curve of Clapp and Hornberger (1978) with "
-    "Cosby et al. (1984); no permafrost; annual NPP assumed to range from {low:g} to {high:g} times its mean."
-)
-
-
-class Source(NamedTuple):
-    """What a kind of study provides before cleaning.
-
-    Attributes
-    ----------
-    tables : ProfileTables
-    cells : DataFrame
-        Land cells in the columns of `grid.nc`.
-    forcing : Forcing
-        Of all cells; NaN where a cell has none.
-    cell_covariates : DataFrame
-        Of all cells; NaN where missing.
-    site_covariates : callable
-        Profiles (with `cell`, an index into `cells`) -> their covariates, same columns.
-    comment : str
-        Where the forcing comes from.
-    truth : callable or None
-        Cleaned profiles -> what `truth.nc` holds.
-    """
-
-    tables: ProfileTables
-    cells: pd.DataFrame
-    forcing: Forcing
-    cell_covariates: pd.DataFrame
-    site_covariates: Callable[[pd.DataFrame], pd.DataFrame]
-    comment: str
-    truth: Callable[[pd.DataFrame], xr.Dataset] | None = None
+CONFIGURATION = "paper"  # of the sampler, and of forcing.nc
+STAMPED = (
+    "profiles.parquet", "layers.parquet", "forcing.nc", "covariates.parquet", "grid.nc", raw_tables.PROFILES,
+    raw_tables.LAYERS,
+)  # fmt: skip
 
 
 class CleanedStudy(NamedTuple):
@@ -75,8 +44,11 @@ class CleanedStudy(NamedTuple):
     site_covariates, cell_covariates : DataFrame
     grid : Dataset
         Of the land cells.
-    exclusions, account : DataFrame
+    exclusions, account, by_source : DataFrame
         As in `proda.data.cleaning.CleanedTables`.
+    found : DataFrame
+        What every source of forcing, covariates and reference maps was found to hold, one row a variable
+        (`proda.data.readers.found.Finding`).
     """
 
     profiles: geopandas.GeoDataFrame
@@ -87,41 +59,8 @@ class CleanedStudy(NamedTuple):
     grid: xr.Dataset
     exclusions: pd.DataFrame
     account: pd.DataFrame
-
-
-def virtual_source(study: Study, folder: Path) -> Source:
-    """The made continent of the study's seed; its raw tables are written to `folder`/raw and read back from there."""
-    continent = virtual_continent(study.seed)
-    dug = write_raw_profiles(continent, study["n_profiles"], study.seed, folder / "raw")
-    return Source(
-        tables=read_profile_tables(folder / "raw"),
-        cells=continent.cells,
-        forcing=continent.forcing,
-        cell_covariates=continent.covariates,
-        site_covariates=lambda profiles: virtual_covariates(profiles["lon"], profiles["lat"], study.seed),
-        comment=f"Made for the virtual study, seed {study.seed}.",
-        truth=lambda profiles: truth_dataset(continent, dug, profiles),
-    )
-
-
-def tidy_source(study: Study, folder: Path) -> Source:
-    """Tables of the study's data folder, with forcing derived from the climate and texture of the land cells."""
-    if study.data is None:
-        raise InputError(f"study {study.name} reads its tables from a folder: give it with --data DIR.")
-    grid = read_grid_table(study.data)
-    low, high, offset = (study[k] for k in ("npp_min_multiple", "npp_max_multiple", "soil_minus_air_temperature"))
-    covariates = grid_covariates(grid)
-    return Source(
-        tables=read_profile_tables(study.data),
-        cells=grid,
-        forcing=surrogate_forcing(grid, low, high, offset),
-        cell_covariates=covariates,
-        site_covariates=lambda profiles: covariates.iloc[profiles["cell"].to_numpy()].reset_index(drop=True),
-        comment=SURROGATE_COMMENT.format(offset=offset, low=low, high=high),
-    )
-
-
-SOURCES = {"virtual": virtual_source, "tidy-tables": tidy_source}
+    by_source: pd.DataFrame
+    found: pd.DataFrame
 
 
 def cleaned_study(study: Study) -> CleanedStudy:
@@ -130,53 +69,58 @@ def cleaned_study(study: Study) -> CleanedStudy:
     Raises
     ------
     InputError
-        When the study's kind is unknown, or a source is not what it should be.
+        When the study names another configuration than `CONFIGURATION`, or a source is not what it should be.
     """
-    kind = study.source.get("kind")
-    if kind not in SOURCES:
-        raise InputError(f"{study.file}: [source] kind is {kind!r}, expected one of {', '.join(SOURCES)}.")
+    if study.configuration != CONFIGURATION:
+        raise InputError(
+            f"{study.file}: configuration is {study.configuration!r}, but studies run {CONFIGURATION!r}: of the other "
+            "the package has the model and readers of its forcing, not yet the sampler."
+        )
     with study.stage(STAGE) as folder:
-        source = SOURCES[kind](study, folder)
-        usable = has_forcing(source.forcing) & has_covariates(source.cell_covariates)
+        source = study_source(study, folder)
+        drivers = source.drivers
+        usable = has_forcing(drivers.forcing) & has_covariates(drivers.cell_covariates)
         if not usable.any():
             raise InputError(f"{study.data or study.file}: no land cell has climate, NPP and all covariates.")
-        result = cleaned(_placed(source, study["nearest_cell_degrees"]), study.settings)
+        raw = with_soc_density(source.tables, study.settings.get("bulk_density_rule", NONE))
+        result = cleaned(_with_drivers(raw, drivers), study.settings)
 
         profiles, layers = _numbered(result.profiles, result.layers)
-        site_covariates = source.site_covariates(profiles)
+        site_covariates = drivers.covariates_of(profiles["profile_id"])
         # Cells without forcing or covariates have no place in a map; the cells left are numbered anew.
         profiles["cell"] = (np.cumsum(usable) - 1)[profiles["cell"].to_numpy()]
-        cells = source.cells[usable].reset_index(drop=True)
+        cells = drivers.cells[usable].reset_index(drop=True)
         profiles["land_cover"] = cells["land_cover"].to_numpy(int)[profiles["cell"].to_numpy()]
-        cell_covariates = source.cell_covariates[usable].reset_index(drop=True)
+        cell_covariates = drivers.cell_covariates[usable].reset_index(drop=True)
 
-        write_profiles(profiles, folder / "profiles.parquet")
-        layers.to_parquet(folder / "layers.parquet", index=False)
-        forcing = forcing_dataset(source.forcing.take(usable), cells["lon"], cells["lat"], source.comment)
-        forcing.to_netcdf(folder / "forcing.nc")
+        stamp = study_stamp(study, STAGE)
+        write_profiles(profiles, folder / "profiles.parquet", stamp)
+        write_layers(layers, folder / "layers.parquet", stamp)
+        forcing = forcing_dataset(drivers.forcing.take(usable), cells["lon"], cells["lat"], drivers.comment)
+        forcing.assign_attrs(cf_attributes(stamp)).to_netcdf(folder / "forcing.nc")
         covariates = covariate_table(site_covariates, cell_covariates, profiles)
-        covariates.to_parquet(folder / "covariates.parquet", index=False)
-        grid = grid_dataset(cells).assign_attrs(cells_left_out=int((~usable).sum()))
+        write_covariates(covariates, folder / "covariates.parquet", stamp, drivers.units)
+        grid = grid_dataset(cells).assign_attrs(cells_left_out=int((~usable).sum()), **cf_attributes(stamp))
         grid.to_netcdf(folder / "grid.nc")
-        result.exclusions.to_csv(folder / "exclusions.csv", index=False)
+        write_exclusions(result.exclusions, folder / "exclusions.csv")
         result.account.to_csv(folder / "cleaning.csv", index=False)
+        result.by_source.to_csv(folder / "cleaning_by_source.csv", index=False)
+        drivers.found.to_csv(folder / "drivers.csv", index=False)
+        raw_tables.write_raw_tables(raw, result.exclusions, folder, stamp)
         if source.truth is not None:
-            source.truth(profiles).to_netcdf(folder / "truth.nc")
+            source.truth(profiles).isel(cell=usable).assign_attrs(cf_attributes(stamp)).to_netcdf(folder / "truth.nc")
     return read_cleaned_study(study)
 
 
-def _placed(source: Source, tolerance: float) -> ProfileTables:
-    """Raw tables with the land cell of every profile and whether it has what the model and the network need."""
-    profiles = source.tables.profiles
-    cell, distance = cells_at(profiles["lon"], profiles["lat"], source.cells, tolerance)
-    forced = np.append(has_forcing(source.forcing), True)[cell]  # cell -1, off the land, is another rule's business
-    placed = profiles.assign(cell=cell, distance=distance, has_forcing=forced, has_covariates=True)
+def _with_drivers(raw: ProfileTables, drivers: Drivers) -> ProfileTables:
+    """Raw tables that say of every profile whether it has what the model and the network need."""
+    profiles, cell = raw.profiles, raw.profiles["cell"].to_numpy()
+    forced = np.append(has_forcing(drivers.forcing), True)[cell]  # cell -1, off the land, is another rule's business
+    told = profiles.assign(has_forcing=forced, has_covariates=True)
     on_land = (cell >= 0) & forced
-    complete = has_covariates(source.site_covariates(placed[on_land])) & has_covariates(
-        source.cell_covariates.iloc[cell[on_land]]
-    )
-    placed.loc[on_land, "has_covariates"] = complete
-    return ProfileTables(placed, source.tables.layers)
+    of_sites = has_covariates(drivers.covariates_of(profiles.loc[on_land, "profile_id"]))
+    told.loc[on_land, "has_covariates"] = of_sites & has_covariates(drivers.cell_covariates)[cell[on_land]]
+    return ProfileTables(told, raw.layers)
 
 
 def _numbered(profiles: pd.DataFrame, layers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -193,11 +137,6 @@ def _numbered(profiles: pd.DataFrame, layers: pd.DataFrame) -> tuple[pd.DataFram
     return profiles, layers[list(LAYER_COLUMNS)]
 
 
-def raw_tables(study: Study) -> ProfileTables:
-    """Profiles and layers of a study as they came, before cleaning."""
-    return read_profile_tables(study.data if study.data is not None else study.path("raw"))
-
-
 def read_cleaned_study(study: Study) -> CleanedStudy:
     """The files of stage 1, checked.
 
@@ -207,6 +146,7 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
         When the stage has not been run, was interrupted, or was run with other settings.
     """
     study.require(STAGE)
+    check_study([study.path(name) for name in STAMPED], study)
     sites, cells = read_covariates(study.path("covariates.parquet"))
     return CleanedStudy(
         profiles=read_profiles(study.path("profiles.parquet")),
@@ -215,6 +155,8 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
         site_covariates=sites,
         cell_covariates=cells,
         grid=read_grid(study.path("grid.nc")),
-        exclusions=pd.read_csv(study.path("exclusions.csv"), dtype={"profile_id": str, "layer": "Int64"}),
+        exclusions=read_exclusions(study.path("exclusions.csv")),
         account=pd.read_csv(study.path("cleaning.csv")),
+        by_source=pd.read_csv(study.path("cleaning_by_source.csv")),
+        found=pd.read_csv(study.path("drivers.csv"), keep_default_na=False, na_values=[""]),
     )

@@ -97,9 +97,10 @@ def truth_dataset(continent: VirtualContinent, dug: Pits, profiles: pd.DataFrame
         },
         {
             "parameter": list(PAPER_PARAMETERS.names),
-            "node_depth": ("layer", PAPER_COLUMN.node, {"units": "m", "positive": "down"}),
+            "node_depth": ("layer", PAPER_COLUMN.node, {"standard_name": "depth", "units": "m", "positive": "down"}),
             "profile_id": ("site", profiles["profile_id"].to_numpy(dtype=object)),
-            "lon": ("cell", continent.cells["lon"].to_numpy(), {"units": "degrees_east"}),
-            "lat": ("cell", continent.cells["lat"].to_numpy(), {"units": "degrees_north"}),
+            "lon": ("cell", continent.cells["lon"].to_numpy(), {"standard_name": "longitude", "units": "degrees_east"}),
+            "lat": ("cell", continent.cells["lat"].to_numpy(), {"standard_name": "latitude", "units": "degrees_north"}),
         },
+        {"Conventions": "CF-1.11", "title": "True parameters and carbon of the virtual study"},
     )

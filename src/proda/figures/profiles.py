@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -26,6 +27,7 @@ LAND_COVER_GROUPS = {
 DEPTH_BINS = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.8])
 ENOUGH = 20  # layers in a depth bin, before a median of them is shown
 
+_LAYERS = Quantity("Layers in the profile", "viridis_r", BoundaryNorm(np.arange(1.5, 11), 256, extend="max"))
 _DEPTH = Quantity("Lower end of the profile (m)", "viridis_r", None)
 
 
@@ -36,6 +38,16 @@ def profile_map(profiles: pd.DataFrame, figure: Figure | None = None, position=1
     dots = draw_sites(profiles["max_depth"], profiles, ax, _DEPTH, limits=(0.3, 2.0), size=size)
     colour_bar(dots, ax, extend="both")
     ax.set_title(f"{len(profiles):,} profiles after cleaning")
+    return ax
+
+
+def layers_map(profiles: pd.DataFrame, figure: Figure | None = None, position=111) -> Axes:
+    """Map of the profiles, coloured by how many layers they have, as in Fig. S2 of Tao et al. 2020."""
+    ax = map_axes(figure, position)
+    size = float(np.clip(12_000 / len(profiles), 1.5, 14.0))
+    dots = draw_sites(profiles["n_layers"], profiles, ax, _LAYERS, size=size)
+    colour_bar(dots, ax, ticks=range(2, 11), extend="max")
+    ax.set_title(f"{len(profiles):,} profiles, {int(profiles['n_layers'].sum()):,} layers")
     return ax
 
 
@@ -63,22 +75,58 @@ def _stacked(profiles: pd.DataFrame, column: str, edges: np.ndarray, label: str,
     return ax
 
 
-def carbon_with_depth(profiles: pd.DataFrame, layers: pd.DataFrame, ax: Axes) -> Axes:
-    """Median carbon density by depth for each land-cover group, with the middle half of all layers in grey."""
+def land_cover_groups(profiles: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Which profiles are of each group of `LAND_COVER_GROUPS`, name -> (n_profiles,) bool."""
+    cover = profiles["land_cover"].to_numpy()
+    return {name: np.isin(cover, classes) for name, classes in LAND_COVER_GROUPS.items()}
+
+
+def climate_groups(forcing: Forcing, cell: ArrayLike) -> dict[str, np.ndarray]:
+    """Which profiles are cold, mild or warm and moist or dry, name -> (n_profiles,) bool.
+
+    The ends of the classes are thirds of the profiles by soil temperature and halves by soil water potential, so every
+    study has all six; their names give the values.
+    """
+    warmth = forcing.soil_temperature[0][np.asarray(cell)] - 273.15
+    psi = forcing.water_potential[0][np.asarray(cell)]
+    low, high = np.quantile(warmth, [1 / 3, 2 / 3])
+    middle = np.median(psi)
+    thirds = {
+        f"below {low:.0f} \u00b0C": warmth <= low,
+        f"{low:.0f} to {high:.0f} \u00b0C": (warmth > low) & (warmth <= high),
+        f"above {high:.0f} \u00b0C": warmth > high,
+    }
+    return {
+        f"{name}, {word}": chosen & wet
+        for name, chosen in thirds.items()
+        for word, wet in (("moist", psi > middle), ("dry", psi <= middle))
+    }
+
+
+def carbon_with_depth(layers: pd.DataFrame, groups: dict[str, np.ndarray], ax: Axes) -> Axes:
+    """Median carbon density by depth for each group of profiles, with the middle half of all layers in grey.
+
+    Parameters
+    ----------
+    layers : DataFrame
+        `layers.parquet`.
+    groups : dict
+        Name -> (n_profiles,) bool, as of `land_cover_groups`.
+    """
     soc = layers["soc"].to_numpy() / 1000.0
+    site = layers["site"].to_numpy()
     bins = pd.cut(layers["depth"], DEPTH_BINS, right=False, labels=False).to_numpy()
     middle = 0.5 * (DEPTH_BINS[:-1] + DEPTH_BINS[1:])
     pooled = pd.Series(soc).groupby(bins)
     enough = pooled.size() >= ENOUGH
     low, high = (pooled.quantile(q)[enough] for q in (0.25, 0.75))
     ax.fill_betweenx(middle[low.index.astype(int)], low, high, color="#e4e4e4", label="middle half of all layers")
-    cover = profiles["land_cover"].to_numpy()[layers["site"].to_numpy()]
-    for i, (name, classes) in enumerate(LAND_COVER_GROUPS.items()):
-        chosen = np.isin(cover, classes)
-        groups = pd.Series(soc[chosen]).groupby(bins[chosen])
-        median = groups.median()[groups.size() >= ENOUGH]
+    for i, (name, members) in enumerate(groups.items()):
+        chosen = members[site]
+        by_depth = pd.Series(soc[chosen]).groupby(bins[chosen])
+        median = by_depth.median()[by_depth.size() >= ENOUGH]
         if len(median):
-            n_profiles = len(np.unique(layers["site"].to_numpy()[chosen]))
+            n_profiles = len(np.unique(site[chosen]))
             at = middle[median.index.astype(int)]
             ax.plot(median, at, "o-", color=CYCLE[i], markersize=3, linewidth=1.3, label=f"{name} ({n_profiles:,})")
     ax.set_xscale("log")
@@ -86,36 +134,7 @@ def carbon_with_depth(profiles: pd.DataFrame, layers: pd.DataFrame, ax: Axes) ->
     ax.set_ylim(DEPTH_BINS[-2], 0)
     ax.set_xlabel("Soil organic carbon, median (kg C m$^{-3}$)")
     ax.set_ylabel("Depth (m)")
-    ax.legend(fontsize=8, loc="lower right")
-    return ax
-
-
-def exclusion_bars(account: pd.DataFrame, of: str, ax: Axes) -> Axes:
-    """What each cleaning rule took out, as a waterfall from all rows to those that are left.
-
-    Parameters
-    ----------
-    account : DataFrame
-        `cleaning.csv`.
-    of : "profiles" or "layers"
-    """
-    before, after = account[f"{of}_before"].to_numpy(), account[f"{of}_after"].to_numpy()
-    acting = np.flatnonzero(before > after)
-    names = ["in", *account["rule"].iloc[acting], "kept"]
-    left = np.array([0, *after[acting], 0])
-    width = np.array([before[0], *(before - after)[acting], after[-1]])
-    colours = ["#888888", *[CYCLE[1]] * len(acting), CYCLE[2]]
-    ax.barh(names, width, left=left, color=colours, height=0.65)
-    span = before[0] - after[-1]
-    start = max(0.0, after[-1] - 1.6 * span)
-    ax.set_xlim(start, before[0] + 0.55 * (before[0] - start))
-    for i, (x, n) in enumerate(zip(left + width, width, strict=True)):
-        sign = "" if i in (0, len(names) - 1) else "\u2212"
-        ax.annotate(f"{sign}{n:,}", (x, i), (4, 0), textcoords="offset points", va="center", fontsize=8)
-    ax.invert_yaxis()
-    ax.set_xlabel(f"{of.capitalize()}" + (" (axis does not start at zero)" if start > 0 else ""))
-    ax.xaxis.set_major_locator(plt.MaxNLocator(4))
-    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.legend(fontsize=7.5, loc="lower right")
     return ax
 
 

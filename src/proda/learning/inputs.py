@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from proda.data.covariates import read_covariates
+from proda.data.outcome_tables import read_site_status
 from proda.data.truth import known_truth
 from proda.errors import InputError
 from proda.learning.scaling import covariate_values
@@ -63,13 +64,8 @@ def network_inputs(study: Study) -> Inputs:
     places = places.astype({"site": "Int64", "cell": "int64"})
     profile_id = _text(places.loc[places["place"] == "site", "profile_id"])
 
-    status = pd.read_csv(study.path("site_status.csv"), dtype={"profile_id": str})
+    status = read_site_status(study.path("site_status.csv"))
     _check_same_sites(profile_id, _text(status["profile_id"]), "site_status.csv")
-    if status["used_downstream"].dtype != bool:
-        raise InputError(
-            f"site_status.csv: used_downstream has type {status['used_downstream'].dtype}, expected True or False in "
-            "every row. Run the site-by-site assimilation again."
-        )
     with xr.open_zarr(study.path("sites.zarr"), consolidated=False) as sites:
         _check_same_sites(profile_id, _text(sites["profile_id"].to_numpy()), "sites.zarr")
         found = tuple(str(name) for name in sites["parameter"].to_numpy())

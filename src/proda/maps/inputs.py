@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from proda.assimilation.posterior import read_posterior
 from proda.data.forcing import read_forcing
+from proda.data.grid import read_grid
+from proda.data.outcome_tables import read_site_status
+from proda.data.profiles import read_layers, read_profiles
 from proda.data.truth import known_truth
 from proda.errors import InputError
 from proda.maps.draws import shares_of
@@ -77,14 +80,13 @@ def read_inputs(study: Study) -> Inputs:
     study.require(
         "01-data-cleaning", "03-one-batch-assimilation", "04-site-by-site-assimilation", "05-network-training"
     )
-    sites = geopandas.read_parquet(study.path("profiles.parquet"))
-    with xr.open_dataset(study.path("grid.nc")) as grid:
-        grid = grid.load()
+    sites = read_profiles(study.path("profiles.parquet"))
+    grid = read_grid(study.path("grid.nc"))
     one_batch = read_posterior(study.path("one_batch.nc"))["x"].transpose("chain", "draw", "parameter")
     posterior = xr.open_zarr(study.path("sites.zarr"), consolidated=False)
     ids = sites["profile_id"].to_numpy(object)
     _same_sites(ids, posterior["profile_id"].values, "sites.zarr")
-    status = pd.read_csv(study.path("site_status.csv"), dtype={"profile_id": str}).sort_values("site")
+    status = read_site_status(study.path("site_status.csv")).sort_values("site")
     _same_sites(ids, status["profile_id"], "site_status.csv")
     network = pd.read_parquet(study.path("network_parameters.parquet"))
     at_sites = network[network["place"] == "site"].sort_values("site")
@@ -103,7 +105,7 @@ def read_inputs(study: Study) -> Inputs:
         )
     return Inputs(
         sites=sites,
-        layers=pd.read_parquet(study.path("layers.parquet")),
+        layers=read_layers(study.path("layers.parquet")),
         grid=grid,
         forcing=read_forcing(study.path("forcing.nc")),
         one_batch=one_batch.values.reshape(-1, one_batch.sizes["parameter"]),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from proda.data.validation import checked, csv_line, table_schema
 from proda.errors import InputError
 
 PROFILES, LAYERS, GRID = "profiles.csv", "layers.csv", "grid_half_degree.csv"
@@ -28,13 +30,23 @@ def existing_folder(folder: Path | str) -> Path:
     return folder
 
 
-def csv_table(path: Path, columns: tuple[str, ...], numbers: tuple[str, ...]) -> pd.DataFrame:
+def csv_table(
+    path: Path,
+    columns: tuple[str, ...],
+    numbers: tuple[str, ...],
+    rules: Mapping[str, Mapping[str, Any]] | None = None,
+) -> pd.DataFrame:
     """A CSV table with `columns`, of which `numbers` are floats; an empty field is a missing value.
+
+    Parameters
+    ----------
+    rules : what else holds of a column, as for `proda.data.validation.table_schema`
 
     Raises
     ------
     InputError
-        When the file or a column is missing, the table is empty, or a value is no number; names file, column and line.
+        When the file or a column is missing, the table is empty, a value is no number, or a rule is broken; names file,
+        column and line.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file. The folder must hold {PROFILES}, {LAYERS} and {GRID}.")
@@ -42,25 +54,13 @@ def csv_table(path: Path, columns: tuple[str, ...], numbers: tuple[str, ...]) ->
         table = pd.read_csv(path, dtype={"profile_id": str}, low_memory=False)
     except pd.errors.EmptyDataError:
         raise InputError(f"{path}: the file is empty; expected a header with {', '.join(columns)} and rows.") from None
-    missing = [name for name in columns if name not in table]
-    if missing:
-        raise InputError(
-            f"{path}: no column {', '.join(missing)}; it has {', '.join(table.columns)}. "
-            "Rename or add the column; data/README.md describes the layout."
-        )
-    if not len(table):
-        raise InputError(f"{path}: the table has a header but no rows; expected one row a profile, layer or cell.")
-    for name in numbers:
-        values = pd.to_numeric(table[name], errors="coerce")
-        text = values.isna() & table[name].notna()
-        if text.any():
-            row = int(np.argmax(text))
-            raise InputError(
-                f"{path}, line {row + 2}: {name} is {table[name].iloc[row]!r}, expected a number or an empty field."
-            )
-        table[name] = values.astype(float)
-    for name in {"profile_id", "layer"} & set(columns):
-        if table[name].isna().any():
-            row = int(np.argmax(table[name].isna()))
-            raise InputError(f"{path}, line {row + 2}: {name} is missing; expected one in every row.")
-    return table
+    basic = {name: {"dtype": float} if name in numbers else {} for name in columns}
+    keys = {name: {"nullable": False} for name in columns if name in ("profile_id", "layer")}
+    merged = {name: {**basic[name], **keys.get(name, {}), **(rules or {}).get(name, {})} for name in columns}
+    schema = table_schema(
+        dict.fromkeys(columns, ""),
+        merged,
+        columns_remedy="Rename or add the column; data/README.md describes the layout.",
+        empty_remedy="Expected one row a profile, layer or cell.",
+    )
+    return checked(table, schema, path, csv_line)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from proda.data.grid import RESOLUTION, check_areas
 from proda.data.readers.csv_tables import GRID, csv_table, existing_folder
+from proda.data.validation import median_check
 from proda.errors import InputError
 
 _COVARIATES = (
@@ -18,14 +19,22 @@ _COVARIATES = (
 )  # fmt: skip
 _GRID_COLUMNS = ("lon", "lat", "land_fraction", "cell_area_m2", *_COVARIATES)
 
-# column: (least and greatest plausible median, what is likely when it lies beyond, what to do)
-_GRID_MEDIANS = {
-    "mean_annual_temperature_degC": (-40.0, 45.0, "temperatures in kelvin?", "Subtract 273.15."),
-    "precipitation_mm_yr": (50.0, 8000.0, "precipitation per day, in metres or in inches?", "Give mm per year."),
-    "npp_gC_m2_yr": (5.0, 3000.0, "NPP in kg or per second?", "Give g C per square metre and year."),
-    "sand_fraction": (0.0, 1.0, "sand in percent?", "Divide by 100."),
-    "clay_fraction": (0.0, 1.0, "clay in percent?", "Divide by 100."),
-    "cell_area_m2": (1e6, 1e11, "areas in square kilometres?", "Multiply by 1e6."),
+_GRID_RULES = {
+    name: {"checks": median_check(low, high, unit, remedy)}
+    for name, low, high, unit, remedy in (
+        ("mean_annual_temperature_degC", -40, 45, "degrees Celsius", "Temperatures in kelvin? Subtract 273.15."),
+        (
+            "precipitation_mm_yr",
+            50,
+            8000,
+            "mm a year",
+            "Rain per day, in metres or in inches? Give mm a year.",
+        ),
+        ("npp_gC_m2_yr", 5, 3000, "g C m-2 a year", "NPP in kg or per second? Give g C per square metre and year."),
+        ("sand_fraction", 0, 1, "", "Sand in percent? Divide by 100."),
+        ("clay_fraction", 0, 1, "", "Clay in percent? Divide by 100."),
+        ("cell_area_m2", 1e6, 1e11, "m2", "Areas in square kilometres? Multiply by 1e6."),
+    )
 }
 
 
@@ -46,13 +55,7 @@ def read_grid_table(folder: Path | str) -> pd.DataFrame:
         cell is not one of the half-degree grid in position, area or share of land.
     """
     path = existing_folder(folder) / GRID
-    grid = csv_table(path, _GRID_COLUMNS, numbers=_GRID_COLUMNS)
-    for name, (low, high, guess, remedy) in _GRID_MEDIANS.items():
-        middle = grid[name].median()
-        if not low <= middle <= high:
-            raise InputError(
-                f"{path}: the median of {name} is {middle:.4g}, expected {low:g} to {high:g}: {guess} {remedy}"
-            )
+    grid = csv_table(path, _GRID_COLUMNS, numbers=_GRID_COLUMNS, rules=_GRID_RULES)
     _check_positions(path, grid)
     check_areas(grid, lambda row: f"{path}, line {row + 2}", "cell_area_m2")
     return grid.assign(

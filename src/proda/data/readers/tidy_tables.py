@@ -12,11 +12,27 @@ import pandas as pd
 
 from proda.data.profiles import ProfileTables
 from proda.data.readers.csv_tables import LAYERS, PROFILES, csv_table, existing_folder
+from proda.data.validation import median_check
 from proda.errors import InputError
 
 _PROFILE_COLUMNS = ("profile_id", "lon", "lat", "source")
 _PROFILE_OPTIONAL = ("land_use", "state", "year")
+_UNCERTAINTY = "coord_uncertainty_km"
 _LAYER_COLUMNS = ("profile_id", "layer", "upper_depth_m", "lower_depth_m", "soc_kg_m3")
+_EXCHANGED = "Subtract 360 from lon, or exchange the columns lon and lat."
+_PROFILE_RULES = {
+    "profile_id": {"unique": True, "remedy": "Its layers cannot be told apart: give every profile its own identifier."},
+    "lon": {"checks": median_check(-np.inf, 180, "degrees east", _EXCHANGED)},
+    "lat": {"checks": median_check(-90, 90, "degrees north", _EXCHANGED)},
+}
+_LAYER_RULES = {
+    "lower_depth_m": {
+        "checks": [
+            median_check(-np.inf, 5, "m", "Depths in centimetres? Divide upper_depth_m and lower_depth_m by 100."),
+            median_check(0, np.inf, "m", "Depths are positive down: change the signs of both bounds."),
+        ]
+    },
+}
 LEAST_MEDIAN, GREATEST_MEDIAN = 0.5, 200.0  # kg m-3, of all layers of a study
 
 
@@ -24,7 +40,7 @@ def read_profile_tables(folder: Path | str) -> ProfileTables:
     """Profiles and layers of a folder in the package's names and units (m, g C m-3), otherwise as they are.
 
     A missing `soc_kg_m3` is computed as oc_percent x 10 x bulk_density_g_cm3 x (1 - coarse_fraction) where the first
-    two are there; it stays missing elsewhere.
+    two are there; it stays missing elsewhere, for `proda.data.bulk_density` to estimate where the study says so.
 
     Raises
     ------
@@ -34,35 +50,20 @@ def read_profile_tables(folder: Path | str) -> ProfileTables:
     """
     folder = existing_folder(folder)
     path = folder / PROFILES
-    profiles = csv_table(path, _PROFILE_COLUMNS, numbers=("lon", "lat"))
-    twice = profiles["profile_id"].duplicated()
-    if twice.any():
-        row = int(np.argmax(twice))
-        raise InputError(
-            f"{path}, line {row + 2}: profile_id {profiles['profile_id'].iloc[row]!r} occurs a second time; layers "
-            "cannot be told apart. Give every profile its own identifier."
-        )
-    if profiles["lon"].median() > 180 or abs(profiles["lat"].median()) > 90:
-        raise InputError(
-            f"{path}: the median position is lon {profiles['lon'].median():g}, lat {profiles['lat'].median():g}; "
-            "expected lon -180 to 180 and lat -90 to 90, degrees. Subtract 360 from lon, or exchange the columns."
-        )
+    profiles = csv_table(path, _PROFILE_COLUMNS, numbers=("lon", "lat"), rules=_PROFILE_RULES)
     for name in _PROFILE_OPTIONAL:
         if name not in profiles:
             profiles[name] = np.nan if name == "year" else None
     profiles["year"] = pd.to_numeric(profiles["year"], errors="coerce")
-    return ProfileTables(profiles[[*_PROFILE_COLUMNS, *_PROFILE_OPTIONAL]], _layers(folder / LAYERS))
+    profiles["position_uncertainty"] = 1000.0 * _optional(profiles, _UNCERTAINTY)
+    return ProfileTables(
+        profiles[[*_PROFILE_COLUMNS, *_PROFILE_OPTIONAL, "position_uncertainty"]], _layers(folder / LAYERS)
+    )
 
 
 def _layers(path: Path) -> pd.DataFrame:
     _check_not_by_mass(path)
-    layers = csv_table(path, _LAYER_COLUMNS, numbers=("layer", "upper_depth_m", "lower_depth_m", "soc_kg_m3"))
-    middle = layers["lower_depth_m"].median()
-    if middle > 5.0:
-        raise InputError(
-            f"{path}: the median of lower_depth_m is {middle:.3g}, expected under 5 m. Depths in centimetres? "
-            "Divide upper_depth_m and lower_depth_m by 100."
-        )
+    layers = csv_table(path, _LAYER_COLUMNS, numbers=_LAYER_COLUMNS[1:], rules=_LAYER_RULES)
     soc = layers["soc_kg_m3"]
     if {"oc_percent", "bulk_density_g_cm3"} <= set(layers):
         computed = _density(layers)
@@ -76,8 +77,18 @@ def _layers(path: Path) -> pd.DataFrame:
             "upper_depth": layers["upper_depth_m"],
             "lower_depth": layers["lower_depth_m"],
             "soc": soc * 1000.0,
+            "organic_carbon": 10.0 * _optional(layers, "oc_percent"),
+            "bulk_density": _optional(layers, "bulk_density_g_cm3"),
+            "bulk_density_method": layers.get("bd_method", pd.Series(None, layers.index, dtype=object)),
+            "coarse_fraction": _optional(layers, "coarse_fraction"),
+            "litter": False,
         }
     )
+
+
+def _optional(table: pd.DataFrame, name: str) -> pd.Series:
+    """A column of numbers that need not be there; NaN where it is not or holds something else."""
+    return pd.to_numeric(table.get(name, pd.Series(np.nan, table.index)), errors="coerce").astype(float)
 
 
 def _density(layers: pd.DataFrame) -> pd.Series:

@@ -1,0 +1,205 @@
+"""History files of CLM become forcing of the places asked for, and every way to get it wrong is told."""
+
+import numpy as np
+import pytest
+from history_files import INPUTS, LAT, LON, MONTH_DAYS, history, truth, written
+
+from proda.data.forcing import has_forcing
+from proda.data.readers.clm_history import forcing_from_history
+from proda.errors import InputError
+from proda.model.checks import validated
+from proda.model.column import CESM2_COLUMN, PAPER_COLUMN
+from proda.model.configuration import CESM2
+
+PLACES_LON, PLACES_LAT = np.array([-99.7, -120.2, -80.0]), np.array([40.1, 35.5, 45.3])
+WEIGHTS = MONTH_DAYS / MONTH_DAYS.sum()
+
+
+def expected_mean(name, lon, lat, depth=None, years=(2001, 2002, 2003)):
+    fields = [[w * truth(name, y, m, lon, lat, depth) for m, w in enumerate(WEIGHTS, 1)] for y in years]
+    return np.sum(fields, axis=(0, 1)) / len(years)
+
+
+def nearest(lon, lat):
+    return LON[[np.abs(LON - x % 360).argmin() for x in lon]], LAT[[np.abs(LAT - y).argmin() for y in lat]]
+
+
+@pytest.fixture(scope="module")
+def paper_file(tmp_path_factory):
+    return written(history(), tmp_path_factory.mktemp("history") / "run.clm2.h0.nc")
+
+
+def test_bilinear_sampling_recovers_a_field_that_is_linear_in_space(paper_file):
+    forcing = forcing_from_history(paper_file, PLACES_LON, PLACES_LAT, method="bilinear").forcing
+    depth = PAPER_COLUMN.node[:, None]
+    np.testing.assert_allclose(
+        forcing.soil_temperature, expected_mean("TSOI", PLACES_LON, PLACES_LAT, depth), rtol=1e-6
+    )
+    np.testing.assert_allclose(forcing.water_potential[0], expected_mean("SOILPSI", PLACES_LON, PLACES_LAT), rtol=1e-5)
+    validated(forcing)
+
+
+def test_nearest_sampling_takes_the_cell_a_place_lies_in_in_either_convention_of_longitude(paper_file):
+    forcing = forcing_from_history(paper_file, PLACES_LON, PLACES_LAT).forcing
+    lon, lat = nearest(PLACES_LON, PLACES_LAT)
+    np.testing.assert_allclose(forcing.active_layer, expected_mean("ALTMAX", lon, lat), rtol=1e-6)
+    np.testing.assert_allclose(
+        forcing.soil_temperature, expected_mean("TSOI", lon, lat, PAPER_COLUMN.node[:, None]), rtol=1e-6
+    )
+    again = forcing_from_history(paper_file, PLACES_LON + 360.0, PLACES_LAT).forcing
+    np.testing.assert_array_equal(forcing.soil_temperature, again.soil_temperature)
+
+
+def test_a_file_with_longitudes_from_minus_180_gives_the_same(paper_file, tmp_path):
+    ds = history()
+    turned = ds.assign_coords(lon=(ds["lon"] + 180) % 360 - 180).sortby("lon").isel(lat=slice(None, None, -1))
+    path = written(turned, tmp_path / "turned.nc")
+    for method in ("nearest", "bilinear"):
+        one = forcing_from_history(paper_file, PLACES_LON, PLACES_LAT, method=method).forcing
+        other = forcing_from_history(path, PLACES_LON, PLACES_LAT, method=method).forcing
+        np.testing.assert_allclose(one.soil_temperature, other.soil_temperature, rtol=1e-12)
+
+
+def test_annual_npp_is_summed_by_year_and_bounded_by_the_least_and_greatest_year(paper_file):
+    forcing = forcing_from_history(paper_file, PLACES_LON, PLACES_LAT, method="bilinear").forcing
+    rate = 1.6e-5 + 1e-7 * (PLACES_LAT - 30)
+    np.testing.assert_allclose(forcing.npp_mean, rate * 365 * 86400, rtol=1e-6)
+    np.testing.assert_allclose(forcing.npp_min, 0.9 * rate * 365 * 86400, rtol=1e-6)
+    np.testing.assert_allclose(forcing.npp_max, 1.1 * rate * 365 * 86400, rtol=1e-6)
+
+
+def test_one_file_a_month_is_the_same_as_one_file(paper_file, tmp_path):
+    ds = history()
+    for i in range(ds.sizes["time"]):
+        written(ds.isel(time=[i]), tmp_path / f"run.clm2.h0.{i:03d}.nc")
+    one = forcing_from_history(paper_file, PLACES_LON, PLACES_LAT).forcing
+    many = forcing_from_history(tmp_path, PLACES_LON, PLACES_LAT)
+    for a, b in zip(one, many.forcing, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    assert "36 files" in many.comment and "2001-01 to 2003-12" in many.comment
+
+
+def test_the_mean_year_is_told_by_the_time_bounds_not_by_the_stamp_at_the_end_of_the_month(tmp_path):
+    path = written(history(configuration="cesm2", years=(2001, 2003)), tmp_path / "months.nc")
+    result = forcing_from_history(path, PLACES_LON, PLACES_LAT, CESM2, method="bilinear")
+    forcing = validated(result.forcing, CESM2)
+    month = np.arange(1, 13)[:, None]
+    scalar = truth("W_SCALAR", 2001, month, PLACES_LON, PLACES_LAT)
+    np.testing.assert_allclose(forcing.water_scalar[4], scalar, rtol=1e-6)
+    warm = truth("TSOI", 2002, month, PLACES_LON, PLACES_LAT) + CESM2_COLUMN.node[7]
+    np.testing.assert_allclose(forcing.soil_temperature[7], warm, rtol=1e-6)
+    for kind, name in enumerate(INPUTS):
+        rate = truth(name, 2001, month, PLACES_LON, PLACES_LAT)
+        total = rate * CESM2_COLUMN.thickness.sum() * MONTH_DAYS[:, None] * 86400
+        np.testing.assert_allclose(forcing.carbon_input[kind], total, rtol=1e-6)
+    assert (forcing.bedrock == 12).all()
+    assert result.found.set_index("variable").loc["CWD_INPUT", "unit"] == "g C m-2 month-1"
+
+
+def test_a_place_in_the_sea_is_missing_and_counted_never_zero(tmp_path):
+    land = (np.abs(LON - 260) < 30) & np.ones((LAT.size, 1), bool)
+    path = written(history(land=land), tmp_path / "land.nc")
+    result = forcing_from_history(path, [-99.7, 3.0], [40.1, 40.1])
+    assert has_forcing(result.forcing).tolist() == [True, False]
+    assert np.isnan(result.forcing.soil_temperature[:, 1]).all()
+    assert result.found.set_index("variable").loc["ALTMAX", "missing"] == 1
+
+
+def test_at_a_coast_the_land_cells_carry_a_bilinear_value(tmp_path):
+    land = (LON < 260.1) & np.ones((LAT.size, 1), bool)
+    path = written(history(land=land), tmp_path / "coast.nc")
+    coast = forcing_from_history(path, [261.0 - 360.0], [LAT[4]], method="bilinear").forcing
+    np.testing.assert_allclose(
+        coast.soil_temperature[0], expected_mean("TSOI", 260.0, LAT[4], PAPER_COLUMN.node[0]), rtol=1e-6
+    )
+
+
+def with_unit(name, unit, shift=0.0, factor=1.0):
+    ds = history()
+    ds[name] = (ds[name] * factor + shift).assign_attrs(units=unit)
+    return ds
+
+
+@pytest.mark.parametrize(
+    ("ds", "message"),
+    [
+        (lambda: with_unit("TSOI", "degC", -273.15), "TSOI is in 'degC', expected 'K'. Temperatures in degrees Cels"),
+        (lambda: with_unit("TSOI", "K", -273.15), "TSOI is .* K at place .*, expected 180 to 350.*Celsius"),
+        (lambda: with_unit("SOILPSI", "mm"), "SOILPSI is in 'mm', expected 'MPa'"),
+        (lambda: with_unit("SOILPSI", "MPa", factor=-1), "SOILPSI .* expected -10000 to 0.*other sign"),
+        (lambda: with_unit("ALTMAX", "cm", factor=100), "ALTMAX is in 'cm', expected 'm'"),
+        (lambda: with_unit("ALTMAX", "m", factor=100), "ALTMAX is .* expected 0 to 100.*centimetres"),
+        (lambda: with_unit("NPP", "gC/m^2/day", factor=86400), "NPP is in 'gC/m.2/day', expected 'g C m-2 s-1'"),
+        (lambda: with_unit("NPP", "gC/m^2/s", factor=86400), "NPP .* expected -0.0001 to 0.0005.*per second"),
+        (lambda: with_unit("TSOI", "K", np.nan), "TSOI has no value at any of the 3 places"),
+        (lambda: with_unit("ALTMAX", "m", 5e35), "a fill value that the file does not declare"),
+        (lambda: history().drop_vars("SOILPSI"), "no variable SOILPSI"),
+        (lambda: history().isel(time=slice(0, 30)), "30 months .* expected whole years"),
+        (lambda: history().isel(time=[*range(14), *range(15, 36)]), "begins 1 months after .*2002-02, then 2002-04"),
+        (lambda: history().drop_vars("time_bounds"), "no time bounds"),
+        (lambda: history(years=(2001,)), "one year of NPP"),
+        (lambda: history(lat=LAT[:4]), "does not cover 2 of 3 places; the first is place 0 at lon -99.7, lat 40.1"),
+        (lambda: history(lon=np.arange(0.0, 180.0, 2.5)), "does not cover 3 of 3 places"),
+        (lambda: history().rename(lat="y", lon="x"), "no axis 'lon'"),
+        (lambda: history().transpose("time", "lat", "lon", ...), "TSOI has dimensions"),
+        (lambda: history(lon=LAT[:4], lat=np.arange(230.0, 300.0, 10)), "lat runs from 230 to 290.*exchanged"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_not_what_it_should_be_is_a_named_error(ds, message, tmp_path):
+    path = written(ds(), tmp_path / "höhen und täler.nc")
+    with pytest.raises(InputError, match=message) as error:
+        forcing_from_history(path, PLACES_LON, PLACES_LAT)
+    assert str(path) in str(error.value)
+
+
+def test_months_in_two_files_are_told(paper_file, tmp_path):
+    again = written(history(years=(2003,)), tmp_path / "again.nc")
+    with pytest.raises(InputError, match="2003-01 is also in"):
+        forcing_from_history([paper_file, again], PLACES_LON, PLACES_LAT)
+
+
+def test_levels_of_another_version_of_clm_are_told_and_interpolated_when_asked(tmp_path):
+    ds = history()
+    ds["levgrnd"] = ("levgrnd", np.concatenate([CESM2_COLUMN.node[:14], [10.0]]).astype("f4"), {"units": "m"})
+    path = written(ds, tmp_path / "clm5.nc")
+    with pytest.raises(InputError, match="TSOI has 15 levels at 0.01, 0.04, 0.09, ..., 10 m, expected 10 or more at"):
+        forcing_from_history(path, PLACES_LON, PLACES_LAT)
+    forcing = forcing_from_history(path, PLACES_LON, PLACES_LAT, vertical="linear").forcing
+    # The field in the file grows with the depths of the paper's grid, so it must be found where the file says it is.
+    stored = np.concatenate([PAPER_COLUMN.node, PAPER_COLUMN.node[-1] + np.array([2.0, 5.0, 9.0, 15.0, 25.0])])
+    lon, lat = nearest(PLACES_LON, PLACES_LAT)
+    depth = np.interp(PAPER_COLUMN.node, ds["levgrnd"], stored)
+    np.testing.assert_allclose(forcing.soil_temperature, expected_mean("TSOI", lon, lat, depth[:, None]), rtol=1e-6)
+
+
+def test_levels_without_depths_of_their_own_are_those_of_the_ground(tmp_path):
+    ds = history(configuration="cesm2", years=(2001,))
+    # CLM writes its decomposition levels as an axis without a variable in some versions.
+    for name in ("W_SCALAR", "O_SCALAR", "FPI_vr", *INPUTS):
+        ds[name] = ds[name].rename(levgrnd="levdcmp").drop_vars("levdcmp", errors="ignore")
+    ds = ds.drop_vars("levdcmp", errors="ignore")
+    forcing = forcing_from_history(written(ds, tmp_path / "levels.nc"), PLACES_LON, PLACES_LAT, CESM2).forcing
+    validated(forcing, CESM2)
+    unknown = ds.rename_dims(levdcmp="mylev")
+    with pytest.raises(InputError, match="no depths of 'mylev', the levels of W_SCALAR"):
+        forcing_from_history(written(unknown, tmp_path / "unknown.nc"), PLACES_LON, PLACES_LAT, CESM2)
+
+
+def test_a_broken_off_file_is_told(paper_file, tmp_path):
+    path = tmp_path / "cut.nc"
+    path.write_bytes(paper_file.read_bytes()[:5000])
+    with pytest.raises(InputError, match="not a readable NetCDF file"):
+        forcing_from_history(path, PLACES_LON, PLACES_LAT)
+
+
+def test_a_run_without_bedrock_is_told(tmp_path):
+    path = written(history(configuration="cesm2", years=(2001,)).drop_vars("nbedrock"), tmp_path / "months.nc")
+    with pytest.raises(InputError, match="no variable 'nbedrock'"):
+        forcing_from_history(path, PLACES_LON, PLACES_LAT, CESM2)
+
+
+def test_a_month_without_a_value_makes_a_place_unusable_in_the_monthly_configuration(tmp_path):
+    ds = history(configuration="cesm2", years=(2001,))
+    ds["O_SCALAR"][5, 3, :, 100:] = np.nan  # lon 250 and east of it
+    forcing = forcing_from_history(written(ds, tmp_path / "hole.nc"), PLACES_LON, PLACES_LAT, CESM2).forcing
+    assert has_forcing(forcing).tolist() == [False, True, False]

@@ -1,0 +1,136 @@
+"""Published maps give stocks in kg m-2 to the depths asked for, from their own layers and units."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from rasterio.transform import Affine
+from small_maps import HOMOLOSINE, geotiff, in_degrees, netcdf
+
+from proda.data.readers.reference_maps import hwsd_stocks, soilgrids_2_stocks, soilgrids_2017_stocks
+from proda.data.readers.wise30sec import CODES, MAP, SOILS, unit_stocks, wise30sec_stocks
+from proda.errors import InputError
+
+X, Y = np.array([-99.75, -99.25]), np.array([39.25, 39.25])
+BOUNDS = ((0, 5), (5, 15), (15, 30), (30, 60), (60, 100), (100, 200))
+TRANSFORM, LON, LAT = in_degrees(-100.5, 40.0, 0.05, 40, 50)
+
+
+def test_soilgrids_2_is_density_in_hg_times_thickness(tmp_path):
+    radius, density = 6378137.0, (400, 300, 200, 100, 50, 20)  # hg m-3
+    left, top = -radius * np.radians(100.0) - 200_000.0, radius * np.radians(40.7)
+    for (upper, lower), value in zip(BOUNDS, density, strict=True):
+        geotiff(
+            tmp_path / f"ocd_{upper}-{lower}cm_mean.tif", np.full((90, 120), value),
+            Affine(4000, 0, left, 0, -4000, top),
+            -32768, crs=HOMOLOSINE, dtype="i2",
+        )  # fmt: skip
+    result = soilgrids_2_stocks(tmp_path, X, Y)
+    to_30 = 40 * 0.05 + 30 * 0.10 + 20 * 0.15
+    to_100 = to_30 + 10 * 0.3 + 5 * 0.4
+    np.testing.assert_allclose(result.stocks["ref_soilgrids_2_30cm"], to_30)
+    np.testing.assert_allclose(result.stocks["ref_soilgrids_2_100cm"], to_100)
+    np.testing.assert_allclose(result.stocks["ref_soilgrids_2_200cm"], to_100 + 2.0 * 1.0)
+    assert result.found["unit"].tolist() == ["kg m-2"] * 3
+    np.testing.assert_allclose(soilgrids_2_stocks(tmp_path, X, Y, depths=(0.45,)).stocks.iloc[:, 0], to_30 + 10 * 0.15)
+
+
+def test_a_soilgrids_map_in_another_unit_is_told(tmp_path):
+    geotiff(tmp_path / "ocd_0-5cm_mean.tif", np.full(LON.shape, 40000), TRANSFORM, dtype="i4")
+    with pytest.raises(InputError, match="ocd_0-5cm is 4000 kg m-3 at place 0, expected 0 to 300"):
+        soilgrids_2_stocks(tmp_path, X, Y, depths=(0.05,))
+
+
+def test_soilgrids_2017_is_the_sum_of_the_stocks_of_its_layers(tmp_path):
+    for i, tonnes in enumerate((20, 30, 30, 40, 40, 60), start=1):
+        values = np.where(LON < -99.5, tonnes, -32768)
+        geotiff(tmp_path / f"OCSTHA_M_sd{i}_250m_ll.tif", values, TRANSFORM, -32768, dtype="i2")
+    result = soilgrids_2017_stocks(tmp_path, X, Y)
+    np.testing.assert_allclose(result.stocks, [[8.0, 16.0, 22.0], [np.nan] * 3])
+    assert result.found["missing"].tolist() == [1, 1, 1]
+
+
+def write_hwsd(folder, unit="kg C m-2", factor=1.0):
+    lon, lat = np.arange(-100.475, -98.0, 0.05), np.arange(38.025, 40.0, 0.05)
+    for name, variable, stock in (("AWT_T_SOC", "SUM_t_c_12", 5.0), ("AWT_S_SOC", "SUM_s_c_1", 3.0)):
+        values = np.full((lat.size, lon.size), stock * factor)
+        values[:, lon > -99.3] = -1.0
+        netcdf(folder / f"{name}.nc4", variable, values, lon, lat, units=unit)
+
+
+def test_hwsd_adds_the_subsoil_and_minus_one_is_missing_not_carbon(tmp_path):
+    write_hwsd(tmp_path)
+    result = hwsd_stocks(tmp_path, np.append(X, -98.75), np.append(Y, 39.25))
+    np.testing.assert_allclose(result.stocks, [[5.0, 8.0], [5.0, 8.0], [np.nan] * 2])
+
+
+def test_hwsd_in_another_unit_is_told(tmp_path):
+    write_hwsd(tmp_path, unit="t/ha")
+    with pytest.raises(InputError, match="SUM_t_c_12 is in 't/ha', expected 'kg C m-2'"):
+        hwsd_stocks(tmp_path, X, Y)
+
+
+LAYERS = ((0, 20), (20, 40), (40, 60), (60, 80), (80, 100), (100, 150), (150, 200))
+
+
+def soil(unit, number, share, carbon, density=1.25, coarse=20.0):
+    """Seven layers of a soil; `carbon` is one number or seven."""
+    rows = []
+    for i, ((top, bottom), orgc) in enumerate(zip(LAYERS, np.broadcast_to(carbon, 7), strict=True), start=1):
+        code = orgc if orgc < 0 else None
+        rows.append(
+            {
+                "NEWSUID": unit, "SCID": number, "PROP": share, "Layer": f"D{i}", "TopDep": top, "BotDep": bottom,
+                "CFRAG": coarse if code is None else code, "BULK": density if code is None else code, "ORGC": orgc,
+            }
+        )  # fmt: skip
+    return rows
+
+
+SOIL_ROWS = [
+    *soil("WD1", 1, 60, 20.0), *soil("WD1", 2, 40, 10.0),
+    *soil("WD2", 1, 70, 20.0), *soil("WD2", 2, 30, -9.0),
+    *soil("WD3", 1, 100, [20.0, 20.0, -7.0, -7.0, -7.0, -7.0, -7.0]),
+    *soil("WD4", 1, 100, -2.0),
+]  # fmt: skip
+
+
+def test_a_unit_of_wise30sec_is_the_mean_of_its_soils_by_share():
+    stocks = unit_stocks(pd.DataFrame(SOIL_ROWS), (0.3, 1.0, 2.0))
+    full = 20.0 * 1.25 * 0.8  # kg m-3
+    np.testing.assert_allclose(stocks.loc["WD1"], np.array([0.3, 1.0, 2.0]) * full * (0.6 + 0.4 * 0.5))
+    np.testing.assert_allclose(stocks.loc["WD2"], np.array([0.3, 1.0, 2.0]) * full)  # the city leaves its share
+    np.testing.assert_allclose(stocks.loc["WD3"], np.array([0.3, 0.4, 0.4]) * full)  # rock below 40 cm holds nothing
+    assert stocks.loc["WD4"].isna().all()  # water
+
+
+def write_wise(folder, rows=SOIL_ROWS, **csv):
+    folder.mkdir(exist_ok=True)
+    numbers = np.where(LON < -99.75, 11, np.where(LON < -99.5, 13, 14))
+    geotiff(folder / MAP, numbers, TRANSFORM, nodata=0, dtype="u2")
+    pd.DataFrame({"pixel_vaue": [11, 12, 13, 14], "description": ["WD1", "WD2", "WD3", "WD4"]}).to_csv(
+        folder / CODES, sep="\t", index=False
+    )
+    pd.DataFrame(rows).to_csv(folder / SOILS, index=False, **csv)
+
+
+def test_a_cell_of_wise30sec_is_the_mean_of_its_units_by_area(tmp_path):
+    write_wise(tmp_path / "mit Lücke")
+    result = wise30sec_stocks(tmp_path / "mit Lücke", X, Y, depths=(0.3, 1.0))
+    np.testing.assert_allclose(result.stocks.iloc[0], [(0.3 * 16 + 0.3 * 20) / 2, (16 + 0.4 * 20) / 2], rtol=1e-6)
+    assert result.stocks.iloc[1].isna().all()
+    assert "50.0 % of the mapped area has a stock" in result.found["note"][0]
+
+
+def test_tables_of_wise30sec_that_are_not_as_described_are_told(tmp_path):
+    write_wise(tmp_path, sep=";", decimal=",")
+    with pytest.raises(InputError, match="no column NEWSUID.*semicolons, with decimal commas"):
+        wise30sec_stocks(tmp_path, X, Y)
+    write_wise(
+        tmp_path, pd.DataFrame(SOIL_ROWS).assign(TopDep=lambda t: t.TopDep / 100, BotDep=lambda t: t.BotDep / 100)
+    )
+    with pytest.raises(InputError, match="layers from TopDep to BotDep; expected cm"):
+        wise30sec_stocks(tmp_path, X, Y)
+    write_wise(tmp_path)
+    (tmp_path / CODES).write_text("pixel_vaue\tdescription\n11\tWD1\n")
+    with pytest.raises(InputError, match="unit 13 is not in wise_30sec_v1.tsv"):
+        wise30sec_stocks(tmp_path, X, Y)

@@ -1,0 +1,211 @@
+"""A study's file names where profiles, forcing, covariates and reference maps come from, and stage 1 brings them in."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from history_files import truth
+from small_archive import N, write_archive
+from small_sources import study_with, write_everything
+
+from proda.data.forcing import has_forcing
+from proda.data.forcing_sources import with_npp
+from proda.data.readers.archive_forcing import archive_forcing
+from proda.data.stage import cleaned_study
+from proda.errors import InputError
+from proda.model.configuration import PAPER
+from proda.study import Study
+
+WOSIS = '[source]\nkind = "wosis"\nlayout = "december-2023"\n'
+HISTORY = '[source.forcing]\nkind = "clm-history"\nfolder = "history"\n'
+MAPS = '[source.covariates]\nkind = "maps"\nfolder = "maps"\nlist = "covariates.csv"\n'
+REFERENCES = '[source.references]\nfolder = "maps"\n'
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    return write_everything(tmp_path_factory.mktemp("Böden und Karten"))
+
+
+@pytest.fixture
+def opened(tmp_path, raw):
+    def study(*tables, **settings):
+        return study_with(tmp_path, WOSIS + "".join(tables), raw, **settings)
+
+    return study
+
+
+@pytest.fixture(scope="module")
+def from_maps(tmp_path_factory, raw):
+    study = study_with(tmp_path_factory.mktemp("études"), WOSIS + HISTORY + MAPS + REFERENCES, raw)
+    return study, cleaned_study(study)
+
+
+def test_wosis_with_history_files_and_maps_gives_a_study_whose_every_row_is_counted(from_maps):
+    _, result = from_maps
+    last = result.account.iloc[-1]
+    assert last["profiles_after"] == len(result.profiles) > 100
+    assert len(result.profiles) + result.exclusions["layer"].isna().sum() == 150
+    assert (result.site_covariates.columns == result.cell_covariates.columns).all()
+    assert np.isfinite(result.site_covariates.to_numpy()).all()
+    assert 2800 < result.grid.sizes["cell"] < 3500
+
+
+def test_forcing_is_that_of_the_run_at_the_cells(from_maps):
+    _, result = from_maps
+    grid = result.grid
+    months = [truth("TSOI", year, m, grid["lon"].values, grid["lat"].values, 1.0) for year in (2001, 2002) for m in
+              range(1, 13)]  # fmt: skip
+    at_one_metre = np.array([np.interp(1.0, PAPER.column.node, column) for column in result.forcing.soil_temperature.T])
+    # The nearest cell is up to 1.25 degrees off, and the annual mean weighs months by length.
+    assert np.abs(at_one_metre - np.mean(months, axis=0)).max() < 0.5
+    assert (
+        (result.forcing.npp_min < result.forcing.npp_mean) & (result.forcing.npp_mean < result.forcing.npp_max)
+    ).all()
+
+
+def test_sites_take_the_pixel_they_lie_in_and_classes_become_columns(from_maps):
+    _, result = from_maps
+    table = result.site_covariates
+    assert list(table) == ["IGBP=4", "IGBP=10", "NPPmean", "NPPmin", "NPPmax", "BIO1", "slope"]
+    east = np.floor(result.profiles["lon"] / 0.25) * 0.25 + 0.125
+    np.testing.assert_allclose(table["slope"], np.abs(east) / 10)
+    assert (table["IGBP=10"] == (east < -100)).all() and (result.profiles["land_cover"].isin([4, 10])).all()
+    np.testing.assert_allclose(result.cell_covariates["slope"], np.abs(result.grid["lon"]) / 10, rtol=1e-6)
+
+
+def test_cells_that_a_map_does_not_reach_are_left_out_and_told(from_maps):
+    study, result = from_maps
+    assert result.grid["lat"].max() < 48.3 and result.grid.attrs["cells_left_out"] > 100
+    missing = result.found.set_index(["source", "variable"])["missing"]
+    assert missing["WorldClim 2.1, cells", "BIO1"] > 100 and missing["CLM history", "TSOI"] == 0
+    assert set(result.found["variable"]) >= {"slope", "NPP, least year", "ref_soilgrids_2017_100cm"}
+
+
+def test_reference_maps_become_columns_of_the_grid_and_no_covariates(from_maps):
+    _, result = from_maps
+    np.testing.assert_allclose(result.grid["ref_soilgrids_2017_100cm"], 16.0)
+    assert result.grid["ref_soilgrids_2017_100cm"].attrs["units"] == "kg m-2"
+    assert not any(name.startswith("ref_") for name in result.site_covariates)
+
+
+def test_units_and_the_source_of_the_forcing_stand_in_the_files(from_maps):
+    study, _ = from_maps
+    units = pd.read_parquet(study.path("covariates.parquet")).attrs["units"]
+    assert units == {"IGBP=4": "1", "IGBP=10": "1", "NPPmean": "g C m-2 yr-1", "NPPmin": "g C m-2 yr-1",
+                     "NPPmax": "g C m-2 yr-1", "BIO1": "degC", "slope": "%"}  # fmt: skip
+    with xr.open_dataset(study.path("forcing.nc")) as forcing:
+        assert forcing.attrs["comment"].startswith("CLM history files, 2001-01 to 2002-12 (2 files)")
+
+
+def test_history_files_go_with_the_covariates_of_the_half_degree_table(opened):
+    result = cleaned_study(opened(HISTORY))
+    assert {"igbp_land_cover=4", "koppen_class=19", "sand_fraction"} <= set(result.cell_covariates)
+    assert result.forcing.soil_temperature[0].max() > 285 and has_forcing(result.forcing).all()
+
+
+def test_climate_of_the_half_degree_table_goes_with_covariates_from_maps(opened):
+    result = cleaned_study(opened(MAPS))
+    # Cells of the continent that the table does not have are without forcing.
+    assert result.grid["lon"].min() >= -120 and (result.grid["lat"].values >= 32).all()
+    lat, lon = result.grid["lat"].values, result.grid["lon"].values
+    np.testing.assert_allclose(result.forcing.soil_temperature[0], 273.15 + 1.0 + 27 - 0.5 * lat)
+    assert (result.cell_covariates["IGBP=10"] == (lon < -100)).all()
+
+
+def test_npp_can_be_that_of_the_covariates(opened):
+    result = cleaned_study(opened(HISTORY + 'npp = "covariates"\n', MAPS))
+    np.testing.assert_allclose(result.forcing.npp_mean, 400.0)
+    np.testing.assert_allclose(result.forcing.npp_min, 393.0)
+    with pytest.raises(InputError, match="npp is 'covariates', but they lack NPPmean, NPPmin, NPPmax"):
+        cleaned_study(opened(HISTORY + 'npp = "covariates"\n', name="other"))
+
+
+def test_another_map_makes_the_stage_stale(opened, raw):
+    study = opened(MAPS)
+    cleaned_study(study)
+    extra = raw / "maps" / "notes.txt"
+    extra.write_text("one")
+    try:
+        assert "other data" in study.faults()["01-data-cleaning"]
+    finally:
+        extra.unlink()
+    assert study.faults()["01-data-cleaning"] == ""
+
+
+@pytest.mark.parametrize(
+    ("tables", "told"),
+    [
+        (
+            '[source.forcing]\nkind = "era5"\n',
+            "kind is 'era5', expected one of half-degree-table, clm-history",
+        ),
+        ('[source.forcng]\nkind = "clm-history"\n', r"unknown table \[source.forcng\]: did you mean 'forcing'"),
+        (HISTORY + 'metod = "nearest"\n', "clm-history has no option 'metod': did you mean 'method'"),
+        (HISTORY + 'npp = "year"\n', "npp is 'year', expected one of years, multiples, covariates"),
+        (HISTORY + "vertical = 1\n", "vertical is 1, expected text, such as 'match'"),
+        ('[source.forcing]\nkind = "clm-history"\nfolder = "runs"\n', "no 'runs' in the data folder"),
+        ('[source.forcing]\nkind = "clm-history"\nfolder = "../elsewhere"\n', "is not below the data folder"),
+        ('[source.covariates]\nclasses = "numbers"\n', "classes is 'numbers', expected one of one-hot, as numbers"),
+        ('[source.references]\nfolder = "history"\n', "no map to compare with, as .source.references."),
+        (MAPS.replace("covariates.csv", "paper"), "no map of Climate, Soil_Type, Veg_Cover, BIO2"),
+    ],
+)
+def test_a_source_that_there_is_not_is_told_in_the_words_of_the_study_file(opened, tables, told):
+    with pytest.raises(InputError, match=told):
+        cleaned_study(opened(tables))
+
+
+def test_profiles_with_exchanged_coordinates_are_told_before_any_map_is_read(opened, raw, tmp_path):
+    folder = tmp_path / "exchanged"
+    folder.mkdir()
+    for path in raw.iterdir():
+        if path.suffix == ".tsv":
+            table = pd.read_csv(path, sep="\t")
+            # Europe and Africa hold what is left of the United States with the two exchanged.
+            table.rename(columns={"longitude": "latitude", "latitude": "longitude"}).to_csv(
+                folder / path.name, sep="\t", index=False
+            )
+    with pytest.raises(InputError, match="longitude and latitude are exchanged|with longitude and latitude exchanged"):
+        cleaned_study(study_with(tmp_path, WOSIS + HISTORY, folder))
+
+
+def test_the_other_configuration_is_refused_not_run_as_the_papers(tmp_path, raw):
+    study = study_with(tmp_path, WOSIS, raw)
+    study.file.write_text(study.file.read_text().replace('configuration = "paper"', 'configuration = "cesm2"'))
+    with pytest.raises(InputError, match="configuration is 'cesm2', but studies run 'paper'"):
+        cleaned_study(Study.open(study.file, data=raw, out=tmp_path / "out"))
+
+
+def test_the_unpacked_archive_becomes_a_study(tmp_path):
+    """Thirty profiles lie in the United States, ten in Europe; site 4 lacks a covariate; site 5 a layer's carbon."""
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    root = write_archive(folder)
+    study = Study.open("archive", data=folder, out=tmp_path / "out")
+    result = cleaned_study(study)
+    gone = result.exclusions[result.exclusions["layer"].isna()]
+    assert len(result.profiles) + len(gone) == N
+    assert (gone["rule"] == "outside the domain").sum() == 10
+    assert gone.loc[gone["profile_id"] == "1028", "rule"].tolist() == ["no covariates"]
+    row = (result.profiles["profile_id"].astype(int) - 1000) / 7  # as the test archive numbers its profiles
+    np.testing.assert_allclose(result.site_covariates["BIO1"], row + 0.18)
+    assert (result.site_covariates["ESA_Land_Cover=12"] == (row == 12)).all() and (row == 12).any()
+    cell = result.profiles["cell"].to_numpy()
+    np.testing.assert_allclose(result.forcing.npp_mean[cell] - result.forcing.npp_min[cell], 100)
+    lon, lat = result.grid["lon"].values, result.grid["lat"].values
+    expected = archive_forcing(root, lon, lat, PAPER).forcing.soil_temperature
+    np.testing.assert_allclose(result.forcing.soil_temperature, expected)
+    units = pd.read_parquet(study.path("covariates.parquet")).attrs["units"]
+    assert units["BIO1"] == "degC" and units["nbedrock"] == "layers"
+
+
+def test_npp_of_another_map_replaces_all_three_and_gaps_stay_gaps(from_maps):
+    forcing = from_maps[1].forcing.take(slice(0, 4))
+    mean, low, high = [400.0, np.nan, 400.0, 300.0], [350.0, 300.0, 500.0, -20.0], [500.0, 450.0, 600.0, 400.0]
+    result = with_npp(forcing, mean, low, high)
+    assert has_forcing(result).tolist() == [True, False, False, True]
+    assert result.npp_min[3] == 0.0 and result.npp_max[0] == 500.0
+    assert result.soil_temperature is forcing.soil_temperature
+    with pytest.raises(InputError, match=r"mean NPP has shape \(3,\), expected \(4,\)"):
+        with_npp(forcing, np.ones(3), np.ones(4), np.ones(4))

@@ -1,0 +1,147 @@
+"""Made soil profiles in the three layouts of WoSIS, with a list of what was planted; any number, the whole world.
+
+python tests/wosis_files.py FOLDER 230000 --world      # the scale of the real snapshot, with a grid of the world
+"""
+
+import sys
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from proda.data.grid import cell_area
+
+# Rough continents: west, south, east, north, degrees. The first is the conterminous United States.
+BOXES = np.array(
+    [(-120, 32, -82, 46), (-80, -50, -40, 5), (-15, -30, 45, 35), (-10, 36, 40, 60), (45, 10, 140, 60),
+     (115, -38, 152, -12)], dtype=float,
+)  # fmt: skip
+METHOD = '"{sample pretreatment = sieved over 2 mm, treatment = wet oxidation, calculation = complete recovery}"'
+
+
+class Made(NamedTuple):
+    """Profiles, layers in the units of WoSIS (cm, g/kg, kg/dm3, vol %), and the density that each layer should get."""
+
+    profiles: pd.DataFrame
+    layers: pd.DataFrame
+
+
+def made_world(n: int, seed: int = 1, boxes: np.ndarray = BOXES, share_measured: float = 0.35) -> Made:
+    """`n` profiles of two to six layers; carbon falls with depth, bulk density follows carbon, a third is measured."""
+    rng = np.random.default_rng(seed)
+    box = boxes[rng.integers(len(boxes), size=n)]
+    profiles = pd.DataFrame({"profile_id": 100_000 + np.arange(n)})
+    profiles["longitude"] = rng.uniform(box[:, 0], box[:, 2]).round(5)
+    profiles["latitude"] = rng.uniform(box[:, 1], box[:, 3]).round(5)
+    profiles["country_name"] = np.where(box[:, 0] == BOXES[0, 0], "United States of America", "Elsewhere")
+    profiles["dataset_code"] = rng.choice(["US-NCSS", "AF-AfSP", "WD-ISCN"], n)
+    profiles["positional_uncertainty"] = rng.choice(["< 100 m", "100 m - 1 km", "1 km - 10 km", "> 10 km"], n)
+    year = rng.integers(1955, 2020, n)
+    profiles["date"] = np.where(rng.random(n) < 0.38, "", np.char.add(year.astype(str), "-??-??"))
+    n_layers = rng.integers(2, 7, n)
+    row = np.repeat(np.arange(n), n_layers)
+    at = np.arange(len(row)) - np.repeat(np.cumsum(n_layers) - n_layers, n_layers)
+    edges = np.array([0, 10, 25, 50, 80, 120, 180])
+    surface = rng.lognormal(np.log(22), 0.7, n)[row]
+    orgc = (surface * np.exp(-(edges[at] + edges[at + 1]) / 80) * rng.lognormal(0, 0.2, len(row))).clip(0.3, 500)
+    layers = profiles.iloc[row].reset_index(drop=True)
+    layers.insert(1, "layer_id", 7_000_000 + np.arange(len(row)))
+    layers = layers.assign(upper_depth=edges[at], lower_depth=edges[at + 1], orgc=orgc.round(2), litter="f")
+    density = (1.6 - 0.3 * np.sqrt(orgc / 10) + rng.normal(0, 0.1, len(row))).clip(0.2, 1.9).round(2)
+    draw = rng.random(len(row))
+    layers["bdfi33"] = np.where(draw < 0.6 * share_measured, density, np.nan)
+    layers["bdfiod"] = np.where((draw > 0.4 * share_measured) & (draw < share_measured), density + 0.05, np.nan)
+    layers["cfvo"] = np.where(rng.random(len(row)) < 0.3, rng.integers(0, 60, len(row)), np.nan)
+    return Made(profiles, layers)
+
+
+def write_december_2023(made: Made, folder: Path, zipped: bool = False) -> Path:
+    """The TSV files of the snapshot, or the one zip."""
+    folder.mkdir(parents=True, exist_ok=True)
+    layers = made.layers
+    common = ["profile_id", "layer_id", "upper_depth", "lower_depth", "litter"]
+    place = ["date", "longitude", "latitude", "positional_uncertainty", "country_name", "dataset_code"]
+    written = [folder / "wosis_202312_profiles.tsv"]
+    made.profiles.drop(columns="date").to_csv(written[0], sep="\t", index=False)
+    for name in ("orgc", "bdfi33", "bdfiod", "cfvo"):
+        table = layers.loc[layers[name].notna(), [*common, name, *place]].rename(columns={name: "value_avg"})
+        table.insert(4, "layer_name", "A")
+        table.insert(6, "value", "{" + table["value_avg"].astype(str) + "}")
+        table.insert(8, "method", METHOD.strip('"'))
+        written.append(folder / f"wosis_202312_{name}.tsv")
+        table.to_csv(written[-1], sep="\t", index=False)
+    if zipped:
+        with zipfile.ZipFile(folder / "WoSIS_2023_December.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in written:
+                archive.write(path, f"WoSIS_2023_December/{path.name}")
+                path.unlink()
+    return folder
+
+
+def write_september_2019(made: Made, folder: Path) -> Path:
+    """The three wide TSV files, with columns that nobody asks for, as the real ones have hundreds of."""
+    folder.mkdir(parents=True, exist_ok=True)
+    accuracy = made.profiles["positional_uncertainty"].map(
+        {"< 100 m": 0.001, "100 m - 1 km": 0.01, "1 km - 10 km": 0.1, "> 10 km": 1.0}
+    )
+    profiles = made.profiles.assign(
+        dataset_id="{" + made.profiles["dataset_code"] + ",WD-WISE}", geom_accuracy=accuracy
+    )
+    names = ["profile_id", "dataset_id", "country_name", "geom_accuracy", "latitude", "longitude"]
+    profiles[names].to_csv(folder / "wosis_201909_profiles.tsv", sep="\t", index=False)
+    layers = made.layers.rename(columns={"layer_id": "profile_layer_id"})
+    common = layers[["profile_id", "profile_layer_id", "upper_depth", "lower_depth"]].assign(
+        layer_name="A", litter=layers["litter"]
+    )
+    chemical = common.assign(
+        orgc_value="{1:" + layers["orgc"].astype(str) + "}", orgc_value_avg=layers["orgc"], orgc_method=METHOD,
+        orgc_date=layers["date"], phaq_value="{1:6.1}", phaq_value_avg=6.1, phaq_method=METHOD,
+    )  # fmt: skip
+    physical = common.copy()
+    for code in ("bdfi33", "bdfiod", "cfvo", "clay"):
+        value = layers[code] if code in layers else pd.Series(20.0, layers.index)
+        physical[f"{code}_value_avg"], physical[f"{code}_method"] = value, METHOD
+    chemical.to_csv(folder / "wosis_201909_layers_chemical.tsv", sep="\t", index=False)
+    physical.to_csv(folder / "wosis_201909_layers_physical.tsv", sep="\t", index=False)
+    return folder
+
+
+def write_latest(made: Made, folder: Path) -> Path:
+    """One CSV a property, as the web service gives them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {"longitude": "X", "latitude": "Y", "layer_id": "profile_layer_id"}
+    layers = made.layers.rename(columns=names)
+    common = ["X", "Y", "profile_id", "profile_layer_id", "country_name", "upper_depth", "lower_depth", "litter"]
+    for name in ("orgc", "bdfi33", "bdfiod", "cfvo"):
+        table = layers.loc[layers[name].notna(), [*common, name, "date", "dataset_code"]]
+        table.columns = [*common, f"{name}_value_avg", f"{name}_date", f"{name}_dataset_id"]
+        table.to_csv(folder / f"wosis_latest_{name}.csv", index=False)
+    return folder
+
+
+def write_grid(folder: Path, boxes: np.ndarray = BOXES) -> Path:
+    """grid_half_degree.csv with every cell of the boxes."""
+    parts = []
+    for west, south, east, north in boxes:
+        lon, lat = np.meshgrid(np.arange(west + 0.25, east, 0.5), np.arange(south + 0.25, north, 0.5))
+        parts.append(pd.DataFrame({"lon": lon.ravel(), "lat": lat.ravel()}))
+    grid = pd.concat(parts, ignore_index=True).drop_duplicates()
+    warm = 27 - 0.5 * grid["lat"].abs()
+    drivers = {
+        "land_fraction": 1.0, "cell_area_m2": cell_area(grid["lat"]), "mean_annual_temperature_degC": warm,
+        "precipitation_mm_yr": 700.0 + 300 * np.sin(grid["lon"] / 20), "npp_gC_m2_yr": 400.0,
+        "clm5_npp_gC_m2_yr": 300.0, "sand_fraction": 0.4, "clay_fraction": 0.2, "water_wilting_m3_m3": 0.15,
+        "water_field_capacity_m3_m3": 0.26, "water_saturation_m3_m3": 0.44,
+        "igbp_land_cover": np.where(grid["lon"] > -95, 4, 10), "koppen_class": np.where(grid["lat"].abs() > 40, 19, 9),
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    grid.assign(**drivers).to_csv(folder / "grid_half_degree.csv", index=False)
+    return folder
+
+
+if __name__ == "__main__":
+    target, number = Path(sys.argv[1]), int(sys.argv[2])
+    write_december_2023(made_world(number), target)
+    write_grid(target, BOXES if "--world" in sys.argv else BOXES[:1])
