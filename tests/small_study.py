@@ -16,6 +16,7 @@ site_steps = 500
 chains = 3
 one_batch_B = "1/n"
 spatial = false
+shown_sites = 50
 test_share = 0.2
 relative_sd = 0.3
 kept_draws = 100

@@ -78,7 +78,7 @@ def test_a_run_that_was_begun_here_goes_on_there(cluster, tmp_path):
 
 def test_a_scheduler_may_be_named_by_its_file(cluster, tmp_path):
     file = tmp_path / "scheduler.json"
-    file.write_text(json.dumps(cluster.scheduler.identity()))
+    file.write_text(json.dumps({"type": "Scheduler", "address": cluster.scheduler_address}))
     assert sorted(cluster_results(str(file), [(pow, 2, 3), (pow, 3, 2)])) == [8, 9]
 
 

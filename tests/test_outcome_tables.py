@@ -28,6 +28,9 @@ STATUS = pd.DataFrame(
         "rhat_gelman_rubin_max": [1.01, np.inf],
         "rhat_max": [1.02, np.nan],
         "ess_bulk_min": [400.0, np.nan],
+        "ess_tail_min": [410.0, np.nan],
+        "misfit": [1.5, np.nan],
+        "steps": [50000, np.nan],
         "acceptance": [0.25, 0.0],
         "used_downstream": [True, False],
     }

@@ -69,12 +69,10 @@ def one_batch_assimilation(study: Study) -> OneBatches:
             # Side by side, so that three chains on two cores do not leave one of them waiting for the last.
             share = max(1, n_workers() // len(wanted))
             with ThreadPoolExecutor(len(wanted)) as pool:
-                runs = {
-                    name: pool.submit(
-                        _one_batch, study, cleaned, plan, B, share, bar.update, folder / CHECKPOINTS / Path(name).stem
-                    )
-                    for name, B in wanted.items()
-                }
+                runs = {}
+                for name, B in wanted.items():
+                    saved = folder / CHECKPOINTS / Path(name).stem
+                    runs[name] = pool.submit(_one_batch, study, cleaned, plan, B, share, bar.update, saved)
                 found = {name: run.result() for name, run in runs.items()}
         for name, result in found.items():
             write_inference_data(one_batch_data(result), folder / name)

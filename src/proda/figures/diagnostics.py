@@ -66,7 +66,7 @@ def convergence_histograms(status: pd.DataFrame, limit: float) -> Figure:
     axes[1].axvline(400.0, color="#333333", ls=":", lw=1.0, label="400")
     axes[1].set(xscale="log", xlabel="Effective sample size of the worst parameter")
     label_plainly(axes[1].xaxis)
-    axes[1].legend(fontsize=8)
+    axes[1].legend(fontsize=8, frameon=True, framealpha=1.0, edgecolor="none")
     axes[2].hist(status["acceptance"], bins=40, color=BLUE)
     axes[2].axvspan(0.15, 0.5, color=GREEN, alpha=0.15, lw=0)
     axes[2].set(xlabel="Acceptance of the kept part")
