@@ -1,6 +1,7 @@
 """The clone: notebooks as they must be committed, files not too long, floors not crossed, no folder of one machine."""
 
 import ast
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -56,6 +57,19 @@ def test_a_notebook_calls_the_package_and_holds_no_long_code(path):
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef):
                 assert node.end_lineno - node.lineno < 5, f"move {node.name} into the package"
+
+
+def test_what_a_notebook_imports_from_the_package_is_there():
+    missing = []
+    for path in NOTEBOOKS:
+        code = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        for node in (node for source in code for node in ast.walk(ast.parse(source))):
+            if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "proda":
+                module = importlib.import_module(node.module)
+                for name in (alias.name for alias in node.names):
+                    if not hasattr(module, name) and not importlib.util.find_spec(f"{node.module}.{name}"):
+                        missing.append(f"{path.name}: {node.module}.{name}")
+    assert not missing
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)

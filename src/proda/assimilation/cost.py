@@ -22,7 +22,8 @@ def cost_table(problem: SiteProblem, seed: int, plan: SitePlan, rounds: int = 2)
     DataFrame
         `varied` ("sites" or "steps"), `sites`, `steps` (of a chain), `seconds`.
     """
-    few = min(SITES[0], problem.n_sites)
+    # Fewer would be a single part, which one core samples.
+    few = min(SITES[1], problem.n_sites)
     sizes = [("sites", min(n, problem.n_sites), STEPS[0]) for n in SITES] + [("steps", few, n) for n in STEPS]
     sizes = list(dict.fromkeys(sizes))
     best = dict.fromkeys(sizes, float("inf"))

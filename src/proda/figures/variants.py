@@ -39,7 +39,7 @@ def variants_figure(table: pd.DataFrame, columns: Mapping[str, str]) -> Figure:
 
 
 def cost_axes(cost: pd.DataFrame, varied: str, ax: Axes) -> Axes:
-    """Seconds against the number of sites or steps, and the straight line through the largest.
+    """Seconds against the number of sites or steps, and the straight line nearest to them.
 
     Parameters
     ----------
@@ -47,9 +47,10 @@ def cost_axes(cost: pd.DataFrame, varied: str, ax: Axes) -> Axes:
         From `proda.assimilation.cost.cost_table`.
     """
     table = cost[cost["varied"] == varied].sort_values(varied)
-    most = table.iloc[-1]
-    ends = np.array([0.0, 1.05 * most[varied]])
-    ax.plot(ends, ends * most["seconds"] / most[varied], color=INK, lw=0.8, ls="--", label="in proportion")
+    ends = np.array([0.0, 1.05 * table[varied].max()])
+    if len(table) > 1:
+        slope, start = np.polyfit(table[varied], table["seconds"], 1)
+        ax.plot(ends, start + slope * ends, color=INK, lw=0.8, ls="--", label="straight line")
     ax.plot(table[varied], table["seconds"], "o", color=CYCLE[0], label="measured")
     other = {"sites": "steps", "steps": "sites"}[varied]
     ax.set(
