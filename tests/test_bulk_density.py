@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proda.data.bulk_density import PEDOTRANSFER, RULES, estimated_density, soc_density, with_soc_density
+from proda.data.bulk_density import COARSEST_SD, PEDOTRANSFER, RULES, estimated_density, soc_density, with_soc_density
 from proda.data.profiles import ProfileTables
 from proda.errors import InputError
 from proda.settings import ALLOWED
@@ -91,6 +91,13 @@ def test_an_estimate_of_the_source_carries_the_error_of_its_function():
     tables = layers(soc=[2e3] * 3, organic_carbon=[10.0] * 3, bulk_density=[1.4] * 3)
     tables.layers["bulk_density_method"] = ["ptf_adams", "measured_field", "ptf_hossain"]
     assert with_soc_density(tables).layers["density_relative_sd"].tolist() == [0.13, 0, 0.26]
+
+
+def test_an_estimate_beyond_what_its_function_was_made_for_is_not_taken_for_a_measurement():
+    """The function of Manrique and Jones has no peat."""
+    tables = layers(soc=[6e4], organic_carbon=[300.0], bulk_density=[0.2])
+    tables.layers["bulk_density_method"] = "ptf_manrique"
+    assert with_soc_density(tables).layers["density_relative_sd"].tolist() == [COARSEST_SD] and COARSEST_SD == 0.68
 
 
 def test_layers_are_marked_as_mineral_organic_litter_or_unknown():

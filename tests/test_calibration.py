@@ -131,7 +131,7 @@ def test_predictions_of_withheld_layers_are_scored_against_truth_and_observation
     like, x = places(60), prior_draws(60, rng)
     problem, soc = simulated_profiles(like, x, AS_IN_PAPER, 0.3, rng)
     plan = PLAN._replace(schedule=Schedule(2000, 3000, 5000, 20), max_steps=0)
-    table = withheld_predictions(problem, 3, plan, 0.3, true_soc=soc)
+    table = withheld_predictions(problem, 3, plan, true_soc=soc)
     rows = problem.layers(withheld_layers(problem, 3))
     np.testing.assert_array_equal(table["site"], rows.site)
     np.testing.assert_array_equal(table["observed"], rows.soc)

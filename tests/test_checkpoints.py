@@ -85,6 +85,16 @@ def test_a_run_of_other_settings_is_refused_and_nothing_is_touched(opened, setti
         assert content(again) == before
 
 
+def test_an_interrupted_run_that_left_nothing_to_go_on_from_is_no_obstacle_to_another(opened):
+    study = opened()
+    finish(study, BELOW)
+    with pytest.raises(InputError, match="raise the number"), study.stage(STAGE, resumable=True) as folder:
+        (folder / "half.txt").write_text("half")
+        raise InputError("raise the number of steps")
+    with opened(settings={"kept_draws": 50}).stage(STAGE, resumable=True) as again:
+        assert not (again / "half.txt").exists()
+
+
 def test_a_setting_of_another_stage_is_no_obstacle(opened):
     folder = interrupted(opened())
     with opened(settings={"epochs": 9, "one_batch_steps": 700}).stage(STAGE, resumable=True) as again:
@@ -129,7 +139,7 @@ def test_a_new_result_of_a_stage_below_is_refused(opened):
 def test_a_stage_that_cannot_go_on_does_not_remove_the_checkpoints_of_one_that_can(opened):
     folder = interrupted(opened())
     before = content(folder)
-    with pytest.raises(InputError, match="holds checkpoints of an interrupted run: remove it, or .*--fresh"):
+    with pytest.raises(InputError, match="cannot go on as this one: it always begins anew.*--fresh"):
         finish(opened(), STAGE)
     assert content(folder) == before
 
@@ -152,9 +162,10 @@ def test_fresh_removes_what_interrupted_runs_left_and_only_that(tmp_path, monkey
     for number, name in ((3, "03-one-batch-assimilation"), (4, STAGE)):
         left[number] = partial_path(out, name)
         stages.write_json(left[number] / CHECKPOINTS / "made_for.json", {"fingerprint": {}, "upstream": {}})
+        (left[number] / CHECKPOINTS / "state").write_text("step 5")
     given = dict(notebooks=notebooks, reports=tmp_path / "reports")
     finish(study, BELOW)
-    with pytest.raises(Exception, match="remove it, or run .*--fresh"):
+    with pytest.raises(Exception, match="cannot go on as this one.*--fresh"):
         run(study, only=4, **given)
     assert all(folder.exists() for folder in left.values())
     run(study, only=4, fresh=True, **given)

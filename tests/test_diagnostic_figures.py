@@ -147,7 +147,7 @@ def test_site_profiles_show_the_observations_of_their_site_in_kilograms(rng):
     problem = SiteProblem(["a", "b"], None, np.array([0, 0, 1, 1, 1]), depth, soc, 0.25 * soc, np.ones(5))
     profile = ("site", "layer"), np.linspace(1e4, 1e3, 20).reshape(2, 10)
     sites = xr.Dataset({"soc_mean": profile, "soc_sd": profile, "efficiency": ("site", [0.5, 0.75])})
-    figure = diagnostics.site_profiles(problem, sites, [1, 0], 0.25)
+    figure = diagnostics.site_profiles(problem, sites, [1, 0])
     first = figure.axes[0]
     np.testing.assert_allclose(first.lines[0].get_xdata(), profile[1][1] / 1000.0)
     np.testing.assert_allclose(first.containers[0].lines[0].get_xdata(), [8.0, 5.0, 1.0])

@@ -8,7 +8,7 @@ from proda.assimilation.chain_state import Schedule
 from proda.assimilation.diagnostics import convergence
 from proda.assimilation.schedules import SitePlan, lengthened
 from proda.assimilation.site_chains import sampled_sites
-from proda.assimilation.site_dataset import sites_dataset
+from proda.assimilation.site_dataset import VARIABLES, site_coordinates
 from proda.assimilation.site_fit import site_status
 from proda.assimilation.site_summaries import site_summaries
 from proda.assimilation.soc_chains import Moves
@@ -98,7 +98,8 @@ def test_sites_are_given_up_within_the_most_steps_and_flagged(problem):
     sampled = sampled_sites(part, 7, hopeless)
     assert not sampled.converged(hopeless).any()
     assert (sampled.steps <= 50_000).all() and (sampled.steps + lengthened(FIRST, 8).total > 50_000).all()
-    sites = sites_dataset(site_summaries(part, sampled, hopeless), part.profile_id)
+    arrays = site_summaries(part, sampled, hopeless)
+    sites = site_coordinates(part.profile_id).assign({row.name: (row.dims, arrays[row.name]) for row in VARIABLES})
     table = site_status(sites, np.full(4, 6), [""] * 4, hopeless)
     assert (table["status"] == "not converged").all() and table["steps"].tolist() == sampled.steps.tolist()
     assert table["reason"].str.contains(r"limit").all()

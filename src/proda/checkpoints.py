@@ -5,11 +5,12 @@ the fingerprint and the upstream content that they belong to. They are used by a
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from proda.errors import InputError
+from proda.errors import InputError, ProdaError
 from proda.fingerprints import difference
 from proda.stages import read_json, write_json
 
@@ -40,10 +41,14 @@ def partial_folder(out: Path, stage: str, identity: Mapping[str, Any] | None, ag
     folder = partial_path(out, stage)
     before = read_json(folder / CHECKPOINTS / _IDENTITY)
     if before is not None:
-        if identity is not None:
-            _check_same(folder, before, identity, again)
+        reason = "it always begins anew" if identity is None else _difference(before, identity)
+        if not reason:
             return folder
-        raise InputError(f"{folder} holds checkpoints of an interrupted run: remove it, or run {again} --fresh")
+        if _is_anything_kept(folder):
+            raise InputError(
+                f"{folder} holds checkpoints of an interrupted run that cannot go on as this one: {reason}. Nothing "
+                f"was overwritten. Finish that run as it was begun, or give it up: {again} --fresh"
+            )
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.mkdir(parents=True)
@@ -56,18 +61,41 @@ def partial_folder(out: Path, stage: str, identity: Mapping[str, Any] | None, ag
     return folder
 
 
-def _check_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any], again: str) -> None:
+def _is_anything_kept(folder: Path) -> bool:
+    """Whether a run could go on from something: an interrupted run that has left nothing is in nobody's way."""
+    return any(path.is_file() and path.name != _IDENTITY for path in (folder / CHECKPOINTS).rglob("*"))
+
+
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """In words, why a run that was made for ``before`` cannot go on as ``now``; empty when it can."""
     reason = difference(before.get("fingerprint"), now["fingerprint"])
     if not reason and before.get("upstream") != now["upstream"]:
         reason = "what it reads from has a new result since"
-    if reason:
-        raise InputError(
-            f"{folder} holds checkpoints of an interrupted run that cannot go on as this one: {reason}. Nothing was "
-            f"overwritten. Finish that run as it was begun, or give it up: {again} --fresh"
-        )
+    return reason
 
 
 def forget_interrupted(out: Path, stages: tuple[str, ...]) -> None:
     """Remove the unfinished files of these stages."""
     for stage in stages:
         shutil.rmtree(partial_path(out, stage), ignore_errors=True)
+
+
+@contextmanager
+def refusal_told(path: Path, kept: str) -> Iterator[None]:
+    """Turn a refusal of the disk in the block, which writes ``path``, into an error that says what to do.
+
+    Parameters
+    ----------
+    kept : what the next run finds, the end of a sentence
+
+    Raises
+    ------
+    ProdaError
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ProdaError(
+            f"{path} cannot be written: {error.strerror or error}. Make room or give write access, then run the same "
+            f"command again: {kept}."
+        ) from error

@@ -67,7 +67,9 @@ def prior_draws(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
     return found[:n]
 
 
-def simulated_profiles(like: SiteProblem, x: NDArray, choice: str, relative_sd: float, rng: np.random.Generator):
+def simulated_profiles(
+    like: SiteProblem, x: NDArray, choice: str, relative_sd: float, rng: np.random.Generator
+) -> tuple[SiteProblem, NDArray[np.float64]]:
     """Profiles with the places, depths and weights of those in `like`, made with parameters x (n_sites, 25).
 
     "as the likelihood assumes": a normal error of standard deviation sigma over the root of the weight, where sigma is

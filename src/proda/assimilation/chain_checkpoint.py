@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proda.assimilation.chain_state import Chains
-from proda.errors import ProdaError
+from proda.checkpoints import refusal_told
 from proda.model.lane_type import LANES
 
 SECONDS_BETWEEN = 20.0
@@ -68,7 +68,7 @@ class ChainCheckpoint:
             return
         state = {f"chains_{name}": value for name, value in progress.chains._asdict().items()}
         partial = self.path.with_suffix(".part.npz")
-        try:
+        with refusal_told(self.path, "the chain goes on from where it was last saved"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as stream:
                 np.savez(
@@ -80,9 +80,4 @@ class ChainCheckpoint:
                     **state,
                 )
             os.replace(partial, self.path)
-        except OSError as error:
-            raise ProdaError(
-                f"{self.path} cannot be written: {error.strerror or error}. Make room or give write access, then run "
-                "the same command again: the chain goes on from where it was last saved."
-            ) from error
         self._saved = time.monotonic()

@@ -5,6 +5,7 @@ once for all of them. Eq. 5.1 leaves the constant B open: with B = 1 the posteri
 with B = 1/(number of profiles) it holds one profile's worth of information, and is about as wide as the paper's.
 """
 
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 from proda.assimilation.chain_checkpoint import ChainCheckpoint, Progress
 from proda.assimilation.chain_state import KEPT_ACCEPTED, TEST_ACCEPTED, WIDEST, Schedule, new_chains
 from proda.assimilation.lane_random import generator_states
-from proda.assimilation.misfit import layer_weights, misfit_forms
-from proda.assimilation.site_problem import observation_sd
+from proda.assimilation.misfit import misfit_forms
+from proda.assimilation.site_problem import site_problem
 from proda.assimilation.soc_chains import DEFAULT_MOVES, Moves, Target, new_target, run_chains, start_chains
 from proda.errors import InputError
 from proda.model.forcing import Forcing
@@ -71,9 +72,8 @@ def pooled_target(
 ) -> Target:
     """All profiles as the target of one chain: a column for each grid cell that holds any."""
     cells, column = np.unique(profiles["cell"].to_numpy(), return_inverse=True)
-    site, depth, soc = (layers[name].to_numpy() for name in ("site", "depth", "soc"))
-    sd = observation_sd(layers, relative_sd)
-    forms = misfit_forms(column[site], cells.size, depth, soc, layer_weights(site, depth), sd)
+    sites = site_problem(profiles, layers, cell_forcing, relative_sd)
+    forms = misfit_forms(column[sites.site], cells.size, sites.depth, sites.soc, sites.weight, sites.sd)
     return new_target(cell_forcing.take(cells), B * forms, pooled=True, moves=moves)
 
 
@@ -121,6 +121,8 @@ def one_batch_posterior(
     result = OneBatch(np.stack([one.draws[0] for one in done]), phi, rates / parts, D, B)
     if not np.isfinite(result.phi).all() or (result.acceptance[:, 1] == 0.0).any():
         worst = int(np.argmin(result.acceptance[:, 1]))
+        if checkpoints is not None:
+            shutil.rmtree(checkpoints, ignore_errors=True)  # they lead here again, and other settings are the remedy
         raise InputError(
             f"one-batch: chain {worst + 1} of {n_chains} never moved in its kept part, at a misfit of "
             f"{result.phi[worst, -1]:g}; expected a finite misfit and accepted steps. Check relative_sd "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from proda.assimilation.cluster import cluster_results
 from proda.assimilation.schedules import SitePlan
-from proda.assimilation.site_dataset import site_coordinates
+from proda.assimilation.site_dataset import opened_sites, site_coordinates
 from proda.assimilation.site_problem import SiteProblem
 from proda.assimilation.site_store import SiteStore
 from proda.assimilation.site_summaries import batch_arrays
@@ -71,7 +71,7 @@ def site_posteriors(
     for n_sites in results:
         report(n_sites)
     store.drop_leftovers()
-    return store.opened()
+    return opened_sites(folder)
 
 
 def sampled_batch(part: SiteProblem, seed: int, plan: SitePlan, store: SiteStore, first: int) -> int:

@@ -1,6 +1,7 @@
 """The dataset of `sites.zarr`: what is stored of every site, with dimensions, meaning and unit."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from proda.assimilation.schedules import SitePlan
 from proda.model.column import PAPER_COLUMN
 from proda.model.parameters import PAPER_PARAMETERS
+
+STORE = "sites.zarr"
 
 
 class Stored(NamedTuple):
@@ -84,9 +87,9 @@ def site_coordinates(profile_id: Sequence[str], places: Mapping[str, NDArray] | 
     return xr.Dataset(coords=coords, attrs={"title": "Site-by-site posteriors of the soil-carbon parameters"})
 
 
-def sites_dataset(
-    arrays: Mapping[str, NDArray], profile_id: Sequence[str], places: Mapping[str, NDArray] | None = None
-) -> xr.Dataset:
-    """The arrays of all sites, by the names of `VARIABLES`, as a labelled dataset."""
-    data = {row.name: (row.dims, arrays[row.name], {"long_name": row.meaning, "units": row.unit}) for row in VARIABLES}
-    return site_coordinates(profile_id, places).assign(data)
+def opened_sites(folder: Path) -> xr.Dataset:
+    """`sites.zarr` of a study folder, read when and as far as it is asked for."""
+    sites = xr.open_zarr(folder / STORE, consolidated=False, chunks=None)
+    # Zarr gives names a type of its own, with which xarray cannot fill what `idxmax` finds.
+    names = {name: sites[name].astype(object) for name in ("parameter", "profile_id")}
+    return sites.assign_coords(names)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from proda.assimilation.posterior import inference_data
 from proda.assimilation.schedules import site_plan
 from proda.assimilation.site_chains import sampled_sites
+from proda.assimilation.site_dataset import opened_sites
 from proda.assimilation.site_problem import SiteProblem, site_problem
 from proda.assimilation.site_summaries import soc_of_draws
-from proda.assimilation.stage import SITE_BY_SITE, opened_sites
+from proda.assimilation.stage import SITE_BY_SITE
 from proda.data.stage import read_cleaned_study
 from proda.errors import InputError
 from proda.model.observation import at_depths

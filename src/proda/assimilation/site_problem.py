@@ -83,21 +83,16 @@ def site_problem(
     """
     site, depth = layers["site"].to_numpy(np.int64), layers["depth"].to_numpy(float)
     soc = layers["soc"].to_numpy(float)
+    more = layers["density_relative_sd"].to_numpy(float) if "density_relative_sd" in layers else 0.0
     return SiteProblem(
         profiles["profile_id"].tolist(),
         cell_forcing.take(profiles["cell"].to_numpy()),
         site,
         depth,
         soc,
-        observation_sd(layers, relative_sd),
+        np.hypot(relative_sd, more) * soc,
         layer_weights(site, depth),
     )
-
-
-def observation_sd(layers: pd.DataFrame, relative_sd: float) -> NDArray[np.float64]:
-    """Standard deviation of every observed layer, (n_layers_observed,), g C m-3 (see `site_problem`)."""
-    more = layers["density_relative_sd"].to_numpy(float) if "density_relative_sd" in layers else 0.0
-    return np.hypot(relative_sd, more) * layers["soc"].to_numpy(float)
 
 
 def site_faults(problem: SiteProblem) -> list[str]:
@@ -110,12 +105,12 @@ def site_faults(problem: SiteProblem) -> list[str]:
             faults[k] = faults[k] or f"{name} of the forcing is {column[~np.isfinite(column)][0]}"
     for k in np.flatnonzero(problem.forcing.npp_mean <= 0.0):
         faults[k] = faults[k] or f"npp_mean of the forcing is {problem.forcing.npp_mean[k]:g}: nothing enters the soil"
+    layer = pd.Series(problem.site).groupby(problem.site).cumcount().to_numpy() + 1
     for name in ("depth", "soc", "sd", "weight"):
         values = getattr(problem, name)
         for row in np.flatnonzero(~(np.isfinite(values) & (values > 0.0))):
             k = problem.site[row]
-            layer = row - np.searchsorted(problem.site, k) if np.all(np.diff(problem.site) >= 0) else row
-            faults[k] = faults[k] or f"{name} of observed layer {layer + 1} is {values[row]:g}"
+            faults[k] = faults[k] or f"{name} of observed layer {layer[row]} is {values[row]:g}"
     observed = np.bincount(problem.site, minlength=problem.n_sites)
     for k in np.flatnonzero(observed == 0):
         faults[k] = faults[k] or "it has no observed layer"

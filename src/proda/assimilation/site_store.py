@@ -17,11 +17,13 @@ import zarr
 from numpy.typing import NDArray
 
 from proda.assimilation.schedules import SitePlan
-from proda.assimilation.site_dataset import VARIABLES, sizes_of
-from proda.errors import InputError, ProdaError
+from proda.assimilation.site_dataset import STORE, VARIABLES, sizes_of
+from proda.checkpoints import refusal_told
+from proda.errors import InputError
 from proda.stages import read_json, write_json
 
-STORE, MARKS = "sites.zarr", "batches"
+MARKS = "batches"
+_KEPT = "finished batches are kept and it goes on from there"
 _SPARE = 50 * 2**20  # bytes that a disk should have left
 
 
@@ -60,7 +62,7 @@ class SiteStore:
                 f"{self.path} will need up to {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free: free some space, "
                 "store fewer draws (kept_draws), or give a folder on another disk as --out"
             )
-        with _told(self.path, "created"):
+        with refusal_told(self.path, _KEPT):
             shutil.rmtree(self.path, ignore_errors=True)
             shutil.rmtree(self.marks, ignore_errors=True)
             coordinates.to_zarr(self.path, mode="w", consolidated=False)
@@ -87,7 +89,7 @@ class SiteStore:
         ProdaError
             When the disk refuses; all batches that are marked stay good.
         """
-        with _told(self.path, "written"):
+        with refusal_told(self.path, _KEPT):
             group = zarr.open_group(self.path, mode="r+")
             last = first + len(arrays["r2"])
             for row in VARIABLES:
@@ -111,10 +113,6 @@ class SiteStore:
         for path in self.path.rglob("*.partial"):
             path.unlink(missing_ok=True)
 
-    def opened(self) -> xr.Dataset:
-        """The whole store, read when it is asked for."""
-        return xr.open_zarr(self.path, consolidated=False, chunks=None)
-
     def _mark(self, first: int) -> Path:
         return self.marks / f"from-{first:07d}.json"
 
@@ -126,20 +124,3 @@ def _digest(arrays: Mapping[str, NDArray]) -> str:
         total.update(json.dumps([row.name, list(values.shape)]).encode())
         total.update(values.tobytes())
     return total.hexdigest()
-
-
-class _told:
-    """Turns a refusal of the disk into an error that says what to do."""
-
-    def __init__(self, path: Path, what: str) -> None:
-        self.path, self.what = path, what
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise ProdaError(
-                f"{self.path} cannot be {self.what}: {error.strerror or error}. Make room or give write access, then "
-                "run the same command again: finished batches are kept and it goes on from there."
-            ) from error

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from proda.assimilation.calibration import soc_quantiles
 from proda.assimilation.misfit import layer_weights
 from proda.assimilation.schedules import SitePlan
 from proda.assimilation.site_problem import SiteProblem
@@ -33,7 +32,6 @@ def withheld_predictions(
     problem: SiteProblem,
     seed: int,
     plan: SitePlan,
-    relative_sd: float,
     weights: str = PAPER_WEIGHTS,
     true_soc: NDArray | None = None,
 ) -> pd.DataFrame:
@@ -43,8 +41,6 @@ def withheld_predictions(
     ----------
     problem : SiteProblem
         Of sites with at least `LEAST_LAYERS` observed layers; others have no row.
-    relative_sd : float
-        Error of an observation, as a share of the density, for the interval that is to hold the observation.
     weights : str
         Those of Eq. 5.2, taken anew of the layers that are left, or one for each.
     true_soc : (n_layers, n_sites), optional
@@ -54,8 +50,9 @@ def withheld_predictions(
     -------
     DataFrame
         A row for each withheld layer: `site`, `depth` (m), `observed` (g C m-3), `low` and `high` of the modelled
-        density, `observation_inside` (the 5-95 % interval of modelled density and error holds the observation), and,
-        where the truth is known, `truth` and `truth_inside` (that of the modelled density holds the true one).
+        density, `observation_inside` (the 5-95 % interval of modelled density, with an error of the same share of it
+        as the observation's sd is of the observation, holds the observation), and, where the truth is known, `truth`
+        and `truth_inside` (that of the modelled density holds the true one).
     """
     out = withheld_layers(problem, seed)
     sites = np.unique(problem.site[out])
@@ -66,9 +63,10 @@ def withheld_predictions(
     draws = sampled.draws.reshape(sites.size, -1, sampled.draws.shape[-1])
     draws = draws[:, np.linspace(0, draws.shape[1] - 1, 500).round().astype(int)]
     held = problem.layers(out).take(sites)
-    low, high = soc_quantiles(draws, held.forcing, held.site, held.depth)
     modelled = np.stack([at_depths(one, held.site, held.depth) for one in soc_of_draws(draws, held.forcing)])
-    error = np.random.default_rng([seed, 7]).gamma(relative_sd**-2, relative_sd**2, modelled.shape)
+    relative = held.sd / held.soc
+    error = np.random.default_rng([seed, 7]).gamma(relative**-2, relative**2, modelled.shape)
+    low, high = np.quantile(modelled, (0.05, 0.95), axis=0)
     below, above = np.quantile(modelled * error, (0.05, 0.95), axis=0)
     table = pd.DataFrame({"site": sites[held.site], "depth": held.depth, "observed": held.soc})
     table["low"], table["high"] = low, high

@@ -85,6 +85,7 @@ PEDOTRANSFER = {
     ),
 }
 RULES = (NONE, *PEDOTRANSFER)
+COARSEST_SD = max(np.nanmax(function.relative_sd) for function in PEDOTRANSFER.values())
 
 
 def estimated_density(organic_carbon: ArrayLike, rule: str) -> tuple[NDArray, NDArray]:
@@ -167,7 +168,9 @@ def with_soc_density(tables: ProfileTables, rule: str = NONE) -> ProfileTables:
         rows = theirs & (layers["bulk_density_method"] == method).to_numpy(bool)
         alike = [name for name in PEDOTRANSFER if name.split("-")[0] in method.lower()]
         by_mass = carbon[rows].fillna(pd.Series(carbon_by_mass(layers["soc"][rows]), carbon[rows].index))
-        sd[rows] = estimated_density(by_mass, alike[0] if alike else "adams-1973")[1]
+        error = estimated_density(by_mass, alike[0] if alike else "adams-1973")[1]
+        # Beyond what a function was made for its error is not known, and not nothing: that of the coarsest for peat.
+        sd[rows] = np.where(np.isnan(error), COARSEST_SD, error)
         origin[rows] = f"estimated by the source ({method})"
 
     if rule != NONE:
@@ -184,6 +187,6 @@ def with_soc_density(tables: ProfileTables, rule: str = NONE) -> ProfileTables:
             soc=soc,
             kind=kinds(carbon, layers["litter"]),
             density_source=origin,
-            density_relative_sd=np.where(soc.notna(), np.nan_to_num(sd), 0.0),
+            density_relative_sd=np.where(soc.notna(), sd, 0.0),
         ),
     )

@@ -85,7 +85,7 @@ def fit_histogram(status: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def site_profiles(problem: SiteProblem, sites: xr.Dataset, chosen: list[int], relative_sd: float) -> Figure:
+def site_profiles(problem: SiteProblem, sites: xr.Dataset, chosen: list[int]) -> Figure:
     """Observed layers with their standard deviation, and the mean modelled profile with one sd, for a few sites."""
     figure, axes = plt.subplots(1, len(chosen), figsize=(2.4 * len(chosen), 3.3), sharey=True, squeeze=False)
     for ax, site in zip(axes[0], chosen, strict=True):
@@ -93,8 +93,8 @@ def site_profiles(problem: SiteProblem, sites: xr.Dataset, chosen: list[int], re
         ax.fill_betweenx(PAPER_COLUMN.node, np.maximum(mean - sd, 0), mean + sd, color=BLUE, alpha=0.2, lw=0)
         ax.plot(mean, PAPER_COLUMN.node, color=BLUE, label="model")
         here = problem.site == site
-        observed = problem.soc[here] / 1000.0
-        ax.errorbar(observed, problem.depth[here], xerr=relative_sd * observed, fmt="ko", ms=4, lw=1, label="observed")
+        observed, error = problem.soc[here] / 1000.0, problem.sd[here] / 1000.0
+        ax.errorbar(observed, problem.depth[here], xerr=error, fmt="ko", ms=4, lw=1, label="observed")
         ax.set_title(f"{problem.profile_id[site]}\nefficiency {float(sites['efficiency'][site]):.2f}", fontsize=8.5)
         ax.set(xlabel="SOC (kg C m$^{-3}$)", xlim=(0, None))
     deepest = max(problem.depth[problem.site == site].max() for site in chosen)

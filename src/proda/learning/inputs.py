@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from proda.assimilation.site_dataset import opened_sites
 from proda.data.covariates import read_covariates
 from proda.data.outcome_tables import read_site_status
 from proda.data.truth import known_truth
@@ -66,7 +67,7 @@ def network_inputs(study: Study) -> Inputs:
 
     status = read_site_status(study.path("site_status.csv"))
     _check_same_sites(profile_id, _text(status["profile_id"]), "site_status.csv")
-    with xr.open_zarr(study.path("sites.zarr"), consolidated=False) as sites:
+    with opened_sites(study.out) as sites:
         _check_same_sites(profile_id, _text(sites["profile_id"].to_numpy()), "sites.zarr")
         found = tuple(str(name) for name in sites["parameter"].to_numpy())
         if found != PAPER_PARAMETERS.names:

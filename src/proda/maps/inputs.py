@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from proda.assimilation.posterior import read_posterior
+from proda.assimilation.site_dataset import opened_sites
 from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
 from proda.data.outcome_tables import read_site_status
@@ -83,7 +84,7 @@ def read_inputs(study: Study) -> Inputs:
     sites = read_profiles(study.path("profiles.parquet"))
     grid = read_grid(study.path("grid.nc"))
     one_batch = read_posterior(study.path("one_batch.nc"))["x"].transpose("chain", "draw", "parameter")
-    posterior = xr.open_zarr(study.path("sites.zarr"), consolidated=False)
+    posterior = opened_sites(study.out)
     ids = sites["profile_id"].to_numpy(object)
     _same_sites(ids, posterior["profile_id"].values, "sites.zarr")
     status = read_site_status(study.path("site_status.csv")).sort_values("site")
