@@ -76,7 +76,7 @@ def test_batches_may_be_written_in_any_order(problem, expected, tmp_path, order)
 
 @pytest.mark.parametrize("batch", [1, 7, 128])
 def test_the_content_does_not_depend_on_the_size_of_batches(problem, undisturbed, tmp_path, monkeypatch, batch):
-    with opened_sites(undisturbed) as expected:
+    with opened_sites(undisturbed / "sites.zarr") as expected:
         monkeypatch.setattr(site_by_site, "SITES_PER_BATCH", batch)
         assert posteriors_in(tmp_path, problem).identical(expected)
 
@@ -223,13 +223,13 @@ def test_the_systems_own_refusal_is_told_and_the_run_goes_on(problem, tmp_path, 
 
 
 def test_the_worst_parameter_of_every_site_is_found_by_name(undisturbed):
-    with opened_sites(undisturbed) as sites:
+    with opened_sites(undisturbed / "sites.zarr") as sites:
         worst = sites["rhat"].idxmax("parameter").to_numpy()
         names = sites["parameter"].to_numpy()
         np.testing.assert_array_equal(worst, names[sites["rhat"].to_numpy().argmax(axis=1)])
 
 
 def test_numbers_are_stored_in_the_types_that_are_announced(undisturbed):
-    with opened_sites(undisturbed) as sites:
+    with opened_sites(undisturbed / "sites.zarr") as sites:
         assert sites["x"].dtype == np.float32 and sites["phi"].dtype == np.float32
         assert all(sites[name].dtype == np.float64 for name in sites.data_vars if name not in ("x", "phi"))

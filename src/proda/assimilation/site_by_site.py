@@ -71,7 +71,7 @@ def site_posteriors(
     for n_sites in results:
         report(n_sites)
     store.drop_leftovers()
-    return opened_sites(folder)
+    return opened_sites(store.path)
 
 
 def sampled_batch(part: SiteProblem, seed: int, plan: SitePlan, store: SiteStore, first: int) -> int:

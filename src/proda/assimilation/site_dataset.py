@@ -87,9 +87,9 @@ def site_coordinates(profile_id: Sequence[str], places: Mapping[str, NDArray] | 
     return xr.Dataset(coords=coords, attrs={"title": "Site-by-site posteriors of the soil-carbon parameters"})
 
 
-def opened_sites(folder: Path) -> xr.Dataset:
-    """`sites.zarr` of a study folder, read when and as far as it is asked for."""
-    sites = xr.open_zarr(folder / STORE, consolidated=False, chunks=None)
+def opened_sites(path: Path) -> xr.Dataset:
+    """The `sites.zarr` at `path`, read when and as far as it is asked for."""
+    sites = xr.open_zarr(path, consolidated=False, chunks=None)
     # Zarr gives names a type of its own, with which xarray cannot fill what `idxmax` finds.
     names = {name: sites[name].astype(object) for name in ("parameter", "profile_id")}
     return sites.assign_coords(names)

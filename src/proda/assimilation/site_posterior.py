@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from proda.assimilation.posterior import inference_data
 from proda.assimilation.schedules import site_plan
 from proda.assimilation.site_chains import sampled_sites
-from proda.assimilation.site_dataset import opened_sites
+from proda.assimilation.site_dataset import STORE, opened_sites
 from proda.assimilation.site_problem import SiteProblem, site_problem
 from proda.assimilation.site_summaries import soc_of_draws
 from proda.assimilation.stage import SITE_BY_SITE
@@ -53,7 +53,7 @@ def site_posterior(study: Study, site: int | str, all_draws: bool = False) -> An
         sampled = sampled_sites(problem, study.seed, site_plan(study.settings))
         x, phi = sampled.draws[0], sampled.phi[0]
     else:
-        stored = opened_sites(study.out)[["x", "phi"]].isel(site=k)
+        stored = opened_sites(study.path(STORE))[["x", "phi"]].isel(site=k)
         x, phi = stored["x"].to_numpy(), stored["phi"].to_numpy()
     if not np.isfinite(x).all():
         raise InputError(f"site {names[k]!r} has no posterior; site_status.csv of {study.out} says why")

@@ -14,7 +14,7 @@ from proda.assimilation.one_batch import OneBatch, batch_constant, one_batch_pos
 from proda.assimilation.posterior import one_batch_data, write_inference_data
 from proda.assimilation.schedules import schedule, site_plan
 from proda.assimilation.site_by_site import site_posteriors
-from proda.assimilation.site_dataset import opened_sites
+from proda.assimilation.site_dataset import STORE, opened_sites
 from proda.assimilation.site_fit import site_status
 from proda.assimilation.site_problem import SiteProblem, site_faults, site_problem
 from proda.assimilation.soc_chains import Moves
@@ -125,4 +125,4 @@ def site_assimilation(study: Study) -> SiteAssimilation:
         n_layers = np.bincount(problem.site, minlength=problem.n_sites)
         status = site_status(sites, n_layers, site_faults(problem), plan, problem.forms()[-1])
         write_site_status(status, folder / "site_status.csv")
-    return SiteAssimilation(problem, opened_sites(study.out), status)
+    return SiteAssimilation(problem, opened_sites(study.path(STORE)), status)

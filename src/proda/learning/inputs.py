@@ -67,7 +67,7 @@ def network_inputs(study: Study) -> Inputs:
 
     status = read_site_status(study.path("site_status.csv"))
     _check_same_sites(profile_id, _text(status["profile_id"]), "site_status.csv")
-    with opened_sites(study.out) as sites:
+    with opened_sites(study.path("sites.zarr")) as sites:
         _check_same_sites(profile_id, _text(sites["profile_id"].to_numpy()), "sites.zarr")
         found = tuple(str(name) for name in sites["parameter"].to_numpy())
         if found != PAPER_PARAMETERS.names:

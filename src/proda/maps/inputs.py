@@ -84,7 +84,7 @@ def read_inputs(study: Study) -> Inputs:
     sites = read_profiles(study.path("profiles.parquet"))
     grid = read_grid(study.path("grid.nc"))
     one_batch = read_posterior(study.path("one_batch.nc"))["x"].transpose("chain", "draw", "parameter")
-    posterior = opened_sites(study.out)
+    posterior = opened_sites(study.path("sites.zarr"))
     ids = sites["profile_id"].to_numpy(object)
     _same_sites(ids, posterior["profile_id"].values, "sites.zarr")
     status = read_site_status(study.path("site_status.csv")).sort_values("site")
