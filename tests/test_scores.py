@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from proda.errors import InputError
-from proda.maps.scores import PUBLISHED_SCORES, beside_published, comparable_sites, scores, table_1
+from proda.learning.agreement import scores
+from proda.maps.scores import PUBLISHED_SCORES, beside_published, comparable_sites, table_1
 from proda.maps.subsets import ASSIMILATED, NEVER_SEEN, NEW_CELLS, USED, site_subsets
 
 

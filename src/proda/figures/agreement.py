@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from proda.figures.style import INK, METHOD_LABEL, QUANTITIES, colour_bar, draw_sites, map_axes
-from proda.maps.scores import scores
+from proda.learning.agreement import scores
 from proda.maps.stocks import profile_stocks
 
 DENSITY_LIMITS = (0.1, 300.0)

@@ -16,11 +16,11 @@ from proda.assimilation.site_summaries import soc_of_draws
 from proda.assimilation.soc_chains import Moves
 from proda.assimilation.workers import sampled_by_workers
 from proda.data.stage import read_cleaned_study
+from proda.learning.agreement import scores
 from proda.learning.inputs import network_inputs
 from proda.learning.skill import correlations
 from proda.learning.splits import TEST, random_split
 from proda.learning.training import trained_predictor
-from proda.maps.scores import scores
 from proda.model.lanes import soc_density
 from proda.model.observation import at_depths
 from proda.model.parameters import physical

@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from proda.errors import InputError
+from proda.learning.agreement import SCORES, scores
 from proda.learning.splits import PARTS
 from proda.maps.subsets import ALL, USED, site_subsets
-
-SCORES = ["r2", "r", "efficiency", "rmse", "bias", "median_ratio", "n"]
 
 # Tao et al. 2020, Table 1: r2, r, RMSE (kg C m-3); the network's on its training sites.
 PUBLISHED_SCORES = {
@@ -20,45 +18,6 @@ PUBLISHED_SCORES = {
     ("random-sampling", "all"): (0.36, 0.60, 12.39),
     ("network", "train"): (0.62, 0.79, 8.95),
 }
-
-
-def scores(observed: ArrayLike, modelled: ArrayLike) -> dict[str, float]:
-    """Agreement of two sets of numbers in one unit.
-
-    Parameters
-    ----------
-    observed, modelled : array_like
-        (n,) each, finite.
-
-    Returns
-    -------
-    dict
-        r : correlation; r2 : its square, what the paper calls R2; efficiency : 1 - SSE/SST about the 1:1 line;
-        rmse and bias (modelled minus observed) in the unit of the input; median_ratio : median of modelled over
-        observed, which shows a common factor that r2 does not see and that the few largest values do not decide (pairs
-        with nothing observed are left out); n. NaN where fewer than two numbers or no variation leave a score without
-        meaning.
-    """
-    observed, modelled = np.asarray(observed, float), np.asarray(modelled, float)
-    if observed.shape != modelled.shape:
-        raise InputError(f"{observed.shape} observed and {modelled.shape} modelled values: every value needs its pair")
-    n = observed.size
-    error = modelled - observed
-    spread = observed - observed.mean() if n else observed
-    total = float(spread @ spread)
-    if n < 2 or total == 0:
-        r = efficiency = np.nan
-    else:
-        fluctuation = modelled - modelled.mean()
-        scale = np.sqrt(total * float(fluctuation @ fluctuation))
-        r = float(spread @ fluctuation) / scale if scale > 0 else np.nan
-        efficiency = 1.0 - float(error @ error) / total
-    rmse, bias = (float(np.sqrt(np.mean(error**2))), float(error.mean())) if n else (np.nan, np.nan)
-    some = observed > 0
-    ratio = float(np.median(modelled[some] / observed[some])) if some.any() else np.nan
-    return {
-        "r": r, "r2": r**2, "efficiency": efficiency, "rmse": rmse, "bias": bias, "median_ratio": ratio, "n": n
-    }  # fmt: skip
 
 
 def comparable_sites(site: ArrayLike, modelled: dict[str, NDArray], n_sites: int) -> NDArray[np.bool_]:

@@ -1,0 +1,116 @@
+"""Covariates as an embedding network takes them: numbers between 0 and 1, and classes as positions in a list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from proda.errors import InputError
+from proda.learning.scaling import MinMaxScaling, covariate_values
+
+NUMBERS, CLASSES = "numbers", "classes"
+UNKNOWN = 0  # position of a class that no training site has
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How covariates enter the network; it travels with it.
+
+    Attributes
+    ----------
+    names : tuple of str
+        All covariates in the order of their table.
+    scaling : MinMaxScaling
+        Of those that are numbers.
+    codes : dict
+        Of those that are classes: name -> the codes that the training sites have, ascending.
+    """
+
+    names: tuple[str, ...]
+    scaling: MinMaxScaling
+    codes: dict[str, tuple[int, ...]]
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, class_names: Iterable[str], source: str = "covariates") -> Encoding:
+        """The encoding whose ranges and classes are those of `frame`.
+
+        Parameters
+        ----------
+        frame : (n, n_covariates) DataFrame
+            Of the training sites.
+        class_names : iterable of str
+            Which columns are classes; others of these names are left out of account.
+
+        Raises
+        ------
+        InputError
+            When a class is no whole number, or no covariate is a number.
+        """
+        names = tuple(str(name) for name in frame.columns)
+        covariate_values(frame, names, source)
+        wanted = set(class_names)
+        codes = {}
+        for name in names:
+            if name not in wanted:
+                continue
+            values = frame[name].to_numpy(float)
+            if (values != np.round(values)).any():
+                odd = values[values != np.round(values)][0]
+                raise InputError(f"{source}: {name!r} is a class, but has the value {odd:g}: expected whole numbers.")
+            codes[name] = tuple(int(code) for code in np.unique(values))
+        numbers = [name for name in names if name not in codes]
+        if not numbers:
+            raise InputError(f"{source}: all {len(names)} covariates are classes; the network needs a number among "
+                             "them.")  # fmt: skip
+        return cls(names, MinMaxScaling.of(frame[numbers], source), codes)
+
+    @property
+    def class_sizes(self) -> tuple[int, ...]:
+        """Number of positions of every class covariate, the unknown class included."""
+        return tuple(len(codes) + 1 for codes in self.codes.values())
+
+    def encoded(self, frame: pd.DataFrame, source: str = "covariates") -> dict[str, NDArray]:
+        """`numbers` (n, n_numbers) float32 and `classes` (n, n_classes) int32 of the places of `frame`.
+
+        Numbers are 0 at the training sites' minimum and 1 at their maximum, and are held to -0.5 to 1.5: what lies
+        farther out says no more than that it does.
+
+        Raises
+        ------
+        InputError
+            As `proda.learning.scaling.covariate_values`.
+        """
+        covariate_values(frame, self.names, source)
+        numbers = np.clip(self.scaling.scaled(frame[list(self.scaling.names)], source), -0.5, 1.5)
+        classes = np.zeros((len(frame), len(self.codes)), dtype=np.int32)
+        for column, (name, known) in enumerate(self.codes.items()):
+            values, table = frame[name].to_numpy(float), np.asarray(known, float)
+            at = np.clip(np.searchsorted(table, values), 0, len(table) - 1)
+            classes[:, column] = np.where(table[at] == values, at + 1, UNKNOWN)
+        return {NUMBERS: numbers, CLASSES: classes}
+
+    def n_beyond(self, frame: pd.DataFrame, source: str = "covariates") -> NDArray[np.int64]:
+        """Number of covariates of each place that no training site has had: out of range, or of another class, (n,)."""
+        beyond = self.scaling.n_beyond(frame[list(self.scaling.names)], source)
+        return beyond + (self.encoded(frame, source)[CLASSES] == UNKNOWN).sum(axis=1)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {
+            "covariates": list(self.names),
+            "numbers": {"names": list(self.scaling.names), **self.scaling.as_dict()},
+            "classes": {name: list(codes) for name, codes in self.codes.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, told: dict[str, Any]) -> Encoding:
+        """The encoding that `as_dict` described."""
+        numbers = told["numbers"]
+        scaling = MinMaxScaling(tuple(numbers["names"]), np.array(numbers["minimum"]), np.array(numbers["maximum"]))
+        codes = {name: tuple(int(code) for code in values) for name, values in told["classes"].items()}
+        return cls(tuple(told["covariates"]), scaling, codes)

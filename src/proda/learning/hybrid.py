@@ -1,0 +1,194 @@
+"""End to end: the network's parameters go through the soil-carbon model, and the loss is on carbon itself.
+
+The two-step method teaches a network the mean of each site's posterior, one parameter at a time. Carbon at the mean of
+the parameters is not the mean of carbon, and most parameters of one profile are hardly known. Here nothing stands
+between covariates and observed layers but the model (as in biogeochemistry-informed neural networks, Xu et al. 2025,
+doi 10.5194/gmd-18-8157-2025): the gradient of the misfit goes through the steady state, one compiled step for all
+members of the ensemble. A prior term may hold the parameters near the posteriors of their sites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import pandas as pd
+from keras import ops
+from numpy.typing import NDArray
+
+from proda.errors import InputError
+from proda.learning.encoding import Encoding
+from proda.learning.network import Progress
+from proda.learning.observed_layers import ObservedSites
+from proda.learning.parameter_networks import parameter_networks
+from proda.learning.soc_layer import SoilCarbon
+
+ABSENT = -1.0  # in place of an observation where a site has fewer layers
+SOC, PARAMETERS = "soc", "parameters"
+
+
+class HybridPlan(NamedTuple):
+    """How the ensemble is trained.
+
+    Attributes
+    ----------
+    n_members : int
+    epochs, batch_size : int
+    learning_rate : float
+        Of AdamW at its greatest: it rises within the first tenth of the epochs and falls to zero along a cosine.
+    huber_delta : float, kg C m-3
+        Beyond this error the loss grows linearly: organic layers would decide everything else.
+    prior_weight : float
+        Of the term towards the posteriors; 0 for none.
+    dropout, weight_decay : float
+    """
+
+    n_members: int = 4
+    epochs: int = 30
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    huber_delta: float = 20.0
+    prior_weight: float = 0.0
+    dropout: float = 0.1
+    weight_decay: float = 1e-4
+
+
+class HybridTrainer:
+    """Networks, model and optimiser, compiled once and trained as often as wanted, each time from new weights.
+
+    Parameters
+    ----------
+    encoding : Encoding
+        Of the shape that all trainings share.
+    n_layers : int
+        Width of `ObservedSites`.
+    plan : HybridPlan
+    """
+
+    def __init__(self, encoding: Encoding, n_layers: int, plan: HybridPlan) -> None:
+        self.plan, self.encoding = plan, encoding
+        self.networks = self._untrained(0)
+        columns = {
+            "forcing": keras.Input((24,), name="forcing"),
+            "interval": keras.Input((n_layers,), name="interval", dtype="int32"),
+            "weight": keras.Input((n_layers, 4), name="weight"),
+        }
+        of_networks = {tensor.name: tensor for tensor in self.networks.inputs}
+        x = self.networks(of_networks)
+        soc = SoilCarbon(name=SOC)([x, *columns.values()])
+        named = keras.layers.Identity(name=PARAMETERS)(x)
+        self.model = keras.Model({**of_networks, **columns}, {SOC: soc, PARAMETERS: named}, name="hybrid")
+        optimizer = keras.optimizers.AdamW(plan.learning_rate, weight_decay=plan.weight_decay, clipnorm=1.0)
+        self.model.compile(
+            optimizer,
+            loss={SOC: layer_loss(plan.huber_delta), PARAMETERS: posterior_loss},
+            loss_weights={SOC: 1.0, PARAMETERS: plan.prior_weight},
+        )
+
+    def _untrained(self, seed: int) -> keras.Model:
+        return parameter_networks(self.encoding, self.plan.n_members, seed, dropout=self.plan.dropout)
+
+    def trained(
+        self,
+        encoded: Mapping[str, NDArray],
+        sites: ObservedSites,
+        seed: int,
+        targets: NDArray | None = None,
+        progress: bool = False,
+    ) -> pd.DataFrame:
+        """Train `networks` anew on these sites and return the learning curve: `epoch`, `loss`.
+
+        Parameters
+        ----------
+        encoded : dict
+            `Encoding.encoded` of the sites.
+        sites : ObservedSites
+        targets : (n, 25, 2), optional
+            Mean and weight of every parameter of every site (`proda.learning.targets`), for the prior term.
+
+        Raises
+        ------
+        InputError
+            When the loss is lost to NaN.
+        """
+        plan = self.plan
+        self.networks.set_weights(self._untrained(seed).get_weights())
+        for variable in self.model.optimizer.variables:
+            if "learning_rate" not in variable.path:
+                variable.assign(np.zeros(variable.shape, variable.dtype))
+        rows = padded_rows(sites.n_sites, plan.batch_size, seed)
+        observed = np.where(sites.present, sites.soc, ABSENT)
+        # What fills up the last batch counts nothing, and spares a second compilation for a batch of another size.
+        observed = np.where(np.arange(rows.size)[:, None] < sites.n_sites, observed[rows], ABSENT)
+        if targets is None:
+            targets = np.zeros((sites.n_sites, self.networks.output_shape[-1], 2), np.float32)
+        inputs = {name: values[rows] for name, values in {**encoded, **sites.model_inputs}.items()}
+        steps = keras.callbacks.LearningRateScheduler(lambda epoch: rate_of_epoch(epoch, plan))
+        history = self.model.fit(
+            inputs,
+            {SOC: observed, PARAMETERS: targets[rows]},
+            batch_size=plan.batch_size,
+            epochs=plan.epochs,
+            verbose=0,
+            callbacks=[steps, *([Progress()] if progress else [])],
+        ).history
+        loss = np.asarray(history["loss"])
+        if not np.isfinite(loss).all():
+            first = int(np.argmax(~np.isfinite(loss))) + 1
+            raise InputError(f"the hybrid loss is not a finite number from epoch {first}: try a smaller learning rate.")
+        return pd.DataFrame({"epoch": np.arange(1, loss.size + 1), "loss": loss})
+
+    def soc(self, encoded: Mapping[str, NDArray], sites: ObservedSites) -> NDArray[np.float32]:
+        """SOC of the trained members at the layers of sites, (n, n_members, m), kg C m-3."""
+        rows = padded_rows(sites.n_sites, 1024)
+        inputs = {name: values[rows] for name, values in {**encoded, **sites.model_inputs}.items()}
+        return self.model.predict(inputs, batch_size=1024, verbose=0)[SOC][: sites.n_sites]
+
+    def parameters(self, encoded: Mapping[str, NDArray]) -> NDArray[np.float64]:
+        """Parameters of the trained members, (n_members, n, 25), unit cube."""
+        return member_parameters(self.networks, encoded)
+
+
+def member_parameters(networks: keras.Model, encoded: Mapping[str, NDArray]) -> NDArray[np.float64]:
+    """Parameters of every member, (n_members, n, 25), unit cube."""
+    n = len(next(iter(encoded.values())))
+    rows = padded_rows(n, 4096)
+    wanted = {tensor.name for tensor in networks.inputs}
+    inputs = {name: values[rows] for name, values in encoded.items() if name in wanted}
+    return np.swapaxes(networks.predict(inputs, batch_size=4096, verbose=0)[:n], 0, 1).astype(np.float64)
+
+
+def padded_rows(n: int, batch_size: int, seed: int | None = None) -> NDArray[np.int64]:
+    """Rows 0 to n - 1, then some of them again until whole batches are full."""
+    more = -n % batch_size
+    again = np.random.default_rng(seed).integers(0, n, more) if seed is not None else np.arange(more) % n
+    return np.concatenate([np.arange(n), again])
+
+
+def rate_of_epoch(epoch: int, plan: HybridPlan) -> float:
+    """Learning rate of an epoch (from 0): a linear rise, then half a cosine down to nearly zero."""
+    rise = max(1, plan.epochs // 10)
+    if epoch < rise:
+        return plan.learning_rate * (epoch + 1) / rise
+    done = (epoch - rise) / max(1, plan.epochs - rise)
+    return plan.learning_rate * max(0.5 * (1.0 + np.cos(np.pi * done)), 0.01)
+
+
+def layer_loss(delta: float) -> Any:
+    """Huber's loss of the observed layers, the mean over layers and members; where `ABSENT` stands nothing counts."""
+
+    def loss(observed: Any, modelled: Any) -> Any:
+        present = ops.cast(observed >= 0.0, "float32")[:, None, :]
+        error = ops.abs(present * (modelled - observed[:, None, :]))
+        each = ops.where(error < delta, 0.5 * error * error, delta * (error - 0.5 * delta))
+        return ops.sum(each) / ops.maximum(ops.sum(present) * modelled.shape[1], 1.0)
+
+    return loss
+
+
+def posterior_loss(targets: Any, x: Any) -> Any:
+    """Weighted squared distance of parameters (b, k, 25) to (b, 25, 2) means and weights, the mean over members."""
+    error = x - targets[:, None, :, 0]
+    return ops.mean(targets[:, None, :, 1] * error * error)

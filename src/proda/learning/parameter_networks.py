@@ -1,0 +1,62 @@
+"""An ensemble of networks from covariates to parameters, as one Keras model: the successor of the paper's network.
+
+What differs from the paper's (`proda.learning.network`): classes of land cover or climate are embedded instead of read
+as numbers; the output is a sigmoid and thereby inside the prior box; and several members, each with its own weights,
+are trained side by side in one compiled step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from proda.learning.encoding import CLASSES, NUMBERS, Encoding
+from proda.model.parameters import INNER, PAPER_PARAMETERS
+
+HIDDEN = (128, 128)
+WIDEST_EMBEDDING = 6
+
+
+def parameter_networks(
+    encoding: Encoding, n_members: int, seed: int, hidden: Sequence[int] = HIDDEN, dropout: float = 0.1
+) -> keras.Model:
+    """Untrained networks, inputs `numbers` and `classes` of `Encoding.encoded`, output (b, n_members, 25).
+
+    The output is on the unit cube, `INNER` from its faces, and begins at the middle of the box.
+    """
+    keras.utils.set_random_seed(seed % 2**32)
+    numbers = keras.Input((len(encoding.scaling.names),), name=NUMBERS)
+    inputs = {NUMBERS: numbers}
+    if encoding.codes:
+        inputs[CLASSES] = keras.Input((len(encoding.codes),), name=CLASSES, dtype="int32")
+    members = [_member(inputs, encoding, member, hidden, dropout) for member in range(n_members)]
+    x = members[0] if n_members == 1 else keras.layers.Concatenate(axis=1, name="members")(members)
+    return keras.Model(inputs, x, name="parameter_networks")
+
+
+def _member(
+    inputs: dict[str, Any], encoding: Encoding, member: int, hidden: Sequence[int], dropout: float
+) -> Any:
+    parts = [inputs[NUMBERS]]
+    for column, (name, size) in enumerate(zip(encoding.codes, encoding.class_sizes, strict=True)):
+        code = inputs[CLASSES][:, column : column + 1]
+        width = min(WIDEST_EMBEDDING, (size + 1) // 2)
+        embedded = keras.layers.Embedding(size, width, name=f"embedded_{member}_{column}")(code)
+        parts.append(keras.layers.Flatten(name=f"{_plain(name)}_{member}")(embedded))
+    flow = keras.layers.Concatenate(name=f"covariates_{member}")(parts) if len(parts) > 1 else parts[0]
+    for i, units in enumerate(hidden, start=1):
+        flow = keras.layers.Dense(units, activation="relu", name=f"hidden_{member}_{i}")(flow)
+        flow = keras.layers.Dropout(dropout, name=f"dropout_{member}_{i}")(flow)
+    n_parameters = len(PAPER_PARAMETERS)
+    start = keras.initializers.RandomNormal(stddev=0.01, seed=member)
+    flow = keras.layers.Dense(
+        n_parameters, activation="sigmoid", kernel_initializer=start, name=f"parameters_{member}"
+    )(flow)
+    inside = keras.layers.Rescaling(1.0 - 2.0 * INNER, offset=INNER, name=f"inside_{member}")(flow)
+    return keras.layers.Reshape((1, n_parameters), name=f"member_{member}")(inside)
+
+
+def _plain(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name)
