@@ -1,9 +1,12 @@
 """A small source of fine maps: forcing and two covariates on cells, some of them with gaps."""
 
+import time
+
 import numpy as np
 import xarray as xr
 
 from proda.data.forcing import VARIABLES
+from proda.maps.fine_grid import fine_maps
 from proda.model.column import PAPER_COLUMN
 from proda.model.forcing import Forcing
 
@@ -51,3 +54,15 @@ class Responding:
             raise KeyboardInterrupt
         wet, warm = covariates["wet"].to_numpy(), covariates["warm"].to_numpy()
         return self.centre + self.slope[0] * wet + self.slope[1] * warm
+
+
+class Slow(Responding):
+    """Takes its time, so that it can be killed in the middle."""
+
+    def __call__(self, covariates):
+        time.sleep(0.3)
+        return super().__call__(covariates)
+
+
+def make_maps_slowly(path, n):
+    fine_maps(fine_source(n), Slow(12), path, chunk=10, workers=2)

@@ -113,5 +113,8 @@ def read_chunk(source: xr.Dataset, covariates: Sequence[str], first: int, last: 
     lacking = np.where(has_forcing(forcing), 0, 1).astype(np.int8)
     lacking[(lacking == 0) & ~np.isfinite(frame.to_numpy(np.float64)).all(axis=1)] = 2
     known = lacking == 0
-    forcing = validated(forcing.take(known), source=f"forcing of cells {first} to {last - 1} that have any")
-    return Chunk(first, last, forcing, frame[known].reset_index(drop=True), lacking, total.hexdigest())
+    if known.any():
+        # A cell that lacks something stands in for nothing, so that a fault is told by the place of its own cell.
+        filled = np.where(known, np.arange(last - first), np.argmax(known))
+        validated(forcing.take(filled), source=f"forcing, columns counted from cell {first}")
+    return Chunk(first, last, forcing.take(known), frame[known].reset_index(drop=True), lacking, total.hexdigest())
