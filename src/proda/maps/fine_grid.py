@@ -168,7 +168,9 @@ def stock_statistics(x: NDArray, forcing: Forcing) -> NDArray[np.float64]:
 
 def _places(source: xr.Dataset) -> xr.Dataset:
     """Coordinates and areas of the cells, with the depths of the maps."""
-    places = source[[name for name in PLACES if name in source.variables]].reset_coords(drop=False).load()
+    places = source[[name for name in PLACES if name in source.variables]].load().copy()
+    for name in places.variables:
+        places[name].attrs = PLACES[str(name)] | places[name].attrs
     places = places.set_coords([name for name in ("lon", "lat") if name in places])
     intervals = np.array(MAP_INTERVALS)
     places["depth_bounds"] = (("depth", "bounds"), intervals)

@@ -19,7 +19,12 @@ from proda.model.column import PAPER_COLUMN
 from proda.model.forcing import Forcing
 
 # Carried over into the maps where the source has them.
-PLACES = ("lon", "lat", "cell_area", "land_fraction")
+PLACES = {
+    "lon": {"standard_name": "longitude", "units": "degrees_east"},
+    "lat": {"standard_name": "latitude", "units": "degrees_north"},
+    "cell_area": {"standard_name": "cell_area", "units": "m2"},
+    "land_fraction": {"standard_name": "land_area_fraction", "units": "1"},
+}
 
 
 class Chunk(NamedTuple):

@@ -90,11 +90,11 @@ class MapStore:
             write_json(made_for, identity)
 
     def _create(self, places: xr.Dataset, chunk: int) -> None:
-        places.to_zarr(
-            self.unfinished, mode="w", consolidated=False,
-            encoding={name: {"chunks": (chunk,)} for name, variable in places.variables.items()
-                      if variable.dims == ("cell",)},
-        )  # fmt: skip
+        encoding: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in places.variables}
+        for name, variable in places.variables.items():
+            if variable.dims == ("cell",):
+                encoding[str(name)]["chunks"] = (chunk,)
+        places.to_zarr(self.unfinished, mode="w", consolidated=False, encoding=encoding)
         group = zarr.open_group(self.unfinished, mode="r+")
         n, where = places.sizes["cell"], "lat lon" if {"lat", "lon"} <= set(places.coords) else ""
         meaning = quantile_meanings("soil organic carbon", "over the draws of the parameters")
