@@ -53,8 +53,8 @@ def fine_maps(
     ----------
     source : path or xarray.Dataset
         Zarr store, NetCDF file or opened dataset with the forcing on `cell` (variables and units of `forcing.nc`) and
-        the covariates that the predictor wants; chunks along `cell` are read one by one. `lon`, `lat`, `cell_area`
-        (m2) and `land_fraction` are carried over.
+        the covariates that the predictor wants. Best stored in chunks along `cell` of some ten thousand: a compressed
+        chunk is read whole for every part of it. `lon`, `lat`, `cell_area` (m2), `land_fraction` are carried over.
     predictor : callable
         Takes the covariates of n cells, a DataFrame, and gives parameters (n_draws, 25, n) on the unit cube, or
         (n_draws, 25, 1) that hold everywhere: `FixedDraws`, `NetworkDraws`, or your own function, with an attribute
