@@ -41,8 +41,10 @@ def test_overlap_is_the_measure_of_the_intersection(rng):
     np.testing.assert_allclose(overlap(intervals), expected, rtol=0, atol=1e-12)
 
 
-depths = st.floats(0.0, float(PAPER_COLUMN.bottom[-1]), allow_subnormal=False)
-densities = st.lists(st.floats(0.0, 5e5), min_size=10, max_size=10)
+# Zero, or a number that nature knows: products of the smallest floats have no relative precision left.
+depths = st.just(0.0) | st.floats(1e-6, float(PAPER_COLUMN.bottom[-1]))
+densities = st.lists(st.just(0.0) | st.floats(1e-6, 5e5), min_size=10, max_size=10)
+contents = st.just(0.0) | st.floats(1e-6, 200)
 
 
 def integrated(soc, upper, lower) -> Fraction:
@@ -79,7 +81,7 @@ def test_overlap_is_exact_to_one_in_a_million_million(a, b):
         assert abs(Fraction(float(found[layer])) - integrated(alone, upper, lower)) <= Fraction(1, 10**12)
 
 
-@given(st.lists(st.tuples(st.floats(0, 200), st.floats(1e8, 4e9), st.floats(0.01, 1)), min_size=1, max_size=200))
+@given(st.lists(st.tuples(contents, st.floats(1e8, 4e9), st.floats(0.01, 1)), min_size=1, max_size=200))
 def test_a_total_is_the_exact_sum_of_stock_times_area_times_land(cells):
     stock, area, land = (np.array(column) for column in zip(*cells, strict=True))
     exact = sum((Fraction(s) * Fraction(a) * Fraction(f) for s, a, f in cells), Fraction(0)) / 10**12
