@@ -1,10 +1,15 @@
 """Stocks: exact overlap of layers and intervals, totals over land, published and reference values in the table."""
 
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
 
+from proda.data.grid import EARTH_RADIUS, cell_area
 from proda.errors import InputError
 from proda.maps.method_maps import soc_of_one
 from proda.maps.stocks import (
@@ -34,6 +39,61 @@ def test_overlap_is_the_measure_of_the_intersection(rng):
         for j, (top, bottom) in enumerate(zip(PAPER_COLUMN.top, PAPER_COLUMN.bottom, strict=True)):
             expected[k, j] = max(0.0, min(b, bottom) - max(a, top))
     np.testing.assert_allclose(overlap(intervals), expected, rtol=0, atol=1e-12)
+
+
+# Zero, or a number that nature knows: products of the smallest floats have no relative precision left.
+depths = st.just(0.0) | st.floats(1e-6, float(PAPER_COLUMN.bottom[-1]))
+densities = st.lists(st.just(0.0) | st.floats(1e-6, 5e5), min_size=10, max_size=10)
+contents = st.just(0.0) | st.floats(1e-6, 200)
+
+
+def integrated(soc, upper, lower) -> Fraction:
+    """Integral of a staircase over depth in rational numbers, which round nothing: the steps are summed one by one."""
+    edges = [Fraction(0), *(Fraction(float(bottom)) for bottom in PAPER_COLUMN.bottom)]
+    cuts = sorted({*edges, Fraction(upper), Fraction(lower)})
+    total = Fraction(0)
+    for above, below in zip(cuts[:-1], cuts[1:], strict=True):
+        if Fraction(upper) <= above and below <= Fraction(lower):
+            layer = max(j for j in range(10) if edges[j] <= above)
+            total += (below - above) * Fraction(soc[layer])
+    return total
+
+
+@given(depths, depths, densities)
+def test_a_stock_is_the_exact_integral_of_density_over_depth(a, b, soc):
+    upper, lower = sorted((a, b))
+    if upper == lower:
+        return
+    exact = integrated(soc, upper, lower) / 1000
+    # The thickness of a thin slice is a difference of two depths, which are rounded: 1e-12 of the depth above it.
+    found = Fraction(float(stocks(np.array(soc)[:, None], [(upper, lower)])[0, 0]))
+    assert abs(found - exact) <= Fraction(1, 10**12) * (exact + Fraction(max(soc)) / 1000 * Fraction(lower))
+
+
+@given(depths, depths)
+def test_overlap_is_exact_to_one_in_a_million_million(a, b):
+    upper, lower = sorted((a, b))
+    if upper == lower:
+        return
+    found = overlap([(upper, lower)])[0]
+    for layer in range(10):
+        alone = [float(k == layer) for k in range(10)]
+        assert abs(Fraction(float(found[layer])) - integrated(alone, upper, lower)) <= Fraction(1, 10**12)
+
+
+@given(st.lists(st.tuples(contents, st.floats(1e8, 4e9), st.floats(0.01, 1)), min_size=1, max_size=200))
+def test_a_total_is_the_exact_sum_of_stock_times_area_times_land(cells):
+    stock, area, land = (np.array(column) for column in zip(*cells, strict=True))
+    exact = sum((Fraction(s) * Fraction(a) * Fraction(f) for s, a, f in cells), Fraction(0)) / 10**12
+    grid = {"cell_area": area, "land_fraction": land}
+    assert abs(Fraction(float(petagrams(stock, land_area(grid)))) - exact) <= Fraction(1, 10**12) * exact
+
+
+def test_the_area_of_all_cells_around_the_globe_is_that_of_the_sphere():
+    """True areas: a cell of half a degree at 60 degrees north is half of one at the equator."""
+    centres = np.arange(-89.75, 90, 0.5)
+    assert 720 * cell_area(centres).sum() == pytest.approx(4 * np.pi * EARTH_RADIUS**2, rel=1e-12)
+    assert cell_area(60.0) / cell_area(0.0) == pytest.approx(0.5, rel=1e-4)
 
 
 def test_a_stock_equals_the_integral_of_a_fine_staircase():

@@ -10,9 +10,13 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from proda.errors import InputError
+from proda.maps.cf import write_product
+from proda.maps.ilamb import observed_period, write_csoil
 from proda.maps.inputs import Inputs, read_inputs
+from proda.maps.parameter_maps import NOTES, parameter_product
 from proda.maps.prediction import AT_MEAN, at_observed_depths, maps_by_method, soc_at_sites
-from proda.maps.products import soc_product, write_product
+from proda.maps.products import METHOD, soc_product
 from proda.maps.scores import beside_published, map_scores, table_1
 from proda.maps.stocks import stock_table
 from proda.study import Study
@@ -90,9 +94,11 @@ def final_results(study: Study) -> Results:
 
 
 def write_results(results: Results, study: Study, folder: Path) -> None:
-    """Write `table_1.csv`, `table_1_summary.csv` (as the paper prints it), `stocks.csv` and `soc_maps.nc`.
+    """Write `table_1.csv`, `table_1_summary.csv` (as the paper prints it), `stocks.csv` and the maps for other models.
 
-    Where the truth is known, the scores against it go to `truth_scores_maps.csv` and `truth_scores_sites.csv`.
+    The maps are `soc_maps.nc` (all methods, CF-1.8), `parameter_maps.nc` (what the network predicts) and the folder
+    `ilamb`, one file of `cSoil` a method. Where the truth is known, the scores against it go to `truth_scores_maps.csv`
+    and `truth_scores_sites.csv`.
     """
     results.table.to_csv(folder / "table_1.csv", index=False, float_format="%.6g")
     results.headline.to_csv(folder / "table_1_summary.csv", float_format="%.6g")
@@ -100,9 +106,32 @@ def write_results(results: Results, study: Study, folder: Path) -> None:
     if results.true_maps is not None and results.true_sites is not None:
         results.true_maps.to_csv(folder / "truth_scores_maps.csv", index=False, float_format="%.6g")
         results.true_sites.to_csv(folder / "truth_scores_sites.csv", index=False, float_format="%.6g")
-    title = f"Soil organic carbon by five parameterisations of one model: {study.title}"
+    inputs, maps = results.inputs, results.maps
     source = f"CLM soil-carbon matrix model (10 layers, 7 pools, steady state); study {study.label}, seed {study.seed}"
-    write_product(soc_product(results.maps, results.inputs.grid, title, source), folder / "soc_maps.nc")
+    title = f"Soil organic carbon by five parameterisations of one model: {study.title}"
+    write_product(soc_product(maps, inputs.grid, title, source), folder / "soc_maps.nc", [METHOD])
+    title = f"Soil-carbon parameters predicted from the environment by a network: {study.title}"
+    notes = network_notes(study, inputs.grid.sizes["cell"])
+    parameters = parameter_product(inputs.network_cells, inputs.forcing, inputs.grid, title, source, notes)
+    write_product(parameters, folder / "parameter_maps.nc")
+    period = observed_period(inputs.sites["year"])
+    write_csoil(maps, inputs.grid, period, folder / "ilamb", f"Soil organic carbon: {study.title}", source)
+
+
+def network_notes(study: Study, n_cells: int) -> pd.DataFrame:
+    """What the network noted of its prediction at every cell: the columns of `proda.maps.parameter_maps.NOTES`.
+
+    Raises
+    ------
+    InputError
+        When `network_parameters.parquet` has other cells than the grid.
+    """
+    path = study.path("network_parameters.parquet")
+    table = pd.read_parquet(path)
+    cells = table[table["place"] == "cell"].sort_values("cell")
+    if not np.array_equal(cells["cell"].to_numpy(), np.arange(n_cells)):
+        raise InputError(f"{path}: its cells are not 0 to {n_cells - 1}, those of grid.nc: run notebook 05 again")
+    return cells[[name for name in NOTES if name in cells]].reset_index(drop=True)
 
 
 def mean_parameter_bias(results: Results) -> pd.DataFrame:

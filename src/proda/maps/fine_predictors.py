@@ -1,0 +1,81 @@
+"""What gives a chunk of cells its parameters: the same draws everywhere, or networks that look at the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from proda.errors import InputError
+from proda.model.parameters import PAPER_PARAMETERS
+
+if TYPE_CHECKING:  # Keras takes seconds to import, and fixed draws need none of it
+    from proda.learning.predictor import Predictor
+
+# Takes the covariates (n, n_covariates) of a chunk, gives parameters (n_draws, 25, n) on the unit cube, or
+# (n_draws, 25, 1) that hold in every cell. Its attribute `covariates` names what it wants; without one it wants none.
+MapPredictor: TypeAlias = Callable[[pd.DataFrame], NDArray[np.float64]]
+
+
+class FixedDraws:
+    """Parameters that hold everywhere, such as those of the one-batch posterior.
+
+    Parameters
+    ----------
+    draws : (n_draws, 25)
+        On the unit cube.
+    """
+
+    covariates: tuple[str, ...] = ()
+
+    def __init__(self, draws: ArrayLike) -> None:
+        self.draws = np.atleast_2d(np.asarray(draws, dtype=np.float64))[:, :, None]
+
+    def __call__(self, covariates: pd.DataFrame) -> NDArray[np.float64]:
+        return self.draws
+
+
+class NetworkDraws:
+    """Parameters that networks predict from the covariates, a draw each: one network, or an ensemble.
+
+    Parameters
+    ----------
+    networks : Predictor
+        `proda.learning.predictor.loaded_network(folder)`; all of them with the same covariates.
+    """
+
+    def __init__(self, *networks: Predictor) -> None:
+        if not networks or len({network.covariates for network in networks}) != 1:
+            raise InputError(f"{len(networks)} networks, expected at least one, and all with the same covariates")
+        self.networks, self.covariates, self._one_at_a_time = networks, networks[0].covariates, Lock()
+
+    def __call__(self, covariates: pd.DataFrame) -> NDArray[np.float64]:
+        # Keras keeps the function that it compiled in the network: two threads would both make it.
+        with self._one_at_a_time:
+            return np.stack([network(covariates).x.T for network in self.networks])
+
+
+def checked_draws(x: ArrayLike, n_cells: int) -> NDArray[np.float64]:
+    """What a predictor gave for so many cells, (n_draws, 25, n_cells or 1).
+
+    Raises
+    ------
+    InputError
+        When it has another shape, or a value lies outside [0, 1].
+    """
+    x = np.asarray(x, dtype=np.float64)
+    n = len(PAPER_PARAMETERS)
+    if x.ndim != 3 or x.shape[0] == 0 or x.shape[1] != n or x.shape[2] not in (1, n_cells):
+        raise InputError(f"the predictor gave parameters of shape {x.shape}, expected (n_draws, {n}, {n_cells} or 1)")
+    bad = ~((x >= 0.0) & (x <= 1.0))
+    if bad.any():
+        draw, row, cell = (int(i[0]) for i in np.nonzero(bad))
+        raise InputError(
+            f"the predictor gave {PAPER_PARAMETERS.names[row]} = {x[draw, row, cell]:g} on the unit cube (draw {draw}, "
+            f"cell {cell} of the chunk), expected 0 to 1"
+        )
+    return x
