@@ -79,7 +79,7 @@ def numeric_covariates(
             made = [(f"{row.name}={code}", _is(at_site, code), _is(at_cell, code)) for code in classes]
         for name, of_sites, of_cells in made:
             site_columns[name], cell_columns[name] = of_sites, of_cells
-            units[name] = row.unit if row.kind == "continuous" else "1"
+            units[name] = "1" if name != row.name else row.unit  # a class among numbers keeps the unit "class"
         missing = [int(table[row.name].isna().sum()) for table in (sites, cells)]
         rows.append((row.name, len(made), *missing, unknown))
     return NumericCovariates(
@@ -113,7 +113,7 @@ def _as_the_paper_did(sites: pd.DataFrame, cells: pd.DataFrame, covariates: tupl
         table.loc[(table < 0).any(axis=1).to_numpy()] = np.nan
         changed.append(table)
     rows = [(name, 1, *(int(table[name].isna().sum()) for table in changed), 0) for name in names]
-    units = {row.name: row.unit if row.kind == "continuous" else "1" for row in covariates}
+    units = {row.name: row.unit for row in covariates}
     units |= {name: "K" for name in set(names) & set(_IN_CELSIUS)}
     return NumericCovariates(*changed, _account(rows), units)
 

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from proda.data.covariate_classes import TREATMENTS, numeric_covariates
 from proda.data.covariate_lists import GRID_TABLE_LIST, LISTS, Covariate, covariate_list
 from proda.data.grid import RESOLUTION, land_cells
+from proda.data.land_use import LAND_USE, class_of_cover, land_use_of_sites
 from proda.data.map_covariates import covariates_of_grid, covariates_of_places, reading_plan
 from proda.data.outlines import land
 from proda.data.readers.archive_environment import read_grid_environment, read_site_environment
@@ -21,6 +22,7 @@ from proda.data.readers.grid_table import grid_covariates, read_grid_table
 from proda.data.source_tables import GRID_TABLE, SourceTable, chosen, data_folder, source_table
 from proda.study import Study
 
+LAND_USES = ("none", "own")
 CELL_MAPS = ("IGBP", "Sand_Content_0cm")  # what `grid.nc` needs of every cell
 
 
@@ -128,9 +130,22 @@ def _list(study: Study, table: SourceTable) -> tuple[Covariate, ...]:
 
 
 def _of_grid_table(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd.DataFrame) -> Raw:
-    """A profile takes the covariates of its cell."""
+    """A profile takes the covariates of its cell; with `land_use` "own" its own land use as well."""
     of_cells = grid_covariates(cells)
-    return Raw(of_cells, of_cells.iloc[profiles["cell"]].reset_index(drop=True), GRID_TABLE_LIST)
+    of_sites = of_cells.iloc[profiles["cell"]].reset_index(drop=True)
+    if chosen(table, "land_use", LAND_USES, study, "covariates") == "none":
+        return Raw(of_cells, of_sites, GRID_TABLE_LIST)
+    own = land_use_of_sites(profiles["land_use"].reset_index(drop=True), of_sites["igbp_land_cover"])
+    raw = Raw(
+        of_cells.assign(**{LAND_USE.name: class_of_cover(of_cells["igbp_land_cover"])}),
+        of_sites.assign(**{LAND_USE.name: own.classes}),
+        (*GRID_TABLE_LIST, LAND_USE),
+    )
+    found = _found(raw)
+    told = f"{own.told} of {len(of_sites)} sites by their own word, the others by the land cover of their cell"
+    unknown = f"; words not understood: {', '.join(own.not_understood)}" if own.not_understood else ""
+    here = (found["variable"] == LAND_USE.name) & found["source"].str.endswith("sites")
+    return raw._replace(found=found.assign(note=found["note"].where(~here, told + unknown)))
 
 
 def _of_maps(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd.DataFrame) -> Raw:
@@ -163,7 +178,7 @@ def _of_archive(study: Study, table: SourceTable, cells: pd.DataFrame, profiles:
 _Reader = Callable[[Study, SourceTable, pd.DataFrame, pd.DataFrame], Raw]
 # What [source.covariates] may name: its options with their defaults, and its reader.
 KINDS: dict[str, tuple[dict[str, str], _Reader]] = {
-    GRID_TABLE: ({"classes": "one-hot"}, _of_grid_table),
+    GRID_TABLE: ({"classes": "one-hot", "land_use": "none"}, _of_grid_table),
     "maps": ({"list": "paper", "classes": "one-hot"}, _of_maps),
     "public-archive": ({"list": "binn", "classes": "one-hot"}, _of_archive),
 }

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 from numpy.typing import NDArray
 
 from proda.data.stamps import Stamp, stamped, told_if_of_another_version
 from proda.data.validation import checked, row_check, table_schema
 from proda.errors import InputError
 
+CLASS_UNIT = "class"  # a covariate of this unit is a class: its numbers are names
 PLACE_COLUMNS = ("place", "profile_id", "site", "cell")
 DEPTHS = ("0cm", "30cm", "100cm")
 
@@ -131,3 +134,9 @@ def _sites_and_cells(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.
             raise InputError(f"{path}: rows of place {place!r} are not numbered 0 to {len(part) - 1} without gaps.")
         parts.append(part[names].reset_index(drop=True).astype(float))
     return parts[0], parts[1]
+
+
+def class_covariates(path: Path | str) -> tuple[str, ...]:
+    """Names of the covariates of `covariates.parquet` that are classes given as numbers, in their order."""
+    found = json.loads((pyarrow.parquet.read_schema(path).metadata or {}).get(b"PANDAS_ATTRS", b"{}"))
+    return tuple(name for name, unit in found.get("units", {}).items() if unit == CLASS_UNIT)

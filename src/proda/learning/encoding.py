@@ -36,7 +36,13 @@ class Encoding:
     codes: dict[str, tuple[int, ...]]
 
     @classmethod
-    def of(cls, frame: pd.DataFrame, class_names: Iterable[str], source: str = "covariates") -> Encoding:
+    def of(
+        cls,
+        frame: pd.DataFrame,
+        class_names: Iterable[str],
+        source: str = "covariates",
+        every_class_of: pd.DataFrame | None = None,
+    ) -> Encoding:
         """The encoding whose ranges and classes are those of `frame`.
 
         Parameters
@@ -44,7 +50,9 @@ class Encoding:
         frame : (n, n_covariates) DataFrame
             Of the training sites.
         class_names : iterable of str
-            Which columns are classes; others of these names are left out of account.
+            Which columns are classes.
+        every_class_of : DataFrame, optional
+            Take the classes from here, where trainings on parts of the sites shall have one shape.
 
         Raises
         ------
@@ -62,7 +70,8 @@ class Encoding:
             if (values != np.round(values)).any():
                 odd = values[values != np.round(values)][0]
                 raise InputError(f"{source}: {name!r} is a class, but has the value {odd:g}: expected whole numbers.")
-            codes[name] = tuple(int(code) for code in np.unique(values))
+            listed = values if every_class_of is None else every_class_of[name].to_numpy(float)
+            codes[name] = tuple(int(code) for code in np.unique(listed))
         numbers = [name for name in names if name not in codes]
         if not numbers:
             raise InputError(f"{source}: all {len(names)} covariates are classes; the network needs a number among "

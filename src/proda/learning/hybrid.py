@@ -22,8 +22,9 @@ from proda.errors import InputError
 from proda.learning.encoding import Encoding
 from proda.learning.network import Progress
 from proda.learning.observed_layers import ObservedSites
-from proda.learning.parameter_networks import parameter_networks
+from proda.learning.parameter_networks import assign_variables, member_parameters, parameter_networks, rows_of_batches
 from proda.learning.soc_layer import SoilCarbon
+from proda.learning.two_step import posterior_loss
 
 ABSENT = -1.0  # in place of an observation where a site has fewer layers
 SOC, PARAMETERS = "soc", "parameters"
@@ -114,11 +115,12 @@ class HybridTrainer:
             When the loss is lost to NaN.
         """
         plan = self.plan
-        self.networks.set_weights(self._untrained(seed).get_weights())
+        # All variables: the states of the generators behind dropout are none of the weights.
+        assign_variables(self.networks, self._untrained(seed))
         for variable in self.model.optimizer.variables:
             if "learning_rate" not in variable.path:
                 variable.assign(np.zeros(variable.shape, variable.dtype))
-        rows = padded_rows(sites.n_sites, plan.batch_size, seed)
+        rows = rows_of_batches(sites.n_sites, plan.batch_size, seed)
         observed = np.where(sites.present, sites.soc, ABSENT)
         # What fills up the last batch counts nothing, and spares a second compilation for a batch of another size.
         observed = np.where(np.arange(rows.size)[:, None] < sites.n_sites, observed[rows], ABSENT)
@@ -142,29 +144,13 @@ class HybridTrainer:
 
     def soc(self, encoded: Mapping[str, NDArray], sites: ObservedSites) -> NDArray[np.float32]:
         """SOC of the trained members at the layers of sites, (n, n_members, m), kg C m-3."""
-        rows = padded_rows(sites.n_sites, 1024)
+        rows = rows_of_batches(sites.n_sites, 1024)
         inputs = {name: values[rows] for name, values in {**encoded, **sites.model_inputs}.items()}
         return self.model.predict(inputs, batch_size=1024, verbose=0)[SOC][: sites.n_sites]
 
     def parameters(self, encoded: Mapping[str, NDArray]) -> NDArray[np.float64]:
         """Parameters of the trained members, (n_members, n, 25), unit cube."""
         return member_parameters(self.networks, encoded)
-
-
-def member_parameters(networks: keras.Model, encoded: Mapping[str, NDArray]) -> NDArray[np.float64]:
-    """Parameters of every member, (n_members, n, 25), unit cube."""
-    n = len(next(iter(encoded.values())))
-    rows = padded_rows(n, 4096)
-    wanted = {tensor.name for tensor in networks.inputs}
-    inputs = {name: values[rows] for name, values in encoded.items() if name in wanted}
-    return np.swapaxes(networks.predict(inputs, batch_size=4096, verbose=0)[:n], 0, 1).astype(np.float64)
-
-
-def padded_rows(n: int, batch_size: int, seed: int | None = None) -> NDArray[np.int64]:
-    """Rows 0 to n - 1, then some of them again until whole batches are full."""
-    more = -n % batch_size
-    again = np.random.default_rng(seed).integers(0, n, more) if seed is not None else np.arange(more) % n
-    return np.concatenate([np.arange(n), again])
 
 
 def rate_of_epoch(epoch: int, plan: HybridPlan) -> float:
@@ -186,9 +172,3 @@ def layer_loss(delta: float) -> Any:
         return ops.sum(each) / ops.maximum(ops.sum(present) * modelled.shape[1], 1.0)
 
     return loss
-
-
-def posterior_loss(targets: Any, x: Any) -> Any:
-    """Weighted squared distance of parameters (b, k, 25) to (b, 25, 2) means and weights, the mean over members."""
-    error = x - targets[:, None, :, 0]
-    return ops.mean(targets[:, None, :, 1] * error * error)

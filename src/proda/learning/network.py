@@ -93,6 +93,7 @@ def fit(
     epochs: int,
     batch_size: int = 64,
     kept_weights: str = "best",
+    patience: int | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Train `network` in place and return its learning curve.
@@ -104,6 +105,8 @@ def fit(
     epochs, batch_size : int
     kept_weights : "best" or "last"
         Which weights the network ends with: those of the epoch with the least validation loss, or the last ones.
+    patience : int, optional
+        With "best": stop once the validation loss has not fallen for this many epochs; never by default, as the paper.
     progress : bool
         Show a progress bar on standard error.
 
@@ -132,8 +135,10 @@ def fit(
             )
     callbacks: list[keras.callbacks.Callback] = [Progress()] if progress else []
     if kept_weights == "best":
-        # Patience as long as the training: never stops early, only brings the best weights back at the end.
-        callbacks.append(keras.callbacks.EarlyStopping("val_loss", patience=epochs, restore_best_weights=True))
+        # Patience as long as the training never stops early, it only brings the best weights back at the end.
+        callbacks.append(
+            keras.callbacks.EarlyStopping("val_loss", patience=patience or epochs, restore_best_weights=True)
+        )
     as_float32 = [tuple(np.asarray(a, dtype=np.float32) for a in pair) for pair in (training, validation)]
     history = network.fit(
         *as_float32[0],

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
 from proda.model.forcing import Forcing
-from proda.model.observation import curve_weights
+from proda.model.observation import curve_weights, node_slopes
 
 GRAMS_PER_KG = 1000.0
 
@@ -87,3 +87,11 @@ def observed_sites(layers: pd.DataFrame, n_sites: int, forcing: Forcing) -> Obse
 def packed_forcing(forcing: Forcing) -> NDArray[np.float32]:
     """Forcing of n columns as one array (n, 24), float32, its fields in their order."""
     return np.concatenate([np.atleast_2d(field) for field in forcing]).T.astype(np.float32)
+
+
+def at_layers(soc: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
+    """Carbon at the layers of sites, (n, m), kg C m-3, of SOC (n_layers, n) at the nodes, g C m-3; 0 where none is."""
+    slope, column = node_slopes(soc), np.arange(sites.n_sites)[:, None]
+    k, w = sites.interval, np.moveaxis(sites.weight.astype(float), 2, 0)
+    values = w[0] * soc[k, column] + w[1] * soc[k + 1, column] + w[2] * slope[k, column] + w[3] * slope[k + 1, column]
+    return np.where(sites.present, values / GRAMS_PER_KG, 0.0)

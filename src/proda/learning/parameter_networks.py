@@ -7,10 +7,12 @@ are trained side by side in one compiled step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from proda.learning.encoding import CLASSES, NUMBERS, Encoding
 from proda.model.parameters import INNER, PAPER_PARAMETERS
@@ -36,9 +38,7 @@ def parameter_networks(
     return keras.Model(inputs, x, name="parameter_networks")
 
 
-def _member(
-    inputs: dict[str, Any], encoding: Encoding, member: int, hidden: Sequence[int], dropout: float
-) -> Any:
+def _member(inputs: dict[str, Any], encoding: Encoding, member: int, hidden: Sequence[int], dropout: float) -> Any:
     parts = [inputs[NUMBERS]]
     for column, (name, size) in enumerate(zip(encoding.codes, encoding.class_sizes, strict=True)):
         code = inputs[CLASSES][:, column : column + 1]
@@ -60,3 +60,31 @@ def _member(
 
 def _plain(name: str) -> str:
     return "".join(letter if letter.isalnum() else "_" for letter in name)
+
+
+def member_parameters(networks: keras.Model, encoded: Mapping[str, NDArray]) -> NDArray[np.float64]:
+    """Parameters of every member, (n_members, n, 25), unit cube.
+
+    Parameters
+    ----------
+    encoded : dict
+        `Encoding.encoded` of n places.
+    """
+    wanted = {tensor.name for tensor in networks.inputs}
+    n = len(next(iter(encoded.values())))
+    rows = rows_of_batches(n, 4096)
+    inputs = {name: values[rows] for name, values in encoded.items() if name in wanted}
+    return np.swapaxes(networks.predict(inputs, batch_size=4096, verbose=0)[:n], 0, 1).astype(np.float64)
+
+
+def rows_of_batches(n: int, batch_size: int, seed: int | None = None) -> NDArray[np.int64]:
+    """Rows 0 to n - 1, then some of them again until whole batches are full: one shape is one compilation."""
+    more = -n % batch_size
+    again = np.random.default_rng(seed).integers(0, n, more) if seed is not None else np.arange(more) % n
+    return np.concatenate([np.arange(n), again])
+
+
+def assign_variables(networks: keras.Model, others: keras.Model) -> None:
+    """Give `networks` the values of `others`: weights, and the states of the generators behind dropout."""
+    for own, new in zip(networks.variables, others.variables, strict=True):
+        own.assign(new)

@@ -1,0 +1,192 @@
+"""The ways from covariates to carbon that are compared, each as a function of what it may learn from.
+
+All of them see the training sites of a fold only, and give carbon at the layers of all sites; those that go through
+the process model give its parameters as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from proda.learning.encoding import Encoding
+from proda.learning.hybrid import HybridPlan, HybridTrainer
+from proda.learning.input_shares import with_positive_cwd_share
+from proda.learning.network import fit, paper_network
+from proda.learning.observed_layers import ObservedSites, at_layers
+from proda.learning.parameter_networks import member_parameters
+from proda.learning.scaling import MinMaxScaling
+from proda.learning.spread import deviations, soc_with_spread
+from proda.learning.targets import equal_targets, profile_targets
+from proda.learning.trees import BOOSTED, FOREST, DirectTrees, forest_parameters
+from proda.learning.two_step import TwoStepPlan, fitted_to_posteriors
+from proda.model import lanes
+from proda.model.forcing import Forcing
+from proda.model.parameters import INNER, default_parameters, physical
+
+N_DEVIATIONS = 50
+
+
+class Material(NamedTuple):
+    """What there is to learn from, of n sites.
+
+    Attributes
+    ----------
+    frame : DataFrame, (n, n_covariates)
+    class_names : tuple of str
+    observed : ObservedSites
+    depth : (n, m), m
+        Of the layers of `observed`.
+    forcing : Forcing
+        Of the sites.
+    sand_percent : (n,), %
+    x_mean, x_sd : (n, 25), draws : (n, n_draws, 25)
+        Of the posteriors, unit cube.
+    used : (n,) bool
+        Sites of non-negative 1:1 efficiency, the paper's filter.
+    """
+
+    frame: pd.DataFrame
+    class_names: tuple[str, ...]
+    observed: ObservedSites
+    depth: NDArray[np.float64]
+    forcing: Forcing
+    sand_percent: NDArray[np.float64]
+    x_mean: NDArray[np.float64]
+    x_sd: NDArray[np.float64]
+    draws: NDArray[np.float32]
+    used: NDArray[np.bool_]
+
+
+class Plans(NamedTuple):
+    """How each kind of network is trained; `paper` holds the keyword arguments of the paper's."""
+
+    paper: dict[str, Any]
+    two_step: TwoStepPlan
+    hybrid: HybridPlan
+
+
+class Learnt(NamedTuple):
+    """Carbon at the layers of all sites, (n, m), kg C m-3, and the parameters behind it, (n, 25), if any."""
+
+    soc: NDArray[np.float64]
+    x: NDArray[np.float64] | None = None
+
+
+def soc_of(x: NDArray, material: Material) -> NDArray[np.float64]:
+    """Carbon at the layers of all sites, (n, m), kg C m-3, of parameters (n, 25)."""
+    soc = lanes.soc_density(physical(x.T, material.forcing), material.forcing)
+    return at_layers(soc, material.observed)
+
+
+def inside(x: NDArray) -> NDArray[np.float64]:
+    """Parameters (n, 25) where the model has a steady state."""
+    return with_positive_cwd_share(np.clip(x, INNER, 1.0 - INNER))[0]
+
+
+def default_carbon(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+    """CLM's own parameters: nothing is learnt."""
+    theta = default_parameters(material.forcing, material.sand_percent)
+    return {"CLM defaults": Learnt(at_layers(lanes.soc_density(theta, material.forcing), material.observed))}
+
+
+def paper_two_steps(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+    """The paper's network on the posterior means of the sites that pass its filter, bare and with spread."""
+    taught = train[material.used[train]]
+    scaling = MinMaxScaling.of(material.frame.iloc[taught])
+    scaled = scaling.scaled(material.frame)
+    order = np.random.default_rng(seed).permutation(taught)
+    settings = dict(plans.paper)
+    n_validation = max(1, round(settings.pop("validation_share") * order.size))
+    network = paper_network(
+        scaled.shape[1], seed=seed % 2**32, dropout=settings.pop("dropout"), learning_rate=settings.pop("learning_rate")
+    )
+    pairs = ((scaled[rows], material.x_mean[rows]) for rows in (order[n_validation:], order[:n_validation]))
+    fit(network, *pairs, progress=False, **settings)
+    x = inside(np.asarray(network.predict(scaled, batch_size=4096, verbose=0), float))
+    return with_and_without_spread("network of the paper", x, material, taught, seed)
+
+
+def with_and_without_spread(name: str, x: NDArray, material: Material, taught: NDArray, seed: int) -> dict[str, Learnt]:
+    """Carbon at the predicted parameters, and its mean over their spread."""
+    added = deviations(material.draws[taught], x[taught], N_DEVIATIONS, seed)
+    spread = at_layers(soc_with_spread(x, added, material.forcing), material.observed)
+    return {name: Learnt(soc_of(x, material), x), f"{name}, with spread": Learnt(spread, x)}
+
+
+def forest_two_steps(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+    """A forest on the posterior means of the sites that pass the filter."""
+    x = inside(forest_parameters(material.frame, train[material.used[train]], material.x_mean, seed % 2**32))
+    return {"forest on parameters": Learnt(soc_of(x, material), x)}
+
+
+def embedded_two_steps(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+    """The modern ensemble in steps: classes as numbers; embedded; without the filter; by what profiles say; spread."""
+    filtered, equal = train[material.used[train]], equal_targets(material.x_mean)
+    told = profile_targets(material.x_mean, material.x_sd)
+    found: dict[str, Learnt] = {}
+    for name, classes, taught, targets in (
+        ("ensemble, classes as numbers", (), filtered, equal),
+        ("ensemble, classes embedded", material.class_names, filtered, equal),
+        ("ensemble, all sites", material.class_names, train, equal),
+        ("ensemble, weighted targets", material.class_names, train, told),
+    ):
+        encoding = Encoding.of(material.frame.iloc[taught], classes)
+        encoded = encoding.encoded(material.frame)
+        of_taught = {key: values[taught] for key, values in encoded.items()}
+        networks, _ = fitted_to_posteriors(encoding, of_taught, targets[taught], plans.two_step, seed)
+        x = inside(member_parameters(networks, encoded).mean(axis=0))
+        found[name] = Learnt(soc_of(x, material), x)
+    return found | with_and_without_spread(name, x, material, train, seed)
+
+
+@lru_cache(maxsize=4)
+def _trainer(shape: tuple, plan: HybridPlan) -> HybridTrainer:
+    names, codes, n_layers = shape
+    # The values of an encoding do not matter to the shape of the networks.
+    blank = Encoding.of(pd.DataFrame({name: np.arange(2.0) for name in names}), ())
+    return HybridTrainer(Encoding(blank.names, blank.scaling, dict(codes)), n_layers, plan)
+
+
+def hybrids(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+    """End to end, one member and the ensemble; and the ensemble held near the posteriors."""
+    encoding = Encoding.of(material.frame.iloc[train], material.class_names, every_class_of=material.frame)
+    encoded = encoding.encoded(material.frame)
+    of_train = {key: values[train] for key, values in encoded.items()}
+    told = profile_targets(material.x_mean, material.x_sd)
+    shape = (encoding.scaling.names, tuple(encoding.codes.items()), material.observed.soc.shape[1])
+    found = {}
+    for name, plan in (("hybrid", plans.hybrid), ("hybrid near posteriors", plans.hybrid._replace(prior_weight=100.0))):
+        trainer = _trainer(shape, plan)
+        trainer.trained(of_train, material.observed.take(train), seed, told[train])
+        members = trainer.soc(encoded, material.observed).astype(float)
+        x = trainer.parameters(encoded)
+        if name == "hybrid":
+            found["hybrid, one member"] = Learnt(members[:, 0], x[0])
+        found[name] = Learnt(members.mean(axis=1), x.mean(axis=0))
+    return found
+
+
+def direct_trees(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+    """Carbon of layers from covariates and depth by trees, without a process model."""
+    site, at = np.nonzero(material.observed.present)
+    depth, soc = material.depth[site, at], material.observed.soc[site, at]
+    learns, found = np.isin(site, train), {}
+    for kind in (FOREST, BOOSTED):
+        trees = DirectTrees(kind, material.frame, material.class_names, seed % 2**32)
+        trees.fit(site[learns], depth[learns], soc[learns])
+        values = np.zeros(material.depth.shape)
+        values[site, at] = trees.predict(site, depth)
+        found[f"{kind} on carbon"] = Learnt(values)
+    return found
+
+
+Method = Callable[[Material, NDArray, Plans, int], dict[str, Learnt]]
+METHODS: tuple[Method, ...] = (
+    default_carbon, paper_two_steps, forest_two_steps, embedded_two_steps, hybrids, direct_trees,
+)  # fmt: skip

@@ -1,0 +1,68 @@
+"""Trees, which any reviewer would ask for: carbon directly from covariates and depth, and parameters from covariates.
+
+The first knows nothing of soil but what the layers say; a process model that cannot match it has not earned its place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+
+BOOSTED, FOREST = "boosted trees", "random forest"
+N_TREES, LEAST_LEAF = 100, 5
+
+
+def _columns(frame: pd.DataFrame, class_names: tuple[str, ...]) -> tuple[NDArray, list[int]]:
+    """Values with classes as positions in their sorted list, and which columns are classes."""
+    values = frame.to_numpy(float).copy()
+    at = [i for i, name in enumerate(frame.columns) if name in class_names]
+    for i in at:
+        values[:, i] = pd.factorize(values[:, i], sort=True)[0]
+    return values, at
+
+
+class DirectTrees:
+    """SOC of layers from covariates and depth.
+
+    Parameters
+    ----------
+    kind : `BOOSTED` or `FOREST`
+    frame : DataFrame
+        Covariates of all sites.
+    class_names : tuple of str
+        Covariates that are classes: boosted trees split them as such, a forest takes their codes.
+    """
+
+    def __init__(self, kind: str, frame: pd.DataFrame, class_names: tuple[str, ...], seed: int) -> None:
+        self.values, classes = _columns(frame, class_names)
+        self.model = (
+            HistGradientBoostingRegressor(
+                max_iter=300, learning_rate=0.06, min_samples_leaf=20, categorical_features=classes, random_state=seed
+            )
+            if kind == BOOSTED
+            else RandomForestRegressor(
+                N_TREES, min_samples_leaf=LEAST_LEAF, max_features=0.4, random_state=seed, n_jobs=1
+            )
+        )
+
+    def fit(self, site: ArrayLike, depth: ArrayLike, soc: ArrayLike) -> DirectTrees:
+        """Learn layers: their site (row of `frame`), depth (m) and SOC (any unit)."""
+        self.model.fit(self._features(site, depth), np.asarray(soc, float))
+        return self
+
+    def predict(self, site: ArrayLike, depth: ArrayLike) -> NDArray[np.float64]:
+        """SOC of layers, in the unit of what was learnt."""
+        return self.model.predict(self._features(site, depth))
+
+    def _features(self, site: ArrayLike, depth: ArrayLike) -> NDArray[np.float64]:
+        return np.column_stack([self.values[np.asarray(site)], np.asarray(depth, float)])
+
+
+def forest_parameters(frame: pd.DataFrame, train: ArrayLike, x_mean: ArrayLike, seed: int) -> NDArray[np.float64]:
+    """Parameters of all rows of `frame`, (n, 25), from a forest that has learnt the means of the rows `train`."""
+    forest = RandomForestRegressor(N_TREES, min_samples_leaf=LEAST_LEAF, max_features=0.4, random_state=seed, n_jobs=1)
+    values = frame.to_numpy(float)
+    forest.fit(values[train], np.asarray(x_mean, float)[train])
+    return forest.predict(values)

@@ -1,0 +1,76 @@
+"""The ensemble taught by the posteriors of the sites: the paper's two steps, with a modern network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pandas as pd
+from keras import ops
+from numpy.typing import NDArray
+
+from proda.learning.encoding import Encoding
+from proda.learning.parameter_networks import parameter_networks, rows_of_batches
+
+
+class TwoStepPlan(NamedTuple):
+    """How the ensemble is trained: AdamW, stopped when the validation loss has not fallen for `patience` epochs."""
+
+    n_members: int = 4
+    epochs: int = 60
+    patience: int = 8
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    dropout: float = 0.2
+    weight_decay: float = 1e-3
+    validation_share: float = 0.1
+
+
+def posterior_loss(targets, x):
+    """Weighted squared distance of parameters (b, k, 25) to (b, 25, 2) means and weights, the mean over members."""
+    error = x - targets[:, None, :, 0]
+    return ops.mean(targets[:, None, :, 1] * error * error)
+
+
+def fitted_to_posteriors(
+    encoding: Encoding, encoded: Mapping[str, NDArray], targets: NDArray, plan: TwoStepPlan, seed: int
+) -> tuple[keras.Model, pd.DataFrame]:
+    """Networks that have learnt the targets of sites, with the weights of the best epoch, and their learning curve.
+
+    Parameters
+    ----------
+    encoded : dict
+        `Encoding.encoded` of the sites.
+    targets : (n, 25, 2)
+        Means and weights (`proda.learning.targets`).
+
+    Returns
+    -------
+    networks : keras.Model
+        `proda.learning.parameter_networks.parameter_networks`.
+    curve : DataFrame
+        `epoch`, `loss`, `validation_loss`.
+    """
+    networks = parameter_networks(encoding, plan.n_members, seed, dropout=plan.dropout)
+    optimizer = keras.optimizers.AdamW(plan.learning_rate, weight_decay=plan.weight_decay, clipnorm=1.0)
+    networks.compile(optimizer, loss=posterior_loss)
+    order = np.random.default_rng(seed).permutation(len(targets))
+    n_validation = max(1, round(plan.validation_share * len(targets)))
+    validation, training = order[:n_validation], order[n_validation:]
+    training = training[rows_of_batches(training.size, plan.batch_size, seed)]
+    wanted = {tensor.name for tensor in networks.inputs}
+    inputs = {name: values for name, values in encoded.items() if name in wanted}
+    history = networks.fit(
+        {name: values[training] for name, values in inputs.items()},
+        targets[training],
+        validation_data=({name: values[validation] for name, values in inputs.items()}, targets[validation]),
+        batch_size=plan.batch_size,
+        epochs=plan.epochs,
+        verbose=0,
+        callbacks=[keras.callbacks.EarlyStopping("val_loss", patience=plan.patience, restore_best_weights=True)],
+    ).history
+    curve = pd.DataFrame({"loss": history["loss"], "validation_loss": history["val_loss"]})
+    curve.insert(0, "epoch", np.arange(1, len(curve) + 1))
+    return networks, curve
