@@ -81,7 +81,7 @@ def use_style() -> None:
     plt.rcParams.update(
         {
             "figure.dpi": 110,
-            "savefig.dpi": 150,
+            "savefig.dpi": 200,
             "figure.constrained_layout.use": True,
             "font.size": 9.5,
             "axes.titlesize": 10.5,

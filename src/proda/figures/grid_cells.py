@@ -1,0 +1,72 @@
+"""Fig. S1: the cells of the grid, how many profiles each of them has, and what grows there."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import ArrayLike
+
+from proda.figures.style import Quantity, colour_bar, draw_cells, map_axes
+from proda.maps.vegetation import CLASSES, vegetation_of
+
+COUNT_EDGES = [1, 2, 3, 5, 10, 20, 50, 100]
+# One colour a kind, told apart also by lightness: greens are forests, blue is wet, yellows and browns are open land.
+VEGETATION_COLOUR = {
+    "Evergreen forest": "#00441b",
+    "Deciduous forest": "#41ab5d",
+    "Mixed forest": "#a1d99b",
+    "Shrubland": "#8c510a",
+    "Savanna": "#d8a24a",
+    "Grassland": "#f6e8c3",
+    "Wetland": "#2166ac",
+    "Cropland": "#e7298a",
+    "other": "#bdbdbd",
+}
+
+
+def profiles_in_cells(cell: ArrayLike, grid: xr.Dataset, ax: Axes) -> Axes:
+    """Map of the number of profiles in every cell; a cell without one is hatched grey.
+
+    Parameters
+    ----------
+    cell : (n_sites,) int
+        Cell of every profile.
+    ax : Axes
+        From `proda.figures.style.map_axes`.
+    """
+    counts = np.bincount(np.asarray(cell), minlength=grid.sizes["cell"]).astype(float)
+    counts[counts == 0] = np.nan
+    quantity = Quantity("Profiles in a cell", "viridis_r", BoundaryNorm(COUNT_EDGES, 256, extend="max"))
+    ax.counts = draw_cells(counts, grid, ax, quantity)
+    colour_bar(ax.counts, ax, orientation="horizontal", extend="max", ticks=COUNT_EDGES)
+    return ax
+
+
+def vegetation_map(grid: xr.Dataset, ax: Axes) -> Axes:
+    """Map of the vegetation of every cell, the kinds that occur named below."""
+    names = [*CLASSES, "other"]
+    kind = vegetation_of(grid["land_cover"].values)
+    kind[kind == ""] = "other"
+    code = np.array([names.index(name) for name in kind], float)
+    colours = ListedColormap([VEGETATION_COLOUR[name] for name in names])
+    norm = BoundaryNorm(np.arange(len(names) + 1) - 0.5, len(names))
+    draw_cells(code, grid, ax, Quantity("", colours, norm))
+    share = {name: float((kind == name).mean()) for name in names}
+    marks = [Patch(color=VEGETATION_COLOUR[name], label=name) for name in names if share[name] > 0]
+    ax.legend(handles=marks, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=3, fontsize=8)
+    return ax
+
+
+def grid_figure(cell: ArrayLike, grid: xr.Dataset, figure: Figure | None = None) -> Figure:
+    """Both maps side by side."""
+    figure = figure if figure is not None else plt.figure(figsize=(9, 3.9))
+    left, right = (map_axes(figure, (1, 2, column)) for column in (1, 2))
+    size = float(grid.attrs.get("resolution_degrees", 0.5))
+    profiles_in_cells(cell, grid, left).set_title(f"{grid.sizes['cell']:,} cells of {size:g}°: profiles")
+    vegetation_map(grid, right).set_title("Vegetation of the cells")
+    return figure

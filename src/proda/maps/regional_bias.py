@@ -1,0 +1,118 @@
+"""Where each method has too much or too little carbon, by region, beside what the paper found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from proda.maps.regions import REGIONS, region_masks
+from proda.maps.scores import comparable_sites
+from proda.maps.stocks import profile_stocks
+
+HIGH, LOW = "too high", "too low"
+
+# The text beside Fig. 2 of Tao et al. 2020; of the network it says that its errors follow no pattern.
+PUBLISHED_BIASES = {
+    ("default", "West coast"): HIGH,
+    ("default", "East coast"): HIGH,
+    ("default", "Midwest"): LOW,
+    ("one-batch", "Intermontane Plateaus"): LOW,
+    ("one-batch", "Southern Great Plains"): LOW,
+    ("one-batch", "Great Lakes"): HIGH,
+    ("one-batch", "Northeast"): HIGH,
+    ("random-sampling", "Northeast"): HIGH,
+    ("random-sampling", "Southwest"): LOW,
+}
+
+
+def stock_differences(layers: pd.DataFrame, modelled: ArrayLike, n_sites: int) -> NDArray[np.float64]:
+    """Modelled minus observed stock of the observed layers of every site, (n_sites,), kg C m-2.
+
+    NaN at sites without layers; a site that lacks a modelled layer is NaN, not partly counted.
+
+    Parameters
+    ----------
+    layers : pandas.DataFrame
+        `site`, `upper_depth`, `lower_depth` (m), `soc` (g C m-3).
+    modelled : array_like
+        (n_layers,) g C m-3.
+    """
+    observed = profile_stocks(layers, layers["soc"].to_numpy(float), n_sites)
+    difference = profile_stocks(layers, np.asarray(modelled, float), n_sites) - observed
+    difference[np.bincount(layers["site"], minlength=n_sites) == 0] = np.nan
+    return difference
+
+
+def regional_biases(
+    layers: pd.DataFrame, modelled: dict[str, NDArray], sites: pd.DataFrame, used: NDArray[np.bool_]
+) -> pd.DataFrame:
+    """Mean difference of the whole-profile stocks by region and method, on the same used sites for all methods.
+
+    Parameters
+    ----------
+    layers, modelled
+        As of `proda.maps.scores.table_1`, with the bounds of the layers.
+    sites : pandas.DataFrame
+        `lon`, `lat` (degrees), `cell`.
+    used : (n_sites,) bool
+
+    Returns
+    -------
+    pandas.DataFrame
+        By region (and "all") and method: n_sites; observed (mean stock, kg C m-2); bias (modelled minus observed);
+        se, its standard error with the sites of one cell taken as one draw; too_high, the share of sites; ratio of the
+        mean stocks; pattern, that ratio over the one of all sites: above 1 where a method has more carbon than its own
+        continental error explains; published ("too high", "too low" or ""); bias_agrees and pattern_agrees with it
+        (missing where nothing is published).
+    """
+    n_sites = len(sites)
+    chosen = comparable_sites(layers["site"], modelled, n_sites) & used
+    observed = profile_stocks(layers, layers["soc"].to_numpy(float), n_sites)
+    cell = sites["cell"].to_numpy()
+    regions = {"all": np.ones(n_sites, bool)} | region_masks(sites["lon"], sites["lat"])
+    differences = {method: stock_differences(layers, soc, n_sites) for method, soc in modelled.items()}
+    rows = []
+    for region, inside in regions.items():
+        here = inside & chosen
+        for method, difference in differences.items():
+            row = {"region": region, "method": method, "n_sites": int(here.sum())}
+            rows.append(row | _bias(difference[here], observed[here], cell[here]))
+    table = pd.DataFrame(rows).set_index(["region", "method"])
+    everywhere = table["ratio"].xs("all", level="region")
+    table["pattern"] = table["ratio"] / everywhere.reindex(table.index.get_level_values("method")).to_numpy()
+    table["published"] = [PUBLISHED_BIASES.get((method, region), "") for region, method in table.index]
+    for name, value, level in (("bias", table["bias"], 0.0), ("pattern", table["pattern"], 1.0)):
+        agrees = (value > level) == (table["published"] == HIGH)
+        known = (table["published"] != "") & value.notna()
+        table[f"{name}_agrees"] = agrees.astype("boolean").where(known)
+    return table
+
+
+def _bias(difference: NDArray, observed: NDArray, cell: NDArray) -> dict[str, float]:
+    n = difference.size
+    if n == 0:
+        return dict.fromkeys(("observed", "bias", "se", "too_high", "ratio"), np.nan)
+    mean = difference.mean()
+    # Sites of one cell share climate, forcing and often the surveyor: their errors are not independent.
+    by_cell = np.bincount(np.unique(cell, return_inverse=True)[1], weights=difference - mean)
+    return {
+        "observed": float(observed.mean()),
+        "bias": float(mean),
+        "se": float(np.sqrt(by_cell @ by_cell) / n) if by_cell.size > 1 else np.nan,
+        "too_high": float((difference > 0).mean()),
+        "ratio": float((observed + difference).mean() / observed.mean()) if observed.mean() > 0 else np.nan,
+    }
+
+
+def published_beside(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `regional_biases` about which the paper says something, in its order."""
+    wanted = [(region, method) for method, region in PUBLISHED_BIASES]
+    return table.loc[[key for key in wanted if key in table.index]]
+
+
+def biases_in_a_row(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean bias with a row a region and a column a method, beside the sites and the observed stock."""
+    wide = table["bias"].unstack("method")[list(dict.fromkeys(table.index.get_level_values("method")))]
+    of_region = table.groupby(level="region")[["n_sites", "observed"]].first()
+    return of_region.join(wide).loc[["all", *REGIONS]]
