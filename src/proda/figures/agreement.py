@@ -100,7 +100,7 @@ def agreement_figure(
         `lon`, `lat`.
     """
     observed = layers["soc"].to_numpy(float)
-    figure = figure if figure is not None else plt.figure(figsize=(8, 2.55 * len(modelled) + 0.7))
+    figure = figure if figure is not None else plt.figure(figsize=(8, 2.75 * len(modelled) + 0.6))
     places = figure.add_gridspec(len(modelled), 2, width_ratios=(1.6, 1))
     left, right = [], []
     for row, (name, soc) in enumerate(modelled.items()):
@@ -118,14 +118,16 @@ def agreement_figure(
         ax.counts.set_norm(LogNorm(1, most))
     right[-1].set_xlabel("Observed (kg C m$^{-3}$)")
     colour_bar(right[-1].counts, right[-1], "Layers in a hexagon", orientation="horizontal", shrink=0.85, aspect=20)
-    left[-1].bar.set_label(QUANTITIES["difference"].label)
     return figure
 
 
 def _bar_of_differences(ax: Axes) -> None:
     norm = ax.differences.norm
     ticks = [norm.vmin, norm.vmin / 2, 0.0, norm.vmax / 2, norm.vmax]
-    ax.bar = colour_bar(
-        ax.differences, ax, "", orientation="horizontal", extend="both", shrink=0.8, aspect=34, ticks=ticks
-    )
-    ax.bar.ax.set_xticklabels([f"{tick:+.2g}" if tick else "0" for tick in ticks])
+    ax.bar = colour_bar(ax.differences, ax, orientation="horizontal", extend="both", shrink=0.8, aspect=34, ticks=ticks)
+    ax.bar.ax.set_xticklabels([_short(tick) for tick in ticks])
+
+
+def _short(value: float) -> str:
+    """A signed number of two digits, or of all before the point."""
+    return f"{value:+.0f}" if abs(value) >= 10 else f"{value:+.2g}" if value else "0"

@@ -15,16 +15,16 @@ from proda.figures.style import Quantity, colour_bar, draw_cells, map_axes
 from proda.maps.vegetation import CLASSES, vegetation_of
 
 COUNT_EDGES = [1, 2, 3, 5, 10, 20, 50, 100]
-# One colour a kind, told apart also by lightness: greens are forests, blue is wet, yellows and browns are open land.
+# Colours of Okabe and Ito, which are distinct with every common colour vision; forests differ in lightness.
 VEGETATION_COLOUR = {
-    "Evergreen forest": "#00441b",
-    "Deciduous forest": "#41ab5d",
-    "Mixed forest": "#a1d99b",
-    "Shrubland": "#8c510a",
-    "Savanna": "#d8a24a",
-    "Grassland": "#f6e8c3",
-    "Wetland": "#2166ac",
-    "Cropland": "#e7298a",
+    "Evergreen forest": "#00573f",
+    "Deciduous forest": "#009E73",
+    "Mixed forest": "#9ad9c3",
+    "Shrubland": "#D55E00",
+    "Savanna": "#E69F00",
+    "Grassland": "#F0E442",
+    "Wetland": "#0072B2",
+    "Cropland": "#CC79A7",
     "other": "#bdbdbd",
 }
 
@@ -64,7 +64,7 @@ def vegetation_map(grid: xr.Dataset, ax: Axes) -> Axes:
 
 def grid_figure(cell: ArrayLike, grid: xr.Dataset, figure: Figure | None = None) -> Figure:
     """Both maps side by side."""
-    figure = figure if figure is not None else plt.figure(figsize=(9, 3.9))
+    figure = figure if figure is not None else plt.figure(figsize=(9, 4.4))
     left, right = (map_axes(figure, (1, 2, column)) for column in (1, 2))
     size = float(grid.attrs.get("resolution_degrees", 0.5))
     profiles_in_cells(cell, grid, left).set_title(f"{grid.sizes['cell']:,} cells of {size:g}°: profiles")

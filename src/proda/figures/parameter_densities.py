@@ -47,8 +47,8 @@ def parameter_densities(
 ) -> Figure:
     """Small multiples of `parameter_density`, a panel a parameter, with common axes.
 
-    The common vertical axis ends at four times the prior's density or, if that is less, above the highest bar; a bar
-    that goes beyond is cut there, and its panel has an arrow and the height.
+    The common vertical axis holds three panels in four; a bar that goes beyond is cut there, and its panel has an arrow
+    and the height.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def parameter_densities(
         parameter_density(modes[:, i], draws[:, i], defaults[i], name, ax)
         marks |= dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
     heights = [max(_highest(modes[:, i]), _highest(draws[:, i])) for i in range(len(names))]
-    top = min(4.0, 1.05 * max(heights))
+    top = 1.05 * float(np.quantile(heights, 0.75))
     axes[0, 0].set_ylim(0, top)
     for height, ax in zip(heights, axes.flat, strict=False):
         if height > top:

@@ -21,7 +21,7 @@ def reference_bias_maps(
     maps: xr.Dataset, grid: xr.Dataset, methods: tuple[str, ...], interval: Interval = (0.0, 1.0),
     figure: Figure | None = None,
 ) -> Figure:  # fmt: skip
-    """Maps of our stock minus a reference's, a row a method and a column a reference, on one scale centred at zero.
+    """Maps of our stock minus a reference's, by method and reference, on one scale centred at zero.
 
     The scale ends where 95 % of all differences lie; r is that of the cells, weighted by their land.
 
@@ -38,16 +38,18 @@ def reference_bias_maps(
     panels = {(m, name): ours[m] - stock for m in methods for name, stock in references.items()}
     every = np.concatenate([np.abs(values[np.isfinite(values)]) for values in panels.values()])
     reach = float(np.quantile(every, 0.95)) if every.size else 1.0
-    n = len(references)
-    figure = figure if figure is not None else plt.figure(figsize=(4.2 * n, 2.35 * len(methods) + 0.8))
+    n = max(len(references), 2)
+    rows = -(-len(panels) // n)
+    figure = figure if figure is not None else plt.figure(figsize=(4.2 * n, 2.35 * rows + 0.8))
     axes = []
     for k, ((method, name), values) in enumerate(panels.items(), start=1):
-        axes.append(map_axes(figure, (len(methods), n, k)))
+        axes.append(map_axes(figure, (rows, n, k)))
         shown = draw_cells(values, grid, axes[-1], "difference", limits=(-reach, reach))
         both = np.isfinite(values)
         found = weighted_scores(references[name][both], ours[method][both], area[both])
         axes[-1].set_title(
-            f"{METHOD_LABEL.get(method, method)} - {name}\nr {found['r']:.2f}, bias {found['bias']:+.1f}", fontsize=9
+            f"{METHOD_LABEL.get(method, method)} minus {name}\nr {found['r']:.2f}, bias {found['bias']:+.1f}",
+            fontsize=9,
         )
     label = f"Ours minus reference, {interval_name(interval)} (kg C m$^{{-2}}$)"
     bar = colour_bar(shown, axes, label, orientation="horizontal", extend="both", shrink=0.7, aspect=40)

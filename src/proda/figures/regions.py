@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from proda.figures.style import ALBERS, CYCLE, INK, METHOD_COLOUR, METHOD_LABEL, map_axes
 from proda.maps.regional_bias import HIGH
@@ -34,9 +35,9 @@ def regions_figure(figure: Figure | None = None) -> Figure:
 
 
 def bias_points(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
-    """Mean bias of one method by region, with two standard errors, and a triangle at the side that the paper found.
+    """Mean bias of one method by region, with two standard errors, and a triangle that points to the side published.
 
-    The triangle is filled where our bias lies on that side of zero.
+    The triangle stands beside the axes and is filled where our bias lies on that side of zero.
 
     Parameters
     ----------
@@ -54,7 +55,7 @@ def bias_points(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
             high = row.published == HIGH
             agrees = bool(row.bias_agrees) if not pd.isna(row.bias_agrees) else False
             ax.plot(
-                0.96 if high else 0.04, y, ">" if high else "<", transform=ax.get_yaxis_transform(), ms=7.5,
+                1.07, y, ">" if high else "<", transform=ax.get_yaxis_transform(), ms=6.5,
                 mec=INK, mfc=INK if agrees else "white", clip_on=False, zorder=4,
             )  # fmt: skip
     ax.set_title(METHOD_LABEL.get(method, method), fontsize=9.5)
@@ -65,7 +66,7 @@ def bias_points(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
 
 
 def regional_bias_figure(table: pd.DataFrame, figure: Figure | None = None) -> Figure:
-    """`bias_points` of every method side by side with common axes; the number of sites stands beside a region's name."""
+    """`bias_points` of every method side by side with common axes; beside a region's name the number of its sites."""
     methods = list(dict.fromkeys(table.index.get_level_values("method")))
     figure = figure if figure is not None else plt.figure(figsize=(9, 3.9))
     axes = figure.subplots(1, len(methods), sharex=True, sharey=True, squeeze=False)[0]
@@ -73,12 +74,13 @@ def regional_bias_figure(table: pd.DataFrame, figure: Figure | None = None) -> F
         bias_points(table, method, ax)
     reach = 1.15 * float((table["bias"].abs() + table["se"].fillna(0.0)).quantile(0.98))
     axes[0].set_xlim(-reach, reach)
+    axes[0].xaxis.set_major_locator(MaxNLocator(3, symmetric=True))
     figure.supxlabel(
         "Modelled minus observed stock of the profiles, mean and two standard errors (kg C m$^{-2}$)", fontsize=9.5
     )
     marks = {
-        "published, and ours on that side": plt.Line2D([], [], marker=">", ls="", mfc=INK, mec=INK, ms=7),
-        "published, ours on the other": plt.Line2D([], [], marker=">", ls="", mfc="white", mec=INK, ms=7),
+        "published: this way, and so is ours": plt.Line2D([], [], marker=">", ls="", mfc=INK, mec=INK, ms=7),
+        "published: this way, but not ours": plt.Line2D([], [], marker=">", ls="", mfc="white", mec=INK, ms=7),
     }
     figure.legend(marks.values(), marks, loc="outside upper center", ncols=2, fontsize=8.5)
     return figure

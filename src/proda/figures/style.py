@@ -228,9 +228,9 @@ def draw_sites(
     return dots
 
 
-def label_plainly(axis: Axis) -> None:
-    """1, 2, 5, 10 on a logarithmic axis, instead of powers of ten."""
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+def label_plainly(axis: Axis, finely: bool = False) -> None:
+    """1, 2, 5, 10 on a logarithmic axis, not powers of ten; `finely` also 1.5, 3 and 7, for less than a decade."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0) if finely else (1.0, 2.0, 5.0)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_locator(NullLocator())
 

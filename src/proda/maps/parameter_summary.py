@@ -1,4 +1,4 @@
-"""Table S1: every parameter with its range, what both assimilations found of it, and how well the network predicts it."""
+"""Table S1: every parameter, its range, what both assimilations found of it, and how well the network predicts it."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def reference_scores(maps: xr.Dataset, grid: xr.Dataset) -> pd.DataFrame:
 
 
 def reference_inventory(grid: xr.Dataset) -> pd.DataFrame:
-    """What references there are, by name: which of the map's depth intervals they have, and on how much of the land (%).
+    """What references there are, by name: which depth intervals they have, and on how much of the land (%).
 
     "none" says that a reference has no map of an interval.
     """
@@ -155,14 +155,12 @@ def totals_by_land_cover(maps: xr.Dataset, grid: xr.Dataset, interval: Interval 
     return table
 
 
-def zonal_means(maps: xr.Dataset, grid: xr.Dataset, interval: Interval = (0.0, 1.0), step: float = 1.0) -> pd.DataFrame:
+def zonal_means(maps: xr.Dataset, grid: xr.Dataset, interval: Interval = (0.0, 1.0)) -> pd.DataFrame:
     """Mean stock by latitude, kg C m-2 of land, a column for every method and reference that covers the land.
 
-    Parameters
-    ----------
-    step : float
-        Width of a band, degrees; the index is its middle.
+    Bands are a degree wide, or as wide as a cell; the index is their middle.
     """
+    step = max(1.0, float(grid.attrs.get("resolution_degrees", 1.0)))
     shown = maps_to_compare(maps, grid, interval)
     area, lat = land_area(grid), np.asarray(grid["lat"], float)
     band = np.floor(lat / step).astype(int)

@@ -25,8 +25,8 @@ _READ = {
 def reference_stocks(grid: Any) -> dict[str, dict[Interval, NDArray]]:
     """Reference maps of a grid: name -> depth interval in m -> (n_cells,) kg C m-2, as published, nothing resampled.
 
-    Variables are named `ref_<map>_soc_<upper>_<lower>cm_kg_m2` (cm), as in a half-degree table, or `ref_<map>_<lower>cm`,
-    as the readers of published maps name them.
+    Variables are named `ref_<map>_soc_<upper>_<lower>cm_kg_m2`, as in a half-degree table, or `ref_<map>_<lower>cm`, as
+    the readers of published maps name them.
     """
     found: dict[str, dict[Interval, NDArray]] = {}
     for column in _columns(grid):

@@ -106,13 +106,28 @@ def _bias(difference: NDArray, observed: NDArray, cell: NDArray) -> dict[str, fl
 
 
 def published_beside(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `regional_biases` about which the paper says something, in its order."""
-    wanted = [(region, method) for method, region in PUBLISHED_BIASES]
-    return table.loc[[key for key in wanted if key in table.index]]
+    """What the paper says of a method and a region, in its order, beside ours: from `regional_biases`.
+
+    `as published` looks at the sign of the bias, `pattern as published` at whether the method has more or less carbon
+    there than its own error over all sites explains.
+    """
+    rows = table.loc[[(region, method) for method, region in PUBLISHED_BIASES if (region, method) in table.index]]
+    shown = rows.swaplevel()[["published", "bias", "se", "too_high", "pattern"]]
+    words = {True: "yes", False: "no"}
+    return shown.assign(
+        **{name: rows[column].map(words).fillna("").to_numpy() for name, column in (
+            ("as published", "bias_agrees"), ("pattern as published", "pattern_agrees")
+        )}
+    )  # fmt: skip
+
+
+def regional_spread(table: pd.DataFrame) -> pd.Series:
+    """Standard deviation over the regions of the mean bias, by method, kg C m-2: 0 for errors without a pattern."""
+    return table.drop(index="all", level="region")["bias"].groupby(level="method", sort=False).std()
 
 
 def biases_in_a_row(table: pd.DataFrame) -> pd.DataFrame:
     """Mean bias with a row a region and a column a method, beside the sites and the observed stock."""
-    wide = table["bias"].unstack("method")[list(dict.fromkeys(table.index.get_level_values("method")))]
+    wide = table.pivot_table(index="region", columns="method", values="bias", sort=False)
     of_region = table.groupby(level="region")[["n_sites", "observed"]].first()
     return of_region.join(wide).loc[["all", *REGIONS]]

@@ -1,4 +1,4 @@
-"""Regions of the conterminous United States that the paper speaks of, as groups of states cut by meridians and parallels.
+"""Regions of the conterminous United States that the paper speaks of: groups of states cut by meridians and parallels.
 
 They are approximations: physiographic regions do not end at the borders of states, and the paper draws no borders for
 "around the Great Lakes". They overlap, since its statements do.

@@ -1,4 +1,4 @@
-"""Vegetation of sites and cells: the paper's eight kinds, from the IGBP classes of the grid and the sites' own words."""
+"""Vegetation of sites and cells: the paper's eight kinds, from the grid's IGBP classes and the sites' own words."""
 
 from __future__ import annotations
 
