@@ -66,6 +66,8 @@ def grid_figure(cell: ArrayLike, grid: xr.Dataset, figure: Figure | None = None)
     """Both maps side by side."""
     figure = figure if figure is not None else plt.figure(figsize=(9, 4.4))
     left, right = (map_axes(figure, (1, 2, column)) for column in (1, 2))
+    for ax in (left, right):
+        ax.set_anchor("N")
     size = float(grid.attrs.get("resolution_degrees", 0.5))
     profiles_in_cells(cell, grid, left).set_title(f"{grid.sizes['cell']:,} cells of {size:g}°: profiles")
     vegetation_map(grid, right).set_title("Vegetation of the cells")
