@@ -43,12 +43,12 @@ def profiles_in_cells(cell: ArrayLike, grid: xr.Dataset, ax: Axes) -> Axes:
     counts[counts == 0] = np.nan
     quantity = Quantity("Profiles in a cell", "viridis_r", BoundaryNorm(COUNT_EDGES, 256, extend="max"))
     ax.counts = draw_cells(counts, grid, ax, quantity)
-    colour_bar(ax.counts, ax, orientation="horizontal", extend="max", ticks=COUNT_EDGES)
+    colour_bar(ax.counts, ax, extend="max", ticks=COUNT_EDGES)
     return ax
 
 
 def vegetation_map(grid: xr.Dataset, ax: Axes) -> Axes:
-    """Map of the vegetation of every cell, the kinds that occur named below."""
+    """Map of the vegetation of every cell, the kinds that occur named beside it."""
     names = [*CLASSES, "other"]
     kind = vegetation_of(grid["land_cover"].values)
     kind[kind == ""] = "other"
@@ -58,17 +58,15 @@ def vegetation_map(grid: xr.Dataset, ax: Axes) -> Axes:
     draw_cells(code, grid, ax, Quantity("", colours, norm))
     share = {name: float((kind == name).mean()) for name in names}
     marks = [Patch(color=VEGETATION_COLOUR[name], label=name) for name in names if share[name] > 0]
-    ax.legend(handles=marks, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=3, fontsize=8)
+    ax.legend(handles=marks, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8.5)
     return ax
 
 
 def grid_figure(cell: ArrayLike, grid: xr.Dataset, figure: Figure | None = None) -> Figure:
-    """Both maps side by side."""
-    figure = figure if figure is not None else plt.figure(figsize=(9, 4.4))
-    left, right = (map_axes(figure, (1, 2, column)) for column in (1, 2))
-    for ax in (left, right):
-        ax.set_anchor("N")
+    """Both maps, one above the other."""
+    figure = figure if figure is not None else plt.figure(figsize=(7, 7.4))
+    upper, lower = (map_axes(figure, (2, 1, row)) for row in (1, 2))
     size = float(grid.attrs.get("resolution_degrees", 0.5))
-    profiles_in_cells(cell, grid, left).set_title(f"{grid.sizes['cell']:,} cells of {size:g}°: profiles")
-    vegetation_map(grid, right).set_title("Vegetation of the cells")
+    profiles_in_cells(cell, grid, upper).set_title(f"Profiles in {grid.sizes['cell']:,} cells of {size:g}°")
+    vegetation_map(grid, lower).set_title("Vegetation of the cells")
     return figure

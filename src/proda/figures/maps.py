@@ -60,8 +60,9 @@ def stock_maps(stocks: dict[str, NDArray], grid, figure: Figure | None = None) -
                 shown = draw_cells(values[column], grid, ax, "soc_stock")
             else:
                 ax.text(
-                    0.5, 0.5, "no map of\nthis interval", transform=ax.transAxes, ha="center", va="center", fontsize=8.5
-                )
+                    0.5, 0.5, "no map of\nthis interval", transform=ax.transAxes, ha="center", va="center", fontsize=8,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 3}, zorder=4,
+                )  # fmt: skip
             if row == 0:
                 ax.set_title(interval_name(interval))
         axes[row, 0].text(

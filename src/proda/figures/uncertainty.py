@@ -52,7 +52,7 @@ def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset) -> Figure:
     every = np.concatenate([width[np.isfinite(width)] for width in widths.values()])
     low, high = max(np.quantile(every, 0.005), 1e-3), np.quantile(every, 0.995)
     norm = LogNorm(low, max(high, 1.01 * low))
-    figure = plt.figure(figsize=(4.0 * len(widths), 4.6))
+    figure = plt.figure(figsize=(max(8.0, 3.3 * len(widths)), 4.6))
     places = figure.add_gridspec(2, len(widths), height_ratios=(2.4, 1))
     axes, below = [], None
     for column, (name, width) in enumerate(widths.items()):
