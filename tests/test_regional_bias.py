@@ -7,6 +7,7 @@ import pytest
 from proda.errors import InputError
 from proda.maps.regional_bias import (
     PUBLISHED_BIASES,
+    VERDICTS,
     biases_in_a_row,
     published_beside,
     regional_biases,
@@ -100,8 +101,19 @@ def test_agreement_is_told_by_the_sign_and_by_the_pattern(profiles):
     shown = published_beside(regional_biases(layers, modelled, sites, np.ones(16, bool)))
     assert [place for method, place in PUBLISHED_BIASES if method == "default"] == [place for _, place in shown.index]
     coast, middle = shown.loc[("default", "West coast")], shown.loc[("default", "Midwest")]
-    assert (coast["published"], coast["as published"], coast["pattern as published"]) == ("too high", "no", "yes")
-    assert (middle["published"], middle["as published"], middle["pattern as published"]) == ("too low", "yes", "yes")
+    assert coast["published"] == "too high" and [coast[name] for name in VERDICTS] == ["no", "no", "yes"]
+    assert middle["published"] == "too low" and [middle[name] for name in VERDICTS] == ["yes"] * 3
+
+
+def test_the_mean_and_most_sites_may_disagree(profiles):
+    sites, layers = profiles
+    error = np.where(np.isin(layers["site"], [4, 6]), -9e3, 1e3)
+    table = regional_biases(
+        layers, {"default": layers["soc"] + error}, sites.assign(lon=-93.6, lat=41.6), np.ones(16, bool)
+    )
+    row = published_beside(table).loc[("default", "Midwest")]
+    assert row["bias (kg m-2)"] < 0 < row["sites too high (%)"] - 50
+    assert (row["mean as published"], row["most sites as published"]) == ("yes", "no")
 
 
 def test_sites_of_one_cell_do_not_make_a_mean_surer(profiles):

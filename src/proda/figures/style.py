@@ -82,8 +82,11 @@ def use_style() -> None:
 
     A notebook's figures come out at twice `figure.dpi` and are shown at their size: sharp in print and on a phone.
     """
-    if "matplotlib_inline" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
-        sys.modules["matplotlib_inline.backend_inline"].set_matplotlib_formats("retina")
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        from matplotlib_inline.config import InlineBackend
+
+        InlineBackend.instance(parent=shell).figure_formats = {"retina"}
     plt.rcParams.update(
         {
             "figure.dpi": 110,
