@@ -15,6 +15,7 @@ from proda.maps.reference_comparison import (
     reference_in,
     reference_inventory,
     reference_scores,
+    scores_in_words,
     stock_in,
     totals_by_land_cover,
     weighted_scores,
@@ -88,6 +89,8 @@ def test_scores_are_weighted_by_land_and_count_only_cells_with_both(maps, grid):
     assert (row["r"], row["cells"]) == (pytest.approx(1.0), 3) and row["bias"] == row["rmse"] == 0
     assert row["total_pg"] == row["reference_pg"] == pytest.approx(60.0) and row["land_share"] == 0.75
     assert np.isnan(table.loc["A", "0-100 cm", "default"]["r"]), "a map without variation has no correlation"
+    words = scores_in_words(reference_scores(maps, grid)).loc["A", "0-100 cm", "network"]
+    assert (words["ours (Pg C)"], words["of the land (%)"]) == (pytest.approx(60.0), 75.0)
     assert ("A", "0-200 cm", "network") not in table.index and ("B", "20-50 cm", "network") in table.index
 
 

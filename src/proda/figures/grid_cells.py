@@ -8,7 +8,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
 from proda.figures.style import Quantity, colour_bar, draw_cells, map_axes
@@ -48,17 +47,17 @@ def profiles_in_cells(cell: ArrayLike, grid: xr.Dataset, ax: Axes) -> Axes:
 
 
 def vegetation_map(grid: xr.Dataset, ax: Axes) -> Axes:
-    """Map of the vegetation of every cell, the kinds that occur named beside it."""
-    names = [*CLASSES, "other"]
+    """Map of the vegetation of every cell, the kinds that occur named at its bar."""
     kind = vegetation_of(grid["land_cover"].values)
     kind[kind == ""] = "other"
+    names = [name for name in [*CLASSES, "other"] if (kind == name).any()]
     code = np.array([names.index(name) for name in kind], float)
     colours = ListedColormap([VEGETATION_COLOUR[name] for name in names])
     norm = BoundaryNorm(np.arange(len(names) + 1) - 0.5, len(names))
-    draw_cells(code, grid, ax, Quantity("", colours, norm))
-    share = {name: float((kind == name).mean()) for name in names}
-    marks = [Patch(color=VEGETATION_COLOUR[name], label=name) for name in names if share[name] > 0]
-    ax.legend(handles=marks, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8.5)
+    bar = colour_bar(draw_cells(code, grid, ax, Quantity("", colours, norm)), ax, ticks=range(len(names)))
+    bar.ax.set_yticklabels(names)
+    bar.ax.invert_yaxis()
+    bar.ax.tick_params(length=0, which="both")
     return ax
 
 

@@ -107,6 +107,21 @@ def reference_scores(maps: xr.Dataset, grid: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def scores_in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """`reference_scores` for a reader: indexed by reference, interval and method, with units in the headings."""
+    headings = {
+        "r": "r",
+        "bias": "bias (kg m-2)",
+        "rmse": "RMSE (kg m-2)",
+        "ratio": "ours / reference",
+        "total_pg": "ours (Pg C)",
+        "reference_pg": "reference (Pg C)",
+        "land_share": "of the land (%)",
+    }
+    table = table.assign(land_share=100 * table["land_share"]).set_index(["reference", "interval", "method"])
+    return table[list(headings)].rename(columns=headings)
+
+
 def reference_inventory(grid: xr.Dataset) -> pd.DataFrame:
     """What references there are, by name: which depth intervals they have, and on how much of the land (%).
 
