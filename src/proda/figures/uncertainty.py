@@ -62,12 +62,12 @@ def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset) -> Figure:
         below = figure.add_subplot(places[1, column], sharex=below)
         finite = width[np.isfinite(width)]
         below.hist(finite, bins=np.geomspace(low, high, 60), color=CYCLE[0])
-        below.set(xscale="log", xlabel="Width of the 5-95 % interval over the mean (%)")
+        below.set(xscale="log", xlabel="Width over the mean (%)")
         label_plainly(below.xaxis, finely=norm.vmax < 10 * norm.vmin)
         below.axvline(np.median(finite), color=CYCLE[1], lw=1.2, label=f"median {np.median(finite):.3g} %")
         below.legend(fontsize=8.5)
         if column == 0:
             below.set_ylabel("Cells")
-    bar = colour_bar(shown, axes, "Width over the mean (%)", extend="both")
+    bar = colour_bar(shown, axes, "5-95 % width over the mean (%)", extend="both")
     label_plainly(bar.ax.yaxis, finely=norm.vmax < 10 * norm.vmin)
     return figure
