@@ -21,6 +21,9 @@ COMPARED = ((0.0, 0.3), (0.3, 1.0), (0.0, 1.0), (1.0, 2.0), (0.0, 2.0))
 def stock_in(maps: xr.Dataset, interval: Interval) -> dict[str, NDArray[np.float64]]:
     """Mean stock of every method in one depth interval (m), method -> (n_cells,) kg C m-2; NaN where it has none.
 
+    In an interval that does not begin at the surface, site-by-site has the cells whose sites reach every layer of it:
+    fewer than in the table of stocks, where the middle of a stratum is enough.
+
     Parameters
     ----------
     maps : xarray.Dataset
