@@ -13,13 +13,14 @@ from matplotlib.collections import PolyCollection, QuadMesh
 from PIL import Image
 from synthetic_study import write_study
 
-from proda.figures.agreement import agreement_figure
+from proda.figures.agreement import agreement_figure, difference_norm
 from proda.figures.maps import mapped_stocks, stock_maps
 from proda.figures.profiles_by_land_cover import CLASSES, land_cover_figure, mean_by_depth, vegetation_class
 from proda.figures.saving import in_few_colours, saved
 from proda.figures.stocks import stock_figure, stocks_shown
 from proda.figures.style import ALBERS, QUANTITIES, draw_cells, draw_sites, map_axes, scale_of, use_style
 from proda.maps.prediction import METHODS
+from proda.maps.regional_bias import stock_differences
 from proda.maps.stage import final_results
 
 
@@ -73,17 +74,30 @@ def test_the_largest_differences_are_drawn_last():
     assert dots.get_array().tolist() == [1.0, -9.0]
 
 
-def test_agreement_has_a_map_and_a_scatter_for_each_method_on_one_scale(results):
+def test_agreement_has_a_map_on_its_own_scale_and_a_scatter_on_a_common_one_for_each_method(results):
     layers = results.inputs.layers
     modelled = {name: results.modelled[name] for name in METHODS}
     figure = agreement_figure(layers, modelled, results.inputs.sites)
     maps = [ax for ax in figure.axes if hasattr(ax, "differences")]
     scatters = [ax for ax in figure.axes if hasattr(ax, "counts")]
     assert len(maps) == len(scatters) == len(METHODS)
-    assert len({ax.differences.norm.vmax for ax in maps}) == 1
+    differences = stock_differences(layers, modelled["default"], len(results.inputs.sites))
+    norm = maps[0].differences.norm
+    assert norm.vmin == pytest.approx(np.quantile(differences[differences < 0], 0.05))
+    assert norm.vmax == pytest.approx(np.quantile(differences[differences > 0], 0.95))
+    assert len({ax.differences.norm.vmax for ax in maps}) == len(METHODS)
+    assert all("kg C" in ax.bar.ax.get_xlabel() for ax in maps)
     assert len({ax.counts.norm.vmax for ax in scatters}) == 1
     r2 = results.table.query("sites == 'all assimilated' and method == 'network' and source == 'this study'")["r2"]
     assert f"$r^2$ {r2.iloc[0]:.2f} " in scatters[-1].get_title(loc="right")
+
+
+def test_white_is_zero_on_a_scale_with_unlike_sides_and_a_side_without_values_is_there():
+    norm = difference_norm([-40.0, -1.0, 2.0, np.nan])
+    assert norm(0.0) == 0.5 and norm.vmin < -30 and norm.vmax == 2.0
+    lonely = difference_norm([1.0, 3.0, np.nan])
+    assert lonely(0.0) == 0.5 and lonely.vmin == -lonely.vmax
+    assert difference_norm([0.0, np.nan])(0.0) == 0.5
 
 
 def test_maps_begin_with_what_was_observed_and_show_references_and_all_methods(results):
@@ -94,6 +108,14 @@ def test_maps_begin_with_what_was_observed_and_show_references_and_all_methods(r
     figure = stock_maps(stocks, results.inputs.grid)
     meshes = [c for ax in figure.axes for c in ax.collections if isinstance(c, QuadMesh) and c.get_array().size > 50]
     assert len(meshes) == 3 * len(stocks) and len({id(mesh.norm) for mesh in meshes}) == 1
+
+
+def test_a_reference_without_an_interval_says_so_and_is_not_hatched(results):
+    grid = results.inputs.grid.drop_vars("ref_whrc_soc_0_200cm_kg_m2")
+    stocks = {name: mapped_stocks(results.maps, grid)[name] for name in ("WHRC (reference)", "network")}
+    figure = stock_maps(stocks, grid)
+    silent = [ax for ax in figure.axes if any("no map of" in text.get_text() for text in ax.texts)]
+    assert len(silent) == 1 and not any(c.get_hatch() for c in silent[0].collections)
 
 
 def test_stock_bars_leave_out_what_does_not_cover_the_land(results):

@@ -6,33 +6,52 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, TwoSlopeNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from proda.figures.style import INK, METHOD_LABEL, QUANTITIES, colour_bar, draw_sites, map_axes
 from proda.learning.agreement import scores
-from proda.maps.stocks import profile_stocks
+from proda.maps.regional_bias import stock_differences
 
 DENSITY_LIMITS = (0.1, 300.0)
 
 
-def difference_map(difference: ArrayLike, sites: pd.DataFrame, ax: Axes, reach: float) -> Axes:
+def difference_norm(difference: ArrayLike) -> TwoSlopeNorm:
+    """Colour scale of Fig. 2: from the 5 % quantile of the negative differences over zero to the 95 % of the positive.
+
+    Both sides have half of the colours, however far they reach: their ends stand at the colour bar.
+
+    Parameters
+    ----------
+    difference : array_like
+        (n,) NaN is left out.
+    """
+    values = np.asarray(difference, float)
+    low, high = (values[side] for side in (values < 0, values > 0))
+    ends = np.quantile(low, 0.05) if low.size else 0.0, np.quantile(high, 0.95) if high.size else 0.0
+    reach = max(abs(ends[0]), ends[1]) or 1.0
+    # A side without a difference gets the reach of the other, so that the scale has two sides.
+    return TwoSlopeNorm(0.0, float(ends[0] or -reach), float(ends[1] or reach))
+
+
+def difference_map(difference: ArrayLike, sites: pd.DataFrame, ax: Axes, norm: TwoSlopeNorm | None = None) -> Axes:
     """Map of modelled minus observed stock at the sites.
 
     Parameters
     ----------
     difference : array_like
-        (n_sites,) kg C m-2.
+        (n_sites,) kg C m-2; NaN is left out.
     sites : pandas.DataFrame
         `lon`, `lat` of the same sites.
     ax : matplotlib.axes.Axes
         From `proda.figures.style.map_axes`.
-    reach : float
-        Difference at both ends of the colour scale, kg C m-2.
+    norm : TwoSlopeNorm, optional
+        Colour scale; `difference_norm` of these differences if left out.
     """
     size = float(np.clip(12000 / max(len(sites), 1), 1.5, 14))
-    ax.differences = draw_sites(difference, sites, ax, "difference", limits=(-reach, reach), size=size)
+    quantity = QUANTITIES["difference"]._replace(norm=norm or difference_norm(difference))
+    ax.differences = draw_sites(difference, sites, ax, quantity, size=size)
     return ax
 
 
@@ -69,7 +88,7 @@ def agreement_figure(
 ) -> Figure:
     """One row a method: map of its stock differences at the sites, and its SOC against the observed at all layers.
 
-    All rows share one scale of differences, whose ends are the 95 % quantile of their magnitude over all methods.
+    As in the paper every map has a scale of its own (`difference_norm`), so colours show a pattern and not an amount.
 
     Parameters
     ----------
@@ -81,15 +100,14 @@ def agreement_figure(
         `lon`, `lat`.
     """
     observed = layers["soc"].to_numpy(float)
-    differences = {name: _differences(layers, observed, np.asarray(soc), len(sites)) for name, soc in modelled.items()}
-    pooled = np.abs(np.concatenate(list(differences.values())))
-    reach = float(np.nanquantile(pooled, 0.95)) if np.isfinite(pooled).any() else 1.0
-    figure = figure if figure is not None else plt.figure(figsize=(8, 2.55 * len(modelled) + 0.7))
+    figure = figure if figure is not None else plt.figure(figsize=(8, 2.75 * len(modelled) + 0.6))
     places = figure.add_gridspec(len(modelled), 2, width_ratios=(1.6, 1))
     left, right = [], []
     for row, (name, soc) in enumerate(modelled.items()):
-        left.append(difference_map(differences[name], sites, map_axes(figure, places[row, 0]), reach))
+        difference = stock_differences(layers, soc, len(sites))
+        left.append(difference_map(difference, sites, map_axes(figure, places[row, 0])))
         left[-1].set_title(METHOD_LABEL.get(name, name), loc="left", fontweight="bold")
+        _bar_of_differences(left[-1])
         finite = np.isfinite(soc)
         right.append(figure.add_subplot(places[row, 1], sharex=right[0] if right else None))
         density_scatter(observed[finite] / 1e3, np.asarray(soc)[finite] / 1e3, right[-1])
@@ -99,14 +117,17 @@ def agreement_figure(
     for ax in right:
         ax.counts.set_norm(LogNorm(1, most))
     right[-1].set_xlabel("Observed (kg C m$^{-3}$)")
-    below = {"orientation": "horizontal", "shrink": 0.85, "aspect": 34}
-    colour_bar(left[-1].differences, left[-1], QUANTITIES["difference"].label, extend="both", **below)
-    colour_bar(right[-1].counts, right[-1], "Layers in a hexagon", **below | {"aspect": 20})
+    colour_bar(right[-1].counts, right[-1], "Layers in a hexagon", orientation="horizontal", shrink=0.85, aspect=20)
     return figure
 
 
-def _differences(layers: pd.DataFrame, observed: np.ndarray, modelled: np.ndarray, n_sites: int) -> np.ndarray:
-    """Stock differences, NaN at sites without layers; a site that lacks a modelled layer is NaN, not partly counted."""
-    difference = profile_stocks(layers, modelled, n_sites) - profile_stocks(layers, observed, n_sites)
-    difference[np.bincount(layers["site"], minlength=n_sites) == 0] = np.nan
-    return difference
+def _bar_of_differences(ax: Axes) -> None:
+    norm = ax.differences.norm
+    ticks = [norm.vmin, norm.vmin / 2, 0.0, norm.vmax / 2, norm.vmax]
+    ax.bar = colour_bar(ax.differences, ax, orientation="horizontal", extend="both", shrink=0.8, aspect=34, ticks=ticks)
+    ax.bar.ax.set_xticklabels([_short(tick) for tick in ticks])
+
+
+def _short(value: float) -> str:
+    """A signed number of two digits, or of all before the point."""
+    return f"{value:+.0f}" if abs(value) >= 10 else f"{value:+.2g}" if value else "0"

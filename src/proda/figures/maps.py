@@ -8,11 +8,17 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from proda.figures.style import METHOD_LABEL, colour_bar, draw_cells, map_axes, missing_patch
-from proda.maps.stocks import MAP_INTERVALS, interval_name, reference_stocks
+from proda.maps.references import reference_stocks
+from proda.maps.stocks import MAP_INTERVALS, interval_name
+
+# Two lines at most: a row of Fig. 3 is an inch high.
+ROW_LABEL = METHOD_LABEL | {"site-by-site": "Observations\n(site-by-site)"}
 
 
 def mapped_stocks(maps, grid) -> dict[str, NDArray]:
     """What Fig. 3 shows, from the observations down: name -> (3, n_cells), kg C m-2, NaN where missing.
+
+    A reference is shown in the intervals that it has itself and is all NaN in the others: nothing is resampled.
 
     Parameters
     ----------
@@ -35,6 +41,8 @@ def mapped_stocks(maps, grid) -> dict[str, NDArray]:
 def stock_maps(stocks: dict[str, NDArray], grid, figure: Figure | None = None) -> Figure:
     """Small maps, one row a method and one column a depth interval, on one scale; missing cells hatched grey.
 
+    A map without any value says so.
+
     Parameters
     ----------
     stocks : dict
@@ -48,15 +56,22 @@ def stock_maps(stocks: dict[str, NDArray], grid, figure: Figure | None = None) -
     for row, (name, values) in enumerate(stocks.items()):
         for column, interval in enumerate(MAP_INTERVALS):
             axes[row, column] = ax = map_axes(figure, places[row, column])
-            shown = draw_cells(values[column], grid, ax, "soc_stock")
+            if np.isfinite(values[column]).any():
+                shown = draw_cells(values[column], grid, ax, "soc_stock")
+            else:
+                ax.text(
+                    0.5, 0.5, "no map of\nthis interval", transform=ax.transAxes, ha="center", va="center", fontsize=8,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 3}, zorder=4,
+                )  # fmt: skip
             if row == 0:
                 ax.set_title(interval_name(interval))
         axes[row, 0].text(
-            -0.03, 0.5, METHOD_LABEL.get(name, name).replace(" (", "\n("), transform=axes[row, 0].transAxes,
+            -0.03, 0.5, ROW_LABEL.get(name, name).replace(" (", "\n("), transform=axes[row, 0].transAxes,
             rotation=90, ha="right", va="center", fontsize=9,
         )  # fmt: skip
     bar = colour_bar(shown, axes.ravel().tolist(), orientation="horizontal", shrink=0.8, aspect=50, pad=0.01)
-    if not all(np.isfinite(values).all() for values in stocks.values()):
+    gaps = [np.isfinite(values) for stock in stocks.values() for values in stock]
+    if any(known.any() and not known.all() for known in gaps):
         bar.ax.legend(handles=[missing_patch()], loc="lower right", bbox_to_anchor=(1.0, -4.2), fontsize=8.5)
     return figure
 

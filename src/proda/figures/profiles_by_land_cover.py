@@ -7,45 +7,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from proda.figures.style import METHOD_COLOUR, METHOD_LABEL
+from proda.maps.vegetation import CLASSES, vegetation_class
 
 DEPTH_EDGES = np.array([0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0])
 LEAST_LAYERS = 5
-
-# IGBP classes of the paper's eight kinds of vegetation; urban, ice, barren and water are in none.
-CLASSES = {
-    "Evergreen forest": (1, 2),
-    "Deciduous forest": (3, 4),
-    "Mixed forest": (5,),
-    "Shrubland": (6, 7),
-    "Savanna": (8, 9),
-    "Grassland": (10,),
-    "Wetland": (11,),
-    "Cropland": (12, 14),
-}
-
-
-def vegetation_class(sites: pd.DataFrame) -> NDArray[np.object_]:
-    """Vegetation of every site, (n_sites,), a name in `CLASSES` or "".
-
-    The class of the half-degree cell, except that a site whose own record says wetland is a wetland: at half a degree
-    hardly any cell is.
-
-    Parameters
-    ----------
-    sites : pandas.DataFrame
-        `land_cover` (IGBP code of the cell) and, if known, `land_use` (the source's own word).
-    """
-    code = sites["land_cover"].to_numpy()
-    found = np.full(len(sites), "", dtype=object)
-    for name, codes in CLASSES.items():
-        found[np.isin(code, codes)] = name
-    if "land_use" in sites:
-        wet = sites["land_use"].astype("string").str.contains("wetland", case=False, na=False).to_numpy(bool)
-        found[wet] = "Wetland"
-    return found
 
 
 def mean_by_depth(depth: ArrayLike, soc: ArrayLike) -> pd.DataFrame:

@@ -51,7 +51,7 @@ def stock_bars(table: pd.DataFrame, interval: str, ax: Axes) -> Axes:
             ax.plot([row.p05_pg, row.p95_pg], [y, y], color=INK, lw=1.1, solid_capstyle="butt")
         _write_number(ax, row, y, reach, "#777777" if published else INK)
     ax.set_yticks(range(len(names)), [METHOD_LABEL.get(name, name) for name in names])
-    ax.set(xlim=(0, reach), ylim=(len(names) - 0.5, -0.5), title=interval, xlabel="Pg C")
+    ax.set(xlim=(0, 1.1 * reach), ylim=(len(names) - 0.5, -0.5), title=interval, xlabel="Pg C")
     ax.tick_params(axis="y", length=0)
     return ax
 

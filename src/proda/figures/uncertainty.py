@@ -1,4 +1,4 @@
-"""What a posterior says of the uncertainty of a map: the width of its interval in every cell, and over the land."""
+"""Fig. S4, and what B decides: how wide the interval of a cell's stock is, on the map and over all cells."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from proda.figures.style import CYCLE, Quantity, colour_bar, draw_cells, label_plainly, map_axes
+from proda.figures.style import CYCLE, METHOD_LABEL, Quantity, colour_bar, draw_cells, label_plainly, map_axes
 
 
 def relative_width(maps: xr.Dataset, depth: str = "0-100 cm") -> NDArray[np.float64]:
@@ -27,18 +27,32 @@ def relative_width(maps: xr.Dataset, depth: str = "0-100 cm") -> NDArray[np.floa
     return 100.0 * (width / stock.sel(statistic="mean")).to_numpy()
 
 
+def widths_by_method(maps: xr.Dataset, depth: str = "0-100 cm") -> dict[str, NDArray[np.float64]]:
+    """`relative_width` of every method that has quantiles in some cell, label of the method -> (n_cells,) percent.
+
+    Parameters
+    ----------
+    maps : Dataset
+        From `proda.maps.prediction.maps_by_method`.
+    """
+    widths = {
+        str(name): relative_width(maps.sel(parameterisation=name), depth) for name in maps["parameterisation"].values
+    }
+    return {METHOD_LABEL.get(name, name): width for name, width in widths.items() if np.isfinite(width).any()}
+
+
 def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset) -> Figure:
-    """Maps of widths side by side on one logarithmic scale, with their histograms below.
+    """Maps of widths side by side on one logarithmic scale, with their histograms below; cells without one are hatched.
 
     Parameters
     ----------
     widths : mapping
         Name -> (n_cells,) percent, from `relative_width`.
     """
-    every = np.concatenate(list(widths.values()))
+    every = np.concatenate([width[np.isfinite(width)] for width in widths.values()])
     low, high = max(np.quantile(every, 0.005), 1e-3), np.quantile(every, 0.995)
     norm = LogNorm(low, max(high, 1.01 * low))
-    figure = plt.figure(figsize=(4.0 * len(widths), 4.6))
+    figure = plt.figure(figsize=(max(8.0, 3.3 * len(widths)), 4.6))
     places = figure.add_gridspec(2, len(widths), height_ratios=(2.4, 1))
     axes, below = [], None
     for column, (name, width) in enumerate(widths.items()):
@@ -46,13 +60,14 @@ def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset) -> Figure:
         axes[-1].set_title(name)
         shown = draw_cells(width, grid, axes[-1], Quantity("", "viridis", norm))
         below = figure.add_subplot(places[1, column], sharex=below)
-        below.hist(width, bins=np.geomspace(low, high, 60), color=CYCLE[0])
-        below.set(xscale="log", xlabel="Width of the 5-95 % interval over the mean (%)")
-        label_plainly(below.xaxis)
-        below.axvline(np.median(width), color=CYCLE[1], lw=1.2, label=f"median {np.median(width):.3g} %")
+        finite = width[np.isfinite(width)]
+        below.hist(finite, bins=np.geomspace(low, high, 60), color=CYCLE[0])
+        below.set(xscale="log", xlabel="Width over the mean (%)")
+        label_plainly(below.xaxis, finely=norm.vmax < 10 * norm.vmin)
+        below.axvline(np.median(finite), color=CYCLE[1], lw=1.2, label=f"median {np.median(finite):.3g} %")
         below.legend(fontsize=8.5)
         if column == 0:
             below.set_ylabel("Cells")
-    bar = colour_bar(shown, axes, "Width over the mean (%)", extend="both")
-    label_plainly(bar.ax.yaxis)
+    bar = colour_bar(shown, axes, "5-95 % width over the mean (%)", extend="both")
+    label_plainly(bar.ax.yaxis, finely=norm.vmax < 10 * norm.vmin)
     return figure

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
+from proda.maps.references import reference_stocks
 from proda.model.column import PAPER_COLUMN, Column
 
 MAP_INTERVALS = ((0.0, 0.3), (0.0, 1.0), (0.0, 2.0))
@@ -81,20 +80,6 @@ def profile_stocks(layers: pd.DataFrame, soc: ArrayLike, n_sites: int) -> NDArra
     """
     thickness = (layers["lower_depth"] - layers["upper_depth"]).to_numpy(float)
     return np.bincount(layers["site"], weights=np.asarray(soc) * thickness, minlength=n_sites) / 1000.0
-
-
-def reference_stocks(grid) -> dict[str, dict[tuple[float, float], NDArray]]:
-    """Reference maps that a grid carries: name -> depth interval in m -> (n_cells,) kg C m-2.
-
-    Their variables are named `ref_<source>_soc_<upper>_<lower>cm_kg_m2`.
-    """
-    found: dict[str, dict[tuple[float, float], NDArray]] = {}
-    for name in map(str, getattr(grid, "data_vars", grid)):
-        match = re.fullmatch(r"ref_([A-Za-z0-9]+)_.*?(\d+)_(\d+)cm(_kg_m2)?", name)
-        if match:
-            interval = (int(match[2]) / 100, int(match[3]) / 100)
-            found.setdefault(match[1].upper(), {})[interval] = np.asarray(grid[name], float)
-    return found
 
 
 def _stratum_of(maps: dict[tuple[float, float], NDArray], stratum: tuple[float, float]) -> NDArray | None:
