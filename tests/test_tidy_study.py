@@ -69,9 +69,20 @@ def test_a_cell_without_a_covariate_is_left_out_and_its_profiles_are_counted(ope
     assert len(result.profiles) == 20
 
 
-def test_an_error_names_the_data_when_no_cell_is_usable(opened):
-    with pytest.raises(InputError, match="grid_half_degree.csv|no land cell"):
-        cleaned_study(opened(grid_rows().assign(precipitation_mm_yr=np.nan)))
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ("precipitation_mm_yr", r"soil_water_potential \(derived from grid_half_degree\.csv\) is missing at 20 of 20"),
+        ("npp_gC_m2_yr", r"npp_mean \(derived .* is missing at 2 of 2 places.*npp_gC_m2_yr \(.* at 2 of 2"),
+        (
+            "koppen_class",
+            r"no land cell .* covariates\. koppen_class \(grid_half_degree\.csv, cells\) is missing at 2 of 2",
+        ),
+    ],
+)
+def test_a_driver_without_a_single_value_is_named_when_no_cell_is_usable(opened, column, told):
+    with pytest.raises(InputError, match=told):
+        cleaned_study(opened(grid_rows().assign(**{column: np.nan})))
 
 
 def test_a_failed_stage_leaves_nothing_that_could_be_taken_for_a_result(opened):
