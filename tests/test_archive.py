@@ -3,6 +3,7 @@
 import time
 import tracemalloc
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -293,8 +294,6 @@ def test_fields_that_are_not_as_described_are_told(copy):
     scipy.io.savemat(path, {"var_record_monthly_mean": np.zeros((2, 2))})
     with pytest.raises(InputError, match="expected MATLAB's version 7.3"):
         read_field(copy, "TSOI", np.array([100]), np.array([120]))
-    import h5py
-
     with h5py.File(path, "w") as file:
         file["var_record_monthly_mean"] = h5py.Empty("f8")
     with h5py.File(path, "w") as file:
@@ -305,3 +304,27 @@ def test_fields_that_are_not_as_described_are_told(copy):
         file.create_dataset("var_record_monthly_mean", (12, 20, 576, 384), "f4", fillvalue=15.0, chunks=(12, 20, 8, 8))
     with pytest.raises(InputError, match="TSOI is 15 K somewhere, expected 180 to 350"):
         read_field(copy, "TSOI", np.array([100]), np.array([120]))
+
+
+@pytest.mark.parametrize("configuration", [PAPER, CESM2])
+def test_a_field_without_a_single_value_is_told(copy, configuration):
+    write_field(copy, "TSOI", land=lambda row, column: row < 0)
+    lon, lat = (axis[:30] for axis in places())
+    with pytest.raises(InputError, match=r"TSOI\.mat: no value at any of the 30 places"):
+        archive_forcing(copy, lon, lat, configuration)
+
+
+def test_fields_in_degrees_celsius_and_depths_in_centimetres_are_told(copy):
+    lon, lat = (axis[:30] for axis in places())
+    for name, turned, told in (
+        ("ALTMAX", lambda values: 0 * values + 3500, "ALTMAX is .* m somewhere, expected 0 to 100"),
+        ("TSOI", lambda values: values - 273.15, "TSOI is .* K somewhere, expected 180 to 350"),
+    ):
+        for needed in ("TSOI", "SOILPSI", "ALTMAX"):
+            path = copy / layout.FIELD.format(name=needed)
+            path = path if path.exists() else write_field(copy, needed)
+        with h5py.File(copy / layout.FIELD.format(name=name), "r+") as file:
+            stored = file["var_record_monthly_mean"]
+            stored[..., 96:168, 72:144] = turned(stored[..., 96:168, 72:144])
+        with pytest.raises(InputError, match=told):
+            archive_forcing(copy, lon, lat, PAPER)

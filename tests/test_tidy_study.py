@@ -120,3 +120,26 @@ def test_a_missing_density_is_estimated_when_the_study_names_a_function(opened):
     result = cleaned_study(study)
     np.testing.assert_allclose(result.layers["soc"][::2], 13_420.0)
     assert result.layers["density_relative_sd"].tolist() == [0.18, 0.0] * N
+
+
+def test_a_few_profiles_with_exchanged_coordinates_are_counted_and_none_is_placed(opened):
+    study = opened(lon=[-100.2] * 20 + [-99.7] * 10)
+    path = study.data / "profiles.csv"
+    profiles = pd.read_csv(path)
+    profiles.loc[:2, ["lon", "lat"]] = [40.2, -100.2]  # no such latitude
+    profiles.loc[3:4, ["lon", "lat"]] = [40.2, -80.2]  # possible, and in Antarctica
+    profiles.to_csv(path, index=False)
+    result = cleaned_study(study)
+    gone = result.exclusions[result.exclusions["layer"].isna()]
+    assert gone.groupby("rule")["profile_id"].agg(list).to_dict() == {
+        "position missing": ["p00", "p01", "p02"],
+        "outside the domain": ["p03", "p04"],
+    }
+    assert len(result.profiles) == N - 5 and result.profiles["lat"].eq(40.2).all()
+
+
+def test_profiles_that_the_grid_does_not_cover_are_counted(opened):
+    result = cleaned_study(opened(lon=[-100.2] * 10 + [-110.0] * 20))
+    gone = result.exclusions[result.exclusions["layer"].isna()]
+    assert gone["rule"].tolist() == ["outside the domain"] * 20
+    assert set(gone["value"]) == {"lon -110, lat 40.2"} and len(result.profiles) == 10

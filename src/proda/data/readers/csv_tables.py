@@ -53,7 +53,7 @@ def csv_table(
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file. The folder must hold {PROFILES}, {LAYERS} and {GRID}.")
-    _check_fields(path)
+    check_fields(path)
     try:
         table = pd.read_csv(path, dtype={"profile_id": str}, low_memory=False)
     except pd.errors.EmptyDataError:
@@ -72,9 +72,14 @@ def csv_table(
     return checked(table, schema, path, csv_line)
 
 
-def _check_fields(path: Path) -> None:
-    """Refuse lines with more or fewer fields than the header: pandas fills short ones with gaps, and takes the first
-    column for row labels where all are long."""
+def check_fields(path: Path) -> None:
+    """Refuse lines with more or fewer fields than the header, which pandas fills up or shifts without a word.
+
+    Raises
+    ------
+    InputError
+        Names the file and the first such line; when the file is not UTF-8.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = csv.reader(stream)
