@@ -161,6 +161,7 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
     study.require(STAGE)
     check_study([study.path(name) for name in STAMPED], study)
     sites, cells = read_covariates(study.path("covariates.parquet"))
+    found = pd.read_csv(study.path("drivers.csv"), keep_default_na=False, na_values=[""], dtype={"note": object})
     return CleanedStudy(
         profiles=read_profiles(study.path("profiles.parquet")),
         layers=read_layers(study.path("layers.parquet")),
@@ -171,5 +172,5 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
         exclusions=read_exclusions(study.path("exclusions.csv")),
         account=pd.read_csv(study.path("cleaning.csv")),
         by_source=pd.read_csv(study.path("cleaning_by_source.csv")),
-        found=pd.read_csv(study.path("drivers.csv"), keep_default_na=False, na_values=[""]),
+        found=found.fillna({"note": ""}),
     )

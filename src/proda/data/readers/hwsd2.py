@@ -92,8 +92,8 @@ def read_layers(path: Path) -> pd.DataFrame:
     known = {name: table.loc[table[name] > 0, name] for name in ("ORGC", "BULK")}
     if known["ORGC"].max() > GREATEST_PERCENT:
         raise InputError(
-            f"{path}: ORG_CARBON reaches {known['ORGC'].max():g}, expected percent of the mass, {GREATEST_PERCENT:g} at "
-            "most: values in g per kg? Divide by 10."
+            f"{path}: ORG_CARBON reaches {known['ORGC'].max():g}, expected percent of the mass, at most "
+            f"{GREATEST_PERCENT:g}: values in g per kg? Divide by 10."
         )
     if known["BULK"].max() > 2.65:
         raise InputError(f"{path}: BULK reaches {known['BULK'].max():g}, expected g per cm3, at most 2.65.")

@@ -130,8 +130,8 @@ def unit_stocks(soils: pd.DataFrame, depths: Iterable[float], rock: Iterable[flo
     """Stocks of map units, kg m-2, by NEWSUID and depth (m).
 
     A soil's layer holds ORGC (g kg-1) x BULK (kg dm-3) x (1 - CFRAG / 100) x thickness. Negative numbers are codes:
-    `rock` holds nothing; a soil with any other code above the depth is unknown and leaves its share to the others of its
-    unit.
+    `rock` holds nothing; a soil with any other code above the depth is unknown and leaves its share to the others of
+    its unit.
     """
     codes = soils[["ORGC", "BULK", "CFRAG"]].to_numpy(float)
     barren = np.isin(codes, tuple(rock)).any(axis=1)
