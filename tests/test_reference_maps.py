@@ -166,9 +166,10 @@ def hwsd2_layers():
 
 
 def write_hwsd2(folder, layers=None, name="HWSD2_LAYERS"):
-    """The raster with its header, 16 bits without a sign, zero in the sea, and the table of the SQLite database."""
+    """The raster with its header, 16 bits without a sign, the sea 0 or 65535, and the table of the SQLite database."""
     folder.mkdir(exist_ok=True)
     numbers = np.where(LON < -99.75, 11, np.where(LON < -99.5, 13, np.where(LON < -99.25, 14, 0)))
+    numbers[LON > -99.1] = 65535
     geotiff(folder / hwsd2.MAP, numbers, TRANSFORM, dtype="u2", driver="EHdr")
     (folder / hwsd2.DATABASE).unlink(missing_ok=True)
     with sqlite3.connect(folder / hwsd2.DATABASE) as database:

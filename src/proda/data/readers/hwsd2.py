@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
@@ -30,6 +29,7 @@ COLUMNS = {
     "COARSE": "CFRAG", "BULK": "BULK", "ORG_CARBON": "ORGC",
 }  # fmt: skip
 _SCHEMA = table_schema(dict.fromkeys(COLUMNS, ""), dict.fromkeys(COLUMNS, {"dtype": float, "nullable": False}))
+UNITS = (1.0, 65534.0)  # of the map's 16 bits; 0 and 65535 are no land
 GREATEST_PERCENT = 60.0  # organic matter holds some 58 % carbon
 
 
@@ -58,7 +58,7 @@ def hwsd2_stocks(
     """
     stocks = unit_stocks(read_layers(map_file(folder, DATABASE, "the soils of HWSD 2.0")), tuple(depths), rock=())
     path = map_file(folder, MAP, "the map of HWSD 2.0")
-    means, covered = unit_means(path, stocks, DATABASE, lon, lat, resolution, valid=(1, np.inf))
+    means, covered = unit_means(path, stocks, DATABASE, lon, lat, resolution, UNITS)
     return reference_map("hwsd_2", "HWSD 2.0", means, covered)
 
 
