@@ -1,8 +1,10 @@
 """The public archive is read as it was written: every join by its own rule, every index from its own start."""
 
+import re
 import time
 import tracemalloc
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from small_archive import N, field_value, layer_table, places, profile_table, wr
 
 from proda.data.forcing import has_forcing
 from proda.data.readers import archive_layout as layout
+from proda.data.readers.archive_comparison import group_results
 from proda.data.readers.archive_environment import read_grid_environment, read_scaling, read_site_environment, scaled
 from proda.data.readers.archive_fields import INPUTS, archive_cells, read_field
 from proda.data.readers.archive_forcing import archive_forcing
@@ -22,6 +25,7 @@ from proda.model.checks import validated
 from proda.model.column import CESM2_COLUMN, PAPER_COLUMN
 from proda.model.configuration import CESM2, PAPER
 from proda.model.parameters import CESM2_PARAMETERS
+from proda.study import repository_root
 
 FIELD = layout.FIELD.format(name="TSOI")
 
@@ -293,8 +297,6 @@ def test_fields_that_are_not_as_described_are_told(copy):
     scipy.io.savemat(path, {"var_record_monthly_mean": np.zeros((2, 2))})
     with pytest.raises(InputError, match="expected MATLAB's version 7.3"):
         read_field(copy, "TSOI", np.array([100]), np.array([120]))
-    import h5py
-
     with h5py.File(path, "w") as file:
         file["var_record_monthly_mean"] = h5py.Empty("f8")
     with h5py.File(path, "w") as file:
@@ -305,3 +307,59 @@ def test_fields_that_are_not_as_described_are_told(copy):
         file.create_dataset("var_record_monthly_mean", (12, 20, 576, 384), "f4", fillvalue=15.0, chunks=(12, 20, 8, 8))
     with pytest.raises(InputError, match="TSOI is 15 K somewhere, expected 180 to 350"):
         read_field(copy, "TSOI", np.array([100]), np.array([120]))
+
+
+@pytest.mark.parametrize("configuration", [PAPER, CESM2])
+def test_a_field_without_a_single_value_is_told(copy, configuration):
+    write_field(copy, "TSOI", land=lambda row, column: row < 0)
+    lon, lat = (axis[:30] for axis in places())
+    with pytest.raises(InputError, match=r"TSOI\.mat: no value at any of the 30 places"):
+        archive_forcing(copy, lon, lat, configuration)
+
+
+def test_fields_in_degrees_celsius_and_depths_in_centimetres_are_told(copy):
+    lon, lat = (axis[:30] for axis in places())
+    for name, turned, told in (
+        ("ALTMAX", lambda values: 0 * values + 3500, "ALTMAX is .* m somewhere, expected 0 to 100"),
+        ("TSOI", lambda values: values - 273.15, "TSOI is .* K somewhere, expected 180 to 350"),
+    ):
+        for needed in ("TSOI", "SOILPSI", "ALTMAX"):
+            path = copy / layout.FIELD.format(name=needed)
+            path = path if path.exists() else write_field(copy, needed)
+        with h5py.File(copy / layout.FIELD.format(name=name), "r+") as file:
+            stored = file["var_record_monthly_mean"]
+            stored[..., 96:168, 72:144] = turned(stored[..., 96:168, 72:144])
+        with pytest.raises(InputError, match=told):
+            archive_forcing(copy, lon, lat, PAPER)
+
+
+def test_the_example_of_the_readme_sets_the_groups_results_beside_the_profiles(tmp_path, monkeypatch):
+    readme = (repository_root() / "data" / "README.md").read_text()
+    (example,) = (block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "group_results" in block)
+    (tmp_path / "data" / "raw" / "binn").mkdir(parents=True)
+    write_archive(tmp_path / "data" / "raw" / "binn", fields=())
+    monkeypatch.chdir(tmp_path)
+    made = {}
+    exec(example, made)
+    group = made["group"]
+    # As `write_archive` says: site 3 has not converged, site 6 does not fit, 9 and 24 are not eligible, from 30 on is
+    # Europe.
+    kept = [f"{1000 + 7 * i}" for i in range(30) if i not in (3, 6, 9, 24)]
+    assert group.sites.index[group.sites["kept"]].tolist() == kept
+    assert group.account["profiles_after"].iloc[-1] == len(kept)
+    np.testing.assert_allclose(group.sites.loc["1021", ["gelman_rubin", "r2"]].astype(float), [1.2, 0.8])
+    # The made networks predict (number from 1) / 50 + 0.01 x (parameter) for each profile.
+    third = list(CESM2_PARAMETERS.names)[2]
+    np.testing.assert_allclose(group.parameters.loc["1007", third], 2 / 50 + 0.02)
+    # Row 4 lacks a covariate, and the cells east of the Atlantic are beyond the box.
+    assert set(made["cells"].rows) <= set(range(30)) - {4}
+    inputs = made["inputs"]
+    assert inputs["BIO1"].between(0, 1).all() and (inputs["ESA_Land_Cover"] == made["cells"].rows).all()
+
+
+def test_profiles_are_joined_to_the_groups_results_by_row_whatever_their_order(copy):
+    order = np.arange(N)[::-1]
+    write_nc(copy / layout.PROFILES, "soil_profile_info", profile_table()[order])
+    sites = group_results(copy).sites
+    assert sites.loc[sites["gelman_rubin"] > 1.05, "archive_row"].tolist() == [3]
+    assert sites.index[3] == f"{1000 + 7 * (N - 1 - 3)}"

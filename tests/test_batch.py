@@ -25,7 +25,8 @@ ORDER = tuple(STAGES)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
+    folder = tmp_path_factory.mktemp("run") / "Läufe und études 土壤"
+    folder.mkdir()
     write_study(folder)
     return folder
 

@@ -12,8 +12,9 @@ import pytest
 from file_server import Served, file_server
 
 from proda.__main__ import main
+from proda.data import downloader
 from proda.data import fetch as fetching
-from proda.data.downloader import CHUNK
+from proda.data.downloader import CHUNK, ResumingDownloader
 from proda.data.fetch import fetch
 from proda.data.public_sources import PublicSource, RemoteFile, bytes_text, known_sources, source_named
 from proda.errors import DownloadError, InputError
@@ -115,6 +116,34 @@ def test_all_bytes_come_but_not_yet_renamed_need_no_second_download(server, tmp_
     (tmp_path / "a.bin.part").write_bytes(CONTENT)
     (path,), _ = fetched(source(RemoteFile("a.bin", (server.address("a.bin"),), checksum=SHA256)), tmp_path)
     assert path.read_bytes() == CONTENT and server.files["a.bin"].asked == [f"bytes={len(CONTENT)}-"]
+
+
+def test_more_bytes_than_the_server_has_are_begun_anew(server, tmp_path):
+    served = server.files["a.bin"] = Served(CONTENT)
+    (tmp_path / "a.bin.part").write_bytes(CONTENT + b"of another file")
+    (path,), _ = fetched(source(RemoteFile("a.bin", (server.address("a.bin"),), checksum=SHA256)), tmp_path)
+    assert path.read_bytes() == CONTENT and served.asked == [f"bytes={len(CONTENT) + 15}-", ""]
+
+
+def test_a_weak_mark_vouches_for_no_bytes(server, tmp_path):
+    served = server.files["a.bin"] = Served(CONTENT, etag='W/"1"', cuts=[B])
+    (path,), _ = fetched(source(RemoteFile("a.bin", (server.address("a.bin"),))), tmp_path)
+    assert path.read_bytes() == CONTENT and served.asked == ["", ""]
+
+
+def test_fewer_bytes_than_were_announced_are_not_taken_for_the_file(tmp_path, monkeypatch):
+    class Short:
+        """An answer that ends early without an error, as of a library that does not count."""
+
+        status_code, headers = 200, {"Content-Length": str(len(CONTENT)), "ETag": '"1"'}
+        __enter__ = lambda self: self  # noqa: E731
+        __exit__ = raise_for_status = lambda self, *_: None
+        iter_content = lambda self, size: [CONTENT[:A]]  # noqa: E731
+
+    monkeypatch.setattr(downloader.requests, "get", lambda *_, **__: Short())
+    with pytest.raises(DownloadError, match=f"{A} bytes came, {len(CONTENT)} were announced"):
+        ResumingDownloader(tmp_path / "a.bin", attempts=0)("http://127.0.0.1:9/a.bin", tmp_path / "whole", None)
+    assert left(tmp_path) == {"a.bin.part", "a.bin.part.json"}
 
 
 def test_what_comes_with_another_checksum_leaves_nothing(server, tmp_path):

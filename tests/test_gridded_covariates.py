@@ -39,6 +39,14 @@ def test_worldclim_in_tenths_of_a_degree_is_told(tmp_path):
         covariates_at(WORLDCLIM, tmp_path, X, Y, ["BIO1"])
 
 
+def test_worldclim_in_kelvin_and_a_map_of_another_region_are_told(tmp_path):
+    geotiff(tmp_path / "wc2.1_10m_bio_1.tif", np.full(LON.shape, 288.15), TRANSFORM)
+    with pytest.raises(InputError, match="BIO1 is 288.15 degC at place 0, expected -70 to 60 .3 of 3"):
+        covariates_at(WORLDCLIM, tmp_path, X, Y, ["BIO1"])
+    with pytest.raises(InputError, match="BIO1 has no value at any of the 3 places. A map of another region"):
+        covariates_at(WORLDCLIM, tmp_path, X + 60, Y, ["BIO1"])
+
+
 def test_soilgrids_of_2017_is_in_degrees_and_stores_ph_times_ten(tmp_path):
     geotiff(tmp_path / "PHIHOX_M_sl1_250m_ll.tif", np.round(60 + LAT - 40), TRANSFORM, nodata=255, dtype="u1")
     geotiff(tmp_path / "BLDFIE_M_sl4_1km_ll.tif", 1300 + 10 * (LAT - 40), TRANSFORM, nodata=-32768, dtype="i2")

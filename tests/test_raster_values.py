@@ -138,6 +138,17 @@ def test_a_homolosine_map_is_summed_up_over_cells(tmp_path):
         assert cell_majorities(raster, x, y, 0.5).tolist() == [4, 9, 9]
 
 
+def test_a_map_whose_longitudes_and_latitudes_are_exchanged_is_told(tmp_path):
+    # At 10 degrees east and 50 north such a map has a value, that of another place.
+    lon, lat = np.arange(-179.5, 180.0), np.arange(-89.5, 90.0)
+    path = netcdf(tmp_path / "turned.nc", "npp", np.zeros((lon.size, lat.size)), lat, lon)
+    with pytest.raises(InputError, match=r"turned\.nc: the map reaches from -180 to 180 degrees north.*exchanged"):
+        Raster(path)
+    path = geotiff(tmp_path / "turned.tif", np.zeros((360, 180)), Affine(1, 0, -90, 0, -1, 180))
+    with pytest.raises(InputError, match=r"turned\.tif: the map reaches from -180 to 180 degrees north.*exchanged"):
+        Raster(path)
+
+
 def test_what_is_no_map_is_told(tmp_path):
     transform, lon, _ = in_degrees(-100.0, 41.0, 0.5, 4, 4)
     with pytest.raises(InputError, match="no such file"):

@@ -1,11 +1,15 @@
 """Published maps give stocks in kg m-2 to the depths asked for, from their own layers and units."""
 
+import sqlite3
+
 import numpy as np
 import pandas as pd
 import pytest
 from rasterio.transform import Affine
 from small_maps import HOMOLOSINE, geotiff, in_degrees, netcdf
 
+from proda.data.readers import hwsd2
+from proda.data.readers.hwsd2 import hwsd2_stocks
 from proda.data.readers.reference_maps import hwsd_stocks, soilgrids_2_stocks, soilgrids_2017_stocks
 from proda.data.readers.wise30sec import CODES, MAP, SOILS, unit_stocks, wise30sec_stocks
 from proda.errors import InputError
@@ -134,3 +138,78 @@ def test_tables_of_wise30sec_that_are_not_as_described_are_told(tmp_path):
     (tmp_path / CODES).write_text("pixel_vaue\tdescription\n11\tWD1\n")
     with pytest.raises(InputError, match="unit 13 is not in wise_30sec_v1.tsv"):
         wise30sec_stocks(tmp_path, X, Y)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda lines: [*lines[:3], lines[3].rsplit(",", 2)[0], *lines[4:]], "line 4: 7 fields, expected 9.*shifted"),
+        (lambda lines: [lines[0], *("x," + line for line in lines[1:])], "line 2: 10 fields, expected 9.*shifted"),
+        (lambda lines: [*lines[:3], lines[3].replace(",20.0,", ",x,", 1), *lines[4:]], "line 4: CFRAG is 'x'"),
+    ],
+)
+def test_a_shifted_line_of_wise30sec_is_named(tmp_path, change, told):
+    write_wise(tmp_path)
+    lines = (tmp_path / SOILS).read_text().splitlines()
+    (tmp_path / SOILS).write_text("\n".join(change(lines)) + "\n")
+    with pytest.raises(InputError, match=rf"HW30s_FULL\.txt, {told}"):
+        wise30sec_stocks(tmp_path, X, Y)
+
+
+def hwsd2_layers():
+    """The same soils as those of WISE30sec, in the layout of HWSD 2.0: units 11 to 14, carbon in percent."""
+    table = pd.DataFrame(SOIL_ROWS)
+    table["ORG_CARBON"] = np.where(table["ORGC"] > 0, table["ORGC"] / 10, -9.0)
+    table["HWSD2_SMU_ID"] = table["NEWSUID"].str[2:].astype(int) + 10
+    names = {"SCID": "SEQUENCE", "PROP": "SHARE", "Layer": "LAYER", "TopDep": "TOPDEP", "BotDep": "BOTDEP"}
+    return table.rename(columns=names | {"CFRAG": "COARSE"}).drop(columns=["NEWSUID", "ORGC"])
+
+
+def write_hwsd2(folder, layers=None, name="HWSD2_LAYERS"):
+    """The raster with its header, 16 bits without a sign, the sea 0 or 65535, and the table of the SQLite database."""
+    folder.mkdir(exist_ok=True)
+    numbers = np.where(LON < -99.75, 11, np.where(LON < -99.5, 13, np.where(LON < -99.25, 14, 0)))
+    numbers[LON > -99.1] = 65535
+    geotiff(folder / hwsd2.MAP, numbers, TRANSFORM, dtype="u2", driver="EHdr")
+    (folder / hwsd2.DATABASE).unlink(missing_ok=True)
+    with sqlite3.connect(folder / hwsd2.DATABASE) as database:
+        (hwsd2_layers() if layers is None else layers).to_sql(name, database, index=False)
+    database.close()
+
+
+def test_a_cell_of_hwsd_2_is_the_mean_of_its_units_by_area_and_what_is_no_soil_leaves_its_share(tmp_path):
+    write_hwsd2(tmp_path / "mit Lücke")
+    result = hwsd2_stocks(tmp_path / "mit Lücke", X, Y, depths=(0.3, 0.4, 1.0))
+    full = 20.0 * 1.25 * 0.8  # kg m-3
+    # Unit 11 is 0.8 of `full` on the average; unit 13 is known to 40 cm only, and its rest is unknown, not empty.
+    np.testing.assert_allclose(result.stocks.iloc[0], [0.3 * full * 0.9, 0.4 * full * 0.9, 0.8 * full], rtol=1e-6)
+    assert result.stocks.iloc[1].isna().all()
+    assert list(result.stocks) == ["ref_hwsd_2_30cm", "ref_hwsd_2_40cm", "ref_hwsd_2_100cm"]
+    assert "66.7 % of the mapped area has a stock" in result.found["note"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda t: t.assign(ORG_CARBON=t["ORG_CARBON"] * 50), "ORG_CARBON reaches 100, expected percent.*Divide by 10"),
+        (lambda t: t.assign(BULK=t["BULK"] * 1000), "BULK reaches 1250, expected g per cm3"),
+        (lambda t: t.assign(TOPDEP=t["TOPDEP"] / 100, BOTDEP=t["BOTDEP"] / 100), "TOPDEP to BOTDEP; expected cm"),
+        (lambda t: t.astype({"BULK": object}).assign(BULK="1,25"), "HWSD2_SMU_ID.*BULK is '1,25', expected a number"),
+        (lambda t: t.drop(columns="SHARE"), "no column SHARE in HWSD2_LAYERS; it has SEQUENCE"),
+        (lambda t: t[t["HWSD2_SMU_ID"] != 13], "HWSD2.bil: unit 13 is not in HWSD2.sqlite"),
+    ],
+)
+def test_a_table_of_hwsd_2_that_is_not_as_described_is_told(tmp_path, change, told):
+    write_hwsd2(tmp_path, change(hwsd2_layers()))
+    with pytest.raises(InputError, match=told):
+        hwsd2_stocks(tmp_path, X, Y)
+
+
+def test_a_database_of_hwsd_2_without_its_table_or_cut_short_is_told(tmp_path):
+    write_hwsd2(tmp_path, name="HWSD2_SMU")
+    with pytest.raises(InputError, match="no column HWSD2_SMU_ID.* in HWSD2_LAYERS; there is no such table"):
+        hwsd2_stocks(tmp_path, X, Y)
+    path = tmp_path / hwsd2.DATABASE
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(InputError, match="HWSD2.sqlite: not a readable SQLite database"):
+        hwsd2_stocks(tmp_path, X, Y)

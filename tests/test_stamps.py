@@ -131,11 +131,18 @@ def test_forcing_of_the_first_layout_has_its_carbon_in_the_unit(study):
         assert (read_forcing(path).npp_mean == 400.0).all()
 
 
-def test_a_parquet_file_of_another_study_is_noticed_though_it_is_as_large(study, tmp_path):
+@pytest.mark.parametrize("name", STAMPED)
+def test_a_file_of_another_study_is_noticed_though_it_is_as_large(study, tmp_path, name):
     one, other = study("one"), study("other", npp_max_multiple=1.4)
-    assert one.path("layers.parquet").stat().st_size == other.path("layers.parquet").stat().st_size
-    shutil.copy(other.path("layers.parquet"), one.path("layers.parquet"))
-    with pytest.raises(InputError, match=r"layers\.parquet belongs to another study: it was written for us-profiles"):
+    content = other.path(name).read_bytes()
+    shutil.copy(other.path(name), one.path(name))
+    with pytest.raises(InputError, match=rf"{name} belongs to another study: it was written for us-profiles"):
+        check_study([one.path(name)], one)
+    marker = stages.marker_path(one.out, "01-data-cleaning")
+    recorded = json.loads(marker.read_text())
+    recorded["files"][name]["bytes"] = len(content)  # as if the two were of one size
+    stages.write_json(marker, recorded)
+    with pytest.raises(MissingOutput, match=rf"its file {name} has other content .* is it of another study\?"):
         read_cleaned_study(one)
 
 

@@ -69,9 +69,20 @@ def test_a_cell_without_a_covariate_is_left_out_and_its_profiles_are_counted(ope
     assert len(result.profiles) == 20
 
 
-def test_an_error_names_the_data_when_no_cell_is_usable(opened):
-    with pytest.raises(InputError, match="grid_half_degree.csv|no land cell"):
-        cleaned_study(opened(grid_rows().assign(precipitation_mm_yr=np.nan)))
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ("precipitation_mm_yr", r"soil_water_potential \(derived from grid_half_degree\.csv\) is missing at 20 of 20"),
+        ("npp_gC_m2_yr", r"npp_mean \(derived .* is missing at 2 of 2 places.*npp_gC_m2_yr \(.* at 2 of 2"),
+        (
+            "koppen_class",
+            r"no land cell .* covariates\. koppen_class \(grid_half_degree\.csv, cells\) is missing at 2 of 2",
+        ),
+    ],
+)
+def test_a_driver_without_a_single_value_is_named_when_no_cell_is_usable(opened, column, told):
+    with pytest.raises(InputError, match=told):
+        cleaned_study(opened(grid_rows().assign(**{column: np.nan})))
 
 
 def test_a_failed_stage_leaves_nothing_that_could_be_taken_for_a_result(opened):
@@ -109,3 +120,26 @@ def test_a_missing_density_is_estimated_when_the_study_names_a_function(opened):
     result = cleaned_study(study)
     np.testing.assert_allclose(result.layers["soc"][::2], 13_420.0)
     assert result.layers["density_relative_sd"].tolist() == [0.18, 0.0] * N
+
+
+def test_a_few_profiles_with_exchanged_coordinates_are_counted_and_none_is_placed(opened):
+    study = opened(lon=[-100.2] * 20 + [-99.7] * 10)
+    path = study.data / "profiles.csv"
+    profiles = pd.read_csv(path)
+    profiles.loc[:2, ["lon", "lat"]] = [40.2, -100.2]  # no such latitude
+    profiles.loc[3:4, ["lon", "lat"]] = [40.2, -80.2]  # possible, and in Antarctica
+    profiles.to_csv(path, index=False)
+    result = cleaned_study(study)
+    gone = result.exclusions[result.exclusions["layer"].isna()]
+    assert gone.groupby("rule")["profile_id"].agg(list).to_dict() == {
+        "position missing": ["p00", "p01", "p02"],
+        "outside the domain": ["p03", "p04"],
+    }
+    assert len(result.profiles) == N - 5 and result.profiles["lat"].eq(40.2).all()
+
+
+def test_profiles_that_the_grid_does_not_cover_are_counted(opened):
+    result = cleaned_study(opened(lon=[-100.2] * 10 + [-110.0] * 20))
+    gone = result.exclusions[result.exclusions["layer"].isna()]
+    assert gone["rule"].tolist() == ["outside the domain"] * 20
+    assert set(gone["value"]) == {"lon -110, lat 40.2"} and len(result.profiles) == 10

@@ -114,6 +114,62 @@ def test_text_in_a_column_of_numbers_is_named_with_its_line(folder):
         read_profile_tables(folder(layers=layers))
 
 
+@pytest.mark.parametrize(
+    ("table", "column", "value", "told"),
+    [
+        ("layers", "soc_kg_m3", "27,5", "expected a number.*A decimal comma"),
+        ("layers", "oc_percent", "2,5", "expected a number.*A decimal comma"),
+        ("layers", "oc_percent", "{2.5}", "expected a number.*in braces"),
+        ("layers", "bulk_density_g_cm3", "1,3", "expected a number.*A decimal comma"),
+        ("layers", "coarse_fraction", "0,2", "expected a number.*A decimal comma"),
+        ("layers", "coarse_fraction", "20", "expected 0 to 1.*percent. Divide by 100"),
+        ("profiles", "lat", "40,1", "expected a number.*A decimal comma"),
+        ("profiles", "year", "about 1980", "expected a number"),
+        ("profiles", "coord_uncertainty_km", "1,5", "expected a number.*A decimal comma"),
+        ("grid", "npp_gC_m2_yr", "400,5", "expected a number.*A decimal comma"),
+    ],
+)
+def test_what_is_no_number_is_told_in_columns_that_must_and_in_those_that_may_be_there(
+    folder, table, column, value, told
+):
+    rows = {"profiles": profile_rows, "layers": layer_rows, "grid": grid_rows}[table]()
+    rows = rows.assign(coord_uncertainty_km=1.0) if table == "profiles" else rows
+    rows = rows.astype({column: object})
+    rows.loc[1, column] = value
+    given = folder(**{table: rows})
+    with pytest.raises(InputError, match=rf"\.csv, line 3: {column} is '?{value}'?, {told}"):
+        read_grid_table(given) if table == "grid" else read_profile_tables(given)
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda rows: [*rows[:3], rows[3].rsplit(",", 2)[0], *rows[4:]], 4),  # a line cut short
+        (lambda rows: [*rows[:3], rows[3] + ",7", *rows[4:]], 4),
+        (lambda rows: [rows[0], *("x," + row for row in rows[1:])], 2),  # a column without a name in front
+        (lambda rows: [rows[0], *(row + "," for row in rows[1:])], 2),
+        (lambda rows: [rows[0], *(row.replace(".", ",") for row in rows[1:])], 2),  # decimal commas without quotes
+    ],
+)
+@pytest.mark.parametrize("name", ["layers.csv", "profiles.csv", "grid_half_degree.csv"])
+def test_a_line_with_more_or_fewer_fields_than_the_header_is_named(folder, name, change, line):
+    path = folder() / name
+    rows = path.read_text().splitlines()
+    while len(rows) < 5:  # the small grid
+        rows.append(rows[-1])
+    path.write_text("\n".join(change(rows)) + "\n")
+    read = read_grid_table if name.startswith("grid") else read_profile_tables
+    with pytest.raises(InputError, match=rf"{name}, line {line}: \d+ fields, expected \d+ as in the header.*shifted"):
+        read(path.parent)
+
+
+def test_a_table_that_is_not_utf_8_is_told(folder):
+    path = folder(profiles=profile_rows().assign(source="Böden")) / "profiles.csv"
+    path.write_bytes(path.read_text().encode("latin-1"))
+    with pytest.raises(InputError, match=r"profiles\.csv: not UTF-8 text"):
+        read_profile_tables(path.parent)
+
+
 def test_carbon_by_mass_in_its_own_column_is_explained(folder):
     layers = layer_rows().rename(columns={"soc_kg_m3": "soc_g_kg"})
     with pytest.raises(InputError, match="'soc_g_kg'.*expected soc_kg_m3.*Multiply g/kg by bulk density"):
@@ -127,18 +183,45 @@ def test_carbon_by_mass_under_the_name_of_carbon_by_volume_is_found(folder):
         read_profile_tables(folder(layers=layers))
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_grams_per_kilogram_under_the_name_of_percent_are_found_by_the_density_of_rich_soils(folder, given):
+    layers = layer_rows(60)
+    layers["oc_percent"] *= 10
+    layers["soc_kg_m3"] = 10 * layers["oc_percent"] * layers["bulk_density_g_cm3"] * 0.9 if given else np.nan
+    with pytest.raises(InputError, match=r"layers with oc_percent of 8 and above .*expected below 1\.15: .*by 10"):
+        read_profile_tables(folder(layers=layers))
+
+
+def test_without_densities_grams_per_kilogram_are_found_by_more_carbon_than_organic_matter_holds(folder):
+    layers = layer_rows(60).assign(bulk_density_g_cm3=np.nan, soc_kg_m3=np.nan)
+    layers.loc[:3, "oc_percent"] = 8.0  # a little peat of 80 g per kg
+    read_profile_tables(folder(layers=layers))
+    with pytest.raises(InputError, match="have oc_percent above 80, expected at most 60: values in g per kg"):
+        read_profile_tables(folder(layers=layers.assign(oc_percent=10 * layers["oc_percent"])))
+
+
+def test_a_study_of_peat_is_not_taken_for_another_unit(folder):
+    peat = layer_rows(60).assign(oc_percent=45.0, bulk_density_g_cm3=0.15, soc_kg_m3=450 * 0.15 * 0.9)
+    assert len(read_profile_tables(folder(layers=peat)).layers) == 60
+
+
 def test_carbon_in_grams_per_cubic_metre_is_found(folder):
     with pytest.raises(InputError, match=r"soc_kg_m3 is 1e\+03 times.*another unit"):
         read_profile_tables(folder(layers=layer_rows().assign(soc_kg_m3=lambda t: 1000 * t["soc_kg_m3"])))
 
 
 @pytest.mark.parametrize(
-    ("factor", "remedy"), [(1e-3, r"g per cm3\? Multiply by 1000"), (1e3, r"g per m3\? Divide by 1000")]
+    ("factor", "remedy"),
+    [
+        (1e-3, r"g per cm3\? Multiply by 1000"),
+        (1e3, r"g per m3\? Divide by 1000"),
+        (1 / 40, r"percent of the mass\? That is oc_percent"),
+    ],
 )
 def test_carbon_in_another_unit_is_found_without_columns_to_compare_with(folder, factor, remedy):
     layers = layer_rows().drop(columns=["oc_percent", "bulk_density_g_cm3"])
     layers["soc_kg_m3"] *= factor
-    with pytest.raises(InputError, match=rf"layers\.csv: the median of soc_kg_m3 is .*expected 0\.5 to 200.*{remedy}"):
+    with pytest.raises(InputError, match=rf"layers\.csv: the median of soc_kg_m3 is .*expected 1 to 200.*{remedy}"):
         read_profile_tables(folder(layers=layers))
 
 
@@ -228,6 +311,11 @@ def test_longitudes_from_0_to_360_are_found(folder):
 def test_longitude_and_latitude_exchanged_are_found(folder):
     with pytest.raises(InputError, match="median of lat is -100.1, expected -90 to 90.*exchange the columns"):
         read_profile_tables(folder(profiles=profile_rows().assign(lon=40.1, lat=-100.1)))
+
+
+def test_a_grid_with_longitude_and_latitude_exchanged_is_found(folder):
+    with pytest.raises(InputError, match=r"degree\.csv, line 2: lat is -100\.2.*lon and lat exchanged"):
+        read_grid_table(folder(grid=grid_rows().rename(columns={"lon": "lat", "lat": "lon"})))
 
 
 def test_reference_maps_and_positions_are_no_covariates(folder):

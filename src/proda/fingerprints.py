@@ -3,7 +3,7 @@
 A marker is valid while
 
 * its fingerprint (study source, seed, settings, raw data files and the source code of the package) is what it was,
-* the files that the stage wrote are there, with their sizes, and
+* the files that the stage wrote are there, with their sizes and, unless they are large, their content, and
 * every stage that it read from is valid and still holds the content that was read.
 
 So repeating a stage with the same result leaves the later stages valid, and any other change makes them stale.
@@ -26,6 +26,8 @@ PACKAGE = Path(__file__).parent
 ROOMS = ("model", "data", "assimilation", "learning", "maps")
 SHOWN = "shown_"
 WHOLE_HASH_LIMIT = 256 * 2**20  # bytes; hashing more than this would be felt at every start
+
+READ_AGAIN = 64 * 2**20  # bytes; larger files, and folders, are told apart by their size only
 
 Fingerprint = Mapping[str, Any]
 
@@ -117,6 +119,11 @@ def fault(out: Path, stage: str, expected: Mapping[str, Fingerprint]) -> str:
             return f"is incomplete: its file {name} is missing"
         if measured(path) != {key: recorded[key] for key in ("bytes", "files")}:
             return f"is damaged: its file {name} has changed since it was written"
+        if path.is_file() and recorded["bytes"] <= READ_AGAIN and _content_now(path) != recorded["sha256"]:
+            return (
+                f"is damaged: its file {name} has other content than was written there, though as many bytes: is it of "
+                "another study?"
+            )
     for below, content in marker["upstream"].items():
         reason = fault(out, below, expected)
         if reason:
@@ -163,3 +170,13 @@ def _file_digest(path: Path, size: int, changed: int) -> str:
         return f"{size} bytes, changed {changed}"
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _content_now(path: Path) -> str:
+    state = path.stat()
+    return _content_of(path, state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+@lru_cache(maxsize=256)
+def _content_of(path: Path, size: int, changed: int, inode: int) -> str:
+    return measured(path, content=True)["sha256"]

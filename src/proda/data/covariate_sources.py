@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from proda.data.covariate_classes import TREATMENTS, numeric_covariates
-from proda.data.covariate_lists import GRID_TABLE_LIST, LISTS, Covariate, covariate_list
+from proda.data.covariate_lists import GRID_TABLE_LIST, LISTS, PAPER_LIST, Covariate, covariate_frame, covariate_list
 from proda.data.grid import RESOLUTION, land_cells
 from proda.data.land_use import LAND_USE, class_of_cover, land_use_of_sites
 from proda.data.map_covariates import covariates_of_grid, covariates_of_places, reading_plan
@@ -76,6 +76,15 @@ def study_cells(study: Study) -> pd.DataFrame:
     """The land cells: those of grid_half_degree.csv, or of the conterminous United States for any other source."""
     table = _table(study)
     return read_grid_table(table.folder) if table.kind == GRID_TABLE else land_cells(land())
+
+
+def study_list(study: Study) -> pd.DataFrame:
+    """The list of the study's covariates with meaning, unit, kind, source and licence, as its source has them."""
+    if study.source["kind"] == "virtual":
+        listed = covariate_frame(PAPER_LIST)
+        return listed.assign(source="made, in the place of " + listed["source"], licence="none")
+    table = _table(study)
+    return covariate_frame(GRID_TABLE_LIST if table.kind == GRID_TABLE else _list(study, table))
 
 
 def study_covariates(study: Study, cells: pd.DataFrame, profiles: pd.DataFrame) -> StudyCovariates:

@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 
 from proda.data.grid import RESOLUTION
 from proda.data.readers.found import found_table
+from proda.data.readers.hwsd2 import MAP as HWSD2_MAP
+from proda.data.readers.hwsd2 import hwsd2_stocks
 from proda.data.readers.reference_maps import ReferenceMap, hwsd_stocks, soilgrids_2_stocks, soilgrids_2017_stocks
 from proda.data.readers.wise30sec import MAP, wise30sec_stocks
 from proda.data.source_tables import source_table
@@ -21,6 +23,7 @@ READERS = {
     "OCSTHA_M_sd1_*_ll.tif": soilgrids_2017_stocks,
     MAP: wise30sec_stocks,
     "AWT_T_SOC.nc4": hwsd_stocks,
+    HWSD2_MAP: hwsd2_stocks,
 }
 
 

@@ -81,7 +81,7 @@ def cleaned_study(study: Study) -> CleanedStudy:
         drivers = source.drivers
         usable = has_forcing(drivers.forcing) & has_covariates(drivers.cell_covariates)
         if not usable.any():
-            raise InputError(f"{study.data or study.file}: no land cell has climate, NPP and all covariates.")
+            raise InputError(_nothing_usable(study, drivers))
         raw = with_soc_density(source.tables, study.settings.get("bulk_density_rule", NONE))
         result = cleaned(_with_drivers(raw, drivers), study.settings)
 
@@ -110,6 +110,19 @@ def cleaned_study(study: Study) -> CleanedStudy:
         if source.truth is not None:
             source.truth(profiles).isel(cell=usable).assign_attrs(cf_attributes(stamp)).to_netcdf(folder / "truth.nc")
     return read_cleaned_study(study)
+
+
+def _nothing_usable(study: Study, drivers: Drivers) -> str:
+    """Why no land cell has everything, with the variables that have the most gaps."""
+    found = drivers.found[drivers.found["missing"] > 0]
+    empty = found[found["missing"] == found["values"]]
+    listed = (empty if len(empty) else found.sort_values("missing", ascending=False)).head(5)
+    rows = zip(listed["variable"], listed["source"], listed["missing"], listed["values"], strict=True)
+    told = "; ".join(f"{name} ({source}) is missing at {n:,} of {of:,} places" for name, source, n, of in rows)
+    return (
+        f"{study.data or study.file}: no land cell has climate, NPP and all covariates. {told or 'NPP is zero'}. Fill "
+        "the gaps, leave the covariate out of the list, or give sources that cover the study's cells."
+    )
 
 
 def _with_drivers(raw: ProfileTables, drivers: Drivers) -> ProfileTables:
@@ -148,6 +161,7 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
     study.require(STAGE)
     check_study([study.path(name) for name in STAMPED], study)
     sites, cells = read_covariates(study.path("covariates.parquet"))
+    found = pd.read_csv(study.path("drivers.csv"), keep_default_na=False, na_values=[""], dtype={"note": object})
     return CleanedStudy(
         profiles=read_profiles(study.path("profiles.parquet")),
         layers=read_layers(study.path("layers.parquet")),
@@ -158,5 +172,5 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
         exclusions=read_exclusions(study.path("exclusions.csv")),
         account=pd.read_csv(study.path("cleaning.csv")),
         by_source=pd.read_csv(study.path("cleaning_by_source.csv")),
-        found=pd.read_csv(study.path("drivers.csv"), keep_default_na=False, na_values=[""]),
+        found=found.fillna({"note": ""}),
     )

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from proda.data.bulk_density import PEDOTRANSFER, estimated_density
 from proda.figures.style import CYCLE, INK, draw_sites, map_axes
 
-KEPT = "#7d8b96"
+KEPT = "#5f6d78"
 MANY_SOURCES = 7  # named in a figure; the others are added up
 NAMED_RULES = 5  # with a colour of their own on the map
 
@@ -118,7 +118,7 @@ def kept_and_lost(profiles: pd.DataFrame, grid) -> Figure:
     wide = beyond > 0.01 * len(profiles)
     figure = plt.figure(figsize=(7.5, 4.9 + 3.6 * wide))
     ax = map_axes(figure, (2, 1, 1) if wide else 111)
-    size = float(np.clip(12_000 / max(here.sum(), 1), 0.7, 9.0))
+    size = float(np.clip(25_000 / max(here.sum(), 1), 1.6, 9.0))
     counts = rule[here & (rule != "kept")].value_counts()
     named = list(counts.index[:NAMED_RULES])
     groups = [
@@ -135,7 +135,7 @@ def kept_and_lost(profiles: pd.DataFrame, grid) -> Figure:
     ax.set_title(f"{(rule == 'kept').sum():,} profiles kept, {(rule != 'kept').sum():,} left out")
     if beyond:
         ax.plot([], [], " ", label=f"not on this map ({beyond:,})")
-    larger = 2.5 if size < 3 else 1.2
+    larger = 2.0 if size < 3 else 1.2
     ax.legend(fontsize=8, loc="lower left", bbox_to_anchor=(-0.02, -0.08), ncols=2, markerscale=larger).set_zorder(5)
     if wide:
         _world(profiles, grid, figure.add_subplot(2, 1, 2))

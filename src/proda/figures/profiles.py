@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -25,6 +27,10 @@ LAND_COVER_GROUPS = {
     "Cropland": (12, 14),
 }
 DEPTH_BINS = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.8])
+# Cold, mild and warm by colour, moist and dry by line: the order of `climate_groups`.
+CLIMATE_STYLES = tuple(
+    {"color": colour, "linestyle": line} for colour in (CYCLE[0], CYCLE[2], CYCLE[1]) for line in ("-", "--")
+)
 ENOUGH = 20  # layers in a depth bin, before a median of them is shown
 
 _LAYERS = Quantity("Layers in the profile", "viridis_r", BoundaryNorm(np.arange(1.5, 11), 256, extend="max"))
@@ -103,7 +109,9 @@ def climate_groups(forcing: Forcing, cell: ArrayLike) -> dict[str, np.ndarray]:
     }
 
 
-def carbon_with_depth(layers: pd.DataFrame, groups: dict[str, np.ndarray], ax: Axes) -> Axes:
+def carbon_with_depth(
+    layers: pd.DataFrame, groups: dict[str, np.ndarray], ax: Axes, styles: Sequence[dict[str, str]] = ()
+) -> Axes:
     """Median carbon density by depth for each group of profiles, with the middle half of all layers in grey.
 
     Parameters
@@ -112,6 +120,8 @@ def carbon_with_depth(layers: pd.DataFrame, groups: dict[str, np.ndarray], ax: A
         `layers.parquet`.
     groups : dict
         Name -> (n_profiles,) bool, as of `land_cover_groups`.
+    styles : sequence of dict, optional
+        How to draw the groups, in their order, such as `CLIMATE_STYLES`; a colour for each otherwise.
     """
     soc = layers["soc"].to_numpy() / 1000.0
     site = layers["site"].to_numpy()
@@ -128,7 +138,8 @@ def carbon_with_depth(layers: pd.DataFrame, groups: dict[str, np.ndarray], ax: A
         if len(median):
             n_profiles = len(np.unique(site[chosen]))
             at = middle[median.index.astype(int)]
-            ax.plot(median, at, "o-", color=CYCLE[i], markersize=3, linewidth=1.3, label=f"{name} ({n_profiles:,})")
+            style = styles[i] if styles else {"color": CYCLE[i]}
+            ax.plot(median, at, marker="o", markersize=3, linewidth=1.3, label=f"{name} ({n_profiles:,})", **style)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.set_ylim(DEPTH_BINS[-2], 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,26 +36,31 @@ def csv_table(
     columns: tuple[str, ...],
     numbers: tuple[str, ...],
     rules: Mapping[str, Mapping[str, Any]] | None = None,
+    optional: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """A CSV table with `columns`, of which `numbers` are floats; an empty field is a missing value.
 
     Parameters
     ----------
     rules : what else holds of a column, as for `proda.data.validation.table_schema`
+    optional : columns of numbers that need not be there; what stands in them is checked as in the others
 
     Raises
     ------
     InputError
-        When the file or a column is missing, the table is empty, a value is no number, or a rule is broken; names file,
-        column and line.
+        When the file or a column is missing, the table is empty, a line has more or fewer fields than the header, a
+        value is no number, or a rule is broken; names file, column and line.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file. The folder must hold {PROFILES}, {LAYERS} and {GRID}.")
+    check_fields(path)
     try:
         table = pd.read_csv(path, dtype={"profile_id": str}, low_memory=False)
     except pd.errors.EmptyDataError:
         raise InputError(f"{path}: the file is empty; expected a header with {', '.join(columns)} and rows.") from None
     basic = {name: {"dtype": float} if name in numbers else {} for name in columns}
+    basic |= {name: {"dtype": float, "required": False} for name in optional}
+    columns = (*columns, *optional)
     keys = {name: {"nullable": False} for name in columns if name in ("profile_id", "layer")}
     merged = {name: {**basic[name], **keys.get(name, {}), **(rules or {}).get(name, {})} for name in columns}
     schema = table_schema(
@@ -64,3 +70,25 @@ def csv_table(
         empty_remedy="Expected one row a profile, layer or cell.",
     )
     return checked(table, schema, path, csv_line)
+
+
+def check_fields(path: Path) -> None:
+    """Refuse lines with more or fewer fields than the header, which pandas fills up or shifts without a word.
+
+    Raises
+    ------
+    InputError
+        Names the file and the first such line; when the file is not UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = csv.reader(stream)
+            names = next(rows, [])
+            for row in rows:
+                if row and len(names) > 1 and len(row) != len(names):
+                    raise InputError(
+                        f"{path}, line {rows.line_num}: {len(row)} fields, expected {len(names)} as in the header: its "
+                        "columns are shifted. A decimal comma, a comma in a text without quotes, or a line cut short?"
+                    )
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text ({error}). Save the file as UTF-8.") from None

@@ -70,6 +70,12 @@ def read_grid_table(folder: Path | str) -> pd.DataFrame:
 
 
 def _check_positions(path: Path, grid: pd.DataFrame) -> None:
+    poleward = grid["lat"].abs() > 90
+    if poleward.any():
+        row = int(np.argmax(poleward))
+        raise InputError(
+            f"{path}, line {row + 2}: lat is {grid['lat'].iloc[row]:g}, expected -90 to 90. Are lon and lat exchanged?"
+        )
     steps = (grid[["lon", "lat"]] - RESOLUTION / 2) / RESOLUTION
     off = ((steps - steps.round()).abs() > 1e-3).any(axis=1) | steps.isna().any(axis=1)
     twice = grid.duplicated(["lon", "lat"])

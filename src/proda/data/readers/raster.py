@@ -129,6 +129,7 @@ class Raster:
             raise InputError(f"{self.path}: the map is turned against north; expected rows and columns along the axes.")
         self.transform, self.shape = file.transform, file.shape
         self.crs = pyproj.CRS.from_wkt(file.crs.to_wkt())
+        self._check_latitudes()
 
     def _describe_netcdf(self, variable: str | None) -> None:
         file = self._file
@@ -151,6 +152,17 @@ class Raster:
                 raise InputError(f"{self.path}: {name} is not evenly spaced; expected a regular grid.")
         self.transform = Affine(dx, 0, x[0] - dx / 2, 0, dy, y[0] - dy / 2)
         self.shape, self.crs = (y.size, x.size), DEGREES
+        self._check_latitudes()
+
+    def _check_latitudes(self) -> None:
+        """Refuse a map in degrees that reaches beyond the poles by more than a pixel."""
+        top, step, rows = self.transform.f, self.transform.e, self.shape[0]
+        ends = sorted((top, top + rows * step))
+        if self.in_degrees and (ends[0] < -90 - abs(step) or ends[1] > 90 + abs(step)):
+            raise InputError(
+                f"{self.path}: the map reaches from {ends[0]:g} to {ends[1]:g} degrees north, expected -90 to 90. Are "
+                "longitude and latitude exchanged?"
+            )
 
     @property
     def unit(self) -> str | None:
