@@ -85,6 +85,11 @@ ALLOWED: dict[str, Numbers | Choices] = {
     "validation_share": _SHARE,
     "network_scaling": Choices(("training", "grid")),
     "network_weights": Choices(("best", "last")),
+    "network_folds": Numbers(int, 2),
+    "network_block_km": Numbers(float, 50, 2000),
+    "hybrid_members": Numbers(int, 2),
+    "hybrid_epochs": Numbers(int, 1),
+    "hybrid_prior_weight": _NOT_NEGATIVE,
     # 06 maps
     "map_draws": Numbers(int, 50),
 }

@@ -34,7 +34,7 @@ STAGES: dict[str, Stage] = {
     "05-network-training": Stage(
         "learning",
         ("01-data-cleaning", "04-site-by-site-assimilation"),
-        ("epochs", "batch_size", "dropout", "learning_rate", "test_share", "validation_share", "network_*"),
+        ("epochs", "batch_size", "dropout", "learning_rate", "test_share", "validation_share", "network_*", "hybrid_*"),
     ),
     "06-final-figures": Stage(
         "maps",

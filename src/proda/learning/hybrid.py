@@ -42,7 +42,7 @@ class HybridPlan(NamedTuple):
     huber_delta : float, kg C m-3
         Beyond this error the loss grows linearly: organic layers would decide everything else.
     prior_weight : float
-        Of the term towards the posteriors; 0 for none.
+        Of the term towards the posteriors, (kg C m-3)2; 0 for none.
     dropout, weight_decay : float
     """
 
@@ -50,7 +50,7 @@ class HybridPlan(NamedTuple):
     epochs: int = 30
     batch_size: int = 256
     learning_rate: float = 2e-3
-    huber_delta: float = 20.0
+    huber_delta: float = 60.0
     prior_weight: float = 0.0
     dropout: float = 0.1
     weight_decay: float = 1e-4
@@ -85,7 +85,6 @@ class HybridTrainer:
         self.model.compile(
             optimizer,
             loss={SOC: layer_loss(plan.huber_delta), PARAMETERS: posterior_loss},
-            loss_weights={SOC: 1.0, PARAMETERS: plan.prior_weight},
         )
 
     def _untrained(self, seed: int) -> keras.Model:
@@ -97,6 +96,7 @@ class HybridTrainer:
         sites: ObservedSites,
         seed: int,
         targets: NDArray | None = None,
+        prior_weight: float | None = None,
         progress: bool = False,
     ) -> pd.DataFrame:
         """Train `networks` anew on these sites and return the learning curve: `epoch`, `loss`.
@@ -108,6 +108,8 @@ class HybridTrainer:
         sites : ObservedSites
         targets : (n, 25, 2), optional
             Mean and weight of every parameter of every site (`proda.learning.targets`), for the prior term.
+        prior_weight : float, optional
+            Another than the plan's.
 
         Raises
         ------
@@ -124,8 +126,11 @@ class HybridTrainer:
         observed = np.where(sites.present, sites.soc, ABSENT)
         # What fills up the last batch counts nothing, and spares a second compilation for a batch of another size.
         observed = np.where(np.arange(rows.size)[:, None] < sites.n_sites, observed[rows], ABSENT)
-        if targets is None:
+        prior_weight = plan.prior_weight if prior_weight is None else prior_weight
+        if targets is None or prior_weight == 0.0:
             targets = np.zeros((sites.n_sites, self.networks.output_shape[-1], 2), np.float32)
+        # Within the targets, so that one compilation serves every weight.
+        targets = targets * np.array([1.0, prior_weight], np.float32)
         inputs = {name: values[rows] for name, values in {**encoded, **sites.model_inputs}.items()}
         steps = keras.callbacks.LearningRateScheduler(lambda epoch: rate_of_epoch(epoch, plan))
         history = self.model.fit(

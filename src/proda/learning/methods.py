@@ -30,6 +30,7 @@ from proda.model.forcing import Forcing
 from proda.model.parameters import INNER, default_parameters, physical
 
 N_DEVIATIONS = 50
+NEAR_POSTERIORS = 100.0  # weight of the prior term, (kg C m-3)2: some tenth of the loss of carbon
 
 
 class Material(NamedTuple):
@@ -72,10 +73,12 @@ class Plans(NamedTuple):
 
 
 class Learnt(NamedTuple):
-    """Carbon at the layers of all sites, (n, m), kg C m-3, and the parameters behind it, (n, 25), if any."""
+    """Carbon at the layers of all sites, (n, m), kg C m-3, the parameters behind it, (n, 25), if any, and the standard
+    deviation of the logarithm of carbon over the members of an ensemble, (n, m), if it is one."""
 
     soc: NDArray[np.float64]
     x: NDArray[np.float64] | None = None
+    log_sd: NDArray[np.float64] | None = None
 
 
 def soc_of(x: NDArray, material: Material) -> NDArray[np.float64]:
@@ -160,15 +163,15 @@ def hybrids(material: Material, train: NDArray, plans: Plans, seed: int) -> dict
     of_train = {key: values[train] for key, values in encoded.items()}
     told = profile_targets(material.x_mean, material.x_sd)
     shape = (encoding.scaling.names, tuple(encoding.codes.items()), material.observed.soc.shape[1])
-    found = {}
-    for name, plan in (("hybrid", plans.hybrid), ("hybrid near posteriors", plans.hybrid._replace(prior_weight=100.0))):
-        trainer = _trainer(shape, plan)
-        trainer.trained(of_train, material.observed.take(train), seed, told[train])
+    trainer, found = _trainer(shape, plans.hybrid), {}
+    for name, weight in (("hybrid", 0.0), ("hybrid near posteriors", NEAR_POSTERIORS)):
+        trainer.trained(of_train, material.observed.take(train), seed, told[train], weight)
         members = trainer.soc(encoded, material.observed).astype(float)
         x = trainer.parameters(encoded)
-        if name == "hybrid":
+        if weight == 0.0:
             found["hybrid, one member"] = Learnt(members[:, 0], x[0])
-        found[name] = Learnt(members.mean(axis=1), x.mean(axis=0))
+        spread = np.log(np.maximum(members, 1e-9)).std(axis=1, ddof=1)
+        found[name] = Learnt(members.mean(axis=1), x.mean(axis=0), spread)
     return found
 
 

@@ -1,0 +1,59 @@
+"""What a study's sites offer to learn from, gathered from its files."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proda.assimilation.site_dataset import opened_sites
+from proda.data.covariates import class_covariates
+from proda.data.forcing import read_forcing
+from proda.data.grid import read_grid
+from proda.data.profiles import read_layers, read_profiles
+from proda.learning.inputs import Inputs
+from proda.learning.methods import Material
+from proda.learning.observed_layers import observed_sites
+from proda.study import Study
+
+N_DRAWS = 20  # of each site's posterior: enough for the spread of predictions, which pools sites
+
+
+def learning_material(study: Study, inputs: Inputs) -> tuple[Material, NDArray[np.int64]]:
+    """Material of the sites that have a posterior, and which sites of the study these are, ascending.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        From `proda.learning.inputs.network_inputs`, which has found the files to agree.
+    """
+    known = np.flatnonzero(np.isfinite(inputs.x_mean).all(axis=1) & np.isfinite(inputs.x_sd).all(axis=1))
+    profiles = read_profiles(study.path("profiles.parquet"))
+    layers = read_layers(study.path("layers.parquet"))
+    cell = profiles["cell"].to_numpy()[known]
+    forcing = read_forcing(study.path("forcing.nc")).take(cell)
+    row = np.full(len(profiles), -1)
+    row[known] = np.arange(known.size)
+    layers = layers[row[layers["site"].to_numpy()] >= 0]
+    layers = layers.assign(site=row[layers["site"].to_numpy()])
+    depth = layers["depth"].to_numpy(float)
+    observed = observed_sites(layers, known.size, forcing)
+    # The same places in the arrays as the carbon: a table of depths in the carbon's column.
+    of_depth = observed_sites(layers.assign(soc=1000.0 * depth), known.size, forcing).soc.astype(float)
+    with opened_sites(study.path("sites.zarr")) as sites:
+        x = sites["x"].transpose("site", "chain", "draw", "parameter")
+        step = max(1, x.sizes["draw"] * x.sizes["chain"] // N_DRAWS)
+        draws = x.isel(site=known, draw=slice(None, None, step)).to_numpy()
+    grid = read_grid(study.path("grid.nc"))
+    material = Material(
+        frame=inputs.site_covariates.iloc[known].reset_index(drop=True),
+        class_names=class_covariates(study.path("covariates.parquet")),
+        observed=observed,
+        depth=of_depth,
+        forcing=forcing,
+        sand_percent=grid["sand_percent"].to_numpy()[cell],
+        x_mean=inputs.x_mean[known],
+        x_sd=inputs.x_sd[known],
+        draws=draws.reshape(known.size, -1, draws.shape[-1]),
+        used=inputs.used[known],
+    )
+    return material, known
