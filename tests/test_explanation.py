@@ -307,17 +307,28 @@ def test_the_map_of_shares_has_a_row_for_each_parameter(sites):
     assert [label.get_text() for label in ax.get_yticklabels()] == ["q10", "tau4s3", "beta"]
 
 
-def test_the_panels_share_one_scale_and_show_line_band_deciles_and_classes(sites):
+def test_the_panels_span_the_same_and_show_line_band_deciles_classes_and_truth(sites):
     told = ["q10", "tau4s3"]
     table = pd.concat([partial_dependence(members, sites, name, parameters=told) for name in ("BIO1", "IGBP")])
-    axes = plt.figure().subplots(3, 2)
-    drawn = dependence_curves(table, axes, sites)
-    curve, deciles = drawn[1, 0].lines
+    truth = table.assign(mean=table["mean"] + 0.01)
+    drawn = dependence_curves(table, plt.figure().subplots(3, 2, sharey="row"), sites, truth)
+    curve, deciles, true_curve = drawn[1, 0].lines
     rows = table[(table["parameter"] == "tau4s3") & (table["covariate"] == "BIO1")]
     np.testing.assert_allclose(curve.get_xydata(), rows[["value", "mean"]])
+    np.testing.assert_allclose(true_curve.get_ydata(), rows["mean"] + 0.01)
     np.testing.assert_allclose(deciles.get_xdata()[4], np.median(sites["BIO1"]))
-    assert len({ax.get_ylim() for ax in drawn[:2].flat}) == 1
+    band = drawn[1, 0].collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == rows["q05"].min() and band[:, 1].max() == rows["q95"].max()
+    np.testing.assert_allclose([np.ptp(ax.get_ylim()) for ax in drawn[:2].flat], np.ptp(drawn[0, 0].get_ylim()))
     assert not drawn[2, 0].get_visible()
     labels = [label.get_text() for label in drawn[1, 1].get_xticklabels()]
     assert labels == [f"{code}\n{(sites['IGBP'] == code).sum()}" for code in (4, 7, 12)]
     drawn[0, 0].figure.canvas.draw()
+
+
+def test_axes_that_cannot_show_the_curves_are_refused(sites):
+    table = partial_dependence(members, sites, "BIO1", parameters=["q10", "tau4s3"])
+    with pytest.raises(InputError, match="1 axes for 2 parameters x 1 covariates"):
+        dependence_curves(table, plt.figure().subplots())
+    with pytest.raises(InputError, match='sharey="row"'):
+        dependence_curves(table, plt.figure().subplots(2, 1, sharey=True))

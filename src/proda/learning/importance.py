@@ -133,7 +133,8 @@ def parameter_importance(
         over sites and repeats, unit cube; `change_sd`, sd over the repeats of that of one repeat; and `share`,
         change^2 over twice the variance of the prediction among the sites, which for independent groups is the total
         Sobol index of the group (Jansen 1999, doi 10.1016/S0010-4655(98)00154-4): 0 where the group has no say, 1
-        where it alone decides, and in sum above 1 where groups act together. NaN where the parameter does not vary.
+        where it alone decides. The sum over the groups is above 1 where they act together and below 1 where they
+        say the same. NaN where the parameter does not vary.
 
     Raises
     ------
