@@ -8,6 +8,7 @@ import pytest
 
 from proda.data.covariate_lists import LISTS
 from proda.data.covariates import PAPER_COVARIATES
+from proda.data.land_use import LAND_USE
 from proda.data.virtual_fields import virtual_covariates
 from proda.data.virtual_truth import true_parameters
 from proda.errors import InputError
@@ -207,9 +208,9 @@ def test_every_covariate_of_the_lists_has_a_group_and_nothing_is_dropped():
         groups = covariate_groups(names)
         assert "other" not in groups
         assert sorted(sum(groups.values(), [])) == sorted(names)
-    more = ["IGBP=4", "koppen_class=-1", "land_use_class", "gravity", "gravity=2"]
+    more = ["IGBP=4", "koppen_class=-1", LAND_USE.name, "gravity", "gravity=2"]
     groups = covariate_groups([*PAPER_COVARIATES, *more])
-    assert groups["land cover and use"] == ["IGBP", "IGBP=4", "land_use_class"]
+    assert groups["land cover and use"] == ["IGBP", "IGBP=4", LAND_USE.name]
     assert groups["climate class"] == ["Climate", "koppen_class=-1"]
     assert groups["other"] == ["gravity", "gravity=2"]
     assert groups["soil water"] == [f"SWC_v_Wilting_Point_{depth}" for depth in ("0cm", "30cm", "100cm")]

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from proda.data.covariate_lists import LISTS
+from proda.data.land_use import LAND_USE
 from proda.errors import InputError
 from proda.figures.style import INK, METHOD_COLOUR, colour_bar
 from proda.learning.covariate_groups import codes_of, is_class
@@ -20,7 +21,7 @@ from proda.model.parameters import PAPER_PARAMETERS
 
 NETWORK, TRUTH = METHOD_COLOUR["network"], METHOD_COLOUR["truth"]
 LEAST_SPAN = 0.02  # of the unit cube: below this a curve is flat, and is to look so
-_LISTED = {row.name: row for rows in LISTS.values() for row in rows}
+_LISTED = {row.name: row for rows in (*LISTS.values(), (LAND_USE,)) for row in rows}
 
 
 def importance_bars(table: pd.DataFrame, ax: Axes) -> Axes:
@@ -50,6 +51,7 @@ def importance_bars(table: pd.DataFrame, ax: Axes) -> Axes:
     if np.isfinite(factor) and factor > 0.0:
         above = ax.secondary_xaxis("top", functions=(lambda x: x * factor, lambda x: x / factor))
         above.set_xlabel("Loss of 1:1 efficiency")
+        above.xaxis.set_major_locator(MaxNLocator(6))
     return ax
 
 

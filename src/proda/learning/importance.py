@@ -64,7 +64,9 @@ def group_importance(
         `mse_increase`, the mean over the repeats of the increase of the mean squared error, (kg C m-3)^2, and
         `mse_increase_sd`, its sd over the repeats (NaN for one); `r2_loss` and `efficiency_loss`, the mean fall of
         `scores`' r2 and 1:1 efficiency. An unbiased prediction that is a sum of functions of independent groups loses
-        twice the variance that the group explains. A negative increase means that the group does harm or nothing.
+        twice the variance that the group explains. Where a prediction is biased or spreads too far (carbon at mean
+        parameters does both), a permutation can make the squared error smaller: then read `r2_loss`, which sees
+        neither.
 
     Raises
     ------
