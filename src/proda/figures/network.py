@@ -9,7 +9,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from proda.assimilation.prior import CONSTRAINED_BELOW
-from proda.figures.style import INK, METHOD_COLOUR, colour_bar, draw_cells
+from proda.figures.style import INK, METHOD_COLOUR, colour_bar, draw_cells, label_plainly
 from proda.learning.skill import RECOVERED_FROM, correlations
 from proda.learning.splits import TEST, TRAIN
 
@@ -36,6 +36,21 @@ def learning_curve(curve: pd.DataFrame, ax: Axes) -> Axes:
     ax.yaxis.set_major_formatter("{x:.3g}")
     ax.set(xlabel="Epoch", ylabel="Mean squared error (unit cube)", xlim=(0, curve["epoch"].max() + 1))
     ax.legend()
+    return ax
+
+
+def hybrid_curve(curve: pd.DataFrame, ax: Axes) -> Axes:
+    """Loss of the hybrid by epoch.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        `epoch`, `loss`: Huber's loss of the layers, (kg C m-3)2, with the prior term if there is one.
+    """
+    ax.plot(curve["epoch"], curve["loss"], color=METHOD_COLOUR["hybrid"])
+    ax.set_yscale("log")
+    label_plainly(ax.yaxis, finely=True)
+    ax.set(xlabel="Epoch", ylabel="Loss of the layers ((kg C m$^{-3}$)$^2$)", xlim=(0, curve["epoch"].max() + 1))
     return ax
 
 

@@ -39,6 +39,7 @@ METHOD_COLOUR = {
     "random-sampling": "#CC79A7",
     "site-by-site": "#009E73",
     "network": "#0072B2",
+    "hybrid": "#56B4E9",
     "reference": "#888888",
 }
 METHOD_LABEL = {
@@ -49,6 +50,7 @@ METHOD_LABEL = {
     "random-sampling": "Random-sampling",
     "site-by-site": "Site-by-site",
     "network": "Neural network",
+    "hybrid": "Hybrid, end to end",
 }
 CYCLE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 

@@ -58,8 +58,8 @@ def compared_methods(
     Returns
     -------
     Dataset
-        `soc` (method, kind, site, layer) kg C m-3, by a model that had not seen the site, NaN where no layer is;
-        `train_efficiency`, `train_r2` (method, kind), of the training sites, the mean of folds; `x` (method, kind,
+        `soc` (approach, kind, site, layer) kg C m-3, by a model that had not seen the site, NaN where no layer is;
+        `train_efficiency`, `train_r2` (approach, kind), of the training sites, the mean of folds; `x` (approach, kind,
         site, parameter), NaN for methods without parameters; `fold` (kind, site); `observed` (site, layer);
         `hybrid_log_sd` (site, layer), over the members of the hybrid on withheld blocks.
     """
@@ -106,15 +106,15 @@ def _dataset(names: list, soc: dict, x: dict, at_training: dict, fold: dict, mat
     }
     return xr.Dataset(
         {
-            "soc": (("method", "kind", "site", "layer"), carbon.astype(np.float32), {"units": "kg m-3"}),
-            "x": (("method", "kind", "site", "parameter"), parameters.astype(np.float32), {"units": "1"}),
-            "train_r2": (("method", "kind"), np.array(mean["r2"])),
-            "train_efficiency": (("method", "kind"), np.array(mean["efficiency"])),
+            "soc": (("approach", "kind", "site", "layer"), carbon.astype(np.float32), {"units": "kg m-3"}),
+            "x": (("approach", "kind", "site", "parameter"), parameters.astype(np.float32), {"units": "1"}),
+            "train_r2": (("approach", "kind"), np.array(mean["r2"])),
+            "train_efficiency": (("approach", "kind"), np.array(mean["efficiency"])),
             "fold": (("kind", "site"), np.stack([fold[kind] for kind in KINDS])),
             "observed": (("site", "layer"), np.where(present, material.observed.soc, np.nan), {"units": "kg m-3"}),
             "depth": (("site", "layer"), np.where(present, material.depth, np.nan), {"units": "m"}),
         },
-        coords={"method": names, "kind": list(KINDS), "parameter": list(PAPER_PARAMETERS.names)},
+        coords={"approach": names, "kind": list(KINDS), "parameter": list(PAPER_PARAMETERS.names)},
     )
 
 
@@ -173,9 +173,9 @@ def comparison_table(compared: xr.Dataset, sites: ArrayLike | None = None) -> pd
         chosen &= np.asarray(sites, bool)[:, None]
     observed = compared["observed"].values[chosen]
     rows = []
-    for method in compared["method"].values:
+    for method in compared["approach"].values:
         for kind in compared["kind"].values:
-            here = compared.sel(method=method, kind=kind)
+            here = compared.sel(approach=method, kind=kind)
             found = scores(observed, here["soc"].values[chosen])
             seen = {name: float(here[name]) for name in ("train_r2", "train_efficiency")}
             rows.append({"method": str(method), "kind": str(kind), **found, **seen})
@@ -194,9 +194,9 @@ def parameter_comparison(compared: xr.Dataset, targets: ArrayLike, name: str) ->
         Column of the correlation, such as "r_with_truth".
     """
     rows = []
-    for method in compared["method"].values:
+    for method in compared["approach"].values:
         for kind in compared["kind"].values:
-            x = compared["x"].sel(method=method, kind=kind).values
+            x = compared["x"].sel(approach=method, kind=kind).values
             if np.isfinite(x).any():
                 found = correlations(x, targets)
                 rows += [
@@ -204,3 +204,15 @@ def parameter_comparison(compared: xr.Dataset, targets: ArrayLike, name: str) ->
                     for parameter, r in zip(PAPER_PARAMETERS.names, found, strict=True)
                 ]
     return pd.DataFrame(rows)
+
+
+def comparison_in_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a method, with two columns of headings: scores at training sites, random sites and blocks."""
+    scored = ("r2", "efficiency", "bias", "rmse")
+    rows = {}
+    for method, part in table.groupby("method", sort=False):
+        row = {("training", score): part[f"train_{score}"].mean() for score in ("r2", "efficiency")}
+        for kind in KINDS:
+            row |= {(kind, score): part.loc[part["kind"] == kind, score].iloc[0] for score in scored}
+        rows[method] = row
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")

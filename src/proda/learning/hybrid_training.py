@@ -1,4 +1,4 @@
-"""The hybrid of a study: trained where the paper's network is, predicted everywhere, with its error on withheld land."""
+"""The hybrid of a study: taught by the same sites as the paper's network, with its error on withheld land."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def trained_hybrid(
             "extrapolated_cell": ("cell", at_cells.extrapolated),
         },
         coords={"parameter": list(PAPER_PARAMETERS.names)},
-        attrs={"study": study.label},
+        attrs={"study": study.label, "block_km": float(study["network_block_km"])},
     )
     return HybridTraining(curve, predictor, parameters)
 
@@ -99,7 +99,7 @@ def with_error_on_blocks(
     cell, block : (n_sites,) int
         Of its sites.
     """
-    here = compared.sel(method="hybrid", kind=BLOCKS)
+    here = compared.sel(approach="hybrid", kind=BLOCKS)
     depth = compared["depth"].values
     variances, covered = [], []
     for upper, lower in STRATA:

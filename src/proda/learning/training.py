@@ -4,20 +4,39 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+import xarray as xr
 from numpy.typing import NDArray
 
+from proda.assimilation.workers import n_workers
+from proda.data.profiles import read_profiles
 from proda.errors import InputError
 from proda.learning import splits
+from proda.learning.comparison import FoldPlan, compared_methods, comparison_table
+from proda.learning.folds import block_of_place
+from proda.learning.hybrid_training import (
+    HybridTraining,
+    hybrid_plan,
+    taught_rows,
+    trained_hybrid,
+    with_error_on_blocks,
+    write_hybrid,
+)
 from proda.learning.inputs import Inputs, network_inputs, true_parameters
+from proda.learning.material import learning_material
+from proda.learning.methods import Material, Plans
 from proda.learning.network import HIDDEN, fit, paper_network
 from proda.learning.predictor import Prediction, Predictor, save_network
 from proda.learning.scaling import MinMaxScaling
 from proda.learning.skill import parameter_skill, with_truth
+from proda.learning.two_step import TwoStepPlan
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.study import Study
 
 STAGE = "05-network-training"
 SCALINGS = ("training", "grid")
+PATIENCE = 25
+MOST_PROCESSES = 4  # each holds JAX and the material, a gigabyte
+ASSIMILATED, FILTERED = "all assimilated", "efficiency >= 0"
 
 
 class NetworkTraining(NamedTuple):
@@ -35,6 +54,12 @@ class NetworkTraining(NamedTuple):
         network_skill.csv: one row a parameter, see `proda.learning.skill`.
     inputs : Inputs
     predictor : Predictor
+    compared : Dataset
+        folds.nc: every method on sites that it had not seen (`proda.learning.comparison`).
+    hybrid : HybridTraining
+        See `proda.learning.hybrid_training`.
+    material : Material
+        What there was to learn from.
     """
 
     curve: pd.DataFrame
@@ -42,6 +67,9 @@ class NetworkTraining(NamedTuple):
     skill: pd.DataFrame
     inputs: Inputs
     predictor: Predictor
+    compared: xr.Dataset
+    hybrid: HybridTraining
+    material: Material
 
     @property
     def at_sites(self) -> pd.DataFrame:
@@ -58,11 +86,14 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
     """Train the study's network, predict the parameters of all sites and cells, and write the stage's files.
 
     Writes network.keras, network.json, training.csv, network_parameters.parquet and network_skill.csv. Targets are the
-    posterior means of the sites that are used downstream; the other sites teach nothing but are predicted too.
+    posterior means of the sites that are used downstream; the other sites teach nothing but are predicted too. Then
+    compares methods on withheld sites and blocks (folds.nc, network_scores.csv) and trains the hybrid (hybrid.keras,
+    hybrid.json, hybrid_training.csv, hybrid_parameters.nc).
 
     Settings: test_share, validation_share, epochs, batch_size, dropout, learning_rate; network_scaling, "training"
     (default: ranges of the training sites) or "grid" (the paper's: ranges of all cells); network_weights, "best"
-    (default: the epoch with the least validation loss) or "last".
+    (default: the epoch with the least validation loss) or "last"; network_folds, network_block_km, hybrid_members,
+    hybrid_epochs, hybrid_prior_weight.
 
     Raises
     ------
@@ -84,7 +115,42 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
         if truth is not None:
             skill = with_truth(skill, split, at_sites.x, at_cells.x, inputs.x_mean, truth.x_site, truth.x_cell)
         _write(folder, predictor, curve, parameters, skill)
-    return NetworkTraining(curve, parameters, skill, inputs, predictor)
+        material, known = learning_material(study, inputs)
+        places = read_profiles(study.path("profiles.parquet")).iloc[known]
+        lon, lat, cell = (places[name].to_numpy() for name in ("lon", "lat", "cell"))
+        plan = FoldPlan(
+            study["network_folds"], study["network_block_km"], study.seed_for(STAGE, "folds") % 2**31,
+            min(n_workers(), MOST_PROCESSES),
+        )  # fmt: skip
+        compared = compared_methods(material, lon, lat, method_plans(study), plan, progress)
+        taught = taught_rows(split, known)
+        hybrid = trained_hybrid(study, inputs, material, taught, study.seed_for(STAGE, "hybrid") % 2**31, progress)
+        block = block_of_place(lon, lat, study["network_block_km"])
+        hybrid = with_error_on_blocks(hybrid, compared, cell, block, plan.seed)
+        write_hybrid(hybrid, folder)
+        compared.assign_coords(site=known).to_netcdf(folder / "folds.nc")
+        method_scores(compared, material.used).to_csv(folder / "network_scores.csv", index=False)
+    return NetworkTraining(curve, parameters, skill, inputs, predictor, compared, hybrid, material)
+
+
+def method_plans(study: Study) -> Plans:
+    """How the compared networks are trained, from the study's settings.
+
+    The paper's network is stopped in the folds when it has not improved for `PATIENCE` epochs.
+    """
+    paper = {name: study[name] for name in ("epochs", "batch_size", "validation_share", "dropout", "learning_rate")} | {
+        "kept_weights": study["network_weights"],
+        "patience": PATIENCE,
+    }
+    return Plans(paper, TwoStepPlan(n_members=study["hybrid_members"]), hybrid_plan(study))
+
+
+def method_scores(compared: xr.Dataset, used: NDArray) -> pd.DataFrame:
+    """Scores of all methods (`comparison_table`) on all sites and on those that pass the paper's filter, in `sites`."""
+    parts = {ASSIMILATED: None, FILTERED: used}
+    return pd.concat(
+        [comparison_table(compared, rows).assign(sites=name) for name, rows in parts.items()], ignore_index=True
+    )
 
 
 def trained_predictor(

@@ -18,6 +18,7 @@ from proda.data.outcome_tables import read_site_status
 from proda.data.profiles import read_layers, read_profiles
 from proda.data.truth import known_truth
 from proda.errors import InputError
+from proda.learning.hybrid_training import PARAMETERS_FILE, read_hybrid_parameters
 from proda.maps.draws import shares_of
 from proda.model.forcing import Forcing
 from proda.model.parameters import PAPER_PARAMETERS
@@ -47,6 +48,12 @@ class Inputs(NamedTuple):
         (n_sites,) sites of non-negative 1:1 efficiency.
     network_sites, network_cells : numpy.ndarray
         (n, 25) parameters the network predicts, unit cube.
+    hybrid_sites, hybrid_cells : numpy.ndarray
+        (n_members, n, 25) parameters of the hybrid's members, unit cube.
+    hybrid_unseen : numpy.ndarray
+        (n_strata,) variance of the logarithm of a cell's carbon that the members do not show, on withheld blocks.
+    block_km : float
+        Side of these blocks, within which errors of the hybrid's map go together.
     split : numpy.ndarray of str
         (n_sites,) the network's "train", "validation", "test"; "unused" elsewhere.
     truth : xarray.Dataset or None
@@ -64,6 +71,10 @@ class Inputs(NamedTuple):
     used: NDArray
     network_sites: NDArray
     network_cells: NDArray
+    hybrid_sites: NDArray
+    hybrid_cells: NDArray
+    hybrid_unseen: NDArray
+    block_km: float
     split: NDArray
     truth: xr.Dataset | None
 
@@ -104,6 +115,12 @@ def read_inputs(study: Study) -> Inputs:
             f"{study.path('network_parameters.parquet')}: a place has a parameter missing or below 0, or leaves no "
             "share of the input for coarse woody debris: run notebook 05 again"
         )
+    hybrid = read_hybrid_parameters(study.path(PARAMETERS_FILE))
+    for place, n in (("site", len(ids)), ("cell", grid.sizes["cell"])):
+        if hybrid.sizes[place] != n:
+            raise InputError(
+                f"{study.path(PARAMETERS_FILE)}: {hybrid.sizes[place]} {place}s, expected {n}: run notebook 05 again"
+            )
     return Inputs(
         sites=sites,
         layers=read_layers(study.path("layers.parquet")),
@@ -116,6 +133,10 @@ def read_inputs(study: Study) -> Inputs:
         used=status["used_downstream"].to_numpy(bool),
         network_sites=at_sites[names].to_numpy(float),
         network_cells=at_cells[names].to_numpy(float),
+        hybrid_sites=hybrid["x_site"].transpose("member", "site", "parameter").values.astype(float),
+        hybrid_cells=hybrid["x_cell"].transpose("member", "cell", "parameter").values.astype(float),
+        hybrid_unseen=hybrid["unseen_log_variance"].values.astype(float),
+        block_km=float(hybrid.attrs["block_km"]),
         split=at_sites["split"].fillna("unused").to_numpy(str),
         truth=known_truth(study),
     )

@@ -73,7 +73,7 @@ def soc_of_draws(draws: NDArray, forcing: Forcing, area: NDArray, what: str = "a
         mean += soc / len(draws)
         stock[k] = stocks(soc, MAP_INTERVALS)
         totals[k] = petagrams(stocks(soc, STRATA), area)
-    return _dataset(
+    return map_dataset(
         mean,
         np.concatenate([stocks(mean, MAP_INTERVALS)[None], np.quantile(stock, QUANTILES, axis=0)]),
         np.concatenate([totals.mean(axis=0)[None], np.quantile(totals, QUANTILES, axis=0)]),
@@ -107,10 +107,11 @@ def _without_spread(soc: NDArray, in_intervals: NDArray, in_strata: NDArray, are
     stock = np.full((len(STATISTICS), *in_intervals.shape), np.nan)
     total = np.full((len(STATISTICS), len(STRATA)), np.nan)
     stock[0], total[0] = in_intervals, petagrams(in_strata, area)
-    return _dataset(soc, stock, total, np.isfinite(in_strata))
+    return map_dataset(soc, stock, total, np.isfinite(in_strata))
 
 
-def _dataset(soc: NDArray, stock: NDArray, total: NDArray, covered: NDArray) -> xr.Dataset:
+def map_dataset(soc: NDArray, stock: NDArray, total: NDArray, covered: NDArray) -> xr.Dataset:
+    """The arrays of one method's map with their dimensions, units and coordinates."""
     return xr.Dataset(
         {
             "soc": (("layer", "cell"), soc, {"units": "g m-3"}),

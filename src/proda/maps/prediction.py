@@ -6,8 +6,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from proda.learning.folds import block_of_place
 from proda.maps.draws import one_batch_draws, random_sampling_draws
 from proda.maps.inputs import Inputs
+from proda.maps.member_maps import soc_of_members
 from proda.maps.method_maps import finite_soc, soc_of_draws, soc_of_one, soc_of_sites
 from proda.maps.stocks import land_area
 from proda.maps.support import observed_reach
@@ -15,7 +17,7 @@ from proda.model import lanes
 from proda.model.observation import at_depths
 from proda.model.parameters import default_parameters, physical
 
-METHODS = ("default", "one-batch", "random-sampling", "site-by-site", "network")
+METHODS = ("default", "one-batch", "random-sampling", "site-by-site", "network", "hybrid")
 AT_MEAN = "site-by-site, at mean parameters"
 
 
@@ -46,6 +48,7 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
     own = inputs.used & np.isfinite(inputs.soc_mean).all(axis=0)
     cell, reach = inputs.sites["cell"].to_numpy(), observed_reach(inputs.layers, len(inputs.sites))
     modes = inputs.x_mode[inputs.used]
+    block = block_of_place(inputs.grid["lon"], inputs.grid["lat"], inputs.block_km)
     found = {
         "default": soc_of_one(lanes.soc_density(default_parameters(forcing, sand), forcing), area),
         "one-batch": soc_of_draws(one_batch_draws(inputs.one_batch, n_draws, seed), forcing, area, "one-batch"),
@@ -54,6 +57,7 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
         ),
         "site-by-site": soc_of_sites(inputs.soc_mean[:, own], reach[own], cell[own], area),
         "network": soc_of_one(finite_soc(inputs.network_cells.T, forcing, "network, cells"), area),
+        "hybrid": soc_of_members(inputs.hybrid_cells, forcing, area, inputs.hybrid_unseen, block),
     }
     if inputs.truth is not None:
         found["truth"] = soc_of_one(inputs.truth["soc_cell"].transpose("layer", "cell").values, area)
@@ -77,6 +81,8 @@ def soc_at_sites(inputs: Inputs, maps: xr.Dataset) -> dict[str, NDArray]:
     found["site-by-site"] = inputs.soc_mean
     found[AT_MEAN] = at_mean
     found["network"] = finite_soc(inputs.network_sites.T, forcing, "network, sites")
+    members = [finite_soc(member.T, forcing, "hybrid, sites") for member in inputs.hybrid_sites]
+    found["hybrid"] = np.mean(members, axis=0)
     return found
 
 
