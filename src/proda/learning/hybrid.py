@@ -3,7 +3,7 @@
 The two-step method teaches a network the mean of each site's posterior, one parameter at a time. Carbon at the mean of
 the parameters is not the mean of carbon, and most parameters of one profile are hardly known. Here nothing stands
 between covariates and observed layers but the model (as in biogeochemistry-informed neural networks, Xu et al. 2025,
-doi 10.5194/gmd-18-8157-2025): the gradient of the misfit goes through the steady state, one compiled step for all
+arXiv:2502.00672): the gradient of the misfit goes through the steady state, one compiled step for all
 members of the ensemble. A prior term may hold the parameters near the posteriors of their sites.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
 import keras
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ from proda.learning.two_step import posterior_loss
 
 ABSENT = -1.0  # in place of an observation where a site has fewer layers
 SOC, PARAMETERS = "soc", "parameters"
+WHOLE = ("classes", "interval")  # inputs that are whole numbers
 
 
 class HybridPlan(NamedTuple):
@@ -78,7 +80,8 @@ class HybridTrainer:
         }
         of_networks = {tensor.name: tensor for tensor in self.networks.inputs}
         x = self.networks(of_networks)
-        soc = SoilCarbon(name=SOC)([x, *columns.values()])
+        with jax.enable_x64(True):
+            soc = SoilCarbon(name=SOC)([x, *columns.values()])
         named = keras.layers.Identity(name=PARAMETERS)(x)
         self.model = keras.Model({**of_networks, **columns}, {SOC: soc, PARAMETERS: named}, name="hybrid")
         optimizer = keras.optimizers.AdamW(plan.learning_rate, weight_decay=plan.weight_decay, clipnorm=1.0)
@@ -86,6 +89,17 @@ class HybridTrainer:
             optimizer,
             loss={SOC: layer_loss(plan.huber_delta), PARAMETERS: posterior_loss},
         )
+        self._compile_with_nothing(n_layers)
+
+    def _compile_with_nothing(self, n_layers: int) -> None:
+        """Train on one batch without observations: the first call draws random numbers that no training shall miss."""
+        n = self.plan.batch_size
+        shapes = {tensor.name: tensor.shape[1:] for tensor in self.model.inputs}
+        blank = {name: np.zeros((n, *shape), "int32" if name in WHOLE else "float32") for name, shape in shapes.items()}
+        nothing = np.zeros((n, self.networks.output_shape[-1], 2), np.float32)
+        with jax.enable_x64(True):
+            observed = np.full((n, n_layers), ABSENT, np.float32)
+            self.model.fit(blank, {SOC: observed, PARAMETERS: nothing}, batch_size=n, verbose=0)
 
     def _untrained(self, seed: int) -> keras.Model:
         return parameter_networks(self.encoding, self.plan.n_members, seed, dropout=self.plan.dropout)
@@ -133,14 +147,15 @@ class HybridTrainer:
         targets = targets * np.array([1.0, prior_weight], np.float32)
         inputs = {name: values[rows] for name, values in {**encoded, **sites.model_inputs}.items()}
         steps = keras.callbacks.LearningRateScheduler(lambda epoch: rate_of_epoch(epoch, plan))
-        history = self.model.fit(
-            inputs,
-            {SOC: observed, PARAMETERS: targets[rows]},
-            batch_size=plan.batch_size,
-            epochs=plan.epochs,
-            verbose=0,
-            callbacks=[steps, *([Progress()] if progress else [])],
-        ).history
+        with jax.enable_x64(True):
+            history = self.model.fit(
+                inputs,
+                {SOC: observed, PARAMETERS: targets[rows]},
+                batch_size=plan.batch_size,
+                epochs=plan.epochs,
+                verbose=0,
+                callbacks=[steps, *([Progress()] if progress else [])],
+            ).history
         loss = np.asarray(history["loss"])
         if not np.isfinite(loss).all():
             first = int(np.argmax(~np.isfinite(loss))) + 1
@@ -151,7 +166,8 @@ class HybridTrainer:
         """SOC of the trained members at the layers of sites, (n, n_members, m), kg C m-3."""
         rows = rows_of_batches(sites.n_sites, 1024)
         inputs = {name: values[rows] for name, values in {**encoded, **sites.model_inputs}.items()}
-        return self.model.predict(inputs, batch_size=1024, verbose=0)[SOC][: sites.n_sites]
+        with jax.enable_x64(True):
+            return self.model.predict(inputs, batch_size=1024, verbose=0)[SOC][: sites.n_sites]
 
     def parameters(self, encoded: Mapping[str, NDArray]) -> NDArray[np.float64]:
         """Parameters of the trained members, (n_members, n, 25), unit cube."""

@@ -1,16 +1,19 @@
 """The soil-carbon model as a layer of a network: parameters in, carbon at the observed depths out, with derivatives.
 
-The steady state is the one of `proda.model`, on JAX. It works in 32 bits: it adds, multiplies and divides positive
-numbers only (see `proda.model.steady_state`), which leaves some five digits, and a loss needs fewer.
+The steady state is the one of `proda.model`, on JAX, in 64 bits: in the corners of the box decomposition all but stops,
+by factors that 32 bits take for zero, and the gradient of a single such column would spoil the whole batch. So whatever
+uses the layer has to run inside ``jax.enable_x64(True)``; the networks around it keep their 32 bits.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import keras
 
+from proda.errors import InputError
 from proda.learning.input_shares import LEAST_CWD_SHARE
 from proda.learning.observed_layers import GRAMS_PER_KG
 from proda.model.column import PAPER_COLUMN
@@ -52,12 +55,21 @@ class SoilCarbon(keras.layers.Layer):
     """SOC at the observed depths of sites, of several parameter sets each.
 
     ``layer([x, forcing, interval, weight])`` takes x (b, k, 25) on the unit cube, k sets for each of b sites, and the
-    arrays of `proda.learning.observed_layers.ObservedSites`; it gives (b, k, m), kg C m-3.
+    arrays of `proda.learning.observed_layers.ObservedSites`; it gives (b, k, m), kg C m-3, in 32 bits.
+
+    Raises
+    ------
+    InputError
+        When called outside of ``jax.enable_x64(True)``.
     """
 
     def call(self, inputs: list) -> Any:
         x, forcing, interval, weight = inputs
+        if not jax.config.jax_enable_x64:
+            raise InputError("the soil model as a layer needs 64 bits: build, train and use it inside "
+                             "jax.enable_x64(True).")  # fmt: skip
         n_sites, n_sets = x.shape[:2]
+        x, forcing = x.astype(jnp.float64), forcing.astype(jnp.float64)
         columns = jnp.reshape(x, (n_sites * n_sets, -1)).T
         soc = soc_on_jax(columns, unpacked_forcing(jnp.repeat(forcing, n_sets, axis=0).T))
         slope = node_slopes(soc, PAPER_COLUMN, jax_namespace())
@@ -66,7 +78,7 @@ class SoilCarbon(keras.layers.Layer):
         w = jnp.transpose(jnp.repeat(weight, n_sets, axis=0), (2, 1, 0))
         values = w[0] * soc[k, column] + w[1] * soc[k + 1, column]
         values += w[2] * slope[k, column] + w[3] * slope[k + 1, column]
-        return jnp.reshape(values.T, (n_sites, n_sets, -1))
+        return jnp.reshape(values.T, (n_sites, n_sets, -1)).astype(jnp.float32)
 
     def compute_output_shape(self, shapes: list) -> tuple:
         """Shape of the output from those of the four inputs."""

@@ -1,0 +1,52 @@
+"""A made world to learn from: parameters that follow from two covariates and a class, and layers of the model."""
+
+import numpy as np
+import pandas as pd
+from columns import temperate
+from numpy.typing import NDArray
+
+from proda.learning.input_shares import with_positive_cwd_share
+from proda.learning.methods import Material
+from proda.learning.observed_layers import observed_sites
+from proda.model import lanes
+from proda.model.observation import at_depths
+from proda.model.parameters import PAPER_PARAMETERS, physical
+
+DEPTHS = (0.05, 0.2, 0.6, 1.1)
+
+
+def true_x(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """Parameters (n, 25): input, turnover of the passive pool and decay with depth follow from the covariates."""
+    x = np.full((len(frame), 25), 0.4)
+    x[:, PAPER_PARAMETERS.index("ins")] = 0.15 + 0.7 * frame["warmth"]
+    x[:, PAPER_PARAMETERS.index("tau4s3")] = 0.2 + 0.5 * frame["clay"]
+    x[:, PAPER_PARAMETERS.index("efolding")] = 0.3 + 0.1 * frame["cover"]
+    return with_positive_cwd_share(x)[0]
+
+
+def learnable(n: int = 300, seed: int = 5, noise: float = 0.1) -> Material:
+    """Material of n sites with four layers each, but for every tenth, which has two."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"warmth": rng.random(n), "cover": rng.integers(1, 5, n).astype(float), "clay": rng.random(n)})
+    x, forcing = true_x(frame), temperate(n, seed)
+    soc = lanes.soc_density(physical(x.T, forcing), forcing)
+    site, depth = np.repeat(np.arange(n), len(DEPTHS)), np.tile(DEPTHS, n)
+    values = at_depths(soc, site, depth) * rng.lognormal(-(noise**2) / 2, noise, site.size)
+    kept = (site % 10 != 3) | (depth < 0.5)
+    layers = pd.DataFrame({"site": site, "depth": depth, "soc": values})[kept]
+    observed = observed_sites(layers, n, forcing)
+    x_sd = np.full((n, 25), 0.28)
+    x_sd[:, [PAPER_PARAMETERS.index(name) for name in ("ins", "tau4s3", "efolding")]] = 0.08
+    draws = np.clip(x[:, None] + rng.standard_normal((n, 12, 25)) * x_sd[:, None] / 3, 0.01, 0.99)
+    return Material(
+        frame=frame,
+        class_names=("cover",),
+        observed=observed,
+        depth=observed_sites(layers.assign(soc=1000.0 * layers["depth"]), n, forcing).soc.astype(float),
+        forcing=forcing,
+        sand_percent=np.full(n, 40.0),
+        x_mean=x,
+        x_sd=x_sd,
+        draws=draws.astype(np.float32),
+        used=rng.random(n) < 0.9,
+    )

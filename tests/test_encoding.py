@@ -1,0 +1,58 @@
+"""Covariates as an embedding network takes them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from proda.errors import InputError
+from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Encoding
+
+FRAME = pd.DataFrame({"rain": [0.0, 100.0, 50.0], "cover": [5.0, 2.0, 5.0], "clay": [0.1, 0.3, 0.2]})
+
+
+def test_numbers_are_scaled_and_classes_become_positions_after_the_unknown_one():
+    encoding = Encoding.of(FRAME, ["cover", "climate"])
+    encoded = encoding.encoded(FRAME)
+    np.testing.assert_allclose(encoded[NUMBERS], [[0, 0], [1, 1], [0.5, 0.5]], atol=1e-6)
+    assert encoded[CLASSES].tolist() == [[2], [1], [2]] and encoding.class_sizes == (3,)
+
+
+def test_a_class_that_no_training_site_has_is_unknown_and_counts_as_extrapolation():
+    encoding = Encoding.of(FRAME, ["cover"])
+    elsewhere = FRAME.assign(cover=[5.0, 9.0, 2.5], rain=[50.0, 101.0, 50.0])
+    assert encoding.encoded(elsewhere)[CLASSES].ravel().tolist() == [2, UNKNOWN, UNKNOWN]
+    assert encoding.n_beyond(elsewhere).tolist() == [0, 2, 1]
+
+
+def test_what_lies_far_out_is_held_near():
+    far = FRAME.assign(rain=[1e6, -1e6, 50.0])
+    assert Encoding.of(FRAME, ["cover"]).encoded(far)[NUMBERS][:, 0].tolist() == [1.5, -0.5, 0.5]
+
+
+def test_an_encoding_survives_json():
+    encoding = Encoding.of(FRAME, ["cover"])
+    again = Encoding.from_dict(json.loads(json.dumps(encoding.as_dict())))
+    for name, values in encoding.encoded(FRAME).items():
+        assert (again.encoded(FRAME)[name] == values).all()
+
+
+def test_classes_may_come_from_all_sites_so_that_parts_have_one_shape():
+    parts = [Encoding.of(FRAME.iloc[rows], ["cover"], every_class_of=FRAME) for rows in ([0, 2], [1])]
+    assert parts[0].class_sizes == parts[1].class_sizes == (3,)
+
+
+def test_a_class_with_a_fraction_and_a_table_of_classes_only_are_told():
+    with pytest.raises(InputError, match=r"'cover' is a class, but has the value 2.5"):
+        Encoding.of(FRAME.assign(cover=[1.0, 2.5, 3.0]), ["cover"])
+    with pytest.raises(InputError, match="all 1 covariates are classes"):
+        Encoding.of(FRAME[["cover"]], ["cover"])
+
+
+def test_other_covariates_or_another_order_are_told():
+    encoding = Encoding.of(FRAME, ["cover"])
+    with pytest.raises(InputError, match="another order"):
+        encoding.encoded(FRAME[["cover", "rain", "clay"]])
+    with pytest.raises(InputError, match="missing: clay"):
+        encoding.encoded(FRAME[["rain", "cover"]])

@@ -1,0 +1,96 @@
+"""The soil model as a layer of a network: the same carbon as the model's, with derivatives, finite in every corner."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import pytest
+from columns import temperate
+from learnable import learnable
+
+from proda.errors import InputError
+from proda.learning.hybrid import ABSENT, layer_loss
+from proda.learning.observed_layers import at_layers, observed_sites, packed_forcing
+from proda.learning.soc_layer import SoilCarbon, physical_on_jax, soc_on_jax, unpacked_forcing
+from proda.model import lanes
+from proda.model.observation import at_depths
+from proda.model.parameters import INNER, SHARES, cwd_share, physical
+
+
+def as_inputs(x, sites):
+    return [jnp.asarray(x, jnp.float32), sites.forcing, sites.interval, sites.weight]
+
+
+def test_layers_of_sites_stand_in_their_order_and_absent_ones_are_marked():
+    layers = pd.DataFrame({"site": [1, 0, 1, 1], "depth": [0.1, 0.2, 0.4, 1.0], "soc": [9e3, 7e3, 5e3, 2e3]})
+    sites = observed_sites(layers, 2, temperate(2))
+    assert sites.present.tolist() == [[True, False, False], [True, True, True]]
+    np.testing.assert_allclose(sites.soc, [[7, 0, 0], [9, 5, 2]])
+    assert sites.forcing.shape == (2, 24)
+
+
+def test_a_site_without_layers_and_forcing_of_other_sites_are_told():
+    layers = pd.DataFrame({"site": [0, 2], "depth": [0.1, 0.2], "soc": [9e3, 7e3]})
+    with pytest.raises(InputError, match="site 1 has no observed layer"):
+        observed_sites(layers, 3, temperate(3))
+    with pytest.raises(InputError, match="forcing of 2 columns for 3 sites"):
+        observed_sites(layers, 3, temperate(2))
+
+
+def test_the_layer_gives_the_models_carbon_at_every_depth_for_every_member():
+    made = learnable(60)
+    rng = np.random.default_rng(1)
+    x = rng.uniform(0.05, 0.95, (60, 3, 25))
+    x[..., list(SHARES)] *= 0.6
+    with jax.enable_x64(True):
+        found = np.asarray(SoilCarbon()(as_inputs(x, made.observed)))
+    assert found.dtype == np.float32
+    site, at = np.nonzero(made.observed.present)
+    for member in range(3):
+        soc = lanes.soc_density(physical(x[:, member].T, made.forcing), made.forcing)
+        expected = at_depths(soc, site, made.depth[site, at]) / 1000.0
+        np.testing.assert_allclose(found[site, member, at], expected, rtol=2e-6)
+        np.testing.assert_allclose(at_layers(soc, made.observed)[site, at], expected, rtol=1e-6)
+
+
+def test_its_derivatives_are_those_of_the_model_in_double_precision():
+    made = learnable(12)
+    x = np.random.default_rng(2).uniform(0.1, 0.6, (12, 25))
+    with jax.enable_x64(True):
+        forcing = unpacked_forcing(jnp.asarray(made.observed.forcing.T, jnp.float64))
+        direction = np.random.default_rng(3).standard_normal((25, 12))
+        exact = np.asarray(jax.jvp(lambda y: soc_on_jax(y, forcing), (x.T,), (direction,))[1])
+        step = 1e-6
+        ahead, behind = (np.asarray(soc_on_jax(x.T + sign * step * direction, forcing)) for sign in (1, -1))
+    np.testing.assert_allclose(exact, (ahead - behind) / (2 * step), rtol=1e-5, atol=1e-6)
+
+
+def test_carbon_and_gradient_are_finite_at_the_corners_of_the_box():
+    n = 256
+    made = learnable(n)
+    x = np.random.default_rng(4).choice([INNER, 1.0 - INNER], (n, 1, 25)).astype(np.float32)
+    loss, layer = layer_loss(60.0), SoilCarbon()
+    observed = np.where(made.observed.present, made.observed.soc, ABSENT)
+    with jax.enable_x64(True):
+        _, *rest = as_inputs(x, made.observed)
+        soc, gradient = layer([x, *rest]), jax.grad(lambda y: loss(observed, layer([y, *rest])))(x)
+    assert np.isfinite(soc).all() and (np.asarray(soc) >= 0).all()
+    assert np.isfinite(gradient).all() and (np.abs(gradient).max(axis=(1, 2)) > 0).mean() > 0.9
+
+
+def test_it_refuses_32_bits_in_which_a_corner_would_spoil_the_batch():
+    made = learnable(4)
+    with pytest.raises(InputError, match="needs 64 bits"):
+        SoilCarbon().call(as_inputs(np.full((4, 1, 25), 0.5), made.observed))
+
+
+def test_parameters_on_jax_leave_a_share_to_woody_debris():
+    x = np.full((25, 5), 0.99, np.float32)
+    theta = np.asarray(physical_on_jax(x, unpacked_forcing(jnp.asarray(packed_forcing(temperate(5)).T))))
+    assert (cwd_share(theta) > 0).all()
+    fine = np.full((25, 5), 0.3)
+    forcing = temperate(5)
+    np.testing.assert_allclose(
+        physical_on_jax(fine.astype(np.float32), unpacked_forcing(jnp.asarray(packed_forcing(forcing).T))),
+        physical(fine, forcing), rtol=1e-5,
+    )  # fmt: skip
