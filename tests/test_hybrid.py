@@ -16,7 +16,7 @@ from proda.learning.hybrid_predictor import HybridPredictor, loaded_hybrid, save
 from proda.learning.parameter_networks import member_parameters, rows_of_batches
 from proda.learning.skill import correlations
 from proda.learning.targets import equal_targets, profile_targets
-from proda.learning.two_step import TwoStepPlan, fitted_to_posteriors
+from proda.learning.two_step import TwoStepPlan, TwoStepTrainer
 from proda.model.parameters import INNER, PAPER_PARAMETERS
 
 TOLD = [PAPER_PARAMETERS.index(name) for name in ("ins", "tau4s3", "efolding")]
@@ -105,9 +105,10 @@ def test_the_two_steps_learn_the_parameters_that_follow_from_covariates(made):
     encoding = Encoding.of(made.frame.iloc[:256], made.class_names)
     encoded = encoding.encoded(made.frame)
     plan = TwoStepPlan(n_members=2, epochs=80, batch_size=32, learning_rate=5e-3, dropout=0.0, patience=80)
+    trainer = TwoStepTrainer(encoding, plan)
     for targets in (equal_targets(made.x_mean), profile_targets(made.x_mean, made.x_sd)):
-        networks, curve = fitted_to_posteriors(encoding, part(encoded, slice(0, 256)), targets[:256], plan, seed=1)
-        x = member_parameters(networks, part(encoded, slice(256, 320))).mean(axis=0)
+        curve = trainer.taught(part(encoded, slice(0, 256)), targets[:256], seed=1)
+        x = member_parameters(trainer.networks, part(encoded, slice(256, 320))).mean(axis=0)
         assert (correlations(x, true_x(made.frame)[256:])[TOLD] > 0.85).all()
         assert curve["validation_loss"].min() < 0.5 * curve["validation_loss"].iloc[0]
 

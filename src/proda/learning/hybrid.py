@@ -23,7 +23,13 @@ from proda.errors import InputError
 from proda.learning.encoding import Encoding
 from proda.learning.network import Progress
 from proda.learning.observed_layers import ObservedSites
-from proda.learning.parameter_networks import assign_variables, member_parameters, parameter_networks, rows_of_batches
+from proda.learning.parameter_networks import (
+    assign_variables,
+    forget,
+    member_parameters,
+    parameter_networks,
+    rows_of_batches,
+)
 from proda.learning.soc_layer import SoilCarbon
 from proda.learning.two_step import posterior_loss
 
@@ -131,11 +137,8 @@ class HybridTrainer:
             When the loss is lost to NaN.
         """
         plan = self.plan
-        # All variables: the states of the generators behind dropout are none of the weights.
         assign_variables(self.networks, self._untrained(seed))
-        for variable in self.model.optimizer.variables:
-            if "learning_rate" not in variable.path:
-                variable.assign(np.zeros(variable.shape, variable.dtype))
+        forget(self.model)
         rows = rows_of_batches(sites.n_sites, plan.batch_size, seed)
         observed = np.where(sites.present, sites.soc, ABSENT)
         # What fills up the last batch counts nothing, and spares a second compilation for a batch of another size.

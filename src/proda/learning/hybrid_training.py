@@ -46,10 +46,13 @@ class HybridTraining(NamedTuple):
     parameters: xr.Dataset
 
 
-def hybrid_plan(study: Study) -> HybridPlan:
-    """The plan that the study's settings say."""
+def hybrid_plan(study: Study, n_sites: int) -> HybridPlan:
+    """The plan that the study's settings say, in batches that leave some thirty steps in an epoch of `n_sites`."""
     return HybridPlan(
-        n_members=study["hybrid_members"], epochs=study["hybrid_epochs"], prior_weight=study["hybrid_prior_weight"]
+        n_members=study["hybrid_members"],
+        epochs=study["hybrid_epochs"],
+        prior_weight=study["hybrid_prior_weight"],
+        batch_size=int(np.clip(2 ** int(np.log2(max(n_sites, 2) / 30)), 16, 256)),
     )
 
 
@@ -60,7 +63,7 @@ def trained_hybrid(
 
     Its error on withheld land is not yet in `parameters` (`with_error_on_blocks`).
     """
-    plan = hybrid_plan(study)
+    plan = hybrid_plan(study, taught.size)
     encoding = Encoding.of(material.frame.iloc[taught], material.class_names, "covariates.parquet, sites")
     trainer = HybridTrainer(encoding, material.observed.soc.shape[1], plan)
     curve = trainer.trained(

@@ -24,7 +24,7 @@ from proda.learning.scaling import MinMaxScaling
 from proda.learning.spread import deviations, soc_with_spread
 from proda.learning.targets import equal_targets, profile_targets
 from proda.learning.trees import BOOSTED, FOREST, DirectTrees, forest_parameters
-from proda.learning.two_step import TwoStepPlan, fitted_to_posteriors
+from proda.learning.two_step import TwoStepPlan, TwoStepTrainer
 from proda.model import lanes
 from proda.model.forcing import Forcing
 from proda.model.parameters import INNER, default_parameters, physical
@@ -139,21 +139,35 @@ def embedded_two_steps(material: Material, train: NDArray, plans: Plans, seed: i
         ("ensemble, all sites", material.class_names, train, equal),
         ("ensemble, weighted targets", material.class_names, train, told),
     ):
-        encoding = Encoding.of(material.frame.iloc[taught], classes)
+        encoding = Encoding.of(material.frame.iloc[taught], classes, every_class_of=material.frame)
         encoded = encoding.encoded(material.frame)
-        of_taught = {key: values[taught] for key, values in encoded.items()}
-        networks, _ = fitted_to_posteriors(encoding, of_taught, targets[taught], plans.two_step, seed)
-        x = inside(member_parameters(networks, encoded).mean(axis=0))
+        trainer = _two_step_trainer(_shape(encoding), plans.two_step)
+        trainer.taught({key: values[taught] for key, values in encoded.items()}, targets[taught], seed)
+        x = inside(member_parameters(trainer.networks, encoded).mean(axis=0))
         found[name] = Learnt(soc_of(x, material), x)
     return found | with_and_without_spread(name, x, material, train, seed)
 
 
+def _shape(encoding: Encoding) -> tuple:
+    """What of an encoding decides the shape of networks, and may be a key."""
+    return encoding.scaling.names, tuple(encoding.codes.items())
+
+
+def _blank(shape: tuple) -> Encoding:
+    """An encoding of that shape: its ranges do not matter to the networks."""
+    names, codes = shape
+    numbers = Encoding.of(pd.DataFrame({name: np.arange(2.0) for name in names}), ())
+    return Encoding(numbers.names, numbers.scaling, dict(codes))
+
+
 @lru_cache(maxsize=4)
-def _trainer(shape: tuple, plan: HybridPlan) -> HybridTrainer:
-    names, codes, n_layers = shape
-    # The values of an encoding do not matter to the shape of the networks.
-    blank = Encoding.of(pd.DataFrame({name: np.arange(2.0) for name in names}), ())
-    return HybridTrainer(Encoding(blank.names, blank.scaling, dict(codes)), n_layers, plan)
+def _two_step_trainer(shape: tuple, plan: TwoStepPlan) -> TwoStepTrainer:
+    return TwoStepTrainer(_blank(shape), plan)
+
+
+@lru_cache(maxsize=4)
+def _hybrid_trainer(shape: tuple, n_layers: int, plan: HybridPlan) -> HybridTrainer:
+    return HybridTrainer(_blank(shape), n_layers, plan)
 
 
 def hybrids(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
@@ -162,8 +176,8 @@ def hybrids(material: Material, train: NDArray, plans: Plans, seed: int) -> dict
     encoded = encoding.encoded(material.frame)
     of_train = {key: values[train] for key, values in encoded.items()}
     told = profile_targets(material.x_mean, material.x_sd)
-    shape = (encoding.scaling.names, tuple(encoding.codes.items()), material.observed.soc.shape[1])
-    trainer, found = _trainer(shape, plans.hybrid), {}
+    trainer = _hybrid_trainer(_shape(encoding), material.observed.soc.shape[1], plans.hybrid)
+    found = {}
     for name, weight in (("hybrid", 0.0), ("hybrid near posteriors", NEAR_POSTERIORS)):
         trainer.trained(of_train, material.observed.take(train), seed, told[train], weight)
         members = trainer.soc(encoded, material.observed).astype(float)

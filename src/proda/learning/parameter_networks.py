@@ -84,7 +84,21 @@ def rows_of_batches(n: int, batch_size: int, seed: int | None = None) -> NDArray
     return np.concatenate([np.arange(n), again])
 
 
-def assign_variables(networks: keras.Model, others: keras.Model) -> None:
-    """Give `networks` the values of `others`: weights, and the states of the generators behind dropout."""
-    for own, new in zip(networks.variables, others.variables, strict=True):
+def start_again(model: keras.Model, untrained: keras.Model) -> None:
+    """Give a compiled model the values of an untrained one, and its optimiser none of its memory."""
+    assign_variables(model, untrained)
+    forget(model)
+
+
+def assign_variables(model: keras.Model, other: keras.Model) -> None:
+    """Give `model` the values of `other`: weights, and the states of the generators behind dropout, which are none."""
+    n = len(other.variables)
+    for own, new in zip(model.variables[:n], other.variables, strict=True):
         own.assign(new)
+
+
+def forget(model: keras.Model) -> None:
+    """Take from the optimiser of a compiled model what it has gathered, all but its learning rate."""
+    for variable in model.optimizer.variables:
+        if "learning_rate" not in variable.path:
+            variable.assign(np.zeros(variable.shape, variable.dtype))

@@ -122,7 +122,7 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
             study["network_folds"], study["network_block_km"], study.seed_for(STAGE, "folds") % 2**31,
             min(n_workers(), MOST_PROCESSES),
         )  # fmt: skip
-        compared = compared_methods(material, lon, lat, method_plans(study), plan, progress)
+        compared = compared_methods(material, lon, lat, method_plans(study, known.size), plan, progress)
         taught = taught_rows(split, known)
         hybrid = trained_hybrid(study, inputs, material, taught, study.seed_for(STAGE, "hybrid") % 2**31, progress)
         block = block_of_place(lon, lat, study["network_block_km"])
@@ -133,7 +133,7 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
     return NetworkTraining(curve, parameters, skill, inputs, predictor, compared, hybrid, material)
 
 
-def method_plans(study: Study) -> Plans:
+def method_plans(study: Study, n_sites: int) -> Plans:
     """How the compared networks are trained, from the study's settings.
 
     The paper's network is stopped in the folds when it has not improved for `PATIENCE` epochs.
@@ -142,7 +142,7 @@ def method_plans(study: Study) -> Plans:
         "kept_weights": study["network_weights"],
         "patience": PATIENCE,
     }
-    return Plans(paper, TwoStepPlan(n_members=study["hybrid_members"]), hybrid_plan(study))
+    return Plans(paper, TwoStepPlan(n_members=study["hybrid_members"]), hybrid_plan(study, n_sites))
 
 
 def method_scores(compared: xr.Dataset, used: NDArray) -> pd.DataFrame:

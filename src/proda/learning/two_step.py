@@ -12,7 +12,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from proda.learning.encoding import Encoding
-from proda.learning.parameter_networks import parameter_networks, rows_of_batches
+from proda.learning.parameter_networks import parameter_networks, rows_of_batches, start_again
 
 
 class TwoStepPlan(NamedTuple):
@@ -34,43 +34,63 @@ def posterior_loss(targets, x):
     return ops.mean(targets[:, None, :, 1] * error * error)
 
 
-def fitted_to_posteriors(
-    encoding: Encoding, encoded: Mapping[str, NDArray], targets: NDArray, plan: TwoStepPlan, seed: int
-) -> tuple[keras.Model, pd.DataFrame]:
-    """Networks that have learnt the targets of sites, with the weights of the best epoch, and their learning curve.
+class TwoStepTrainer:
+    """Networks and optimiser, compiled once and taught as often as wanted, each time from new weights.
 
     Parameters
     ----------
-    encoded : dict
-        `Encoding.encoded` of the sites.
-    targets : (n, 25, 2)
-        Means and weights (`proda.learning.targets`).
-
-    Returns
-    -------
-    networks : keras.Model
-        `proda.learning.parameter_networks.parameter_networks`.
-    curve : DataFrame
-        `epoch`, `loss`, `validation_loss`.
+    encoding : Encoding
+        Of the shape that all trainings share.
+    plan : TwoStepPlan
     """
-    networks = parameter_networks(encoding, plan.n_members, seed, dropout=plan.dropout)
-    optimizer = keras.optimizers.AdamW(plan.learning_rate, weight_decay=plan.weight_decay, clipnorm=1.0)
-    networks.compile(optimizer, loss=posterior_loss)
-    order = np.random.default_rng(seed).permutation(len(targets))
-    n_validation = max(1, round(plan.validation_share * len(targets)))
-    validation, training = order[:n_validation], order[n_validation:]
-    training = training[rows_of_batches(training.size, plan.batch_size, seed)]
-    wanted = {tensor.name for tensor in networks.inputs}
-    inputs = {name: values for name, values in encoded.items() if name in wanted}
-    history = networks.fit(
-        {name: values[training] for name, values in inputs.items()},
-        targets[training],
-        validation_data=({name: values[validation] for name, values in inputs.items()}, targets[validation]),
-        batch_size=plan.batch_size,
-        epochs=plan.epochs,
-        verbose=0,
-        callbacks=[keras.callbacks.EarlyStopping("val_loss", patience=plan.patience, restore_best_weights=True)],
-    ).history
-    curve = pd.DataFrame({"loss": history["loss"], "validation_loss": history["val_loss"]})
-    curve.insert(0, "epoch", np.arange(1, len(curve) + 1))
-    return networks, curve
+
+    def __init__(self, encoding: Encoding, plan: TwoStepPlan) -> None:
+        self.encoding, self.plan = encoding, plan
+        self.networks = self._untrained(0)
+        optimizer = keras.optimizers.AdamW(plan.learning_rate, weight_decay=plan.weight_decay, clipnorm=1.0)
+        self.networks.compile(optimizer, loss=posterior_loss)
+        # The first call compiles, and draws random numbers that no training shall miss.
+        n = plan.batch_size
+        blank = {tensor.name: np.zeros((n, *tensor.shape[1:]), tensor.dtype) for tensor in self.networks.inputs}
+        self.networks.fit(blank, np.zeros((n, self.networks.output_shape[-1], 2), np.float32), batch_size=n, verbose=0)
+
+    def _untrained(self, seed: int) -> keras.Model:
+        return parameter_networks(self.encoding, self.plan.n_members, seed, dropout=self.plan.dropout)
+
+    def taught(self, encoded: Mapping[str, NDArray], targets: NDArray, seed: int) -> pd.DataFrame:
+        """Teach `networks` anew the targets of sites; they end with the weights of the best epoch.
+
+        Parameters
+        ----------
+        encoded : dict
+            `Encoding.encoded` of the sites.
+        targets : (n, 25, 2)
+            Means and weights (`proda.learning.targets`).
+
+        Returns
+        -------
+        DataFrame
+            `epoch`, `loss`, `validation_loss`.
+        """
+        plan = self.plan
+        start_again(self.networks, self._untrained(seed))
+        order = np.random.default_rng(seed).permutation(len(targets))
+        n_validation = max(1, round(plan.validation_share * len(targets)))
+        validation, training = (
+            rows[rows_of_batches(rows.size, plan.batch_size, seed)]
+            for rows in (order[:n_validation], order[n_validation:])
+        )
+        wanted = {tensor.name for tensor in self.networks.inputs}
+        inputs = {name: values for name, values in encoded.items() if name in wanted}
+        history = self.networks.fit(
+            {name: values[training] for name, values in inputs.items()},
+            targets[training],
+            validation_data=({name: values[validation] for name, values in inputs.items()}, targets[validation]),
+            batch_size=plan.batch_size,
+            epochs=plan.epochs,
+            verbose=0,
+            callbacks=[keras.callbacks.EarlyStopping("val_loss", patience=plan.patience, restore_best_weights=True)],
+        ).history
+        curve = pd.DataFrame({"loss": history["loss"], "validation_loss": history["val_loss"]})
+        curve.insert(0, "epoch", np.arange(1, len(curve) + 1))
+        return curve
