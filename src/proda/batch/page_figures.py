@@ -1,0 +1,84 @@
+"""The figures of an executed notebook as files of a page: small, each with words for those who do not see it."""
+
+import re
+from base64 import b64decode
+from collections.abc import Iterator
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from PIL import Image
+
+from proda.figures.saving import small_png
+
+PNG = "image/png"
+FOLDER = "_static/figures"  # as a page names it
+SHOWN_DPI = 100  # of the pixels of a page, for figures that do not say how wide they are
+HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
+
+
+def with_figures_as_files(notebook: nbformat.NotebookNode, name: str, source: Path) -> nbformat.NotebookNode:
+    """`notebook` with every PNG among its outputs as a file below the folder `source`; changed in place.
+
+    A reader gets the figure at the width that its notebook gave it, and opens it in full with a click or the Enter key.
+
+    Parameters
+    ----------
+    name : the notebook's name, with which the files' names begin
+    """
+    folder = source / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (output, alt) in enumerate(figures_with_words(notebook), start=1):
+        image = Image.open(BytesIO(b64decode(output["data"][PNG])))
+        file = folder / f"{name}-{number}.png"
+        file.write_bytes(small_png(image, alt, image.info.get("dpi", (SHOWN_DPI,))[0]))
+        shown = output.get("metadata", {}).get(PNG, {})
+        width, height = shown.get("width", image.width), shown.get("height", image.height)
+        output["data"] = nbformat.from_dict({"text/html": figure_html(f"{FOLDER}/{file.name}", alt, width, height)})
+    return notebook
+
+
+def figure_html(address: str, alt: str, width: int, height: int) -> str:
+    """A figure in a page, linked to itself in full."""
+    size = f'width="{round(width)}" height="{round(height)}"'
+    return f'<a class="figure" href="{address}"><img src="{address}" {size} alt="{escape(alt)}"></a>'
+
+
+def figures_with_words(notebook: nbformat.NotebookNode) -> Iterator[tuple[nbformat.NotebookNode, str]]:
+    """Every output of `notebook` that is a PNG, with its alternative text.
+
+    That is what the cell's metadata say (``mystnb.image.alt``), else what the figure tells of itself
+    (`proda.figures.alt_text`), else the heading above the cell and the first sentence below that.
+    """
+    heading, sentence = "the notebook", ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            heading, sentence = _place(cell.source, heading, sentence)
+            continue
+        outputs = [output for output in cell.get("outputs", []) if PNG in output.get("data", {})]
+        given = _alt_of_cell(cell.metadata)
+        for number, output in enumerate(outputs, start=1):
+            own = output.get("metadata", {}).get(PNG, {}).get("alt", "")
+            alt = given or own or f"Figure of the section “{heading}”. {sentence}".strip()
+            told_already = len(outputs) > 1 and (given or not own)
+            yield output, alt + (f" ({number} of {len(outputs)})" if told_already else "")
+
+
+def _alt_of_cell(metadata: dict[str, Any]) -> str:
+    return str(metadata.get("mystnb", {}).get("image", {}).get("alt", "")).strip()
+
+
+def _place(markdown: str, heading: str, sentence: str) -> tuple[str, str]:
+    """The last heading of a cell and the first sentence of the prose below it, or those of the cells before."""
+    headings = list(HEADING.finditer(markdown))
+    if not headings:
+        return heading, sentence
+    below = [line for line in markdown[headings[-1].end() :].splitlines() if line[:1].isalpha()]
+    first = re.split(r"(?<=[.:?])\s", below[0])[0] if below else ""
+    return _without_marks(headings[-1][1]), _without_marks(first)
+
+
+def _without_marks(text: str) -> str:
+    return re.sub(r"\[([^]]*)\]\([^)]*\)|[*`$]", lambda found: found[1] or "", text).strip()
