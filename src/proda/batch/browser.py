@@ -14,23 +14,25 @@ SCREENS = {"desktop": (1280, 800), "phone": (390, 844)}
 NOT_SET = re.compile(r'class="math[^>]*>\s*(\\[(\[].*?)</', re.DOTALL)
 BAD_EQUATION = re.compile(r'<g data-mml-node="(?:merror|mtext" fill="red)"')
 
-# The widest element that is not within one that scrolls by itself.
+# How much wider than the screen, and the first element of the text that is to blame: none that scrolls by itself.
 TOO_WIDE = """(() => {
   const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   if (wide <= 1) return "";
-  const scrolls = e => e && (/auto|scroll|hidden/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
-  const out = [...document.body.querySelectorAll("*")]
-    .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e.parentElement));
-  return `${wide} px, from <${out[0]?.tagName.toLowerCase()} class="${out[0]?.className}">`;
+  const scrolls = e => e && (/auto|scroll/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+  const out = [...document.querySelectorAll("article *")]
+    .filter(e => !e.children.length && e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e.parentElement));
+  return `${wide} px, from ${out[0]?.outerHTML.slice(0, 100)}`;
 })()"""
+SETTLED = "Promise.all(document.getAnimations().map(motion => motion.finished)).then(() => true)"
 NOT_SHOWN = "[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.getAttribute('src'))"
 AT = """(() => { const e = document.activeElement, r = e.getBoundingClientRect();
   return {href: e.getAttribute("href") || "", seen: r.width > 1 && r.height > 1 && r.top >= 0 && r.left >= 0,
           outline: getComputedStyle(e).outlineStyle !== "none" || getComputedStyle(e).boxShadow !== "none"}; })()"""
 FIRST_FOLD = "document.querySelector('.bd-article details > summary')"
-FOUND = """new Promise(done => { const end = Date.now() + 10000, look = () => {
+FOUND = """new Promise(done => { const end = Date.now() + 5000, look = () => {
   const links = [...document.querySelectorAll("#search-results li a")].map(a => a.getAttribute("href"));
-  links.length || Date.now() > end ? done(links) : setTimeout(look, 50); }; look(); })"""
+  const found = links.some(link => link.startsWith("index.html")) || Date.now() > end;
+  found ? done(links) : setTimeout(look, 50); }; look(); })"""
 
 
 class Opened(NamedTuple):
@@ -93,6 +95,7 @@ def keyboard_faults(chromium: Chromium) -> Iterator[str]:
     if not chromium.ask("!!document.getElementById('main-content')"):
         return  # no page of the theme
     chromium.press("Tab")
+    chromium.ask(SETTLED)
     at = chromium.ask(AT)
     if at["href"] != "#main-content" or not at["seen"]:
         yield "the first press of Tab does not show a link that skips to the text"

@@ -123,15 +123,10 @@ class Chromium:
         self._call("Input.dispatchKeyEvent", type="keyDown", **told)
         self._call("Input.dispatchKeyEvent", type="keyUp", **told)
 
-    def picture(self, path: Path, whole: bool = False) -> Path:
-        """Write what the screen shows to a PNG file, the `whole` page if so wished."""
-        made = self._call("Page.captureScreenshot", format="png", captureBeyondViewport=whole, **self._clip(whole))
-        path.write_bytes(b64decode(made["data"]))
+    def picture(self, path: Path) -> Path:
+        """Write what the screen shows to a PNG file."""
+        path.write_bytes(b64decode(self._call("Page.captureScreenshot", format="png")["data"]))
         return path
-
-    def _clip(self, whole: bool) -> dict[str, Any]:
-        size = self._call("Page.getLayoutMetrics")["cssContentSize"] if whole else {}
-        return {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}} if whole else {}
 
     def _address(self) -> str:
         """Where the browser listens; it writes that into its folder when it is ready."""

@@ -1,13 +1,13 @@
 """The front page of the report: in one screen what was run, on what, what came out, and where to read on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 from PIL import Image
 
-from proda.batch.markdown_tables import csv_table, markdown_table
+from proda.batch.markdown_tables import csv_table
 from proda.batch.page_figures import FOLDER, figure_html
 from proda.figures.saving import description_in
 from proda.stages import STAGES, read_json
@@ -38,7 +38,11 @@ TABLE_NOTE = (
 PICTURES = ("network_map.png", "figure_3.png")
 PICTURE_WIDTH = 760  # pixels of a page
 # Pages beside the notebooks, in the order of the table of contents.
-OTHERS = ("your-own-region", "sources", "run")
+OTHERS = {
+    "your-own-region": "[Your own region in seven steps](your-own-region.md)",
+    "sources": "[Data sources, licences and citations](sources.md)",
+    "run": "[Versions, seed, settings and times of this run](run.md)",
+}
 
 
 def front_page(study: Study, titles: Mapping[str, str], source: Path) -> str:
@@ -51,7 +55,7 @@ def front_page(study: Study, titles: Mapping[str, str], source: Path) -> str:
     """
     record = read_json(study.path("run.json")) or {}
     table = next((study.path(name) for name in TABLES if study.path(name).is_file()), None)
-    left = [TABLE_NOTE, csv_table(table, COLUMNS)] if table else []
+    left = [csv_table(table, COLUMNS, decimals=2), TABLE_NOTE] if table else []
     right = [_picture(study.path("figures"), source)]
     parts = [
         # The right side bar has nothing to list on a page of one screen.
@@ -61,9 +65,8 @@ def front_page(study: Study, titles: Mapping[str, str], source: Path) -> str:
         _facts(study, record, titles),
         _box("side-by-side", [_box("half", left), _box("half", right)]) if table or right[0] else "",
         "## Six notebooks",
-        _stages(study, record, titles),
-        "Further: [your own region in seven steps](your-own-region.md) · [data sources, licences and citations]"
-        "(sources.md) · [versions, seed, settings and times of this run](run.md)",
+        _notebooks(study, record, titles),
+        _box("also", ["**Also here**", *OTHERS.values()]),
         _contents(titles),
         "## Reference",
         PAPER,
@@ -114,15 +117,15 @@ def _counted(study: Study) -> str:
     return f": {' and '.join(counts)} after cleaning" if counts else ""
 
 
-def _stages(study: Study, record: Mapping[str, Any], titles: Mapping[str, str]) -> str:
-    faults = study.faults()
-    rows = []
+def _notebooks(study: Study, record: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    """The notebooks with a link, the time of each, and its state if that is not as it should be."""
+    faults, lines = study.faults(), []
     for name in STAGES:
-        cost = record.get("stages", {}).get(name, {})
         link = f"[{titles[name]}]({name}.ipynb)" if name in titles else name
-        times = time_text(cost.get("seconds")), memory_text(cost.get("peak_memory_mb"))
-        rows.append((link, *times, faults[name] or "complete"))
-    return markdown_table(("notebook", "time", "memory", "state"), rows)
+        seconds = record.get("stages", {}).get(name, {}).get("seconds")
+        time = "" if seconds is None else f", {time_text(seconds)}"
+        lines.append(f"{link}{time}" + (f" (**{faults[name]}**)" if faults[name] else ""))
+    return _box("notebooks", lines)
 
 
 def _contents(titles: Mapping[str, str]) -> str:
@@ -145,7 +148,7 @@ def _picture(folder: Path, source: Path) -> str:
     return figure_html(f"{FOLDER}/{path.name}", alt, PICTURE_WIDTH, PICTURE_WIDTH * height / width)
 
 
-def _box(style: str, parts: Sequence[str]) -> str:
+def _box(style: str, parts: Iterable[str]) -> str:
     """Parts in a division of the page with a class of `report.css`; the fence is longer than those within."""
     inner = "\n\n".join(part for part in parts if part)
     fence = ":" * (3 + max((len(line) - len(line.lstrip(":")) for line in inner.splitlines()), default=0))

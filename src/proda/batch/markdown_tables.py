@@ -15,12 +15,13 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def csv_table(path: Path, names: Mapping[str, str] | None = None) -> str:
-    """A CSV file as a Markdown table, numbers with three significant decimals.
+def csv_table(path: Path, names: Mapping[str, str] | None = None, decimals: int = 3) -> str:
+    """A CSV file as a Markdown table.
 
     Parameters
     ----------
     names : headings by column, for the columns that are wanted; those that the file lacks are left out
+    decimals : of numbers below 100
     """
     with path.open(newline="", encoding="utf-8") as stream:
         head, *rows = list(csv.reader(stream)) or [[""]]
@@ -28,7 +29,7 @@ def csv_table(path: Path, names: Mapping[str, str] | None = None) -> str:
     places = [head.index(name) for name in wanted]
     return markdown_table(
         [names[name] if names else name.replace("_", " ") for name in wanted],
-        [[_short(row[place]) for place in places] for row in rows],
+        [[_short(row[place], decimals) for place in places] for row in rows],
     )
 
 
@@ -40,8 +41,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _short(text: str) -> str:
+def _short(text: str, decimals: int) -> str:
     if not _is_number(text) or not text or text.lstrip("-").isdigit():
         return text
     value = float(text)
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+    return f"{value:.{decimals}f}" if abs(value) < 100 else f"{value:.1f}"

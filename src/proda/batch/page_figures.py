@@ -2,6 +2,7 @@
 
 import re
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Iterator
 from html import escape
 from io import BytesIO
@@ -15,7 +16,6 @@ from proda.figures.saving import small_png
 
 PNG = "image/png"
 FOLDER = "_static/figures"  # as a page names it
-SHOWN_DPI = 100  # of the pixels of a page, for figures that do not say how wide they are
 HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
 
 
@@ -33,7 +33,7 @@ def with_figures_as_files(notebook: nbformat.NotebookNode, name: str, source: Pa
     for number, (output, alt) in enumerate(figures_with_words(notebook), start=1):
         image = Image.open(BytesIO(b64decode(output["data"][PNG])))
         file = folder / f"{name}-{number}.png"
-        file.write_bytes(small_png(image, alt, image.info.get("dpi", (SHOWN_DPI,))[0]))
+        file.write_bytes(small_png(image, alt))
         shown = output.get("metadata", {}).get(PNG, {})
         width, height = shown.get("width", image.width), shown.get("height", image.height)
         output["data"] = nbformat.from_dict({"text/html": figure_html(f"{FOLDER}/{file.name}", alt, width, height)})
@@ -52,7 +52,7 @@ def figures_with_words(notebook: nbformat.NotebookNode) -> Iterator[tuple[nbform
     That is what the cell's metadata say (``mystnb.image.alt``), else what the figure tells of itself
     (`proda.figures.alt_text`), else the heading above the cell and the first sentence below that.
     """
-    heading, sentence = "the notebook", ""
+    heading, sentence, numbers = "the notebook", "", Counter()
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             heading, sentence = _place(cell.source, heading, sentence)
@@ -60,10 +60,12 @@ def figures_with_words(notebook: nbformat.NotebookNode) -> Iterator[tuple[nbform
         outputs = [output for output in cell.get("outputs", []) if PNG in output.get("data", {})]
         given = _alt_of_cell(cell.metadata)
         for number, output in enumerate(outputs, start=1):
+            numbers[heading] += 1
             own = output.get("metadata", {}).get(PNG, {}).get("alt", "")
-            alt = given or own or f"Figure of the section “{heading}”. {sentence}".strip()
-            told_already = len(outputs) > 1 and (given or not own)
-            yield output, alt + (f" ({number} of {len(outputs)})" if told_already else "")
+            if given:
+                yield output, given + (f" ({number} of {len(outputs)})" if len(outputs) > 1 else "")
+            else:
+                yield output, own or f"Figure {numbers[heading]} of the section “{heading}”. {sentence}".strip()
 
 
 def _alt_of_cell(metadata: dict[str, Any]) -> str:

@@ -14,9 +14,9 @@ from proda.data.public_sources import bytes_text, known_sources
 from proda.study import Study
 
 INVENTED = (
-    "This study makes its own data: the continent's climate, soils, vegetation and profiles are invented (seed {seed}), "
-    "and nobody's data are in them. The surveys and covariates named below bear the names of real ones so that the "
-    "notebooks read as they would with real data."
+    "This study makes its own data: the continent's climate, soils, vegetation and profiles are invented (seed "
+    "{seed}), and nobody's data are in them. The covariates below bear the names of real ones, so that the notebooks "
+    "read as they would with real data."
 )
 READ = (
     "Profiles, forcing and covariates were read from the folder `{folder}`. Their owners keep their rights: name them "
@@ -34,11 +34,12 @@ OUTLINES = (
     "State outlines: US Census Bureau, cartographic boundary files, in the public domain; topology by "
     "[us-atlas](https://github.com/topojson/us-atlas), Copyright 2013-2019 Michael Bostock, ISC licence."
 )
+FETCH = "`python -m proda fetch SOURCE` downloads one, and says first how large it is and under what licence it comes."
 CITE = (
-    "Cite the paper, and this repository as `CITATION.cff` says. The code is under the MIT licence; results of a run are "
-    "yours, within the licences of the data that went into it."
+    "Cite the paper, and this repository as `CITATION.cff` says. The code is under the MIT licence; results of a run "
+    "are yours, within the licences of the data that went into it."
 )
-DOI = re.compile(r"(?:doi[: ]\s*)(10\.\d{4,}/[^\s,;]+[^\s,;.])", re.IGNORECASE)
+DOI = re.compile(r"(?:doi[: ]\s*)(10\.\d{4,}/[^\s,;)]+[^\s,;.)])", re.IGNORECASE)
 
 
 def sources_page(study: Study) -> str:
@@ -52,8 +53,8 @@ def sources_page(study: Study) -> str:
         _drivers(study),
         _covariates(study),
         "## Public data sets that a study can read",
-        "`python -m proda fetch SOURCE` downloads one and says before it starts how large it is and under what licence.",
-        markdown_table(("`SOURCE`", "what", "size", "licence", "cite", "page"), _fetchable()),
+        FETCH,
+        markdown_table(("`SOURCE`", "what", "licence", "cite", "size"), _fetchable()),
         "## Maps in this report",
         OUTLINES,
         "## Software",
@@ -111,17 +112,15 @@ def _covariates(study: Study) -> str:
     by_source: dict[tuple[str, str], list[str]] = {}
     for item in (known[name] for name in names if name in known):
         by_source.setdefault((item.source, item.licence), []).append(item.name)
-    rows = [
-        (linked(source), f"{len(items)}: {_few(items)}", licence) for (source, licence), items in by_source.items()
-    ]
+    rows = [(linked(source), f"{len(items)}: {_few(items)}", licence) for (source, licence), items in by_source.items()]
     head = "covariates under the names of" if study.data is None else "covariates as described by"
     return markdown_table((head, "which", "licence of the original"), rows) if rows else ""
 
 
 def _fetchable() -> Iterator[tuple[str, ...]]:
     for name, source in known_sources().items():
-        page = f"[page]({source.page})"
-        yield f"`{name}`", source.title, bytes_text(source.size), source.licence, linked(source.citation), page
+        what = f"[{source.title}]({source.page})"
+        yield f"`{name}`", what, source.licence, linked(source.citation), bytes_text(source.size)
 
 
 def _software() -> Iterator[tuple[str, str, str]]:
@@ -130,7 +129,8 @@ def _software() -> Iterator[tuple[str, str, str]]:
             about = metadata.metadata(name)
         except metadata.PackageNotFoundError:
             continue
-        pages = [about.get("Home-page") or "", *(text.partition(", ")[2] for text in about.get_all("Project-URL") or [])]
+        named = [text.partition(", ")[2] for text in about.get_all("Project-URL") or []]
+        pages = [about.get("Home-page") or "", *named]
         page = next((text for text in pages if text.startswith("http")), "")
         yield name, _licence(about), f"[{page.split('//')[1].rstrip('/')}]({page})" if page else ""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Any
 
 import matplotlib
@@ -60,7 +61,8 @@ def tell_in_notebooks() -> None:
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is None or not hasattr(shell, "display_formatter"):
         return
-    matplotlib.get_backend()  # a backend that is chosen only now sets how figures are shown, and would do so later
+    if "inline" in matplotlib.get_backend():
+        import_module("matplotlib_inline.backend_inline")  # it sets how figures are shown, and would do so later
     formatter = shell.display_formatter.formatters[PNG]
     try:
         shown = formatter.lookup_by_type(Figure)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -47,11 +46,12 @@ def in_few_colours(image: Image.Image) -> Image.Image:
     return found
 
 
-def small_png(image: Image.Image, description: str, dpi: float) -> bytes:
+def small_png(image: Image.Image, description: str) -> bytes:
     """An image as a PNG file of few colours that carries `description`, the words for those who do not see it."""
     told, small = PngInfo(), BytesIO()
     told.add_itxt(DESCRIPTION, description)
-    in_few_colours(image).save(small, format="png", optimize=True, dpi=(dpi, dpi), pnginfo=told)
+    size = {"dpi": image.info["dpi"]} if "dpi" in image.info else {}
+    in_few_colours(image).save(small, format="png", optimize=True, pnginfo=told, **size)
     return small.getvalue()
 
 
@@ -67,5 +67,5 @@ def saved(figure: Figure, path: str | Path) -> Path:
     figure.savefig(whole, format="png")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(small_png(Image.open(whole), alt_text(figure), plt.rcParams["savefig.dpi"]))
+    path.write_bytes(small_png(Image.open(whole), alt_text(figure)))
     return path

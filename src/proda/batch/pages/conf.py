@@ -35,6 +35,8 @@ html_show_sphinx = False
 html_show_copyright = False
 # The excerpts under search results are fetched, which a browser refuses from the file system.
 html_show_search_summary = False
+# As the system of the reader has it.
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "use_repository_button": False,
     "use_download_button": True,
