@@ -6,6 +6,7 @@ The protocol: https://chromedevtools.github.io/devtools-protocol/
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -73,7 +74,10 @@ class Chromium:
     def __enter__(self) -> Chromium:
         self._folder = tempfile.TemporaryDirectory(prefix="proda-browser-", ignore_cleanup_errors=True)
         command = [self.program, *OPTIONS, f"--user-data-dir={self._folder.name}", "about:blank"]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # What it leaves behind goes with the folder.
+        place = {**os.environ, "TMPDIR": self._folder.name}
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self._process = subprocess.Popen(command, env=place, **quiet)
         try:
             self._socket = websocket.create_connection(self._address(), timeout=WAIT, suppress_origin=True)
             target = self._call("Target.createTarget", url="about:blank")["targetId"]
