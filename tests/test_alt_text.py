@@ -64,6 +64,11 @@ def test_panels_of_a_grid_take_the_labels_of_their_neighbours_and_long_lists_are
     plt.close("all")
 
 
+def test_words_that_a_figure_is_given_come_first(figure):
+    figure.set_label("Fit at one site")
+    assert alt_text(figure) == f"Fit at one site. {ALT}"
+
+
 @pytest.mark.parametrize(
     ("text", "read"),
     [("kg C m$^{-2}$", "kg C m⁻²"), ("CO$_2$", "CO₂"), ("$\\theta$ (m$^3$)", "theta (m³)"), ("x_mean", "x_mean")],
@@ -104,9 +109,13 @@ def executed(figure, **metadata) -> nbformat.NotebookNode:
 @pytest.mark.parametrize(
     ("metadata", "told"),
     [
-        ({"cell": {"mystnb": {"image": {"alt": "Given words"}}}, "output": {"alt": "own"}}, "Given words (2 of 2)"),
-        ({"output": {"alt": "Its own words"}}, "Its own words"),
-        ({}, "Figure 2 of the section “How deep?”. Carbon lies deep down."),
+        (
+            {"cell": {"mystnb": {"image": {"alt": "Four given words here"}}}, "output": {"alt": "own"}},
+            "Four given words here (2 of these)",
+        ),
+        ({"output": {"alt": "Its own four words"}}, "Its own four words (2 of these)"),
+        ({"output": {"alt": "2 charts."}}, "Figure of the section “How deep?”. 2 charts. (2 of these)"),
+        ({}, "Figure of the section “How deep?”. Carbon lies deep down. (2 of these)"),
     ],
 )
 def test_words_of_the_cell_come_before_the_figures_own_and_the_heading_last(figure, metadata, told):

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from proda.batch.markdown_tables import csv_table
+from proda.batch.page_check import says_nothing
 from proda.batch.page_figures import FOLDER, figure_html
 from proda.figures.saving import description_in
 from proda.stages import STAGES, read_json
@@ -144,7 +145,12 @@ def _picture(folder: Path, source: Path) -> str:
     target.write_bytes(path.read_bytes())
     with Image.open(path) as image:
         width, height = image.size
-    alt = description_in(path) or f"Figure {path.stem.replace('_', ' ')} of the study folder {path.parents[1].name}"
+    told = description_in(path)
+    alt = (
+        told
+        if not says_nothing(told)
+        else f"Figure {path.stem.replace('_', ' ')} of the study folder {path.parents[1].name}"
+    )
     return figure_html(f"{FOLDER}/{path.name}", alt, PICTURE_WIDTH, PICTURE_WIDTH * height / width)
 
 

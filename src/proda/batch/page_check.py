@@ -139,6 +139,11 @@ def weight_faults(weights: dict[str, int]) -> list[str]:
     ]
 
 
+def says_nothing(alt: str) -> bool:
+    """Whether an alternative text could stand under any picture, or is too short to tell one from another."""
+    return bool(SAYS_NOTHING.fullmatch(alt.strip())) or len(alt.split()) < LEAST_WORDS
+
+
 def read_pages(folder: Path) -> dict[Path, Page]:
     """Every HTML file below ``folder``, read."""
     return {path: Page(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.html"))}
@@ -167,7 +172,7 @@ def _alt_faults(page: Page) -> Iterator[str]:
         name = source[:120]
         if alt is None or not alt.strip():
             yield f"the figure {name} has no alternative text"
-        elif SAYS_NOTHING.fullmatch(alt.strip()) or len(alt.split()) < LEAST_WORDS:
+        elif says_nothing(alt):
             yield f"the alternative text of the figure {name} says nothing: {alt[:60]!r}"
         elif words.setdefault(alt, source) != source:
             yield f"the figures {words[alt][:120]} and {name} have the same alternative text"

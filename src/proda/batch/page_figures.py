@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from html import escape
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from PIL import Image
 
+from proda.batch.page_check import says_nothing
 from proda.figures.saving import small_png
 
 PNG = "image/png"
@@ -50,26 +50,21 @@ def figures_with_words(notebook: nbformat.NotebookNode) -> Iterator[tuple[nbform
     """Every output of `notebook` that is a PNG, with its alternative text.
 
     That is what the cell's metadata say (``mystnb.image.alt``), else what the figure tells of itself
-    (`proda.figures.alt_text`), else the heading above the cell and the first sentence below that.
+    (`proda.figures.alt_text`), else the heading above the cell and the first sentence below that. Words that say too
+    little get the heading's in front, and no two figures have the same.
     """
-    heading, sentence, numbers = "the notebook", "", Counter()
+    heading, sentence, told = "the notebook", "", Counter()
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             heading, sentence = _place(cell.source, heading, sentence)
             continue
-        outputs = [output for output in cell.get("outputs", []) if PNG in output.get("data", {})]
-        given = _alt_of_cell(cell.metadata)
-        for number, output in enumerate(outputs, start=1):
-            numbers[heading] += 1
-            own = output.get("metadata", {}).get(PNG, {}).get("alt", "")
-            if given:
-                yield output, given + (f" ({number} of {len(outputs)})" if len(outputs) > 1 else "")
-            else:
-                yield output, own or f"Figure {numbers[heading]} of the section “{heading}”. {sentence}".strip()
-
-
-def _alt_of_cell(metadata: dict[str, Any]) -> str:
-    return str(metadata.get("mystnb", {}).get("image", {}).get("alt", "")).strip()
+        given = str(cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")).strip()
+        for output in (output for output in cell.get("outputs", []) if PNG in output.get("data", {})):
+            alt = given or output.get("metadata", {}).get(PNG, {}).get("alt", "")
+            if says_nothing(alt):
+                alt = " ".join(f"Figure of the section “{heading}”. {alt or sentence}".split())
+            told[alt] += 1
+            yield output, alt if told[alt] == 1 else f"{alt} ({told[alt]} of these)"
 
 
 def _place(markdown: str, heading: str, sentence: str) -> tuple[str, str]:

@@ -23,11 +23,14 @@ LOWERED = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋
 
 
 def alt_text(figure: Figure) -> str:
-    """One to a few sentences on what `figure` shows: its maps, charts, legends and colour bars; empty for none."""
+    """One to a few sentences on what `figure` shows: its maps, charts, legends and colour bars; empty for none.
+
+    A figure whose parts say too little is given words with ``figure.set_label(...)``: they come first.
+    """
     bars = [ax for ax in figure.axes if hasattr(ax, "_colorbar")]
     panels = [ax for ax in figure.axes if ax not in bars and ax.get_visible() and ax.has_data()]
     maps = [ax for ax in panels if hasattr(ax, "projection")]
-    titles = [figure.get_suptitle(), *(part.get_suptitle() for part in figure.subfigs)]
+    titles = [figure.get_label(), figure.get_suptitle(), *(part.get_suptitle() for part in figure.subfigs)]
     sentences = [title for title in map(plain, titles) if title]
     if maps:
         sentences.append(_named("Map" if len(maps) == 1 else f"{len(maps)} maps", [_title(ax) for ax in maps]))

@@ -30,6 +30,8 @@ html_theme = "sphinx_book_theme"
 html_static_path = ["_static"]
 html_css_files = ["report.css"]
 html_copy_source = True
+# An index of terms, of which there are none.
+html_use_index = False
 html_show_sourcelink = False
 html_show_sphinx = False
 html_show_copyright = False
