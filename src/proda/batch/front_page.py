@@ -145,12 +145,9 @@ def _picture(folder: Path, source: Path) -> str:
     target.write_bytes(path.read_bytes())
     with Image.open(path) as image:
         width, height = image.size
-    told = description_in(path)
-    alt = (
-        told
-        if not says_nothing(told)
-        else f"Figure {path.stem.replace('_', ' ')} of the study folder {path.parents[1].name}"
-    )
+    alt = description_in(path)
+    if says_nothing(alt):
+        alt = f"Figure {path.stem.replace('_', ' ')} of the study folder {path.parents[1].name}"
     return figure_html(f"{FOLDER}/{path.name}", alt, PICTURE_WIDTH, PICTURE_WIDTH * height / width)
 
 

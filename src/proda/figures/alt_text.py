@@ -48,15 +48,19 @@ def alt_text(figure: Figure) -> str:
     colours = _different(plain(ax.get_ylabel() or ax.get_xlabel() or ax.get_title()) for ax in bars)
     if colours:
         sentences.append(f"Colours give {_listed(colours)}")
-    return " ".join(f"{text[0].upper()}{text[1:].rstrip('.')}." for text in sentences)
+    return " ".join(f"{_begun(text).rstrip('.')}." for text in sentences)
 
 
 def plain(text: str) -> str:
     """`text` of a figure without the signs of its mathematics: "kg m$^{-2}$" becomes "kg m⁻²"."""
+    return " ".join(re.sub(r"\$([^$]*)\$", lambda found: _plain_mathematics(found[1]), text).split())
+
+
+def _plain_mathematics(text: str) -> str:
     text = re.sub(r"\^\{?([-+−0-9]+)\}?", lambda found: found[1].translate(RAISED), text)
-    text = re.sub(r"_\{?([-+−0-9]+)\}?(?=[^A-Za-z]|$)", lambda found: found[1].translate(LOWERED), text)
+    text = re.sub(r"_\{?([-+−0-9]+)\}?", lambda found: found[1].translate(LOWERED), text)
     text = re.sub(r"\\(?:mathrm|mathregular|mathit|mathbf|text|bar|hat|tilde)\s*", "", text)
-    return " ".join(re.sub(r"\\([A-Za-z]+)|[${}\\]", lambda found: found[1] or "", text).split())
+    return re.sub(r"\\([A-Za-z]+)|[{}\\]", lambda found: found[1] or "", text)
 
 
 def tell_in_notebooks() -> None:
@@ -103,6 +107,11 @@ def _relation(ax: Axes, figure: Figure) -> str:
         )
     )
     return f"{y} against {x}" if x and y else x or y
+
+
+def _begun(sentence: str) -> str:
+    """A sentence with a great letter in front, unless a name begins it: "q10" keeps its own."""
+    return sentence[0].upper() + sentence[1:] if sentence.split()[0].isalpha() else sentence
 
 
 def _named(kind: str, titles: list[str]) -> str:
