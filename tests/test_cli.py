@@ -96,5 +96,5 @@ def test_the_scheduler_and_the_wish_to_begin_afresh_reach_the_run(file, tmp_path
     common = ["run", "--study", str(file), "--scale", "tiny", "--out", str(tmp_path / "out")]
     assert main([*common, "--scheduler", "tcp://there:8786", "--fresh", "--from", "4"]) == 0
     assert asked == ["tcp://there:8786"]
-    assert seen == {"first": 4, "only": None, "scheduler": "tcp://there:8786", "fresh": True}
+    assert seen == {"first": 4, "only": None, "scheduler": "tcp://there:8786", "fresh": True, "reports": None}
     assert main(common) == 0 and seen["scheduler"] == "" and not seen["fresh"] and len(asked) == 1

@@ -8,6 +8,7 @@ from proda.errors import InputError
 from proda.learning.agreement import scores
 from proda.maps.scores import PUBLISHED_SCORES, beside_published, comparable_sites, table_1
 from proda.maps.subsets import ASSIMILATED, NEVER_SEEN, NEW_CELLS, USED, site_subsets
+from proda.maps.tables import best_method
 
 
 def test_perfect_agreement_scores_one():
@@ -119,3 +120,9 @@ def test_published_values_are_labelled_and_stand_beside_ours(layers):
     ]  # fmt: skip
     assert beside.loc["network (train sites)", "published rmse"] == 8.95
     assert np.isnan(beside.loc["network (test sites)", "published rmse"])
+
+
+def test_the_best_method_is_named_also_when_a_score_or_all_of_them_are_missing():
+    scores = pd.Series({"default": 0.2, "network": 0.6, "one-batch": np.nan})
+    assert best_method(scores) == "network" and best_method(scores, least=True) == "default"
+    assert best_method(scores * np.nan) == "none"

@@ -36,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--scale", default="demo", help="one of the study's scales (default: demo)")
     run.add_argument("--data", default="", metavar="DIR", help="folder with the raw tables, for studies that read them")
     run.add_argument("--out", default="", metavar="DIR", help="study folder (default: data/processed/<study>-<scale>)")
+    run.add_argument(
+        "--reports", type=Path, metavar="DIR", help="folder for executed notebooks and pages (default: reports)"
+    )
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; repeatable")
     run.add_argument("--from", dest="first", type=int, default=1, metavar="N", help="begin with notebook N")
     run.add_argument("--only", type=int, metavar="N", help="run notebook N alone")
@@ -94,7 +97,9 @@ def _run(options: argparse.Namespace) -> int:
     batch_constant(study["one_batch_B"], n_profiles=1)
     if options.scheduler:
         cluster_client(options.scheduler).close()
-    run(study, first=options.first, only=options.only, scheduler=options.scheduler, fresh=options.fresh)
+    reports = options.reports.expanduser().resolve() if options.reports else None
+    choices = {"first": options.first, "only": options.only, "scheduler": options.scheduler, "fresh": options.fresh}
+    run(study, reports=reports, **choices)
     return 0
 
 

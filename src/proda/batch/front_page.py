@@ -1,10 +1,16 @@
-"""The pages of the report that no notebook wrote: what was run on what, what came out, and with what it was made."""
+"""The front page of the report: in one screen what was run, on what, what came out, and where to read on."""
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+from PIL import Image
+
+from proda.batch.markdown_tables import csv_table
+from proda.batch.page_check import says_nothing
+from proda.batch.page_figures import FOLDER, figure_html
+from proda.figures.saving import description_in
 from proda.stages import STAGES, read_json
 from proda.study import Study
 
@@ -14,139 +20,139 @@ PAPER = (
     "System Model Over the Conterminous United States. *Frontiers in Big Data* 3:17. "
     "[doi:10.3389/fdata.2020.00017](https://doi.org/10.3389/fdata.2020.00017)"
 )
-# The table that stands for the whole, in order of preference.
+# The table that stands for the whole, in order of preference, and what of it the front page shows.
 TABLES = ("table_1_summary.csv", "table_1.csv")
+COLUMNS = {
+    "method": "method",
+    "r2": "r²",
+    "efficiency": "1:1 efficiency",
+    "rmse": "RMSE",
+    "bias": "bias",
+    "published r2": "published r²",
+}
 TABLE_NOTE = (
-    "Table 1: modelled against measured soil organic carbon of all layers; RMSE and bias in kg C m⁻³. "
-    "Columns named *published* are the paper's own numbers, on its own data."
+    "Modelled against measured soil organic carbon of all layers (Table 1); RMSE and bias in kg C m⁻³. *Published* is "
+    "the paper's own number, on its own data. Site-by-site has seen what it is scored on: the line to look at is the "
+    "network on test sites."
 )
 # The picture that stands for the whole, in order of preference; else the first figure with "map" in its name.
 PICTURES = ("network_map.png", "figure_3.png")
+PICTURE_WIDTH = 760  # pixels of a page
+# Pages beside the notebooks, in the order of the table of contents.
+OTHERS = {
+    "your-own-region": "[Your own region in seven steps](your-own-region.md)",
+    "sources": "[Data sources, licences and citations](sources.md)",
+    "run": "[Versions, seed, settings and times of this run](run.md)",
+}
 
 
-def front_page(study: Study, present: Sequence[str]) -> str:
-    """The front page in MyST Markdown, with the notebooks ``present`` as its table of contents."""
+def front_page(study: Study, titles: Mapping[str, str], source: Path) -> str:
+    """The front page in MyST Markdown.
+
+    Parameters
+    ----------
+    titles : the title of every notebook that has a page, by its name
+    source : the folder of the pages' sources; the picture is put there
+    """
     record = read_json(study.path("run.json")) or {}
-    parts = [f"# {study.title}", study.description.strip(), "## What was run", _what_was_run(study, record)]
-    score = next((study.path(name) for name in TABLES if study.path(name).is_file()), None)
-    if score:
-        parts += ["## What came out", TABLE_NOTE, csv_table(score)]
-        if "06-final-figures" in present:
-            parts.append("[The final figures](06-final-figures.ipynb) explain each line and show the maps.")
-    picture = _picture(study.path("figures"))
-    if picture:
-        parts.append(f"```{{image}} {picture.name}\n:alt: {picture.stem.replace('_', ' ')}\n:width: 100%\n```")
-    parts += ["## The notebooks", _stages(study, record, present), _contents(present), "## Reference", PAPER]
+    table = next((study.path(name) for name in TABLES if study.path(name).is_file()), None)
+    left = [csv_table(table, COLUMNS, decimals=2), TABLE_NOTE] if table else []
+    right = [_picture(study.path("figures"), source)]
+    parts = [
+        # The right side bar has nothing to list on a page of one screen.
+        "---\nhtml_theme.sidebar_secondary.remove: true\n---",
+        f"# {study.title}",
+        " ".join(study.description.split()),
+        _facts(study, record, titles),
+        _box("side-by-side", [_box("half", left), _box("half", right)]) if table or right[0] else "",
+        "## Six notebooks",
+        _notebooks(study, record, titles),
+        _box("also", ["**Also here**", *OTHERS.values()]),
+        _contents(titles),
+        "## Reference",
+        PAPER,
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def run_page(study: Study) -> str:
-    """The page on how the report was made: versions, seed, revision, machine and every setting."""
-    record = read_json(study.path("run.json")) or {}
-    machine = record.get("platform", {})
-    changed = record.get("opened_with", {}).get("settings", {})
-    settings = [
-        (f"`{name}`", f"`{value}`", "set for this run" if name in changed else "")
-        for name, value in sorted(record.get("settings", {}).items())
-    ]
-    made = [
-        ("Finished", record.get("finished", "not recorded")),
-        ("Seed", record.get("seed", study.seed)),
-        ("Model configuration", study.configuration),
-        ("Git revision", _revision(record)),
-        ("System", f"{machine.get('system', '')} {machine.get('processor', '')}"),
-        ("Processor cores", machine.get("cores", "not recorded")),
-        ("Memory", f"{machine.get('memory_gib', '?')} GiB"),
-    ]
-    return "\n\n".join(
-        (
-            "# How this report was made",
-            "The same values are in `run.json` of the study folder.",
-            markdown_table(("Started", record.get("started", "not recorded")), made),
-            "## Versions",
-            markdown_table(("package", "version"), record.get("versions", {}).items()),
-            "## Settings",
-            markdown_table(("setting", "value", ""), settings),
-            "",
-        )
-    )
-
-
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A Markdown table; columns of numbers stand on the right."""
-    texts = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
-    columns = list(zip(*texts, strict=True)) if texts else [() for _ in head]
-    rules = ["---:" if column and all(_is_number(cell) for cell in column) else "---" for column in columns]
-    lines = [list(head), rules, *texts]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def csv_table(path: Path) -> str:
-    """A CSV file as a Markdown table, numbers with three significant decimals."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        head, *rows = list(csv.reader(stream)) or [[""]]
-    return markdown_table([name.replace("_", " ") for name in head], [[_short(cell) for cell in row] for row in rows])
-
-
-def _what_was_run(study: Study, record: dict[str, Any]) -> str:
-    source = study.data.name if study.data else "made by the study itself, with a known truth"
-    rows = [
-        ("Scale", study.scale),
-        ("Data", source),
-        ("Date", record.get("started", "not recorded")[:10]),
-        ("Revision", _revision(record)),
-        ("Run", f"{record.get('status', 'not recorded')}; [versions, seed and settings](run.md)"),
-    ]
-    return markdown_table(("Study", f"{study.name} (`{study.file.name}`)"), rows)
-
-
-def _stages(study: Study, record: dict[str, Any], present: Sequence[str]) -> str:
-    faults = study.faults()
-    rows = []
-    for name in STAGES:
-        cost = record.get("stages", {}).get(name, {})
-        link = f"[{name}]({name}.ipynb)" if name in present else name
-        rows.append((link, _time(cost.get("seconds")), _memory(cost.get("peak_memory_mb")), faults[name] or "complete"))
-    return markdown_table(("notebook", "time", "memory", "state"), rows)
-
-
-def _contents(present: Sequence[str]) -> str:
-    return "\n".join(["```{toctree}", ":hidden:", "", *present, "run", "```"])
-
-
-def _picture(folder: Path) -> Path | None:
-    found = sorted(folder.glob("*.png"))
-    preferred = [folder / name for name in PICTURES if folder / name in found]
-    return next(iter([*preferred, *(path for path in found if "map" in path.stem)]), None)
-
-
-def _revision(record: dict[str, Any]) -> str:
+def revision_text(record: Mapping[str, Any]) -> str:
+    """The git revision of a run, in Markdown."""
     revision = record.get("revision")
     if not revision:
         return "not under version control"
     return f"`{revision['commit'][:12]}`" + (" with uncommitted changes" if revision["dirty"] else "")
 
 
-def _time(seconds: float | None) -> str:
+def time_text(seconds: float | None) -> str:
+    """Seconds in words; "not run" for None."""
     if seconds is None:
         return "not run"
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
 
 
-def _memory(megabytes: float | None) -> str:
+def memory_text(megabytes: float | None) -> str:
+    """Megabytes as gigabytes; empty for None."""
     return "" if megabytes is None else f"{megabytes / 1000:.1f} GB"
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return text == ""
-    return True
+def _facts(study: Study, record: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    """What was run, on what, when and with what, in one short table that lies on its side."""
+    source = study.data.name if study.data else "made by the study itself, with a known truth"
+    seconds = [record["stages"][name].get("seconds") or 0 for name in record.get("stages", {})]
+    time = f"{len(seconds)} notebooks in {time_text(sum(seconds))}" if seconds else "not recorded"
+    facts = {
+        "Study": f"{study.name} (`{study.file.name}`), scale {study.scale}",
+        "Data": source + _counted(study),
+        "Run": f"{record.get('started', 'date not recorded')[:10]}, {record.get('status', 'not recorded')}; {time}",
+        "Seed": f"{record.get('seed', study.seed)}",
+        "Revision": revision_text(record),
+    }
+    if "06-final-figures" in titles:
+        facts["Results"] = "[the final figures](06-final-figures.ipynb)"
+    return _box("facts", [f"**{name}** {value}" for name, value in facts.items()])
 
 
-def _short(text: str) -> str:
-    if not _is_number(text) or not text or text.lstrip("-").isdigit():
-        return text
-    value = float(text)
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+def _counted(study: Study) -> str:
+    tables = {"profiles": study.path("profiles.parquet"), "layers": study.path("layers.parquet")}
+    counts = [f"{pq.read_metadata(path).num_rows:,} {name}" for name, path in tables.items() if path.is_file()]
+    return f": {' and '.join(counts)} after cleaning" if counts else ""
+
+
+def _notebooks(study: Study, record: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    """The notebooks with a link, the time of each, and its state if that is not as it should be."""
+    faults, lines = study.faults(), []
+    for name in STAGES:
+        link = f"[{titles[name]}]({name}.ipynb)" if name in titles else name
+        seconds = record.get("stages", {}).get(name, {}).get("seconds")
+        time = "" if seconds is None else f", {time_text(seconds)}"
+        lines.append(f"{link}{time}" + (f" (**{faults[name]}**)" if faults[name] else ""))
+    return _box("notebooks", lines)
+
+
+def _contents(titles: Mapping[str, str]) -> str:
+    return "\n".join(["```{toctree}", ":hidden:", "", *titles, *OTHERS, "```"])
+
+
+def _picture(folder: Path, source: Path) -> str:
+    """The picture that stands for the whole, as HTML; empty when the study has none."""
+    found = sorted(folder.glob("*.png"))
+    preferred = [folder / name for name in PICTURES if folder / name in found]
+    path = next(iter([*preferred, *(path for path in found if "map" in path.stem)]), None)
+    if path is None:
+        return ""
+    target = source / FOLDER / path.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(path.read_bytes())
+    with Image.open(path) as image:
+        width, height = image.size
+    alt = description_in(path)
+    if says_nothing(alt):
+        alt = f"Figure {path.stem.replace('_', ' ')} of the study folder {path.parents[1].name}"
+    return figure_html(f"{FOLDER}/{path.name}", alt, PICTURE_WIDTH, PICTURE_WIDTH * height / width)
+
+
+def _box(style: str, parts: Iterable[str]) -> str:
+    """Parts in a division of the page with a class of `report.css`; the fence is longer than those within."""
+    inner = "\n\n".join(part for part in parts if part)
+    fence = ":" * (3 + max((len(line) - len(line.lstrip(":")) for line in inner.splitlines()), default=0))
+    return f"{fence}{{container}} {style}\n{inner}\n{fence}"

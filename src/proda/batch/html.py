@@ -1,9 +1,10 @@
-"""The HTML report: executed notebooks and a front page, made by Sphinx into pages that need no network.
+"""The HTML report: executed notebooks and pages about them, made by Sphinx into pages that need no network.
 
 Pages are built in a temporary folder and take the place of the old ones when they are complete and checked.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,14 +14,21 @@ from pathlib import Path
 
 import nbformat
 
-from proda.batch.front_page import front_page, run_page
+from proda.batch.front_page import front_page
+from proda.batch.notebook_page import for_the_page, title_of, without_outputs
 from proda.batch.page_check import faults_of_pages
+from proda.batch.page_figures import with_figures_as_files
+from proda.batch.run_page import run_page
+from proda.batch.sources_page import sources_page
 from proda.errors import ProdaError
 from proda.stages import STAGES
-from proda.study import Study
+from proda.study import Study, repository_root
 
 PAGES = Path(__file__).parent / "pages"
 MATHJAX = "tex-svg-full.js"
+TUTORIAL = Path("docs", "your-own-region.md")
+# Draws icons that the theme's style sheet draws as well, from a font.
+ICON_SCRIPT = re.compile(r'<script[^>]*src="[^"]*scripts/fontawesome\.js[^"]*"[^>]*></script>')
 
 
 class ReportFailed(ProdaError):
@@ -45,6 +53,9 @@ def build_report(study: Study, executed: Path, target: Path) -> Path:
         write_source(study, executed, source)
         _run_sphinx(source, pages, f"{study.title} · {study.scale}")
         _without_unused(pages)
+        for path in (pages / "_sources").glob("*.ipynb"):
+            # Its figures are on the page; what a reader downloads is what runs.
+            nbformat.write(without_outputs(nbformat.read(executed / path.name, as_version=4)), path)
         faults = faults_of_pages(pages)
         if faults:
             raise ReportFailed(
@@ -61,47 +72,16 @@ def write_source(study: Study, executed: Path, source: Path) -> None:
     shutil.copy(PAGES / "conf.py", source)
     shutil.copy(PAGES / "report.css", static)
     shutil.copy(_mathjax(), static / "mathjax")
-    present = [name for name in STAGES if (executed / f"{name}.ipynb").is_file()]
-    for name in present:
+    titles = {}
+    for name in (name for name in STAGES if (executed / f"{name}.ipynb").is_file()):
         notebook = nbformat.read(executed / f"{name}.ipynb", as_version=4)
-        nbformat.write(for_the_page(notebook), source / f"{name}.ipynb")
-    for picture in sorted(study.path("figures").glob("*.png")):
-        shutil.copy(picture, source)
-    (source / "index.md").write_text(front_page(study, present), encoding="utf-8")
-    (source / "run.md").write_text(run_page(study), encoding="utf-8")
-
-
-def for_the_page(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """``notebook`` with its code folded and with progress bars as they stood at the end; changed in place."""
-    for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
-        cell.metadata["tags"] = sorted({*cell.metadata.get("tags", []), "hide-input"})
-        cell.outputs = merged_streams(cell.outputs)
-        for output in cell.outputs:
-            if output.output_type == "stream":
-                output.text = last_state(output.text)
-    notebook.metadata.pop("widgets", None)
-    return notebook
-
-
-def merged_streams(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """``outputs`` with what was written to one stream in several goes as one: every update of a bar is a go."""
-    merged: list[nbformat.NotebookNode] = []
-    for output in outputs:
-        if output.output_type == "stream":
-            output.text = "".join(output.text)
-            if merged and merged[-1].output_type == "stream" and merged[-1].name == output.name:
-                merged[-1].text += output.text
-                continue
-        merged.append(output)
-    return merged
-
-
-def last_state(text: str) -> str:
-    """``text`` as a terminal shows it after carriage returns: of each line what was written last."""
-    lines = [[part for part in line.split("\r") if part.strip()] or [""] for line in text.split("\n")]
-    return "\n".join(parts[-1] for parts in lines)
+        titles[name] = title_of(notebook, name)
+        page = with_figures_as_files(for_the_page(notebook), name, source)
+        nbformat.write(page, source / f"{name}.ipynb")
+    pages = {"index": front_page(study, titles, source), "sources": sources_page(study), "run": run_page(study)}
+    for name, text in pages.items():
+        (source / f"{name}.md").write_text(text, encoding="utf-8")
+    shutil.copy(repository_root() / TUTORIAL, source)
 
 
 def _run_sphinx(source: Path, pages: Path, title: str) -> None:
@@ -131,10 +111,15 @@ def _mathjax() -> Path:
 
 
 def _without_unused(pages: Path) -> None:
-    """Take away what only the making needed, and what a page cannot use from the file system."""
-    unused = [pages / ".buildinfo", pages / "objects.inv", *(pages / "_static").glob("*webpack-macros.html")]
-    for path in (*unused, *(pages / "_static").rglob("*.map")):
+    """Take away what only the making needed, what a page can do without, and what it cannot use from a file system."""
+    static = pages / "_static"
+    for page in pages.glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(ICON_SCRIPT.sub("", text), encoding="utf-8")
+    unused = [pages / ".buildinfo", pages / "objects.inv", *static.glob("*webpack-macros.html")]
+    for path in (*unused, *static.rglob("*.map"), *(static / "scripts").glob("fontawesome.js*")):
         path.unlink(missing_ok=True)
+    shutil.rmtree(static / "locales", ignore_errors=True)
 
 
 def _replace(target: Path, pages: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from proda.batch.browser import faults_in_browser, find_browser
+from proda.batch.browser import faults_in_browser
+from proda.batch.chromium import find_browser
 
 # What a browser loads by itself, by tag and attribute. Links that a reader may follow are another matter.
 LOADED = {
@@ -34,6 +35,15 @@ LOADED_LINKS = {
     "manifest",
 }
 CSS_URL = re.compile(r"""(?:url\(|@import\s)\s*(?!url)['"]?([^'")\s;]+)""")
+# Words that could stand under any picture, and names of files.
+SAYS_NOTHING = re.compile(
+    r"(?:\S*|(?:an? |the )?(?:image|figure|picture|plot|chart|map|graph)\W*\d*|no description.*|"
+    r".*\.(?:png|svg|jpe?g|webp))",
+    re.IGNORECASE,
+)
+LEAST_WORDS = 4
+# Bytes that a page, with all that it loads, and a report may weigh.
+HEAVIEST = 10_000_000
 CSS_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 
@@ -45,7 +55,8 @@ class Page(HTMLParser):
         self.loads: list[str] = []
         self.links: list[str] = []
         self.anchors: set[str] = set()
-        self.counts = {"figures": 0, "equations": 0}
+        self.figures: list[tuple[str, str | None]] = []
+        self.equations = 0
         self._style = False
         self.feed(text)
 
@@ -59,8 +70,9 @@ class Page(HTMLParser):
             self.loads.append(given.get("href", ""))
         if tag == "a" and given.get("href"):
             self.links.append(given["href"])
-        self.counts["figures"] += tag == "img"
-        self.counts["equations"] += "math" in given.get("class", "").split()
+        if tag == "img":
+            self.figures.append((given.get("src", ""), given.get("alt")))
+        self.equations += "math" in given.get("class", "").split()
         self._style = tag == "style"
 
     def handle_data(self, data: str) -> None:
@@ -95,7 +107,8 @@ def faults_of_pages(folder: Path) -> list[str]:
         where = path.relative_to(folder).as_posix()
         faults += [f"{where}: {fault}" for fault in _load_faults(path, page.loads)]
         faults += [f"{where}: {fault}" for fault in _link_faults(path, page, pages)]
-        if page.counts["equations"] and not any("mathjax/" in load for load in page.loads):
+        faults += [f"{where}: {fault}" for fault in _alt_faults(page)]
+        if page.equations and not any("mathjax/" in load for load in page.loads):
             faults.append(f"{where}: has equations but does not load the local MathJax")
     for path in sorted(folder.rglob("*.css")):
         text = CSS_COMMENT.sub("", path.read_text(encoding="utf-8"))
@@ -103,6 +116,32 @@ def faults_of_pages(folder: Path) -> list[str]:
             f"{path.relative_to(folder).as_posix()}: {fault}" for fault in _load_faults(path, CSS_URL.findall(text))
         ]
     return faults
+
+
+def weights_of_pages(folder: Path) -> dict[str, int]:
+    """Bytes of every page with all that it loads, by its name, and of the whole report, by "."."""
+    sizes = {path.resolve(): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    found = {}
+    for path, page in read_pages(folder).items():
+        loaded = {path.resolve(), *_files(path, page.loads)}
+        for style in [item for item in loaded if item.suffix == ".css"]:
+            loaded |= _files(style, CSS_URL.findall(CSS_COMMENT.sub("", style.read_text(encoding="utf-8"))))
+        found[path.relative_to(folder).as_posix()] = sum(sizes.get(item, 0) for item in loaded)
+    return {**found, ".": sum(sizes.values())}
+
+
+def weight_faults(weights: dict[str, int]) -> list[str]:
+    """What is heavier than a page, or a report, may be."""
+    return [
+        f"{'the report' if name == '.' else name} weighs {size / 1e6:.1f} MB; at most {HEAVIEST / 1e6:.0f} are allowed"
+        for name, size in weights.items()
+        if size > HEAVIEST
+    ]
+
+
+def says_nothing(alt: str) -> bool:
+    """Whether an alternative text could stand under any picture, or is too short to tell one from another."""
+    return bool(SAYS_NOTHING.fullmatch(alt.strip())) or len(alt.split()) < LEAST_WORDS
 
 
 def read_pages(folder: Path) -> dict[Path, Page]:
@@ -116,9 +155,27 @@ def summary(folder: Path) -> Summary:
     return Summary(
         pages=len(pages),
         links=sum(len(page.links) for page in pages),
-        figures=sum(page.counts["figures"] for page in pages),
-        equations=sum(page.counts["equations"] for page in pages),
+        figures=sum(len(page.figures) for page in pages),
+        equations=sum(page.equations for page in pages),
     )
+
+
+def _files(path: Path, loads: list[str]) -> set[Path]:
+    """The local files that a page or a style sheet at `path` loads."""
+    parts = [urlsplit(load) for load in loads]
+    return {(path.parent / unquote(part.path)).resolve() for part in parts if part.path and not part.scheme}
+
+
+def _alt_faults(page: Page) -> Iterator[str]:
+    words: dict[str, str] = {}
+    for source, alt in page.figures:
+        name = source[:120]
+        if alt is None or not alt.strip():
+            yield f"the figure {name} has no alternative text"
+        elif says_nothing(alt):
+            yield f"the alternative text of the figure {name} says nothing: {alt[:60]!r}"
+        elif words.setdefault(alt, source) != source:
+            yield f"the figures {words[alt][:120]} and {name} have the same alternative text"
 
 
 def _load_faults(path: Path, loads: list[str]) -> Iterator[str]:
@@ -151,13 +208,19 @@ def main(arguments: list[str]) -> int:
         print("give the folder of a report: python -m proda.batch.page_check reports/html", file=sys.stderr)
         return 2
     folder, browser = Path(arguments[0]), find_browser()
-    faults = faults_of_pages(folder)
+    weights = weights_of_pages(folder)
+    faults = faults_of_pages(folder) + weight_faults(weights)
     if browser and not faults:
         faults = faults_in_browser(browser, folder)
     for fault in faults:
         print(fault)
+    heaviest = max((name for name in weights if name != "."), key=weights.__getitem__, default=".")
     counts = ", ".join(f"{count} {name}" for name, count in summary(folder)._asdict().items())
-    print(f"{counts}: {len(faults)} faults", "" if browser else "(no browser here: the pages were read, not opened)")
+    print(
+        f"{counts}; {weights['.'] / 1e6:.1f} MB, the heaviest page {weights[heaviest] / 1e6:.1f} MB ({heaviest}): "
+        f"{len(faults)} faults",
+        "" if browser else "(no browser here: the pages were read, not opened)",
+    )
     return 1 if faults else 0
 
 

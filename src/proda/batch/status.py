@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from proda.data.public_sources import bytes_text
 from proda.errors import InputError
 from proda.stages import STAGES, attempt_path, is_alive, marker_path, read_json, unfinished
 from proda.study import Study
@@ -68,8 +69,8 @@ def _stage_line(folder: Path, name: str, fault: str, record: dict[str, Any]) -> 
     marker = read_json(marker_path(folder, name))
     if fault:
         return f"  {name:<30} {fault}"
-    size = sum(item["bytes"] for item in marker["files"].values()) / 1e6 if marker else 0.0
+    size = bytes_text(sum(item["bytes"] for item in marker["files"].values()))
     cost = record.get("stages", {}).get(name, {})
     seconds = f", notebook {cost['seconds']:.0f} s" if "seconds" in cost else ""
     failed = f"; but the notebook {cost['status']}" if cost.get("status") in ("failed", "interrupted") else ""
-    return f"  {name:<30} complete, {len(marker['files'])} outputs, {size:.1f} MB{seconds}{failed}"
+    return f"  {name:<30} complete, {len(marker['files'])} outputs, {size}{seconds}{failed}"

@@ -39,6 +39,8 @@ def side_by_side(
     height, width = (max(picture.shape[side] for picture in pictures) / dpi for side in (0, 1))
     heading = 0.3
     figure = plt.figure(figsize=(width * len(pictures), height + heading), layout="none")
+    # The pictures have no words of their own (`alt_text`); what the figure is stands in the first line of its function.
+    figure.set_label(f"{(figure_of.__doc__ or figure_of.__name__).splitlines()[0]} Parameters: {', '.join(parameters)}")
     for k, (name, picture) in enumerate(zip(looked, pictures, strict=True)):
         place = (k / len(pictures), 0.0, 1.0 / len(pictures), height / (height + heading))
         ax = figure.add_axes(place)

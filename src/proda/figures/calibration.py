@@ -71,7 +71,8 @@ def coverage_figure(shares: Mapping[str, pd.Series], layers: pd.Series, ax: Axes
         ax.errorbar(
             100 * value,
             place,
-            xerr=100 * np.array([value - low, high - value]),
+            # A share of 1 is the end of its interval, but for rounding.
+            xerr=100 * np.maximum(0.0, [value - low, high - value]),
             fmt=markers[k % 6],
             color=CYCLE[k % 5],
             ms=5,

@@ -5,14 +5,18 @@ from __future__ import annotations
 from io import BytesIO
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from scipy.spatial import cKDTree
 
+from proda.figures.alt_text import alt_text
+
 COMMON, RARE = 104, 24
+# The keyword that the PNG specification has for this.
+DESCRIPTION = "Description"
 
 
 def palette_of(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -42,11 +46,26 @@ def in_few_colours(image: Image.Image) -> Image.Image:
     return found
 
 
+def small_png(image: Image.Image, description: str) -> bytes:
+    """An image as a PNG file of few colours that carries `description`, the words for those who do not see it."""
+    told, small = PngInfo(), BytesIO()
+    told.add_itxt(DESCRIPTION, description)
+    size = {"dpi": image.info["dpi"]} if "dpi" in image.info else {}
+    in_few_colours(image).save(small, format="png", optimize=True, pnginfo=told, **size)
+    return small.getvalue()
+
+
+def description_in(path: str | Path) -> str:
+    """The words that `small_png` put into a PNG file; empty when there are none."""
+    with Image.open(path) as image:
+        return image.text.get(DESCRIPTION, "")
+
+
 def saved(figure: Figure, path: str | Path) -> Path:
     """Path of the figure, written as PNG at the report's resolution; its folder is made if need be."""
     whole = BytesIO()
     figure.savefig(whole, format="png")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    in_few_colours(Image.open(whole)).save(path, optimize=True, dpi=(plt.rcParams["savefig.dpi"],) * 2)
+    path.write_bytes(small_png(Image.open(whole), alt_text(figure)))
     return path

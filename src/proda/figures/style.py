@@ -22,6 +22,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullLocator
 
 from proda.data import outlines
+from proda.figures.alt_text import tell_in_notebooks
 from proda.maps.raster import raster_of, rastered
 
 ALBERS = ccrs.AlbersEqualArea(central_longitude=-96, central_latitude=37.5, standard_parallels=(29.5, 45.5))
@@ -106,6 +107,7 @@ def use_style() -> None:
             "hatch.linewidth": 0.4,
         }
     )
+    tell_in_notebooks()
 
 
 def map_axes(figure: Figure | None = None, position=111) -> Axes:

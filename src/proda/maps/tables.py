@@ -34,3 +34,12 @@ def stocks_in_a_row(table: pd.DataFrame) -> pd.DataFrame:
     wide.columns = [f"{interval}: {names[kind]}" for kind, interval in wide.columns]
     land = table.groupby(["source", "method"])["land_share"].agg(["max", "min"]).mul(100)
     return wide.assign(**{"most land (%)": land["max"], "least land (%)": land["min"]})
+
+
+def best_method(scores: pd.Series, least: bool = False) -> str:
+    """The name of the method with the greatest score, with the `least` if so wished; "none" where none has a score.
+
+    A region's filter may have taken no site away, and then there is nothing to score on those that it took.
+    """
+    known = scores.dropna()
+    return "none" if known.empty else str(known.idxmin() if least else known.idxmax())

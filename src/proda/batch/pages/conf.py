@@ -30,11 +30,15 @@ html_theme = "sphinx_book_theme"
 html_static_path = ["_static"]
 html_css_files = ["report.css"]
 html_copy_source = True
+# An index of terms, of which there are none.
+html_use_index = False
 html_show_sourcelink = False
 html_show_sphinx = False
 html_show_copyright = False
 # The excerpts under search results are fetched, which a browser refuses from the file system.
 html_show_search_summary = False
+# As the system of the reader has it.
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "use_repository_button": False,
     "use_download_button": True,
