@@ -33,6 +33,11 @@ network_weights = "best"
 one_batch_test_steps = 100
 batch_size = 16
 learning_rate = 1.0
+network_folds = 2
+network_block_km = 400.0
+hybrid_members = 2
+hybrid_epochs = 2
+hybrid_prior_weight = 0.0
 [scales.tiny]
 epochs = 2
 [scales.demo]

@@ -153,3 +153,16 @@ def _write_posteriors(out, ids, x_site, soc_site, cell, x_cell, rng):
     predicted = with_positive_cwd_share(np.concatenate([scattered(x_site.T, 0.05), scattered(x_cell.T, 0.03)]))[0]
     predicted = pd.DataFrame(predicted, columns=names)
     pd.concat([places, predicted], axis=1).to_parquet(out / "network_parameters.parquet")
+    members = {
+        f"x_{place}": (("member", place, "parameter"), np.stack([inside(scattered(x.T, 0.04)) for _ in range(3)]))
+        for place, x in (("site", x_site), ("cell", x_cell))
+    }
+    told = {"unseen_log_variance": ("stratum", [0.04, 0.09, 0.16]), "coverage": ("stratum", [0.9, 0.88, np.nan])}
+    xr.Dataset(
+        members | told, coords={"parameter": names}, attrs={"study": "virtual-tiny", "block_km": 400.0}
+    ).to_netcdf(out / "hybrid_parameters.nc")
+
+
+def inside(x):
+    """Parameters (n, 25) that leave a share to coarse woody debris."""
+    return with_positive_cwd_share(x)[0]

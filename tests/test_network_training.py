@@ -10,8 +10,8 @@ import xarray as xr
 
 from proda.errors import InputError, MissingOutput
 from proda.learning.inputs import network_inputs
+from proda.learning.paper_training import paper_results, trained_predictor, write_paper_results
 from proda.learning.predictor import loaded_network
-from proda.learning.training import network_training, trained_predictor
 from proda.model.parameters import PAPER_PARAMETERS, SHARES, cwd_share
 from proda.study import Study
 
@@ -76,6 +76,14 @@ def made_up(
         status = pd.DataFrame({"profile_id": ids, "site": np.arange(n_sites), "used_downstream": used})
         status.to_csv(folder / "site_status.csv", index=False)
     return study
+
+
+def network_training(study: Study, progress: bool = False):
+    """The part of the stage that is the paper's network, as a stage of its own."""
+    with study.stage("05-network-training") as folder:
+        results = paper_results(study, network_inputs(study), progress)
+        write_paper_results(results, folder)
+    return results
 
 
 @pytest.fixture(scope="module")
