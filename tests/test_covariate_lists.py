@@ -96,7 +96,7 @@ def test_as_numbers_leaves_codes_and_units_as_they_are():
     result = numeric_covariates(SITES, CELLS, CHOSEN, "as numbers")
     pd.testing.assert_frame_equal(result.sites, SITES[["BIO1", "IGBP", "Drought"]])
     assert result.cells["IGBP"].tolist()[:2] == [10, 7]
-    assert result.units == {"BIO1": "degC", "IGBP": "1", "Drought": "1"}
+    assert result.units == {"BIO1": "degC", "IGBP": "class", "Drought": "1"}
     assert numeric_covariates(SITES, CELLS, CHOSEN, "as the paper did").units["BIO1"] == "K"
 
 

@@ -140,7 +140,7 @@ def test_zonal_means_are_weighted_by_land(maps, grid):
 def test_site_by_site_is_no_map_to_compare_everywhere(tmp_path):
     results = final_results(write_study(tmp_path))
     shown = maps_to_compare(results.maps, results.inputs.grid, (0.0, 1.0))
-    assert list(shown) == ["WHRC (reference)", "default", "one-batch", "random-sampling", "network", "truth"]
+    assert list(shown) == ["WHRC (reference)", "default", "one-batch", "random-sampling", "network", "hybrid", "truth"]
     table = reference_scores(results.maps, results.inputs.grid).set_index(["interval", "method"])
     assert table.loc[("0-100 cm", "truth"), "r"] == pytest.approx(1.0)
     assert 0 < table.loc[("0-100 cm", "site-by-site"), "land_share"] < 0.9

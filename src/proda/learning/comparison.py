@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from proda.learning.agreement import scores
 from proda.learning.folds import BLOCKS, KINDS, fold_of_site
-from proda.learning.methods import METHODS, Learnt, Material, Plans
+from proda.learning.methods import METHODS, Learnt, Material, Method, Plans
 from proda.learning.skill import correlations
 from proda.model.parameters import PAPER_PARAMETERS
 
@@ -36,7 +36,7 @@ class FoldPlan(NamedTuple):
 class Task(NamedTuple):
     """One method on one fold: what a process is asked for."""
 
-    method: int
+    method: Method
     kind: str
     fold: int
     train: NDArray[np.int64]
@@ -44,7 +44,13 @@ class Task(NamedTuple):
 
 
 def compared_methods(
-    material: Material, lon: ArrayLike, lat: ArrayLike, plans: Plans, plan: FoldPlan, progress: bool = True
+    material: Material,
+    lon: ArrayLike,
+    lat: ArrayLike,
+    plans: Plans,
+    plan: FoldPlan,
+    progress: bool = True,
+    methods: Sequence[Method] = METHODS,
 ) -> xr.Dataset:
     """Held-out carbon of every method at the layers of every site.
 
@@ -54,6 +60,8 @@ def compared_methods(
     ----------
     material : Material
     lon, lat : (n_sites,), degrees
+    methods : sequence of Method
+        Functions of `proda.learning.methods`, or others like them; processes have to be able to import them.
 
     Returns
     -------
@@ -66,7 +74,7 @@ def compared_methods(
     fold = {kind: fold_of_site(kind, lon, lat, plan.n_folds, plan.seed, plan.block_km) for kind in KINDS}
     tasks = [
         Task(method, kind, k, np.flatnonzero(fold[kind] != k), plan.seed + k)
-        for method in range(len(METHODS))
+        for method in methods
         for kind in KINDS
         for k in range(plan.n_folds)
     ]
@@ -91,7 +99,7 @@ def compared_methods(
             bar.update()
     names = list(dict.fromkeys(name for name, _ in soc))
     found = _dataset(names, soc, x, at_training, fold, material)
-    spread = np.where(material.observed.present, log_sd[HYBRID], np.nan)
+    spread = np.where(material.observed.present, log_sd.get(HYBRID, np.nan), np.nan)
     return found.assign(hybrid_log_sd=(("site", "layer"), spread.astype(np.float32)))
 
 
@@ -149,7 +157,7 @@ def _share(material: Material, plans: Plans) -> None:
 
 def _learnt(task: Task) -> dict[str, Learnt]:
     material, plans = _SHARED["now"]
-    return METHODS[task.method](material, task.train, plans, task.seed)
+    return task.method(material, task.train, plans, task.seed)
 
 
 def comparison_table(compared: xr.Dataset, sites: ArrayLike | None = None) -> pd.DataFrame:

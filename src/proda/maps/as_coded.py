@@ -18,9 +18,9 @@ from proda.assimilation.workers import sampled_by_workers
 from proda.data.stage import read_cleaned_study
 from proda.learning.agreement import scores
 from proda.learning.inputs import network_inputs
+from proda.learning.paper_training import trained_predictor
 from proda.learning.skill import correlations
 from proda.learning.splits import TEST, random_split
-from proda.learning.paper_training import trained_predictor
 from proda.model.lanes import soc_density
 from proda.model.observation import at_depths
 from proda.model.parameters import physical

@@ -1,0 +1,115 @@
+"""All methods on the same folds: nothing has seen what it is judged on, and processes change nothing."""
+
+import numpy as np
+import pytest
+from learnable import learnable
+
+from proda.learning.comparison import (
+    FoldPlan,
+    compared_methods,
+    comparison_in_rows,
+    comparison_table,
+    parameter_comparison,
+)
+from proda.learning.folds import BLOCKS, KINDS, RANDOM
+from proda.learning.hybrid import HybridPlan
+from proda.learning.methods import METHODS, Learnt, Plans, default_carbon, direct_trees, forest_two_steps
+from proda.learning.trees import BOOSTED, FOREST, DirectTrees
+from proda.learning.two_step import TwoStepPlan
+
+PAPER = {
+    "epochs": 30, "batch_size": 32, "validation_share": 0.2, "dropout": 0.1, "learning_rate": 1.0,
+    "kept_weights": "best", "patience": 20,
+}  # fmt: skip
+PLANS = Plans(PAPER, TwoStepPlan(n_members=2, epochs=40, batch_size=32), HybridPlan(2, 40, 32, 6e-3, dropout=0.0))
+
+
+def places(n: int):
+    rng = np.random.default_rng(8)
+    return rng.uniform(-120, -75, n), rng.uniform(30, 47, n)
+
+
+def tells_what_it_saw(material, train, plans, seed):
+    """Carbon 1 at training sites and 2 elsewhere: what is judged must all be 2."""
+    soc = np.full(material.depth.shape, 2.0)
+    soc[train] = 1.0
+    return {"hybrid": Learnt(soc, np.full((len(soc), 25), 0.5), np.full(soc.shape, 0.1))}
+
+
+def test_every_site_is_judged_once_by_a_model_that_has_not_seen_it():
+    made, methods = learnable(120), (tells_what_it_saw,)
+    found = compared_methods(made, *places(120), PLANS, FoldPlan(3, 400.0, 1), progress=False, methods=methods)
+    judged = found["soc"].values[0]
+    assert (judged[:, made.observed.present] == 2.0).all() and np.isnan(judged[:, ~made.observed.present]).all()
+    assert (found["hybrid_log_sd"].values[made.observed.present] == np.float32(0.1)).all()
+    assert found["fold"].shape == (2, 120) and set(found["fold"].values.ravel()) == {0, 1, 2}
+
+
+def test_two_processes_find_to_the_last_bit_what_one_finds():
+    made = learnable(120)
+    plan = FoldPlan(2, 400.0, 1)
+    one, two = (
+        compared_methods(
+            made,
+            *places(120),
+            PLANS,
+            plan._replace(n_processes=n),
+            progress=False,
+            methods=(forest_two_steps, direct_trees),
+        )
+        for n in (1, 2)
+    )
+    assert one.sel(approach=two["approach"]).identical(two)
+
+
+@pytest.fixture(scope="module")
+def quick():
+    made = learnable(150)
+    methods = (tells_what_it_saw, default_carbon, forest_two_steps, direct_trees)
+    return made, compared_methods(made, *places(150), PLANS, FoldPlan(3, 400.0, 1), False, methods)
+
+
+def test_the_table_has_the_score_of_the_pooled_held_out_layers(quick):
+    made, found = quick
+    table = comparison_table(found)
+    row = table[(table["method"] == "random forest on carbon") & (table["kind"] == BLOCKS)].iloc[0]
+    here = found["soc"].sel(approach="random forest on carbon", kind=BLOCKS).values[made.observed.present]
+    observed = made.observed.soc[made.observed.present].astype(float)
+    expected = 1 - ((here - observed) ** 2).sum() / ((observed - observed.mean()) ** 2).sum()
+    assert row["efficiency"] == pytest.approx(expected, rel=1e-5) and row["n"] == observed.size
+    assert row["train_efficiency"] > row["efficiency"]
+    assert table["method"].iloc[0] == table[table["kind"] == BLOCKS].sort_values("efficiency")["method"].iloc[-1]
+
+
+def test_the_filter_judges_fewer_sites(quick):
+    made, found = quick
+    kept = comparison_table(found, made.used)["n"].unique()
+    assert kept.size == 1 and kept[0] == made.observed.present[made.used].sum()
+
+
+def test_in_rows_every_method_stands_once_with_all_kinds(quick):
+    _, found = quick
+    rows = comparison_in_rows(comparison_table(found))
+    assert rows.index.is_unique and {kind for kind, _ in rows.columns} == {"training", RANDOM, BLOCKS}
+
+
+def test_only_methods_with_parameters_are_compared_by_them(quick):
+    made, found = quick
+    methods = set(parameter_comparison(found, made.x_mean, "r")["method"])
+    assert "forest on parameters" in methods and "random forest on carbon" not in methods
+    assert set(parameter_comparison(found, made.x_mean, "r")["kind"]) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", [BOOSTED, FOREST])
+def test_trees_tell_carbon_that_follows_from_depth_and_a_class(kind):
+    made = learnable(300, noise=0.02)
+    site, at = np.nonzero(made.observed.present)
+    depth, soc = made.depth[site, at], made.observed.soc[site, at].astype(float)
+    learns = site < 200
+    trees = DirectTrees(kind, made.frame, made.class_names, seed=1).fit(site[learns], depth[learns], soc[learns])
+    error = trees.predict(site[~learns], depth[~learns]) - soc[~learns]
+    assert 1 - (error**2).sum() / ((soc[~learns] - soc[~learns].mean()) ** 2).sum() > 0.4
+
+
+def test_every_method_has_a_sentence_about_it():
+    assert all(method.__doc__ for method in METHODS)
