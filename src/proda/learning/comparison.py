@@ -54,7 +54,7 @@ def compared_methods(
 ) -> xr.Dataset:
     """Held-out carbon of every method at the layers of every site.
 
-    The result does not depend on the number of processes.
+    The result does not depend on the number of processes, but for the last digits of networks.
 
     Parameters
     ----------
