@@ -42,7 +42,6 @@ def learnable(n: int = 300, seed: int = 5, noise: float = 0.1) -> Material:
         frame=frame,
         class_names=("cover",),
         observed=observed,
-        depth=observed_sites(layers.assign(soc=1000.0 * layers["depth"]), n, forcing).soc.astype(float),
         forcing=forcing,
         sand_percent=np.full(n, 40.0),
         x_mean=x,

@@ -31,7 +31,7 @@ def places(n: int):
 
 def tells_what_it_saw(material, train, plans, seed):
     """Carbon 1 at training sites and 2 elsewhere: what is judged must all be 2."""
-    soc = np.full(material.depth.shape, 2.0)
+    soc = np.full(material.observed.depth.shape, 2.0)
     soc[train] = 1.0
     return {"hybrid": Learnt(soc, np.full((len(soc), 25), 0.5), np.full(soc.shape, 0.1))}
 
@@ -104,7 +104,7 @@ def test_only_methods_with_parameters_are_compared_by_them(quick):
 def test_trees_tell_carbon_that_follows_from_depth_and_a_class(kind):
     made = learnable(300, noise=0.02)
     site, at = np.nonzero(made.observed.present)
-    depth, soc = made.depth[site, at], made.observed.soc[site, at].astype(float)
+    depth, soc = made.observed.depth[site, at], made.observed.soc[site, at].astype(float)
     learns = site < 200
     trees = DirectTrees(kind, made.frame, made.class_names, seed=1).fit(site[learns], depth[learns], soc[learns])
     error = trees.predict(site[~learns], depth[~learns]) - soc[~learns]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from proda.errors import InputError
-from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Encoding
+from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Encoding, Shape
 
 FRAME = pd.DataFrame({"rain": [0.0, 100.0, 50.0], "cover": [5.0, 2.0, 5.0], "clay": [0.1, 0.3, 0.2]})
 
@@ -16,7 +16,7 @@ def test_numbers_are_scaled_and_classes_become_positions_after_the_unknown_one()
     encoding = Encoding.of(FRAME, ["cover", "climate"])
     encoded = encoding.encoded(FRAME)
     np.testing.assert_allclose(encoded[NUMBERS], [[0, 0], [1, 1], [0.5, 0.5]], atol=1e-6)
-    assert encoded[CLASSES].tolist() == [[2], [1], [2]] and encoding.class_sizes == (3,)
+    assert encoded[CLASSES].tolist() == [[2], [1], [2]] and encoding.shape == Shape(2, (3,))
 
 
 def test_a_class_that_no_training_site_has_is_unknown_and_counts_as_extrapolation():
@@ -38,9 +38,12 @@ def test_an_encoding_survives_json():
         assert (again.encoded(FRAME)[name] == values).all()
 
 
-def test_classes_may_come_from_all_sites_so_that_parts_have_one_shape():
-    parts = [Encoding.of(FRAME.iloc[rows], ["cover"], every_class_of=FRAME) for rows in ([0, 2], [1])]
-    assert parts[0].class_sizes == parts[1].class_sizes == (3,)
+def test_parts_of_the_sites_fit_into_the_shape_of_all():
+    room = Encoding.of(FRAME, ["cover"]).shape
+    for rows in ([0, 2], [1]):
+        part = Encoding.of(FRAME.iloc[rows], ["cover"])
+        assert part.shape.n_numbers == room.n_numbers
+        assert part.encoded(FRAME)[CLASSES].max() < room.class_sizes[0]
 
 
 def test_a_class_with_a_fraction_and_a_table_of_classes_only_are_told():

@@ -31,11 +31,15 @@ def made():
 @pytest.fixture(scope="module")
 def trained(made):
     """A trainer that has learnt the first 256 sites, and all sites encoded."""
-    encoding = Encoding.of(made.frame.iloc[:256], made.class_names)
+    encoding = encoding_of(made)
     encoded = encoding.encoded(made.frame)
-    trainer = HybridTrainer(encoding, made.observed.soc.shape[1], PLAN)
+    trainer = HybridTrainer(encoding.shape, made.observed.soc.shape[1], PLAN)
     curve = trainer.trained(part(encoded, slice(0, 256)), made.observed.take(slice(0, 256)), seed=1)
     return trainer, encoded, curve
+
+
+def encoding_of(made):
+    return Encoding.of(made.frame.iloc[:256], made.class_names)
 
 
 def part(encoded, rows):
@@ -105,7 +109,7 @@ def test_the_two_steps_learn_the_parameters_that_follow_from_covariates(made):
     encoding = Encoding.of(made.frame.iloc[:256], made.class_names)
     encoded = encoding.encoded(made.frame)
     plan = TwoStepPlan(n_members=2, epochs=80, batch_size=32, learning_rate=5e-3, dropout=0.0, patience=80)
-    trainer = TwoStepTrainer(encoding, plan)
+    trainer = TwoStepTrainer(encoding.shape, plan)
     for targets in (equal_targets(made.x_mean), profile_targets(made.x_mean, made.x_sd)):
         curve = trainer.taught(part(encoded, slice(0, 256)), targets[:256], seed=1)
         x = member_parameters(trainer.networks, part(encoded, slice(256, 320))).mean(axis=0)
@@ -115,7 +119,7 @@ def test_the_two_steps_learn_the_parameters_that_follow_from_covariates(made):
 
 def test_the_saved_ensemble_is_loaded_by_plain_keras_and_by_the_package(made, trained, tmp_path):
     trainer, encoded, _ = trained
-    predictor = HybridPredictor(trainer.networks, trainer.encoding, {"study": "made"})
+    predictor = HybridPredictor(trainer.networks, encoding_of(made), {"study": "made"})
     save_hybrid(predictor, tmp_path)
     again = loaded_hybrid(tmp_path)
     assert again.notes == {"study": "made"} and again.n_members == 2
@@ -128,7 +132,7 @@ def test_the_saved_ensemble_is_loaded_by_plain_keras_and_by_the_package(made, tr
 
 def test_other_covariates_another_order_and_another_parameter_table_are_told(made, trained, tmp_path):
     trainer, _, _ = trained
-    predictor = HybridPredictor(trainer.networks, trainer.encoding)
+    predictor = HybridPredictor(trainer.networks, encoding_of(made))
     with pytest.raises(InputError, match="another order"):
         predictor(made.frame[["cover", "warmth", "clay"]])
     with pytest.raises(InputError, match="missing: clay"):
@@ -137,7 +141,7 @@ def test_other_covariates_another_order_and_another_parameter_table_are_told(mad
     told = json.loads((tmp_path / "hybrid.json").read_text())
     for change, message in (
         ({"parameters": told["parameters"][::-1]}, "in this order"),
-        ({"encoding": {"covariates": ["a"]}}, "does not describe an ensemble"),
+        ({"encoding": {"covariates": ["a"]}}, "does not describe a network"),
     ):
         (tmp_path / "hybrid.json").write_text(json.dumps({**told, **change}))
         with pytest.raises(InputError, match=message):
@@ -150,7 +154,22 @@ def test_other_covariates_another_order_and_another_parameter_table_are_told(mad
 def test_a_place_that_no_training_site_resembles_is_marked(made, trained):
     trainer, _, _ = trained
     strange = made.frame.head(4).assign(warmth=[0.5, 7.0, 0.5, 0.5], cover=[1.0, 1.0, 77.0, 2.0])
-    assert HybridPredictor(trainer.networks, trainer.encoding)(strange).extrapolated.tolist() == [0, 1, 1, 0]
+    assert HybridPredictor(trainer.networks, encoding_of(made))(strange).extrapolated.tolist() == [0, 1, 1, 0]
+
+
+def test_an_unknown_class_adds_nothing_whatever_the_start_values(made, trained):
+    trainer, encoded, _ = trained
+    few = {name: values[:3].copy() for name, values in encoded.items()}
+    few["classes"][:] = 0
+    before = member_parameters(trainer.networks, few)
+    rows = [weight for weight in trainer.networks.weights if "class_" in weight.path]
+    assert rows
+    kept = [np.asarray(weight) for weight in rows]
+    for weight in rows:
+        weight.assign(np.where(np.arange(weight.shape[0])[:, None] == 0, 7.0, np.asarray(weight)))
+    assert (member_parameters(trainer.networks, few) == before).all()
+    for weight, values in zip(rows, kept, strict=True):
+        weight.assign(values)
 
 
 def test_a_loss_that_is_lost_is_told(made, trained):

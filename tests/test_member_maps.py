@@ -6,8 +6,9 @@ from columns import temperate
 
 from proda.learning.cell_error import WIDTH_90
 from proda.maps.member_maps import soc_of_members
-from proda.maps.stocks import MAP_INTERVALS, STRATA, petagrams, stocks
+from proda.maps.stocks import MAP_INTERVALS, petagrams, stocks
 from proda.model import lanes
+from proda.model.column import STRATA
 from proda.model.parameters import physical
 
 N = 60

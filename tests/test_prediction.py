@@ -13,9 +13,9 @@ from proda.maps.inputs import read_inputs
 from proda.maps.method_maps import finite_soc, soc_of_draws
 from proda.maps.prediction import METHODS
 from proda.maps.stage import final_results, mean_parameter_bias
-from proda.maps.stocks import STRATA, land_area, petagrams, stocks
+from proda.maps.stocks import land_area, petagrams, stocks
 from proda.model import lanes
-from proda.model.column import PAPER_COLUMN
+from proda.model.column import PAPER_COLUMN, STRATA
 from proda.model.parameters import INNER, PAPER_PARAMETERS, default_parameters, physical
 
 N = len(PAPER_PARAMETERS)

@@ -25,6 +25,7 @@ def test_layers_of_sites_stand_in_their_order_and_absent_ones_are_marked():
     layers = pd.DataFrame({"site": [1, 0, 1, 1], "depth": [0.1, 0.2, 0.4, 1.0], "soc": [9e3, 7e3, 5e3, 2e3]})
     sites = observed_sites(layers, 2, temperate(2))
     assert sites.present.tolist() == [[True, False, False], [True, True, True]]
+    assert sites.depth.tolist() == [[0.2, 0.0, 0.0], [0.1, 0.4, 1.0]]
     np.testing.assert_allclose(sites.soc, [[7, 0, 0], [9, 5, 2]])
     assert sites.forcing.shape == (2, 24)
 
@@ -48,7 +49,7 @@ def test_the_layer_gives_the_models_carbon_at_every_depth_for_every_member():
     site, at = np.nonzero(made.observed.present)
     for member in range(3):
         soc = lanes.soc_density(physical(x[:, member].T, made.forcing), made.forcing)
-        expected = at_depths(soc, site, made.depth[site, at]) / 1000.0
+        expected = at_depths(soc, site, made.observed.depth[site, at]) / 1000.0
         np.testing.assert_allclose(found[site, member, at], expected, rtol=2e-6)
         np.testing.assert_allclose(at_layers(soc, made.observed)[site, at], expected, rtol=1e-6)
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from proda.figures.style import METHOD_LABEL, colour_bar, draw_cells, map_axes, missing_patch
 from proda.maps.references import reference_stocks
-from proda.maps.stocks import MAP_INTERVALS, interval_name
+from proda.maps.stocks import MAP_INTERVALS
+from proda.model.column import interval_name
 
 # Two lines at most: a row of Fig. 3 is an inch high.
 ROW_LABEL = METHOD_LABEL | {"site-by-site": "Observations\n(site-by-site)"}

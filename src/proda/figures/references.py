@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from proda.figures.style import INK, METHOD_COLOUR, METHOD_LABEL, colour_bar, draw_cells, map_axes, missing_patch
 from proda.maps.reference_comparison import reference_in, stock_in, weighted_scores
 from proda.maps.references import Interval, reference_stocks
-from proda.maps.stocks import interval_name, land_area
+from proda.maps.stocks import land_area
+from proda.model.column import interval_name
 
 DASHES = ("-", "--", ":", "-.")
 

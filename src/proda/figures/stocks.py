@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from proda.figures.style import INK, METHOD_COLOUR, METHOD_LABEL
-from proda.maps.stocks import STRATA, interval_name
+from proda.model.column import STRATA, interval_name
 
 COVERS_THE_LAND = 0.98
 PUBLISHED = "#bdbdbd"

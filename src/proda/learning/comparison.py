@@ -78,7 +78,7 @@ def compared_methods(
         for kind in KINDS
         for k in range(plan.n_folds)
     ]
-    n, width = material.depth.shape
+    n, width = material.observed.depth.shape
     soc: dict[tuple[str, str], NDArray] = {}
     x: dict[tuple[str, str], NDArray] = {}
     log_sd: dict[str, NDArray] = {}
@@ -120,7 +120,7 @@ def _dataset(names: list, soc: dict, x: dict, at_training: dict, fold: dict, mat
             "train_efficiency": (("approach", "kind"), np.array(mean["efficiency"])),
             "fold": (("kind", "site"), np.stack([fold[kind] for kind in KINDS])),
             "observed": (("site", "layer"), np.where(present, material.observed.soc, np.nan), {"units": "kg m-3"}),
-            "depth": (("site", "layer"), np.where(present, material.depth, np.nan), {"units": "m"}),
+            "depth": (("site", "layer"), np.where(present, material.observed.depth, np.nan), {"units": "m"}),
         },
         coords={"approach": names, "kind": list(KINDS), "parameter": list(PAPER_PARAMETERS.names)},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,13 @@ from proda.learning.scaling import MinMaxScaling, covariate_values
 
 NUMBERS, CLASSES = "numbers", "classes"
 UNKNOWN = 0  # position of a class that no training site has
+
+
+class Shape(NamedTuple):
+    """Number of covariates that are numbers, and number of positions of each that is a class, the unknown included."""
+
+    n_numbers: int
+    class_sizes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -36,13 +43,7 @@ class Encoding:
     codes: dict[str, tuple[int, ...]]
 
     @classmethod
-    def of(
-        cls,
-        frame: pd.DataFrame,
-        class_names: Iterable[str],
-        source: str = "covariates",
-        every_class_of: pd.DataFrame | None = None,
-    ) -> Encoding:
+    def of(cls, frame: pd.DataFrame, class_names: Iterable[str], source: str = "covariates") -> Encoding:
         """The encoding whose ranges and classes are those of `frame`.
 
         Parameters
@@ -51,8 +52,6 @@ class Encoding:
             Of the training sites.
         class_names : iterable of str
             Which columns are classes.
-        every_class_of : DataFrame, optional
-            Take the classes from here, where trainings on parts of the sites shall have one shape.
 
         Raises
         ------
@@ -70,8 +69,7 @@ class Encoding:
             if (values != np.round(values)).any():
                 odd = values[values != np.round(values)][0]
                 raise InputError(f"{source}: {name!r} is a class, but has the value {odd:g}: expected whole numbers.")
-            listed = values if every_class_of is None else every_class_of[name].to_numpy(float)
-            codes[name] = tuple(int(code) for code in np.unique(listed))
+            codes[name] = tuple(int(code) for code in np.unique(values))
         numbers = [name for name in names if name not in codes]
         if not numbers:
             raise InputError(f"{source}: all {len(names)} covariates are classes; the network needs a number among "
@@ -79,9 +77,9 @@ class Encoding:
         return cls(names, MinMaxScaling.of(frame[numbers], source), codes)
 
     @property
-    def class_sizes(self) -> tuple[int, ...]:
-        """Number of positions of every class covariate, the unknown class included."""
-        return tuple(len(codes) + 1 for codes in self.codes.values())
+    def shape(self) -> Shape:
+        """What networks for these covariates have to have room for."""
+        return Shape(len(self.scaling.names), tuple(len(codes) + 1 for codes in self.codes.values()))
 
     def encoded(self, frame: pd.DataFrame, source: str = "covariates") -> dict[str, NDArray]:
         """`numbers` (n, n_numbers) float32 and `classes` (n, n_classes) int32 of the places of `frame`.
@@ -96,17 +94,22 @@ class Encoding:
         """
         covariate_values(frame, self.names, source)
         numbers = np.clip(self.scaling.scaled(frame[list(self.scaling.names)], source), -0.5, 1.5)
-        classes = np.zeros((len(frame), len(self.codes)), dtype=np.int32)
+        return {NUMBERS: numbers, CLASSES: self._positions(frame)}
+
+    def _positions(self, frame: pd.DataFrame) -> NDArray[np.int32]:
+        """Position of every place's classes, (n, n_classes), from 1; `UNKNOWN` for a class not in the list."""
+        positions = np.zeros((len(frame), len(self.codes)), dtype=np.int32)
         for column, (name, known) in enumerate(self.codes.items()):
             values, table = frame[name].to_numpy(float), np.asarray(known, float)
             at = np.clip(np.searchsorted(table, values), 0, len(table) - 1)
-            classes[:, column] = np.where(table[at] == values, at + 1, UNKNOWN)
-        return {NUMBERS: numbers, CLASSES: classes}
+            positions[:, column] = np.where(table[at] == values, at + 1, UNKNOWN)
+        return positions
 
     def n_beyond(self, frame: pd.DataFrame, source: str = "covariates") -> NDArray[np.int64]:
         """Number of covariates of each place that no training site has had: out of range, or of another class, (n,)."""
+        covariate_values(frame, self.names, source)
         beyond = self.scaling.n_beyond(frame[list(self.scaling.names)], source)
-        return beyond + (self.encoded(frame, source)[CLASSES] == UNKNOWN).sum(axis=1)
+        return beyond + (self._positions(frame) == UNKNOWN).sum(axis=1)
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""

@@ -58,8 +58,10 @@ def fold_of_site(
     size = np.bincount(unit, minlength=1)
     if not 2 <= n_folds <= size.size or n == 0:
         what = "sites" if kind == RANDOM else f"blocks of {block_km:g} km"
-        raise InputError(f"{n_folds} folds of {n} sites in {unit.max(initial=-1) + 1} {what}: expected at least 2 "
-                         "folds, and no more than there are of these. Take fewer folds or smaller blocks.")  # fmt: skip
+        raise InputError(
+            f"{n_folds} folds of {n} sites in {unit.max(initial=-1) + 1} {what}: expected 2 folds or more, and no more "
+            "than there are of these. Take fewer folds (network_folds) or smaller blocks (network_block_km)."
+        )
     if kind == RANDOM:
         return rng.permutation(np.arange(n) % n_folds)
     fold_of_block, held = np.empty(size.size, dtype=np.int64), np.zeros(n_folds)

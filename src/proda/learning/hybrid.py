@@ -20,7 +20,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from proda.errors import InputError
-from proda.learning.encoding import Encoding
+from proda.learning.encoding import Shape
 from proda.learning.network import Progress
 from proda.learning.observed_layers import ObservedSites
 from proda.learning.parameter_networks import (
@@ -69,15 +69,15 @@ class HybridTrainer:
 
     Parameters
     ----------
-    encoding : Encoding
-        Of the shape that all trainings share.
+    shape : Shape
+        Of the covariates (`Encoding.shape`): what all trainings share.
     n_layers : int
         Width of `ObservedSites`.
     plan : HybridPlan
     """
 
-    def __init__(self, encoding: Encoding, n_layers: int, plan: HybridPlan) -> None:
-        self.plan, self.encoding = plan, encoding
+    def __init__(self, shape: Shape, n_layers: int, plan: HybridPlan) -> None:
+        self.plan, self.shape = plan, shape
         self.networks = self._untrained(0)
         columns = {
             "forcing": keras.Input((24,), name="forcing"),
@@ -108,7 +108,7 @@ class HybridTrainer:
             self.model.fit(blank, {SOC: observed, PARAMETERS: nothing}, batch_size=n, verbose=0)
 
     def _untrained(self, seed: int) -> keras.Model:
-        return parameter_networks(self.encoding, self.plan.n_members, seed, dropout=self.plan.dropout)
+        return parameter_networks(self.shape, self.plan.n_members, seed, dropout=self.plan.dropout)
 
     def trained(
         self,
@@ -162,7 +162,10 @@ class HybridTrainer:
         loss = np.asarray(history["loss"])
         if not np.isfinite(loss).all():
             first = int(np.argmax(~np.isfinite(loss))) + 1
-            raise InputError(f"the hybrid loss is not a finite number from epoch {first}: try a smaller learning rate.")
+            raise InputError(
+                f"the hybrid's loss is not a finite number from epoch {first}: look for a number that is missing or "
+                "impossible in forcing.nc at a training site; if none is, take a smaller HybridPlan.learning_rate."
+            )
         return pd.DataFrame({"epoch": np.arange(1, loss.size + 1), "loss": loss})
 
     def soc(self, encoded: Mapping[str, NDArray], sites: ObservedSites) -> NDArray[np.float32]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from proda.errors import InputError, MissingOutput
+from proda.errors import InputError
+from proda.learning.described_network import described_network, write_described
 from proda.learning.encoding import Encoding
 from proda.learning.input_shares import with_positive_cwd_share
 from proda.learning.parameter_networks import member_parameters
@@ -78,10 +78,8 @@ class HybridPredictor:
 
 def save_hybrid(predictor: HybridPredictor, folder: str | Path) -> None:
     """Write hybrid.keras and hybrid.json into `folder`."""
-    folder = Path(folder)
-    predictor.networks.save(folder / NETWORKS_FILE)
     told = {**predictor.notes, "parameters": list(predictor.parameters), "encoding": predictor.encoding.as_dict()}
-    (folder / DESCRIPTION_FILE).write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_described(predictor.networks, told, folder, NETWORKS_FILE, DESCRIPTION_FILE)
 
 
 def loaded_hybrid(folder: str | Path) -> HybridPredictor:
@@ -94,24 +92,11 @@ def loaded_hybrid(folder: str | Path) -> HybridPredictor:
     InputError
         When a file cannot be read, the two do not belong together, or the parameters are not this package's.
     """
-    folder = Path(folder)
-    for name in (NETWORKS_FILE, DESCRIPTION_FILE):
-        if not (folder / name).is_file():
-            raise MissingOutput(f"{folder / name} does not exist: run the stage 05-network-training of this study, or "
-                                "name the folder of a study that has run it.")  # fmt: skip
-    try:
-        notes = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+    with described_network(folder, NETWORKS_FILE, DESCRIPTION_FILE) as (networks, notes):
         encoding, parameters = Encoding.from_dict(notes.pop("encoding")), tuple(notes.pop("parameters"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{folder / DESCRIPTION_FILE} does not describe an ensemble ({type(error).__name__}: {error}); expected "
-            "encoding and parameters as this package writes them. Train it again."
-        ) from error
     if parameters != PAPER_PARAMETERS.names:
-        raise InputError(f"{folder / DESCRIPTION_FILE}: parameters are {', '.join(parameters)}; expected "
-                         f"{', '.join(PAPER_PARAMETERS.names)}, in this order.")  # fmt: skip
-    try:
-        networks = keras.saving.load_model(folder / NETWORKS_FILE, compile=False)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise InputError(f"{folder / NETWORKS_FILE} is not a network that Keras can load: {error}") from error
+        raise InputError(
+            f"{Path(folder) / DESCRIPTION_FILE}: parameters are {', '.join(parameters)}; expected "
+            f"{', '.join(PAPER_PARAMETERS.names)}, in this order. Train it again with this version."
+        )
     return HybridPredictor(networks, encoding, notes, parameters)

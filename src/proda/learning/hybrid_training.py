@@ -20,12 +20,11 @@ from proda.learning.hybrid_predictor import HybridPredictor, save_hybrid
 from proda.learning.inputs import Inputs
 from proda.learning.methods import Material
 from proda.learning.targets import profile_targets
+from proda.model.column import STRATA, interval_name
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.study import Study
 
 PARAMETERS_FILE = "hybrid_parameters.nc"
-# Strata of the map, m, and the withheld layers that speak for them.
-STRATA = ((0.0, 0.3), (0.3, 1.0), (1.0, 2.0))
 
 
 class HybridTraining(NamedTuple):
@@ -65,7 +64,7 @@ def trained_hybrid(
     """
     plan = hybrid_plan(study, taught.size)
     encoding = Encoding.of(material.frame.iloc[taught], material.class_names, "covariates.parquet, sites")
-    trainer = HybridTrainer(encoding, material.observed.soc.shape[1], plan)
+    trainer = HybridTrainer(encoding.shape, material.observed.soc.shape[1], plan)
     curve = trainer.trained(
         encoding.encoded(material.frame.iloc[taught]),
         material.observed.take(taught),
@@ -101,6 +100,11 @@ def with_error_on_blocks(
         From `proda.learning.comparison.compared_methods`.
     cell, block : (n_sites,) int
         Of its sites.
+
+    Raises
+    ------
+    InputError
+        When no two blocks have layers above 30 cm.
     """
     here = compared.sel(approach="hybrid", kind=BLOCKS)
     depth = compared["depth"].values
@@ -109,16 +113,15 @@ def with_error_on_blocks(
         within = (depth >= upper) & (depth < lower)
         means = [_mean(values, within) for values in (compared["observed"].values, here["soc"].values,
                                                       compared["hybrid_log_sd"].values)]  # fmt: skip
-        try:
-            residuals = cell_residuals(cell, block, *means)
-        except InputError:
-            # Too few profiles go so deep: what is known of the stratum above has to do, and no coverage is told.
-            variances.append(variances[-1] if variances else np.nan)
+        if np.unique(block[np.isfinite(means[0])]).size < 2 and variances:
+            # No profiles go so deep: what is known of the stratum above has to do, and no coverage is told.
+            variances.append(variances[-1])
             covered.append(np.nan)
             continue
+        residuals = cell_residuals(cell, block, *means)
         variances.append(unseen_variance(residuals))
         covered.append(coverage(residuals, seed))
-    names = [f"{upper * 100:.0f}-{lower * 100:.0f} cm" for upper, lower in STRATA]
+    names = [interval_name(stratum) for stratum in STRATA]
     told = {"unseen_log_variance": ("stratum", variances), "coverage": ("stratum", covered)}
     return hybrid._replace(parameters=hybrid.parameters.assign(told).assign_coords(stratum=names))
 

@@ -35,10 +35,6 @@ def learning_material(study: Study, inputs: Inputs) -> tuple[Material, NDArray[n
     row[known] = np.arange(known.size)
     layers = layers[row[layers["site"].to_numpy()] >= 0]
     layers = layers.assign(site=row[layers["site"].to_numpy()])
-    depth = layers["depth"].to_numpy(float)
-    observed = observed_sites(layers, known.size, forcing)
-    # The same places in the arrays as the carbon: a table of depths in the carbon's column.
-    of_depth = observed_sites(layers.assign(soc=1000.0 * depth), known.size, forcing).soc.astype(float)
     with opened_sites(study.path("sites.zarr")) as sites:
         x = sites["x"].transpose("site", "chain", "draw", "parameter")
         step = max(1, x.sizes["draw"] * x.sizes["chain"] // N_DRAWS)
@@ -47,8 +43,7 @@ def learning_material(study: Study, inputs: Inputs) -> tuple[Material, NDArray[n
     material = Material(
         frame=inputs.site_covariates.iloc[known].reset_index(drop=True),
         class_names=class_covariates(study.path("covariates.parquet")),
-        observed=observed,
-        depth=of_depth,
+        observed=observed_sites(layers, known.size, forcing),
         forcing=forcing,
         sand_percent=grid["sand_percent"].to_numpy()[cell],
         x_mean=inputs.x_mean[known],

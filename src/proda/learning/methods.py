@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from proda.learning.encoding import Encoding
+from proda.learning.encoding import Encoding, Shape
 from proda.learning.hybrid import HybridPlan, HybridTrainer
 from proda.learning.input_shares import with_positive_cwd_share
 from proda.learning.network import fit, paper_network
@@ -41,8 +41,6 @@ class Material(NamedTuple):
     frame : DataFrame, (n, n_covariates)
     class_names : tuple of str
     observed : ObservedSites
-    depth : (n, m), m
-        Of the layers of `observed`.
     forcing : Forcing
         Of the sites.
     sand_percent : (n,), %
@@ -55,7 +53,6 @@ class Material(NamedTuple):
     frame: pd.DataFrame
     class_names: tuple[str, ...]
     observed: ObservedSites
-    depth: NDArray[np.float64]
     forcing: Forcing
     sand_percent: NDArray[np.float64]
     x_mean: NDArray[np.float64]
@@ -139,44 +136,32 @@ def embedded_two_steps(material: Material, train: NDArray, plans: Plans, seed: i
         ("ensemble, all sites", material.class_names, train, equal),
         ("ensemble, weighted targets", material.class_names, train, told),
     ):
-        encoding = Encoding.of(material.frame.iloc[taught], classes, every_class_of=material.frame)
-        encoded = encoding.encoded(material.frame)
-        trainer = _two_step_trainer(_shape(encoding), plans.two_step)
+        encoded = Encoding.of(material.frame.iloc[taught], classes).encoded(material.frame)
+        # Room for the classes of all sites: one shape, and so one compilation, for all folds.
+        trainer = _two_step_trainer(Encoding.of(material.frame, classes).shape, plans.two_step)
         trainer.taught({key: values[taught] for key, values in encoded.items()}, targets[taught], seed)
         x = inside(member_parameters(trainer.networks, encoded).mean(axis=0))
         found[name] = Learnt(soc_of(x, material), x)
     return found | with_and_without_spread(name, x, material, train, seed)
 
 
-def _shape(encoding: Encoding) -> tuple:
-    """What of an encoding decides the shape of networks, and may be a key."""
-    return encoding.scaling.names, tuple(encoding.codes.items())
-
-
-def _blank(shape: tuple) -> Encoding:
-    """An encoding of that shape: its ranges do not matter to the networks."""
-    names, codes = shape
-    numbers = Encoding.of(pd.DataFrame({name: np.arange(2.0) for name in names}), ())
-    return Encoding(numbers.names, numbers.scaling, dict(codes))
+@lru_cache(maxsize=4)
+def _two_step_trainer(shape: Shape, plan: TwoStepPlan) -> TwoStepTrainer:
+    return TwoStepTrainer(shape, plan)
 
 
 @lru_cache(maxsize=4)
-def _two_step_trainer(shape: tuple, plan: TwoStepPlan) -> TwoStepTrainer:
-    return TwoStepTrainer(_blank(shape), plan)
-
-
-@lru_cache(maxsize=4)
-def _hybrid_trainer(shape: tuple, n_layers: int, plan: HybridPlan) -> HybridTrainer:
-    return HybridTrainer(_blank(shape), n_layers, plan)
+def _hybrid_trainer(shape: Shape, n_layers: int, plan: HybridPlan) -> HybridTrainer:
+    return HybridTrainer(shape, n_layers, plan)
 
 
 def hybrids(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
     """End to end, one member and the ensemble; and the ensemble held near the posteriors."""
-    encoding = Encoding.of(material.frame.iloc[train], material.class_names, every_class_of=material.frame)
-    encoded = encoding.encoded(material.frame)
+    encoded = Encoding.of(material.frame.iloc[train], material.class_names).encoded(material.frame)
     of_train = {key: values[train] for key, values in encoded.items()}
     told = profile_targets(material.x_mean, material.x_sd)
-    trainer = _hybrid_trainer(_shape(encoding), material.observed.soc.shape[1], plans.hybrid)
+    shape = Encoding.of(material.frame, material.class_names).shape
+    trainer = _hybrid_trainer(shape, material.observed.soc.shape[1], plans.hybrid)
     found = {}
     for name, weight in (("hybrid", 0.0), ("hybrid near posteriors", NEAR_POSTERIORS)):
         trainer.trained(of_train, material.observed.take(train), seed, told[train], weight)
@@ -192,12 +177,12 @@ def hybrids(material: Material, train: NDArray, plans: Plans, seed: int) -> dict
 def direct_trees(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
     """Carbon of layers from covariates and depth by trees, without a process model."""
     site, at = np.nonzero(material.observed.present)
-    depth, soc = material.depth[site, at], material.observed.soc[site, at]
+    depth, soc = material.observed.depth[site, at], material.observed.soc[site, at]
     learns, found = np.isin(site, train), {}
     for kind in (FOREST, BOOSTED):
         trees = DirectTrees(kind, material.frame, material.class_names, seed % 2**32)
         trees.fit(site[learns], depth[learns], soc[learns])
-        values = np.zeros(material.depth.shape)
+        values = np.zeros(material.observed.depth.shape)
         values[site, at] = trees.predict(site, depth)
         found[f"{kind} on carbon"] = Learnt(values)
     return found

@@ -77,7 +77,8 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         logs = logs or {}
-        shown = {"loss": f"{logs.get('loss', np.nan):.4f}", "validation": f"{logs.get('val_loss', np.nan):.4f}"}
+        names = {"loss": "loss", "val_loss": "validation"}
+        shown = {name: f"{logs[key]:.4g}" for key, name in names.items() if key in logs}
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update()
 

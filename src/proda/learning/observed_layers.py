@@ -26,14 +26,16 @@ class ObservedSites(NamedTuple):
     interval : (n, m), int32
     weight : (n, m, 4), float32
         Of the curve through the nodes at the observed depths (`proda.model.observation.curve_weights`).
+    depth : (n, m), m
     soc : (n, m), float32, kg C m-3
-        Zero where a site has fewer layers.
+        Both zero where a site has fewer layers.
     present : (n, m) bool
     """
 
     forcing: NDArray[np.float32]
     interval: NDArray[np.int32]
     weight: NDArray[np.float32]
+    depth: NDArray[np.float64]
     soc: NDArray[np.float32]
     present: NDArray[np.bool_]
 
@@ -76,12 +78,15 @@ def observed_sites(layers: pd.DataFrame, n_sites: int, forcing: Forcing) -> Obse
     at = np.empty(site.size, dtype=np.int64)
     at[order] = np.arange(site.size) - np.repeat(np.cumsum(count) - count, count)
     width = int(count.max())
-    curve = curve_weights(layers["depth"].to_numpy(float))
+    of_layer = layers["depth"].to_numpy(float)
+    curve = curve_weights(of_layer)
     interval, soc = np.zeros((n_sites, width), np.int32), np.zeros((n_sites, width), np.float32)
+    depth = np.zeros((n_sites, width))
     weight, present = np.zeros((n_sites, width, 4), np.float32), np.zeros((n_sites, width), bool)
     interval[site, at], weight[site, at], present[site, at] = curve.interval, curve.weight.T, True
+    depth[site, at] = of_layer
     soc[site, at] = layers["soc"].to_numpy(float) / GRAMS_PER_KG
-    return ObservedSites(packed_forcing(forcing), interval, weight, soc, present)
+    return ObservedSites(packed_forcing(forcing), interval, weight, depth, soc, present)
 
 
 def packed_forcing(forcing: Forcing) -> NDArray[np.float32]:

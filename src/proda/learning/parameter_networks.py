@@ -12,9 +12,10 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
-from proda.learning.encoding import CLASSES, NUMBERS, Encoding
+from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Shape
 from proda.model.parameters import INNER, PAPER_PARAMETERS
 
 HIDDEN = (128, 128)
@@ -22,29 +23,30 @@ WIDEST_EMBEDDING = 6
 
 
 def parameter_networks(
-    encoding: Encoding, n_members: int, seed: int, hidden: Sequence[int] = HIDDEN, dropout: float = 0.1
+    shape: Shape, n_members: int, seed: int, hidden: Sequence[int] = HIDDEN, dropout: float = 0.1
 ) -> keras.Model:
     """Untrained networks, inputs `numbers` and `classes` of `Encoding.encoded`, output (b, n_members, 25).
 
     The output is on the unit cube, `INNER` from its faces, and begins at the middle of the box.
     """
     keras.utils.set_random_seed(seed % 2**32)
-    numbers = keras.Input((len(encoding.scaling.names),), name=NUMBERS)
+    numbers = keras.Input((shape.n_numbers,), name=NUMBERS)
     inputs = {NUMBERS: numbers}
-    if encoding.codes:
-        inputs[CLASSES] = keras.Input((len(encoding.codes),), name=CLASSES, dtype="int32")
-    members = [_member(inputs, encoding, member, hidden, dropout) for member in range(n_members)]
+    if shape.class_sizes:
+        inputs[CLASSES] = keras.Input((len(shape.class_sizes),), name=CLASSES, dtype="int32")
+    members = [_member(inputs, shape, member, hidden, dropout) for member in range(n_members)]
     x = members[0] if n_members == 1 else keras.layers.Concatenate(axis=1, name="members")(members)
     return keras.Model(inputs, x, name="parameter_networks")
 
 
-def _member(inputs: dict[str, Any], encoding: Encoding, member: int, hidden: Sequence[int], dropout: float) -> Any:
+def _member(inputs: dict[str, Any], shape: Shape, member: int, hidden: Sequence[int], dropout: float) -> Any:
     parts = [inputs[NUMBERS]]
-    for column, (name, size) in enumerate(zip(encoding.codes, encoding.class_sizes, strict=True)):
-        code = inputs[CLASSES][:, column : column + 1]
+    for column, size in enumerate(shape.class_sizes):
+        code = inputs[CLASSES][:, column]
         width = min(WIDEST_EMBEDDING, (size + 1) // 2)
-        embedded = keras.layers.Embedding(size, width, name=f"embedded_{member}_{column}")(code)
-        parts.append(keras.layers.Flatten(name=f"{_plain(name)}_{member}")(embedded))
+        embedded = keras.layers.Embedding(size, width, name=f"class_{member}_{column}")(code)
+        # No training site teaches what an unknown class means: it adds nothing, instead of the noise of a start value.
+        parts.append(embedded * ops.cast(ops.not_equal(code, UNKNOWN), "float32")[:, None])
     flow = keras.layers.Concatenate(name=f"covariates_{member}")(parts) if len(parts) > 1 else parts[0]
     for i, units in enumerate(hidden, start=1):
         flow = keras.layers.Dense(units, activation="relu", name=f"hidden_{member}_{i}")(flow)
@@ -56,10 +58,6 @@ def _member(inputs: dict[str, Any], encoding: Encoding, member: int, hidden: Seq
     )(flow)
     inside = keras.layers.Rescaling(1.0 - 2.0 * INNER, offset=INNER, name=f"inside_{member}")(flow)
     return keras.layers.Reshape((1, n_parameters), name=f"member_{member}")(inside)
-
-
-def _plain(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in name)
 
 
 def member_parameters(networks: keras.Model, encoded: Mapping[str, NDArray]) -> NDArray[np.float64]:

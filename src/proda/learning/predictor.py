@@ -1,6 +1,5 @@
 """A trained network with all it needs to be used: its covariates, their scaling, its parameters. Saved as two files."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from proda.errors import InputError, MissingOutput
+from proda.errors import InputError
+from proda.learning.described_network import described_network, write_described
 from proda.learning.input_shares import with_positive_cwd_share
 from proda.learning.scaling import MinMaxScaling
 from proda.model.parameters import INNER, PAPER_PARAMETERS
@@ -100,8 +100,6 @@ class Predictor:
 
 def save_network(predictor: Predictor, folder: str | Path) -> None:
     """Write network.keras and network.json into `folder`."""
-    folder = Path(folder)
-    predictor.network.save(folder / NETWORK_FILE)
     description = {
         **predictor.notes,
         "parameters": list(predictor.parameters),
@@ -109,7 +107,7 @@ def save_network(predictor: Predictor, folder: str | Path) -> None:
         "scaling": predictor.scaling.as_dict(),
         "training_range": predictor.training_range.as_dict(),
     }
-    (folder / DESCRIPTION_FILE).write_text(json.dumps(description, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_described(predictor.network, description, folder, NETWORK_FILE, DESCRIPTION_FILE)
 
 
 def loaded_network(folder: str | Path) -> Predictor:
@@ -122,27 +120,10 @@ def loaded_network(folder: str | Path) -> Predictor:
     InputError
         When a file cannot be read, or the two do not belong together.
     """
-    folder = Path(folder)
-    for name in (NETWORK_FILE, DESCRIPTION_FILE):
-        if not (folder / name).is_file():
-            raise MissingOutput(
-                f"{folder / name} does not exist: run the stage 05-network-training of this study, or name the folder "
-                "of a study that has run it."
-            )
-    try:
-        notes = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
+    with described_network(folder, NETWORK_FILE, DESCRIPTION_FILE) as (network, notes):
         names = tuple(notes.pop("covariates"))
         scaling, training_range = (_scaling(names, notes.pop(key)) for key in ("scaling", "training_range"))
         parameters = tuple(notes.pop("parameters"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{folder / DESCRIPTION_FILE} does not describe a network ({type(error).__name__}: {error}); expected "
-            "covariates, scaling, training_range and parameters as this package writes them. Train the network again."
-        ) from error
-    try:
-        network = keras.saving.load_model(folder / NETWORK_FILE, compile=False)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        raise InputError(f"{folder / NETWORK_FILE} is not a network that Keras can load: {error}") from error
     return Predictor(network, scaling, training_range, parameters, notes)
 
 

@@ -7,6 +7,8 @@ from proda.errors import InputError
 
 TRAIN, VALIDATION, TEST, UNUSED = "train", "validation", "test", "unused"
 PARTS = (TRAIN, VALIDATION, TEST)
+# Which sites a score is taken over: those that pass the paper's filter, or all that have a posterior.
+USED, ASSIMILATED = "efficiency >= 0", "all assimilated"
 
 
 def random_split(

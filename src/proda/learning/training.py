@@ -22,12 +22,12 @@ from proda.learning.inputs import network_inputs
 from proda.learning.material import learning_material
 from proda.learning.methods import Material, Plans
 from proda.learning.paper_training import STAGE, PaperResults, paper_results, write_paper_results
+from proda.learning.splits import ASSIMILATED, USED
 from proda.learning.two_step import TwoStepPlan
 from proda.study import Study
 
 PATIENCE = 25
 MOST_PROCESSES = 4  # each holds JAX and the material, a gigabyte
-ASSIMILATED, FILTERED = "all assimilated", "efficiency >= 0"
 
 
 class NetworkTraining(NamedTuple):
@@ -109,7 +109,7 @@ def method_plans(study: Study, n_sites: int) -> Plans:
 
 def method_scores(compared: xr.Dataset, used: NDArray) -> pd.DataFrame:
     """Scores of all methods (`comparison_table`) on all sites and on those that pass the paper's filter, in `sites`."""
-    parts = {ASSIMILATED: None, FILTERED: used}
+    parts = {ASSIMILATED: None, USED: used}
     return pd.concat(
         [comparison_table(compared, rows).assign(sites=name) for name, rows in parts.items()], ignore_index=True
     )

@@ -11,7 +11,7 @@ import pandas as pd
 from keras import ops
 from numpy.typing import NDArray
 
-from proda.learning.encoding import Encoding
+from proda.learning.encoding import Shape
 from proda.learning.parameter_networks import parameter_networks, rows_of_batches, start_again
 
 
@@ -39,13 +39,13 @@ class TwoStepTrainer:
 
     Parameters
     ----------
-    encoding : Encoding
-        Of the shape that all trainings share.
+    shape : Shape
+        Of the covariates (`Encoding.shape`): what all trainings share.
     plan : TwoStepPlan
     """
 
-    def __init__(self, encoding: Encoding, plan: TwoStepPlan) -> None:
-        self.encoding, self.plan = encoding, plan
+    def __init__(self, shape: Shape, plan: TwoStepPlan) -> None:
+        self.shape, self.plan = shape, plan
         self.networks = self._untrained(0)
         optimizer = keras.optimizers.AdamW(plan.learning_rate, weight_decay=plan.weight_decay, clipnorm=1.0)
         self.networks.compile(optimizer, loss=posterior_loss)
@@ -55,7 +55,7 @@ class TwoStepTrainer:
         self.networks.fit(blank, np.zeros((n, self.networks.output_shape[-1], 2), np.float32), batch_size=n, verbose=0)
 
     def _untrained(self, seed: int) -> keras.Model:
-        return parameter_networks(self.encoding, self.plan.n_members, seed, dropout=self.plan.dropout)
+        return parameter_networks(self.shape, self.plan.n_members, seed, dropout=self.plan.dropout)
 
     def taught(self, encoded: Mapping[str, NDArray], targets: NDArray, seed: int) -> pd.DataFrame:
         """Teach `networks` anew the targets of sites; they end with the weights of the best epoch.

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from proda.learning.cell_error import WIDTH_90
 from proda.maps.method_maps import finite_soc, map_dataset
-from proda.maps.stocks import MAP_INTERVALS, STRATA, petagrams, stocks
+from proda.maps.stocks import MAP_INTERVALS, petagrams, stocks
+from proda.model.column import STRATA
 from proda.model.forcing import Forcing
 
 

@@ -14,10 +14,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from proda.errors import InputError
-from proda.maps.stocks import MAP_INTERVALS, QUANTILES, STATISTICS, STRATA, interval_name, petagrams, stocks
+from proda.maps.stocks import MAP_INTERVALS, QUANTILES, STATISTICS, petagrams, stocks
 from proda.maps.support import cell_means, soc_where_reached, where_reached
 from proda.model import lanes
-from proda.model.column import PAPER_COLUMN
+from proda.model.column import PAPER_COLUMN, STRATA, interval_name
 from proda.model.forcing import Forcing
 from proda.model.parameters import PAPER_PARAMETERS, physical
 

@@ -12,8 +12,9 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from proda.maps.references import Interval, reference_stocks
-from proda.maps.stocks import MAP_INTERVALS, interval_name, land_area, overlap, petagrams
+from proda.maps.stocks import MAP_INTERVALS, land_area, overlap, petagrams
 from proda.maps.vegetation import CLASSES, vegetation_of
+from proda.model.column import interval_name
 
 COMPARED = ((0.0, 0.3), (0.3, 1.0), (0.0, 1.0), (1.0, 2.0), (0.0, 2.0))
 

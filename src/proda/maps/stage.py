@@ -108,7 +108,7 @@ def write_results(results: Results, study: Study, folder: Path) -> None:
         results.true_sites.to_csv(folder / "truth_scores_sites.csv", index=False, float_format="%.6g")
     inputs, maps = results.inputs, results.maps
     source = f"CLM soil-carbon matrix model (10 layers, 7 pools, steady state); study {study.label}, seed {study.seed}"
-    title = f"Soil organic carbon by five parameterisations of one model: {study.title}"
+    title = f"Soil organic carbon by six parameterisations of one model: {study.title}"
     write_product(soc_product(maps, inputs.grid, title, source), folder / "soc_maps.nc", [METHOD])
     title = f"Soil-carbon parameters predicted from the environment by a network: {study.title}"
     notes = network_notes(study, inputs.grid.sizes["cell"])

@@ -8,10 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
 from proda.maps.references import reference_stocks
-from proda.model.column import PAPER_COLUMN, Column
+from proda.model.column import PAPER_COLUMN, STRATA, Column, interval_name
 
 MAP_INTERVALS = ((0.0, 0.3), (0.0, 1.0), (0.0, 2.0))
-STRATA = ((0.0, 0.3), (0.3, 1.0), (1.0, 2.0))
 STATISTICS = ("mean", "p05", "p50", "p95")
 QUANTILES = (0.05, 0.5, 0.95)
 
@@ -24,11 +23,6 @@ PUBLISHED_STOCKS = {
     "WISE30sec": ((98, None, None), (81, None, None), (64, None, None)),
     "SoilGrids250m": ((102, None, None), (86, None, None), (81, None, None)),
 }
-
-
-def interval_name(interval: tuple[float, float]) -> str:
-    """Name of a depth interval in metres, such as "30-100 cm"."""
-    return f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f} cm"
 
 
 def overlap(intervals: ArrayLike, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:

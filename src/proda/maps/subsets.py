@@ -5,10 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from proda.learning.splits import PARTS, TEST, UNUSED, outside_training_cells
+from proda.learning.splits import ASSIMILATED, PARTS, TEST, UNUSED, USED, outside_training_cells
 
-USED = "efficiency >= 0"
-ASSIMILATED = "all assimilated"
 ALL = "all"
 NEW_CELLS = "test, new cells"
 NEVER_SEEN = "never seen"

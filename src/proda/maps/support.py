@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from proda.maps.stocks import STRATA
-from proda.model.column import PAPER_COLUMN
+from proda.model.column import PAPER_COLUMN, STRATA
 
 # A site counts in a stratum whose middle its lowest observed layer reaches, and in an interval from the surface down
 # if it counts in the stratum at the bottom of it: 15, 65 and 150 cm.

@@ -7,6 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 DAYS_PER_YEAR = 365.0
+STRATA = ((0.0, 0.3), (0.3, 1.0), (1.0, 2.0))  # m, in which the study tells stocks and errors
+
+
+def interval_name(interval: tuple[float, float]) -> str:
+    """Name of a depth interval in metres, such as "30-100 cm"."""
+    return f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f} cm"
 
 
 @dataclass(frozen=True, eq=False)

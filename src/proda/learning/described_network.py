@@ -1,0 +1,58 @@
+"""A network of Keras beside the JSON file that says what it is for: two files that belong together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from proda.errors import InputError, MissingOutput, ProdaError
+
+
+def write_described(
+    network: keras.Model, description: Mapping[str, Any], folder: str | Path, network_file: str, description_file: str
+) -> None:
+    """Write both files into `folder`."""
+    folder = Path(folder)
+    network.save(folder / network_file)
+    text = json.dumps(description, indent=1, allow_nan=False)
+    (folder / description_file).write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def described_network(
+    folder: str | Path, network_file: str, description_file: str
+) -> Iterator[tuple[keras.Model, dict[str, Any]]]:
+    """The network and its description, which the block reads; what it does not find there is told as an error of it.
+
+    Raises
+    ------
+    MissingOutput
+        When one of the two files is not there.
+    InputError
+        When one cannot be read, or the description lacks what the block looks for.
+    """
+    folder = Path(folder)
+    for name in (network_file, description_file):
+        if not (folder / name).is_file():
+            raise MissingOutput(
+                f"{folder / name} does not exist: run the stage 05-network-training of this study, or name the folder "
+                "of a study that has run it."
+            )
+    try:
+        network = keras.saving.load_model(folder / network_file, compile=False)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / network_file} is not a network that Keras can load: {error}") from error
+    try:
+        yield network, json.loads((folder / description_file).read_text(encoding="utf-8"))
+    except ProdaError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{folder / description_file} does not describe a network ({type(error).__name__}: {error}); expected what "
+            "this package writes beside it. Train the network again."
+        ) from error
