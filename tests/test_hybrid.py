@@ -17,6 +17,7 @@ from proda.learning.parameter_networks import member_parameters, rows_of_batches
 from proda.learning.skill import correlations
 from proda.learning.targets import equal_targets, profile_targets
 from proda.learning.two_step import TwoStepPlan, TwoStepTrainer
+from proda.maps.fine_predictors import MemberDraws, checked_draws
 from proda.model.parameters import INNER, PAPER_PARAMETERS
 
 TOLD = [PAPER_PARAMETERS.index(name) for name in ("ins", "tau4s3", "efolding")]
@@ -128,6 +129,15 @@ def test_the_saved_ensemble_is_loaded_by_plain_keras_and_by_the_package(made, tr
     np.testing.assert_allclose(
         np.swapaxes(plain.predict(encoded, verbose=0), 0, 1), trainer.parameters(encoded), atol=1e-6
     )
+
+
+def test_its_members_are_the_draws_of_a_fine_map(made, trained):
+    trainer, _, _ = trained
+    predictor = HybridPredictor(trainer.networks, encoding_of(made))
+    draws = MemberDraws(predictor)
+    assert draws.covariates == tuple(made.frame.columns)
+    found = checked_draws(draws(made.frame.head(7)), 7)
+    np.testing.assert_array_equal(found, predictor(made.frame.head(7)).x.transpose(0, 2, 1))
 
 
 def test_other_covariates_another_order_and_another_parameter_table_are_told(made, trained, tmp_path):

@@ -57,7 +57,7 @@ def test_every_kind_of_vegetation_has_a_colour_of_its_own():
 
 def test_uncertainty_is_shown_for_the_methods_that_have_draws_and_for_the_network_once_it_has(results):
     widths = widths_by_method(results.maps)
-    assert list(widths) == ["One-batch", "Random-sampling", "Hybrid, end to end"]
+    assert list(widths) == ["One-batch", "Random-sampling", "Hybrid"]
     maps = results.maps.copy(deep=True)
     for statistic, factor in (("p05", 0.5), ("p95", 1.5)):
         network = maps["stock"].sel(parameterisation="network", statistic="mean") * factor

@@ -51,7 +51,7 @@ METHOD_LABEL = {
     "random-sampling": "Random-sampling",
     "site-by-site": "Site-by-site",
     "network": "Neural network",
-    "hybrid": "Hybrid, end to end",
+    "hybrid": "Hybrid",
 }
 CYCLE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 

@@ -60,6 +60,11 @@ class HybridPredictor:
             )
 
     @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of the covariates, in the order of their table."""
+        return self.encoding.names
+
+    @property
     def n_members(self) -> int:
         return int(self.networks.output_shape[1])
 

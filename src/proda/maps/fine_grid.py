@@ -57,9 +57,9 @@ def fine_maps(
         chunk is read whole for every part of it. `lon`, `lat`, `cell_area` (m2), `land_fraction` are carried over.
     predictor : callable
         Takes the covariates of n cells, a DataFrame, and gives parameters (n_draws, 25, n) on the unit cube, or
-        (n_draws, 25, 1) that hold everywhere: `FixedDraws`, `NetworkDraws`, or your own function, with an attribute
-        `covariates` that names its columns if it wants any. It is called by several threads, and must give the same
-        for the same.
+        (n_draws, 25, 1) that hold everywhere: `FixedDraws`, `NetworkDraws`, `MemberDraws`, or your own function, with
+        an attribute `covariates` that names its columns if it wants any. It is called by several threads, and must
+        give the same for the same.
     store : path
         Zarr store to make. It has this name only when it is whole; until then it is `<store>.partial`, from which the
         same call goes on after an interruption.

@@ -14,6 +14,7 @@ from proda.errors import InputError
 from proda.model.parameters import PAPER_PARAMETERS
 
 if TYPE_CHECKING:  # Keras takes seconds to import, and fixed draws need none of it
+    from proda.learning.hybrid_predictor import HybridPredictor
     from proda.learning.predictor import Predictor
 
 # Takes the covariates (n, n_covariates) of a chunk, gives parameters (n_draws, 25, n) on the unit cube, or
@@ -57,6 +58,26 @@ class NetworkDraws:
         # Keras keeps the function that it compiled in the network: two threads would both make it.
         with self._one_at_a_time:
             return np.stack([network(covariates).x.T for network in self.networks])
+
+
+class MemberDraws:
+    """Parameters that the members of a hybrid predict from the covariates, a draw each.
+
+    Members agree more than they are right: the quantiles of a fine map are their spread alone, without what withheld
+    land showed (`proda.learning.cell_error`).
+
+    Parameters
+    ----------
+    hybrid : HybridPredictor
+        `proda.learning.hybrid_predictor.loaded_hybrid(folder)`.
+    """
+
+    def __init__(self, hybrid: HybridPredictor) -> None:
+        self.hybrid, self.covariates, self._one_at_a_time = hybrid, hybrid.covariates, Lock()
+
+    def __call__(self, covariates: pd.DataFrame) -> NDArray[np.float64]:
+        with self._one_at_a_time:
+            return np.swapaxes(self.hybrid(covariates).x, 1, 2)
 
 
 def checked_draws(x: ArrayLike, n_cells: int) -> NDArray[np.float64]:
