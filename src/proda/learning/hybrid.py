@@ -4,7 +4,8 @@ The two-step method teaches a network the mean of each site's posterior, one par
 the parameters is not the mean of carbon, and most parameters of one profile are hardly known. Here nothing stands
 between covariates and observed layers but the model (as in biogeochemistry-informed neural networks, Xu et al. 2025,
 arXiv:2502.00672): the gradient of the misfit goes through the steady state, one compiled step for all
-members of the ensemble. A prior term may hold the parameters near the posteriors of their sites.
+members of the ensemble. A prior term may hold the parameters near the posteriors of their sites, and a forest may tell
+what part of an observed layer is scatter of its profile (`proda.learning.teacher`).
 """
 
 from __future__ import annotations
@@ -51,17 +52,28 @@ class HybridPlan(NamedTuple):
         Beyond this error the loss grows linearly: organic layers would decide everything else.
     prior_weight : float
         Of the term towards the posteriors, (kg C m-3)2; 0 for none.
+    forest_share : float
+        Of what a forest tells of a site's carbon in its targets, 0 to 1; who trains mixes them
+        (`proda.learning.teacher.taught_sites`).
+    hidden : tuple of int
+        Units of the hidden layers of a member.
     dropout, weight_decay : float
     """
 
     n_members: int = 4
-    epochs: int = 30
+    epochs: int = 40
     batch_size: int = 256
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     huber_delta: float = 60.0
     prior_weight: float = 0.0
-    dropout: float = 0.1
+    forest_share: float = 0.75
+    hidden: tuple[int, ...] = (256, 256, 256)
+    dropout: float = 0.0
     weight_decay: float = 1e-4
+
+    def of_layers_alone(self) -> HybridPlan:
+        """The same without the forest: single profiles have much scatter, which is not to be followed closely."""
+        return self._replace(forest_share=0.0, dropout=0.1, learning_rate=2e-3)
 
 
 class HybridTrainer:
@@ -108,7 +120,8 @@ class HybridTrainer:
             self.model.fit(blank, {SOC: observed, PARAMETERS: nothing}, batch_size=n, verbose=0)
 
     def _untrained(self, seed: int) -> keras.Model:
-        return parameter_networks(self.shape, self.plan.n_members, seed, dropout=self.plan.dropout)
+        plan = self.plan
+        return parameter_networks(self.shape, plan.n_members, seed, hidden=plan.hidden, dropout=plan.dropout)
 
     def trained(
         self,

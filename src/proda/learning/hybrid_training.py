@@ -20,6 +20,7 @@ from proda.learning.hybrid_predictor import HybridPredictor, save_hybrid
 from proda.learning.inputs import Inputs
 from proda.learning.methods import Material
 from proda.learning.targets import profile_targets
+from proda.learning.teacher import out_of_bag_carbon, taught_sites
 from proda.model.column import STRATA, interval_name
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.study import Study
@@ -47,12 +48,14 @@ class HybridTraining(NamedTuple):
 
 def hybrid_plan(study: Study, n_sites: int) -> HybridPlan:
     """The plan that the study's settings say, in batches that leave some thirty steps in an epoch of `n_sites`."""
-    return HybridPlan(
+    plan = HybridPlan(
         n_members=study["hybrid_members"],
         epochs=study["hybrid_epochs"],
         prior_weight=study["hybrid_prior_weight"],
+        forest_share=study["hybrid_forest_share"],
         batch_size=int(np.clip(2 ** int(np.log2(max(n_sites, 2) / 30)), 16, 256)),
     )
+    return plan if plan.forest_share > 0.0 else plan.of_layers_alone()
 
 
 def trained_hybrid(
@@ -62,12 +65,13 @@ def trained_hybrid(
 
     Its error on withheld land is not yet in `parameters` (`with_error_on_blocks`).
     """
-    plan = hybrid_plan(study, taught.size)
-    encoding = Encoding.of(material.frame.iloc[taught], material.class_names, "covariates.parquet, sites")
+    plan, frame, sites = hybrid_plan(study, taught.size), material.frame.iloc[taught], material.observed.take(taught)
+    encoding = Encoding.of(frame, material.class_names, "covariates.parquet, sites")
     trainer = HybridTrainer(encoding.shape, material.observed.soc.shape[1], plan)
+    told = out_of_bag_carbon(frame, material.class_names, sites, seed)
     curve = trainer.trained(
-        encoding.encoded(material.frame.iloc[taught]),
-        material.observed.take(taught),
+        encoding.encoded(frame),
+        taught_sites(sites, told, plan.forest_share),
         seed,
         profile_targets(material.x_mean, material.x_sd)[taught],
         progress=progress,

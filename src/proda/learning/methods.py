@@ -23,6 +23,7 @@ from proda.learning.parameter_networks import member_parameters
 from proda.learning.scaling import MinMaxScaling
 from proda.learning.spread import deviations, soc_with_spread
 from proda.learning.targets import equal_targets, profile_targets
+from proda.learning.teacher import out_of_bag_carbon, taught_sites
 from proda.learning.trees import BOOSTED, FOREST, DirectTrees, forest_parameters
 from proda.learning.two_step import TwoStepPlan, TwoStepTrainer
 from proda.model import lanes
@@ -156,18 +157,28 @@ def _hybrid_trainer(shape: Shape, n_layers: int, plan: HybridPlan) -> HybridTrai
 
 
 def hybrids(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
-    """End to end, one member and the ensemble; and the ensemble held near the posteriors."""
+    """End to end: the study's ensemble, one of its members, and what other choices would change."""
+    plan = plans.hybrid
     encoded = Encoding.of(material.frame.iloc[train], material.class_names).encoded(material.frame)
-    of_train = {key: values[train] for key, values in encoded.items()}
-    told = profile_targets(material.x_mean, material.x_sd)
+    learns = material.observed.take(train)
+    told = out_of_bag_carbon(material.frame.iloc[train], material.class_names, learns, seed)
+    targets = profile_targets(material.x_mean, material.x_sd)[train]
     shape = Encoding.of(material.frame, material.class_names).shape
-    trainer = _hybrid_trainer(shape, material.observed.soc.shape[1], plans.hybrid)
+    of_train = {key: values[train] for key, values in encoded.items()}
     found = {}
-    for name, weight in (("hybrid", 0.0), ("hybrid near posteriors", NEAR_POSTERIORS)):
-        trainer.trained(of_train, material.observed.take(train), seed, told[train], weight)
+    for name, taught, prior_weight in (
+        ("hybrid", plan, plan.prior_weight),
+        ("hybrid near posteriors", plan, NEAR_POSTERIORS),
+        ("hybrid, layers alone", plan.of_layers_alone(), plan.prior_weight),
+    ):
+        if found and (taught, prior_weight) == (plan, plan.prior_weight):
+            continue  # the study's own choice, which has been trained
+        trainer = _hybrid_trainer(shape, learns.soc.shape[1], taught)
+        sites = taught_sites(learns, told, taught.forest_share)
+        trainer.trained(of_train, sites, seed, targets, prior_weight)
         members = trainer.soc(encoded, material.observed).astype(float)
         x = trainer.parameters(encoded)
-        if weight == 0.0:
+        if name == "hybrid":
             found["hybrid, one member"] = Learnt(members[:, 0], x[0])
         spread = np.log(np.maximum(members, 1e-9)).std(axis=1, ddof=1)
         found[name] = Learnt(members.mean(axis=1), x.mean(axis=0), spread)
@@ -188,7 +199,16 @@ def direct_trees(material: Material, train: NDArray, plans: Plans, seed: int) ->
     return found
 
 
+def carbon_methods(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+    """What is taught carbon: hybrids, trees, and means of two, of which one does not know the process model."""
+    found = hybrids(material, train, plans, seed) | direct_trees(material, train, plans, seed)
+    forest, boosted = (found[f"{kind} on carbon"].soc for kind in (FOREST, BOOSTED))
+    found["mean of hybrid and forest"] = Learnt((found["hybrid"].soc + forest) / 2.0)
+    found["mean of forest and boosted trees"] = Learnt((forest + boosted) / 2.0)
+    return found
+
+
 Method = Callable[[Material, NDArray, Plans, int], dict[str, Learnt]]
 METHODS: tuple[Method, ...] = (
-    default_carbon, paper_two_steps, forest_two_steps, embedded_two_steps, hybrids, direct_trees,
+    default_carbon, paper_two_steps, forest_two_steps, embedded_two_steps, carbon_methods,
 )  # fmt: skip

@@ -11,16 +11,22 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 
 BOOSTED, FOREST = "boosted trees", "random forest"
-N_TREES, LEAST_LEAF = 100, 5
+N_TREES, LEAST_LEAF, SHARE_OF_FEATURES = 100, 5, 0.4  # of a forest: trees, layers in a leaf, covariates a split
 
 
-def _columns(frame: pd.DataFrame, class_names: tuple[str, ...]) -> tuple[NDArray, list[int]]:
+def coded_columns(frame: pd.DataFrame, class_names: tuple[str, ...]) -> tuple[NDArray, list[int]]:
     """Values with classes as positions in their sorted list, and which columns are classes."""
     values = frame.to_numpy(float).copy()
     at = [i for i, name in enumerate(frame.columns) if name in class_names]
     for i in at:
         values[:, i] = pd.factorize(values[:, i], sort=True)[0]
     return values, at
+
+
+def _forest(seed: int) -> RandomForestRegressor:
+    return RandomForestRegressor(
+        N_TREES, min_samples_leaf=LEAST_LEAF, max_features=SHARE_OF_FEATURES, random_state=seed, n_jobs=1
+    )
 
 
 class DirectTrees:
@@ -36,15 +42,13 @@ class DirectTrees:
     """
 
     def __init__(self, kind: str, frame: pd.DataFrame, class_names: tuple[str, ...], seed: int) -> None:
-        self.values, classes = _columns(frame, class_names)
+        self.values, classes = coded_columns(frame, class_names)
         self.model = (
             HistGradientBoostingRegressor(
                 max_iter=300, learning_rate=0.06, min_samples_leaf=20, categorical_features=classes, random_state=seed
             )
             if kind == BOOSTED
-            else RandomForestRegressor(
-                N_TREES, min_samples_leaf=LEAST_LEAF, max_features=0.4, random_state=seed, n_jobs=1
-            )
+            else _forest(seed)
         )
 
     def fit(self, site: ArrayLike, depth: ArrayLike, soc: ArrayLike) -> DirectTrees:
@@ -62,7 +66,9 @@ class DirectTrees:
 
 def forest_parameters(frame: pd.DataFrame, train: ArrayLike, x_mean: ArrayLike, seed: int) -> NDArray[np.float64]:
     """Parameters of all rows of `frame`, (n, 25), from a forest that has learnt the means of the rows `train`."""
-    forest = RandomForestRegressor(N_TREES, min_samples_leaf=LEAST_LEAF, max_features=0.4, random_state=seed, n_jobs=1)
+    forest = RandomForestRegressor(
+        N_TREES, min_samples_leaf=LEAST_LEAF, max_features=SHARE_OF_FEATURES, random_state=seed, n_jobs=1
+    )
     values = frame.to_numpy(float)
     forest.fit(values[train], np.asarray(x_mean, float)[train])
     return forest.predict(values)
