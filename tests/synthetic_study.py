@@ -157,7 +157,8 @@ def _write_posteriors(out, ids, x_site, soc_site, cell, x_cell, rng):
         f"x_{place}": (("member", place, "parameter"), np.stack([inside(scattered(x.T, 0.04)) for _ in range(3)]))
         for place, x in (("site", x_site), ("cell", x_cell))
     }
-    told = {"unseen_log_variance": ("stratum", [0.04, 0.09, 0.16]), "coverage": ("stratum", [0.9, 0.88, np.nan])}
+    error = {"unseen_log_variance": [0.04, 0.09, 0.16], "common_log_variance": [0.0, 0.01, 0.04]}
+    told = {name: ("stratum", values) for name, values in {**error, "coverage": [0.9, 0.88, np.nan]}.items()}
     xr.Dataset(
         members | told, coords={"parameter": names}, attrs={"study": "virtual-tiny", "block_km": 400.0}
     ).to_netcdf(out / "hybrid_parameters.nc")

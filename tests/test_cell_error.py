@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from proda.errors import InputError
-from proda.learning.cell_error import cell_residuals, coverage, unseen_variance
+from proda.learning.cell_error import CellResiduals, cell_residuals, common_variance, coverage, unseen_variance
 
 
 def made(shared_sd: float, profile_sd: float, bias: float = 0.0, member_sd: float = 0.1, n_cells=10000, seed=1):
@@ -29,7 +29,31 @@ def test_a_bias_is_part_of_the_error():
 
 
 def test_members_that_disagree_enough_leave_nothing_unseen():
-    assert unseen_variance(made(0.2, 0.3, member_sd=0.5)) == 0.0
+    residuals = made(0.2, 0.3, member_sd=0.5)
+    assert unseen_variance(residuals) == common_variance(residuals) < 1e-3
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.3])
+def test_the_error_that_all_land_has_in_common_holds_the_bias_nine_times_of_ten(bias):
+    rng, held = np.random.default_rng(4), []
+    block = np.repeat(np.arange(20), 15)
+    for _ in range(200):
+        mean = bias + 0.3 * rng.standard_normal(20)[block] + 0.5 * rng.standard_normal(block.size)
+        found = common_variance(CellResiduals(mean, np.ones(300, int), np.zeros(300), block, 0.0))
+        held.append(abs(bias) <= 1.645 * np.sqrt(found))
+    assert np.mean(held) > 0.9
+
+
+def test_more_blocks_tell_the_common_error_better():
+    few, many = (
+        common_variance(
+            CellResiduals(
+                0.3 * np.random.default_rng(6).standard_normal(n), np.ones(n, int), np.zeros(n), np.arange(n), 0.0
+            )
+        )
+        for n in (20, 2000)
+    )
+    assert many < few / 20
 
 
 @pytest.mark.parametrize(("shared", "single"), [(0.5, 0.3), (0.2, 0.8)])

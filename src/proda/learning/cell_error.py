@@ -71,10 +71,25 @@ def cell_residuals(
 
 
 def unseen_variance(residuals: CellResiduals) -> float:
-    """Variance of the logarithm of a cell's mean carbon that the members do not show, bias included; 0 or more."""
+    """Variance of the logarithm of a cell's mean carbon that the members do not show, bias included.
+
+    No less than `common_variance`: few profiles may show no scatter between cells, but not that there is none.
+    """
     weight = residuals.n / residuals.n.sum()
     seen = residuals.within / residuals.n + residuals.members
-    return max(0.0, float(np.sum(weight * (residuals.mean**2 - seen))))
+    return max(common_variance(residuals), float(np.sum(weight * (residuals.mean**2 - seen))))
+
+
+def common_variance(residuals: CellResiduals) -> float:
+    """Second moment of the error that all land has in common: the bias over the withheld cells, squared, and how well
+    the blocks tell it (the variance of the mean of cells that are alike within blocks; a single block cannot say).
+
+    It is the part of the error that does not average out in the total of a map.
+    """
+    bias = float(residuals.mean.mean())
+    by_block = pd.Series((residuals.mean - bias) / residuals.mean.size).groupby(residuals.block).sum()
+    n_blocks = len(by_block)
+    return bias**2 + float(np.square(by_block).sum()) * n_blocks / max(n_blocks - 1, 1)
 
 
 def coverage(residuals: CellResiduals, seed: int) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from proda.errors import InputError
 from proda.learning import splits
-from proda.learning.cell_error import cell_residuals, coverage, unseen_variance
+from proda.learning.cell_error import cell_residuals, common_variance, coverage, unseen_variance
 from proda.learning.encoding import Encoding
 from proda.learning.folds import BLOCKS
 from proda.learning.hybrid import HybridPlan, HybridTrainer
@@ -38,7 +38,7 @@ class HybridTraining(NamedTuple):
     predictor : HybridPredictor
     parameters : Dataset
         `x_site` (member, site, parameter), `x_cell` (member, cell, parameter), `extrapolated_site`,
-        `extrapolated_cell`, and `unseen_log_variance`, `coverage` (stratum).
+        `extrapolated_cell`, and `unseen_log_variance`, `common_log_variance`, `coverage` (stratum).
     """
 
     curve: pd.DataFrame
@@ -96,7 +96,7 @@ def trained_hybrid(
 def with_error_on_blocks(
     hybrid: HybridTraining, compared: xr.Dataset, cell: NDArray, block: NDArray, seed: int
 ) -> HybridTraining:
-    """The same with `unseen_log_variance` and `coverage` of every stratum, from blocks that were withheld.
+    """The same with the error of every stratum, from blocks that were withheld (`proda.learning.cell_error`).
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def with_error_on_blocks(
     """
     here = compared.sel(approach="hybrid", kind=BLOCKS)
     depth = compared["depth"].values
-    variances, covered = [], []
+    variances, common, covered = [], [], []
     for upper, lower in STRATA:
         within = (depth >= upper) & (depth < lower)
         means = [_mean(values, within) for values in (compared["observed"].values, here["soc"].values,
@@ -120,13 +120,16 @@ def with_error_on_blocks(
         if np.unique(block[np.isfinite(means[0])]).size < 2 and variances:
             # No profiles go so deep: what is known of the stratum above has to do, and no coverage is told.
             variances.append(variances[-1])
+            common.append(common[-1])
             covered.append(np.nan)
             continue
         residuals = cell_residuals(cell, block, *means)
         variances.append(unseen_variance(residuals))
+        common.append(common_variance(residuals))
         covered.append(coverage(residuals, seed))
     names = [interval_name(stratum) for stratum in STRATA]
-    told = {"unseen_log_variance": ("stratum", variances), "coverage": ("stratum", covered)}
+    found = {"unseen_log_variance": variances, "common_log_variance": common, "coverage": covered}
+    told = {name: ("stratum", values) for name, values in found.items()}
     return hybrid._replace(parameters=hybrid.parameters.assign(told).assign_coords(stratum=names))
 
 

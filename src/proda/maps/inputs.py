@@ -74,6 +74,7 @@ class Inputs(NamedTuple):
     hybrid_sites: NDArray
     hybrid_cells: NDArray
     hybrid_unseen: NDArray
+    hybrid_common: NDArray
     block_km: float
     split: NDArray
     truth: xr.Dataset | None
@@ -136,6 +137,7 @@ def read_inputs(study: Study) -> Inputs:
         hybrid_sites=hybrid["x_site"].transpose("member", "site", "parameter").values.astype(float),
         hybrid_cells=hybrid["x_cell"].transpose("member", "cell", "parameter").values.astype(float),
         hybrid_unseen=hybrid["unseen_log_variance"].values.astype(float),
+        hybrid_common=hybrid["common_log_variance"].values.astype(float),
         block_km=float(hybrid.attrs["block_km"]),
         split=at_sites["split"].fillna("unused").to_numpy(str),
         truth=known_truth(study),

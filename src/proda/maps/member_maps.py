@@ -2,8 +2,8 @@
 
 The interval of a cell holds the spread of the members and what they do not show, as measured on withheld blocks of land
 (`proda.learning.cell_error`), on logarithms. Errors of the strata of a column are taken to go together, as are those of
-the cells of a block; those of different blocks are taken as independent, and so the interval of a total is narrower
-than the sum of those of the cells.
+the cells of a block; those of different blocks are taken as independent but for the part that all land has in common,
+and so the interval of a total is narrower than the sum of those of the cells.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from proda.model.forcing import Forcing
 
 
 def soc_of_members(
-    x: NDArray, forcing: Forcing, area: NDArray, unseen: NDArray, block: NDArray, what: str = "hybrid"
+    x: NDArray, forcing: Forcing, area: NDArray, unseen: NDArray, common: NDArray, block: NDArray, what: str = "hybrid"
 ) -> xr.Dataset:
     """The map of an ensemble: the mean over its members with 5, 50 and 95 % of the mean's error.
 
@@ -34,6 +34,8 @@ def soc_of_members(
         (n_cells,) land, m2.
     unseen : numpy.ndarray
         (n_strata,) variance of the logarithm of a cell's carbon beyond the members' spread, 0 or more.
+    common : numpy.ndarray
+        (n_strata,) the part of it that all cells have in common.
     block : numpy.ndarray of int
         (n_cells,) block of every cell.
 
@@ -52,12 +54,18 @@ def soc_of_members(
     relative = within @ (in_strata * log_sd) / np.maximum(within @ in_strata, 1e-12)
     spread = np.exp(WIDTH_90 * relative)
     stock = np.stack([in_intervals, in_intervals / spread, in_intervals, in_intervals * spread])
-    total, error = petagrams(in_strata, area), _total_error(in_strata * log_sd * area / 1e12, block)
+    common = np.asarray(common, float)
+    of_blocks = np.sqrt(np.maximum(log_sd**2 - common[:, None], 0.0))
+    total = petagrams(in_strata, area)
+    error = np.hypot(_total_error(in_strata * of_blocks * area / 1e12, block), np.sqrt(common) * total)
     totals = np.stack([total, np.maximum(total - WIDTH_90 * error, 0.0), total, total + WIDTH_90 * error])
     return map_dataset(mean, stock, totals, np.ones((len(STRATA), area.size), bool))
 
 
 def _total_error(error: NDArray, block: NDArray) -> NDArray[np.float64]:
-    """Standard deviation of the total of every stratum, (n_strata,), Pg C, of errors (n_strata, n_cells)."""
+    """Standard deviation of the total of every stratum, (n_strata,), Pg C.
+
+    Of the errors (n_strata, n_cells) of cells that go together within blocks and are independent between them.
+    """
     by_block = np.stack([np.bincount(block, row) for row in error])
     return np.sqrt((by_block**2).sum(axis=1))

@@ -57,7 +57,7 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
         ),
         "site-by-site": soc_of_sites(inputs.soc_mean[:, own], reach[own], cell[own], area),
         "network": soc_of_one(finite_soc(inputs.network_cells.T, forcing, "network, cells"), area),
-        "hybrid": soc_of_members(inputs.hybrid_cells, forcing, area, inputs.hybrid_unseen, block),
+        "hybrid": soc_of_members(inputs.hybrid_cells, forcing, area, inputs.hybrid_unseen, inputs.hybrid_common, block),
     }
     if inputs.truth is not None:
         found["truth"] = soc_of_one(inputs.truth["soc_cell"].transpose("layer", "cell").values, area)
