@@ -99,7 +99,6 @@ def test_ratios_and_rates_belong_to_the_microseconds(found):
 
 def test_the_record_comes_back_from_its_file_as_it_was(found, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "measurements", lambda: found)
-    monkeypatch.setattr(bench, "_let_jax_keep_what_it_compiles", lambda: None)
     assert bench.bench(tmp_path / "speed.json") == 0
     record = json.loads((tmp_path / "speed.json").read_text())
     assert record == bench.as_record(found)

@@ -5,14 +5,14 @@ other files, so a change there would go unnoticed: the cache is kept in a folder
 """
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numba as nb
+
+from proda.code_folder import code_folder
 
 _PACKAGE = Path(__file__).parent
 
@@ -26,15 +26,7 @@ def source_digest(package: Path = _PACKAGE) -> str:
 @cache
 def cache_folder() -> Path:
     """Folder of the compiled functions of this version of the sources."""
-    # Never a folder that others can write to: what lies there is run.
-    for place in (_PACKAGE / "__pycache__", Path.home() / ".cache" / "proda"):
-        try:
-            place.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(place, os.W_OK):
-            return place / f"compiled-{source_digest()}"
-    return Path(tempfile.mkdtemp(prefix="proda-")) / f"compiled-{source_digest()}"
+    return code_folder() / f"compiled-{source_digest()}"
 
 
 def kept_compiled(function: Callable[..., Any]) -> Any:

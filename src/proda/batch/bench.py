@@ -11,7 +11,6 @@ import pandas as pd
 
 from proda.batch.bench_columns import bench_columns
 from proda.batch.speed import Measurements, measured, measurements
-from proda.compiled import cache_folder
 
 __all__ = ["as_record", "as_text", "bench", "bench_columns", "measured"]
 
@@ -33,19 +32,11 @@ _SHOWN = {
 def bench(path: Path | None = None) -> int:
     """Print the measurements, and write them to `path` as JSON."""
     print("Compiling, which takes minutes the first time, and measuring ...", flush=True)
-    _let_jax_keep_what_it_compiles()
     found = measurements()
     print(as_text(found))
     if path:
         Path(path).write_text(json.dumps(as_record(found), indent=1, allow_nan=False) + "\n")
     return 0
-
-
-def _let_jax_keep_what_it_compiles() -> None:
-    import jax
-
-    jax.config.update("jax_compilation_cache_dir", str(cache_folder().parent / "compiled-jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def as_text(found: Measurements) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from threadpoolctl import threadpool_limits
 
 BOOSTED, FOREST = "boosted trees", "random forest"
 N_TREES, LEAST_LEAF, SHARE_OF_FEATURES = 100, 5, 0.4  # of a forest: trees, layers in a leaf, covariates a split
@@ -53,7 +54,9 @@ class DirectTrees:
 
     def fit(self, site: ArrayLike, depth: ArrayLike, soc: ArrayLike) -> DirectTrees:
         """Learn layers: their site (row of `frame`), depth (m) and SOC (any unit)."""
-        self.model.fit(self._features(site, depth), np.asarray(soc, float))
+        # On a busy machine threads of OpenMP wait for each other in loops, minutes instead of seconds.
+        with threadpool_limits(1):
+            self.model.fit(self._features(site, depth), np.asarray(soc, float))
         return self
 
     def predict(self, site: ArrayLike, depth: ArrayLike) -> NDArray[np.float64]:

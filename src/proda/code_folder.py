@@ -1,0 +1,52 @@
+"""The folder for machine code that is kept between runs: that of Numba (`proda.compiled`), and that of JAX.
+
+JAX takes many seconds to compile the derivatives of the soil model, in every process anew if it is not told where to
+keep them. Its code is of one processor's instructions, which its own index does not know: the folder is named by them.
+"""
+
+import hashlib
+import os
+import platform
+import tempfile
+from functools import cache
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def code_folder() -> Path:
+    """Folder beside the sources, or in the user's cache where these cannot be written, or a new temporary one."""
+    # Never a folder that others can write to: what lies there is run.
+    for place in (_PACKAGE / "__pycache__", Path.home() / ".cache" / "proda"):
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(place, os.W_OK):
+            return place
+    return Path(tempfile.mkdtemp(prefix="proda-"))
+
+
+@cache
+def jax_code_folder() -> Path:
+    """Folder for what JAX compiles on a processor with these instructions."""
+    return code_folder() / f"compiled-jax-{instructions_digest()}"
+
+
+def instructions_digest(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Eight characters that differ where processors understand different instructions."""
+    known = [platform.machine(), platform.processor()]
+    if cpuinfo.is_file():
+        # x86 lists its instructions as "flags", ARM as "Features"; all cores have the same.
+        lines = cpuinfo.read_text().splitlines()
+        known += [line for line in lines if line.startswith(("flags", "Features", "model name", "CPU part"))][:2]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:8]
+
+
+def let_jax_keep_its_code() -> None:
+    """Tell JAX and all processes begun from here where to keep what took half a second to compile.
+
+    Without effect where JAX has been imported before, or the user has chosen a folder.
+    """
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(jax_code_folder()))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
