@@ -159,8 +159,9 @@ def _write_posteriors(out, ids, x_site, soc_site, cell, x_cell, rng):
     }
     error = {"unseen_log_variance": [0.04, 0.09, 0.16], "common_log_variance": [0.0, 0.01, 0.04]}
     told = {name: ("stratum", values) for name, values in {**error, "coverage": [0.9, 0.88, np.nan]}.items()}
+    beyond = {"extrapolated_cell": ("cell", rng.integers(0, 3, m))}
     xr.Dataset(
-        members | told, coords={"parameter": names}, attrs={"study": "virtual-tiny", "block_km": 400.0}
+        members | beyond | told, coords={"parameter": names}, attrs={"study": "virtual-tiny", "block_km": 400.0}
     ).to_netcdf(out / "hybrid_parameters.nc")
 
 

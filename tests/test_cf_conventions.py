@@ -13,7 +13,8 @@ from proda.maps.ilamb import csoil_product, observed_period
 from proda.maps.products import SOC_CONTENT
 from proda.maps.stage import final_results, write_results
 
-FILES = ("soc_maps.nc", "parameter_maps.nc", "ilamb/cSoil_network.nc", "ilamb/cSoil_one-batch.nc")
+MAPS = ("soc_maps.nc", "parameter_maps.nc", "hybrid_parameter_maps.nc")
+FILES = (*MAPS, "ilamb/cSoil_network.nc", "ilamb/cSoil_one-batch.nc")
 
 
 @pytest.fixture(scope="module")

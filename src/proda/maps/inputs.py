@@ -50,8 +50,11 @@ class Inputs(NamedTuple):
         (n, 25) parameters the network predicts, unit cube.
     hybrid_sites, hybrid_cells : numpy.ndarray
         (n_members, n, 25) parameters of the hybrid's members, unit cube.
-    hybrid_unseen : numpy.ndarray
-        (n_strata,) variance of the logarithm of a cell's carbon that the members do not show, on withheld blocks.
+    hybrid_extrapolated : numpy.ndarray of int
+        (n_cells,) covariates that no training site of the hybrid has had.
+    hybrid_unseen, hybrid_common : numpy.ndarray
+        (n_strata,) variance of the logarithm of a cell's carbon that the members do not show, on withheld blocks, and
+        the part of it that all land has in common.
     block_km : float
         Side of these blocks, within which errors of the hybrid's map go together.
     split : numpy.ndarray of str
@@ -73,6 +76,7 @@ class Inputs(NamedTuple):
     network_cells: NDArray
     hybrid_sites: NDArray
     hybrid_cells: NDArray
+    hybrid_extrapolated: NDArray
     hybrid_unseen: NDArray
     hybrid_common: NDArray
     block_km: float
@@ -136,6 +140,7 @@ def read_inputs(study: Study) -> Inputs:
         network_cells=at_cells[names].to_numpy(float),
         hybrid_sites=hybrid["x_site"].transpose("member", "site", "parameter").values.astype(float),
         hybrid_cells=hybrid["x_cell"].transpose("member", "cell", "parameter").values.astype(float),
+        hybrid_extrapolated=hybrid["extrapolated_cell"].values,
         hybrid_unseen=hybrid["unseen_log_variance"].values.astype(float),
         hybrid_common=hybrid["common_log_variance"].values.astype(float),
         block_km=float(hybrid.attrs["block_km"]),

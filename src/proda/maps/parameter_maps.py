@@ -1,4 +1,4 @@
-"""The network's parameters at every cell as a NetCDF file: units, ranges, CLM names, and where to doubt them."""
+"""The parameters of network or hybrid at every cell as a NetCDF file: units, ranges, CLM names, where to doubt them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ from proda.model.parameters import FS1S2, PAPER_PARAMETERS, bounds, cwd_share, d
 # Columns of network_parameters.parquet that say how a prediction came about, and what they mean.
 NOTES = {
     "extrapolated": "number of covariates outside their range at the training sites: above 0, extrapolated",
-    "clipped": "number of parameters that the network put at a bound of the prior or beyond, set inside",
+    "clipped": "number of parameters put at a bound of the prior or beyond, set inside",
     "cwd_rescaled": "whether the shares of the input were scaled down to leave some for coarse woody debris",
 }
+OF_NETWORK = "Parameters that the network of the paper predicts from the environment."
+OF_HYBRID = (
+    "Parameters that the networks trained through the soil model predict from the environment, the mean of the members "
+    "(hybrid_parameters.nc has each). They give the right carbon together: do not take one of them without the others."
+)
 _COMMENT = (
-    "Parameters that the network predicts from the environment, in the units of this model. valid_min and valid_max "
+    "In the units of this model. valid_min and valid_max "
     "are the bounds of the prior; those of ins are the widest of any cell (its own are npp_min/npp_mean and "
     "npp_max/npp_mean). clm_name, clm_place and clm_conversion say what CLM5 calls a parameter and how to convert "
     "it; proda.maps.clm_names.clm_parameters does so. The carbon of these parameters is in soc_maps.nc."
@@ -29,9 +34,15 @@ _COMMENT = (
 
 
 def parameter_product(
-    x: ArrayLike, forcing: Forcing, grid: xr.Dataset, title: str, source: str = "", notes: pd.DataFrame | None = None
+    x: ArrayLike,
+    forcing: Forcing,
+    grid: xr.Dataset,
+    title: str,
+    source: str = "",
+    notes: pd.DataFrame | None = None,
+    whose: str = OF_NETWORK,
 ) -> xr.Dataset:
-    """All parameters of the network as a CF-1.8 Dataset.
+    """All parameters as a CF-1.8 Dataset.
 
     Parameters
     ----------
@@ -43,6 +54,8 @@ def parameter_product(
         Cells: `lon`, `lat`, `cell_area` (m2), `land_fraction`, `sand_percent`.
     notes : pandas.DataFrame, optional
         (n_cells,) with the columns of `NOTES` that there are.
+    whose : str
+        Sentence that begins the comment of the file: `OF_NETWORK` or `OF_HYBRID`.
 
     Returns
     -------
@@ -94,7 +107,7 @@ def parameter_product(
     for name in noted:
         values = notes[name].to_numpy(np.float64)
         product[name] = _on(raster, values, {"long_name": NOTES[name], "units": "1"})
-    return product.assign(land_variables(grid)).assign_attrs(file_attributes(title, source, _COMMENT))
+    return product.assign(land_variables(grid)).assign_attrs(file_attributes(title, source, f"{whose} {_COMMENT}"))
 
 
 def _on(raster, values: NDArray, attributes: dict) -> tuple:

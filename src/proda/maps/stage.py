@@ -14,7 +14,7 @@ from proda.errors import InputError
 from proda.maps.cf import write_product
 from proda.maps.ilamb import observed_period, write_csoil
 from proda.maps.inputs import Inputs, read_inputs
-from proda.maps.parameter_maps import NOTES, parameter_product
+from proda.maps.parameter_maps import NOTES, OF_HYBRID, parameter_product
 from proda.maps.prediction import AT_MEAN, at_observed_depths, maps_by_method, soc_at_sites
 from proda.maps.products import METHOD, soc_product
 from proda.maps.scores import beside_published, map_scores, table_1
@@ -96,9 +96,9 @@ def final_results(study: Study) -> Results:
 def write_results(results: Results, study: Study, folder: Path) -> None:
     """Write `table_1.csv`, `table_1_summary.csv` (as the paper prints it), `stocks.csv` and the maps for other models.
 
-    The maps are `soc_maps.nc` (all methods, CF-1.8), `parameter_maps.nc` (what the network predicts) and the folder
-    `ilamb`, one file of `cSoil` a method. Where the truth is known, the scores against it go to `truth_scores_maps.csv`
-    and `truth_scores_sites.csv`.
+    The maps are `soc_maps.nc` (all methods, CF-1.8), `parameter_maps.nc` and `hybrid_parameter_maps.nc` (what network
+    and hybrid predict) and the folder `ilamb`, one file of `cSoil` a method. Where the truth is known, the scores
+    against it go to `truth_scores_maps.csv` and `truth_scores_sites.csv`.
     """
     results.table.to_csv(folder / "table_1.csv", index=False, float_format="%.6g")
     results.headline.to_csv(folder / "table_1_summary.csv", float_format="%.6g")
@@ -114,6 +114,10 @@ def write_results(results: Results, study: Study, folder: Path) -> None:
     notes = network_notes(study, inputs.grid.sizes["cell"])
     parameters = parameter_product(inputs.network_cells, inputs.forcing, inputs.grid, title, source, notes)
     write_product(parameters, folder / "parameter_maps.nc")
+    title = f"Soil-carbon parameters predicted by networks trained through the soil model: {study.title}"
+    x, notes = inputs.hybrid_cells.mean(axis=0), pd.DataFrame({"extrapolated": inputs.hybrid_extrapolated})
+    parameters = parameter_product(x, inputs.forcing, inputs.grid, title, source, notes, OF_HYBRID)
+    write_product(parameters, folder / "hybrid_parameter_maps.nc")
     period = observed_period(inputs.sites["year"])
     write_csoil(maps, inputs.grid, period, folder / "ilamb", f"Soil organic carbon: {study.title}", source)
 
