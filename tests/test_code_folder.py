@@ -24,12 +24,17 @@ def test_processors_of_other_instructions_have_another_folder(tmp_path):
     assert jax_code_folder().name == f"compiled-jax-{instructions_digest()}"
 
 
-def test_the_users_own_folder_is_kept(monkeypatch):
+def test_the_users_own_folder_is_kept_and_nothing_else_made(monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
-    monkeypatch.delenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", raising=False)
+    monkeypatch.setattr("proda.code_folder.jax_code_folder", lambda: 1 / 0)
     let_jax_keep_its_code()
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "elsewhere"
-    assert float(os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"]) < 1
+
+
+def test_without_one_processes_are_told_of_ours(monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    let_jax_keep_its_code()
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(jax_code_folder())
 
 
 def test_a_second_process_takes_what_the_first_has_compiled(tmp_path):

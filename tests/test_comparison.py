@@ -13,7 +13,15 @@ from proda.learning.comparison import (
 )
 from proda.learning.folds import BLOCKS, KINDS, RANDOM
 from proda.learning.hybrid import HybridPlan
-from proda.learning.methods import METHODS, Learnt, Plans, default_carbon, direct_trees, forest_two_steps
+from proda.learning.methods import (
+    METHODS,
+    Learnt,
+    Plans,
+    carbon_methods,
+    default_carbon,
+    direct_trees,
+    forest_two_steps,
+)
 from proda.learning.trees import BOOSTED, FOREST, DirectTrees
 from proda.learning.two_step import TwoStepPlan
 
@@ -79,6 +87,36 @@ def test_the_table_has_the_score_of_the_pooled_held_out_layers(quick):
     assert row["efficiency"] == pytest.approx(expected, rel=1e-5) and row["n"] == observed.size
     assert row["train_efficiency"] > row["efficiency"]
     assert table["method"].iloc[0] == table[table["kind"] == BLOCKS].sort_values("efficiency")["method"].iloc[-1]
+
+
+@pytest.fixture(scope="module")
+def carbon():
+    """Hybrids and trees that have learnt the even sites, of the made world and of one with other odd sites."""
+    made, train = learnable(120), np.arange(0, 120, 2)
+    odd = made.observed.soc.copy()
+    odd[1::2] *= 9.0
+    other = made._replace(observed=made.observed._replace(soc=odd))
+    plans = PLANS._replace(hybrid=HybridPlan(2, 3, 16))
+    return made, *(carbon_methods(material, train, plans, 3) for material in (made, other))
+
+
+def test_what_is_withheld_has_no_say_in_any_method_that_is_taught_carbon(carbon):
+    _, found, other = carbon
+    for name, learnt in found.items():
+        np.testing.assert_array_equal(learnt.soc, other[name].soc, err_msg=name)
+
+
+def test_means_of_two_methods_are_their_means(carbon):
+    made, found, _ = carbon
+    forest, boosted = found["random forest on carbon"].soc, found["boosted trees on carbon"].soc
+    present = made.observed.present
+    for name, soc in (
+        ("hybrid and forest", (found["hybrid"].soc + forest) / 2),
+        ("forest and boosted trees", (forest + boosted) / 2),
+    ):
+        np.testing.assert_allclose(found[f"mean of {name}"].soc[present], soc[present], rtol=1e-12)
+    assert {"hybrid, one member", "hybrid near posteriors", "hybrid, layers alone"} < set(found)
+    assert not np.allclose(found["hybrid"].soc, found["hybrid, layers alone"].soc)
 
 
 def test_the_filter_judges_fewer_sites(quick):

@@ -56,13 +56,13 @@ def test_numbas_own_settings_stay_as_they_were():
 
 
 def test_where_the_package_cannot_be_written_the_users_own_cache_is_used(monkeypatch, tmp_path):
-    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("os.access", lambda place, _: Path(place).is_relative_to(tmp_path))
     assert cache_folder.__wrapped__().parent == tmp_path / ".cache" / "proda"
 
 
 def test_without_any_folder_of_its_own_a_new_private_one_is_made_each_time(monkeypatch, tmp_path):
-    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("os.access", lambda *_: False)
     folders = [cache_folder.__wrapped__().parent for _ in range(2)]

@@ -13,6 +13,7 @@ from proda.learning.agreement import scores
 from proda.learning.encoding import Encoding
 from proda.learning.hybrid import HybridPlan, HybridTrainer, layer_loss, rate_of_epoch
 from proda.learning.hybrid_predictor import HybridPredictor, loaded_hybrid, save_hybrid
+from proda.learning.hybrid_training import hybrid_plan
 from proda.learning.parameter_networks import member_parameters, rows_of_batches
 from proda.learning.skill import correlations
 from proda.learning.targets import equal_targets, profile_targets
@@ -99,6 +100,13 @@ def test_only_layers_that_are_there_count_in_the_loss():
 def test_the_learning_rate_rises_and_falls():
     rates = [rate_of_epoch(epoch, HybridPlan(epochs=40)) for epoch in range(40)]
     assert np.argmax(rates) in (3, 4) and rates[0] < rates[2] and rates[-1] < 0.05 * max(rates)
+
+
+def test_without_a_forest_the_plan_is_that_of_layers_alone(opened):
+    with_forest = hybrid_plan(opened(settings={"hybrid_forest_share": 0.5}), 15000)
+    alone = hybrid_plan(opened(settings={"hybrid_forest_share": 0.0}), 15000)
+    assert with_forest.forest_share == 0.5 and with_forest.dropout == 0.0 and with_forest.batch_size == 256
+    assert alone == with_forest.of_layers_alone() == alone.of_layers_alone() and alone.dropout > 0.0
 
 
 def test_last_batches_are_filled_up_with_rows_that_are_there():

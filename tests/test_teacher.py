@@ -35,9 +35,10 @@ def test_one_seed_tells_one_thing():
 
 def test_the_share_goes_from_the_profile_to_the_forest():
     made = learnable(60)
+    none, half, all_ = (
+        taught_sites(made.frame, made.class_names, made.observed, share, 1) for share in (0.0, 0.5, 1.0)
+    )
     told = told_by_forest(made)
-    assert (taught_sites(made.observed, told, 0.0).soc == made.observed.soc).all()
-    assert (taught_sites(made.observed, told, 1.0).soc == told).all()
-    half = taught_sites(made.observed, told, 0.5)
+    assert (none.soc == made.observed.soc).all() and (all_.soc == told).all()
     np.testing.assert_allclose(half.soc, (made.observed.soc + told) / 2, rtol=1e-6)
     assert half.depth is made.observed.depth

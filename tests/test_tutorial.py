@@ -47,6 +47,7 @@ def test_every_run_names_settings_and_scales_that_there_are(region, monkeypatch)
     assert scales == ["tiny", "tiny", "demo", "converged"]
 
 
+@pytest.mark.slow
 @pytest.mark.study
 def test_its_commands_lead_from_three_tables_to_maps_and_a_report(region):
     told = {}

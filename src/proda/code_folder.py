@@ -16,8 +16,10 @@ _PACKAGE = Path(__file__).parent
 
 def code_folder() -> Path:
     """Folder beside the sources, or in the user's cache where these cannot be written, or a new temporary one."""
-    # Never a folder that others can write to: what lies there is run.
-    for place in (_PACKAGE / "__pycache__", Path.home() / ".cache" / "proda"):
+    # Never a common one, in which others may put what will be run here.
+    for place in (_PACKAGE / "__pycache__", Path(os.path.expanduser("~"), ".cache", "proda")):
+        if not place.is_absolute():
+            continue
         try:
             place.mkdir(parents=True, exist_ok=True)
         except OSError:
@@ -35,7 +37,7 @@ def jax_code_folder() -> Path:
 
 def instructions_digest(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """Eight characters that differ where processors understand different instructions."""
-    known = [platform.machine(), platform.processor()]
+    known = [platform.machine()]
     if cpuinfo.is_file():
         # x86 lists its instructions as "flags", ARM as "Features"; all cores have the same.
         lines = cpuinfo.read_text().splitlines()
@@ -46,7 +48,9 @@ def instructions_digest(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 def let_jax_keep_its_code() -> None:
     """Tell JAX and all processes begun from here where to keep what took half a second to compile.
 
-    Without effect where JAX has been imported before, or the user has chosen a folder.
+    Without effect where JAX has been imported before, or the user has chosen a folder. What lies there may be deleted
+    at any time; a file that a killed process left half written is told by JAX, which then compiles anew.
     """
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(jax_code_folder()))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(jax_code_folder())
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")

@@ -24,6 +24,7 @@ from proda.stages import STAGES, marker_path, measured, read_json, unfinished
 PACKAGE = Path(__file__).parent
 # From the lowest floor up. Figures and the command line show and run what these compute.
 ROOMS = ("model", "data", "assimilation", "learning", "maps")
+NO_RESULT = ("__main__.py", "code_folder.py")  # say what is run and where compiled code is kept
 SHOWN = "shown_"
 WHOLE_HASH_LIMIT = 256 * 2**20  # bytes; hashing more than this would be felt at every start
 
@@ -91,7 +92,7 @@ def code_digest(room: str, package: Path = PACKAGE) -> str:
     total = hashlib.sha256()
     for folder in folders:
         for path in sorted(folder.glob("*.py") if folder == package else folder.rglob("*.py")):
-            if path.name != "__main__.py":
+            if path.name not in NO_RESULT:
                 # Read as text, because a checkout may end its lines in its own way.
                 text = path.read_text(encoding="utf-8")
                 total.update(f"{path.relative_to(package).as_posix()}\n{len(text)}\n{text}".encode())

@@ -23,17 +23,20 @@ LEAST_PAIRS = 10  # degrees of freedom within cells; with fewer all scatter is c
 
 class CellResiduals(NamedTuple):
     """Withheld cells, (n_cells,) each: mean logarithm of observed over predicted carbon, number of sites, variance of
-    the members' logarithm, the block that the cell lies in; and `within`, the variance of single profiles."""
+    the members' logarithm, the block that the cell lies in, mean carbon as observed and as predicted; and `within`, the
+    variance of single profiles."""
 
     mean: NDArray[np.float64]
     n: NDArray[np.int64]
     members: NDArray[np.float64]
     block: NDArray[np.int64]
+    observed: NDArray[np.float64]
+    predicted: NDArray[np.float64]
     within: float
 
     def part(self, rows: NDArray[np.bool_]) -> CellResiduals:
         """The cells `rows`."""
-        return CellResiduals(self.mean[rows], self.n[rows], self.members[rows], self.block[rows], self.within)
+        return CellResiduals(*(values[rows] for values in self[:-1]), self.within)
 
 
 def cell_residuals(
@@ -65,31 +68,36 @@ def cell_residuals(
     scatter = float(((table["r"] - groups["r"].transform("mean")) ** 2).sum())
     within = scatter / freedom if freedom >= LEAST_PAIRS else 0.0
     # The model predicts means: of a skewed scatter of that variance the logarithm lies lower by half of it.
-    found = groups.agg(mean=("r", "mean"), n=("r", "size"), members=("v", "mean"), block=("block", "first"))
-    mean = found["mean"].to_numpy() + within / 2.0
-    return CellResiduals(mean, found["n"].to_numpy(), found["members"].to_numpy(), found["block"].to_numpy(), within)
+    found = groups.agg(
+        mean=("r", "mean"),
+        n=("r", "size"),
+        members=("v", "mean"),
+        block=("block", "first"),
+        o=("o", "mean"),
+        p=("p", "mean"),
+    )
+    found["mean"] += within / 2.0
+    return CellResiduals(*(found[name].to_numpy() for name in found), within)
 
 
 def unseen_variance(residuals: CellResiduals) -> float:
-    """Variance of the logarithm of a cell's mean carbon that the members do not show, bias included.
-
-    No less than `common_variance`: few profiles may show no scatter between cells, but not that there is none.
-    """
+    """Variance of the logarithm of a cell's mean carbon that the members do not show, bias included; 0 or more."""
     weight = residuals.n / residuals.n.sum()
     seen = residuals.within / residuals.n + residuals.members
-    return max(common_variance(residuals), float(np.sum(weight * (residuals.mean**2 - seen))))
+    return max(0.0, float(np.sum(weight * (residuals.mean**2 - seen))))
 
 
 def common_variance(residuals: CellResiduals) -> float:
-    """Second moment of the error that all land has in common: the bias over the withheld cells, squared, and how well
-    the blocks tell it (the variance of the mean of cells that are alike within blocks; a single block cannot say).
+    """Second moment of the relative error that all land has in common, the part that does not average out in a total.
 
-    It is the part of the error that does not average out in the total of a map.
+    The logarithm of the ratio of all observed to all predicted carbon, squared, and how well the blocks tell that ratio
+    (the variance of a ratio of sums over clusters, Cochran 1977, section 6.3; a single block cannot say).
     """
-    bias = float(residuals.mean.mean())
-    by_block = pd.Series((residuals.mean - bias) / residuals.mean.size).groupby(residuals.block).sum()
+    observed, predicted = residuals.observed, residuals.predicted
+    ratio = observed.sum() / predicted.sum()
+    by_block = pd.Series((observed - ratio * predicted) / observed.sum()).groupby(residuals.block).sum()
     n_blocks = len(by_block)
-    return bias**2 + float(np.square(by_block).sum()) * n_blocks / max(n_blocks - 1, 1)
+    return float(np.log(ratio) ** 2 + np.square(by_block).sum() * n_blocks / max(n_blocks - 1, 1))
 
 
 def coverage(residuals: CellResiduals, seed: int) -> float:

@@ -20,7 +20,7 @@ from proda.learning.hybrid_predictor import HybridPredictor, save_hybrid
 from proda.learning.inputs import Inputs
 from proda.learning.methods import Material
 from proda.learning.targets import profile_targets
-from proda.learning.teacher import out_of_bag_carbon, taught_sites
+from proda.learning.teacher import taught_sites
 from proda.model.column import STRATA, interval_name
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.study import Study
@@ -68,10 +68,9 @@ def trained_hybrid(
     plan, frame, sites = hybrid_plan(study, taught.size), material.frame.iloc[taught], material.observed.take(taught)
     encoding = Encoding.of(frame, material.class_names, "covariates.parquet, sites")
     trainer = HybridTrainer(encoding.shape, material.observed.soc.shape[1], plan)
-    told = out_of_bag_carbon(frame, material.class_names, sites, seed)
     curve = trainer.trained(
         encoding.encoded(frame),
-        taught_sites(sites, told, plan.forest_share),
+        taught_sites(frame, material.class_names, sites, plan.forest_share, seed),
         seed,
         profile_targets(material.x_mean, material.x_sd)[taught],
         progress=progress,

@@ -23,7 +23,7 @@ from proda.learning.parameter_networks import member_parameters
 from proda.learning.scaling import MinMaxScaling
 from proda.learning.spread import deviations, soc_with_spread
 from proda.learning.targets import equal_targets, profile_targets
-from proda.learning.teacher import out_of_bag_carbon, taught_sites
+from proda.learning.teacher import taught_sites
 from proda.learning.trees import BOOSTED, FOREST, DirectTrees, forest_parameters
 from proda.learning.two_step import TwoStepPlan, TwoStepTrainer
 from proda.model import lanes
@@ -161,20 +161,19 @@ def hybrids(material: Material, train: NDArray, plans: Plans, seed: int) -> dict
     plan = plans.hybrid
     encoded = Encoding.of(material.frame.iloc[train], material.class_names).encoded(material.frame)
     learns = material.observed.take(train)
-    told = out_of_bag_carbon(material.frame.iloc[train], material.class_names, learns, seed)
+    taught = taught_sites(material.frame.iloc[train], material.class_names, learns, plan.forest_share, seed)
     targets = profile_targets(material.x_mean, material.x_sd)[train]
     shape = Encoding.of(material.frame, material.class_names).shape
     of_train = {key: values[train] for key, values in encoded.items()}
     found = {}
-    for name, taught, prior_weight in (
-        ("hybrid", plan, plan.prior_weight),
-        ("hybrid near posteriors", plan, NEAR_POSTERIORS),
-        ("hybrid, layers alone", plan.of_layers_alone(), plan.prior_weight),
+    for name, chosen, prior_weight, sites in (
+        ("hybrid", plan, plan.prior_weight, taught),
+        ("hybrid near posteriors", plan, NEAR_POSTERIORS, taught),
+        ("hybrid, layers alone", plan.of_layers_alone(), plan.prior_weight, learns),
     ):
-        if found and (taught, prior_weight) == (plan, plan.prior_weight):
+        if found and (chosen, prior_weight) == (plan, plan.prior_weight):
             continue  # the study's own choice, which has been trained
-        trainer = _hybrid_trainer(shape, learns.soc.shape[1], taught)
-        sites = taught_sites(learns, told, taught.forest_share)
+        trainer = _hybrid_trainer(shape, learns.soc.shape[1], chosen)
         trainer.trained(of_train, sites, seed, targets, prior_weight)
         members = trainer.soc(encoded, material.observed).astype(float)
         x = trainer.parameters(encoded)
@@ -200,7 +199,7 @@ def direct_trees(material: Material, train: NDArray, plans: Plans, seed: int) ->
 
 
 def carbon_methods(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
-    """What is taught carbon: hybrids, trees, and means of two, of which one does not know the process model."""
+    """What is taught carbon: hybrids, trees, and two means of two, with the process model and without."""
     found = hybrids(material, train, plans, seed) | direct_trees(material, train, plans, seed)
     forest, boosted = (found[f"{kind} on carbon"].soc for kind in (FOREST, BOOSTED))
     found["mean of hybrid and forest"] = Learnt((found["hybrid"].soc + forest) / 2.0)

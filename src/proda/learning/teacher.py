@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeRegressor
 
 from proda.learning.observed_layers import ObservedSites
@@ -58,7 +58,11 @@ def out_of_bag_carbon(
     return told
 
 
-def taught_sites(sites: ObservedSites, told: ArrayLike, share: float) -> ObservedSites:
-    """The sites with `share` (0 to 1) of the carbon that a forest has `told`, the rest as observed."""
-    mixed = (1.0 - share) * sites.soc + share * np.asarray(told)
-    return sites._replace(soc=mixed.astype(np.float32))
+def taught_sites(
+    frame: pd.DataFrame, class_names: tuple[str, ...], sites: ObservedSites, share: float, seed: int
+) -> ObservedSites:
+    """The sites with `share` (0 to 1) of the carbon that `out_of_bag_carbon` tells, the rest as observed."""
+    if share == 0.0:
+        return sites
+    told = out_of_bag_carbon(frame, class_names, sites, seed)
+    return sites._replace(soc=((1.0 - share) * sites.soc + share * told).astype(np.float32))

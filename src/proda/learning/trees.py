@@ -61,7 +61,8 @@ class DirectTrees:
 
     def predict(self, site: ArrayLike, depth: ArrayLike) -> NDArray[np.float64]:
         """SOC of layers, in the unit of what was learnt."""
-        return self.model.predict(self._features(site, depth))
+        with threadpool_limits(1):
+            return self.model.predict(self._features(site, depth))
 
     def _features(self, site: ArrayLike, depth: ArrayLike) -> NDArray[np.float64]:
         return np.column_stack([self.values[np.asarray(site)], np.asarray(depth, float)])
@@ -69,9 +70,7 @@ class DirectTrees:
 
 def forest_parameters(frame: pd.DataFrame, train: ArrayLike, x_mean: ArrayLike, seed: int) -> NDArray[np.float64]:
     """Parameters of all rows of `frame`, (n, 25), from a forest that has learnt the means of the rows `train`."""
-    forest = RandomForestRegressor(
-        N_TREES, min_samples_leaf=LEAST_LEAF, max_features=SHARE_OF_FEATURES, random_state=seed, n_jobs=1
-    )
+    forest = _forest(seed)
     values = frame.to_numpy(float)
     forest.fit(values[train], np.asarray(x_mean, float)[train])
     return forest.predict(values)

@@ -54,7 +54,7 @@ class Inputs(NamedTuple):
         (n_cells,) covariates that no training site of the hybrid has had.
     hybrid_unseen, hybrid_common : numpy.ndarray
         (n_strata,) variance of the logarithm of a cell's carbon that the members do not show, on withheld blocks, and
-        the part of it that all land has in common.
+        of the relative error that all land has in common.
     block_km : float
         Side of these blocks, within which errors of the hybrid's map go together.
     split : numpy.ndarray of str

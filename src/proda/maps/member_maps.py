@@ -35,7 +35,7 @@ def soc_of_members(
     unseen : numpy.ndarray
         (n_strata,) variance of the logarithm of a cell's carbon beyond the members' spread, 0 or more.
     common : numpy.ndarray
-        (n_strata,) the part of it that all cells have in common.
+        (n_strata,) variance of the relative error that all cells have in common, which their total has in full.
     block : numpy.ndarray of int
         (n_cells,) block of every cell.
 

@@ -16,20 +16,21 @@ from proda.model.parameters import FS1S2, PAPER_PARAMETERS, bounds, cwd_share, d
 
 # Columns of network_parameters.parquet that say how a prediction came about, and what they mean.
 NOTES = {
-    "extrapolated": "number of covariates outside their range at the training sites: above 0, extrapolated",
+    "extrapolated": "number of covariates, numbers or classes, that no training site has had: above 0, extrapolated",
     "clipped": "number of parameters put at a bound of the prior or beyond, set inside",
     "cwd_rescaled": "whether the shares of the input were scaled down to leave some for coarse woody debris",
 }
-OF_NETWORK = "Parameters that the network of the paper predicts from the environment."
+OF_NETWORK = "Parameters that the network of the paper predicts from the environment; their carbon is in soc_maps.nc."
 OF_HYBRID = (
-    "Parameters that the networks trained through the soil model predict from the environment, the mean of the members "
-    "(hybrid_parameters.nc has each). They give the right carbon together: do not take one of them without the others."
+    "Parameters that the networks trained through the soil model predict from the environment, the members' mean. "
+    "soc_maps.nc has the mean of the members' carbon, which is not quite the carbon of these means: for that use the "
+    "members, in hybrid_parameters.nc. Parameters belong together: do not take one without the others."
 )
 _COMMENT = (
     "In the units of this model. valid_min and valid_max "
     "are the bounds of the prior; those of ins are the widest of any cell (its own are npp_min/npp_mean and "
     "npp_max/npp_mean). clm_name, clm_place and clm_conversion say what CLM5 calls a parameter and how to convert "
-    "it; proda.maps.clm_names.clm_parameters does so. The carbon of these parameters is in soc_maps.nc."
+    "it; proda.maps.clm_names.clm_parameters does so."
 )
 
 
