@@ -6,7 +6,8 @@ from columns import temperate
 from numpy.typing import NDArray
 
 from proda.learning.input_shares import with_positive_cwd_share
-from proda.learning.methods import Material
+from proda.learning.lessons import Land, land_of
+from proda.learning.material import Material
 from proda.learning.observed_layers import observed_sites
 from proda.model import lanes
 from proda.model.observation import at_depths
@@ -27,7 +28,7 @@ def true_x(frame: pd.DataFrame) -> NDArray[np.float64]:
 def learnable(n: int = 300, seed: int = 5, noise: float = 0.1) -> Material:
     """Material of n sites with four layers each, but for every tenth, which has two."""
     rng = np.random.default_rng(seed)
-    frame = pd.DataFrame({"warmth": rng.random(n), "cover": rng.integers(1, 5, n).astype(float), "clay": rng.random(n)})
+    frame = made_covariates(rng, n)
     x, forcing = true_x(frame), temperate(n, seed)
     soc = lanes.soc_density(physical(x.T, forcing), forcing)
     site, depth = np.repeat(np.arange(n), len(DEPTHS)), np.tile(DEPTHS, n)
@@ -48,4 +49,15 @@ def learnable(n: int = 300, seed: int = 5, noise: float = 0.1) -> Material:
         x_sd=x_sd,
         draws=draws.astype(np.float32),
         used=rng.random(n) < 0.9,
+        land=made_land(n // 2, seed, observed.soc.shape[1]),
     )
+
+
+def made_covariates(rng: np.random.Generator, n: int) -> pd.DataFrame:
+    """Covariates of n places."""
+    return pd.DataFrame({"warmth": rng.random(n), "cover": rng.integers(1, 5, n).astype(float), "clay": rng.random(n)})
+
+
+def made_land(n: int, seed: int, width: int) -> Land:
+    """n cells of the same world, where there are no profiles."""
+    return land_of(made_covariates(np.random.default_rng(seed + 100), n), temperate(n, seed + 100), width)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from proda.errors import InputError
-from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Encoding, Shape
+from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Encoding, Shape, n_bins_of
 
 FRAME = pd.DataFrame({"rain": [0.0, 100.0, 50.0], "cover": [5.0, 2.0, 5.0], "clay": [0.1, 0.3, 0.2]})
 
@@ -31,8 +31,30 @@ def test_what_lies_far_out_is_held_near():
     assert Encoding.of(FRAME, ["cover"]).encoded(far)[NUMBERS][:, 0].tolist() == [1.5, -0.5, 0.5]
 
 
-def test_an_encoding_survives_json():
-    encoding = Encoding.of(FRAME, ["cover"])
+def test_a_number_fills_its_quantile_bins_one_after_the_other():
+    frame = pd.DataFrame({"rain": [0.0, 10.0, 20.0, 60.0, 100.0], "cover": 1.0})
+    encoding = Encoding.of(frame, ["cover"], n_bins=4)
+    assert encoding.shape.n_numbers == 5
+    np.testing.assert_allclose(encoding.edges, [[0.0, 0.1, 0.2, 0.6, 1.0]], atol=1e-6)
+    told = encoding.encoded(pd.DataFrame({"rain": [15.0, 100.0, -40.0, 300.0], "cover": 1.0}))[NUMBERS]
+    expected = [[0.15, 1, 0.5, 0, 0], [1, 1, 1, 1, 1], [-0.4, 0, 0, 0, 0], [1.5, 1, 1, 1, 1]]
+    np.testing.assert_allclose(told, expected, atol=1e-6)
+
+
+def test_a_bin_without_width_tells_nothing():
+    frame = pd.DataFrame({"rain": [0.0, 0.0, 0.0, 8.0], "same": 3.0})
+    told = Encoding.of(frame, [], n_bins=2).encoded(frame)[NUMBERS]
+    np.testing.assert_allclose(told[:, 2:], [[0, 0, 0, 0]] * 3 + [[0, 1, 0, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(("n_sites", "n_bins"), [(99, 0), (300, 3), (15000, 16)])
+def test_few_sites_fill_few_bins(n_sites, n_bins):
+    assert n_bins_of(n_sites) == n_bins
+
+
+@pytest.mark.parametrize("n_bins", [0, 3])
+def test_an_encoding_survives_json(n_bins):
+    encoding = Encoding.of(FRAME, ["cover"], n_bins=n_bins)
     again = Encoding.from_dict(json.loads(json.dumps(encoding.as_dict())))
     for name, values in encoding.encoded(FRAME).items():
         assert (again.encoded(FRAME)[name] == values).all()

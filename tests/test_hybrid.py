@@ -22,7 +22,7 @@ from proda.maps.fine_predictors import MemberDraws, checked_draws
 from proda.model.parameters import INNER, PAPER_PARAMETERS
 
 TOLD = [PAPER_PARAMETERS.index(name) for name in ("ins", "tau4s3", "efolding")]
-PLAN = HybridPlan(n_members=2, epochs=60, batch_size=64, learning_rate=6e-3, dropout=0.0)
+PLAN = HybridPlan(n_members=2, epochs=60, batch_size=64, learning_rate=6e-3, dropout=0.0, n_bins=2)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def trained(made):
 
 
 def encoding_of(made):
-    return Encoding.of(made.frame.iloc[:256], made.class_names)
+    return Encoding.of(made.frame.iloc[:256], made.class_names, n_bins=PLAN.n_bins)
 
 
 def part(encoded, rows):
@@ -102,11 +102,11 @@ def test_the_learning_rate_rises_and_falls():
     assert np.argmax(rates) in (3, 4) and rates[0] < rates[2] and rates[-1] < 0.05 * max(rates)
 
 
-def test_without_a_forest_the_plan_is_that_of_layers_alone(opened):
-    with_forest = hybrid_plan(opened(settings={"hybrid_forest_share": 0.5}), 15000)
+def test_without_teachers_the_plan_is_that_of_layers_alone(opened):
+    taught = hybrid_plan(opened(settings={"hybrid_forest_share": 0.5}), 15000)
     alone = hybrid_plan(opened(settings={"hybrid_forest_share": 0.0}), 15000)
-    assert with_forest.forest_share == 0.5 and with_forest.dropout == 0.0 and with_forest.batch_size == 256
-    assert alone == with_forest.of_layers_alone() == alone.of_layers_alone() and alone.dropout > 0.0
+    assert taught.panel_share == 0.5 and taught.dropout == 0.0 and taught.n_bins == 16
+    assert alone == taught.of_layers_alone() == alone.of_layers_alone() and alone.dropout > 0.0 and alone.n_bins == 0
 
 
 def test_last_batches_are_filled_up_with_rows_that_are_there():

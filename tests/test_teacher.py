@@ -1,44 +1,53 @@
-"""The forest as teacher: it tells sites that its trees have not seen, and takes scatter away."""
+"""Trees as teachers: they tell sites that they have not seen, and take scatter away."""
 
 import numpy as np
+import pytest
 from learnable import learnable
 
-from proda.learning.teacher import out_of_bag_carbon, taught_sites
+from proda.learning.teacher import boosted_carbon, forest_carbon
+
+TEACHERS = pytest.mark.parametrize("carbon", [forest_carbon, boosted_carbon])
+LEAST_CORRELATION = 0.6
 
 
-def told_by_forest(made, seed=1):
-    return out_of_bag_carbon(made.frame, made.class_names, made.observed, seed)
+def told_by(carbon, made, n_seen=None, seed=1):
+    return carbon(made.frame, made.class_names, made.observed, n_seen or made.observed.n_sites, seed)
 
 
-def test_it_lies_nearer_to_the_carbon_without_scatter_than_the_profiles_do():
-    true, seen = learnable(400, noise=0.0).observed, learnable(400, noise=0.6)
-    told, present = told_by_forest(seen), seen.observed.present
-    assert told.shape == true.soc.shape and (told[~present] == 0.0).all()
-    forest, profiles = (np.abs(soc[present] - true.soc[present]).mean() for soc in (told, seen.observed.soc))
-    assert forest < 0.8 * profiles
-
-
-def test_a_site_has_no_say_in_what_is_told_of_it():
-    made, site = learnable(100), 7
+def with_soc(made, rows, soc):
     strange = made.observed.soc.copy()
-    strange[site, made.observed.present[site]] = 900.0
-    told = out_of_bag_carbon(made.frame, made.class_names, made.observed._replace(soc=strange), 1)
-    assert (told[site] == told_by_forest(made)[site]).all()
-    assert (told != told_by_forest(made)).any()
+    strange[rows] = np.where(made.observed.present[rows], soc, 0.0)
+    return made._replace(observed=made.observed._replace(soc=strange))
 
 
-def test_one_seed_tells_one_thing():
+@pytest.mark.parametrize(("carbon", "part"), [(forest_carbon, 0.8), (boosted_carbon, 0.97)])
+def test_they_lie_nearer_to_the_carbon_without_scatter_than_the_profiles_do(carbon, part):
+    true, seen = learnable(400, noise=0.0).observed, learnable(400, noise=0.6)
+    told, present = told_by(carbon, seen), seen.observed.present
+    assert told.shape == true.soc.shape and (told[~present] == 0.0).all() and (told >= 0.0).all()
+    trees, profiles = (np.abs(soc[present] - true.soc[present]).mean() for soc in (told, seen.observed.soc))
+    assert trees < part * profiles
+
+
+@TEACHERS
+def test_a_site_has_no_say_in_what_is_told_of_it(carbon):
+    made, site = learnable(100), 7
+    told = told_by(carbon, with_soc(made, site, 900.0))
+    assert (told[site] == told_by(carbon, made)[site]).all()
+    assert (told != told_by(carbon, made)).any()
+
+
+@TEACHERS
+def test_places_without_profiles_are_told_of_and_have_no_say(carbon):
+    made, n_seen = learnable(150), 100
+    told = told_by(carbon, made, n_seen)
+    assert (told == told_by(carbon, with_soc(made, slice(n_seen, None), 900.0), n_seen)).all()
+    unseen = made.observed.present & (np.arange(150) >= n_seen)[:, None]
+    assert np.corrcoef(told[unseen], made.observed.soc[unseen])[0, 1] > LEAST_CORRELATION
+
+
+@TEACHERS
+def test_one_seed_tells_one_thing(carbon):
     made = learnable(60)
-    assert (told_by_forest(made) == told_by_forest(made)).all()
-    assert (told_by_forest(made) != told_by_forest(made, seed=2)).any()
-
-
-def test_the_share_goes_from_the_profile_to_the_forest():
-    made = learnable(60)
-    none, half, all_ = (
-        taught_sites(made.frame, made.class_names, made.observed, share, 1) for share in (0.0, 0.5, 1.0)
-    )
-    told = told_by_forest(made)
-    assert (none.soc == made.observed.soc).all() and (all_.soc == told).all()
-    np.testing.assert_allclose(half.soc, (made.observed.soc + told) / 2, rtol=1e-6)
-    assert half.depth is made.observed.depth
+    assert (told_by(carbon, made) == told_by(carbon, made)).all()
+    assert (told_by(carbon, made) != told_by(carbon, made, seed=2)).any()

@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from proda.learning.agreement import scores
 from proda.learning.folds import BLOCKS, KINDS, fold_of_site
-from proda.learning.methods import METHODS, Learnt, Material, Method, Plans
+from proda.learning.material import Material
+from proda.learning.methods import METHODS, Learnt, Method, Plans
 from proda.learning.skill import correlations
 from proda.model.parameters import PAPER_PARAMETERS
 

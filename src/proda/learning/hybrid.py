@@ -5,7 +5,8 @@ the parameters is not the mean of carbon, and most parameters of one profile are
 carbon of the layers, and nothing stands between it and the covariates but the model (as in biogeochemistry-informed
 neural networks, Xu et al. 2025, arXiv:2502.00672): the gradient of the misfit goes through the steady state, one
 compiled step for all members of the ensemble. A prior term may hold the parameters near the posteriors of their sites,
-and a forest may tell what part of an observed layer is scatter of its profile (`proda.learning.teacher`).
+and a panel of teachers may tell what part of an observed layer is scatter of its profile, and what other land holds
+(`proda.learning.teaching`).
 """
 
 from __future__ import annotations
@@ -45,16 +46,20 @@ class HybridPlan(NamedTuple):
     Attributes
     ----------
     n_members : int
-    epochs, batch_size : int
+    epochs : int
+    batch_size : int
+        Fewer are taken where an epoch would have less than some thirty steps (`proda.learning.teaching`).
     learning_rate : float
         Of AdamW at its greatest: it rises within the first tenth of the epochs and falls to zero along a cosine.
     huber_delta : float, kg C m-3
         Beyond this error the loss grows linearly: organic layers would decide everything else.
     prior_weight : float
         Of the term towards the posteriors, (kg C m-3)2; 0 for none.
-    forest_share : float
-        Of what a forest tells of a site's carbon in its targets, 0 to 1; who trains mixes them
-        (`proda.learning.teacher.taught_sites`).
+    panel_share : float
+        Of what a panel of teachers tells of a site's carbon in its targets, 0 to 1; who trains mixes them
+        (`proda.learning.lessons.panel_lessons`).
+    n_bins : int
+        Bins in which every number is told beside its value (`proda.learning.encoding`).
     hidden : tuple of int
         Units of the hidden layers of a member.
     dropout, weight_decay : float
@@ -66,15 +71,16 @@ class HybridPlan(NamedTuple):
     learning_rate: float = 4e-3
     huber_delta: float = 60.0
     prior_weight: float = 0.0
-    forest_share: float = 0.75
+    panel_share: float = 0.9
+    n_bins: int = 16
     hidden: tuple[int, ...] = (256, 256, 256)
     dropout: float = 0.0
     weight_decay: float = 1e-4
 
     def of_layers_alone(self) -> HybridPlan:
-        """The plan without a forest: a smaller network, dropout and fewer steps leave the scatter of profiles alone."""
+        """The plan without teachers: dropout, plain numbers and fewer steps leave the scatter of profiles alone."""
         epochs = min(self.epochs, 30)
-        return self._replace(forest_share=0.0, hidden=(128, 128), epochs=epochs, dropout=0.1, learning_rate=2e-3)
+        return self._replace(panel_share=0.0, n_bins=0, epochs=epochs, dropout=0.2, learning_rate=2e-3)
 
 
 class HybridTrainer:

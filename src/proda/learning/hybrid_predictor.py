@@ -49,7 +49,7 @@ class HybridPredictor:
 
     def __post_init__(self) -> None:
         shapes = {tensor.name: tensor.shape[-1] for tensor in self.networks.inputs}
-        expected = {"numbers": len(self.encoding.scaling.names)}
+        expected = {"numbers": self.encoding.shape.n_numbers}
         if self.encoding.codes:
             expected["classes"] = len(self.encoding.codes)
         n_parameters = self.networks.output_shape[-1]

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from proda.errors import InputError
 from proda.learning import splits
 from proda.learning.cell_error import cell_residuals, common_variance, coverage, unseen_variance
-from proda.learning.encoding import Encoding
+from proda.learning.encoding import n_bins_of
 from proda.learning.folds import BLOCKS
-from proda.learning.hybrid import HybridPlan, HybridTrainer
+from proda.learning.hybrid import HybridPlan
 from proda.learning.hybrid_predictor import HybridPredictor, save_hybrid
 from proda.learning.inputs import Inputs
-from proda.learning.methods import Material
-from proda.learning.targets import profile_targets
-from proda.learning.teacher import taught_sites
+from proda.learning.material import Material
+from proda.learning.teaching import taught_by_layers, taught_by_panel
 from proda.model.column import STRATA, interval_name
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.study import Study
@@ -47,15 +46,15 @@ class HybridTraining(NamedTuple):
 
 
 def hybrid_plan(study: Study, n_sites: int) -> HybridPlan:
-    """The plan that the study's settings say, in batches that leave some thirty steps in an epoch of `n_sites`."""
+    """The plan that the study's settings say, for as many sites."""
     plan = HybridPlan(
         n_members=study["hybrid_members"],
         epochs=study["hybrid_epochs"],
         prior_weight=study["hybrid_prior_weight"],
-        forest_share=study["hybrid_forest_share"],
-        batch_size=int(np.clip(2 ** int(np.log2(max(n_sites, 2) / 30)), 16, 256)),
+        panel_share=study["hybrid_forest_share"],
+        n_bins=n_bins_of(n_sites),
     )
-    return plan if plan.forest_share > 0.0 else plan.of_layers_alone()
+    return plan if plan.panel_share > 0.0 else plan.of_layers_alone()
 
 
 def trained_hybrid(
@@ -65,18 +64,12 @@ def trained_hybrid(
 
     Its error on withheld land is not yet in `parameters` (`with_error_on_blocks`).
     """
-    plan, frame, sites = hybrid_plan(study, taught.size), material.frame.iloc[taught], material.observed.take(taught)
-    encoding = Encoding.of(frame, material.class_names, "covariates.parquet, sites")
-    trainer = HybridTrainer(encoding.shape, material.observed.soc.shape[1], plan)
-    curve = trainer.trained(
-        encoding.encoded(frame),
-        taught_sites(frame, material.class_names, sites, plan.forest_share, seed),
-        seed,
-        profile_targets(material.x_mean, material.x_sd)[taught],
-        progress=progress,
-    )
+    plan = hybrid_plan(study, material.observed.n_sites)
+    hybrid = taught_by_layers(material, taught, plan.of_layers_alone(), seed, progress=progress)
+    if plan.panel_share > 0.0:
+        hybrid = taught_by_panel(material, taught, plan, hybrid, seed, progress)
     notes = {"study": study.label, "seed": seed, "plan": plan._asdict(), "sites": int(taught.size)}
-    predictor = HybridPredictor(trainer.networks, encoding, notes)
+    predictor = HybridPredictor(hybrid.trainer.networks, hybrid.encoding, notes)
     at_sites = predictor(inputs.site_covariates, "covariates.parquet, sites")
     at_cells = predictor(inputs.cell_covariates, "covariates.parquet, cells")
     parameters = xr.Dataset(
@@ -89,7 +82,7 @@ def trained_hybrid(
         coords={"parameter": list(PAPER_PARAMETERS.names)},
         attrs={"study": study.label, "block_km": float(study["network_block_km"])},
     )
-    return HybridTraining(curve, predictor, parameters)
+    return HybridTraining(hybrid.curve, predictor, parameters)
 
 
 def with_error_on_blocks(

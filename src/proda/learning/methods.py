@@ -11,55 +11,26 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from proda.learning.encoding import Encoding, Shape
-from proda.learning.hybrid import HybridPlan, HybridTrainer
+from proda.learning.hybrid import HybridPlan
 from proda.learning.input_shares import with_positive_cwd_share
+from proda.learning.material import Material
 from proda.learning.network import fit, paper_network
-from proda.learning.observed_layers import ObservedSites, at_layers
+from proda.learning.observed_layers import at_layers
 from proda.learning.parameter_networks import member_parameters
 from proda.learning.scaling import MinMaxScaling
 from proda.learning.spread import deviations, soc_with_spread
 from proda.learning.targets import equal_targets, profile_targets
-from proda.learning.teacher import taught_sites
+from proda.learning.teaching import TaughtHybrid, taught_by_layers, taught_by_panel
 from proda.learning.trees import BOOSTED, FOREST, DirectTrees, forest_parameters
 from proda.learning.two_step import TwoStepPlan, TwoStepTrainer
 from proda.model import lanes
-from proda.model.forcing import Forcing
 from proda.model.parameters import INNER, default_parameters, physical
 
 N_DEVIATIONS = 50
 NEAR_POSTERIORS = 100.0  # weight of the prior term, (kg C m-3)2: some tenth of the loss of carbon
-
-
-class Material(NamedTuple):
-    """What there is to learn from, of n sites.
-
-    Attributes
-    ----------
-    frame : DataFrame, (n, n_covariates)
-    class_names : tuple of str
-    observed : ObservedSites
-    forcing : Forcing
-        Of the sites.
-    sand_percent : (n,), %
-    x_mean, x_sd : (n, 25), draws : (n, n_draws, 25)
-        Of the posteriors, unit cube.
-    used : (n,) bool
-        Sites of non-negative 1:1 efficiency, the paper's filter.
-    """
-
-    frame: pd.DataFrame
-    class_names: tuple[str, ...]
-    observed: ObservedSites
-    forcing: Forcing
-    sand_percent: NDArray[np.float64]
-    x_mean: NDArray[np.float64]
-    x_sd: NDArray[np.float64]
-    draws: NDArray[np.float32]
-    used: NDArray[np.bool_]
 
 
 class Plans(NamedTuple):
@@ -151,37 +122,24 @@ def _two_step_trainer(shape: Shape, plan: TwoStepPlan) -> TwoStepTrainer:
     return TwoStepTrainer(shape, plan)
 
 
-@lru_cache(maxsize=4)
-def _hybrid_trainer(shape: Shape, n_layers: int, plan: HybridPlan) -> HybridTrainer:
-    return HybridTrainer(shape, n_layers, plan)
-
-
 def hybrids(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
-    """End to end: the study's ensemble, one of its members, and what other choices would change."""
-    plan = plans.hybrid
-    encoded = Encoding.of(material.frame.iloc[train], material.class_names).encoded(material.frame)
-    learns = material.observed.take(train)
-    taught = taught_sites(material.frame.iloc[train], material.class_names, learns, plan.forest_share, seed)
-    targets = profile_targets(material.x_mean, material.x_sd)[train]
-    shape = Encoding.of(material.frame, material.class_names).shape
-    of_train = {key: values[train] for key, values in encoded.items()}
-    found = {}
-    for name, chosen, prior_weight, sites in (
-        ("hybrid", plan, plan.prior_weight, taught),
-        ("hybrid near posteriors", plan, NEAR_POSTERIORS, taught),
-        ("hybrid, layers alone", plan.of_layers_alone(), plan.prior_weight, learns),
-    ):
-        if found and (chosen, prior_weight) == (plan, plan.prior_weight):
-            continue  # the study's own choice, which has been trained
-        trainer = _hybrid_trainer(shape, learns.soc.shape[1], chosen)
-        trainer.trained(of_train, sites, seed, targets, prior_weight)
-        members = trainer.soc(encoded, material.observed).astype(float)
-        x = trainer.parameters(encoded)
-        if name == "hybrid":
-            found["hybrid, one member"] = Learnt(members[:, 0], x[0])
-        spread = np.log(np.maximum(members, 1e-9)).std(axis=1, ddof=1)
-        found[name] = Learnt(members.mean(axis=1), x.mean(axis=0), spread)
+    """End to end: the study's ensemble, one of its members, and what it would be without its teachers."""
+    plan, found = plans.hybrid, {}
+    alone = taught_by_layers(material, train, plan.of_layers_alone(), seed)
+    found["hybrid, layers alone"] = _ensemble(alone, material)[0]
+    # A study without teachers has the hybrid of layers alone.
+    hybrid = taught_by_panel(material, train, plan, alone, seed) if plan.panel_share > 0.0 else alone
+    found["hybrid"], found["hybrid, one member"] = _ensemble(hybrid, material)
+    near = taught_by_layers(material, train, plan.of_layers_alone(), seed, NEAR_POSTERIORS)
+    found["hybrid, layers alone, near posteriors"] = _ensemble(near, material)[0]
     return found
+
+
+def _ensemble(hybrid: TaughtHybrid, material: Material) -> tuple[Learnt, Learnt]:
+    """What all members tell of all sites, and what the first does."""
+    members, x = hybrid.soc(material.frame, material.observed).astype(float), hybrid.x(material.frame)
+    spread = np.log(np.maximum(members, 1e-9)).std(axis=1, ddof=1)
+    return Learnt(members.mean(axis=1), x.mean(axis=0), spread), Learnt(members[:, 0], x[0])
 
 
 def direct_trees(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:

@@ -47,6 +47,16 @@ class ObservedSites(NamedTuple):
         """The sites `rows` (integers or a mask)."""
         return ObservedSites(*(values[rows] for values in self))
 
+    def joined(self, others: ObservedSites) -> ObservedSites:
+        """These sites, then others, whose arrays are as wide."""
+        return ObservedSites(*(np.concatenate(pair) for pair in zip(self, others, strict=True)))
+
+    def widened(self, width: int) -> ObservedSites:
+        """The same sites in arrays of `width` layers, with nothing in those that are added."""
+        more = width - self.soc.shape[1]
+        wide = (np.pad(values, [(0, 0), (0, more), *[(0, 0)] * (values.ndim - 2)]) for values in self[1:])
+        return ObservedSites(self.forcing, *wide)
+
     @property
     def model_inputs(self) -> dict[str, NDArray]:
         """The arrays that `proda.learning.soc_layer` takes, by name."""

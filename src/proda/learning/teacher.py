@@ -1,9 +1,9 @@
-"""A forest as teacher: the carbon of a site's layers as other sites tell it, instead of its own profile.
+"""Trees as teachers: the carbon of a site's layers as other sites tell it, instead of its own profile.
 
 A profile is one draw of what its surroundings hold. A network that follows the draws closely learns their scatter by
-heart; one that is kept from it misses what covariates do tell. The mean of the trees that have not seen a site has
+heart; one that is kept from it misses what covariates do tell. What trees that have not seen a site tell of it has
 little scatter left and can be followed closely ("born again trees", Breiman and Shang 1996; distillation, Hinton et al.
-2015, arXiv:1503.02531). What the network learns of it has to pass through the soil model: parameters, not carbon.
+2015, arXiv:1503.02531).
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeRegressor
 
 from proda.learning.observed_layers import ObservedSites
-from proda.learning.trees import LEAST_LEAF, N_TREES, SHARE_OF_FEATURES, coded_columns
+from proda.learning.trees import BOOSTED, LEAST_LEAF, N_TREES, SHARE_OF_FEATURES, DirectTrees, coded_columns
+
+N_PARTS = 5  # of the sites, each told of by boosted trees of the other parts
 
 
-def out_of_bag_carbon(
-    frame: pd.DataFrame, class_names: tuple[str, ...], sites: ObservedSites, seed: int
-) -> NDArray[np.float32]:
-    """Carbon of the layers of sites by a forest's trees that did not see the site, (n, m), kg C m-3.
+def forest_carbon(
+    frame: pd.DataFrame, class_names: tuple[str, ...], sites: ObservedSites, n_seen: int, seed: int
+) -> NDArray[np.float64]:
+    """Carbon of the layers of places by the trees of a forest that did not see the place, (n, m), kg C m-3.
 
     Sites are drawn, not layers: the layers of one profile are too much alike for one to be judged by another.
 
@@ -30,7 +32,7 @@ def out_of_bag_carbon(
     class_names : tuple of str
         Covariates that are classes: the forest takes their codes.
     sites : ObservedSites
-        Of the same sites.
+        Of the same places, the first `n_seen` of which have profiles to learn from; of the rest depths count alone.
     seed : int
 
     Returns
@@ -45,24 +47,36 @@ def out_of_bag_carbon(
     soc = sites.soc[site, at].astype(float)
     total, count = np.zeros(soc.size), np.zeros(soc.size)
     for _ in range(N_TREES):
-        drawn = np.bincount(rng.integers(sites.n_sites, size=sites.n_sites), minlength=sites.n_sites)[site]
-        seen, unseen = drawn > 0, drawn == 0
+        drawn = np.zeros(sites.n_sites, np.int64)
+        drawn[:n_seen] = np.bincount(rng.integers(n_seen, size=n_seen), minlength=n_seen)
+        seen, unseen = drawn[site] > 0, drawn[site] == 0
         tree = DecisionTreeRegressor(
             min_samples_leaf=LEAST_LEAF, max_features=SHARE_OF_FEATURES, random_state=int(rng.integers(2**31))
         )
-        tree.fit(features[seen], soc[seen], sample_weight=drawn[seen])
+        tree.fit(features[seen], soc[seen], sample_weight=drawn[site][seen])
         total[unseen] += tree.predict(features[unseen]) if unseen.any() else 0.0
         count[unseen] += 1
-    told = np.zeros(sites.soc.shape, np.float32)
-    told[site, at] = np.where(count > 0, total / np.maximum(count, 1), soc)
+    return _in_layers(np.where(count > 0, total / np.maximum(count, 1), soc), sites)
+
+
+def boosted_carbon(
+    frame: pd.DataFrame, class_names: tuple[str, ...], sites: ObservedSites, n_seen: int, seed: int
+) -> NDArray[np.float64]:
+    """The same by boosted trees: at every site those of the other parts of the sites, elsewhere those of all sites."""
+    site, at = np.nonzero(sites.present)
+    depth, soc = sites.depth[site, at], sites.soc[site, at].astype(float)
+    part = np.full(sites.n_sites, -1)
+    part[:n_seen] = np.random.default_rng(seed).permutation(np.arange(n_seen) % N_PARTS)
+    told = np.zeros(soc.size)
+    for judged in np.unique(part[site]):
+        learns, here = (part[site] >= 0) & (part[site] != judged), part[site] == judged
+        trees = DirectTrees(BOOSTED, frame, class_names, seed % 2**32).fit(site[learns], depth[learns], soc[learns])
+        told[here] = trees.predict(site[here], depth[here])
+    return _in_layers(told, sites)
+
+
+def _in_layers(values: NDArray[np.float64], sites: ObservedSites) -> NDArray[np.float64]:
+    """Values of all layers that are there, as (n, m), 0 elsewhere; no tree mean is below zero but a boosted one's."""
+    told = np.zeros(sites.soc.shape)
+    told[sites.present] = np.maximum(values, 0.0)
     return told
-
-
-def taught_sites(
-    frame: pd.DataFrame, class_names: tuple[str, ...], sites: ObservedSites, share: float, seed: int
-) -> ObservedSites:
-    """The sites with `share` (0 to 1) of the carbon that `out_of_bag_carbon` tells, the rest as observed."""
-    if share == 0.0:
-        return sites
-    told = out_of_bag_carbon(frame, class_names, sites, seed)
-    return sites._replace(soc=((1.0 - share) * sites.soc + share * told).astype(np.float32))

@@ -19,8 +19,8 @@ from proda.learning.hybrid_training import (
     write_hybrid,
 )
 from proda.learning.inputs import network_inputs
-from proda.learning.material import learning_material
-from proda.learning.methods import Material, Plans
+from proda.learning.material import Material, learning_material
+from proda.learning.methods import Plans
 from proda.learning.paper_training import STAGE, PaperResults, paper_results, write_paper_results
 from proda.learning.splits import ASSIMILATED, USED
 from proda.learning.two_step import TwoStepPlan

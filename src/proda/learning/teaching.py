@@ -1,0 +1,91 @@
+"""How a hybrid is taught: first by the layers of the profiles alone, then, as one of a panel, by that panel.
+
+The networks of the two are not alike. One that sees single profiles must not follow their scatter: it is narrow in what
+it is told (plain numbers) and forgets units as it learns (dropout). One that is taught what a panel tells is to follow
+closely: its numbers are told in pieces, as trees split them, and it forgets nothing.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from proda.learning.encoding import Encoding, Shape
+from proda.learning.hybrid import HybridPlan, HybridTrainer
+from proda.learning.lessons import panel_lessons
+from proda.learning.material import Material
+from proda.learning.observed_layers import ObservedSites
+from proda.learning.targets import profile_targets
+
+
+class TaughtHybrid(NamedTuple):
+    """A trainer whose networks have learnt (until it is used again), how covariates enter them, and the curve."""
+
+    trainer: HybridTrainer
+    encoding: Encoding
+    curve: pd.DataFrame
+
+    def soc(self, frame: pd.DataFrame, sites: ObservedSites) -> NDArray[np.float32]:
+        """SOC of the members at the layers of places, (n, n_members, m), kg C m-3."""
+        return self.trainer.soc(self.encoding.encoded(frame), sites)
+
+    def x(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """Parameters of the members, (n_members, n, 25), unit cube."""
+        return self.trainer.parameters(self.encoding.encoded(frame))
+
+
+def taught_by_layers(
+    material: Material, train: NDArray, plan: HybridPlan, seed: int, prior_weight: float | None = None,
+    progress: bool = False,
+) -> TaughtHybrid:  # fmt: skip
+    """The hybrid of the plan that has learnt the layers of the rows `train` of `material` and nothing else."""
+    frame = material.frame.iloc[train]
+    encoding = Encoding.of(frame, material.class_names, "covariates.parquet, sites", plan.n_bins)
+    trainer, targets = _trainer_for(material, plan, 0), profile_targets(material.x_mean, material.x_sd)[train]
+    learns = material.observed.take(train)
+    curve = trainer.trained(encoding.encoded(frame), learns, seed, targets, prior_weight, progress)
+    return TaughtHybrid(trainer, encoding, curve)
+
+
+def taught_by_panel(
+    material: Material, train: NDArray, plan: HybridPlan, alone: TaughtHybrid, seed: int, progress: bool = False
+) -> TaughtHybrid:
+    """The hybrid of the plan, taught by a panel of trees and `alone` at the rows `train` and at all cells.
+
+    Parameters
+    ----------
+    alone : TaughtHybrid
+        From `taught_by_layers`, of the same rows.
+    """
+    frame, learns, land = material.frame.iloc[train], material.observed.take(train), material.land
+    encoding = Encoding.of(frame, material.class_names, "covariates.parquet, sites", plan.n_bins)
+    places = pd.concat([frame, land.frame], ignore_index=True)
+    told = alone.soc(places, learns.joined(land.sites)).mean(axis=1)
+    lessons = panel_lessons(frame, material.class_names, learns, land, told, plan.panel_share, seed)
+    targets = profile_targets(material.x_mean, material.x_sd)[train]
+    # Nothing is known of the parameters of a cell: they have no weight.
+    targets = np.pad(targets, [(0, land.sites.n_sites), (0, 0), (0, 0)])
+    trainer = _trainer_for(material, plan, land.sites.n_sites)
+    curve = trainer.trained(encoding.encoded(places), lessons, seed, targets, None, progress)
+    return TaughtHybrid(trainer, encoding, curve)
+
+
+def _trainer_for(material: Material, plan: HybridPlan, n_cells: int) -> HybridTrainer:
+    # Room for the classes of all sites: one shape, and so one compilation, for all folds.
+    shape = Encoding.of(material.frame, material.class_names, n_bins=plan.n_bins).shape
+    batch_size = min(plan.batch_size, batch_size_of(material.observed.n_sites + n_cells))
+    return _trainer(shape, material.observed.soc.shape[1], plan._replace(batch_size=batch_size))
+
+
+def batch_size_of(n_places: int) -> int:
+    """The power of two, 16 to 256, that leaves some thirty steps or more in an epoch."""
+    return int(np.clip(2 ** int(np.log2(max(n_places, 2) / 30)), 16, 256))
+
+
+@lru_cache(maxsize=4)
+def _trainer(shape: Shape, n_layers: int, plan: HybridPlan) -> HybridTrainer:
+    return HybridTrainer(shape, n_layers, plan)
