@@ -38,7 +38,7 @@ network_block_km = 400.0
 hybrid_members = 2
 hybrid_epochs = 2
 hybrid_prior_weight = 0.0
-hybrid_forest_share = 0.9
+hybrid_panel_share = 0.9
 [scales.tiny]
 epochs = 2
 [scales.demo]

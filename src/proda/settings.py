@@ -90,7 +90,7 @@ ALLOWED: dict[str, Numbers | Choices] = {
     "hybrid_members": Numbers(int, 2),
     "hybrid_epochs": Numbers(int, 1),
     "hybrid_prior_weight": _NOT_NEGATIVE,
-    "hybrid_forest_share": Numbers(float, 0, 1),
+    "hybrid_panel_share": Numbers(float, 0, 1),
     # 06 maps
     "map_draws": Numbers(int, 50),
 }

@@ -51,7 +51,7 @@ def hybrid_plan(study: Study, n_sites: int) -> HybridPlan:
         n_members=study["hybrid_members"],
         epochs=study["hybrid_epochs"],
         prior_weight=study["hybrid_prior_weight"],
-        panel_share=study["hybrid_forest_share"],
+        panel_share=study["hybrid_panel_share"],
         n_bins=n_bins_of(n_sites),
     )
     return plan if plan.panel_share > 0.0 else plan.of_layers_alone()

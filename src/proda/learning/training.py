@@ -60,7 +60,7 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
     Settings: test_share, validation_share, epochs, batch_size, dropout, learning_rate; network_scaling, "training"
     (default: ranges of the training sites) or "grid" (the paper's: ranges of all cells); network_weights, "best"
     (default: the epoch with the least validation loss) or "last"; network_folds, network_block_km, hybrid_members,
-    hybrid_epochs, hybrid_prior_weight, hybrid_forest_share.
+    hybrid_epochs, hybrid_prior_weight, hybrid_panel_share.
 
     Raises
     ------
