@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -143,10 +144,12 @@ def _results(
     os.environ.update(one_core)
     try:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(n_processes, context, initializer=_share, initargs=(material, plans)) as pool:
-            waiting = {pool.submit(_learnt, task): task for task in tasks}
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
+        # And anew for every method: what it has compiled and kept, hundreds of megabytes, goes with its processes.
+        for _, of_method in groupby(tasks, key=lambda task: task.method):
+            with ProcessPoolExecutor(n_processes, context, initializer=_share, initargs=(material, plans)) as pool:
+                waiting = {pool.submit(_learnt, task): task for task in of_method}
+                for done in as_completed(waiting):
+                    yield waiting[done], done.result()
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})

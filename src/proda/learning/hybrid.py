@@ -66,12 +66,12 @@ class HybridPlan(NamedTuple):
     """
 
     n_members: int = 4
-    epochs: int = 40
+    epochs: int = 70
     batch_size: int = 256
     learning_rate: float = 4e-3
     huber_delta: float = 60.0
     prior_weight: float = 0.0
-    panel_share: float = 0.9
+    panel_share: float = 0.85
     n_bins: int = 16
     hidden: tuple[int, ...] = (256, 256, 256)
     dropout: float = 0.0
