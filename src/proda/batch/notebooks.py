@@ -132,7 +132,7 @@ class PeakMemory:
     memory.megabytes
     """
 
-    interval = 1.0  # s; to ask for PSS costs some milliseconds a process
+    interval = 0.5  # s; to ask for PSS costs some milliseconds a process
 
     def __enter__(self) -> "PeakMemory":
         self.megabytes = 0.0
