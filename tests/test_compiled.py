@@ -1,6 +1,9 @@
 """Compiled functions are kept, and never outlive the sources they were made from."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numba as nb
@@ -13,10 +16,8 @@ from proda.compiled import cache_folder, kept_compiled, source_digest
 
 @pytest.fixture
 def package(tmp_path):
-    """A copy of the two rooms with compiled functions."""
-    for room in ("model", "assimilation"):
-        shutil.copytree(Path(proda.__file__).parent / room, tmp_path / room, ignore=lambda *_: ["__pycache__"])
-    return tmp_path
+    """A copy of the package without what was compiled."""
+    return shutil.copytree(Path(proda.__file__).parent, tmp_path / "proda", ignore=lambda *_: ["__pycache__"])
 
 
 def test_the_same_sources_have_the_same_digest_wherever_they_lie(package):
@@ -24,11 +25,11 @@ def test_the_same_sources_have_the_same_digest_wherever_they_lie(package):
     assert cache_folder.__wrapped__().name == f"compiled-{source_digest(package)}"
 
 
-@pytest.mark.parametrize("file", ["model/lane_math.py", "model/column.py", "assimilation/misfit.py"])
+@pytest.mark.parametrize("file", ["compiled.py", "model/lane_math.py", "model/column.py", "assimilation/misfit.py"])
 def test_a_change_in_any_file_of_the_two_rooms_changes_the_folder(package, file):
     before = source_digest(package)
     path = package / file
-    path.write_text(path.read_text().replace("1.0", "1.5", 1) + "\n")
+    path.write_text(path.read_text() + "\n")
     assert source_digest(package) != before
 
 
@@ -39,6 +40,33 @@ def test_a_new_file_changes_the_folder_and_a_compiled_one_does_not(package):
     assert source_digest(package) == before
     (package / "model" / "another.py").write_text("x = 1\n")
     assert source_digest(package) != before
+
+
+SAMPLED = """
+import hashlib
+from pathlib import Path
+from made_sites import few_sites, posteriors_in, store_bytes
+from proda.compiled import cache_folder
+kept = len(list(cache_folder().rglob("*.nbc")))
+posteriors_in(Path("."), few_sites(20))
+files = b"".join(content for _, content in sorted(store_bytes(Path(".")).items()))
+print(kept, hashlib.sha256(files).hexdigest())
+"""
+
+
+def test_what_finds_its_functions_compiled_finds_what_compiled_them_to_the_last_bit(package, tmp_path):
+    told = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parent)])}
+    folders = tmp_path / "first", tmp_path / "second"
+    told_by = []
+    for folder in folders:
+        folder.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", SAMPLED], env=told, cwd=folder, capture_output=True, text=True, check=True
+        )
+        told_by.append(done.stdout.split())
+    (kept_before, first), (kept_after, second) = told_by
+    assert int(kept_before) == 0 and int(kept_after) > 0
+    assert first == second
 
 
 @kept_compiled

@@ -15,11 +15,16 @@ import numba as nb
 from proda.code_folder import code_folder
 
 _PACKAGE = Path(__file__).parent
+INLINED = {"error_model": "numpy", "forceinline": True}
 
 
 def source_digest(package: Path = _PACKAGE) -> str:
-    """Sixteen characters that differ when any file of the two rooms with compiled functions does."""
-    sources = [*sorted((package / "model").glob("*.py")), *sorted((package / "assimilation").glob("*.py"))]
+    """Sixteen characters that differ when this file or any of the two rooms with compiled functions does."""
+    sources = [
+        package / "compiled.py",
+        *sorted((package / "model").glob("*.py")),
+        *sorted((package / "assimilation").glob("*.py")),
+    ]
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
 
 
@@ -27,6 +32,16 @@ def source_digest(package: Path = _PACKAGE) -> str:
 def cache_folder() -> Path:
     """Folder of the compiled functions of this version of the sources."""
     return code_folder() / f"compiled-{source_digest()}"
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """`numba.njit` of a part of kept functions, which each of them then has in its own code.
+
+    A part that stays a function of its own is compiled with every caller, each time optimised a little differently, and
+    a process takes whichever comes first: what it computes would then differ in the last bit from what another finds,
+    by which functions it has compiled itself and which it found in the folder.
+    """
+    return nb.njit(**INLINED)(function)
 
 
 def kept_compiled(function: Callable[..., Any]) -> Any:

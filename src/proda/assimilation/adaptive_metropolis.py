@@ -11,11 +11,11 @@ symmetric: they come back in through the opposite wall (x mod 1), which is symme
 until inside, as the published programs do, thins out the neighbourhood of the walls.
 """
 
-import numba as nb
 import numpy as np
 
 from proda.assimilation.chain_state import KEPT_ACCEPTED, OPTIMAL_SCALE, SCALE, TEST_ACCEPTED
 from proda.assimilation.lane_random import fill_normal, fill_uniform, uniform_lanes
+from proda.compiled import inlined
 from proda.model.lane_math import lane_exp
 from proda.model.lane_type import LANES, load, square_root, store, where_less
 
@@ -31,21 +31,21 @@ _GOLDEN, _MIX_1, _MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE
 _ROUNDER = 6755399441055744.0  # adding 1.5 x 2^52 rounds to an integer
 
 
-@nb.njit
+@inlined
 def wrapped(x):
     """x mod 1."""
     fraction = x - ((x + _ROUNDER) - _ROUNDER)
     return where_less(fraction, 0.0, fraction + 1.0, fraction)
 
 
-@nb.njit
+@inlined
 def reflected(x):
     """x folded back at 0 and at 1, for x between -1 and 2."""
     x = where_less(x, 0.0, 0.0 - x, x)
     return where_less(1.0, x, 2.0 - x, x)
 
 
-@nb.njit
+@inlined
 def propose_uniform(chains):
     """Eq. 7: each parameter moves by a uniform step of its own.
 
@@ -60,7 +60,7 @@ def propose_uniform(chains):
         store(chains.proposal, k, reflected(load(chains.x, k) + step))
 
 
-@nb.njit
+@inlined
 def moving_directions(chains):
     """Put the directions of the next step into `chains.moving`, ascending; their number.
 
@@ -86,7 +86,7 @@ def moving_directions(chains):
     return n
 
 
-@nb.njit
+@inlined
 def propose_normal(chains):
     """Eq. 8: a normal step with the covariance of the history, along a random quarter of its directions.
 
@@ -110,7 +110,7 @@ def propose_normal(chains):
         store(chains.proposal, k, wrapped(load(chains.proposal, k)))
 
 
-@nb.njit
+@inlined
 def accept(chains, phi_proposed, cooling=1.0):
     """Eq. 6: move to the proposal with probability min(1, exp(phi - phi_proposed)); 1 in the lanes that moved.
 
@@ -127,7 +127,7 @@ def accept(chains, phi_proposed, cooling=1.0):
     return moved
 
 
-@nb.njit
+@inlined
 def tune(chains, moved, t):
     """Lengthen the steps of lanes that move too often, shorten the others (Robbins and Monro 1951)."""
     ideal = OPTIMAL_SCALE / np.sqrt(chains.x.size / LANES)
@@ -136,14 +136,14 @@ def tune(chains, moved, t):
     store(chains.tuning, SCALE, where_less(2.0 * ideal, scale, 2.0 * ideal, scale))
 
 
-@nb.njit
+@inlined
 def forget_history(chains):
     chains.mean[:] = 0.0
     chains.scatter[:] = 0.0
     chains.count[0] = 0
 
 
-@nb.njit
+@inlined
 def add_to_history(chains):
     """Update mean and scatter by the present state (Welford 1962)."""
     d = chains.x.size // LANES
@@ -161,7 +161,7 @@ def add_to_history(chains):
             store(chains.scatter, row + m, load(chains.scatter, row + m) + weighted * load(chains.deviation, m))
 
 
-@nb.njit
+@inlined
 def factor_history(chains):
     """Cholesky factor of cov(history) + epsilon I, lane by lane, into `chains.factor`."""
     d = chains.x.size // LANES
@@ -184,7 +184,7 @@ def factor_history(chains):
             store(factor, row + m, value)
 
 
-@nb.njit
+@inlined
 def adapt(chains, moved, t, schedule):
     """Everything learned before the kept part: step lengths, and the covariance of the history."""
     since = t - schedule.test_steps

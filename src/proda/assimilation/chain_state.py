@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from proda.assimilation.coordinates import box_position, log_density
+from proda.compiled import inlined
 from proda.model.lane_type import LANES, load, store
 
 WIDEST = 1.0 / 5.0  # 1/D of Eq. 7 with the paper's D
@@ -82,14 +82,14 @@ def with_history(chains: Chains, history: NDArray[np.float64]) -> Chains:
     )
 
 
-@nb.njit
+@inlined
 def draw_to_keep(t, schedule):
     """Number of the draw that step `t` completes, or -1."""
     since = t - schedule.test_steps - schedule.burn_in + 1
     return since // schedule.thin - 1 if since > 0 and since % schedule.thin == 0 else -1
 
 
-@nb.njit
+@inlined
 def keep(chains, stretch, draw, draws, phis):
     """Write the present state of every lane to `draws`, (LANES, n_draws, n_parameters) on the unit cube, and `phis`."""
     d = stretch.size

@@ -11,10 +11,10 @@ cube is that of the misfit Phi; in the coordinates u it is that of Phi - sum a u
 there is shorter. u lies between 0 and 1 like x, so steps come back in through the opposite wall as before.
 """
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from proda.compiled import inlined
 from proda.model.lane_math import lane_exp
 from proda.model.lane_type import load
 from proda.model.parameters import PAPER_PARAMETERS, ParameterTable
@@ -45,7 +45,7 @@ def stretched(x: NDArray, a: NDArray) -> NDArray[np.float64]:
     return np.where(a > 0.0, np.log1p(x * np.expm1(safe)) / safe, x)
 
 
-@nb.njit
+@inlined
 def box_position(u, a):
     """Lanes of x at coordinate `u`, for one parameter's stretch `a`, a scalar."""
     if a == 0.0:
@@ -53,7 +53,7 @@ def box_position(u, a):
     return (lane_exp(a * u) - 1.0) * (1.0 / (np.exp(a) - 1.0))
 
 
-@nb.njit
+@inlined
 def log_density(u, stretch):
     """sum a u of every lane, for coordinates `u` (n_parameters * LANES,): what the change of them takes off Phi."""
     total = load(u, 0) * 0.0

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from proda.compiled import kept_compiled
+from proda.compiled import INLINED, inlined, kept_compiled
 
 
 def gelman_rubin(draws: NDArray) -> NDArray[np.float64]:
@@ -99,7 +99,7 @@ def _fill_convergence(flat, flat_order, folded, folded_order, quantile, tails, n
         found[2, i] = tail
 
 
-@nb.njit
+@inlined
 def _fill_scores(values, order, quantile, scores):
     """Normal scores of the ranks of `values`, which `order` sorts, in their own order."""
     flat = scores.ravel()
@@ -114,7 +114,7 @@ def _fill_scores(values, order, quantile, scores):
         start = stop
 
 
-@nb.njit
+@inlined
 def _moments(scores):
     n_chains, n = scores.shape
     means = np.empty(n_chains)
@@ -125,7 +125,7 @@ def _moments(scores):
     return means, within, ((means - means.mean()) ** 2).sum() / (n_chains - 1.0)
 
 
-@nb.njit
+@inlined
 def _rhat(scores):
     n = scores.shape[1]
     _, within, between = _moments(scores)
@@ -133,7 +133,7 @@ def _rhat(scores):
 
 
 # Sums may be taken in any order, which makes them eight times faster; not a number stays what it is.
-@nb.njit(fastmath={"contract", "reassoc", "nsz"})
+@nb.njit(fastmath={"contract", "reassoc", "nsz"}, **INLINED)
 def _lagged_products(centred, lag):
     n_chains, n = centred.shape
     total = 0.0
@@ -144,7 +144,7 @@ def _lagged_products(centred, lag):
     return total / (n * n_chains)
 
 
-@nb.njit
+@inlined
 def _ess(scores):
     """Effective sample size by Geyer's initial monotone sequence of pairs of autocorrelations.
 

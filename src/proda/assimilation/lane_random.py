@@ -6,10 +6,10 @@ site's chain is the same whatever sites are computed beside it.
 
 from collections.abc import Sequence
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from proda.compiled import inlined
 from proda.model.lane_math import lane_log
 from proda.model.lane_type import doubles_of, load, square_root, store
 
@@ -21,7 +21,7 @@ _HALF_STEP = 2.0**-53
 _HALF_PI = 0.5 * np.pi
 
 
-@nb.njit
+@inlined
 def _next_words(s0, s1, s2, s3):
     """64 random bits a lane, and the state after them."""
     total = s0 + s3
@@ -34,14 +34,14 @@ def _next_words(s0, s1, s2, s3):
     return drawn, s0, s1, s2, s3
 
 
-@nb.njit
+@inlined
 def _uniform(words):
     """Uniform on the open interval (0, 1)."""
     # 52 random bits make a double in [1, 2); half a step keeps it off zero.
     return doubles_of((words >> _SHIFT_TO_MANTISSA) | _ONE_BITS) - (1.0 - _HALF_STEP)
 
 
-@nb.njit
+@inlined
 def _normal_pair(first, second):
     """Two independent standard normal numbers a lane from two uniform ones (Box and Muller 1958)."""
     radius = square_root(-2.0 * lane_log(first))
@@ -59,7 +59,7 @@ def _normal_pair(first, second):
     return radius * cosine, radius * sine
 
 
-@nb.njit
+@inlined
 def fill_uniform(state, out, n):
     """Uniform numbers on the open interval (0, 1) into the first n rows of `out`; advances `state`, (4 * LANES,)."""
     # The state stays in registers: it would be read and written for every number if it were an array in the loop.
@@ -70,7 +70,7 @@ def fill_uniform(state, out, n):
     store(state, 0, s0), store(state, 1, s1), store(state, 2, s2), store(state, 3, s3)
 
 
-@nb.njit
+@inlined
 def fill_normal(state, out, n):
     """Standard normal numbers into the first n rows of `out`, and one more row when n is odd; advances `state`."""
     s0, s1, s2, s3 = load(state, 0), load(state, 1), load(state, 2), load(state, 3)
@@ -82,7 +82,7 @@ def fill_normal(state, out, n):
     store(state, 0, s0), store(state, 1, s1), store(state, 2, s2), store(state, 3, s3)
 
 
-@nb.njit
+@inlined
 def uniform_lanes(state):
     """One uniform number a lane; advances `state`."""
     words, s0, s1, s2, s3 = _next_words(load(state, 0), load(state, 1), load(state, 2), load(state, 3))

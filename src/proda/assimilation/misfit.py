@@ -8,10 +8,10 @@ add up to one.
 
 from typing import Any
 
-import numba as nb
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from proda.compiled import inlined
 from proda.model.column import PAPER_COLUMN, Column
 from proda.model.lane_type import load, where_less
 from proda.model.namespace import NUMPY, Namespace
@@ -93,7 +93,7 @@ def misfit(soc: Any, forms: NDArray, column: Column = PAPER_COLUMN, namespace: N
     return phi
 
 
-@nb.njit
+@inlined
 def _end_slope_lanes(h_end, h_next, end, following):
     slope = ((2.0 * h_end + h_next) / (h_end + h_next)) * end - (h_end / (h_end + h_next)) * following
     slope = where_less(0.0, slope * end, slope, 0.0)
@@ -102,7 +102,7 @@ def _end_slope_lanes(h_end, h_next, end, following):
     return where_less(0.0, end * following, slope, limit)
 
 
-@nb.njit
+@inlined
 def misfit_lanes(soc, forms, grid, n):
     """Phi of `LANES` columns whose density stands in the first n rows of `soc`; `forms` is one block of lanes."""
     phi = load(forms, TERMS * (n - 1))

@@ -6,7 +6,6 @@ over the columns of all cells, eight at a time.
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +14,7 @@ from proda.assimilation.chain_state import draw_to_keep, keep
 from proda.assimilation.coordinates import BOX, box_position, log_density, stretches
 from proda.assimilation.lane_random import fill_uniform
 from proda.assimilation.misfit import misfit_lanes
-from proda.compiled import kept_compiled
+from proda.compiled import inlined, kept_compiled
 from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import Forcing
 from proda.model.lane_drivers import in_lanes, lane_grid, lane_places, lane_work
@@ -99,7 +98,7 @@ def block_of(target: Target, block: int) -> Target:
     return target._replace(place=target.place[one], forms=target.forms[one], ins=target.ins[one])
 
 
-@nb.njit(error_model="numpy")
+@inlined
 def proposed_phi(position, target):
     """Misfit at `position` in every lane, less the log density of the coordinates.
 

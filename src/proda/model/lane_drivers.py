@@ -4,10 +4,10 @@
 parameters what `environment`, `mixing` and `carbon_input` say in arrays.
 """
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from proda.compiled import inlined
 from proda.model.carbon_input import input_amounts, input_bounds, never_thaws
 from proda.model.column import DAYS_PER_YEAR
 from proda.model.configuration import PAPER, Configuration
@@ -86,7 +86,7 @@ def lane_places(forcing: AnyForcing, configuration: Configuration = PAPER) -> ND
     return np.concatenate([*groups, amounts, only_top, *(values.reshape(-1, forcing.n_columns) for values in monthly)])
 
 
-@nb.njit(error_model="numpy")
+@inlined
 def fill_annual_drivers(theta, place, grid, n, w):
     """Decay and exchange of every layer, and the carbon input, into `w`: the `paper` configuration."""
     log_q10 = lane_log(load(theta, Q10))
@@ -112,7 +112,7 @@ def fill_annual_drivers(theta, place, grid, n, w):
     store(w, AMOUNT * n + 3, lignin * total)
 
 
-@nb.njit(error_model="numpy")
+@inlined
 def fill_monthly_drivers(theta, place, grid, n, months, w):
     """Decay and exchange of every layer, and the carbon input, into `w`: the `cesm2` configuration."""
     log_q10, w_scaling = lane_log(load(theta, Q10)), load(theta, W_SCALING)
@@ -145,7 +145,7 @@ def fill_monthly_drivers(theta, place, grid, n, months, w):
         store(w, AMOUNT * n + kind, load(place, amount + kind))
 
 
-@nb.njit(error_model="numpy")
+@inlined
 def fill_input_profile(theta, only_top, grid, n, w):
     """Share of the carbon input that enters every layer, into `w`; lanes where `only_top` is 1 feed the top layer."""
     log_beta = lane_log(load(theta, BETA))

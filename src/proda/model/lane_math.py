@@ -3,9 +3,9 @@
 Relative error of `lane_exp` below 5e-16; `lane_log` within 5e-16 of the result or 2e-16, whichever is greater (tested).
 """
 
-import numba as nb
 import numpy as np
 
+from proda.compiled import inlined
 from proda.model.lane_type import bits_of, doubles_of, where_less
 
 _LOG2E = 1.4426950408889634
@@ -26,13 +26,13 @@ _EXPONENT = np.uint64(0x7FF0000000000000)
 _OPPOSITE = np.uint64(0x7FE0000000000000)
 
 
-@nb.njit
+@inlined
 def inverse_power(x):
     """The power of two that brings x into [1, 2): multiplying by it is exact; x positive and normal."""
     return doubles_of(_OPPOSITE - (bits_of(x) & _EXPONENT))
 
 
-@nb.njit
+@inlined
 def lane_exp(x):
     """exp(x) for x up to 709; below -708 the smallest normal number, about 3e-308; NaN stays NaN."""
     x = where_less(x, -708.0, -708.0, where_less(709.0, x, 709.0, x))
@@ -49,7 +49,7 @@ def lane_exp(x):
     return p * doubles_of((bits_of(shifted) + _BIAS) << _EXPONENT_SHIFT)
 
 
-@nb.njit
+@inlined
 def lane_log(x):
     """log(x) for positive normal x (the polynomial of Sun's fdlibm in s = (m - 1)/(m + 1), m around 1)."""
     offset = bits_of(x) - _SQRT_HALF_BITS

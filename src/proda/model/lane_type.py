@@ -8,10 +8,11 @@ flat rows, element ``[row * LANES + lane]``.
 
 import operator
 
-import numba as nb
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
+
+from proda.compiled import INLINED, inlined
 
 # Two registers of four doubles, or one of eight. With sixteen lanes hardly a number stays in a register, with four the
 # processor waits for one division after the other: a steady state takes a sixth, and a quarter, longer.
@@ -74,7 +75,7 @@ def _define_operator(function, on_doubles=None, on_words=None):
 
         return lane_type(a, b), code
 
-    @overload(function)
+    @overload(function, jit_options=INLINED)
     def on_lanes(a, b):
         lane_type = _lane_type(a, b)
         if lane_type is None or (on_doubles if lane_type is DOUBLES else on_words) is None:
@@ -168,7 +169,7 @@ bits_of = _define_cast("bits_of", "The bits of doubles as words.", DOUBLES, WORD
 doubles_of = _define_cast("doubles_of", "The doubles with these bits.", WORDS, DOUBLES)
 
 
-@nb.njit
+@inlined
 def spread(value, like):
     """The scalar `value` in every lane; `like` is any lanes of doubles."""
     return like * 0.0 + value

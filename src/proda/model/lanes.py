@@ -6,11 +6,10 @@ again on the way up are kept in the rows of a work array; everything else stays 
 put into that array by `lane_drivers`.
 """
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from proda.compiled import kept_compiled
+from proda.compiled import inlined, kept_compiled
 from proda.errors import InputError
 from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import AnyForcing
@@ -56,7 +55,7 @@ from proda.model.parameters import (
 )
 
 
-@nb.njit(error_model="numpy")
+@inlined
 def fill_litter(theta, n, months, w):
     """What the litter pools hand to the fast and the slow soil pool in every layer, into `w`."""
     # With annual forcing litter decays as soil does, and what is mixed down is mixed up.
@@ -99,7 +98,7 @@ def fill_litter(theta, n, months, w):
         store(w, SUPPLY2 * n + j, decay * l3_to_s2 * l3)
 
 
-@nb.njit(error_model="numpy")
+@inlined
 def fill_soc(theta, n, months, w):
     """Soil organic carbon of every layer, g C m-3, into the first rows of `w`."""
     upwards = UPWARD if months else DOWNWARD
@@ -163,7 +162,7 @@ def fill_soc(theta, n, months, w):
         store(w, SOC * n + j, s1 + s2 + s3)
 
 
-@nb.njit(error_model="numpy")
+@inlined
 def steady_lanes(theta, place, grid, n, months, w):
     """Put the SOC of `LANES` columns at steady state, g C m-3, into the first n rows of `w`.
 
