@@ -93,7 +93,7 @@ def use_style() -> None:
         InlineBackend.instance(parent=shell).figure_formats = {"retina"}
     plt.rcParams.update(
         {
-            "figure.dpi": 110,
+            "figure.dpi": 100,
             "savefig.dpi": 200,
             "figure.constrained_layout.use": True,
             "font.size": 9.5,
