@@ -16,9 +16,10 @@ from synthetic_study import write_study
 from proda.figures.agreement import agreement_figure, difference_norm
 from proda.figures.maps import mapped_stocks, stock_maps
 from proda.figures.profiles_by_land_cover import CLASSES, land_cover_figure, mean_by_depth, vegetation_class
+from proda.figures.quantities import COLOUR_STEPS, QUANTITIES, scale_of
 from proda.figures.saving import in_few_colours, saved
 from proda.figures.stocks import stock_figure, stocks_shown
-from proda.figures.style import ALBERS, QUANTITIES, draw_cells, draw_sites, map_axes, scale_of, use_style
+from proda.figures.style import ALBERS, colour_bar, draw_cells, draw_sites, map_axes, use_style
 from proda.maps.prediction import METHODS
 from proda.maps.regional_bias import stock_differences
 from proda.maps.stage import final_results
@@ -158,6 +159,22 @@ def test_colours_of_large_areas_survive_saving(rng):
     found = np.asarray(in_few_colours(Image.fromarray(pixels)).convert("RGB"))
     np.testing.assert_array_equal(found[:90], pixels[:90])
     assert np.abs(found.astype(int) - pixels).mean() < 30
+
+
+def test_the_colours_of_four_continuous_scales_are_in_the_file_as_they_are_on_the_map(results, tmp_path):
+    grid, wanted = results.inputs.grid, set()
+    figure = plt.figure(figsize=(9, 5.5))
+    for i, quantity in enumerate(["parameter", "temperature", "npp", "potential"], start=1):
+        ax = map_axes(figure, (2, 2, i))
+        shown = draw_cells(np.linspace(0.0, 1.0, grid.sizes["cell"]), grid, ax, quantity)
+        colour_bar(shown, ax)
+        colours = np.round(255 * shown.cmap(np.arange(shown.cmap.N))[:, :3]).astype(int)
+        wanted |= {tuple(colour) for colour in colours.tolist()}
+    with Image.open(saved(figure, tmp_path / "four.png")) as image:
+        found = {tuple(colour) for _, colour in image.convert("RGB").getcolors(2**20)}
+    # The last is the first turned around.
+    assert len(wanted) == 3 * COLOUR_STEPS
+    assert wanted <= found
 
 
 def test_a_saved_figure_is_light(results, tmp_path):

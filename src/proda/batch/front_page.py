@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 from PIL import Image
 
@@ -11,6 +12,7 @@ from proda.batch.markdown_tables import csv_table
 from proda.batch.page_check import says_nothing
 from proda.batch.page_figures import FOLDER, figure_html
 from proda.figures.saving import description_in
+from proda.model.column import STRATA, interval_name
 from proda.stages import STAGES, read_json
 from proda.study import Study
 
@@ -32,11 +34,11 @@ COLUMNS = {
 }
 TABLE_NOTE = (
     "Modelled against measured soil organic carbon of all layers (Table 1); RMSE and bias in kg C m⁻³. *Published* is "
-    "the paper's own number, on its own data. Site-by-site has seen what it is scored on: the line to look at is the "
-    "network on test sites."
+    "the paper's own number, on its own data. Site-by-site has seen what it is scored on: the lines to look at are "
+    "network and hybrid on test sites."
 )
 # The picture that stands for the whole, in order of preference; else the first figure with "map" in its name.
-PICTURES = ("network_map.png", "figure_3.png")
+PICTURES = ("hybrid_map.png", "network_map.png", "figure_3.png")
 PICTURE_WIDTH = 760  # pixels of a page
 # Pages beside the notebooks, in the order of the table of contents.
 OTHERS = {
@@ -57,7 +59,7 @@ def front_page(study: Study, titles: Mapping[str, str], source: Path) -> str:
     record = read_json(study.path("run.json")) or {}
     table = next((study.path(name) for name in TABLES if study.path(name).is_file()), None)
     left = [csv_table(table, COLUMNS, decimals=2), TABLE_NOTE] if table else []
-    right = [_picture(study.path("figures"), source)]
+    right = [_picture(study.path("figures"), source), _total(study)]
     parts = [
         # The right side bar has nothing to list on a page of one screen.
         "---\nhtml_theme.sidebar_secondary.remove: true\n---",
@@ -100,6 +102,9 @@ def _facts(study: Study, record: Mapping[str, Any], titles: Mapping[str, str]) -
     source = study.data.name if study.data else "made by the study itself, with a known truth"
     seconds = [record["stages"][name].get("seconds") or 0 for name in record.get("stages", {})]
     time = f"{len(seconds)} notebooks in {time_text(sum(seconds))}" if seconds else "not recorded"
+    began = [stage["started"] for stage in record.get("stages", {}).values() if "started" in stage]
+    if began and min(began) < record.get("started", ""):
+        time += ", some of an earlier run"
     facts = {
         "Study": f"{study.name} (`{study.file.name}`), scale {study.scale}",
         "Data": source + _counted(study),
@@ -149,6 +154,18 @@ def _picture(folder: Path, source: Path) -> str:
     if says_nothing(alt):
         alt = f"Figure {path.stem.replace('_', ' ')} of the study folder {path.parents[1].name}"
     return figure_html(f"{FOLDER}/{path.name}", alt, PICTURE_WIDTH, PICTURE_WIDTH * height / width)
+
+
+def _total(study: Study) -> str:
+    """What the soils hold to two metres by the methods that map each place for itself, in one sentence."""
+    path = study.path("stocks.csv")
+    if not path.is_file():
+        return ""
+    table = pd.read_csv(path)
+    ours = table[(table["source"] == "this study") & table["interval"].isin(map(interval_name, STRATA))]
+    total = ours.groupby("method")["stock_pg"].sum()
+    told = [f"{name} {total[name]:.0f}" for name in ("hybrid", "network", "truth") if name in total]
+    return f"Soil organic carbon to 2 m, Pg: {', '.join(told)}; by depth with 5 to 95 % in Figure 4." if told else ""
 
 
 def _box(style: str, parts: Iterable[str]) -> str:

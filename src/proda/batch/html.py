@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from importlib import metadata
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import nbformat
 
 from proda.batch.front_page import front_page
 from proda.batch.notebook_page import for_the_page, title_of, without_outputs
-from proda.batch.page_check import faults_of_pages
+from proda.batch.page_check import faults_of_pages, weight_faults, weights_of_pages
 from proda.batch.page_figures import with_figures_as_files
 from proda.batch.run_page import run_page
 from proda.batch.sources_page import sources_page
@@ -61,6 +62,8 @@ def build_report(study: Study, executed: Path, target: Path) -> Path:
             raise ReportFailed(
                 "the pages of the report have faults:\n" + "\n".join(f"  {fault}" for fault in faults[:20])
             )
+        for fault in weight_faults(weights_of_pages(pages)):
+            warnings.warn(f"{fault}: fewer or smaller figures would make it lighter", stacklevel=2)
         _replace(target, pages)
     return target / "index.html"
 

@@ -17,7 +17,14 @@ def run_page(study: Study) -> str:
     ]
     costs = record.get("stages", {})
     times = [
-        (name, cost.get("status", ""), time_text(cost.get("seconds")), memory_text(cost.get("peak_memory_mb")))
+        (
+            name,
+            cost.get("status", ""),
+            cost.get("started", ""),
+            time_text(cost.get("seconds")),
+            memory_text(cost.get("peak_memory_mb")),
+            revision_text(cost) if "revision" in cost else "",
+        )
         for name, cost in costs.items()
     ]
     total = sum(cost.get("seconds") or 0 for cost in costs.values())
@@ -38,7 +45,7 @@ def run_page(study: Study) -> str:
             "network, follows from the study's seed and the name of what it is for.",
             markdown_table(("Started", record.get("started", "not recorded")), made),
             "## Notebooks",
-            markdown_table(("notebook", "state", "time", "memory at most"), times),
+            markdown_table(("notebook", "state", "started", "time", "memory at most", "revision"), times),
             "## Versions",
             markdown_table(("package", "version"), record.get("versions", {}).items()),
             "## Settings",

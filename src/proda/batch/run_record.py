@@ -66,7 +66,11 @@ class RunRecord:
         write_json(self.path, self.content)
 
     def stage(self, name: str, **entries: Any) -> None:
-        """Add ``entries`` (status, seconds, peak_memory_mb, error, ...) to the record of one stage."""
+        """Add ``entries`` (status, seconds, peak_memory_mb, error, ...) to the record of one stage.
+
+        Each has the revision that it ran at: a folder may hold stages of several runs.
+        """
+        entries = {"revision": self.content["revision"], **entries}
         before = self.content["stages"].get(name, {})
         unordered = {**self.content["stages"], name: {**before, **entries}}
         self.content["stages"] = {key: unordered[key] for key in STAGES if key in unordered}

@@ -10,7 +10,10 @@ from proda.batch.front_page import PAPER
 from proda.batch.markdown_tables import markdown_table
 from proda.batch.run_record import PACKAGES
 from proda.data.covariate_lists import LISTS
+from proda.data.grid import read_grid
 from proda.data.public_sources import bytes_text, known_sources
+from proda.maps.references import reference_stocks
+from proda.model.column import interval_name
 from proda.study import Study
 
 INVENTED = (
@@ -29,6 +32,14 @@ OWNERS = (
     ("EPA", "EPA National Wetland Condition Assessment 2011", "US government work"),
     ("SoDaH", "SoDaH, NEON and LTER: Soils Data Harmonization database", "see the database's page"),
     ("NCSS", "USDA-NCSS pedons as distributed with WoSIS 2016 (ISRIC)", "CC BY-SA 4.0"),
+)
+# Maps that a study may be compared with, by the beginning of their names in the report.
+REFERENCES = (
+    ("WHRC", "Woods Hole Research Center: Sanderman et al. (2017), doi 10.1073/pnas.1706103114", "MIT"),
+    ("HWSD", "Harmonized World Soil Database: FAO, IIASA, ISRIC, ISS-CAS, JRC", "see its documentation"),
+    ("SoilGrids 2017", "ISRIC: Hengl et al. (2017), doi 10.1371/journal.pone.0169748", "ODbL 1.0"),
+    ("SoilGrids", "ISRIC: Poggio et al. (2021), doi 10.5194/soil-7-217-2021", "CC BY 4.0"),
+    ("WISE30sec", "ISRIC: Batjes (2016), doi 10.1016/j.geoderma.2016.01.034", "see `python -m proda fetch`"),
 )
 OUTLINES = (
     "State outlines: US Census Bureau, cartographic boundary files, in the public domain; topology by "
@@ -52,6 +63,7 @@ def sources_page(study: Study) -> str:
         _profiles(study),
         _drivers(study),
         _covariates(study),
+        _references(study),
         "## Public data sets that a study can read",
         FETCH,
         markdown_table(("`SOURCE`", "what", "licence", "cite", "size"), _fetchable()),
@@ -115,6 +127,20 @@ def _covariates(study: Study) -> str:
     rows = [(linked(source), f"{len(items)}: {_few(items)}", licence) for (source, licence), items in by_source.items()]
     head = "covariates under the names of" if study.data is None else "covariates as described by"
     return markdown_table((head, "which", "licence of the original"), rows) if rows else ""
+
+
+def _references(study: Study) -> str:
+    """The maps that the study's own are compared with."""
+    if not study.path("grid.nc").is_file():
+        return ""
+    made = ("made by the study", "none") if study.data is None else ("as its owner says", "as its owner says")
+    rows = []
+    for name, stocks in reference_stocks(read_grid(study.path("grid.nc"))).items():
+        known = ((linked(who), licence) for word, who, licence in REFERENCES if study.data and name.startswith(word))
+        owner = next(known, made)
+        rows.append((name, ", ".join(map(interval_name, stocks)), *owner))
+    head = ("maps to compare with, never learnt from", "depths", "whose", "licence")
+    return markdown_table(head, rows) if rows else ""
 
 
 def _fetchable() -> Iterator[tuple[str, ...]]:

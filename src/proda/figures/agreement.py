@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -10,7 +12,8 @@ from matplotlib.colors import LogNorm, TwoSlopeNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from proda.figures.style import INK, METHOD_LABEL, QUANTITIES, colour_bar, draw_sites, map_axes
+from proda.figures.quantities import QUANTITIES
+from proda.figures.style import INK, METHOD_LABEL, colour_bar, draw_sites, map_axes
 from proda.learning.agreement import scores
 from proda.maps.regional_bias import stock_differences
 
@@ -51,11 +54,13 @@ def difference_map(difference: ArrayLike, sites: pd.DataFrame, ax: Axes, norm: T
     """
     size = float(np.clip(12000 / max(len(sites), 1), 1.5, 14))
     quantity = QUANTITIES["difference"]._replace(norm=norm or difference_norm(difference))
-    ax.differences = draw_sites(difference, sites, ax, quantity, size=size)
+    ax.differences = draw_sites(difference, sites, ax, quantity, size=size, on_top="any")
     return ax
 
 
-def density_scatter(observed: ArrayLike, modelled: ArrayLike, ax: Axes, most: float | None = None) -> Axes:
+def density_scatter(
+    observed: ArrayLike, modelled: ArrayLike, ax: Axes, most: float | None = None, published: tuple | None = None
+) -> Axes:
     """Modelled against observed SOC of all layers on log axes, as counts in hexagons, with the 1:1 line and scores.
 
     Parameters
@@ -65,6 +70,8 @@ def density_scatter(observed: ArrayLike, modelled: ArrayLike, ax: Axes, most: fl
         at their ends.
     most : float, optional
         Count at the end of the colour scale; the largest count if left out.
+    published : (float, float), optional
+        r2 and RMSE (kg C m-3) of the paper, to stand below ours.
     """
     low, high = np.log10(DENSITY_LIMITS)
     ends = DENSITY_LIMITS[0] * 1.01, DENSITY_LIMITS[1] * 0.99
@@ -74,8 +81,10 @@ def density_scatter(observed: ArrayLike, modelled: ArrayLike, ax: Axes, most: fl
     )  # fmt: skip
     ax.plot(DENSITY_LIMITS, DENSITY_LIMITS, color=INK, lw=0.8, ls="--")
     found = scores(observed, modelled)
-    text = f"$r^2$ {found['r2']:.2f}    RMSE {found['rmse']:.1f}    bias {found['bias']:+.1f}"
-    ax.set_title(text, loc="right", fontsize=8.5)
+    text = f"$r^2$ {found['r2']:.2f}   RMSE {found['rmse']:.1f}   bias {found['bias']:+.1f} kg C m$^{{-3}}$"
+    if published is not None:
+        text += f"\npublished: $r^2$ {published[0]:.2f}   RMSE {published[1]:.1f}"
+    ax.set_title(text, loc="right", fontsize=8)
     ax.set(xlim=DENSITY_LIMITS, ylim=DENSITY_LIMITS, aspect="equal")
     ticks = [0.1, 1, 10, 100]
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -84,8 +93,9 @@ def density_scatter(observed: ArrayLike, modelled: ArrayLike, ax: Axes, most: fl
 
 
 def agreement_figure(
-    layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites: pd.DataFrame, figure: Figure | None = None
-) -> Figure:
+    layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites: pd.DataFrame,
+    published: Mapping[str, tuple[float, float]] | None = None, figure: Figure | None = None,
+) -> Figure:  # fmt: skip
     """One row a method: map of its stock differences at the sites, and its SOC against the observed at all layers.
 
     As in the paper every map has a scale of its own (`difference_norm`), so colours show a pattern and not an amount.
@@ -98,9 +108,11 @@ def agreement_figure(
         Method -> (n_layers,) g C m-3; NaN leaves a layer out.
     sites : pandas.DataFrame
         `lon`, `lat`.
+    published : mapping, optional
+        Method -> r2 and RMSE of the paper.
     """
     observed = layers["soc"].to_numpy(float)
-    figure = figure if figure is not None else plt.figure(figsize=(8, 2.75 * len(modelled) + 0.6))
+    figure = figure if figure is not None else plt.figure(figsize=(8, 2.85 * len(modelled) + 0.6))
     places = figure.add_gridspec(len(modelled), 2, width_ratios=(1.6, 1))
     left, right = [], []
     for row, (name, soc) in enumerate(modelled.items()):
@@ -110,7 +122,9 @@ def agreement_figure(
         _bar_of_differences(left[-1])
         finite = np.isfinite(soc)
         right.append(figure.add_subplot(places[row, 1], sharex=right[0] if right else None))
-        density_scatter(observed[finite] / 1e3, np.asarray(soc)[finite] / 1e3, right[-1])
+        density_scatter(
+            observed[finite] / 1e3, np.asarray(soc)[finite] / 1e3, right[-1], published=(published or {}).get(name)
+        )
         right[-1].set_ylabel("Modelled (kg C m$^{-3}$)")
         right[-1].tick_params(labelbottom=name == list(modelled)[-1])
     most = max(ax.counts.get_array().max() for ax in right)

@@ -10,7 +10,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm
 from numpy.typing import ArrayLike
 
-from proda.figures.style import INK, Quantity, draw_cells
+from proda.figures.quantities import Quantity
+from proda.figures.style import INK, draw_cells
 from proda.learning.folds import BLOCKS, RANDOM
 
 COLOUR = {RANDOM: "#0072B2", BLOCKS: "#D55E00"}

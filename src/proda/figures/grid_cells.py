@@ -10,7 +10,8 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from proda.figures.style import Quantity, colour_bar, draw_cells, map_axes
+from proda.figures.quantities import Quantity
+from proda.figures.style import colour_bar, draw_cells, map_axes
 from proda.maps.vegetation import CLASSES, vegetation_of
 
 COUNT_EDGES = [1, 2, 3, 5, 10, 20, 50, 100]

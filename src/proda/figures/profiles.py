@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -13,7 +14,8 @@ from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from proda.figures.style import CYCLE, Quantity, colour_bar, draw_cells, draw_sites, map_axes
+from proda.figures.quantities import QUANTITIES, Quantity
+from proda.figures.style import CYCLE, colour_bar, draw_cells, draw_sites, map_axes
 from proda.model.column import PAPER_COLUMN
 from proda.model.forcing import Forcing
 
@@ -31,6 +33,7 @@ DEPTH_BINS = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3, 1.6, 
 CLIMATE_STYLES = tuple(
     {"color": colour, "linestyle": line} for colour in (CYCLE[0], CYCLE[2], CYCLE[1]) for line in ("-", "--")
 )
+COVARIATE_SCALES = {"degC": "temperature", "g C m-2 yr-1": "npp"}  # one scale a quantity, by its unit
 ENOUGH = 20  # layers in a depth bin, before a median of them is shown
 
 _LAYERS = Quantity("Layers in the profile", "viridis_r", BoundaryNorm(np.arange(1.5, 11), 256, extend="max"))
@@ -149,31 +152,47 @@ def carbon_with_depth(
     return ax
 
 
-def forcing_maps(forcing: Forcing, grid: xr.Dataset, layer: int = 4) -> Figure:
-    """Four maps of what drives the model: temperature and water potential of one layer, NPP and its range."""
+def forcing_maps(forcing: Forcing, grid: xr.Dataset, layer: int = 4, figure: Figure | None = None) -> Figure:
+    """Maps of what drives the model: temperature and water potential of one layer, NPP, and its range if it varies."""
     at = f"at {PAPER_COLUMN.node[layer]:.2f} m"
     shown = {
-        f"Soil temperature {at}": (forcing.soil_temperature[layer] - 273.15, Quantity("\u00b0C", "RdYlBu_r", None)),
-        f"Soil water potential {at}": (forcing.water_potential[layer], Quantity("MPa", "YlGnBu", None)),
-        "Net primary production": (forcing.npp_mean, Quantity("g C m$^{-2}$ yr$^{-1}$", "YlGn", None)),
-        "Range of annual NPP": (
-            (forcing.npp_max - forcing.npp_min) / forcing.npp_mean,
-            Quantity("multiple of the mean", "Purples", None),
-        ),
+        f"Soil temperature {at}": (forcing.soil_temperature[layer] - 273.15, "temperature"),
+        f"Soil water potential {at}": (forcing.water_potential[layer], "potential"),
+        "Net primary production": (forcing.npp_mean, "npp"),
     }
-    return _maps(shown, grid)
+    spread = (forcing.npp_max - forcing.npp_min) / forcing.npp_mean
+    if np.ptp(spread) > 1e-6 * np.max(spread):  # where it is an assumption it is one number
+        shown["Range of annual NPP"] = spread, Quantity("multiple of the mean", "viridis_r", None)
+    return _maps(shown, grid, figure)
 
 
-def covariate_maps(covariates: pd.DataFrame, grid: xr.Dataset, names: ArrayLike) -> Figure:
-    """Maps of some covariates at the land cells."""
-    return _maps({str(name): (covariates[name], Quantity("", "viridis", None)) for name in names}, grid)
+def covariate_maps(
+    covariates: pd.DataFrame, grid: xr.Dataset, names: ArrayLike, listed: pd.DataFrame, figure: Figure | None = None
+) -> Figure:
+    """Maps of some covariates at the land cells, each under its meaning and with its unit.
+
+    Parameters
+    ----------
+    covariates : (n_cells,) DataFrame
+    listed : DataFrame
+        `name`, `meaning`, `unit`, from `proda.data.covariate_sources.study_list`.
+    """
+    known = listed.set_index("name")
+    shown = {}
+    for name in map(str, names):
+        meaning, unit = known.loc[name, ["meaning", "unit"]] if name in known.index else (name, "1")
+        scale = COVARIATE_SCALES.get(unit)
+        powers = re.sub(r"(?<=[a-zA-Z])(-?\d)", r"$^{\1}$", unit)
+        quantity = QUANTITIES[scale] if scale else Quantity("" if unit == "1" else powers, "viridis_r", None)
+        shown[f"{meaning[0].upper()}{meaning[1:]}\n({name})"] = covariates[name], quantity
+    return _maps(shown, grid, figure)
 
 
-def _maps(shown: dict[str, tuple[ArrayLike, Quantity]], grid: xr.Dataset) -> Figure:
+def _maps(shown: dict[str, tuple[ArrayLike, str | Quantity]], grid: xr.Dataset, figure: Figure | None = None) -> Figure:
     rows = (len(shown) + 1) // 2
-    figure = plt.figure(figsize=(9, 2.7 * rows))
+    figure = figure if figure is not None else plt.figure(figsize=(9, 2.75 * rows))
     for i, (title, (values, quantity)) in enumerate(shown.items(), start=1):
         ax = map_axes(figure, (rows, 2, i))
         colour_bar(draw_cells(values, grid, ax, quantity), ax)
-        ax.set_title(title)
+        ax.set_title(title, fontsize=9.5)
     return figure

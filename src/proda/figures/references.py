@@ -41,7 +41,7 @@ def reference_bias_maps(
     reach = float(np.quantile(every, 0.95)) if every.size else 1.0
     n = max(len(references), 2)
     rows = -(-len(panels) // n)
-    figure = figure if figure is not None else plt.figure(figsize=(4.2 * n, 2.35 * rows + 0.8))
+    figure = figure if figure is not None else plt.figure(figsize=(3.4 * n + 0.4, 2.4 * rows + 0.8))
     axes = []
     for k, ((method, name), values) in enumerate(panels.items(), start=1):
         axes.append(map_axes(figure, (rows, n, k)))
@@ -49,7 +49,8 @@ def reference_bias_maps(
         both = np.isfinite(values)
         found = weighted_scores(references[name][both], ours[method][both], area[both])
         axes[-1].set_title(
-            f"{METHOD_LABEL.get(method, method)} minus {name}\nr {found['r']:.2f}, bias {found['bias']:+.1f}",
+            f"{METHOD_LABEL.get(method, method)} minus {name}\n"
+            f"r {found['r']:.2f}, bias {found['bias']:+.1f} kg C m$^{{-2}}$",
             fontsize=9,
         )
     label = f"Ours minus reference, {interval_name(interval)} (kg C m$^{{-2}}$)"

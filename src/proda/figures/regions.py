@@ -37,7 +37,7 @@ def regions_figure(figure: Figure | None = None) -> Figure:
 def bias_points(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
     """Mean bias of one method by region, with two standard errors, and a triangle that points to the side published.
 
-    The triangle stands beside the axes and is filled where our bias lies on that side of zero.
+    The triangle stands at the right edge and is filled where our bias lies on that side of zero.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ def bias_points(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
             high = row.published == HIGH
             agrees = bool(row.bias_agrees) if not pd.isna(row.bias_agrees) else False
             ax.plot(
-                1.07, y, ">" if high else "<", transform=ax.get_yaxis_transform(), ms=6.5,
-                mec=INK, mfc=INK if agrees else "white", clip_on=False, zorder=4,
+                0.95, y, ">" if high else "<", transform=ax.get_yaxis_transform(), ms=6.5,
+                mec=INK, mfc=INK if agrees else "white", zorder=4,
             )  # fmt: skip
     ax.set_title(METHOD_LABEL.get(method, method), fontsize=9.5)
     ax.set(ylim=(len(rows) - 0.5, -0.5))
@@ -72,7 +72,8 @@ def regional_bias_figure(table: pd.DataFrame, figure: Figure | None = None) -> F
     axes = figure.subplots(1, len(methods), sharex=True, sharey=True, squeeze=False)[0]
     for method, ax in zip(methods, axes, strict=True):
         bias_points(table, method, ax)
-    reach = 1.15 * float((table["bias"].abs() + table["se"].fillna(0.0)).quantile(0.98))
+    # Room for the triangles beside the farthest bar.
+    reach = 1.3 * float((table["bias"].abs() + 2 * table["se"].fillna(0.0)).max())
     axes[0].set_xlim(-reach, reach)
     axes[0].xaxis.set_major_locator(MaxNLocator(3, symmetric=True))
     figure.supxlabel(

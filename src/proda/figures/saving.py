@@ -14,13 +14,13 @@ from scipy.spatial import cKDTree
 
 from proda.figures.alt_text import alt_text
 
-COMMON, RARE = 104, 24
+COMMON, RARE = 160, 24
 # The keyword that the PNG specification has for this.
 DESCRIPTION = "Description"
 
 
 def palette_of(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """At most 128 colours (n, 3) that stand for `colours` (m, 3) that occur `counts` (m,) times.
+    """At most 184 colours (n, 3) that stand for `colours` (m, 3) that occur `counts` (m,) times.
 
     The most frequent ones are taken as they are: they are the classes of the colour bars, which median cut alone would
     blend with their neighbours. Median cut over the others, each counted once, serves edges and gradients.
@@ -34,7 +34,7 @@ def palette_of(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> NDArray
 
 
 def in_few_colours(image: Image.Image) -> Image.Image:
-    """An image with a palette of at most 128 colours, every pixel in the nearest of them."""
+    """An image with a palette of at most 184 colours, every pixel in the nearest of them."""
     pixels = np.asarray(image.convert("RGB"))
     packed = pixels.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
     values, place, counts = np.unique(packed, return_inverse=True, return_counts=True)

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from proda.figures.style import Quantity, colour_bar, draw_sites, label_plainly, map_axes
+from proda.figures.quantities import Quantity
+from proda.figures.style import colour_bar, draw_sites, label_plainly, map_axes
 
 
 def site_map(
@@ -18,7 +19,7 @@ def site_map(
     label: str = "",
     colours: str = "viridis",
     norm: Normalize | None = None,
-    smallest_on_top: bool = False,
+    on_top: str = "largest",
 ) -> Axes:
     """A variable of the sites on the map: ``site_map(sites["x_sd"].sel(parameter="q10"))``.
 
@@ -36,7 +37,7 @@ def site_map(
     ax = ax if ax is not None else map_axes()
     size = float(np.clip(12000 / max(values.size, 1), 1.5, 14))
     quantity = Quantity(label or label_of(values), colours, norm)
-    dots = draw_sites(values, values, ax, quantity, size=size, smallest_on_top=smallest_on_top)
+    dots = draw_sites(values, values, ax, quantity, size=size, on_top=on_top)
     beyond = values.min() < dots.norm.vmin, values.max() > dots.norm.vmax
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max"}.get(
         tuple(map(bool, beyond)), "both"
@@ -76,5 +77,5 @@ def convergence_maps(sites: xr.Dataset, rhat_limit: float, figure: Figure | None
     low, high = np.nanquantile(ess, [0.02, 0.98])
     scale = LogNorm(max(low, 1.0), max(high, low + 1.0))
     label = "Effective sample size of the worst parameter, bulk or tail"
-    site_map(ess, map_axes(figure, (1, 2, 2)), label, "viridis", scale, smallest_on_top=True)
+    site_map(ess, map_axes(figure, (1, 2, 2)), label, "viridis", scale, on_top="smallest")
     return figure

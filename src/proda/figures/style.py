@@ -1,4 +1,4 @@
-"""The look of every figure: colours by method, one scale per quantity, and maps on an Albers equal-area projection.
+"""The look of every figure: colours by method, and maps on an Albers equal-area projection.
 
 State lines come from the repository's own outlines: drawing never asks the network for anything.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from typing import NamedTuple
 
 import cartopy.crs as ccrs
 import matplotlib.pyplot as plt
@@ -16,20 +15,20 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.colors import BoundaryNorm, Colormap, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullLocator
 
 from proda.data import outlines
 from proda.figures.alt_text import tell_in_notebooks
+from proda.figures.quantities import Quantity, scale_of
 from proda.maps.raster import raster_of, rastered
 
 ALBERS = ccrs.AlbersEqualArea(central_longitude=-96, central_latitude=37.5, standard_parallels=(29.5, 45.5))
 PLATE = ccrs.PlateCarree()
-MISSING = "#d9d9d9"
+MISSING = "#bdbdbd"
 MANY_SITES = 2000  # smooth edges of more points are a third of a picture's weight, and nobody sees them
-LAND = "#e6e6e6"
+LAND = "#ececec"
 INK = "#333333"
 
 # Okabe and Ito's palette: distinct with every common colour vision.
@@ -55,30 +54,6 @@ METHOD_LABEL = {
     "hybrid": "Hybrid",
 }
 CYCLE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
-
-
-class Quantity(NamedTuple):
-    """How one quantity is shown wherever it appears: label with unit, colour map, colour scale."""
-
-    label: str
-    colours: str | Colormap
-    norm: Normalize | None
-
-
-def _classes(edges: list[float], colours: str) -> BoundaryNorm:
-    return BoundaryNorm(edges, plt.get_cmap(colours).N, extend="max")
-
-
-# Stocks to 30 cm and to 2 m share one scale, so that panels can be compared: classes widen as stocks do.
-QUANTITIES = {
-    "soc_stock": Quantity(
-        "Soil organic carbon (kg C m$^{-2}$)",
-        "viridis_r",
-        _classes([0, 1, 2, 3, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 100, 160], "viridis_r"),
-    ),
-    "parameter": Quantity("Parameter on its range (0 to 1)", "cividis", Normalize(0, 1)),
-    "difference": Quantity("Modelled minus observed (kg C m$^{-2}$)", plt.get_cmap("RdBu_r", 21), None),
-}
 
 
 def use_style() -> None:
@@ -144,23 +119,6 @@ def state_lines() -> list[np.ndarray]:
     return [np.asarray(polygon.exterior.coords)[:, :2] for polygon in polygons]
 
 
-def scale_of(quantity: str | Quantity | None, values, limits=None) -> Quantity:
-    """Colour scale of a quantity; where the quantity fixes none, from `limits` or from the values' 2 and 98 %.
-
-    Scales of differences are symmetric about zero, so white always means no difference.
-    """
-    found = QUANTITIES[quantity] if isinstance(quantity, str) else quantity or Quantity("", "viridis", None)
-    if found.norm is not None and limits is None:
-        return found
-    finite = np.asarray(values, float)
-    finite = finite[np.isfinite(finite)]
-    low, high = limits or (np.quantile(finite, [0.02, 0.98]) if finite.size else (0.0, 1.0))
-    if found.colours == QUANTITIES["difference"].colours:
-        reach = max(abs(low), abs(high)) or 1.0
-        return found._replace(norm=TwoSlopeNorm(0.0, -reach, reach))
-    return found._replace(norm=Normalize(low, high if high > low else low + 1.0))
-
-
 def draw_cells(values, grid, ax: Axes, quantity: str | Quantity | None = None, limits=None) -> ScalarMappable:
     """Values at the cells of a grid as coloured cells; cells without a value are hatched grey.
 
@@ -197,7 +155,7 @@ def draw_cells(values, grid, ax: Axes, quantity: str | Quantity | None = None, l
         steps = [(0, 0), (0, 1), (1, 1), (1, 0)]
         quads = np.stack([corners[row + up, column + right] for up, right in steps], axis=1)
         ax.add_collection(
-            PolyCollection(quads, facecolor=MISSING, edgecolor="#b0b0b0", linewidth=0, hatch="////", zorder=1.5),
+            PolyCollection(quads, facecolor=MISSING, edgecolor="#8c8c8c", linewidth=0, hatch="////", zorder=1.5),
             autolim=False,
         )
     mesh.set_label(shown.label)
@@ -206,13 +164,13 @@ def draw_cells(values, grid, ax: Axes, quantity: str | Quantity | None = None, l
 
 def missing_patch() -> Patch:
     """Legend entry of cells without a value."""
-    return Patch(facecolor=MISSING, edgecolor="#b0b0b0", hatch="////", linewidth=0, label="no value")
+    return Patch(facecolor=MISSING, edgecolor="#8c8c8c", hatch="////", linewidth=0, label="no value")
 
 
 def draw_sites(
-    values, sites, ax: Axes, quantity: str | Quantity | None = None, limits=None, size=5, smallest_on_top=False
+    values, sites, ax: Axes, quantity: str | Quantity | None = None, limits=None, size=5, on_top="largest"
 ) -> ScalarMappable:
-    """Values at sites as coloured points, the largest magnitudes on top; sites without a value are left out.
+    """Values at sites as coloured points; sites without a value are left out.
 
     Parameters
     ----------
@@ -222,6 +180,9 @@ def draw_sites(
         `lon`, `lat` in degrees (WGS84).
     size : float
         Area of a point, points squared.
+    on_top : {"largest", "smallest", "any"}
+        Which of points that overlap is seen: by magnitude, or one as likely as another, so that neither side of a
+        scale hides the other.
 
     Returns
     -------
@@ -233,7 +194,10 @@ def draw_sites(
     values = np.asarray(values, float)
     shown = scale_of(quantity, values, limits)
     order = np.argsort(np.abs(values))[: np.isfinite(values).sum()]
-    order = order[::-1] if smallest_on_top else order
+    if on_top == "any":
+        order = np.random.default_rng(0).permutation(order)
+    elif on_top == "smallest":
+        order = order[::-1]
     dots = ax.scatter(
         points[order, 0], points[order, 1], s=size, c=values[order], cmap=shown.colours, norm=shown.norm,
         linewidths=0, zorder=2.5, antialiased=len(order) <= MANY_SITES,

@@ -11,7 +11,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from proda.figures.style import CYCLE, METHOD_LABEL, Quantity, colour_bar, draw_cells, label_plainly, map_axes
+from proda.figures.quantities import Quantity
+from proda.figures.style import CYCLE, METHOD_LABEL, colour_bar, draw_cells, label_plainly, map_axes
 
 
 def relative_width(maps: xr.Dataset, depth: str = "0-100 cm") -> NDArray[np.float64]:
@@ -41,7 +42,7 @@ def widths_by_method(maps: xr.Dataset, depth: str = "0-100 cm") -> dict[str, NDA
     return {METHOD_LABEL.get(name, name): width for name, width in widths.items() if np.isfinite(width).any()}
 
 
-def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset) -> Figure:
+def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset, figure: Figure | None = None) -> Figure:
     """Maps of widths side by side on one logarithmic scale, with their histograms below; cells without one are hatched.
 
     Parameters
@@ -52,7 +53,7 @@ def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset) -> Figure:
     every = np.concatenate([width[np.isfinite(width)] for width in widths.values()])
     low, high = max(np.quantile(every, 0.005), 1e-3), np.quantile(every, 0.995)
     norm = LogNorm(low, max(high, 1.01 * low))
-    figure = plt.figure(figsize=(max(8.0, 3.3 * len(widths)), 4.6))
+    figure = figure if figure is not None else plt.figure(figsize=(max(8.0, 3.3 * len(widths)), 4.6))
     places = figure.add_gridspec(2, len(widths), height_ratios=(2.4, 1))
     axes, below = [], None
     for column, (name, width) in enumerate(widths.items()):
@@ -64,7 +65,7 @@ def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset) -> Figure:
         below.hist(finite, bins=np.geomspace(low, high, 60), color=CYCLE[0])
         below.set(xscale="log", xlabel="Width over the mean (%)")
         label_plainly(below.xaxis, finely=norm.vmax < 10 * norm.vmin)
-        below.axvline(np.median(finite), color=CYCLE[1], lw=1.2, label=f"median {np.median(finite):.3g} %")
+        below.axvline(np.median(finite), color=CYCLE[1], lw=1.2, label=f"median {np.median(finite):.0f} %")
         below.legend(fontsize=8.5)
         if column == 0:
             below.set_ylabel("Cells")

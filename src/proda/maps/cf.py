@@ -95,7 +95,7 @@ def write_product(product: xr.Dataset, path: str | Path, labels: Sequence[str] =
     return Path(path)
 
 
-def quantile_meanings(what: str, over: str = "over the method's parameter draws") -> Mapping[str, str]:
+def quantile_meanings(what: str, over: str) -> Mapping[str, str]:
     """Long names of mean, 5, 50 and 95 % of `what`."""
     return {
         "mean": f"{what}, mean {over}",

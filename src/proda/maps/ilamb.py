@@ -80,7 +80,8 @@ def csoil_product(
             product[name + suffix] = (("time", "lat", "lon"), rastered(values, raster).astype("f4")[None], attributes)
     comment = (
         f"By {method}. Steady state under mean forcing; time says from when the observed profiles are. Per area of "
-        "land. Per method one file: read as variable cSoil (0 to 2 m) or cSoilAbove1m."
+        "land: totals are sums over cell_area times land_area_fraction; ILAMB itself takes whole cells, so that its "
+        "totals are higher along coasts. Per method one file: read as variable cSoil (0 to 2 m) or cSoilAbove1m."
     )
     return product.assign(land_variables(grid)).assign_attrs(file_attributes(title, source, comment))
 

@@ -14,6 +14,7 @@ SOC_CONTENT = "soil_mass_content_of_carbon"
 LAYER_CONTENT = "carbon_mass_content_of_soil_layer"
 LEVELS = {"mean": "", "p05": "_p05", "p50": "_p50", "p95": "_p95"}
 METHOD = "parameterisation"
+_OVER = "over the method's parameter draws (hybrid: of the error of its mean, which stands for its median)"
 _COMMENT = (
     "Per area of land: a cell's carbon is the content times cell_area times land_area_fraction. The standard name "
     "soil_mass_content_of_carbon is used for the content from the surface down to the depth that depth_bounds gives. "
@@ -46,7 +47,7 @@ def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = ""
     """
     raster = raster_of(grid)
     product = _coordinates(maps, raster)
-    meaning = quantile_meanings("soil organic carbon")
+    meaning = quantile_meanings("soil organic carbon", _OVER)
     for statistic, suffix in LEVELS.items():
         stock = rastered(maps["stock"].sel(statistic=statistic).values, raster)
         attributes = {"standard_name": SOC_CONTENT, "units": "kg m-2", "long_name": meaning[statistic]} | PLACE

@@ -16,6 +16,7 @@ from proda.maps.stocks import MAP_INTERVALS, land_area, overlap, petagrams
 from proda.maps.vegetation import CLASSES, vegetation_of
 from proda.model.column import interval_name
 
+LEAST_BAND = 0.1  # of the median land of a band of latitude
 COMPARED = ((0.0, 0.3), (0.3, 1.0), (0.0, 1.0), (1.0, 2.0), (0.0, 2.0))
 
 
@@ -177,18 +178,21 @@ def totals_by_land_cover(maps: xr.Dataset, grid: xr.Dataset, interval: Interval 
 def zonal_means(maps: xr.Dataset, grid: xr.Dataset, interval: Interval = (0.0, 1.0)) -> pd.DataFrame:
     """Mean stock by latitude, kg C m-2 of land, a column for every method and reference that covers the land.
 
-    Bands are a degree wide, or as wide as a cell; the index is their middle.
+    Bands are a degree wide, or as wide as a cell; the index is their middle. A band with less than a tenth of the
+    median band's land has no value: a mean of three cells at the end of a continent says nothing of its latitude.
     """
     step = max(1.0, float(grid.attrs.get("resolution_degrees", 1.0)))
     shown = maps_to_compare(maps, grid, interval)
     area, lat = land_area(grid), np.asarray(grid["lat"], float)
     band = np.floor(lat / step).astype(int)
     first = band.min()
+    all_land = np.bincount(band - first, weights=area)
+    enough = all_land >= LEAST_BAND * np.median(all_land[all_land > 0])
     means = {}
     for name, values in shown.items():
         weight = np.where(np.isfinite(values), area, 0.0)
         land = np.bincount(band - first, weights=weight)
         carbon = np.bincount(band - first, weights=weight * np.nan_to_num(values))
-        means[name] = np.divide(carbon, land, out=np.full(land.size, np.nan), where=land > 0)
+        means[name] = np.divide(carbon, land, out=np.full(land.size, np.nan), where=enough & (land > 0))
     index = pd.Index((first + np.arange(band.max() - first + 1) + 0.5) * step, name="latitude")
     return pd.DataFrame(means, index=index)
