@@ -82,7 +82,7 @@ def test_the_notebook_that_a_reader_downloads_has_its_code_and_no_outputs(pages)
 def test_a_report_weighs_what_its_pages_load(pages):
     weights = weights_of_pages(pages)
     assert weights["."] == sum(path.stat().st_size for path in pages.rglob("*") if path.is_file()) < 5_000_000
-    icons, mathjax = (next(pages.rglob(name)).stat().st_size for name in ("fa-solid-900.woff2", "tex-svg-full.js"))
+    icons, mathjax = (next(pages.rglob(name)).stat().st_size for name in ("fa-solid-900.woff2", "tex-svg.js"))
     assert weights["index.html"] > icons and weights["01-data-cleaning.html"] > icons + mathjax
     assert weight_faults(weights) == []
     assert weight_faults({"a.html": 10_000_001, ".": 1}) == ["a.html weighs 10.0 MB; at most 10 are allowed"]

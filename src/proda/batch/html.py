@@ -26,7 +26,7 @@ from proda.stages import STAGES
 from proda.study import Study, repository_root
 
 PAGES = Path(__file__).parent / "pages"
-MATHJAX = "tex-svg-full.js"
+MATHJAX = "tex-svg.js"
 TUTORIAL = Path("docs", "your-own-region.md")
 # Draws icons that the theme's style sheet draws as well, from a font.
 ICON_SCRIPT = re.compile(r'<script[^>]*src="[^"]*scripts/fontawesome\.js[^"]*"[^>]*></script>')

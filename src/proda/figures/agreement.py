@@ -83,7 +83,7 @@ def density_scatter(
     found = scores(observed, modelled)
     text = f"$r^2$ {found['r2']:.2f}   RMSE {found['rmse']:.1f}   bias {found['bias']:+.1f} kg C m$^{{-3}}$"
     if published is not None:
-        text += f"\npublished: $r^2$ {published[0]:.2f}   RMSE {published[1]:.1f}"
+        text += f"\npublished: $r^2$ {published[0]:.2f}   RMSE {published[1]:.2f}"
     ax.set_title(text, loc="right", fontsize=8)
     ax.set(xlim=DENSITY_LIMITS, ylim=DENSITY_LIMITS, aspect="equal")
     ticks = [0.1, 1, 10, 100]

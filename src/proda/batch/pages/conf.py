@@ -24,7 +24,7 @@ myst_enable_extensions = ["amsmath", "attrs_block", "colon_fence", "deflist", "d
 myst_heading_anchors = 3
 # An option such as --data keeps its two hyphens.
 smartquotes = False
-mathjax_path = "mathjax/tex-svg-full.js"
+mathjax_path = "mathjax/tex-svg.js"
 
 html_theme = "sphinx_book_theme"
 html_static_path = ["_static"]
