@@ -95,7 +95,9 @@ def carbon():
     made, train = learnable(120), np.arange(0, 120, 2)
     odd = made.observed.soc.copy()
     odd[1::2] *= 9.0
-    other = made._replace(observed=made.observed._replace(soc=odd))
+    x_mean, x_sd = made.x_mean.copy(), made.x_sd.copy()
+    x_mean[1::2], x_sd[1::2] = 1.0 - x_mean[1::2], 0.3 * x_sd[1::2]
+    other = made._replace(observed=made.observed._replace(soc=odd), x_mean=x_mean, x_sd=x_sd)
     plans = PLANS._replace(hybrid=HybridPlan(2, 3, 16))
     return made, *(carbon_methods(material, train, plans, 3) for material in (made, other))
 

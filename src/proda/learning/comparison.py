@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from itertools import groupby
 from typing import NamedTuple
 
@@ -147,9 +147,10 @@ def _results(
         # And anew for every method: what it has compiled and kept, hundreds of megabytes, goes with its processes.
         for _, of_method in groupby(tasks, key=lambda task: task.method):
             with ProcessPoolExecutor(n_processes, context, initializer=_share, initargs=(material, plans)) as pool:
-                waiting = {pool.submit(_learnt, task): task for task in of_method}
-                for done in as_completed(waiting):
-                    yield waiting[done], done.result()
+                # In their order, not as they end: sums over folds are the same to the last bit.
+                waiting = [(task, pool.submit(_learnt, task)) for task in of_method]
+                for task, done in waiting:
+                    yield task, done.result()
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
@@ -177,7 +178,7 @@ def comparison_table(compared: xr.Dataset, sites: ArrayLike | None = None) -> pd
     Returns
     -------
     DataFrame
-        `method`, `kind`, `r2`, `efficiency` (skill against the mean), `rmse`, `bias`, `median_ratio`, `n` layers,
+        `method`, `kind`, `r`, `r2`, `efficiency` (skill against the mean), `rmse`, `bias`, `median_ratio`, `n` layers,
         `train_r2`, `train_efficiency`.
     """
     chosen = np.isfinite(compared["observed"].values)
@@ -191,7 +192,7 @@ def comparison_table(compared: xr.Dataset, sites: ArrayLike | None = None) -> pd
             found = scores(observed, here["soc"].values[chosen])
             seen = {name: float(here[name]) for name in ("train_r2", "train_efficiency")}
             rows.append({"method": str(method), "kind": str(kind), **found, **seen})
-    table = pd.DataFrame(rows).drop(columns="r")
+    table = pd.DataFrame(rows)
     on_blocks = table[table["kind"] == KINDS[1]].set_index("method")["efficiency"]
     return table.sort_values("method", key=lambda m: -m.map(on_blocks), kind="stable", ignore_index=True)
 
@@ -220,7 +221,7 @@ def parameter_comparison(compared: xr.Dataset, targets: ArrayLike, name: str) ->
 
 def comparison_in_rows(table: pd.DataFrame) -> pd.DataFrame:
     """One row a method, with two columns of headings: scores at training sites, random sites and blocks."""
-    scored = ("r2", "efficiency", "bias", "rmse")
+    scored = ("r", "r2", "efficiency", "bias", "rmse", "median_ratio")
     rows = {}
     for method, part in table.groupby("method", sort=False):
         row = {("training", score): part[f"train_{score}"].mean() for score in ("r2", "efficiency")}

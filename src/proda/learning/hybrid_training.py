@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -68,8 +69,17 @@ def trained_hybrid(
     hybrid = taught_by_layers(material, taught, plan.of_layers_alone(), seed, progress=progress)
     if plan.panel_share > 0.0:
         hybrid = taught_by_panel(material, taught, plan, hybrid, seed, progress)
-    notes = {"study": study.label, "seed": seed, "plan": plan._asdict(), "sites": int(taught.size)}
-    predictor = HybridPredictor(hybrid.trainer.networks, hybrid.encoding, notes)
+    notes = {
+        "study": study.label,
+        "fingerprint": study.fingerprints()["05-network-training"],
+        "seed": seed,
+        "plan": plan._asdict(),
+        "sites": int(taught.size),
+    }
+    # Its own networks: those of the trainer learn again when the next study of this shape is trained.
+    networks = keras.models.clone_model(hybrid.trainer.networks)
+    networks.set_weights(hybrid.trainer.networks.get_weights())
+    predictor = HybridPredictor(networks, hybrid.encoding, notes)
     at_sites = predictor(inputs.site_covariates, "covariates.parquet, sites")
     at_cells = predictor(inputs.cell_covariates, "covariates.parquet, cells")
     parameters = xr.Dataset(

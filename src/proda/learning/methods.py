@@ -100,7 +100,8 @@ def forest_two_steps(material: Material, train: NDArray, plans: Plans, seed: int
 def embedded_two_steps(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
     """The modern ensemble in steps: classes as numbers; embedded; without the filter; by what profiles say; spread."""
     filtered, equal = train[material.used[train]], equal_targets(material.x_mean)
-    told = profile_targets(material.x_mean, material.x_sd)
+    told = equal.copy()
+    told[train] = profile_targets(material.x_mean[train], material.x_sd[train])
     found: dict[str, Learnt] = {}
     for name, classes, taught, targets in (
         ("ensemble, classes as numbers", (), filtered, equal),

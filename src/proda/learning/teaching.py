@@ -45,7 +45,7 @@ def taught_by_layers(
     """The hybrid of the plan that has learnt the layers of the rows `train` of `material` and nothing else."""
     frame = material.frame.iloc[train]
     encoding = Encoding.of(frame, material.class_names, "covariates.parquet, sites", plan.n_bins)
-    trainer, targets = _trainer_for(material, plan, 0), profile_targets(material.x_mean, material.x_sd)[train]
+    trainer, targets = _trainer_for(material, plan, 0), profile_targets(material.x_mean[train], material.x_sd[train])
     learns = material.observed.take(train)
     curve = trainer.trained(encoding.encoded(frame), learns, seed, targets, prior_weight, progress)
     return TaughtHybrid(trainer, encoding, curve)
@@ -66,7 +66,7 @@ def taught_by_panel(
     places = pd.concat([frame, land.frame], ignore_index=True)
     told = alone.soc(places, learns.joined(land.sites)).mean(axis=1)
     lessons = panel_lessons(frame, material.class_names, learns, land, told, plan.panel_share, seed)
-    targets = profile_targets(material.x_mean, material.x_sd)[train]
+    targets = profile_targets(material.x_mean[train], material.x_sd[train])
     # Nothing is known of the parameters of a cell: they have no weight.
     targets = np.pad(targets, [(0, land.sites.n_sites), (0, 0), (0, 0)])
     trainer = _trainer_for(material, plan, land.sites.n_sites)
