@@ -15,7 +15,7 @@ from proda.batch.notebooks import execute, kernel_of_this_python
 from proda.batch.page_figures import figures_with_words, with_figures_as_files
 from proda.figures.alt_text import alt_text, plain
 from proda.figures.calibration import coverage_figure
-from proda.figures.saving import description_in, saved
+from proda.figures.saving import COMMON, RARE, description_in, saved
 from proda.figures.style import map_axes
 
 ALT = "SOC (kg m⁻³) against depth (m): One site. Shown are modelled, observed."
@@ -135,7 +135,7 @@ def test_figures_become_small_files_at_the_width_the_notebook_gave_them(figure, 
     file = tmp_path / "_static" / "figures" / "01-data-1.webp"
     assert html.startswith('<a class="figure" href="_static/figures/01-data-1.webp">')
     with Image.open(file) as image, Image.open(io.BytesIO(base64.b64decode(png(figure)))) as before:
-        assert image.size == before.size and len(image.getcolors(1000)) <= 128
+        assert image.size == before.size and len(image.getcolors(1000)) <= COMMON + RARE
     assert file.stat().st_size < 0.6 * len(base64.b64decode(png(figure)))
 
 
