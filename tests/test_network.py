@@ -148,6 +148,16 @@ def test_a_saved_network_predicts_the_same_when_loaded(predictor, places, tmp_pa
     assert loaded.notes == {"study": "x-tiny"} and loaded.parameters == PAPER_PARAMETERS.names
 
 
+def test_a_network_of_the_same_parameters_in_another_order_is_refused(predictor, tmp_path: Path):
+    save_network(predictor, tmp_path)
+    path = tmp_path / "network.json"
+    described = json.loads(path.read_text())
+    described["parameters"][:2] = described["parameters"][1::-1]
+    path.write_text(json.dumps(described))
+    with pytest.raises(InputError, match="network.json: parameters are .*in this order. Train it again"):
+        loaded_network(tmp_path)
+
+
 def test_a_loaded_network_refuses_other_covariates_and_another_order(predictor, places, tmp_path: Path):
     save_network(predictor, tmp_path)
     loaded = loaded_network(tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from proda.errors import InputError, MissingOutput, ProdaError
+from proda.model.parameters import PAPER_PARAMETERS
 
 
 def write_described(
@@ -56,3 +57,12 @@ def described_network(
             f"{folder / description_file} does not describe a network ({type(error).__name__}: {error}); expected what "
             "this package writes beside it. Train the network again."
         ) from error
+
+
+def check_parameters(parameters: Sequence[str], path: Path) -> None:
+    """Raise `InputError` unless a network tells the parameters of this package's table, in its order."""
+    if tuple(parameters) != PAPER_PARAMETERS.names:
+        raise InputError(
+            f"{path}: parameters are {', '.join(parameters)}; expected {', '.join(PAPER_PARAMETERS.names)}, in this "
+            "order. Train it again with this version."
+        )

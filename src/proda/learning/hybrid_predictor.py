@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from proda.errors import InputError
-from proda.learning.described_network import described_network, write_described
+from proda.learning.described_network import check_parameters, described_network, write_described
 from proda.learning.encoding import Encoding
 from proda.learning.input_shares import with_positive_cwd_share
 from proda.learning.parameter_networks import member_parameters
@@ -99,9 +99,5 @@ def loaded_hybrid(folder: str | Path) -> HybridPredictor:
     """
     with described_network(folder, NETWORKS_FILE, DESCRIPTION_FILE) as (networks, notes):
         encoding, parameters = Encoding.from_dict(notes.pop("encoding")), tuple(notes.pop("parameters"))
-    if parameters != PAPER_PARAMETERS.names:
-        raise InputError(
-            f"{Path(folder) / DESCRIPTION_FILE}: parameters are {', '.join(parameters)}; expected "
-            f"{', '.join(PAPER_PARAMETERS.names)}, in this order. Train it again with this version."
-        )
+    check_parameters(parameters, Path(folder) / DESCRIPTION_FILE)
     return HybridPredictor(networks, encoding, notes, parameters)

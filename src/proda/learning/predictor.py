@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from proda.errors import InputError
-from proda.learning.described_network import described_network, write_described
+from proda.learning.described_network import check_parameters, described_network, write_described
 from proda.learning.input_shares import with_positive_cwd_share
 from proda.learning.scaling import MinMaxScaling
 from proda.model.parameters import INNER, PAPER_PARAMETERS
@@ -118,12 +118,13 @@ def loaded_network(folder: str | Path) -> Predictor:
     MissingOutput
         When one of the two files is not there.
     InputError
-        When a file cannot be read, or the two do not belong together.
+        When a file cannot be read, the two do not belong together, or the parameters are not this package's.
     """
     with described_network(folder, NETWORK_FILE, DESCRIPTION_FILE) as (network, notes):
         names = tuple(notes.pop("covariates"))
         scaling, training_range = (_scaling(names, notes.pop(key)) for key in ("scaling", "training_range"))
         parameters = tuple(notes.pop("parameters"))
+    check_parameters(parameters, Path(folder) / DESCRIPTION_FILE)
     return Predictor(network, scaling, training_range, parameters, notes)
 
 
