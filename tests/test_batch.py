@@ -68,6 +68,7 @@ def test_the_record_holds_versions_seed_settings_and_costs(place):
     assert set(content["platform"]) == {"system", "processor", "cores", "memory_gib"}
     assert list(content["stages"]) == list(ORDER)
     for stage in content["stages"].values():
+        assert stage["revision"] == content["revision"]
         assert stage["status"] == "complete" and stage["seconds"] > 0 and stage["peak_memory_mb"] > 10
 
 

@@ -1,19 +1,23 @@
 """The report: pages that open from the file system, whole and without a network, with their mathematics and figures."""
 
+import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 from small_notebooks import write_study
+from synthetic_study import write_study as write_mapped_study
 
+from proda.batch import front_page
 from proda.batch.browser import SCREENS, faults_in_browser, faults_of_page, opened
 from proda.batch.chromium import Chromium, find_browser
 from proda.batch.html import ReportFailed, build_report
 from proda.batch.markdown_tables import csv_table, markdown_table
 from proda.batch.notebook_page import for_the_page, last_state, summary_of
 from proda.batch.page_check import faults_of_pages, main, summary, weight_faults, weights_of_pages
-from proda.batch.sources_page import linked
+from proda.batch.sources_page import _references, linked
 from proda.stages import STAGES
 from proda.study import Study
 
@@ -67,6 +71,28 @@ def test_the_page_of_sources_names_licences_citations_and_software(pages):
         "Poggio (2021), [doi:10.5194/soil-7-217-2021](https://doi.org/10.5194/soil-7-217-2021)."
     )
     assert linked("(B 2016, doi 10.1016/x.03.034)").endswith("(https://doi.org/10.1016/x.03.034))")
+
+
+def test_the_front_page_adds_the_strata_of_this_study(tmp_path):
+    rows = ["source,method,interval,stock_pg", "this study,hybrid,0-30 cm,10.4", "this study,hybrid,30-100 cm,20.4"]
+    rows += ["this study,hybrid,0-100 cm,30.8", "published,hybrid,0-30 cm,99", "this study,default,0-30 cm,7"]
+    (tmp_path / "stocks.csv").write_text("\n".join(rows) + "\n")
+    told = front_page._total(SimpleNamespace(path=lambda name: tmp_path / name))
+    assert told.startswith("Soil organic carbon to 2 m, Pg: hybrid 31;")
+
+
+def test_the_page_of_sources_names_the_maps_compared_with(tmp_path):
+    study = write_mapped_study(tmp_path)
+    study.data = tmp_path
+    text = _references(study)
+    assert "never learnt from" in text and re.search(r"\| WHRC \| .*0-100 cm", text)
+
+
+def test_a_report_that_is_too_heavy_is_built_and_says_so(study, tmp_path, monkeypatch):
+    monkeypatch.setattr("proda.batch.page_check.HEAVIEST", 1_000_000)
+    with pytest.warns(UserWarning, match="the report weighs .* at most 1 are allowed: fewer or smaller figures"):
+        page = build_report(study, study.file.parent / "notebooks", tmp_path / "html")
+    assert page.is_file()
 
 
 def test_the_tutorial_is_a_page(pages):

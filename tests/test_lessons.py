@@ -33,6 +33,18 @@ def test_the_share_goes_from_the_profile_to_the_mean_of_the_panel(made):
     np.testing.assert_allclose(whole.soc, (forest + boosted + alone) / 3, rtol=1e-5)
 
 
+def test_a_hybrids_own_networks_stay_as_they_are_when_the_next_of_its_shape_is_taught(made):
+    train, plan = np.arange(0, made.observed.n_sites, 2), HybridPlan(2, 1, 16)
+    first = taught_by_layers(made, train, plan, seed=1)
+    own = first.own_networks()
+    before = own.get_weights()
+    second = taught_by_layers(made, train, plan, seed=2)
+    assert second.trainer is first.trainer
+    for kept, values, others in zip(own.get_weights(), before, second.trainer.networks.get_weights(), strict=True):
+        np.testing.assert_array_equal(kept, values)
+        assert values.size == 1 or not np.array_equal(values, others)
+
+
 def test_a_cell_is_told_of_by_the_panel_alone_whatever_the_share(made):
     alone = np.full((120, 4), 7.0)
     assert (lessons(made, alone, 0.3).soc[80:] == lessons(made, alone, 1.0).soc[80:]).all()

@@ -137,6 +137,12 @@ def test_zonal_means_are_weighted_by_land(maps, grid):
     np.testing.assert_allclose(table["A (reference)"], [15.0, 30.0])
 
 
+def test_a_band_with_next_to_no_land_has_no_mean(maps, grid):
+    grid["land_fraction"][2:] = 0.04
+    table = zonal_means(maps, grid)
+    assert np.isfinite(table.loc[40.5]).all() and table.loc[41.5].isna().all()
+
+
 def test_site_by_site_is_no_map_to_compare_everywhere(tmp_path):
     results = final_results(write_study(tmp_path))
     shown = maps_to_compare(results.maps, results.inputs.grid, (0.0, 1.0))

@@ -35,11 +35,11 @@ OWNERS = (
 )
 # Maps that a study may be compared with, by the beginning of their names in the report.
 REFERENCES = (
-    ("WHRC", "Woods Hole Research Center: Sanderman et al. (2017), doi 10.1073/pnas.1706103114", "MIT"),
+    ("WHRC", "Woods Hole Research Center, presumably Sanderman et al. (2017), doi 10.1073/pnas.1706103114", "MIT"),
     ("HWSD", "Harmonized World Soil Database: FAO, IIASA, ISRIC, ISS-CAS, JRC", "see its documentation"),
     ("SoilGrids 2017", "ISRIC: Hengl et al. (2017), doi 10.1371/journal.pone.0169748", "ODbL 1.0"),
     ("SoilGrids", "ISRIC: Poggio et al. (2021), doi 10.5194/soil-7-217-2021", "CC BY 4.0"),
-    ("WISE30sec", "ISRIC: Batjes (2016), doi 10.1016/j.geoderma.2016.01.034", "see `python -m proda fetch`"),
+    ("WISE30sec", "ISRIC: Batjes (2016), doi 10.1016/j.geoderma.2016.01.034", "see `wise30sec` below"),
 )
 OUTLINES = (
     "State outlines: US Census Bureau, cartographic boundary files, in the public domain; topology by "

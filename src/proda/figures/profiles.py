@@ -14,7 +14,7 @@ from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from proda.figures.quantities import QUANTITIES, Quantity
+from proda.figures.quantities import QUANTITIES, Quantity, scale_of
 from proda.figures.style import CYCLE, colour_bar, draw_cells, draw_sites, map_axes
 from proda.model.column import PAPER_COLUMN
 from proda.model.forcing import Forcing
@@ -193,6 +193,9 @@ def _maps(shown: dict[str, tuple[ArrayLike, str | Quantity]], grid: xr.Dataset, 
     figure = figure if figure is not None else plt.figure(figsize=(9, 2.75 * rows))
     for i, (title, (values, quantity)) in enumerate(shown.items(), start=1):
         ax = map_axes(figure, (rows, 2, i))
-        colour_bar(draw_cells(values, grid, ax, quantity), ax)
+        # Panels of one quantity have one scale.
+        alike = np.concatenate([np.asarray(other, float) for other, known in shown.values() if known == quantity])
+        limits = scale_of(quantity, alike).norm
+        colour_bar(draw_cells(values, grid, ax, quantity, (limits.vmin, limits.vmax)), ax)
         ax.set_title(title, fontsize=9.5)
     return figure

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -20,6 +19,7 @@ from proda.learning.hybrid import HybridPlan
 from proda.learning.hybrid_predictor import HybridPredictor, save_hybrid
 from proda.learning.inputs import Inputs
 from proda.learning.material import Material
+from proda.learning.paper_training import STAGE
 from proda.learning.teaching import taught_by_layers, taught_by_panel
 from proda.model.column import STRATA, interval_name
 from proda.model.parameters import PAPER_PARAMETERS
@@ -71,15 +71,12 @@ def trained_hybrid(
         hybrid = taught_by_panel(material, taught, plan, hybrid, seed, progress)
     notes = {
         "study": study.label,
-        "fingerprint": study.fingerprints()["05-network-training"],
+        "fingerprint": study.fingerprints()[STAGE],
         "seed": seed,
         "plan": plan._asdict(),
         "sites": int(taught.size),
     }
-    # Its own networks: those of the trainer learn again when the next study of this shape is trained.
-    networks = keras.models.clone_model(hybrid.trainer.networks)
-    networks.set_weights(hybrid.trainer.networks.get_weights())
-    predictor = HybridPredictor(networks, hybrid.encoding, notes)
+    predictor = HybridPredictor(hybrid.own_networks(), hybrid.encoding, notes)
     at_sites = predictor(inputs.site_covariates, "covariates.parquet, sites")
     at_cells = predictor(inputs.cell_covariates, "covariates.parquet, cells")
     parameters = xr.Dataset(

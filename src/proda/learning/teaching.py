@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -36,6 +37,12 @@ class TaughtHybrid(NamedTuple):
     def x(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Parameters of the members, (n_members, n, 25), unit cube."""
         return self.trainer.parameters(self.encoding.encoded(frame))
+
+    def own_networks(self) -> keras.Model:
+        """A copy of the networks: the trainer's learn anew when the next hybrid of this shape is taught."""
+        networks = keras.models.clone_model(self.trainer.networks)
+        networks.set_weights(self.trainer.networks.get_weights())
+        return networks
 
 
 def taught_by_layers(
