@@ -16,6 +16,7 @@ LIMITS = {
     "max_soc_kg_m3": 180.0,
     "overlap_tolerance_m": 0.01,
     "duplicate_tolerance_degrees": 0.02,
+    "limestone_from_ph": 7.5,
 }
 
 
@@ -105,6 +106,63 @@ def test_litter_goes_unless_the_study_keeps_it():
     raw.layers["kind"] = ["litter", "mineral", "mineral"]
     assert found(cleaned(raw, LIMITS)) == {("pit", 1, "litter layer")}
     assert cleaned(raw, LIMITS | {"exclude_litter": False}).exclusions.empty
+
+
+# A subsoil of central Texas: light organic matter would leave its minerals less room than solid rock takes.
+LIMESTONE = {"organic_carbon": 49.1, "bulk_density": 1.79, "ph": 8.0, "bulk_density_method": "measured_oven_dry"}
+
+
+def with_subsoil(**laboratory) -> ProfileTables:
+    """A profile of three layers, the third with what a `laboratory` measured of it; carbon in g per kg."""
+    raw = tables(profile("pit", (0, 0.1, 21), (0.1, 0.5, 11), (0.5, 1, 88)))
+    sound = {"organic_carbon": 10.0, "bulk_density": 1.4, "ph": 8.2, "bulk_density_method": "measured_field"}
+    for name, value in laboratory.items():
+        raw.layers[name] = [sound[name], sound[name], value]
+    return raw
+
+
+def test_an_alkaline_layer_too_dense_for_organic_matter_goes_and_its_numbers_are_listed():
+    result = cleaned(with_subsoil(**LIMESTONE), LIMITS)
+    assert found(result) == {("pit", 3, "carbon of limestone")}
+    assert result.exclusions["value"].item() == "4.91 % carbon at pH 8.0 and 1.79 g cm-3"
+    account = result.account.set_index("rule").loc["carbon of limestone"]
+    assert account["layers_before"] - account["layers_after"] == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"organic_carbon": 15.0},  # minerals alone may be this dense
+        {"bulk_density": 1.42},
+        {"ph": 7.4},  # lime keeps soil above
+        {"bulk_density_method": "ptf_adams"},  # made from the carbon itself
+        {"organic_carbon": 130.0},  # muck keeps to no law of mixtures
+        {"organic_carbon": np.nan},
+        {"bulk_density": np.nan},
+        {"ph": np.nan},
+    ],
+)
+def test_carbon_is_limestones_only_where_carbon_density_and_ph_say_so_together(other):
+    assert cleaned(with_subsoil(**LIMESTONE | other), LIMITS).exclusions.empty
+
+
+@pytest.mark.parametrize("absent", ["organic_carbon", "bulk_density", "ph"])
+def test_without_a_column_no_carbon_is_told_for_limestones(absent):
+    raw = with_subsoil(**{name: value for name, value in LIMESTONE.items() if name != absent})
+    assert cleaned(raw, LIMITS).exclusions.empty
+
+
+def test_a_density_of_which_no_method_is_told_counts_as_measured():
+    raw = with_subsoil(**{name: value for name, value in LIMESTONE.items() if name != "bulk_density_method"})
+    assert found(cleaned(raw, LIMITS)) == {("pit", 3, "carbon of limestone")}
+
+
+def test_limestone_stays_where_the_study_keeps_it_or_asks_for_a_higher_ph():
+    raw = with_subsoil(**LIMESTONE)
+    assert len(cleaned(raw, LIMITS | {"limestone_from_ph": 8.0}).exclusions) == 1
+    assert cleaned(raw, LIMITS | {"limestone_from_ph": 8.1}).exclusions.empty
+    assert cleaned(raw, LIMITS | {"limestone_from_ph": 0}).exclusions.empty
+    assert cleaned(raw, {name: value for name, value in LIMITS.items() if name != "limestone_from_ph"}).exclusions.empty
 
 
 def test_the_second_layer_of_a_number_goes():

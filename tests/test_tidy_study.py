@@ -122,6 +122,21 @@ def test_a_missing_density_is_estimated_when_the_study_names_a_function(opened):
     assert result.layers["density_relative_sd"].tolist() == [0.18, 0.0] * N
 
 
+def test_carbon_of_limestone_is_told_by_the_columns_of_the_tables(opened):
+    study = opened()
+    layers = pd.read_csv(study.data / "layers.csv").assign(oc_percent=1.0, bulk_density_g_cm3=1.4, ph=8.0)
+    layers["bd_method"] = "measured_oven_dry"
+    layers.loc[[1, 3], ["oc_percent", "bulk_density_g_cm3"]] = [4.9, 1.8]
+    layers.loc[3, "bd_method"] = "ptf_adams"
+    layers = layers.assign(soc_kg_m3=10 * layers["oc_percent"] * layers["bulk_density_g_cm3"])
+    layers.loc[::2, "soc_kg_m3"] += np.arange(N) / 100  # no two profiles alike
+    layers.to_csv(study.data / "layers.csv", index=False)
+    gone = cleaned_study(study).exclusions
+    assert gone[gone["rule"] == "carbon of limestone"][["profile_id", "layer"]].values.tolist() == [["p00", 2]]
+    assert gone["value"].iloc[0] == "4.9 % carbon at pH 8.0 and 1.80 g cm-3"
+    assert read_raw_tables(study.out).layers["ph"].eq(8.0).all()
+
+
 def test_a_few_profiles_with_exchanged_coordinates_are_counted_and_none_is_placed(opened):
     study = opened(lon=[-100.2] * 20 + [-99.7] * 10)
     path = study.data / "profiles.csv"

@@ -27,6 +27,7 @@ def layer_rows(n: int = 12) -> pd.DataFrame:
             "oc_percent": carbon,
             "bulk_density_g_cm3": density,
             "coarse_fraction": 0.1,
+            "ph": 6.5,
             "soc_kg_m3": carbon * 10 * density * 0.9,
         }
     )
@@ -70,6 +71,11 @@ def test_missing_carbon_by_volume_is_computed_where_a_density_is_known(folder):
     soc = read_profile_tables(folder(layers=layers)).layers["soc"].to_numpy()
     assert soc[3] == pytest.approx(expected[3])
     assert np.isnan(soc[4])
+
+
+def test_ph_is_read_where_it_is_given(folder):
+    assert (read_profile_tables(folder()).layers["ph"] == 6.5).all()
+    assert read_profile_tables(folder(layers=layer_rows().drop(columns="ph"))).layers["ph"].isna().all()
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path):
@@ -123,6 +129,8 @@ def test_text_in_a_column_of_numbers_is_named_with_its_line(folder):
         ("layers", "bulk_density_g_cm3", "1,3", "expected a number.*A decimal comma"),
         ("layers", "coarse_fraction", "0,2", "expected a number.*A decimal comma"),
         ("layers", "coarse_fraction", "20", "expected 0 to 1.*percent. Divide by 100"),
+        ("layers", "ph", "7,8", "expected a number.*A decimal comma"),
+        ("layers", "ph", "78", "expected 0 to 14.*x 10"),
         ("profiles", "lat", "40,1", "expected a number.*A decimal comma"),
         ("profiles", "year", "about 1980", "expected a number"),
         ("profiles", "coord_uncertainty_km", "1,5", "expected a number.*A decimal comma"),

@@ -43,6 +43,7 @@ def test_a_layout_gives_back_what_was_written_in_metres_and_grams(made, tmp_path
     np.testing.assert_allclose(layers["organic_carbon"], truth["orgc"])
     np.testing.assert_allclose(layers["bulk_density"], truth["bdfi33"].fillna(truth["bdfiod"]))
     np.testing.assert_allclose(layers["coarse_fraction"], truth["cfvo"] / 100)
+    np.testing.assert_allclose(layers["ph"], truth["phaq"])
 
 
 def test_carbon_by_volume_is_carbon_times_density_without_the_stones(made, tmp_path):

@@ -99,6 +99,7 @@ def test_bytes_that_are_not_text_are_told(folder):
         (["orgc"], 1000, "mg per kg"),
         (["bdfi33", "bdfiod"], 1000, "In kg per m3.? Divide by 1000"),
         (["cfvo"], 0.01, "fraction.? Multiply by 100"),
+        (["phaq"], 10, "median of pH is .*Times ten.? Divide by 10"),
     ],
 )
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def made_world(n: int, seed: int = 1, boxes: np.ndarray = BOXES, share_measured:
     layers["bdfi33"] = np.where(draw < 0.6 * share_measured, density, np.nan)
     layers["bdfiod"] = np.where((draw > 0.4 * share_measured) & (draw < share_measured), density + 0.05, np.nan)
     layers["cfvo"] = np.where(rng.random(len(row)) < 0.3, rng.integers(0, 60, len(row)), np.nan)
+    layers["phaq"] = np.where(rng.random(len(row)) < 0.5, rng.uniform(4.5, 7.4, len(row)).round(1), np.nan)
     return Made(profiles, layers)
 
 
@@ -65,7 +66,7 @@ def write_december_2023(made: Made, folder: Path, zipped: bool = False) -> Path:
     place = ["date", "longitude", "latitude", "positional_uncertainty", "country_name", "dataset_code"]
     written = [folder / "wosis_202312_profiles.tsv"]
     made.profiles.drop(columns="date").to_csv(written[0], sep="\t", index=False)
-    for name in ("orgc", "bdfi33", "bdfiod", "cfvo"):
+    for name in ("orgc", "bdfi33", "bdfiod", "cfvo", "phaq"):
         table = layers.loc[layers[name].notna(), [*common, name, *place]].rename(columns={name: "value_avg"})
         table.insert(4, "layer_name", "A")
         table.insert(6, "value", "{" + table["value_avg"].astype(str) + "}")
@@ -97,7 +98,8 @@ def write_september_2019(made: Made, folder: Path) -> Path:
     )
     chemical = common.assign(
         orgc_value="{1:" + layers["orgc"].astype(str) + "}", orgc_value_avg=layers["orgc"], orgc_method=METHOD,
-        orgc_date=layers["date"], phaq_value="{1:6.1}", phaq_value_avg=6.1, phaq_method=METHOD,
+        orgc_date=layers["date"], phaq_value="{1:" + layers["phaq"].astype(str) + "}", phaq_value_avg=layers["phaq"],
+        phaq_method=METHOD,
     )  # fmt: skip
     physical = common.copy()
     for code in ("bdfi33", "bdfiod", "cfvo", "clay"):
@@ -114,7 +116,7 @@ def write_latest(made: Made, folder: Path) -> Path:
     names = {"longitude": "X", "latitude": "Y", "layer_id": "profile_layer_id"}
     layers = made.layers.rename(columns=names)
     common = ["X", "Y", "profile_id", "profile_layer_id", "country_name", "upper_depth", "lower_depth", "litter"]
-    for name in ("orgc", "bdfi33", "bdfiod", "cfvo"):
+    for name in ("orgc", "bdfi33", "bdfiod", "cfvo", "phaq"):
         table = layers.loc[layers[name].notna(), [*common, name, "date", "dataset_code"]]
         table.columns = [*common, f"{name}_value_avg", f"{name}_date", f"{name}_dataset_id"]
         table.to_csv(folder / f"wosis_latest_{name}.csv", index=False)

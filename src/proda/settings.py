@@ -55,6 +55,7 @@ ALLOWED: dict[str, Numbers | Choices] = {
     "duplicate_tolerance_degrees": _NOT_NEGATIVE,
     "nearest_cell_degrees": _NOT_NEGATIVE,
     "max_position_uncertainty_km": _NOT_NEGATIVE,
+    "limestone_from_ph": Numbers(float, 0, 14),
     "bulk_density_rule": Choices(("none", "adams-1973", "perie-ouimet-2008", "manrique-jones-1991", "hossain-2015")),
     "npp_min_multiple": Numbers(float, 0, 1),
     "npp_max_multiple": Numbers(float, 1),

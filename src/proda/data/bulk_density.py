@@ -21,6 +21,8 @@ from proda.errors import InputError
 NONE = "none"
 ORGANIC_FROM = 120.0  # g kg-1: the least carbon of organic soil material (Soil Survey Staff 1999, saturated, no clay)
 MATTER_PER_CARBON = 1.724  # organic matter over organic carbon by mass, the factor of van Bemmelen
+ORGANIC_DENSITY = 0.244  # g cm-3: bulk density of organic matter, Adams 1973
+ROCK_DENSITY = 2.65  # g cm-3: of quartz, and nearly of calcite, feldspars and clays
 CARBON_CLASSES = (20.0, ORGANIC_FROM)  # g kg-1, between which the relative error of a function is given
 
 
@@ -58,7 +60,7 @@ def _mixture(organic: float, mineral: float) -> Callable[[NDArray], NDArray]:
 
 PEDOTRANSFER = {
     "adams-1973": Pedotransfer(
-        _mixture(0.244, 1.64),
+        _mixture(ORGANIC_DENSITY, 1.64),
         580.0,
         (0.13, 0.27, 0.68),
         "Adams 1973, Journal of Soil Science 24, 10-17, with the mineral density of Mann 1986, Soil Science 142, "
@@ -107,6 +109,22 @@ def estimated_density(organic_carbon: ArrayLike, rule: str) -> tuple[NDArray, ND
     density = np.full(carbon.shape, np.nan)
     density[known] = function.density(carbon[known])
     return density, np.where(known, sd, np.nan)
+
+
+def greatest_density(organic_carbon: ArrayLike) -> NDArray:
+    """Bulk density (g cm-3) that mineral soil with so much organic carbon (g kg-1) cannot exceed, (n,).
+
+    Organic matter as light as Adams has it, and minerals without a single pore in the volume that it leaves. Of the
+    measured layers with 3 to 12 % carbon of the public profiles, 5 % of 1,452 are denser below pH 7, where there is
+    hardly lime, 12 % of 120 from pH 7 to 7.5, and 24 % of 226 above.
+    """
+    return _mixture(ORGANIC_DENSITY, ROCK_DENSITY)(np.asarray(organic_carbon, float))
+
+
+def estimated_by_source(layers: pd.DataFrame) -> NDArray[np.bool_]:
+    """Layers whose source says in `bulk_density_method` that it estimated the bulk density ("ptf ..."), (n,)."""
+    method = layers.get("bulk_density_method", pd.Series(None, layers.index, dtype=object)).astype("string")
+    return method.str.lower().str.startswith("ptf").fillna(False).to_numpy(bool)
 
 
 def soc_density(organic_carbon: ArrayLike, bulk_density: ArrayLike, coarse_fraction: ArrayLike) -> NDArray:
@@ -161,8 +179,7 @@ def with_soc_density(tables: ProfileTables, rule: str = NONE) -> ProfileTables:
     origin = np.select([reported, measured], ["as reported", "measured bulk density"], "").astype(object)
     sd = np.zeros(len(layers))
 
-    theirs = layers["bulk_density_method"].astype("string").str.lower().str.startswith("ptf").fillna(False)
-    theirs = theirs.to_numpy(bool) & (reported | measured).to_numpy(bool)
+    theirs = estimated_by_source(layers) & (reported | measured).to_numpy(bool)
     names = layers["bulk_density_method"].astype("string")[theirs]
     for method in names.unique():
         rows = theirs & (layers["bulk_density_method"] == method).to_numpy(bool)

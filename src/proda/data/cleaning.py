@@ -48,8 +48,8 @@ def cleaned(tables: ProfileTables, limits: Limits, rules: tuple[Rule, ...] = RUL
         besides.
     limits : mapping
         The settings min_layers, max_depth_m (m), max_soc_kg_m3 (kg m-3), overlap_tolerance_m (m) and
-        duplicate_tolerance_degrees; optional max_position_uncertainty_km (default 0: not applied) and exclude_litter
-        (default true).
+        duplicate_tolerance_degrees; optional max_position_uncertainty_km and limestone_from_ph (default 0: not
+        applied) and exclude_litter (default true).
 
     Raises
     ------

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from proda.data.bulk_density import ORGANIC_FROM, estimated_by_source, greatest_density
 from proda.data.profiles import ProfileTables
 
 # What a rule finds: the value that offends, by row label of the table it judges.
@@ -144,6 +145,22 @@ def _implausible(tables: ProfileTables, limits: Limits) -> Found:
     return soc[soc > limits["max_soc_kg_m3"]].map("{:.4g} kg m-3".format)
 
 
+def _limestone(tables: ProfileTables, limits: Limits) -> Found:
+    """Alkaline layers too dense for their carbon to be that of organic matter, which is light.
+
+    Only a measured density can say so: one that was estimated from carbon agrees with it, whatever carbon that is. The
+    rule is not for organic soil, since peat and muck do not keep to the law that organic and mineral volumes add up.
+    """
+    layers, least_ph = tables.layers, limits.get("limestone_from_ph", OFF)
+    if least_ph == OFF or not {"organic_carbon", "bulk_density", "ph"} <= set(layers):
+        return pd.Series(dtype=object)
+    mineral = layers[(layers["organic_carbon"] < ORGANIC_FROM) & ~estimated_by_source(layers)]
+    too_dense = mineral["bulk_density"] > greatest_density(mineral["organic_carbon"])
+    found = mineral[too_dense & (mineral["ph"] >= least_ph)]
+    text = (found["organic_carbon"] / 10).map("{:.3g} % carbon at pH ".format)
+    return text + found["ph"].map("{:.1f} and ".format) + found["bulk_density"].map("{:.2f} g cm-3".format)
+
+
 def _too_deep(tables: ProfileTables, limits: Limits) -> Found:
     middle = 0.5 * (tables.layers["upper_depth"] + tables.layers["lower_depth"])
     return middle[middle > limits["max_depth_m"]].map("{:.3g} m".format)
@@ -213,6 +230,13 @@ RULES = (
     Rule("no carbon", "zero or negative carbon, of which the error cannot be relative", "layers", _no_carbon),
     Rule("inverted depths", "lower bound not below the upper one, or a bound missing", "layers", _inverted_depths),
     Rule("implausible density", "more carbon than max_soc_kg_m3", "layers", _implausible, "max_soc_kg_m3"),
+    Rule(
+        "carbon of limestone",
+        "too dense for its carbon to be organic, at limestone_from_ph or above (0: not applied)",
+        "layers",
+        _limestone,
+        "limestone_from_ph",
+    ),
     Rule("below the model", "its middle lies deeper than max_depth_m", "layers", _too_deep, "max_depth_m"),
     Rule("overlapping layers", "starts within the layer above", "layers", _overlapping, "overlap_tolerance_m"),
     Rule("too few layers", "fewer layers left than min_layers", "profiles", _few_layers, "min_layers"),

@@ -119,7 +119,8 @@ class ProfileTables(NamedTuple):
     layers : DataFrame
         `profile_id`, `layer` (the source's own number), `upper_depth`, `lower_depth` (m), `soc` (g C m-3; missing
         where there is carbon by mass but no density to turn it into carbon by volume), `organic_carbon` (g kg-1),
-        `bulk_density` (g cm-3, of the fine earth), `bulk_density_method`, `coarse_fraction` (of volume), `litter`.
+        `bulk_density` (g cm-3, of the fine earth), `bulk_density_method`, `coarse_fraction` (of volume), `ph`
+        (in water), `litter`.
         `proda.data.bulk_density.with_soc_density` adds `kind`, `density_source` and `density_relative_sd`.
     """
 

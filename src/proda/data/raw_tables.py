@@ -15,11 +15,12 @@ _UNITS = UNITS | {
     "organic_carbon": "g kg-1",
     "bulk_density": "g cm-3",
     "coarse_fraction": "1",
+    "ph": "1",
 }
 PROFILES, LAYERS = "raw_profiles.parquet", "raw_layers.parquet"
 _LAYER_COLUMNS = [
     "profile_id", "layer", "upper_depth", "lower_depth", "soc", "organic_carbon", "bulk_density", "coarse_fraction",
-    "kind", "density_source", "density_relative_sd",
+    "ph", "kind", "density_source", "density_relative_sd",
 ]  # fmt: skip
 
 

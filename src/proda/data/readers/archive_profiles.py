@@ -35,7 +35,7 @@ def read_archive_profiles(folder: Path | str) -> ArchiveProfiles:
 
     Layers keep their order; one whose depth or carbon is missing, or whose profile is not in the table, is left to
     cleaning, which counts it. Depths are turned from cm to m; carbon is in g C m-3 already, by volume, so carbon by
-    mass and bulk density are left out; a density that the archive estimated is told by `bulk_density_method`.
+    mass, bulk density and pH are left out; a density that the archive estimated is told by `bulk_density_method`.
 
     Raises
     ------
@@ -119,6 +119,7 @@ def _layers(path: Path) -> pd.DataFrame:
             "bulk_density": np.nan,
             "bulk_density_method": np.where(table["is_pedo"] == 1, "ptf of the archive", None),
             "coarse_fraction": np.nan,
+            "ph": np.nan,
             "litter": False,
         }
     )

@@ -19,7 +19,7 @@ _PROFILE_COLUMNS = ("profile_id", "lon", "lat", "source")
 _PROFILE_OPTIONAL = ("land_use", "state", "year")
 _UNCERTAINTY = "coord_uncertainty_km"
 _LAYER_COLUMNS = ("profile_id", "layer", "upper_depth_m", "lower_depth_m", "soc_kg_m3")
-_LAYER_OPTIONAL = ("oc_percent", "bulk_density_g_cm3", "coarse_fraction")
+_LAYER_OPTIONAL = ("oc_percent", "bulk_density_g_cm3", "coarse_fraction", "ph")
 _EXCHANGED = "Subtract 360 from lon, or exchange the columns lon and lat."
 _PROFILE_RULES = {
     "profile_id": {"unique": True, "remedy": "Its layers cannot be told apart: give every profile its own identifier."},
@@ -41,6 +41,9 @@ _LAYER_RULES = {
     },
     "coarse_fraction": {
         "checks": row_check(lambda x: (x >= 0) & (x <= 1), "0 to 1", "Volume in percent? Divide by 100."),
+    },
+    "ph": {
+        "checks": row_check(lambda x: (x >= 0) & (x <= 14), "0 to 14", "pH x 10? Divide by 10; missing: leave empty.")
     },
 }
 # kg m-3, of all layers of a study. The least of any state in the public profiles is 2.8: below 1 stands percent.
@@ -95,6 +98,7 @@ def _layers(path: Path) -> pd.DataFrame:
             "bulk_density": _optional(layers, "bulk_density_g_cm3"),
             "bulk_density_method": layers.get("bd_method", pd.Series(None, layers.index, dtype=object)),
             "coarse_fraction": _optional(layers, "coarse_fraction"),
+            "ph": _optional(layers, "ph"),
             "litter": False,
         }
     )

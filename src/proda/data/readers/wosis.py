@@ -1,7 +1,7 @@
 """What the three layouts of WoSIS (ISRIC) share: the checks of a table of layers and the way into the tidy schema.
 
-Organic carbon comes in g kg-1 of fine earth, depths in cm, bulk density in kg dm-3, coarse fragments in % of volume. A
-whole table in another unit is an error; single odd rows are the business of cleaning.
+Organic carbon comes in g kg-1 of fine earth, depths in cm, bulk density in kg dm-3, coarse fragments in % of volume, pH
+is that in water (phaq). A whole table in another unit is an error; single odd rows are the business of cleaning.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def tidy_tables(file: DataFile, profiles: pd.DataFrame, layers: pd.DataFrame) ->
     profiles : DataFrame
         profile_id, lon, lat, source; optional state, year, position_uncertainty (m).
     layers : DataFrame
-        profile_id, layer, upper_cm, lower_cm, orgc (g kg-1), litter (text or missing), bulk_density (kg dm-3) and
-        coarse (% of volume), both NaN where not measured.
+        profile_id, layer, upper_cm, lower_cm, orgc (g kg-1), litter (text or missing), bulk_density (kg dm-3),
+        coarse (% of volume) and ph, NaN where not measured.
 
     Raises
     ------
     InputError
-        When depths, carbon, density, coarse fragments or positions are in another unit, upside down or exchanged.
+        When depths, carbon, density, coarse fragments, pH or positions are in another unit, upside down or exchanged.
     """
     for name in ("profile_id", "layer"):
         if layers[name].isna().any():
@@ -49,6 +49,7 @@ def tidy_tables(file: DataFile, profiles: pd.DataFrame, layers: pd.DataFrame) ->
     check_depths(file, layers["upper_cm"], layers["lower_cm"])
     check_carbon(file, layers["orgc"])
     check_density(file, layers["bulk_density"], layers["coarse"])
+    check_ph(file, layers["ph"])
     check_positions(file, profiles)
     carbon = layers["orgc"].to_numpy(float)
     tidy = pd.DataFrame(
@@ -62,6 +63,7 @@ def tidy_tables(file: DataFile, profiles: pd.DataFrame, layers: pd.DataFrame) ->
             "bulk_density": layers["bulk_density"].to_numpy(float),
             "bulk_density_method": np.where(layers["bulk_density"].notna(), "measured", None),
             "coarse_fraction": layers["coarse"].to_numpy(float) / 100.0,
+            "ph": layers["ph"].to_numpy(float),
             "litter": is_true(layers["litter"]) | (layers["upper_cm"] < 0).to_numpy(),
         }
     )
@@ -125,6 +127,15 @@ def check_density(file: DataFile, density: pd.Series, coarse: pd.Series) -> None
         )
     if (coarse > 100).any():
         raise InputError(f"{file}: coarse fragments reach {coarse.max():.4g}, expected 100 % of the volume at most.")
+
+
+def check_ph(file: DataFile, ph: pd.Series) -> None:
+    """As it is measured, not times ten as grids of it are stored."""
+    known = ph.dropna()
+    if len(known) >= ENOUGH and not 2 <= known.median() <= 12:
+        raise InputError(
+            f"{file}: the median of pH is {known.median():.4g}, expected 2 to 12. Times ten? Divide by 10."
+        )
 
 
 def check_positions(file: DataFile, profiles: pd.DataFrame) -> None:

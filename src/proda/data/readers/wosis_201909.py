@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from proda.data.profiles import ProfileTables
@@ -21,6 +22,7 @@ _LAYER = {
     "profile_id": TEXT, "profile_layer_id": NUMBER, "upper_depth": NUMBER, "lower_depth": NUMBER, "litter": TEXT,
     "orgc_value_avg": NUMBER,
 }  # fmt: skip
+_LAYER_OPTIONAL = {"orgc_date": TEXT, "phaq_value_avg": NUMBER}
 _PROFILE = {"profile_id": TEXT, "latitude": NUMBER, "longitude": NUMBER}
 _PROFILE_OPTIONAL = {"country_name": TEXT, "dataset_id": TEXT, "geom_accuracy": NUMBER}
 
@@ -41,7 +43,8 @@ def read_wosis_201909(folder: Path | str) -> ProfileTables:
         if f"{PREFIX}{name}.tsv" not in files:
             raise InputError(wosis_missing(Path(folder), f"{PREFIX}{name}.tsv", files))
     chemical = files[f"{PREFIX}layers_chemical.tsv"]
-    columns = _LAYER | ({"orgc_date": TEXT} if "orgc_date" in header(chemical, "\t") else {})
+    names = header(chemical, "\t")
+    columns = _LAYER | {name: kind for name, kind in _LAYER_OPTIONAL.items() if name in names}
     layers = _rows_with_a_value(chemical, columns, ["orgc_value_avg"])
     physical = _physical(files[f"{PREFIX}layers_physical.tsv"])
     at = {name: layers["profile_layer_id"].map(physical[name]) for name in physical}
@@ -57,6 +60,7 @@ def read_wosis_201909(folder: Path | str) -> ProfileTables:
                 "orgc": layers["orgc_value_avg"],
                 "bulk_density": at["bdfi33"].fillna(at["bdfiod"]),
                 "coarse": at["cfvo"],
+                "ph": layers.get("phaq_value_avg", pd.Series(np.nan, layers.index)),
                 "litter": layers["litter"],
             }
         ),

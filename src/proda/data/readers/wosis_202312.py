@@ -1,8 +1,8 @@
 """Reader of the WoSIS snapshot of December 2023 (doi 10.17027/isric-wdcsoils-20231130): one TSV a property.
 
 Batjes et al. 2024, doi 10.5194/essd-16-4735-2024. The folder, or a zip in it, holds wosis_202312_orgc.tsv and, where
-there are measurements, wosis_202312_bdfi33.tsv, _bdfiod.tsv and _cfvo.tsv; wosis_202312_profiles.tsv lists the profiles
-without organic carbon too, so that they can be counted.
+there are measurements, wosis_202312_bdfi33.tsv, _bdfiod.tsv, _cfvo.tsv and _phaq.tsv; wosis_202312_profiles.tsv lists
+the profiles without organic carbon too, so that they can be counted.
 """
 
 from __future__ import annotations
@@ -50,7 +50,10 @@ def read_wosis_202312(folder: Path | str) -> ProfileTables:
     flags = [wosis.is_true(layers[name]) for name in _FLAGS if name in layers]
     measured = [property_means(files.get(f"{PREFIX}{name}.tsv"), "layer_id", "value_avg") for name in DENSITIES]
     density = layers["layer_id"].map(measured[0]).fillna(layers["layer_id"].map(measured[1]))
-    coarse = layers["layer_id"].map(property_means(files.get(f"{PREFIX}cfvo.tsv"), "layer_id", "value_avg"))
+    coarse, ph = (
+        layers["layer_id"].map(property_means(files.get(f"{PREFIX}{name}.tsv"), "layer_id", "value_avg"))
+        for name in ("cfvo", "phaq")
+    )
     return wosis.tidy_tables(
         file,
         profiles,
@@ -63,6 +66,7 @@ def read_wosis_202312(folder: Path | str) -> ProfileTables:
                 "orgc": layers["value_avg"],
                 "bulk_density": density,
                 "coarse": coarse,
+                "ph": ph,
                 "litter": pd.Series(flags[0] if flags else False, layers.index),
             }
         ),

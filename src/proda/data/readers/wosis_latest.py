@@ -1,5 +1,5 @@
 """Reader of WoSIS "latest", the dynamic set served as CSV: wosis_latest_orgc.csv and, where there are, files of the
-same layout for bulk density (bdfi33, bdfiod) and coarse fragments (cfvo). Note the day of the
+same layout for bulk density (bdfi33, bdfiod), coarse fragments (cfvo) and pH in water (phaq). Note the day of the
 download: the set changes.
 """
 
@@ -48,7 +48,7 @@ def read_wosis_latest(folder: Path | str) -> ProfileTables:
         code: of_layer.map(
             property_means(files.get(f"{PREFIX}{code}.csv"), "profile_layer_id", f"{code}_value_avg", ",")
         )
-        for code in (*DENSITIES, "cfvo")
+        for code in (*DENSITIES, "cfvo", "phaq")
     }
     # A profile at two positions stays twice, and is an error of `tidy_tables`.
     first = layers.drop_duplicates(["profile_id", "X", "Y"])
@@ -74,6 +74,7 @@ def read_wosis_latest(folder: Path | str) -> ProfileTables:
                 "orgc": layers["orgc_value_avg"],
                 "bulk_density": values["bdfi33"].fillna(values["bdfiod"]),
                 "coarse": values["cfvo"],
+                "ph": values["phaq"],
                 "litter": layers["litter"],
             }
         ),
