@@ -10,6 +10,7 @@ from proda.learning.comparison import (
     comparison_in_rows,
     comparison_table,
     parameter_comparison,
+    task_seed,
 )
 from proda.learning.folds import BLOCKS, KINDS, RANDOM
 from proda.learning.hybrid import HybridPlan
@@ -18,6 +19,7 @@ from proda.learning.methods import (
     Learnt,
     Plans,
     carbon_methods,
+    controls,
     default_carbon,
     direct_trees,
     forest_two_steps,
@@ -67,7 +69,14 @@ def test_two_processes_find_to_the_last_bit_what_one_finds():
         )
         for n in (1, 2)
     )
+    assert (one["seconds"] > 0.0).all()
+    one, two = (found.drop_vars("seconds") for found in (one, two))
     assert one.sel(approach=two["approach"]).identical(two)
+
+
+def test_the_seed_of_a_fold_is_its_own_and_not_that_which_drew_the_folds():
+    seeds = {task_seed(7, kind, fold) for kind in KINDS for fold in range(3)} | {7}
+    assert len(seeds) == 7 and task_seed(7, BLOCKS, 1) == task_seed(7, BLOCKS, 1)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +108,9 @@ def carbon():
     x_mean[1::2], x_sd[1::2] = 1.0 - x_mean[1::2], 0.3 * x_sd[1::2]
     other = made._replace(observed=made.observed._replace(soc=odd), x_mean=x_mean, x_sd=x_sd)
     plans = PLANS._replace(hybrid=HybridPlan(2, 3, 16))
-    return made, *(carbon_methods(material, train, plans, 3) for material in (made, other))
+    return made, *(
+        carbon_methods(material, train, plans, 3) | controls(material, train, plans, 3) for material in (made, other)
+    )
 
 
 def test_what_is_withheld_has_no_say_in_any_method_that_is_taught_carbon(carbon):
@@ -121,6 +132,19 @@ def test_means_of_two_methods_are_their_means(carbon):
     assert not np.allclose(found["hybrid"].soc, found["hybrid, layers alone"].soc)
 
 
+def test_what_teachers_took_is_counted_with_what_they_taught(carbon):
+    _, found, _ = carbon
+    assert found["hybrid"].seconds > found["hybrid, layers alone"].seconds > 0.0
+    assert found["mean of hybrid and forest"].seconds > found["hybrid"].seconds
+
+
+def test_controls_tell_carbon_and_no_parameters(carbon):
+    made, found, _ = carbon
+    for name in ("networks without the soil model", "networks without the soil model, layers alone"):
+        assert found[name].x is None and np.isfinite(found[name].log_sd).all()
+        assert (found[name].soc[made.observed.present] > 0.0).all()
+
+
 def test_the_filter_judges_fewer_sites(quick):
     made, found = quick
     kept = comparison_table(found, made.used)["n"].unique()
@@ -130,7 +154,7 @@ def test_the_filter_judges_fewer_sites(quick):
 def test_in_rows_every_method_stands_once_with_all_kinds(quick):
     _, found = quick
     rows = comparison_in_rows(comparison_table(found))
-    assert rows.index.is_unique and {kind for kind, _ in rows.columns} == {"training", RANDOM, BLOCKS}
+    assert rows.index.is_unique and {kind for kind, _ in rows.columns} == {"training", RANDOM, BLOCKS, "learning"}
 
 
 def test_only_methods_with_parameters_are_compared_by_them(quick):

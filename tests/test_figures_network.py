@@ -14,7 +14,8 @@ from proda.figures.network import (
     truth_by_parameter,
 )
 from proda.figures.style import map_axes
-from proda.learning.skill import listed, parameter_skill, with_truth
+from proda.learning.folds import BLOCKS, RANDOM
+from proda.learning.skill import correlations, listed, parameter_skill, readable, with_folds, with_truth
 from proda.model.parameters import PAPER_PARAMETERS
 
 matplotlib.use("Agg")
@@ -69,6 +70,18 @@ def test_the_bars_are_ordered_by_test_correlation_and_paired_with_the_sd_ratio(s
     np.testing.assert_allclose([bar.get_width() for bar in left.patches], order["r_test"])
     np.testing.assert_allclose([bar.get_width() for bar in right.patches], order["sd_ratio"])
     assert [label.get_text() for label in left.get_yticklabels()] == list(order["parameter"])
+
+
+def test_folds_have_correlations_of_their_own_beside_those_of_the_test(sites, skill):
+    worse = sites["mean"] + np.random.default_rng(3).standard_normal(sites["mean"].shape)
+    told = with_folds(skill, {RANDOM: sites["predicted"], BLOCKS: worse}, sites["mean"])
+    np.testing.assert_allclose(told["r_random_folds"], correlations(sites["predicted"], sites["mean"]))
+    assert (told["r_block_folds"] < told["r_random_folds"])[:20].all()
+    left, _ = skill_by_parameter(told, plt.figure().subplots(1, 2, sharey=True))
+    drawn = {line.get_label(): line.get_xdata() for line in left.lines}
+    np.testing.assert_allclose(drawn["withheld blocks"], told.sort_values("r_test")["r_block_folds"])
+    assert left.get_xlim()[0] < told["r_block_folds"].min()
+    assert {"r, random folds", "r, blocks"} < set(readable(told).columns)
 
 
 def test_the_correlations_with_the_truth_are_drawn_for_sites_and_map(skill):

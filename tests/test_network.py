@@ -158,6 +158,20 @@ def test_a_network_of_the_same_parameters_in_another_order_is_refused(predictor,
         loaded_network(tmp_path)
 
 
+def test_the_ranges_of_the_parameters_travel_with_the_network_and_others_are_refused(predictor, tmp_path: Path):
+    save_network(predictor, tmp_path)
+    path = tmp_path / "network.json"
+    described = json.loads(path.read_text())
+    table = {row["name"]: row for row in described["parameter_table"]}
+    assert tuple(table) == PAPER_PARAMETERS.names
+    assert table["tau4s3"] == {"name": "tau4s3", "unit": "yr", "minimum": 200.0, "maximum": 2000.0}
+    assert "NPPmin/NPPmean" in table["ins"]["minimum"]
+    table["tau4s3"]["maximum"] = 1000.0
+    path.write_text(json.dumps(described))
+    with pytest.raises(InputError, match="range of tau4s3 is 200.0 to 1000.0 yr, expected 200.0 to 2000.0 yr"):
+        loaded_network(tmp_path)
+
+
 def test_a_loaded_network_refuses_other_covariates_and_another_order(predictor, places, tmp_path: Path):
     save_network(predictor, tmp_path)
     loaded = loaded_network(tmp_path)

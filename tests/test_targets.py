@@ -5,7 +5,14 @@ import pytest
 
 from proda.assimilation.prior import prior_sd
 from proda.errors import InputError
-from proda.learning.targets import FARTHEST, PRIOR_MEAN, equal_targets, profile_targets
+from proda.learning.targets import (
+    BETWEEN_SITES,
+    FARTHEST,
+    PRIOR_MEAN,
+    equal_targets,
+    precision_targets,
+    profile_targets,
+)
 
 
 def test_the_prior_is_taken_out_of_a_posterior_exactly():
@@ -42,6 +49,15 @@ def test_equal_targets_are_the_means_with_weight_one():
     targets = equal_targets(mean)
     np.testing.assert_allclose(targets[..., 0], mean, rtol=1e-6)
     assert (targets[..., 1] == 1).all()
+
+
+def test_weighted_means_are_the_means_and_the_surer_weigh_more():
+    rng = np.random.default_rng(2)
+    mean, sd = rng.random((50, 25)), rng.uniform(0.02, 0.3, (50, 25))
+    targets = precision_targets(mean, sd)
+    np.testing.assert_allclose(targets[..., 0], mean, rtol=1e-6)
+    expected = 1.0 / (sd**2 + BETWEEN_SITES * prior_sd() ** 2)
+    np.testing.assert_allclose(targets[..., 1], expected / expected.mean(), rtol=1e-5)
 
 
 def test_a_failed_site_and_missing_widths_are_told():

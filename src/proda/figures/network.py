@@ -14,6 +14,7 @@ from proda.learning.skill import RECOVERED_FROM, correlations
 from proda.learning.splits import TEST, TRAIN
 
 NETWORK, POSTERIOR, PALE = METHOD_COLOUR["network"], METHOD_COLOUR["site-by-site"], "#c4c4c4"
+WITHHELD = "#D55E00"
 
 
 def learning_curve(curve: pd.DataFrame, ax: Axes) -> Axes:
@@ -95,18 +96,21 @@ def skill_by_parameter(skill: pd.DataFrame, axes: Sequence[Axes]) -> Sequence[Ax
     Parameters
     ----------
     skill : DataFrame
-        `parameter`, `r_train`, `r_test`, `sd_ratio`.
+        `parameter`, `r_train`, `r_test`, `sd_ratio`; `r_block_folds`, if there, is drawn too.
     axes : two Axes
         Side by side, with a common y axis.
     """
     table = skill.assign(order=skill["r_test"].fillna(-1.0)).sort_values("order", ignore_index=True)
+    told = [name for name in ("r_test", "r_block_folds") if name in table]
     rows = np.arange(len(table))
     left, right = axes
     left.barh(rows, table["r_test"], color=NETWORK, height=0.7, label="test sites")
     left.plot(table["r_train"], rows, "|", color=INK, markersize=8, label="training sites")
+    if "r_block_folds" in table:
+        left.plot(table["r_block_folds"], rows, "D", color=WITHHELD, markersize=4, label="withheld blocks")
     left.axvline(0.0, color=INK, linewidth=0.6)
     left.set_yticks(rows, table["parameter"], fontsize=8.5)
-    left.set(xlabel="Correlation with the posterior mean", xlim=(min(0.0, table["r_test"].min()) - 0.02, 1.0))
+    left.set(xlabel="Correlation with the posterior mean", xlim=(min(0.0, table[told].min().min()) - 0.02, 1.0))
     left.set_ylim(-0.6, len(table) - 0.4)
     left.legend(loc="lower right")
     right.barh(rows, table["sd_ratio"], color=POSTERIOR, height=0.7)
@@ -133,7 +137,7 @@ def truth_by_parameter(skill: pd.DataFrame, ax: Axes) -> Axes:
     for column, colour, marker, label in (
         ("truth_r_assimilated", POSTERIOR, "s", "posterior means, test sites"),
         ("truth_r_test", NETWORK, "o", "network, test sites"),
-        ("truth_r_map", "#D55E00", "D", "network, all cells"),
+        ("truth_r_map", WITHHELD, "D", "network, all cells"),
     ):
         ax.scatter(table[column], rows, s=24, color=colour, marker=marker, label=label, zorder=2)
     ax.axvline(0.0, color=INK, linewidth=0.6)

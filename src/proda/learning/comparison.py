@@ -56,7 +56,7 @@ def compared_methods(
 ) -> xr.Dataset:
     """Held-out carbon of every method at the layers of every site.
 
-    The result does not depend on the number of processes, but for the last digits of networks.
+    But for `seconds` and the last digits of networks the result does not depend on the number of processes.
 
     Parameters
     ----------
@@ -71,11 +71,12 @@ def compared_methods(
         `soc` (approach, kind, site, layer) kg C m-3, by a model that had not seen the site, NaN where no layer is;
         `train_efficiency`, `train_r2` (approach, kind), of the training sites, the mean of folds; `x` (approach, kind,
         site, parameter), NaN for methods without parameters; `fold` (kind, site); `observed` (site, layer);
-        `hybrid_log_sd` (site, layer), over the members of the hybrid on withheld blocks.
+        `hybrid_log_sd` (site, layer), over the members of the hybrid on withheld blocks; `seconds` (approach), what a
+        fold took to learn on one core, its teachers included, the median of the folds.
     """
     fold = {kind: fold_of_site(kind, lon, lat, plan.n_folds, plan.seed, plan.block_km) for kind in KINDS}
     tasks = [
-        Task(method, kind, k, np.flatnonzero(fold[kind] != k), plan.seed + k)
+        Task(method, kind, k, np.flatnonzero(fold[kind] != k), task_seed(plan.seed, kind, k))
         for method in methods
         for kind in KINDS
         for k in range(plan.n_folds)
@@ -84,6 +85,7 @@ def compared_methods(
     soc: dict[tuple[str, str], NDArray] = {}
     x: dict[tuple[str, str], NDArray] = {}
     log_sd: dict[str, NDArray] = {}
+    seconds: dict[str, list[float]] = {}
     at_training: dict[tuple[str, str], list[dict[str, float]]] = {}
     with tqdm(total=len(tasks), desc="folds", unit="fit", mininterval=2.0, file=sys.stderr, ncols=100, ascii=True,
               disable=not progress) as bar:  # fmt: skip
@@ -94,6 +96,7 @@ def compared_methods(
                 key = name, task.kind
                 soc.setdefault(key, np.full((n, width), np.nan))[held] = learnt.soc[held]
                 at_training.setdefault(key, []).append(scores(material.observed.soc[seen], learnt.soc[seen]))
+                seconds.setdefault(name, []).append(learnt.seconds)
                 if learnt.x is not None:
                     x.setdefault(key, np.full((n, len(PAPER_PARAMETERS)), np.nan))[held] = learnt.x[held]
                 if name == HYBRID and task.kind == BLOCKS and learnt.log_sd is not None:
@@ -102,7 +105,16 @@ def compared_methods(
     names = list(dict.fromkeys(name for name, _ in soc))
     found = _dataset(names, soc, x, at_training, fold, material)
     spread = np.where(material.observed.present, log_sd.get(HYBRID, np.nan), np.nan)
-    return found.assign(hybrid_log_sd=(("site", "layer"), spread.astype(np.float32)))
+    middle = [float(np.median(seconds[name])) for name in names]
+    return found.assign(
+        hybrid_log_sd=(("site", "layer"), spread.astype(np.float32)),
+        seconds=("approach", middle, {"units": "s", "long_name": "wall time of learning a fold, median of the folds"}),
+    )
+
+
+def task_seed(seed: int, kind: str, fold: int) -> int:
+    """Seed of what is drawn while learning a fold, which has nothing in common with the drawing of the folds."""
+    return int(np.random.SeedSequence([seed, KINDS.index(kind), fold]).generate_state(1)[0] % 2**31)
 
 
 def _dataset(names: list, soc: dict, x: dict, at_training: dict, fold: dict, material: Material) -> xr.Dataset:
@@ -179,7 +191,7 @@ def comparison_table(compared: xr.Dataset, sites: ArrayLike | None = None) -> pd
     -------
     DataFrame
         `method`, `kind`, `r`, `r2`, `efficiency` (skill against the mean), `rmse`, `bias`, `median_ratio`, `n` layers,
-        `train_r2`, `train_efficiency`.
+        `train_r2`, `train_efficiency`, `seconds`.
     """
     chosen = np.isfinite(compared["observed"].values)
     if sites is not None:
@@ -190,7 +202,7 @@ def comparison_table(compared: xr.Dataset, sites: ArrayLike | None = None) -> pd
         for kind in compared["kind"].values:
             here = compared.sel(approach=method, kind=kind)
             found = scores(observed, here["soc"].values[chosen])
-            seen = {name: float(here[name]) for name in ("train_r2", "train_efficiency")}
+            seen = {name: float(here[name]) for name in ("train_r2", "train_efficiency", "seconds")}
             rows.append({"method": str(method), "kind": str(kind), **found, **seen})
     table = pd.DataFrame(rows)
     on_blocks = table[table["kind"] == KINDS[1]].set_index("method")["efficiency"]
@@ -220,12 +232,13 @@ def parameter_comparison(compared: xr.Dataset, targets: ArrayLike, name: str) ->
 
 
 def comparison_in_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """One row a method, with two columns of headings: scores at training sites, random sites and blocks."""
+    """One row a method, two rows of headings: scores at training sites, random sites and blocks, and seconds a fold."""
     scored = ("r", "r2", "efficiency", "bias", "rmse", "median_ratio")
     rows = {}
     for method, part in table.groupby("method", sort=False):
         row = {("training", score): part[f"train_{score}"].mean() for score in ("r2", "efficiency")}
         for kind in KINDS:
             row |= {(kind, score): part.loc[part["kind"] == kind, score].iloc[0] for score in scored}
+        row["learning", "s a fold"] = part["seconds"].iloc[0]
         rows[method] = row
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")

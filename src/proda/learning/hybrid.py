@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from proda.errors import InputError
 from proda.learning.encoding import Shape
 from proda.learning.network import Progress
+from proda.learning.node_carbon import NodeCarbon
 from proda.learning.observed_layers import ObservedSites
 from proda.learning.parameter_networks import (
     assign_variables,
@@ -63,6 +64,9 @@ class HybridPlan(NamedTuple):
     hidden : tuple of int
         Units of the hidden layers of a member.
     dropout, weight_decay : float
+    soil_model : bool
+        Whether outputs are parameters that go through the soil model; without it they are the carbon of its layers
+        (`proda.learning.node_carbon`), the control that tells what the model is worth.
     """
 
     n_members: int = 4
@@ -76,6 +80,7 @@ class HybridPlan(NamedTuple):
     hidden: tuple[int, ...] = (256, 256, 256)
     dropout: float = 0.0
     weight_decay: float = 1e-4
+    soil_model: bool = True
 
     def of_layers_alone(self) -> HybridPlan:
         """The plan without teachers: dropout, plain numbers and fewer steps leave the scatter of profiles alone."""
@@ -106,7 +111,8 @@ class HybridTrainer:
         of_networks = {tensor.name: tensor for tensor in self.networks.inputs}
         x = self.networks(of_networks)
         with jax.enable_x64(True):
-            soc = SoilCarbon(name=SOC)([x, *columns.values()])
+            carbon = SoilCarbon if plan.soil_model else NodeCarbon
+            soc = carbon(name=SOC)([x, *columns.values()])
         named = keras.layers.Identity(name=PARAMETERS)(x)
         self.model = keras.Model({**of_networks, **columns}, {SOC: soc, PARAMETERS: named}, name="hybrid")
         optimizer = keras.optimizers.AdamW(plan.learning_rate, weight_decay=plan.weight_decay, clipnorm=1.0)

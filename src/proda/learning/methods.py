@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,14 +23,15 @@ from proda.learning.observed_layers import at_layers
 from proda.learning.parameter_networks import member_parameters
 from proda.learning.scaling import MinMaxScaling
 from proda.learning.spread import deviations, soc_with_spread
-from proda.learning.targets import equal_targets, profile_targets
+from proda.learning.targets import equal_targets, precision_targets, profile_targets
 from proda.learning.teaching import TaughtHybrid, taught_by_layers, taught_by_panel
 from proda.learning.trees import BOOSTED, FOREST, DirectTrees, forest_parameters
 from proda.learning.two_step import TwoStepPlan, TwoStepTrainer
 from proda.model import lanes
 from proda.model.parameters import INNER, default_parameters, physical
 
-N_DEVIATIONS = 50
+PAPER_NETWORK = "network of the paper"  # what its parameters and carbon are called
+N_DEVIATIONS = 500
 NEAR_POSTERIORS = 100.0  # weight of the prior term, (kg C m-3)2: some tenth of the loss of carbon
 
 
@@ -42,12 +44,31 @@ class Plans(NamedTuple):
 
 
 class Learnt(NamedTuple):
-    """Carbon at the layers of all sites, (n, m), kg C m-3, the parameters behind it, (n, 25), if any, and the standard
-    deviation of the logarithm of carbon over the members of an ensemble, (n, m), if it is one."""
+    """What a method tells of all sites, and what it took to learn it.
+
+    Attributes
+    ----------
+    soc : (n, m), kg C m-3
+        Carbon at the layers.
+    x : (n, 25), unit cube, optional
+        The parameters behind it.
+    log_sd : (n, m), optional
+        Standard deviation of the logarithm of carbon over the members of an ensemble.
+    seconds : float
+        Wall time of learning, that of its teachers with it; NaN where nothing is learnt.
+    """
 
     soc: NDArray[np.float64]
     x: NDArray[np.float64] | None = None
     log_sd: NDArray[np.float64] | None = None
+    seconds: float = np.nan
+
+
+def timed(function: Callable, *arguments: Any) -> tuple[Any, float]:
+    """What a function returns, and the seconds it took."""
+    begun = perf_counter()
+    found = function(*arguments)
+    return found, perf_counter() - begun
 
 
 def soc_of(x: NDArray, material: Material) -> NDArray[np.float64]:
@@ -79,43 +100,49 @@ def paper_two_steps(material: Material, train: NDArray, plans: Plans, seed: int)
         scaled.shape[1], seed=seed % 2**32, dropout=settings.pop("dropout"), learning_rate=settings.pop("learning_rate")
     )
     pairs = ((scaled[rows], material.x_mean[rows]) for rows in (order[n_validation:], order[:n_validation]))
-    fit(network, *pairs, progress=False, **settings)
+    _, seconds = timed(lambda: fit(network, *pairs, progress=False, **settings))
     x = inside(np.asarray(network.predict(scaled, batch_size=4096, verbose=0), float))
-    return with_and_without_spread("network of the paper", x, material, taught, seed)
+    return with_and_without_spread(PAPER_NETWORK, x, material, taught, seed, seconds)
 
 
-def with_and_without_spread(name: str, x: NDArray, material: Material, taught: NDArray, seed: int) -> dict[str, Learnt]:
+def with_and_without_spread(
+    name: str, x: NDArray, material: Material, taught: NDArray, seed: int, seconds: float
+) -> dict[str, Learnt]:
     """Carbon at the predicted parameters, and its mean over their spread."""
     added = deviations(material.draws[taught], x[taught], N_DEVIATIONS, seed)
     spread = at_layers(soc_with_spread(x, added, material.forcing), material.observed)
-    return {name: Learnt(soc_of(x, material), x), f"{name}, with spread": Learnt(spread, x)}
+    bare = Learnt(soc_of(x, material), x, seconds=seconds)
+    return {name: bare, f"{name}, with spread": bare._replace(soc=spread)}
 
 
 def forest_two_steps(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
     """A forest on the posterior means of the sites that pass the filter."""
-    x = inside(forest_parameters(material.frame, train[material.used[train]], material.x_mean, seed % 2**32))
-    return {"forest on parameters": Learnt(soc_of(x, material), x)}
+    taught = train[material.used[train]]
+    x, seconds = timed(forest_parameters, material.frame, taught, material.x_mean, seed % 2**32)
+    return {"forest on parameters": Learnt(soc_of(inside(x), material), inside(x), seconds=seconds)}
 
 
 def embedded_two_steps(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
-    """The modern ensemble in steps: classes as numbers; embedded; without the filter; by what profiles say; spread."""
+    """The modern ensemble in steps: classes as numbers or embedded; all sites; weighted; by what profiles say."""
     filtered, equal = train[material.used[train]], equal_targets(material.x_mean)
-    told = equal.copy()
+    weighted, told = equal.copy(), equal.copy()
+    weighted[train] = precision_targets(material.x_mean[train], material.x_sd[train])
     told[train] = profile_targets(material.x_mean[train], material.x_sd[train])
     found: dict[str, Learnt] = {}
     for name, classes, taught, targets in (
         ("ensemble, classes as numbers", (), filtered, equal),
         ("ensemble, classes embedded", material.class_names, filtered, equal),
         ("ensemble, all sites", material.class_names, train, equal),
+        ("ensemble, weighted means", material.class_names, train, weighted),
         ("ensemble, weighted targets", material.class_names, train, told),
     ):
         encoded = Encoding.of(material.frame.iloc[taught], classes).encoded(material.frame)
         # Room for the classes of all sites: one shape, and so one compilation, for all folds.
         trainer = _two_step_trainer(Encoding.of(material.frame, classes).shape, plans.two_step)
-        trainer.taught({key: values[taught] for key, values in encoded.items()}, targets[taught], seed)
+        _, seconds = timed(trainer.taught, {key: v[taught] for key, v in encoded.items()}, targets[taught], seed)
         x = inside(member_parameters(trainer.networks, encoded).mean(axis=0))
-        found[name] = Learnt(soc_of(x, material), x)
-    return found | with_and_without_spread(name, x, material, train, seed)
+        found[name] = Learnt(soc_of(x, material), x, seconds=seconds)
+    return found | with_and_without_spread(name, x, material, train, seed, seconds)
 
 
 @lru_cache(maxsize=4)
@@ -125,22 +152,44 @@ def _two_step_trainer(shape: Shape, plan: TwoStepPlan) -> TwoStepTrainer:
 
 def hybrids(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
     """End to end: the study's ensemble, one of its members, and what it would be without its teachers."""
-    plan, found = plans.hybrid, {}
-    alone = taught_by_layers(material, train, plan.of_layers_alone(), seed)
-    found["hybrid, layers alone"] = _ensemble(alone, material)[0]
-    # A study without teachers has the hybrid of layers alone.
-    hybrid = taught_by_panel(material, train, plan, alone, seed) if plan.panel_share > 0.0 else alone
-    found["hybrid"], found["hybrid, one member"] = _ensemble(hybrid, material)
-    near = taught_by_layers(material, train, plan.of_layers_alone(), seed, NEAR_POSTERIORS)
-    found["hybrid, layers alone, near posteriors"] = _ensemble(near, material)[0]
+    alone, hybrid = _taught_twice(material, train, plans.hybrid, seed)
+    found = {"hybrid, layers alone": alone[0]}
+    found["hybrid"], found["hybrid, one member"] = hybrid
+    plan = plans.hybrid.of_layers_alone()
+    near, seconds = timed(taught_by_layers, material, train, plan, seed, NEAR_POSTERIORS)
+    found["hybrid, layers alone, near posteriors"] = _ensemble(near, material, seconds)[0]
     return found
 
 
-def _ensemble(hybrid: TaughtHybrid, material: Material) -> tuple[Learnt, Learnt]:
-    """What all members tell of all sites, and what the first does."""
+def controls(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+    """The hybrid and its lessons without the soil model: networks that give carbon itself, taught in the same way."""
+    plan = plans.hybrid._replace(soil_model=False, prior_weight=0.0)
+    alone, taught = _taught_twice(material, train, plan, seed)
+    # Their outputs are no parameters.
+    return {
+        "networks without the soil model, layers alone": alone[0]._replace(x=None),
+        "networks without the soil model": taught[0]._replace(x=None),
+    }
+
+
+def _taught_twice(
+    material: Material, train: NDArray, plan: HybridPlan, seed: int
+) -> tuple[tuple[Learnt, Learnt], tuple[Learnt, Learnt]]:
+    """By the layers alone, then by the panel: each as the ensemble and its first member."""
+    taught, seconds = timed(taught_by_layers, material, train, plan.of_layers_alone(), seed)
+    alone = _ensemble(taught, material, seconds)
+    # A study without teachers has the hybrid of layers alone.
+    if plan.panel_share == 0.0:
+        return alone, alone
+    taught, more = timed(taught_by_panel, material, train, plan, taught, seed)
+    return alone, _ensemble(taught, material, seconds + more)
+
+
+def _ensemble(hybrid: TaughtHybrid, material: Material, seconds: float) -> tuple[Learnt, Learnt]:
+    """What all members tell of all sites, and what the first does; they have learnt side by side."""
     members, x = hybrid.soc(material.frame, material.observed).astype(float), hybrid.x(material.frame)
     spread = np.log(np.maximum(members, 1e-9)).std(axis=1, ddof=1)
-    return Learnt(members.mean(axis=1), x.mean(axis=0), spread), Learnt(members[:, 0], x[0])
+    return Learnt(members.mean(axis=1), x.mean(axis=0), spread, seconds), Learnt(members[:, 0], x[0], None, seconds)
 
 
 def direct_trees(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
@@ -150,23 +199,27 @@ def direct_trees(material: Material, train: NDArray, plans: Plans, seed: int) ->
     learns, found = np.isin(site, train), {}
     for kind in (FOREST, BOOSTED):
         trees = DirectTrees(kind, material.frame, material.class_names, seed % 2**32)
-        trees.fit(site[learns], depth[learns], soc[learns])
+        _, seconds = timed(trees.fit, site[learns], depth[learns], soc[learns])
         values = np.zeros(material.observed.depth.shape)
         values[site, at] = trees.predict(site, depth)
-        found[f"{kind} on carbon"] = Learnt(values)
+        found[f"{kind} on carbon"] = Learnt(values, seconds=seconds)
     return found
 
 
 def carbon_methods(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
     """What is taught carbon: hybrids, trees, and two means of two, with the process model and without."""
     found = hybrids(material, train, plans, seed) | direct_trees(material, train, plans, seed)
-    forest, boosted = (found[f"{kind} on carbon"].soc for kind in (FOREST, BOOSTED))
-    found["mean of hybrid and forest"] = Learnt((found["hybrid"].soc + forest) / 2.0)
-    found["mean of forest and boosted trees"] = Learnt((forest + boosted) / 2.0)
+    forest, boosted = (found[f"{kind} on carbon"] for kind in (FOREST, BOOSTED))
+    found["mean of hybrid and forest"] = _mean_of(found["hybrid"], forest)
+    found["mean of forest and boosted trees"] = _mean_of(forest, boosted)
     return found
+
+
+def _mean_of(one: Learnt, other: Learnt) -> Learnt:
+    return Learnt((one.soc + other.soc) / 2.0, seconds=one.seconds + other.seconds)
 
 
 Method = Callable[[Material, NDArray, Plans, int], dict[str, Learnt]]
 METHODS: tuple[Method, ...] = (
-    default_carbon, paper_two_steps, forest_two_steps, embedded_two_steps, carbon_methods,
+    default_carbon, paper_two_steps, forest_two_steps, embedded_two_steps, carbon_methods, controls,
 )  # fmt: skip

@@ -1,10 +1,13 @@
 """How well the network knows each parameter, beside how much the profiles could tell about it in the first place."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from proda.assimilation.prior import CONSTRAINED_BELOW, prior_sd
+from proda.learning.folds import BLOCKS, RANDOM
 from proda.learning.splits import PARTS, TEST, UNUSED
 from proda.model.parameters import PAPER_PARAMETERS
 
@@ -16,6 +19,8 @@ HEADINGS = {
     "r_train": "r, training",
     "r_validation": "r, validation",
     "r_test": "r, test",
+    "r_random_folds": "r, random folds",
+    "r_block_folds": "r, blocks",
     "rmse_test": "RMSE, test",
     "sd_ratio": "posterior sd / prior sd",
     "truth_r_assimilated": "r with truth: posterior means, test",
@@ -112,6 +117,27 @@ def with_truth(
         truth_r_map=truth_r_map,
         recovered=truth_r_map >= RECOVERED_FROM,
     )
+
+
+def with_folds(skill: pd.DataFrame, x_by_kind: Mapping[str, ArrayLike], x_mean: ArrayLike) -> pd.DataFrame:
+    """`skill` with the correlations of parameters told by networks that had not seen the site, or its block of land.
+
+    Parameters
+    ----------
+    skill : DataFrame
+        From `parameter_skill`.
+    x_by_kind : dict
+        Kind of fold (`proda.learning.folds.KINDS`) -> held-out parameters of the sites, (n, n_parameters).
+    x_mean : (n, n_parameters)
+        Posterior means of the same sites; of all of them, not only of those that pass the paper's filter.
+
+    Returns
+    -------
+    DataFrame
+        With `r_random_folds` and `r_block_folds`.
+    """
+    columns = {RANDOM: "r_random_folds", BLOCKS: "r_block_folds"}
+    return skill.assign(**{columns[kind]: correlations(x, x_mean) for kind, x in x_by_kind.items()})
 
 
 def readable(skill: pd.DataFrame) -> pd.DataFrame:

@@ -50,6 +50,24 @@ def soc_on_jax(x: Any, forcing: Forcing) -> Any:
     return soc_density(pools) / GRAMS_PER_KG
 
 
+def at_observed_depths(soc: Any, interval: Any, weight: Any, n_sets: int) -> Any:
+    """SOC at the observed depths of b sites, (b, n_sets, m), 32 bits, of SOC at the nodes of `n_sets` columns a site.
+
+    Parameters
+    ----------
+    soc : (n_layers, b n_sets)
+        The columns of a site follow one another.
+    interval : (b, m), weight : (b, m, 4)
+        Of the curve through the nodes (`proda.learning.observed_layers.ObservedSites`).
+    """
+    slope = node_slopes(soc, PAPER_COLUMN, jax_namespace())
+    k, column = jnp.repeat(interval, n_sets, axis=0).T, jnp.arange(soc.shape[1])[None]
+    w = jnp.transpose(jnp.repeat(weight, n_sets, axis=0), (2, 1, 0))
+    values = w[0] * soc[k, column] + w[1] * soc[k + 1, column]
+    values += w[2] * slope[k, column] + w[3] * slope[k + 1, column]
+    return jnp.reshape(values.T, (interval.shape[0], n_sets, -1)).astype(jnp.float32)
+
+
 @keras.saving.register_keras_serializable("proda")
 class SoilCarbon(keras.layers.Layer):
     """SOC at the observed depths of sites, of several parameter sets each.
@@ -72,13 +90,7 @@ class SoilCarbon(keras.layers.Layer):
         x, forcing = x.astype(jnp.float64), forcing.astype(jnp.float64)
         columns = jnp.reshape(x, (n_sites * n_sets, -1)).T
         soc = soc_on_jax(columns, unpacked_forcing(jnp.repeat(forcing, n_sets, axis=0).T))
-        slope = node_slopes(soc, PAPER_COLUMN, jax_namespace())
-        k = jnp.repeat(interval, n_sets, axis=0).T
-        column = jnp.arange(n_sites * n_sets)[None]
-        w = jnp.transpose(jnp.repeat(weight, n_sets, axis=0), (2, 1, 0))
-        values = w[0] * soc[k, column] + w[1] * soc[k + 1, column]
-        values += w[2] * slope[k, column] + w[3] * slope[k + 1, column]
-        return jnp.reshape(values.T, (n_sites, n_sets, -1)).astype(jnp.float32)
+        return at_observed_depths(soc, interval, weight, n_sets)
 
     def compute_output_shape(self, shapes: list) -> tuple:
         """Shape of the output from those of the four inputs."""

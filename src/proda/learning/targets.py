@@ -28,6 +28,21 @@ def equal_targets(x_mean: ArrayLike) -> NDArray[np.float32]:
     return np.stack([x_mean, np.ones_like(x_mean)], axis=-1).astype(np.float32)
 
 
+def precision_targets(x_mean: ArrayLike, x_sd: ArrayLike) -> NDArray[np.float32]:
+    """Posterior means, weighted by their precision, (n, 25, 2): the prior stays in the mean, and in its weight.
+
+    The weight is 1/(s2 + v), with v the variance between sites (`BETWEEN_SITES`), scaled to a mean of 1.
+
+    Parameters
+    ----------
+    x_mean, x_sd : (n, 25)
+        Posterior mean and standard deviation, unit cube.
+    """
+    x_mean, x_sd = _checked_pair(x_mean, x_sd)
+    weight = 1.0 / (x_sd**2 + BETWEEN_SITES * prior_sd() ** 2)
+    return np.stack([x_mean, weight / weight.mean()], axis=-1).astype(np.float32)
+
+
 def profile_targets(x_mean: ArrayLike, x_sd: ArrayLike) -> NDArray[np.float32]:
     """What the profiles alone say, and weights, (n, 25, 2): the prior is taken out of every posterior.
 
@@ -40,10 +55,7 @@ def profile_targets(x_mean: ArrayLike, x_sd: ArrayLike) -> NDArray[np.float32]:
     x_mean, x_sd : (n, 25)
         Posterior mean and standard deviation, unit cube.
     """
-    x_mean, x_sd = _checked(x_mean, "x_mean"), _checked(x_sd, "x_sd")
-    if x_mean.shape != x_sd.shape or (x_sd < 0.0).any():
-        raise InputError(f"x_sd of shape {x_sd.shape} with least value {x_sd.min():g} for x_mean {x_mean.shape}: "
-                         "expected one standard deviation, not negative, for every mean.")  # fmt: skip
+    x_mean, x_sd = _checked_pair(x_mean, x_sd)
     of_prior = prior_sd() ** 2
     variance = np.maximum(x_sd**2, 1e-6 * of_prior)
     precision = np.maximum(1.0 / variance - 1.0 / of_prior, 0.0)
@@ -56,6 +68,14 @@ def profile_targets(x_mean: ArrayLike, x_sd: ArrayLike) -> NDArray[np.float32]:
     if mean <= 0.0:
         raise InputError(f"no parameter of the {len(x_mean)} sites is narrower than its prior: nothing can be learnt.")
     return np.stack([said, weight / mean], axis=-1).astype(np.float32)
+
+
+def _checked_pair(x_mean: ArrayLike, x_sd: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    x_mean, x_sd = _checked(x_mean, "x_mean"), _checked(x_sd, "x_sd")
+    if x_mean.shape != x_sd.shape or (x_sd < 0.0).any():
+        raise InputError(f"x_sd of shape {x_sd.shape} with least value {x_sd.min():g} for x_mean {x_mean.shape}: "
+                         "expected one standard deviation, not negative, for every mean.")  # fmt: skip
+    return x_mean, x_sd
 
 
 def _checked(values: ArrayLike, what: str) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from proda.assimilation.workers import n_workers
 from proda.data.profiles import read_profiles
 from proda.learning.comparison import FoldPlan, compared_methods, comparison_table
-from proda.learning.folds import block_of_place
+from proda.learning.folds import KINDS, block_of_place
 from proda.learning.hybrid_training import (
     HybridTraining,
     hybrid_plan,
@@ -20,8 +20,9 @@ from proda.learning.hybrid_training import (
 )
 from proda.learning.inputs import network_inputs
 from proda.learning.material import Material, learning_material
-from proda.learning.methods import Plans
+from proda.learning.methods import PAPER_NETWORK, Plans
 from proda.learning.paper_training import STAGE, PaperResults, paper_results, write_paper_results
+from proda.learning.skill import with_folds
 from proda.learning.splits import ASSIMILATED, USED
 from proda.learning.two_step import TwoStepPlan
 from proda.study import Study
@@ -72,13 +73,15 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
     with study.stage(STAGE) as folder:
         inputs = network_inputs(study)
         paper = paper_results(study, inputs, progress)
-        write_paper_results(paper, folder)
         material, known = learning_material(study, inputs)
         places = read_profiles(study.path("profiles.parquet")).iloc[known]
         lon, lat, cell = (places[name].to_numpy() for name in ("lon", "lat", "cell"))
         plan = fold_plan(study)
         compared = compared_methods(material, lon, lat, method_plans(study, known.size), plan, progress)
         compared = compared.assign_coords(site=known)
+        held_out = {kind: compared["x"].sel(approach=PAPER_NETWORK, kind=kind).values for kind in KINDS}
+        paper = paper._replace(skill=with_folds(paper.skill, held_out, material.x_mean))
+        write_paper_results(paper, folder)
         compared.to_netcdf(folder / "folds.nc")
         method_scores(compared, material.used).to_csv(folder / "network_scores.csv", index=False)
         seed = study.seed_for(STAGE, "hybrid") % 2**31
