@@ -15,7 +15,15 @@ from proda.figures.network import (
 )
 from proda.figures.style import map_axes
 from proda.learning.folds import BLOCKS, RANDOM
-from proda.learning.skill import correlations, listed, parameter_skill, readable, with_folds, with_truth
+from proda.learning.skill import (
+    beside_published,
+    correlations,
+    listed,
+    parameter_skill,
+    readable,
+    with_folds,
+    with_truth,
+)
 from proda.model.parameters import PAPER_PARAMETERS
 
 matplotlib.use("Agg")
@@ -82,6 +90,14 @@ def test_folds_have_correlations_of_their_own_beside_those_of_the_test(sites, sk
     np.testing.assert_allclose(drawn["withheld blocks"], told.sort_values("r_test")["r_block_folds"])
     assert left.get_xlim()[0] < told["r_block_folds"].min()
     assert {"r, random folds", "r, blocks"} < set(readable(told).columns)
+
+
+def test_what_the_paper_says_of_its_network_stands_beside_our_ranks(skill):
+    table = beside_published(skill)
+    assert table["paper"].tolist() == ["well"] * 4 + ["not"] * 4
+    for row in table.itertuples():
+        better = (skill["r_test"] > row.r_test).sum()
+        assert row.rank == better + 1 and row.r_test == skill.set_index("parameter")["r_test"][row.parameter]
 
 
 def test_the_correlations_with_the_truth_are_drawn_for_sites_and_map(skill):

@@ -15,6 +15,12 @@ from proda.model.parameters import PAPER_PARAMETERS
 # convention of the report.
 RECOVERED_FROM = 0.5
 
+# What the paper says of its own network (Tao et al. 2020, beside Fig. S6).
+PUBLISHED = {
+    "well": ("efolding", "fs1s2", "fs1s3", "fs2s3"),
+    "not": ("tau4l2l3", "tau4l1", "fs2s1", "fs3s1"),
+}
+
 HEADINGS = {
     "r_train": "r, training",
     "r_validation": "r, validation",
@@ -144,6 +150,20 @@ def readable(skill: pd.DataFrame) -> pd.DataFrame:
     """`skill` with headings for people and two decimals, the best predicted parameter first."""
     kept = skill.sort_values("r_test", ascending=False).set_index("parameter")
     return kept[[name for name in HEADINGS if name in kept]].round(2).rename(columns=HEADINGS)
+
+
+def beside_published(skill: pd.DataFrame) -> pd.DataFrame:
+    """Parameters that the paper's own network predicted well, or not, with what ours does, the paper's best first.
+
+    Returns
+    -------
+    DataFrame
+        `parameter`, `paper` ("well" or "not"), `r_test`, `rank` of that among the parameters (1: the best), `sd_ratio`.
+    """
+    ranked = skill.assign(rank=skill["r_test"].rank(ascending=False, na_option="bottom").astype(int))
+    by_name = ranked.set_index("parameter")
+    parts = [by_name.loc[list(names)].assign(paper=verdict) for verdict, names in PUBLISHED.items()]
+    return pd.concat(parts).reset_index()[["parameter", "paper", "r_test", "rank", "sd_ratio"]]
 
 
 def listed(skill: pd.DataFrame, column: str, value: bool) -> str:
