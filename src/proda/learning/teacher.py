@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeRegressor
 
 from proda.learning.observed_layers import ObservedSites
-from proda.learning.trees import BOOSTED, LEAST_LEAF, N_TREES, SHARE_OF_FEATURES, DirectTrees, coded_columns
+from proda.learning.trees import BOOSTED, N_TREES, SHARE_OF_FEATURES, DirectTrees, coded_columns, forest_leaf
 
 N_PARTS = 5  # of the sites, each told of by boosted trees of the other parts
 
@@ -46,12 +46,13 @@ def forest_carbon(
     features = np.column_stack([values[site], sites.depth[site, at]]).astype(np.float32)
     soc = sites.soc[site, at].astype(float)
     total, count = np.zeros(soc.size), np.zeros(soc.size)
+    leaf = forest_leaf(int((site < n_seen).sum()))
     for _ in range(N_TREES):
         drawn = np.zeros(sites.n_sites, np.int64)
         drawn[:n_seen] = np.bincount(rng.integers(n_seen, size=n_seen), minlength=n_seen)
         seen, unseen = drawn[site] > 0, drawn[site] == 0
         tree = DecisionTreeRegressor(
-            min_samples_leaf=LEAST_LEAF, max_features=SHARE_OF_FEATURES, random_state=int(rng.integers(2**31))
+            min_samples_leaf=leaf, max_features=SHARE_OF_FEATURES, random_state=int(rng.integers(2**31))
         )
         tree.fit(features[seen], soc[seen], sample_weight=drawn[site][seen])
         total[unseen] += tree.predict(features[unseen]) if unseen.any() else 0.0

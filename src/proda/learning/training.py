@@ -94,8 +94,8 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
 
 def fold_plan(study: Study) -> FoldPlan:
     """Of the study's settings, in as many processes as there are cores, but no more than `MOST_PROCESSES`."""
-    # Drawn anew when the hybrid had got its present form: earlier folds had a say in that.
-    seed = study.seed_for(STAGE, "folds drawn after the last choice") % 2**31
+    # Drawn anew when the hybrid and the trees had got their present form: earlier folds had a say in that.
+    seed = study.seed_for(STAGE, "folds drawn after the trees were tuned") % 2**31
     return FoldPlan(study["network_folds"], study["network_block_km"], seed, min(n_workers(), MOST_PROCESSES))
 
 
