@@ -12,11 +12,18 @@ from matplotlib.colors import LogNorm, TwoSlopeNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from proda.figures.captions import captioned
 from proda.figures.quantities import QUANTITIES
 from proda.figures.style import INK, METHOD_LABEL, colour_bar, draw_sites, map_axes
 from proda.learning.agreement import scores
 from proda.maps.regional_bias import stock_differences
 
+CAPTION = (
+    "Figure 2. Left: modelled minus observed stock of the profiles, red where a method has too much carbon and blue "
+    "where too little; each map has a scale of its own. Right: modelled against observed carbon of all layers, with "
+    "the dashed 1:1 line. See whether errors of one sign lie together on the map, and whether the cloud lies along the "
+    "line, beside it or across it."
+)
 DENSITY_LIMITS = (0.1, 300.0)
 
 
@@ -132,7 +139,7 @@ def agreement_figure(
         ax.counts.set_norm(LogNorm(1, most))
     right[-1].set_xlabel("Observed (kg C m$^{-3}$)")
     colour_bar(right[-1].counts, right[-1], "Layers in a hexagon", orientation="horizontal", shrink=0.85, aspect=20)
-    return figure
+    return captioned(figure, CAPTION)
 
 
 def _bar_of_differences(ax: Axes) -> None:

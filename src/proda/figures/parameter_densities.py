@@ -10,8 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from proda.figures.captions import captioned
 from proda.figures.style import INK, METHOD_COLOUR, METHOD_LABEL
 
+CAPTION = (
+    "Figure S5. The parameters on the range of their priors: filled the most likely values of all sites, as a line the "
+    "posterior of one set of parameters for all profiles, dotted the uniform prior. See which hills are narrow, for "
+    "those parameters the profiles tell, and where the line stands apart from the hill: there one value cannot do for "
+    "all."
+)
 BINS = np.linspace(0.0, 1.0, 26)
 
 
@@ -76,7 +83,7 @@ def parameter_densities(
     figure.supxlabel("Position between the bounds of the prior (0 to 1)", fontsize=9.5)
     figure.supylabel("Density (1)", fontsize=9.5)
     figure.legend(marks.values(), marks, loc="outside upper center", ncols=2, fontsize=8.5)
-    return figure
+    return captioned(figure, CAPTION)
 
 
 def _highest(values: np.ndarray) -> float:

@@ -11,8 +11,15 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from proda.figures.captions import captioned
 from proda.figures.quantities import Quantity
 from proda.figures.style import CYCLE, METHOD_LABEL, colour_bar, draw_cells, label_plainly, map_axes
+
+CAPTION = (
+    "Figure S4. How wide the 5-95 % interval of a cell's stock to one metre is, in percent of its mean, on maps and as "
+    "histograms with their medians, all on one logarithmic scale. Compare the methods with each other, and within a "
+    "map the places where the interval is wide with those where it is narrow."
+)
 
 
 def relative_width(maps: xr.Dataset, depth: str = "0-100 cm") -> NDArray[np.float64]:
@@ -71,4 +78,4 @@ def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset, figure: Figure
             below.set_ylabel("Cells")
     bar = colour_bar(shown, axes, "5-95 % width over the mean (%)", extend="both")
     label_plainly(bar.ax.yaxis, finely=norm.vmax < 10 * norm.vmin)
-    return figure
+    return captioned(figure, CAPTION)
