@@ -158,12 +158,13 @@ def test_stock_bars_leave_out_what_does_not_cover_the_land(results):
 
 def test_every_total_and_interval_lies_on_the_axis_and_stands_beside_it_as_a_number(results):
     few = results.stocks[results.stocks["source"] == "published"].copy()
-    few.loc[few["method"] == "one-batch", ["stock_pg", "p05_pg", "p95_pg"]] = 4.4, 0.0, 6.0
+    few.loc[few["method"] == "one-batch", ["source", "stock_pg", "p05_pg", "p95_pg"]] = "this study", 4.4, 0.0, 6.0
+    few["land_share"] = 1.0
     ax = stock_figure(few).axes[2]
     low, high = ax.get_xlim()
     assert ax.get_xscale() == "log" and 0 < low <= 1 and high > 526
     told = [text.get_text() for text in ax.texts]
-    assert {"526", "58 (2.0\u2013163)", "4.4 (0.0\u20136.0)", "68"} <= set(told)
+    assert {"526", "58 (2\u2013163)", "4.4 (0.0\u20136.0)", "68"} <= set(told)
     lines = [
         line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 2 and line.get_transform() == ax.transData
     ]

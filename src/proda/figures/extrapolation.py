@@ -39,7 +39,7 @@ def extrapolation_maps(counts: Mapping[str, NDArray], grid: xr.Dataset, figure: 
     grid : xarray.Dataset
         Cells: `lon`, `lat`, `cell_area` (m2), `land_fraction`.
     """
-    figure = figure if figure is not None else plt.figure(figsize=(4.3 * len(counts), 3.5))
+    figure = figure if figure is not None else plt.figure(figsize=(4.3 * len(counts), 3.75))
     scale = Quantity("", ListedColormap(COLOURS), BoundaryNorm(np.arange(len(CLASSES) + 1) - 0.5, len(CLASSES)))
     area, axes = land_area(grid), []
     for column, (name, count) in enumerate(counts.items(), start=1):

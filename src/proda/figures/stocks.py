@@ -80,8 +80,13 @@ def stock_points(table: pd.DataFrame, interval: str, ax: Axes) -> Axes:
 
 
 def number_text(row) -> str:
-    """The total of a row of the stock table with its interval in brackets, Pg C: "77 (49-112)"."""
-    digits = [f"{value:.1f}" if value < 9.95 else f"{value:.0f}" for value in (row.stock_pg, row.p05_pg, row.p95_pg)]
+    """The total of a row of the stock table with its interval in brackets, Pg C: "77 (49-112)".
+
+    Ours have a decimal below 10, published ones the digits of the paper.
+    """
+    fine = row.source != "published"
+    values = (row.stock_pg, row.p05_pg, row.p95_pg)
+    digits = [f"{value:.1f}" if fine and value < 9.95 else f"{value:.0f}" for value in values]
     return f"{digits[0]} ({digits[1]}\u2013{digits[2]})" if np.isfinite(row.p95_pg) else digits[0]
 
 
