@@ -57,11 +57,12 @@ def test_maps_of_one_quantity_have_one_scale_in_every_figure():
     layers = np.ones((PAPER_COLUMN.n_layers, n))
     npp = np.linspace(200.0, 700.0, n)
     forcing = Forcing(280.0 * layers, -0.5 * layers, 35.0 * np.ones(n), npp, 0.7 * npp, 1.3 * npp)
-    listed = pd.DataFrame(
-        {"name": ["a", "b"], "meaning": ["NPP of a satellite", "air"], "unit": ["g C m-2 yr-1", "degC"]}
-    )
+    units = ["g C m-2 yr-1", "degC", "1"]
+    listed = pd.DataFrame({"name": list("abc"), "meaning": ["NPP of a satellite", "air", "pH in water"], "unit": units})
     driving = forcing_maps(forcing, grid)
-    telling = covariate_maps(pd.DataFrame({"a": 0.3 * npp, "b": npp / 50}), grid, ["a", "b"], listed)
+    telling = covariate_maps(pd.DataFrame({"a": 0.3 * npp, "b": npp / 50, "c": npp}), grid, list("abc"), listed)
+
+    assert any(ax.get_title().startswith("pH in water") for ax in telling.axes), "a name keeps its small letter"
 
     def ends(figure, begin):
         ax = next(ax for ax in figure.axes if ax.get_title().startswith(begin))

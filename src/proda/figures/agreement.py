@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from proda.figures.captions import captioned
 from proda.figures.quantities import QUANTITIES
-from proda.figures.style import INK, METHOD_LABEL, colour_bar, draw_sites, map_axes
+from proda.figures.style import INK, METHOD_LABEL, colour_bar, draw_sites, label_plainly, map_axes
 from proda.learning.agreement import scores
 from proda.maps.regional_bias import stock_differences
 
@@ -120,6 +120,7 @@ def agreement_figure(
     """
     observed = layers["soc"].to_numpy(float)
     figure = figure if figure is not None else plt.figure(figsize=(8, 2.85 * len(modelled) + 0.6))
+    figure.get_layout_engine().set(h_pad=0.09)  # a bar's label must not read as the title below
     places = figure.add_gridspec(len(modelled), 2, width_ratios=(1.6, 1))
     left, right = [], []
     for row, (name, soc) in enumerate(modelled.items()):
@@ -138,7 +139,11 @@ def agreement_figure(
     for ax in right:
         ax.counts.set_norm(LogNorm(1, most))
     right[-1].set_xlabel("Observed (kg C m$^{-3}$)")
-    colour_bar(right[-1].counts, right[-1], "Layers in a hexagon", orientation="horizontal", shrink=0.85, aspect=20)
+    bar = colour_bar(
+        right[-1].counts, right[-1], "Layers in a hexagon", orientation="horizontal", shrink=0.85, aspect=20
+    )
+    label_plainly(bar.ax.xaxis)
+    bar.set_ticks([tick for tick in (1, 10, 100, 1000, 10000) if tick <= most])
     return captioned(figure, CAPTION)
 
 

@@ -20,8 +20,8 @@ CAPTION = (
     "where the observations have it."
 )
 MAP_CAPTION = (
-    "Look for the wet and cold north, the mountains and the dry west; in dotted cells some covariate lies outside what "
-    "the training sites have, and the map is an extrapolation."
+    "See where much carbon lies and where little, and whether a step in the map follows the land; in dotted cells some "
+    "covariate lies outside what the training sites have had, and the map is an extrapolation."
 )
 # Two lines at most: a row of Fig. 3 is an inch high.
 ROW_LABEL = METHOD_LABEL | {"site-by-site": "Observations\n(site-by-site)"}

@@ -15,9 +15,9 @@ from proda.figures.style import INK, METHOD_COLOUR, METHOD_LABEL
 
 CAPTION = (
     "Figure S5. The parameters on the range of their priors: filled the most likely values of all sites, as a line the "
-    "posterior of one set of parameters for all profiles, dotted the uniform prior. See which hills are narrow, for "
-    "those parameters the profiles tell, and where the line stands apart from the hill: there one value cannot do for "
-    "all."
+    "posterior of one set of parameters for all profiles, dotted the uniform prior, a triangle at CLM's default. A "
+    "hill in the middle under a flat line is often a parameter that no profile tells anything about; a line that "
+    "stands apart from the hill is the price of one value for all."
 )
 BINS = np.linspace(0.0, 1.0, 26)
 

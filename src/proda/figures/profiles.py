@@ -36,8 +36,8 @@ CLIMATE_STYLES = tuple(
 )
 COVARIATE_SCALES = {"degC": "temperature", "g C m-2 yr-1": "npp"}  # one scale a quantity, by its unit
 S2_CAPTION = (
-    "Figure S2. The profiles by the number of their layers and, where shown, by how deep they reach. Dense and deep "
-    "profiles tell most; see which regions have few, and which only shallow ones."
+    "Figure S2. Where the profiles are, how many layers each has and how deep it reaches. Deep profiles of many layers "
+    "tell most; see which regions have few, and which only shallow ones."
 )
 ENOUGH = 20  # layers in a depth bin, before a median of them is shown
 
@@ -190,7 +190,9 @@ def covariate_maps(
         scale = COVARIATE_SCALES.get(unit)
         powers = re.sub(r"(?<=[a-zA-Z])(-?\d)", r"$^{\1}$", unit)
         quantity = QUANTITIES[scale] if scale else Quantity("" if unit == "1" else powers, "viridis_r", None)
-        shown[f"{meaning[0].upper()}{meaning[1:]}\n({name})"] = covariates[name], quantity
+        # A name such as pH keeps its small letter.
+        title = meaning if meaning[1:2].isupper() else f"{meaning[0].upper()}{meaning[1:]}"
+        shown[f"{title}\n({name})"] = covariates[name], quantity
     return _maps(shown, grid, figure)
 
 

@@ -83,5 +83,5 @@ def land_cover_figure(
     figure.supxlabel("Soil organic carbon (kg C m$^{-3}$)", fontsize=9.5)
     figure.supylabel("Depth (m)", fontsize=9.5)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 6), fontsize=8.5)
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), fontsize=8.5)
     return captioned(figure, CAPTION)
