@@ -7,8 +7,11 @@ import xarray as xr
 
 from proda.data.forcing import VARIABLES
 from proda.maps.fine_grid import fine_maps
+from proda.maps.fine_predictors import MapDraws
 from proda.model.column import PAPER_COLUMN
 from proda.model.forcing import Forcing
+
+HIGHEST = 0.9
 
 
 def fine_source(n: int, seed: int = 5, gaps: bool = True) -> xr.Dataset:
@@ -38,7 +41,10 @@ def fine_source(n: int, seed: int = 5, gaps: bool = True) -> xr.Dataset:
 
 
 class Responding:
-    """A predictor whose draws follow two covariates; counts its calls, and breaks from one of them on if told to."""
+    """A predictor whose draws follow two covariates; counts its calls, and breaks from one of them on if told to.
+
+    It has met values up to `HIGHEST`.
+    """
 
     covariates = ("wet", "warm")
 
@@ -53,7 +59,8 @@ class Responding:
         if self.breaks_at is not None and self.calls >= self.breaks_at:
             raise KeyboardInterrupt
         wet, warm = covariates["wet"].to_numpy(), covariates["warm"].to_numpy()
-        return self.centre + self.slope[0] * wet + self.slope[1] * warm
+        x = self.centre + self.slope[0] * wet + self.slope[1] * warm
+        return MapDraws(x, (wet > HIGHEST).astype(float) + (warm > HIGHEST))
 
 
 class Slow(Responding):

@@ -149,7 +149,8 @@ def _write_posteriors(out, ids, x_site, soc_site, cell, x_cell, rng):
     m = x_cell.shape[1]
     places = pd.DataFrame({"place": ["site"] * n + ["cell"] * m, "profile_id": [*ids, *[None] * m],
                            "site": pd.array([*range(n), *[pd.NA] * m], dtype="Int64"), "cell": [*cell, *range(m)],
-                           "split": [*split, *[None] * m]})  # fmt: skip
+                           "split": [*split, *[None] * m],
+                           "extrapolated": [*[0] * n, *(np.arange(m) % 4)]})  # fmt: skip
     predicted = with_positive_cwd_share(np.concatenate([scattered(x_site.T, 0.05), scattered(x_cell.T, 0.03)]))[0]
     predicted = pd.DataFrame(predicted, columns=names)
     pd.concat([places, predicted], axis=1).to_parquet(out / "network_parameters.parquet")

@@ -15,6 +15,7 @@ from proda.batch.notebooks import execute, kernel_of_this_python
 from proda.batch.page_figures import figures_with_words, with_figures_as_files
 from proda.figures.alt_text import alt_text, plain
 from proda.figures.calibration import coverage_figure
+from proda.figures.captions import caption_of, captioned
 from proda.figures.saving import COMMON, RARE, description_in, saved
 from proda.figures.style import map_axes
 
@@ -89,7 +90,8 @@ def test_a_saved_figure_keeps_its_words_in_the_file(figure, tmp_path):
 def test_a_figure_of_a_notebook_carries_its_words_also_when_the_backend_is_loaded_late(tmp_path):
     code = (
         "import matplotlib.pyplot as plt\nfrom proda.figures.style import use_style\nuse_style(); use_style()",
-        "fig, ax = plt.subplots()\nax.plot([0, 1])\nax.set(xlabel='depth (m)', ylabel='SOC');",
+        "fig, ax = plt.subplots()\nax.plot([0, 1])\nax.set(xlabel='depth (m)', ylabel='SOC');\n"
+        "from proda.figures.captions import captioned\ncaptioned(fig, 'Look down.');",
     )
     parameters = nbformat.v4.new_code_cell("a = 1", metadata={"tags": ["parameters"]})
     cells = [parameters, *map(nbformat.v4.new_code_cell, code)]
@@ -98,8 +100,8 @@ def test_a_figure_of_a_notebook_carries_its_words_also_when_the_backend_is_loade
     nbformat.write(notebook, tmp_path / "n.ipynb")
     with kernel_of_this_python() as kernel:
         execute(tmp_path / "n.ipynb", tmp_path / "done.ipynb", {}, kernel)
-    output = nbformat.read(tmp_path / "done.ipynb", as_version=4).cells[-1].outputs[0]
-    assert output.metadata["image/png"]["alt"] == "SOC against depth (m)."
+    about = nbformat.read(tmp_path / "done.ipynb", as_version=4).cells[-1].outputs[0].metadata["image/png"]
+    assert about["alt"] == "SOC against depth (m)." and about["caption"] == "Look down."
 
 
 def executed(figure, **metadata) -> nbformat.NotebookNode:
@@ -124,7 +126,19 @@ def executed(figure, **metadata) -> nbformat.NotebookNode:
     ],
 )
 def test_words_of_the_cell_come_before_the_figures_own_and_the_heading_last(figure, metadata, told):
-    assert [alt for _, alt in figures_with_words(executed(figure, **metadata))][1] == told
+    assert [alt for _, alt, _ in figures_with_words(executed(figure, **metadata))][1] == told
+
+
+@pytest.mark.parametrize(
+    ("metadata", "told"),
+    [
+        ({"cell": {"mystnb": {"figure": {"caption": "Of the cell"}}}, "output": {"caption": "own"}}, "Of the cell"),
+        ({"output": {"caption": "Its own caption"}}, "Its own caption"),
+        ({}, ""),
+    ],
+)
+def test_the_caption_of_the_cell_comes_before_the_figures_own(figure, metadata, told):
+    assert [caption for _, _, caption in figures_with_words(executed(figure, **metadata))] == [told, told]
 
 
 def test_figures_become_small_files_at_the_width_the_notebook_gave_them(figure, tmp_path):
@@ -133,10 +147,21 @@ def test_figures_become_small_files_at_the_width_the_notebook_gave_them(figure, 
     html = page.cells[1].outputs[0]["data"]["text/html"]
     assert 'width="330" height="220" alt="Told &quot;so&quot; &amp; &lt;so&gt;"' in html
     file = tmp_path / "_static" / "figures" / "01-data-1.webp"
-    assert html.startswith('<a class="figure" href="_static/figures/01-data-1.webp">')
+    assert html.startswith('<figure><a class="figure" href="_static/figures/01-data-1.webp">')
+    assert html.endswith("</a></figure>"), "a figure without a caption has no empty one"
     with Image.open(file) as image, Image.open(io.BytesIO(base64.b64decode(png(figure)))) as before:
         assert image.size == before.size and len(image.getcolors(1000)) <= COMMON + RARE
     assert file.stat().st_size < 0.6 * len(base64.b64decode(png(figure)))
+
+
+def test_a_caption_stands_below_its_figure_and_in_its_file(figure, tmp_path):
+    captioned(figure, "Carbon  & depth,\n r < 1: look down.")
+    assert caption_of(figure) == "Carbon & depth, r < 1: look down."
+    page = with_figures_as_files(executed(figure, output={"caption": caption_of(figure)}), "01-data", tmp_path)
+    html = page.cells[1].outputs[0]["data"]["text/html"]
+    assert html.endswith("</a><figcaption>Carbon &amp; depth, r &lt; 1: look down.</figcaption></figure>")
+    with Image.open(saved(figure, tmp_path / "a.png")) as image:
+        assert image.text["Comment"] == caption_of(figure)
 
 
 def test_a_share_of_one_has_an_interval():

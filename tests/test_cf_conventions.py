@@ -95,6 +95,11 @@ def test_the_configuration_for_ilamb_names_every_file(folder):
     assert named == {path.name for path in (folder / "ilamb").glob("*.nc")}
 
 
+def test_the_configuration_for_ilamb_has_its_variable_in_a_section_and_its_sources_in_the_variable(folder):
+    headings = [line[:3] for line in (folder / "ilamb" / "proda.cfg").read_text().splitlines() if line.startswith("[")]
+    assert headings[:2] == ["[h1", "[h2"] and set(headings[2:]) == {"[PR"}
+
+
 def test_the_period_is_that_of_nearly_all_profiles_and_a_wrong_date_does_not_stretch_it():
     years = pd.Series([np.nan, 1066.0, *np.linspace(1960, 2000, 99)])
     assert observed_period(years) == (1961, 1997)

@@ -9,12 +9,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from matplotlib.collections import PolyCollection, QuadMesh
 from PIL import Image
 from synthetic_study import write_study
 
 from proda.figures.agreement import agreement_figure, difference_norm
 from proda.figures.maps import mapped_stocks, stock_maps
+from proda.figures.profiles import covariate_maps, forcing_maps
 from proda.figures.profiles_by_land_cover import CLASSES, land_cover_figure, mean_by_depth, vegetation_class
 from proda.figures.quantities import COLOUR_STEPS, QUANTITIES, scale_of
 from proda.figures.saving import in_few_colours, saved
@@ -23,6 +25,8 @@ from proda.figures.style import ALBERS, colour_bar, draw_cells, draw_sites, map_
 from proda.maps.prediction import METHODS
 from proda.maps.regional_bias import stock_differences
 from proda.maps.stage import final_results
+from proda.model.column import PAPER_COLUMN
+from proda.model.forcing import Forcing
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +48,30 @@ def offline(monkeypatch):
 def test_differences_are_white_at_zero_and_symmetric():
     norm = scale_of("difference", [-1.0, 5.0], limits=(-2.0, 6.0)).norm
     assert (norm.vmin, norm.vcenter, norm.vmax) == (-6, 0, 6)
+
+
+def test_maps_of_one_quantity_have_one_scale_in_every_figure():
+    n = 9
+    lon, lat = (values.ravel() for values in np.meshgrid(np.arange(-100.0, -97.0), np.arange(38.0, 41.0)))
+    grid = xr.Dataset({"lon": ("cell", lon), "lat": ("cell", lat)}, attrs={"resolution_degrees": 1.0})
+    layers = np.ones((PAPER_COLUMN.n_layers, n))
+    npp = np.linspace(200.0, 700.0, n)
+    forcing = Forcing(280.0 * layers, -0.5 * layers, 35.0 * np.ones(n), npp, 0.7 * npp, 1.3 * npp)
+    units = ["g C m-2 yr-1", "degC", "1"]
+    listed = pd.DataFrame({"name": list("abc"), "meaning": ["NPP of a satellite", "air", "pH in water"], "unit": units})
+    driving = forcing_maps(forcing, grid)
+    telling = covariate_maps(pd.DataFrame({"a": 0.3 * npp, "b": npp / 50, "c": npp}), grid, list("abc"), listed)
+
+    assert any(ax.get_title().startswith("pH in water") for ax in telling.axes), "a name keeps its small letter"
+
+    def ends(figure, begin):
+        ax = next(ax for ax in figure.axes if ax.get_title().startswith(begin))
+        norm = next(c for c in ax.collections if isinstance(c, QuadMesh)).norm
+        return norm.vmin, norm.vmax
+
+    assert ends(driving, "Net primary") == ends(telling, "NPP of") and ends(driving, "Soil temp") == ends(
+        telling, "Air"
+    )
 
 
 def test_a_quantity_keeps_its_scale_whatever_the_values():
@@ -129,10 +157,19 @@ def test_stock_bars_leave_out_what_does_not_cover_the_land(results):
     assert len({ax.get_xlim() for ax in figure.axes}) == 1
 
 
-def test_a_bar_beyond_the_axis_keeps_its_number_and_gets_an_arrow(results):
-    few = results.stocks[results.stocks["source"] == "published"]
+def test_every_total_and_interval_lies_on_the_axis_and_stands_beside_it_as_a_number(results):
+    few = results.stocks[results.stocks["source"] == "published"].copy()
+    few.loc[few["method"] == "one-batch", ["source", "stock_pg", "p05_pg", "p95_pg"]] = "this study", 4.4, 0.0, 6.0
+    few["land_share"] = 1.0
     ax = stock_figure(few).axes[2]
-    assert "526 \u25b8" in [text.get_text() for text in ax.texts] and ax.get_xlim()[1] < 526
+    low, high = ax.get_xlim()
+    assert ax.get_xscale() == "log" and 0 < low <= 1 and high > 526
+    told = [text.get_text() for text in ax.texts]
+    assert {"526", "58 (2\u2013163)", "4.4 (0.0\u20136.0)", "68"} <= set(told)
+    lines = [
+        line.get_xdata() for line in ax.lines if len(line.get_xdata()) == 2 and line.get_transform() == ax.transData
+    ]
+    assert [low, 6.0] in [list(line) for line in lines], "an interval that begins at 0 begins at the axis"
 
 
 def test_a_site_that_calls_itself_wetland_is_one():
@@ -166,7 +203,9 @@ def test_the_colours_of_four_continuous_scales_are_in_the_file_as_they_are_on_th
     figure = plt.figure(figsize=(9, 5.5))
     for i, quantity in enumerate(["parameter", "temperature", "npp", "potential"], start=1):
         ax = map_axes(figure, (2, 2, i))
-        shown = draw_cells(np.linspace(0.0, 1.0, grid.sizes["cell"]), grid, ax, quantity)
+        norm = QUANTITIES[quantity].norm
+        low, high = (norm.vmin, norm.vmax) if norm is not None else (0.0, 1.0)
+        shown = draw_cells(np.linspace(low, high, grid.sizes["cell"]), grid, ax, quantity)
         colour_bar(shown, ax)
         colours = np.round(255 * shown.cmap(np.arange(shown.cmap.N))[:, :3]).astype(int)
         wanted |= {tuple(colour) for colour in colours.tolist()}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from fine_source import Responding, fine_source, make_maps_slowly
+from fine_source import HIGHEST, Responding, fine_source, make_maps_slowly
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_study import write_study
@@ -16,8 +16,9 @@ from synthetic_study import write_study
 from proda.errors import InputError
 from proda.maps.draws import one_batch_draws
 from proda.maps.fine_grid import fine_maps
-from proda.maps.fine_predictors import FixedDraws, NetworkDraws
+from proda.maps.fine_predictors import FixedDraws, MapDraws, NetworkDraws
 from proda.maps.fine_source import opened_source, read_chunk
+from proda.maps.fine_store import STORED
 from proda.maps.inputs import read_inputs
 from proda.maps.method_maps import soc_of_draws
 from proda.maps.prediction import maps_by_method
@@ -28,7 +29,6 @@ from proda.model.column import PAPER_COLUMN
 from proda.model.parameters import physical
 
 N = 150
-NAMES = [*(SOC_CONTENT + suffix for suffix in LEVELS.values()), "status"]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def whole(tmp_path_factory):
 
 
 def same(found, expected):
-    for name in NAMES:
+    for name in STORED:
         np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=name)
 
 
@@ -108,7 +108,7 @@ def test_statistics_are_those_of_all_draws_done_by_hand(whole):
     predictor = Responding(12)
     with_all = source.isel(cell=cells)
     chunk = read_chunk(opened_source(with_all, predictor.covariates), predictor.covariates, 0, 3)
-    x = predictor(chunk.covariates)
+    x = predictor(chunk.covariates).x
     soc = np.stack([lanes.soc_density(physical(draw, chunk.forcing), chunk.forcing) for draw in x])
     share = np.clip(1.0 - PAPER_COLUMN.top, 0, PAPER_COLUMN.thickness)
     stock = np.einsum("j,djn->dn", share, soc) / 1000.0
@@ -125,6 +125,31 @@ def test_cells_without_forcing_or_covariates_are_missing_and_counted_and_the_oth
     assert (whole["status"].values[others] == 0).all() and np.isfinite(whole[SOC_CONTENT].values[:, others]).all()
     assert whole.attrs["cells_forcing_is_missing"] == 2 and whole.attrs["cells_a_covariate_is_missing"] == 1
     assert whole.attrs["cells_has_a_value"] == N - 3
+
+
+def test_every_cell_says_how_many_covariates_its_predictor_never_met(whole):
+    source = fine_source(N)
+    expected = (source["wet"] > HIGHEST).astype(float) + (source["warm"] > HIGHEST)
+    known = whole["status"] == 0
+    np.testing.assert_array_equal(whole["extrapolated"][known], expected[known])
+    assert set(np.unique(expected[known])) == {0.0, 1.0, 2.0}, "the test wants cells of every kind"
+    assert np.isnan(whole["extrapolated"][~known]).all()
+    assert whole.attrs["cells_extrapolated"] == int((expected[known] > 0).sum())
+    assert whole[SOC_CONTENT].attrs["ancillary_variables"] == "extrapolated status"
+
+
+def test_draws_that_look_at_no_covariates_extrapolate_nothing_that_could_be_counted(tmp_path):
+    found = fine_maps(fine_source(20, gaps=False), FixedDraws(np.full((2, 25), 0.5)), tmp_path / "maps.zarr")
+    assert np.isnan(found["extrapolated"]).all() and found.attrs["cells_extrapolated"] == 0
+
+
+@pytest.mark.parametrize("counts", [np.zeros(19), np.full(20, -1.0), np.zeros((20, 2))])
+def test_counts_of_other_cells_or_below_zero_are_told(counts, tmp_path):
+    def predictor(covariates):
+        return MapDraws(np.full((2, 25, 20), 0.5), counts)
+
+    with pytest.raises(InputError, match="expected a count of 0 or more for each of 20 cells"):
+        fine_maps(fine_source(20, gaps=False), predictor, tmp_path / "maps.zarr")
 
 
 def test_carbon_that_is_not_finite_is_missing_and_counted(tmp_path):
@@ -240,12 +265,14 @@ def test_every_network_of_an_ensemble_is_a_draw_from_its_own_covariates():
             self.k = k
 
         def __call__(self, frame):
-            return SimpleNamespace(x=predictor(frame)[self.k].T)
+            return SimpleNamespace(x=predictor(frame).x[self.k].T, extrapolated=np.array([0, 1, 2 * self.k]))
 
     frame = pd.DataFrame({"wet": [0.1, 0.9, 0.4], "warm": [0.2, 0.3, 0.5]})
     ensemble = NetworkDraws(Network(0), Network(1))
     assert ensemble.covariates == ("wet", "warm")
-    np.testing.assert_array_equal(ensemble(frame), predictor(frame))
+    found = ensemble(frame)
+    np.testing.assert_array_equal(found.x, predictor(frame).x)
+    assert found.extrapolated.tolist() == [0.0, 1.0, 2.0]
 
 
 def test_networks_of_other_covariates_make_no_ensemble():

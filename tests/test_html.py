@@ -53,6 +53,7 @@ def test_a_report_has_a_page_for_each_notebook_and_no_fault(pages):
     assert {f"{name}.html" for name in STAGES} < {path.name for path in pages.glob("*.html")}
     found = summary(pages)
     assert found.equations == 12 and found.figures == 1 and found.pages >= 10
+    assert "<figure><a" in (pages / "index.html").read_text()
 
 
 def test_the_front_page_tells_what_was_run_and_what_came_out(pages):
@@ -136,6 +137,8 @@ def test_every_page_leads_to_every_other(pages):
         ('<img src="_static/file.png">', "_static/file.png has no alternative text"),
         ('<img src="_static/file.png" alt=" ">', "has no alternative text"),
         ('<img src="_static/file.png" alt="Figure 3">', "says nothing: 'Figure 3'"),
+        ("<figure><figcaption> Figure <b>3</b></figcaption></figure> as below", "a caption says nothing: ' Figure 3'"),
+        ("<figcaption></figcaption>", "a caption says nothing: ''"),
         ('<img src="_static/file.png" alt="_images/1b2c.png">', "says nothing"),
         ('<img src="_static/file.png" alt="No description has been provided for this image">', "says nothing"),
         (

@@ -144,8 +144,11 @@ def test_its_members_are_the_draws_of_a_fine_map(made, trained):
     predictor = HybridPredictor(trainer.networks, encoding_of(made))
     draws = MemberDraws(predictor)
     assert draws.covariates == tuple(made.frame.columns)
-    found = checked_draws(draws(made.frame.head(7)), 7)
-    np.testing.assert_array_equal(found, predictor(made.frame.head(7)).x.transpose(0, 2, 1))
+    frame = made.frame.head(7).copy()
+    frame.loc[3, "warmth"] = 1e6
+    found = checked_draws(draws(frame), 7)
+    np.testing.assert_array_equal(found.x, predictor(frame).x.transpose(0, 2, 1))
+    assert found.extrapolated.tolist() == predictor(frame).extrapolated.tolist() and found.extrapolated[3] == 1
 
 
 def test_other_covariates_another_order_and_another_parameter_table_are_told(made, trained, tmp_path):

@@ -85,6 +85,18 @@ def test_quantiles_surround_the_median_and_exist_only_for_methods_with_draws(pro
     assert np.isnan(product[names[0]].sel(parameterisation="default")).all()
 
 
+def test_cells_say_how_many_covariates_network_and_hybrid_never_met(product, made):
+    inputs = made[0].inputs
+    raster = raster_of(inputs.grid)
+    for method, expected in (("network", inputs.network_extrapolated), ("hybrid", inputs.hybrid_extrapolated)):
+        beyond = product["extrapolated"].sel(parameterisation=method).values
+        np.testing.assert_array_equal(beyond[raster.row, raster.column], expected)
+        assert (expected > 0).any() and np.isfinite(beyond).sum() == expected.size
+    assert np.isnan(product["extrapolated"].sel(parameterisation="one-batch")).all(), "it looks at no covariates"
+    for name in (SOC_CONTENT, "soc_density", "carbon_mass_content_of_soil_layer"):
+        assert product[name].attrs["ancillary_variables"].split()[-1] == "extrapolated"
+
+
 def test_tables_are_written_with_their_columns(made):
     table = pd.read_csv(made[1] / "table_1.csv")
     assert {"source", "sites", "subset", "method", "r2", "r", "efficiency", "rmse", "bias", "n"} <= set(table)

@@ -5,6 +5,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.collections import PolyCollection
@@ -17,7 +18,7 @@ from proda.figures.regions import regional_bias_figure, regions_figure
 from proda.figures.style import use_style
 from proda.figures.uncertainty import width_figure, widths_by_method
 from proda.learning.skill import correlations
-from proda.maps.parameter_summary import parameter_summary
+from proda.maps.parameter_summary import FILE_COLUMNS, parameter_summary, summary_columns
 from proda.maps.prediction import METHODS
 from proda.maps.reference_comparison import reference_scores, zonal_means
 from proda.maps.regional_bias import regional_biases
@@ -129,7 +130,9 @@ def test_zonal_means_have_a_line_for_every_map(results):
     assert all(np.isfinite(line.get_xdata()).all() for line in figure.axes[0].lines)
 
 
-def test_table_s1_holds_what_each_assimilation_found():
+@pytest.fixture
+def summarised():
+    """What Table S1 is made from, and the table: made posteriors, a network that follows them."""
     rng = np.random.default_rng(3)
     names = list(PAPER_PARAMETERS.names)
     one_batch = xr.DataArray(rng.uniform(0.2, 0.4, (3, 400, 25)), dims=("chain", "draw", "parameter"))
@@ -146,8 +149,12 @@ def test_table_s1_holds_what_each_assimilation_found():
     sites["x_mean"][:10] = np.nan
     split = np.where(~used, "unused", np.where(np.arange(50) % 2, "train", "test"))
     network = np.nan_to_num(sites["x_mean"].values) + rng.normal(0, 0.1, (50, 25))
-    table = parameter_summary(one_batch, sites, used, network, split)
-    assert list(table.index) == names and table.loc["q10", ("", "range")] == "1.2 to 3"
+    return one_batch, sites, network, split, parameter_summary(one_batch, sites, used, network, split)
+
+
+def test_table_s1_holds_what_each_assimilation_found(summarised):
+    one_batch, sites, network, split, table = summarised
+    assert list(table.index) == list(PAPER_PARAMETERS.names) and table.loc["q10", ("", "range")] == "1.2 to 3"
     np.testing.assert_allclose(table["one-batch", "mean"], one_batch.mean(("chain", "draw")))
     np.testing.assert_allclose(table["one-batch", "variance"], 0.2**2 / 12, rtol=0.2)
     np.testing.assert_allclose(table["site-by-site", "mean"], sites["x_mean"].values[10:].mean(axis=0))
@@ -157,3 +164,19 @@ def test_table_s1_holds_what_each_assimilation_found():
     expected = correlations(network[test], sites["x_mean"].values[test])
     np.testing.assert_allclose(table["network r", "test sites"], expected)
     assert (expected > 0.5).all()
+
+
+def test_the_file_of_table_s1_has_one_row_of_names_and_the_numbers_of_the_table(summarised, tmp_path):
+    table = summarised[-1]
+    summary_columns(table).to_csv(tmp_path / "table_s1.csv", index=False)
+    found = pd.read_csv(tmp_path / "table_s1.csv")
+    assert tuple(found) == FILE_COLUMNS and len(found) == 25
+    assert found["parameter"].tolist() == list(PAPER_PARAMETERS.names)
+    assert found["unit"].tolist() == list(PAPER_PARAMETERS.unit)
+    np.testing.assert_allclose(found[["minimum", "maximum"]].T, [PAPER_PARAMETERS.minimum, PAPER_PARAMETERS.maximum])
+    for name, pair in {
+        "one_batch_rhat": ("one-batch", "Gelman-Rubin"),
+        "sites_mean": ("site-by-site", "mean"),
+        "network_r_test": ("network r", "test sites"),
+    }.items():
+        np.testing.assert_allclose(found[name], table[pair])

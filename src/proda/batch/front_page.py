@@ -59,7 +59,8 @@ def front_page(study: Study, titles: Mapping[str, str], source: Path) -> str:
     record = read_json(study.path("run.json")) or {}
     table = next((study.path(name) for name in TABLES if study.path(name).is_file()), None)
     left = [csv_table(table, COLUMNS, decimals=2), TABLE_NOTE] if table else []
-    right = [_picture(study.path("figures"), source), _total(study)]
+    total = _total(study)
+    right = [_picture(study.path("figures"), source, total) or total]
     parts = [
         # The right side bar has nothing to list on a page of one screen.
         "---\nhtml_theme.sidebar_secondary.remove: true\n---",
@@ -138,7 +139,7 @@ def _contents(titles: Mapping[str, str]) -> str:
     return "\n".join(["```{toctree}", ":hidden:", "", *titles, *OTHERS, "```"])
 
 
-def _picture(folder: Path, source: Path) -> str:
+def _picture(folder: Path, source: Path, caption: str) -> str:
     """The picture that stands for the whole, as HTML; empty when the study has none."""
     found = sorted(folder.glob("*.png"))
     preferred = [folder / name for name in PICTURES if folder / name in found]
@@ -153,7 +154,7 @@ def _picture(folder: Path, source: Path) -> str:
     alt = description_in(path)
     if says_nothing(alt):
         alt = f"Figure {path.stem.replace('_', ' ')} of the study folder {path.parents[1].name}"
-    return figure_html(f"{FOLDER}/{path.name}", alt, PICTURE_WIDTH, PICTURE_WIDTH * height / width)
+    return figure_html(f"{FOLDER}/{path.name}", alt, PICTURE_WIDTH, PICTURE_WIDTH * height / width, caption)
 
 
 def _total(study: Study) -> str:

@@ -56,8 +56,9 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.anchors: set[str] = set()
         self.figures: list[tuple[str, str | None]] = []
+        self.captions: list[str] = []
         self.equations = 0
-        self._style = False
+        self._style = self._caption = False
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -74,12 +75,21 @@ class Page(HTMLParser):
             self.figures.append((given.get("src", ""), given.get("alt")))
         self.equations += "math" in given.get("class", "").split()
         self._style = tag == "style"
+        if tag == "figcaption":
+            self.captions.append("")
+            self._caption = True
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note where a caption ends."""
+        self._caption = self._caption and tag != "figcaption"
 
     def handle_data(self, data: str) -> None:
-        """Note what a style sheet inside the page loads."""
+        """Note what a style sheet inside the page loads, and what a caption says."""
         if self._style:
             self.loads += CSS_URL.findall(CSS_COMMENT.sub("", data))
             self._style = False
+        if self._caption:
+            self.captions[-1] += data
 
 
 class Summary(NamedTuple):
@@ -88,6 +98,7 @@ class Summary(NamedTuple):
     pages: int
     links: int
     figures: int
+    captions: int
     equations: int
 
 
@@ -95,7 +106,8 @@ def faults_of_pages(folder: Path) -> list[str]:
     """What is wrong with the report in ``folder``, one sentence each; none for a report that opens offline and whole.
 
     Checked: a front page, a search page with its index, nothing loaded from the network, every local file and anchor
-    that is loaded or linked is there, and pages with equations load the local MathJax.
+    that is loaded or linked is there, figures have alternative texts that tell them apart and captions that say
+    something, and pages with equations load the local MathJax.
     """
     pages = read_pages(folder)
     faults = [
@@ -107,7 +119,7 @@ def faults_of_pages(folder: Path) -> list[str]:
         where = path.relative_to(folder).as_posix()
         faults += [f"{where}: {fault}" for fault in _load_faults(path, page.loads)]
         faults += [f"{where}: {fault}" for fault in _link_faults(path, page, pages)]
-        faults += [f"{where}: {fault}" for fault in _alt_faults(page)]
+        faults += [f"{where}: {fault}" for fault in (*_alt_faults(page), *_caption_faults(page))]
         if page.equations and not any("mathjax/" in load for load in page.loads):
             faults.append(f"{where}: has equations but does not load the local MathJax")
     for path in sorted(folder.rglob("*.css")):
@@ -150,12 +162,13 @@ def read_pages(folder: Path) -> dict[Path, Page]:
 
 
 def summary(folder: Path) -> Summary:
-    """How many pages, links, figures and equations the report in ``folder`` holds."""
+    """How many pages, links, figures, captions and equations the report in ``folder`` holds."""
     pages = read_pages(folder).values()
     return Summary(
         pages=len(pages),
         links=sum(len(page.links) for page in pages),
         figures=sum(len(page.figures) for page in pages),
+        captions=sum(len(page.captions) for page in pages),
         equations=sum(page.equations for page in pages),
     )
 
@@ -176,6 +189,10 @@ def _alt_faults(page: Page) -> Iterator[str]:
             yield f"the alternative text of the figure {name} says nothing: {alt[:60]!r}"
         elif words.setdefault(alt, source) != source:
             yield f"the figures {words[alt][:120]} and {name} have the same alternative text"
+
+
+def _caption_faults(page: Page) -> Iterator[str]:
+    yield from (f"a caption says nothing: {caption[:60]!r}" for caption in page.captions if says_nothing(caption))
 
 
 def _load_faults(path: Path, loads: list[str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The figures of an executed notebook as files of a page: small, each with words for those who do not see it."""
+"""The figures of an executed notebook as files of a page: small, with alternative texts, and captions below them."""
 
 import re
 from base64 import b64decode
@@ -12,6 +12,7 @@ import nbformat
 from PIL import Image
 
 from proda.batch.page_check import says_nothing
+from proda.figures.captions import CAPTION
 from proda.figures.saving import in_few_colours
 
 PNG = "image/png"
@@ -23,6 +24,8 @@ def with_figures_as_files(notebook: nbformat.NotebookNode, name: str, source: Pa
     """`notebook` with every PNG among its outputs as a file below the folder `source`; changed in place.
 
     A reader gets the figure at the width that its notebook gave it, and opens it in full with a click or the Enter key.
+    Its caption is that of the cell's metadata (``mystnb.figure.caption``), else the figure's own
+    (`proda.figures.captions`).
 
     Parameters
     ----------
@@ -30,27 +33,30 @@ def with_figures_as_files(notebook: nbformat.NotebookNode, name: str, source: Pa
     """
     folder = source / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    for number, (output, alt) in enumerate(figures_with_words(notebook), start=1):
+    for number, (output, alt, caption) in enumerate(figures_with_words(notebook), start=1):
         image = Image.open(BytesIO(b64decode(output["data"][PNG])))
         file = folder / f"{name}-{number}.webp"
         # A fifth smaller than a PNG of the same pixels.
         in_few_colours(image).convert("RGB").save(file, lossless=True, quality=80, method=4)
         shown = output.get("metadata", {}).get(PNG, {})
         width, height = shown.get("width", image.width), shown.get("height", image.height)
-        output["data"] = nbformat.from_dict({"text/html": figure_html(f"{FOLDER}/{file.name}", alt, width, height)})
+        shown_as = figure_html(f"{FOLDER}/{file.name}", alt, width, height, caption)
+        output["data"] = nbformat.from_dict({"text/html": shown_as})
     return notebook
 
 
-def figure_html(address: str, alt: str, width: int, height: int) -> str:
-    """A figure in a page, linked to itself in full."""
+def figure_html(address: str, alt: str, width: float, height: float, caption: str = "") -> str:
+    """A figure in a page, linked to itself in full, with its caption below if it has one."""
     size = f'width="{round(width)}" height="{round(height)}"'
-    return f'<a class="figure" href="{address}"><img src="{address}" {size} alt="{escape(alt)}"></a>'
+    picture = f'<a class="figure" href="{address}"><img src="{address}" {size} alt="{escape(alt)}"></a>'
+    below = f"<figcaption>{escape(caption, quote=False)}</figcaption>" if caption else ""
+    return f"<figure>{picture}{below}</figure>"
 
 
-def figures_with_words(notebook: nbformat.NotebookNode) -> Iterator[tuple[nbformat.NotebookNode, str]]:
-    """Every output of `notebook` that is a PNG, with its alternative text.
+def figures_with_words(notebook: nbformat.NotebookNode) -> Iterator[tuple[nbformat.NotebookNode, str, str]]:
+    """Every output of `notebook` that is a PNG, with its alternative text and its caption, which may be empty.
 
-    That is what the cell's metadata say (``mystnb.image.alt``), else what the figure tells of itself
+    The alternative text is what the cell's metadata say (``mystnb.image.alt``), else what the figure tells of itself
     (`proda.figures.alt_text`), else the heading above the cell and the first sentence below that. Words that say too
     little get the heading's in front, and no two figures have the same.
     """
@@ -59,13 +65,16 @@ def figures_with_words(notebook: nbformat.NotebookNode) -> Iterator[tuple[nbform
         if cell.cell_type == "markdown":
             heading, sentence = _place(cell.source, heading, sentence)
             continue
-        given = str(cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")).strip()
+        about = cell.metadata.get("mystnb", {})
+        given = str(about.get("image", {}).get("alt", "")).strip()
+        below = str(about.get("figure", {}).get("caption", "")).strip()
         for output in (output for output in cell.get("outputs", []) if PNG in output.get("data", {})):
-            alt = given or output.get("metadata", {}).get(PNG, {}).get("alt", "")
+            own = output.get("metadata", {}).get(PNG, {})
+            alt = given or own.get("alt", "")
             if says_nothing(alt):
                 alt = " ".join(f"Figure of the section “{heading}”. {alt or sentence}".split())
             told[alt] += 1
-            yield output, alt if told[alt] == 1 else f"{alt} ({told[alt]} of these)"
+            yield output, alt if told[alt] == 1 else f"{alt} ({told[alt]} of these)", below or own.get(CAPTION, "")
 
 
 def _place(markdown: str, heading: str, sentence: str) -> tuple[str, str]:

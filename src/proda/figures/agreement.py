@@ -12,11 +12,18 @@ from matplotlib.colors import LogNorm, TwoSlopeNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from proda.figures.captions import captioned
 from proda.figures.quantities import QUANTITIES
-from proda.figures.style import INK, METHOD_LABEL, colour_bar, draw_sites, map_axes
+from proda.figures.style import INK, METHOD_LABEL, colour_bar, draw_sites, label_plainly, map_axes
 from proda.learning.agreement import scores
 from proda.maps.regional_bias import stock_differences
 
+CAPTION = (
+    "Figure 2. Left: modelled minus observed stock of the profiles, red where a method has too much carbon and blue "
+    "where too little; each map has a scale of its own. Right: modelled against observed carbon of all layers, with "
+    "the dashed 1:1 line. See whether errors of one sign lie together on the map, and whether the cloud lies along the "
+    "line, beside it or across it."
+)
 DENSITY_LIMITS = (0.1, 300.0)
 
 
@@ -113,6 +120,7 @@ def agreement_figure(
     """
     observed = layers["soc"].to_numpy(float)
     figure = figure if figure is not None else plt.figure(figsize=(8, 2.85 * len(modelled) + 0.6))
+    figure.get_layout_engine().set(h_pad=0.09)  # a bar's label must not read as the title below
     places = figure.add_gridspec(len(modelled), 2, width_ratios=(1.6, 1))
     left, right = [], []
     for row, (name, soc) in enumerate(modelled.items()):
@@ -131,8 +139,12 @@ def agreement_figure(
     for ax in right:
         ax.counts.set_norm(LogNorm(1, most))
     right[-1].set_xlabel("Observed (kg C m$^{-3}$)")
-    colour_bar(right[-1].counts, right[-1], "Layers in a hexagon", orientation="horizontal", shrink=0.85, aspect=20)
-    return figure
+    bar = colour_bar(
+        right[-1].counts, right[-1], "Layers in a hexagon", orientation="horizontal", shrink=0.85, aspect=20
+    )
+    label_plainly(bar.ax.xaxis)
+    bar.set_ticks([tick for tick in (1, 10, 100, 1000, 10000) if tick <= most])
+    return captioned(figure, CAPTION)
 
 
 def _bar_of_differences(ax: Axes) -> None:

@@ -1,6 +1,7 @@
 """What a figure shows, in words for those who do not see it, put together from its own titles, labels and legends.
 
-A notebook's figures carry these words in the metadata of their output, and `figures.saving` writes them into the file.
+A notebook's figures carry these words, and their caption, in the metadata of their output, and `figures.saving` writes
+both into the file.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from proda.figures.captions import CAPTION, caption_of
 
 PNG = "image/png"
 # Beyond this many names a list is cut: nobody wants the titles of 25 panels read out.
@@ -85,7 +88,8 @@ def _telling(shown: Callable[[Figure], Any]) -> Callable[[Figure], Any]:
         if made is None:
             return None
         picture, metadata = made if isinstance(made, tuple) else (made, {})
-        return picture, {**(metadata or {}), "alt": alt_text(figure)}
+        caption = {CAPTION: words} if (words := caption_of(figure)) else {}
+        return picture, {**(metadata or {}), "alt": alt_text(figure), **caption}
 
     told.tells = True
     return told

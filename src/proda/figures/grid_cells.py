@@ -10,10 +10,15 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from proda.figures.captions import captioned
 from proda.figures.quantities import Quantity
 from proda.figures.style import colour_bar, draw_cells, map_axes
 from proda.maps.vegetation import CLASSES, vegetation_of
 
+CAPTION = (
+    "Figure S1. Above: profiles in every cell of the grid, hatched where there is none. Below: the vegetation of the "
+    "cells. See how few cells have many profiles, and which vegetation lies in land without any."
+)
 COUNT_EDGES = [1, 2, 3, 5, 10, 20, 50, 100]
 # Colours of Okabe and Ito, which are distinct with every common colour vision; forests differ in lightness.
 VEGETATION_COLOUR = {
@@ -69,4 +74,4 @@ def grid_figure(cell: ArrayLike, grid: xr.Dataset, figure: Figure | None = None)
     size = float(grid.attrs.get("resolution_degrees", 0.5))
     profiles_in_cells(cell, grid, upper).set_title(f"Profiles in {grid.sizes['cell']:,} cells of {size:g}°")
     vegetation_map(grid, lower).set_title("Vegetation of the cells")
-    return figure
+    return captioned(figure, CAPTION)

@@ -7,11 +7,22 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from proda.figures.captions import captioned
+from proda.figures.extrapolation import stipple
 from proda.figures.style import METHOD_LABEL, colour_bar, draw_cells, map_axes, missing_patch
 from proda.maps.references import reference_stocks
 from proda.maps.stocks import MAP_INTERVALS
 from proda.model.column import interval_name
 
+CAPTION = (
+    "Figure 3. Soil organic carbon to 30, 100 and 200 cm on one colour scale, a row for each method; cells hatched in "
+    "grey have no value. Follow a row to see how carbon goes on with depth, and a column to see which method puts it "
+    "where the observations have it."
+)
+MAP_CAPTION = (
+    "See where much carbon lies and where little, and whether a step in the map follows the land; in dotted cells some "
+    "covariate lies outside what the training sites have had, and the map is an extrapolation."
+)
 # Two lines at most: a row of Fig. 3 is an inch high.
 ROW_LABEL = METHOD_LABEL | {"site-by-site": "Observations\n(site-by-site)"}
 
@@ -74,13 +85,24 @@ def stock_maps(stocks: dict[str, NDArray], grid, figure: Figure | None = None) -
     gaps = [np.isfinite(values) for stock in stocks.values() for values in stock]
     if any(known.any() and not known.all() for known in gaps):
         bar.ax.legend(handles=[missing_patch()], loc="lower right", bbox_to_anchor=(1.0, -4.2), fontsize=8.5)
-    return figure
+    return captioned(figure, CAPTION)
 
 
-def stock_map(values, grid, title: str, figure: Figure | None = None) -> Figure:
-    """One map of stocks (n_cells,) in kg C m-2 at the size of a page: what the README and the front page show."""
+def stock_map(values, grid, title: str, extrapolated=None, figure: Figure | None = None) -> Figure:
+    """One map of stocks at the size of a page: what the README and the front page show.
+
+    Parameters
+    ----------
+    values : array_like
+        (n_cells,), kg C m-2.
+    extrapolated : array_like, optional
+        (n_cells,) covariates that no training site has had; cells with any are dotted.
+    """
     figure = figure if figure is not None else plt.figure(figsize=(8, 5.4))
     ax = map_axes(figure)
     ax.set_title(title, loc="left")
     colour_bar(draw_cells(values, grid, ax, "soc_stock"), ax, orientation="horizontal", aspect=45)
-    return figure
+    dots = stipple(extrapolated, grid, ax) if extrapolated is not None else None
+    if dots is not None:
+        ax.legend(handles=[dots], loc="lower left", fontsize=8.5, handletextpad=0.2, borderaxespad=0.0)
+    return captioned(figure, f"{title}, kg C per square metre of land. {MAP_CAPTION}")

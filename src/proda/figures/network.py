@@ -9,10 +9,16 @@ from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from proda.assimilation.prior import CONSTRAINED_BELOW
+from proda.figures.captions import captioned
 from proda.figures.style import INK, METHOD_COLOUR, colour_bar, draw_cells, label_plainly
 from proda.learning.skill import RECOVERED_FROM, correlations
 from proda.learning.splits import TEST, TRAIN
 
+S6_CAPTION = (
+    "Figure S6. Parameters that the network predicts against the posterior means of the sites, a panel for each; grey "
+    "training sites, blue test sites, r of the test sites. A cloud along the line is a parameter that covariates tell; "
+    "a flat one they do not tell, and a knot in the middle the profiles did not tell in the first place."
+)
 NETWORK, POSTERIOR, PALE = METHOD_COLOUR["network"], METHOD_COLOUR["site-by-site"], "#c4c4c4"
 WITHHELD = "#D55E00"
 
@@ -84,7 +90,7 @@ def predicted_against_assimilated(
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
         ax.set_title(f"{name}  r = {r_test[i]:.2f}", fontsize=8.5, pad=3)
         ax.tick_params(labelsize=7.5)
-    figure = axes.flat[0].figure
+    figure = captioned(axes.flat[0].figure, S6_CAPTION)
     figure.supxlabel("Posterior mean of the site (unit cube)", fontsize=10)
     figure.supylabel("Predicted by the network (unit cube)", fontsize=10)
     return axes

@@ -14,7 +14,8 @@ from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from proda.figures.quantities import QUANTITIES, Quantity, scale_of
+from proda.figures.captions import captioned
+from proda.figures.quantities import QUANTITIES, Quantity, beyond_ends, scale_of
 from proda.figures.style import CYCLE, colour_bar, draw_cells, draw_sites, map_axes
 from proda.model.column import PAPER_COLUMN
 from proda.model.forcing import Forcing
@@ -34,6 +35,10 @@ CLIMATE_STYLES = tuple(
     {"color": colour, "linestyle": line} for colour in (CYCLE[0], CYCLE[2], CYCLE[1]) for line in ("-", "--")
 )
 COVARIATE_SCALES = {"degC": "temperature", "g C m-2 yr-1": "npp"}  # one scale a quantity, by its unit
+S2_CAPTION = (
+    "Figure S2. Where the profiles are, how many layers each has and how deep it reaches. Deep profiles of many layers "
+    "tell most; see which regions have few, and which only shallow ones."
+)
 ENOUGH = 20  # layers in a depth bin, before a median of them is shown
 
 _LAYERS = Quantity("Layers in the profile", "viridis_r", BoundaryNorm(np.arange(1.5, 11), 256, extend="max"))
@@ -57,6 +62,7 @@ def layers_map(profiles: pd.DataFrame, figure: Figure | None = None, position=11
     dots = draw_sites(profiles["n_layers"], profiles, ax, _LAYERS, size=size)
     colour_bar(dots, ax, ticks=range(2, 11), extend="max")
     ax.set_title(f"{len(profiles):,} profiles, {int(profiles['n_layers'].sum()):,} layers")
+    captioned(ax.figure, S2_CAPTION)
     return ax
 
 
@@ -184,7 +190,9 @@ def covariate_maps(
         scale = COVARIATE_SCALES.get(unit)
         powers = re.sub(r"(?<=[a-zA-Z])(-?\d)", r"$^{\1}$", unit)
         quantity = QUANTITIES[scale] if scale else Quantity("" if unit == "1" else powers, "viridis_r", None)
-        shown[f"{meaning[0].upper()}{meaning[1:]}\n({name})"] = covariates[name], quantity
+        # A name such as pH keeps its small letter.
+        title = meaning if meaning[1:2].isupper() else f"{meaning[0].upper()}{meaning[1:]}"
+        shown[f"{title}\n({name})"] = covariates[name], quantity
     return _maps(shown, grid, figure)
 
 
@@ -193,9 +201,10 @@ def _maps(shown: dict[str, tuple[ArrayLike, str | Quantity]], grid: xr.Dataset, 
     figure = figure if figure is not None else plt.figure(figsize=(9, 2.75 * rows))
     for i, (title, (values, quantity)) in enumerate(shown.items(), start=1):
         ax = map_axes(figure, (rows, 2, i))
-        # Panels of one quantity have one scale.
+        # Panels of one quantity have one scale; those of a quantity with a fixed scale the same in every figure.
         alike = np.concatenate([np.asarray(other, float) for other, known in shown.values() if known == quantity])
         limits = scale_of(quantity, alike).norm
-        colour_bar(draw_cells(values, grid, ax, quantity, (limits.vmin, limits.vmax)), ax)
+        drawn = draw_cells(values, grid, ax, quantity, (limits.vmin, limits.vmax))
+        colour_bar(drawn, ax, extend=beyond_ends(values, limits))
         ax.set_title(title, fontsize=9.5)
     return figure

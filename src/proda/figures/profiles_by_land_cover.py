@@ -9,9 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from proda.figures.captions import captioned
 from proda.figures.style import METHOD_COLOUR, METHOD_LABEL
 from proda.maps.vegetation import CLASSES, vegetation_class
 
+CAPTION = (
+    "Figure 5. Mean soil organic carbon against depth in eight kinds of vegetation, on a logarithmic axis: points "
+    "observed, lines modelled at the same layers. A line beside the points has the right shape and the wrong amount; a "
+    "line that crosses them has the wrong shape."
+)
 DEPTH_EDGES = np.array([0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0])
 LEAST_LAYERS = 5
 
@@ -77,5 +83,5 @@ def land_cover_figure(
     figure.supxlabel("Soil organic carbon (kg C m$^{-3}$)", fontsize=9.5)
     figure.supylabel("Depth (m)", fontsize=9.5)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 6), fontsize=8.5)
-    return figure
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), fontsize=8.5)
+    return captioned(figure, CAPTION)

@@ -31,11 +31,20 @@ QUANTITIES = {
         _classes([0, 1, 2, 3, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 100, 160], "viridis_r"),
     ),
     "parameter": Quantity("Parameter on its range (0 to 1)", "cividis", Normalize(0, 1)),
-    "temperature": Quantity("\u00b0C", "inferno", None),
-    "npp": Quantity("g C m$^{-2}$ yr$^{-1}$", "viridis_r", None),
+    # Air and soil, forcing and covariates: wherever they are shown. Steps of 1.25 degrees and 50 g.
+    "temperature": Quantity("\u00b0C", "inferno", Normalize(-5, 25)),
+    "npp": Quantity("g C m$^{-2}$ yr$^{-1}$", "viridis_r", Normalize(0, 1200)),
     "potential": Quantity("MPa", "cividis_r", None),
     "difference": Quantity("Modelled minus observed (kg C m$^{-2}$)", plt.get_cmap("RdBu_r", 21), None),
 }
+
+
+def beyond_ends(values, norm: Normalize) -> str:
+    """Which ends of a colour bar need an arrow: "neither", "min", "max" or "both", as Matplotlib calls them."""
+    below, above = np.nanmin(values) < norm.vmin, np.nanmax(values) > norm.vmax
+    return {(False, False): "neither", (True, False): "min", (False, True): "max"}.get(
+        (bool(below), bool(above)), "both"
+    )
 
 
 def scale_of(quantity: str | Quantity | None, values, limits=None) -> Quantity:

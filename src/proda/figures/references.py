@@ -9,12 +9,21 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from proda.figures.captions import captioned
 from proda.figures.style import INK, METHOD_COLOUR, METHOD_LABEL, colour_bar, draw_cells, map_axes, missing_patch
 from proda.maps.reference_comparison import reference_in, stock_in, weighted_scores
 from proda.maps.references import Interval, reference_stocks
 from proda.maps.stocks import land_area
 from proda.model.column import interval_name
 
+BIAS_CAPTION = (
+    "Stock of a method minus that of a reference map, cell by cell: red where the method has more carbon, blue where "
+    "less, white where both agree. A map of one colour differs in the amount, a map of both in the pattern."
+)
+ZONAL_CAPTION = (
+    "Mean stock by latitude on a logarithmic axis, for three depth intervals: black lines are reference maps or the "
+    "truth, coloured ones the methods. Lines side by side differ in the amount; see where they turn differently."
+)
 DASHES = ("-", "--", ":", "-.")
 
 
@@ -57,7 +66,7 @@ def reference_bias_maps(
     bar = colour_bar(shown, axes, label, orientation="horizontal", extend="both", shrink=0.7, aspect=40)
     if not all(np.isfinite(values).all() for values in panels.values()):
         bar.ax.legend(handles=[missing_patch()], loc="center left", bbox_to_anchor=(1.05, 0.5), fontsize=8.5)
-    return figure
+    return captioned(figure, BIAS_CAPTION)
 
 
 def zonal_profile(zonal: pd.DataFrame, ax: Axes) -> Axes:
@@ -99,4 +108,4 @@ def zonal_figure(zonal: dict[str, pd.DataFrame], figure: Figure | None = None) -
         ax.label_outer()
         marks |= dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
     figure.legend(marks.values(), marks, loc="outside lower center", ncols=4, fontsize=8.5)
-    return figure
+    return captioned(figure, ZONAL_CAPTION)

@@ -10,9 +10,20 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from proda.figures.captions import captioned
 from proda.figures.style import ALBERS, CYCLE, INK, METHOD_COLOUR, METHOD_LABEL, map_axes
 from proda.maps.regional_bias import HIGH
 from proda.maps.regions import REGIONS, region_shapes
+
+REGIONS_CAPTION = (
+    "The regions of the next figure, groups of states cut by meridians and parallels. They overlap, and differ much in "
+    "size: see how much land a name stands for."
+)
+BIAS_CAPTION = (
+    "Mean of modelled minus observed stock of the profiles in each region, with two standard errors; beside a region's "
+    "name the number of its sites. Triangles point to the side that the paper names, filled where ours lies there. A "
+    "method without a pattern has its points in one vertical line."
+)
 
 
 def region_map(name: str, ax: Axes) -> Axes:
@@ -31,7 +42,7 @@ def regions_figure(figure: Figure | None = None) -> Figure:
     figure = figure if figure is not None else plt.figure(figsize=(8.4, 1.65 * rows))
     for i, name in enumerate(REGIONS, start=1):
         region_map(name, map_axes(figure, (rows, columns, i)))
-    return figure
+    return captioned(figure, REGIONS_CAPTION)
 
 
 def bias_points(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
@@ -84,4 +95,4 @@ def regional_bias_figure(table: pd.DataFrame, figure: Figure | None = None) -> F
         "published: this way, but not ours": plt.Line2D([], [], marker=">", ls="", mfc="white", mec=INK, ms=7),
     }
     figure.legend(marks.values(), marks, loc="outside upper center", ncols=2, fontsize=8.5)
-    return figure
+    return captioned(figure, BIAS_CAPTION)

@@ -13,10 +13,11 @@ from PIL.PngImagePlugin import PngInfo
 from scipy.spatial import cKDTree
 
 from proda.figures.alt_text import alt_text
+from proda.figures.captions import caption_of
 
 COMMON, RARE = 160, 24
-# The keyword that the PNG specification has for this.
-DESCRIPTION = "Description"
+# Keywords of the PNG specification.
+DESCRIPTION, COMMENT = "Description", "Comment"
 
 
 def palette_of(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -46,10 +47,12 @@ def in_few_colours(image: Image.Image) -> Image.Image:
     return found
 
 
-def small_png(image: Image.Image, description: str) -> bytes:
-    """An image as a PNG file of few colours that carries `description`, the words for those who do not see it."""
+def small_png(image: Image.Image, description: str, caption: str = "") -> bytes:
+    """An image as a PNG file of few colours with `description`, words for those who do not see it, and its caption."""
     told, small = PngInfo(), BytesIO()
     told.add_itxt(DESCRIPTION, description)
+    if caption:
+        told.add_itxt(COMMENT, caption)
     size = {"dpi": image.info["dpi"]} if "dpi" in image.info else {}
     in_few_colours(image).save(small, format="png", optimize=True, pnginfo=told, **size)
     return small.getvalue()
@@ -67,5 +70,5 @@ def saved(figure: Figure, path: str | Path) -> Path:
     figure.savefig(whole, format="png")
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(small_png(Image.open(whole), alt_text(figure)))
+    path.write_bytes(small_png(Image.open(whole), alt_text(figure), caption_of(figure)))
     return path

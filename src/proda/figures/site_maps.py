@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from proda.figures.quantities import Quantity
+from proda.figures.quantities import Quantity, beyond_ends
 from proda.figures.style import colour_bar, draw_sites, label_plainly, map_axes
 
 
@@ -38,11 +38,7 @@ def site_map(
     size = float(np.clip(12000 / max(values.size, 1), 1.5, 14))
     quantity = Quantity(label or label_of(values), colours, norm)
     dots = draw_sites(values, values, ax, quantity, size=size, on_top=on_top)
-    beyond = values.min() < dots.norm.vmin, values.max() > dots.norm.vmax
-    extend = {(False, False): "neither", (True, False): "min", (False, True): "max"}.get(
-        tuple(map(bool, beyond)), "both"
-    )
-    bar = colour_bar(dots, ax, orientation="horizontal", shrink=0.75, extend=extend)
+    bar = colour_bar(dots, ax, orientation="horizontal", shrink=0.75, extend=beyond_ends(values, dots.norm))
     if isinstance(norm, LogNorm):
         label_plainly(bar.ax.xaxis)
     return ax

@@ -1,4 +1,8 @@
-"""Fig. 4: how much carbon the continent's soils hold by each method, beside the published numbers."""
+"""Fig. 4: how much carbon the continent's soils hold by each method, beside the published numbers.
+
+Totals go from a few Pg to more than five hundred, and so do their intervals: on a logarithmic axis of points and lines
+the least can be read as well as the greatest. Bars would have to begin at zero, which such an axis does not have.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,21 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.lines import Line2D
 
-from proda.figures.style import INK, METHOD_COLOUR, METHOD_LABEL
+from proda.figures.captions import captioned
+from proda.figures.style import INK, METHOD_COLOUR, METHOD_LABEL, label_plainly
 from proda.model.column import STRATA, interval_name
 
 COVERS_THE_LAND = 0.98
-PUBLISHED = "#bdbdbd"
+PUBLISHED = "#8a8a8a"
+LEAST = 1.0  # Pg C, where the axis may begin at the latest
+CAPTION = (
+    "Figure 4. Soil organic carbon of the continent in three depth intervals, on a logarithmic axis: filled points are "
+    "of this study, open grey ones published by Tao et al. (2020), lines span 5 to 95 % of the totals; the same "
+    "numbers stand at the right. Compare a filled point with the open one below it, and see how the methods part with "
+    "depth."
+)
 
 
 def stocks_shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -22,14 +34,15 @@ def stocks_shown(table: pd.DataFrame) -> pd.DataFrame:
     return table[strata & ((table["source"] == "published") | (table["land_share"] >= COVERS_THE_LAND))]
 
 
-def reach_of(shown: pd.DataFrame) -> float:
-    """End of the axis, Pg C: room for all bars and lines but the published default, which would dwarf the others."""
-    others = shown[(shown["source"] != "published") | (shown["method"] != "default")]
-    return 1.22 * float(others[["stock_pg", "p95_pg"]].max().max())
+def axis_of(shown: pd.DataFrame) -> tuple[float, float]:
+    """Ends of the logarithmic axis, Pg C: around all points and lines, from `LEAST` or a positive value below."""
+    numbers = shown[["stock_pg", "p05_pg", "p95_pg"]].to_numpy(float)
+    known = numbers[np.isfinite(numbers) & (numbers > 0)]
+    return min(LEAST, 0.8 * float(known.min())), 1.25 * float(known.max())
 
 
-def stock_bars(table: pd.DataFrame, interval: str, ax: Axes) -> Axes:
-    """Bars of one depth interval, ours above the published, with 5-95 % where there are draws.
+def stock_points(table: pd.DataFrame, interval: str, ax: Axes) -> Axes:
+    """Points of one depth interval, ours above the published, with 5-95 % where there are draws, and their numbers.
 
     Parameters
     ----------
@@ -39,46 +52,60 @@ def stock_bars(table: pd.DataFrame, interval: str, ax: Axes) -> Axes:
         Such as "30-100 cm".
     """
     shown = stocks_shown(table)
-    reach, names = reach_of(shown), list(dict.fromkeys(shown["method"]))
+    low, high = axis_of(shown)
+    names = list(dict.fromkeys(shown["method"]))
     is_published = shown["source"] == "published"
     both = set(shown.loc[is_published, "method"]) & set(shown.loc[~is_published, "method"])
     for row in shown[shown["interval"] == interval].itertuples():
         published = row.source == "published"
-        y = names.index(row.method) + (0.21 if published else -0.21) * (row.method in both)
+        y = names.index(row.method) + (0.22 if published else -0.22) * (row.method in both)
         colour = PUBLISHED if published else METHOD_COLOUR.get(row.method, METHOD_COLOUR["reference"])
-        ax.barh(y, min(row.stock_pg, reach), 0.38, color=colour)
         if np.isfinite(row.p95_pg):
-            ax.plot([row.p05_pg, row.p95_pg], [y, y], color=INK, lw=1.1, solid_capstyle="butt")
-        _write_number(ax, row, y, reach, "#777777" if published else INK)
+            ax.plot([max(row.p05_pg, low), row.p95_pg], [y, y], color=colour, lw=1.8, solid_capstyle="butt", zorder=2)
+        ax.plot(row.stock_pg, y, "o", ms=5.5, color=colour, mfc="white" if published else colour, mew=1.3, zorder=3)
+        ax.text(
+            1.03, y, number_text(row), transform=ax.get_yaxis_transform(), va="center", fontsize=8,
+            color="#6a6a6a" if published else INK,
+        )  # fmt: skip
+    for k in range(1, len(names)):
+        ax.axhline(k - 0.5, color="#ededed", lw=0.8, zorder=0)
     ax.set_yticks(range(len(names)), [METHOD_LABEL.get(name, name) for name in names])
-    ax.set(xlim=(0, 1.1 * reach), ylim=(len(names) - 0.5, -0.5), title=interval, xlabel="Pg C")
+    ax.set(xscale="log", xlim=(low, high), ylim=(len(names) - 0.5, -0.5), xlabel="Pg C")
+    ax.set_title(interval)
+    label_plainly(ax.xaxis)
+    ax.set_xticks([tick for tick in (0.1, 1, 10, 100, 1000) if low <= tick <= high])
+    ax.grid(axis="x", color="#e5e5e5", lw=0.6)
     ax.tick_params(axis="y", length=0)
     return ax
 
 
-def _write_number(ax: Axes, row, y: float, reach: float, colour: str) -> None:
-    end, text = max(row.stock_pg, np.nan_to_num(row.p95_pg)), f"{row.stock_pg:.0f}"
-    beyond = end > reach
-    ax.annotate(
-        f"{text} \u25b8" if beyond else text, (min(end, reach), y), xytext=(-3 if beyond else 3, 0), color="k" if beyond
-        else colour, textcoords="offset points", va="center", ha="right" if beyond else "left", fontsize=8,
-    )  # fmt: skip
+def number_text(row) -> str:
+    """The total of a row of the stock table with its interval in brackets, Pg C: "77 (49-112)".
+
+    Ours have a decimal below 10, published ones the digits of the paper.
+    """
+    fine = row.source != "published"
+    values = (row.stock_pg, row.p05_pg, row.p95_pg)
+    digits = [f"{value:.1f}" if fine and value < 9.95 else f"{value:.0f}" for value in values]
+    return f"{digits[0]} ({digits[1]}\u2013{digits[2]})" if np.isfinite(row.p95_pg) else digits[0]
 
 
 def stock_figure(table: pd.DataFrame, figure: Figure | None = None) -> Figure:
-    """Bars of the three depth intervals side by side, with shared axes; an arrow marks a bar that goes on."""
+    """Points of the three depth intervals side by side, with shared axes."""
     n_names = stocks_shown(table)["method"].nunique()
-    figure = figure if figure is not None else plt.figure(figsize=(8, 0.5 * n_names + 1.5))
+    figure = figure if figure is not None else plt.figure(figsize=(8.4, 0.42 * n_names + 1.5))
     axes = figure.subplots(1, len(STRATA), sharex=True, sharey=True)
     for ax, interval in zip(axes, STRATA, strict=True):
-        stock_bars(table, interval_name(interval), ax)
+        stock_points(table, interval_name(interval), ax)
+    colour = METHOD_COLOUR["network"]
+    point = {"marker": "o", "ls": "", "ms": 5.5, "mew": 1.3}
     marks = {
-        "this study (a colour for each method)": Patch(color=METHOD_COLOUR["network"]),
-        "reference map": Patch(color=METHOD_COLOUR["reference"]),
-        "published (Tao et al. 2020)": Patch(color=PUBLISHED),
-        "5-95 % of totals": plt.Line2D([], [], color=INK, lw=1.1),
+        "this study (a colour for each method)": Line2D([], [], color=colour, **point),
+        "reference map": Line2D([], [], color=METHOD_COLOUR["reference"], **point),
+        "published (Tao et al. 2020)": Line2D([], [], color=PUBLISHED, mfc="white", **point),
+        "5-95 % of totals, in brackets": Line2D([], [], color=INK, lw=1.8),
     }
     if "reference map" not in set(stocks_shown(table)["source"]):
         del marks["reference map"]
     figure.legend(marks.values(), marks, loc="outside lower center", ncols=len(marks), fontsize=8.5)
-    return figure
+    return captioned(figure, CAPTION)

@@ -11,8 +11,15 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from proda.figures.captions import captioned
 from proda.figures.quantities import Quantity
 from proda.figures.style import CYCLE, METHOD_LABEL, colour_bar, draw_cells, label_plainly, map_axes
+
+CAPTION = (
+    "Figure S4. How wide the 5-95 % interval of a cell's stock to one metre is, in percent of its mean, on maps and as "
+    "histograms with their medians, all on one logarithmic scale. Compare the methods with each other, and within a "
+    "map the places where the interval is wide with those where it is narrow."
+)
 
 
 def relative_width(maps: xr.Dataset, depth: str = "0-100 cm") -> NDArray[np.float64]:
@@ -53,7 +60,7 @@ def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset, figure: Figure
     every = np.concatenate([width[np.isfinite(width)] for width in widths.values()])
     low, high = max(np.quantile(every, 0.005), 1e-3), np.quantile(every, 0.995)
     norm = LogNorm(low, max(high, 1.01 * low))
-    figure = figure if figure is not None else plt.figure(figsize=(max(8.0, 3.3 * len(widths)), 4.6))
+    figure = figure if figure is not None else plt.figure(figsize=(8.4, 4.3))
     places = figure.add_gridspec(2, len(widths), height_ratios=(2.4, 1))
     axes, below = [], None
     for column, (name, width) in enumerate(widths.items()):
@@ -64,11 +71,11 @@ def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset, figure: Figure
         finite = width[np.isfinite(width)]
         below.hist(finite, bins=np.geomspace(low, high, 60), color=CYCLE[0])
         below.set(xscale="log", xlabel="Width over the mean (%)")
-        label_plainly(below.xaxis, finely=norm.vmax < 10 * norm.vmin)
+        label_plainly(below.xaxis, finely=norm.vmax < 4 * norm.vmin)
         below.axvline(np.median(finite), color=CYCLE[1], lw=1.2, label=f"median {np.median(finite):.0f} %")
         below.legend(fontsize=8.5)
         if column == 0:
             below.set_ylabel("Cells")
-    bar = colour_bar(shown, axes, "5-95 % width over the mean (%)", extend="both")
+    bar = colour_bar(shown, axes, "Width over the mean (%)", extend="both", aspect=18)
     label_plainly(bar.ax.yaxis, finely=norm.vmax < 10 * norm.vmin)
-    return figure
+    return captioned(figure, CAPTION)

@@ -23,7 +23,7 @@ from proda.fingerprints import code_digest
 from proda.maps.cf import file_attributes
 from proda.maps.fine_predictors import MapPredictor, checked_draws
 from proda.maps.fine_source import PLACES, Chunk, opened_source, read_chunk
-from proda.maps.fine_store import STATUS, MapStore
+from proda.maps.fine_store import BEYOND, STATUS, MapStore
 from proda.maps.products import LEVELS, SOC_CONTENT
 from proda.maps.stocks import MAP_INTERVALS, QUANTILES, overlap
 from proda.model import lanes
@@ -58,8 +58,9 @@ def fine_maps(
     predictor : callable
         Takes the covariates of n cells, a DataFrame, and gives parameters (n_draws, 25, n) on the unit cube, or
         (n_draws, 25, 1) that hold everywhere: `FixedDraws`, `NetworkDraws`, `MemberDraws`, or your own function, with
-        an attribute `covariates` that names its columns if it wants any. It is called by several threads, and must
-        give the same for the same.
+        an attribute `covariates` that names its columns if it wants any. One that learnt from sites gives `MapDraws`,
+        parameters with the number of covariates that it never met. It is called by several threads, and must give the
+        same for the same.
     store : path
         Zarr store to make. It has this name only when it is whole; until then it is `<store>.partial`, from which the
         same call goes on after an interruption.
@@ -75,8 +76,9 @@ def fine_maps(
     -------
     xarray.Dataset
         The store, opened: `soil_mass_content_of_carbon` (depth, cell), kg m-2, with `_p05`, `_p50`, `_p95` (missing
-        with a single draw), and `status` (cell): 0 where there is a value, else why not. How many cells have which is
-        in its attributes.
+        with a single draw); `extrapolated` (cell), how many covariates no training site has had, NaN for a predictor
+        that looks at none; and `status` (cell): 0 where there is a value, else why not. How many cells have which, and
+        how many are extrapolated, is in its attributes.
 
     Raises
     ------
@@ -123,12 +125,13 @@ def fine_maps(
 
 
 def chunk_maps(chunk: Chunk, predictor: MapPredictor) -> dict[str, NDArray]:
-    """Everything that is stored of a chunk: name -> (n_depths, n) float32, and `status` (n,) int8."""
+    """All that is stored of a chunk, `STORED`: (n_depths, n) and (n,) float32, and `status` (n,) int8."""
     n, known = chunk.last - chunk.first, chunk.lacking == 0
     status = chunk.lacking.copy()
     arrays = {SOC_CONTENT + suffix: np.full((len(MAP_INTERVALS), n), np.nan, "f4") for suffix in LEVELS.values()}
+    arrays[BEYOND] = np.full(n, np.nan, "f4")
     if known.any():
-        x = checked_draws(predictor(chunk.covariates), int(known.sum()))
+        x, arrays[BEYOND][known] = checked_draws(predictor(chunk.covariates), int(known.sum()))
         statistics = stock_statistics(x, chunk.forcing)
         finite = np.isfinite(statistics[0]).all(axis=0)
         for suffix, values in zip(LEVELS.values(), statistics, strict=True):
@@ -192,7 +195,7 @@ def _identity(
     for first in range(0, n, CHUNK):
         sample = read_chunk(source, covariates, first, min(first + CHUNK, n)).covariates[:_SAMPLE]
         if len(sample):
-            given = checked_draws(predictor(sample), len(sample)).tobytes()
+            given = b"".join(part.tobytes() for part in checked_draws(predictor(sample), len(sample)))
             break
     for name in sorted(map(str, places.variables)):
         where.update(name.encode() + places[name].values.tobytes())
@@ -207,8 +210,10 @@ def _identity(
 
 
 def _attributes(store: MapStore, title: str) -> Mapping[str, Any]:
-    status = xr.open_zarr(store.unfinished, consolidated=False)["status"].values
+    made = xr.open_zarr(store.unfinished, consolidated=False)
+    status, valued = made["status"].values, STATUS.index("has_a_value")
     counts = {f"cells_{name}": int((status == value).sum()) for value, name in enumerate(STATUS)}
+    counts["cells_extrapolated"] = int(((made[BEYOND].values > 0) & (status == valued)).sum())
     comment = "Per area of land: a cell's carbon is the content times cell_area times land_fraction."
     attributes = file_attributes(title, "", comment) | counts
     attributes["history"] = attributes["history"].replace("notebook 06-final-figures", "fine_maps")

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from proda.checkpoints import refusal_told
 from proda.errors import InputError
-from proda.maps.cf import quantile_meanings
+from proda.maps.cf import EXTRAPOLATED, quantile_meanings
 from proda.maps.products import LEVELS, SOC_CONTENT
 from proda.maps.stocks import MAP_INTERVALS
 from proda.stages import read_json, write_json
 
+BEYOND = "extrapolated"
+STORED = (*(SOC_CONTENT + suffix for suffix in LEVELS.values()), BEYOND, "status")
 STATUS = ("has_a_value", "forcing_is_missing", "a_covariate_is_missing", "carbon_is_not_finite")
 _NOT_YET = -1
 _KEPT = "finished chunks are kept and it goes on from there"
@@ -96,21 +98,26 @@ class MapStore:
                 encoding[str(name)]["chunks"] = (chunk,)
         places.to_zarr(self.unfinished, mode="w", consolidated=False, encoding=encoding)
         group = zarr.open_group(self.unfinished, mode="r+")
-        n, where = places.sizes["cell"], "lat lon" if {"lat", "lon"} <= set(places.coords) else ""
+        n, where = places.sizes["cell"], {"coordinates": "lat lon"} if {"lat", "lon"} <= set(places.coords) else {}
         meaning = quantile_meanings("soil organic carbon", "over the draws of the parameters")
         for statistic, suffix in LEVELS.items():
             attributes = {"standard_name": SOC_CONTENT, "units": "kg m-2", "long_name": meaning[statistic]}
-            attributes |= {"coordinates": where} if where else {}
             group.create_array(
                 SOC_CONTENT + suffix, shape=(len(MAP_INTERVALS), n), chunks=(len(MAP_INTERVALS), chunk),
-                dtype="float32", fill_value=np.nan, dimension_names=("depth", "cell"), attributes=attributes,
+                dtype="float32", fill_value=np.nan, dimension_names=("depth", "cell"),
+                attributes=attributes | {"ancillary_variables": f"{BEYOND} status"} | where,
             )  # fmt: skip
-        attributes = {"long_name": "whether a cell has a value, and why not", "flag_meanings": " ".join(STATUS)}
-        attributes |= {"flag_values": list(range(len(STATUS)))} | ({"coordinates": where} if where else {})
-        group.create_array(
-            "status", shape=(n,), chunks=(chunk,), dtype="int8", fill_value=_NOT_YET, dimension_names=("cell",),
-            attributes=attributes,
-        )  # fmt: skip
+        flags = {"flag_values": list(range(len(STATUS))), "flag_meanings": " ".join(STATUS)}
+        flags["long_name"] = "whether a cell has a value, and why not"
+        beyond = {"long_name": EXTRAPOLATED, "units": "1"}
+        for name, kind, fill, attributes in (
+            ("status", "int8", _NOT_YET, flags),
+            (BEYOND, "float32", np.nan, beyond),
+        ):
+            group.create_array(
+                name, shape=(n,), chunks=(chunk,), dtype=kind, fill_value=fill, dimension_names=("cell",),
+                attributes=attributes | where,
+            )  # fmt: skip
 
     def write(self, first: int, last: int, arrays: Mapping[str, NDArray], made_from: str) -> None:
         """Put a chunk at its place, and mark it as finished.
@@ -133,9 +140,8 @@ class MapStore:
         if mark is None or mark.get("last") != last or mark.get("made_from") != made_from:
             return False
         group = zarr.open_group(self.unfinished, mode="r")
-        names = [*(SOC_CONTENT + suffix for suffix in LEVELS.values()), "status"]
         try:
-            arrays = {name: group[name][..., first:last] for name in names}
+            arrays = {name: group[name][..., first:last] for name in STORED}
         except (OSError, RuntimeError, ValueError):  # a chunk that cannot be decoded
             return False
         return _digest(arrays) == mark["sha256"]

@@ -4,8 +4,8 @@ ILAMB (Collier et al. 2018, doi 10.1029/2018MS001354) takes CF files whose varia
 latitude and longitude by the names of the dimensions, and the period to compare from the bounds of time
 (ilamb.org, "Formatting a Benchmark Dataset"). Its soil carbon is `cSoilAbove1m`, or `cSoil` where a model has only
 that; in the data set it makes of HWSD v2, `cSoil` is 0 to 2 m, as here. A file can be a benchmark (`source` in a
-configuration) or stand among the models. ILAMB takes whole cells for its totals: along coasts they are above
-`stocks.csv`, which counts land only.
+configuration) or stand among the models: ILAMB 2.7.3 reads it as either, and scores a map against itself with 1. ILAMB
+takes whole cells for its totals: along coasts they are above `stocks.csv`, which counts land only.
 """
 
 from __future__ import annotations
@@ -99,11 +99,13 @@ def write_csoil(
 ) -> list[Path]:
     """The files written into `folder`: `cSoil_<method>.nc` for every method, and `proda.cfg`, which names them.
 
-    `proda.cfg` is the section of an ILAMB configuration; its paths are those under `$ILAMB_ROOT` once the folder has
-    been copied to `DATA/cSoil/PRODA`.
+    `proda.cfg` is a configuration that `ilamb-run` takes as it is; its paths are those under `$ILAMB_ROOT` once the
+    folder has been copied to `DATA/cSoil/PRODA`. In a larger configuration it goes under a section (h1) of that.
     """
     folder.mkdir(exist_ok=True)
-    written, lines = [], ["[h2: Soil Carbon]", 'variable       = "cSoil"', 'alternate_vars = "cSoilAbove1m"', ""]
+    # ILAMB stops at a variable (h2) that stands in no section (h1).
+    written, lines = [], ["[h1: Ecosystem and Carbon Cycle]", "", "[h2: Soil Carbon]"]
+    lines += ['variable       = "cSoil"', 'alternate_vars = "cSoilAbove1m"', ""]
     for method in map(str, maps[METHOD].values):
         name = f"cSoil_{method}.nc"
         product = csoil_product(maps, grid, method, period, f"{title}, {method}", source)

@@ -48,6 +48,8 @@ class Inputs(NamedTuple):
         (n_sites,) sites of non-negative 1:1 efficiency.
     network_sites, network_cells : numpy.ndarray
         (n, 25) parameters the network predicts, unit cube.
+    network_extrapolated : numpy.ndarray
+        (n_cells,) covariates outside the range of the network's training sites.
     hybrid_sites, hybrid_cells : numpy.ndarray
         (n_members, n, 25) parameters of the hybrid's members, unit cube.
     hybrid_extrapolated : numpy.ndarray of int
@@ -74,6 +76,7 @@ class Inputs(NamedTuple):
     used: NDArray
     network_sites: NDArray
     network_cells: NDArray
+    network_extrapolated: NDArray
     hybrid_sites: NDArray
     hybrid_cells: NDArray
     hybrid_extrapolated: NDArray
@@ -138,6 +141,7 @@ def read_inputs(study: Study) -> Inputs:
         used=status["used_downstream"].to_numpy(bool),
         network_sites=at_sites[names].to_numpy(float),
         network_cells=at_cells[names].to_numpy(float),
+        network_extrapolated=at_cells["extrapolated"].to_numpy(float),
         hybrid_sites=hybrid["x_site"].transpose("member", "site", "parameter").values.astype(float),
         hybrid_cells=hybrid["x_cell"].transpose("member", "cell", "parameter").values.astype(float),
         hybrid_extrapolated=hybrid["extrapolated_cell"].values,

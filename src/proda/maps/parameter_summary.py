@@ -12,6 +12,21 @@ from proda.learning.skill import correlations
 from proda.learning.splits import TEST, TRAIN
 from proda.model.parameters import PAPER_PARAMETERS
 
+# Words of the table's two rows of headings as parts of one name in the file.
+SHORT = {
+    "one-batch": "one_batch",
+    "site-by-site": "sites",
+    "Gelman-Rubin": "rhat",
+    "network r": "network_r",
+    f"{TRAIN} sites": TRAIN,
+    f"{TEST} sites": TEST,
+}
+FILE_COLUMNS = (
+    "parameter", "meaning", "unit", "minimum", "maximum", "default",
+    "one_batch_mean", "one_batch_variance", "one_batch_rhat", "sites_mean", "sites_variance", "sites_rhat",
+    f"network_r_{TRAIN}", f"network_r_{TEST}",
+)  # fmt: skip
+
 
 def parameter_summary(
     one_batch: xr.DataArray, sites: xr.Dataset, used: NDArray[np.bool_], network: NDArray, split: NDArray
@@ -58,3 +73,23 @@ def parameter_summary(
         columns["network r", f"{part} sites"] = correlations(network[rows], x_mean[rows])
     index = pd.Index(PAPER_PARAMETERS.names, name="parameter")
     return pd.DataFrame(columns, index=index).rename_axis(columns=[None, None])
+
+
+def summary_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Table S1 as `table_s1.csv` has it: one row of names, the range as two numbers, `parameter` the first column.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `parameter_summary`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `FILE_COLUMNS`. `unit` is that of minimum, maximum and default; means and variances are on the unit cube.
+    """
+    found = table.rename(columns=SHORT).set_axis(
+        ["_".join(filter(None, names)) for names in table.rename(columns=SHORT).columns], axis=1
+    )
+    found = found.assign(minimum=PAPER_PARAMETERS.minimum, maximum=PAPER_PARAMETERS.maximum)
+    return found.reset_index()[list(FILE_COLUMNS)]

@@ -36,7 +36,8 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
     -------
     xarray.Dataset
         As in `proda.maps.method_maps`, with a leading dimension `parameterisation` (xarray's `sel` would take `method`
-        for its own argument).
+        for its own argument), and `extrapolated` (parameterisation, cell): how many covariates no training site has
+        had; NaN for methods that look at no covariates.
 
     Raises
     ------
@@ -62,6 +63,9 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
     if inputs.truth is not None:
         found["truth"] = soc_of_one(inputs.truth["soc_cell"].transpose("layer", "cell").values, area)
     maps = xr.concat(list(found.values()), dim="parameterisation", coords="minimal", compat="override")
+    beyond = {"network": inputs.network_extrapolated, "hybrid": inputs.hybrid_extrapolated}
+    unasked = np.full(area.size, np.nan)
+    maps["extrapolated"] = ("parameterisation", "cell"), np.stack([beyond.get(name, unasked) for name in found])
     return maps.assign_coords(parameterisation=list(found)).assign_attrs(draws=n_draws)
 
 

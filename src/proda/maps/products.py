@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from proda.maps.cf import PLACE, file_attributes, land_variables, quantile_meanings, raster_coordinates, vertical
+from proda.maps.cf import (
+    EXTRAPOLATED,
+    PLACE,
+    file_attributes,
+    land_variables,
+    quantile_meanings,
+    raster_coordinates,
+    vertical,
+)
 from proda.maps.raster import Raster, raster_of, rastered
 from proda.maps.stocks import MAP_INTERVALS
 from proda.model.column import PAPER_COLUMN
@@ -21,7 +29,8 @@ _COMMENT = (
     "CF has no standard name for a density of carbon: soc_density times the layer's thickness is "
     "carbon_mass_content_of_soil_layer. Methods without draws have no quantiles. The site-by-site method has values "
     "only in cells that hold sites, and only as deep as these were observed: at least 15, 65 and 150 cm for the "
-    "intervals to 30, 100 and 200 cm."
+    "intervals to 30, 100 and 200 cm. extrapolated says where network and hybrid met what no training site has had; it "
+    "is missing for the other methods, which look at no covariates."
 )
 
 
@@ -42,7 +51,8 @@ def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = ""
     xarray.Dataset
         `soil_mass_content_of_carbon` (parameterisation, depth, lat, lon), kg m-2 of land, with its quantiles `_p05`,
         `_p50`, `_p95` (missing for methods with one value a cell); by model layer (parameterisation, layer, lat, lon)
-        `soc_density`, kg m-3, and `carbon_mass_content_of_soil_layer`, kg m-2; `cell_area`, `land_area_fraction`.
+        `soc_density`, kg m-3, and `carbon_mass_content_of_soil_layer`, kg m-2; `extrapolated` (parameterisation, lat,
+        lon), how many covariates no training site has had; `cell_area`, `land_area_fraction`.
         Select an interval by its lower depth: `depth=1.0` is 0 to 1 m.
     """
     raster = raster_of(grid)
@@ -53,7 +63,8 @@ def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = ""
         attributes = {"standard_name": SOC_CONTENT, "units": "kg m-2", "long_name": meaning[statistic]} | PLACE
         attributes["cell_methods"] = "depth: sum area: mean where land"
         product[SOC_CONTENT + suffix] = ((METHOD, "depth", "lat", "lon"), stock.astype("f4"), attributes)
-    product[SOC_CONTENT].attrs["ancillary_variables"] = " ".join(SOC_CONTENT + s for s in LEVELS.values() if s)
+    beside = [*(SOC_CONTENT + suffix for suffix in LEVELS.values() if suffix), "extrapolated"]
+    product[SOC_CONTENT].attrs["ancillary_variables"] = " ".join(beside)
     density = maps["soc"].transpose(METHOD, "layer", "cell").values / 1000.0
     over_draws = "mean over the method's parameter draws"
     product["soc_density"] = (
@@ -68,6 +79,10 @@ def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = ""
         (METHOD, "layer", "lat", "lon"), rastered(content, raster).astype("f4"),
         attributes | {"cell_methods": "layer: sum area: mean where land"},
     )  # fmt: skip
+    for name in ("soc_density", LAYER_CONTENT):
+        product[name].attrs["ancillary_variables"] = "extrapolated"
+    beyond = rastered(maps["extrapolated"].transpose(METHOD, "cell").values, raster).astype("f4")
+    product["extrapolated"] = (METHOD, "lat", "lon"), beyond, {"long_name": EXTRAPOLATED, "units": "1"} | PLACE
     return product.assign(land_variables(grid)).assign_attrs(file_attributes(title, source, _COMMENT))
 
 
