@@ -19,10 +19,12 @@ from proda.learning.methods import (
     Learnt,
     Plans,
     carbon_methods,
-    controls,
     default_carbon,
     direct_trees,
+    embedded_two_steps,
     forest_two_steps,
+    networks_without_soil_model,
+    paper_two_steps,
 )
 from proda.learning.trees import BOOSTED, FOREST, DirectTrees
 from proda.learning.two_step import TwoStepPlan
@@ -98,23 +100,43 @@ def test_the_table_has_the_score_of_the_pooled_held_out_layers(quick):
     assert table["method"].iloc[0] == table[table["kind"] == BLOCKS].sort_values("efficiency")["method"].iloc[-1]
 
 
+def with_other_posteriors(made, rows):
+    x_mean, x_sd, draws = made.x_mean.copy(), made.x_sd.copy(), made.draws.copy()
+    x_mean[rows], x_sd[rows], draws[rows] = 1.0 - x_mean[rows], 0.3 * x_sd[rows], 1.0 - draws[rows]
+    return made._replace(x_mean=x_mean, x_sd=x_sd, draws=draws)
+
+
 @pytest.fixture(scope="module")
 def carbon():
     """Hybrids and trees that have learnt the even sites, of the made world and of one with other odd sites."""
     made, train = learnable(120), np.arange(0, 120, 2)
     odd = made.observed.soc.copy()
     odd[1::2] *= 9.0
-    x_mean, x_sd = made.x_mean.copy(), made.x_sd.copy()
-    x_mean[1::2], x_sd[1::2] = 1.0 - x_mean[1::2], 0.3 * x_sd[1::2]
-    other = made._replace(observed=made.observed._replace(soc=odd), x_mean=x_mean, x_sd=x_sd)
+    other = with_other_posteriors(made._replace(observed=made.observed._replace(soc=odd)), slice(1, None, 2))
     plans = PLANS._replace(hybrid=HybridPlan(2, 3, 16))
-    return made, *(
-        carbon_methods(material, train, plans, 3) | controls(material, train, plans, 3) for material in (made, other)
-    )
+    methods = (carbon_methods, networks_without_soil_model)
+    return made, *(taught_by(methods, material, train, plans) for material in (made, other))
+
+
+def taught_by(methods, material, train, plans):
+    return {name: learnt for method in methods for name, learnt in method(material, train, plans, 3).items()}
 
 
 def test_what_is_withheld_has_no_say_in_any_method_that_is_taught_carbon(carbon):
     _, found, other = carbon
+    for name, learnt in found.items():
+        np.testing.assert_array_equal(learnt.soc, other[name].soc, err_msg=name)
+
+
+def test_withheld_posteriors_have_no_say_in_any_method_of_two_steps():
+    made, train = learnable(80), np.arange(0, 80, 2)
+    plans = PLANS._replace(paper={**PAPER, "epochs": 3}, two_step=TwoStepPlan(n_members=2, epochs=3, batch_size=16))
+    methods = (paper_two_steps, embedded_two_steps, forest_two_steps)
+    found, other = (
+        taught_by(methods, material, train, plans)
+        for material in (made, with_other_posteriors(made, slice(1, None, 2)))
+    )
+    assert len(found) == 9
     for name, learnt in found.items():
         np.testing.assert_array_equal(learnt.soc, other[name].soc, err_msg=name)
 
@@ -128,14 +150,26 @@ def test_means_of_two_methods_are_their_means(carbon):
         ("forest and boosted trees", (forest + boosted) / 2),
     ):
         np.testing.assert_allclose(found[f"mean of {name}"].soc[present], soc[present], rtol=1e-12)
-    assert {"hybrid, one member", "hybrid, layers alone", "hybrid, layers alone, near posteriors"} < set(found)
+    assert {"hybrid, one member", "hybrid, layers alone", "hybrid, layers alone, no prior term"} < set(found)
     assert not np.allclose(found["hybrid"].soc, found["hybrid, layers alone"].soc)
 
 
 def test_what_teachers_took_is_counted_with_what_they_taught(carbon):
     _, found, _ = carbon
+    both = found["hybrid"].seconds + found["random forest on carbon"].seconds
     assert found["hybrid"].seconds > found["hybrid, layers alone"].seconds > 0.0
-    assert found["mean of hybrid and forest"].seconds > found["hybrid"].seconds
+    assert found["mean of hybrid and forest"].seconds == pytest.approx(both)
+
+
+def test_the_time_of_a_method_is_the_median_of_its_folds():
+    def told_of_time(material, train, plans, seed):
+        took = 1.0 if 0 in train else 7.0
+        return {"told": Learnt(np.ones(material.observed.depth.shape), seconds=took)}
+
+    made = learnable(60)
+    found = compared_methods(made, *places(60), PLANS, FoldPlan(3, 400.0, 1), False, (told_of_time,))
+    assert found["seconds"].values.tolist() == [1.0]
+    assert (comparison_table(found)["seconds"] == 1.0).all()
 
 
 def test_controls_tell_carbon_and_no_parameters(carbon):

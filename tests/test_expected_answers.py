@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from proda.data.covariate_lists import LISTS
 from proda.learning.bounds import shares_near_bounds
 from proda.learning.expected_answers import EXPECTATIONS, Expectation, answers_beside_expectations
 from proda.model.parameters import PAPER_PARAMETERS
@@ -40,7 +41,7 @@ def test_one_that_goes_the_other_way_is_against_it(frame):
     assert found.loc["tau4s3", "found"] == "against it"
 
 
-@pytest.mark.parametrize("slopes", [(0.3, -0.2), (0.004, 0.005)])
+@pytest.mark.parametrize("slopes", [(0.3, -0.2), (-0.01, 0.2, 0.2, 0.2), (0.004, 0.005)])
 def test_members_that_disagree_or_hardly_answer_decide_nothing(frame, slopes):
     found = answers_beside_expectations(members(*slopes), frame).set_index("parameter")
     assert found.loc["tau4s3", "found"] == "undecided"
@@ -65,14 +66,17 @@ def test_covariates_that_are_not_there_or_do_not_vary_are_left_out(frame):
     same = frame.assign(sand_fraction=0.4)
     assert set(answers_beside_expectations(members(0.3), same)["covariate"]) == {"clay_fraction"}
     assert answers_beside_expectations(members(0.3), frame[["sand_fraction"]].assign(clay_fraction=0.2)).shape[0] == 1
+    nearly = frame.assign(sand_fraction=np.where(np.arange(400) == 7, 0.9, 0.4))
+    assert set(answers_beside_expectations(members(0.3), nearly)["covariate"]) == {"clay_fraction"}
     nothing = answers_beside_expectations(members(0.3), frame, [Expectation("q10", ("BIO1",), 1, "nobody")])
     assert nothing.empty and "found" in nothing
 
 
-def test_every_expectation_is_of_a_parameter_and_names_who_says_so():
+def test_every_expectation_is_of_a_known_parameter_and_a_covariate_of_some_study():
+    known = {covariate.name for rows in LISTS.values() for covariate in rows}
     for expected in EXPECTATIONS:
         assert expected.parameter in PAPER_PARAMETERS.names and expected.sign in (-1, 1)
-        assert "doi 10." in expected.source or "Earthworms" in expected.source
+        assert known & set(expected.names), expected.names
 
 
 def test_shares_at_the_walls_are_counted_parameter_by_parameter():

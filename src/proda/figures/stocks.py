@@ -38,7 +38,7 @@ def axis_of(shown: pd.DataFrame) -> tuple[float, float]:
     """Ends of the logarithmic axis, Pg C: around all points and lines, from `LEAST` or a positive value below."""
     numbers = shown[["stock_pg", "p05_pg", "p95_pg"]].to_numpy(float)
     known = numbers[np.isfinite(numbers) & (numbers > 0)]
-    return min(LEAST, 0.8 * float(known.min())), 1.25 * float(known.max())
+    return min(LEAST, 0.8 * known.min(initial=LEAST)), 1.25 * known.max(initial=10.0 * LEAST)
 
 
 def stock_points(table: pd.DataFrame, interval: str, ax: Axes) -> Axes:

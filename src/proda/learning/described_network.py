@@ -65,7 +65,7 @@ def described_network(
         raise InputError(f"{folder / network_file} is not a network that Keras can load: {error}") from error
     try:
         description = json.loads((folder / description_file).read_text(encoding="utf-8"))
-        check_table(description.pop(TABLE), folder / description_file)
+        check_ranges(description.pop(TABLE), folder / description_file)
         yield network, description
     except ProdaError:
         raise
@@ -76,7 +76,7 @@ def described_network(
         ) from error
 
 
-def check_table(told: Sequence[Mapping[str, Any]], path: Path) -> None:
+def check_ranges(told: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Raise `InputError` unless the ranges that a network was trained with are this package's."""
     known = {row["name"]: row for row in parameter_table()}
     for row in told:

@@ -99,7 +99,7 @@ def partial_dependence(
     _check_together(frame, name, together)
     parts = []
     for value in values:
-        x = member_values(predicted_parameters, _given(frame, name, value, together))[:, :, columns].mean(axis=1)
+        x = means_at_value(predicted_parameters, frame, name, value, together)[:, columns]
         low, high = np.quantile(x, BAND, axis=0)
         part = {
             "covariate": name, "value": value, "parameter": list(parameters), "mean": x.mean(axis=0),
@@ -107,6 +107,20 @@ def partial_dependence(
         }  # fmt: skip
         parts.append(pd.DataFrame(part))
     return pd.concat(parts, ignore_index=True)
+
+
+def means_at_value(
+    predicted_parameters: PredictedParameters,
+    frame: pd.DataFrame,
+    name: str,
+    value: float,
+    together: Sequence[str] = (),
+) -> NDArray[np.float64]:
+    """Mean over the sites of every member's parameters, (n_members, 25), once a covariate has one value everywhere.
+
+    Parameters as of `partial_dependence`.
+    """
+    return member_values(predicted_parameters, _given(frame, name, value, together)).mean(axis=1)
 
 
 def _given(frame: pd.DataFrame, name: str, value: float, together: Sequence[str]) -> pd.DataFrame:

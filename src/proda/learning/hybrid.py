@@ -4,7 +4,7 @@ The two-step method teaches a network the mean of each site's posterior, one par
 the parameters is not the mean of carbon, and most parameters of one profile are hardly known. Here the loss is on the
 carbon of the layers, and nothing stands between it and the covariates but the model (as in biogeochemistry-informed
 neural networks, Xu et al. 2025, arXiv:2502.00672): the gradient of the misfit goes through the steady state, one
-compiled step for all members of the ensemble. A prior term may hold the parameters near the posteriors of their sites,
+compiled step for all members of the ensemble. A prior term holds the parameters near the posteriors of their sites,
 and a panel of teachers may tell what part of an observed layer is scatter of its profile, and what other land holds
 (`proda.learning.teaching`).
 """
@@ -55,7 +55,8 @@ class HybridPlan(NamedTuple):
     huber_delta : float, kg C m-3
         Beyond this error the loss grows linearly: organic layers would decide everything else.
     prior_weight : float
-        Of the term towards the posteriors, (kg C m-3)2; 0 for none.
+        Of the term towards the posterior means of the sites, (kg C m-3)2; 0 for none. A part of it holds what a panel
+        teaches near the parameters of the first teacher (`proda.learning.teaching`).
     panel_share : float
         Of what a panel of teachers tells of a site's carbon in its targets, 0 to 1; who trains mixes them
         (`proda.learning.lessons.panel_lessons`).
@@ -66,7 +67,7 @@ class HybridPlan(NamedTuple):
     dropout, weight_decay : float
     soil_model : bool
         Whether outputs are parameters that go through the soil model; without it they are the carbon of its layers
-        (`proda.learning.node_carbon`), the control that tells what the model is worth.
+        (`proda.learning.node_carbon`), the control.
     """
 
     n_members: int = 4
@@ -74,7 +75,7 @@ class HybridPlan(NamedTuple):
     batch_size: int = 256
     learning_rate: float = 4e-3
     huber_delta: float = 60.0
-    prior_weight: float = 0.0
+    prior_weight: float = 300.0
     panel_share: float = 0.85
     n_bins: int = 16
     hidden: tuple[int, ...] = (256, 256, 256)

@@ -24,15 +24,14 @@ from proda.learning.parameter_networks import member_parameters
 from proda.learning.scaling import MinMaxScaling
 from proda.learning.spread import deviations, soc_with_spread
 from proda.learning.targets import equal_targets, precision_targets, profile_targets
-from proda.learning.teaching import TaughtHybrid, taught_by_layers, taught_by_panel
+from proda.learning.teaching import TaughtHybrid, compile_trainers, taught_by_layers, taught_by_panel
 from proda.learning.trees import BOOSTED, FOREST, DirectTrees, forest_parameters
 from proda.learning.two_step import TwoStepPlan, TwoStepTrainer
 from proda.model import lanes
 from proda.model.parameters import INNER, default_parameters, physical
 
-PAPER_NETWORK = "network of the paper"  # what its parameters and carbon are called
+PAPER_NETWORK, WITHOUT_PRIOR = "network of the paper", "ensemble, weighted targets"
 N_DEVIATIONS = 500
-NEAR_POSTERIORS = 100.0  # weight of the prior term, (kg C m-3)2: some tenth of the loss of carbon
 
 
 class Plans(NamedTuple):
@@ -55,7 +54,7 @@ class Learnt(NamedTuple):
     log_sd : (n, m), optional
         Standard deviation of the logarithm of carbon over the members of an ensemble.
     seconds : float
-        Wall time of learning, that of its teachers with it; NaN where nothing is learnt.
+        Wall time of learning, that of its teachers with it, compilation left out; NaN where nothing is learnt.
     """
 
     soc: NDArray[np.float64]
@@ -64,7 +63,7 @@ class Learnt(NamedTuple):
     seconds: float = np.nan
 
 
-def timed(function: Callable, *arguments: Any) -> tuple[Any, float]:
+def result_and_seconds(function: Callable, *arguments: Any) -> tuple[Any, float]:
     """What a function returns, and the seconds it took."""
     begun = perf_counter()
     found = function(*arguments)
@@ -100,7 +99,7 @@ def paper_two_steps(material: Material, train: NDArray, plans: Plans, seed: int)
         scaled.shape[1], seed=seed % 2**32, dropout=settings.pop("dropout"), learning_rate=settings.pop("learning_rate")
     )
     pairs = ((scaled[rows], material.x_mean[rows]) for rows in (order[n_validation:], order[:n_validation]))
-    _, seconds = timed(lambda: fit(network, *pairs, progress=False, **settings))
+    _, seconds = result_and_seconds(lambda: fit(network, *pairs, progress=False, **settings))
     x = inside(np.asarray(network.predict(scaled, batch_size=4096, verbose=0), float))
     return with_and_without_spread(PAPER_NETWORK, x, material, taught, seed, seconds)
 
@@ -118,7 +117,7 @@ def with_and_without_spread(
 def forest_two_steps(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
     """A forest on the posterior means of the sites that pass the filter."""
     taught = train[material.used[train]]
-    x, seconds = timed(forest_parameters, material.frame, taught, material.x_mean, seed % 2**32)
+    x, seconds = result_and_seconds(forest_parameters, material.frame, taught, material.x_mean, seed % 2**32)
     return {"forest on parameters": Learnt(soc_of(inside(x), material), inside(x), seconds=seconds)}
 
 
@@ -134,15 +133,17 @@ def embedded_two_steps(material: Material, train: NDArray, plans: Plans, seed: i
         ("ensemble, classes embedded", material.class_names, filtered, equal),
         ("ensemble, all sites", material.class_names, train, equal),
         ("ensemble, weighted means", material.class_names, train, weighted),
-        ("ensemble, weighted targets", material.class_names, train, told),
+        (WITHOUT_PRIOR, material.class_names, train, told),
     ):
         encoded = Encoding.of(material.frame.iloc[taught], classes).encoded(material.frame)
         # Room for the classes of all sites: one shape, and so one compilation, for all folds.
         trainer = _two_step_trainer(Encoding.of(material.frame, classes).shape, plans.two_step)
-        _, seconds = timed(trainer.taught, {key: v[taught] for key, v in encoded.items()}, targets[taught], seed)
+        lesson = {key: values[taught] for key, values in encoded.items()}
+        _, seconds = result_and_seconds(trainer.taught, lesson, targets[taught], seed)
         x = inside(member_parameters(trainer.networks, encoded).mean(axis=0))
         found[name] = Learnt(soc_of(x, material), x, seconds=seconds)
-    return found | with_and_without_spread(name, x, material, train, seed, seconds)
+    last = found[WITHOUT_PRIOR]
+    return found | with_and_without_spread(WITHOUT_PRIOR, last.x, material, train, seed, last.seconds)
 
 
 @lru_cache(maxsize=4)
@@ -151,20 +152,19 @@ def _two_step_trainer(shape: Shape, plan: TwoStepPlan) -> TwoStepTrainer:
 
 
 def hybrids(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
-    """End to end: the study's ensemble, one of its members, and what it would be without its teachers."""
-    alone, hybrid = _taught_twice(material, train, plans.hybrid, seed)
+    """End to end: the study's ensemble, a member, without its teachers, and with nothing near the posteriors."""
+    alone, hybrid = _alone_and_taught(material, train, plans.hybrid, seed)
     found = {"hybrid, layers alone": alone[0]}
     found["hybrid"], found["hybrid, one member"] = hybrid
-    plan = plans.hybrid.of_layers_alone()
-    near, seconds = timed(taught_by_layers, material, train, plan, seed, NEAR_POSTERIORS)
-    found["hybrid, layers alone, near posteriors"] = _ensemble(near, material, seconds)[0]
+    free, seconds = result_and_seconds(taught_by_layers, material, train, plans.hybrid.of_layers_alone(), seed, 0.0)
+    found["hybrid, layers alone, no prior term"] = _ensemble(free, material, seconds)[0]
     return found
 
 
-def controls(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
-    """The hybrid and its lessons without the soil model: networks that give carbon itself, taught in the same way."""
+def networks_without_soil_model(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+    """The hybrid's control: the same networks and lessons, but their outputs are carbon itself."""
     plan = plans.hybrid._replace(soil_model=False, prior_weight=0.0)
-    alone, taught = _taught_twice(material, train, plan, seed)
+    alone, taught = _alone_and_taught(material, train, plan, seed)
     # Their outputs are no parameters.
     return {
         "networks without the soil model, layers alone": alone[0]._replace(x=None),
@@ -172,16 +172,17 @@ def controls(material: Material, train: NDArray, plans: Plans, seed: int) -> dic
     }
 
 
-def _taught_twice(
+def _alone_and_taught(
     material: Material, train: NDArray, plan: HybridPlan, seed: int
 ) -> tuple[tuple[Learnt, Learnt], tuple[Learnt, Learnt]]:
-    """By the layers alone, then by the panel: each as the ensemble and its first member."""
-    taught, seconds = timed(taught_by_layers, material, train, plan.of_layers_alone(), seed)
+    """Taught by the layers alone, then by the panel: each as the ensemble and its first member."""
+    compile_trainers(material, plan)
+    taught, seconds = result_and_seconds(taught_by_layers, material, train, plan.of_layers_alone(), seed)
     alone = _ensemble(taught, material, seconds)
     # A study without teachers has the hybrid of layers alone.
     if plan.panel_share == 0.0:
         return alone, alone
-    taught, more = timed(taught_by_panel, material, train, plan, taught, seed)
+    taught, more = result_and_seconds(taught_by_panel, material, train, plan, taught, seed)
     return alone, _ensemble(taught, material, seconds + more)
 
 
@@ -199,7 +200,7 @@ def direct_trees(material: Material, train: NDArray, plans: Plans, seed: int) ->
     learns, found = np.isin(site, train), {}
     for kind in (FOREST, BOOSTED):
         trees = DirectTrees(kind, material.frame, material.class_names, seed % 2**32)
-        _, seconds = timed(trees.fit, site[learns], depth[learns], soc[learns])
+        _, seconds = result_and_seconds(trees.fit, site[learns], depth[learns], soc[learns])
         values = np.zeros(material.observed.depth.shape)
         values[site, at] = trees.predict(site, depth)
         found[f"{kind} on carbon"] = Learnt(values, seconds=seconds)
@@ -221,5 +222,6 @@ def _mean_of(one: Learnt, other: Learnt) -> Learnt:
 
 Method = Callable[[Material, NDArray, Plans, int], dict[str, Learnt]]
 METHODS: tuple[Method, ...] = (
-    default_carbon, paper_two_steps, forest_two_steps, embedded_two_steps, carbon_methods, controls,
+    default_carbon, paper_two_steps, forest_two_steps, embedded_two_steps, carbon_methods,
+    networks_without_soil_model,
 )  # fmt: skip

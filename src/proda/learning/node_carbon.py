@@ -1,8 +1,9 @@
 """The hybrid's control: the same networks, whose outputs are carbon itself, with no soil model between.
 
 Whether a hybrid owes its skill to the soil model or to its networks, its lessons and their mean, only the same without
-the model can tell. Here a network's first ten outputs are the carbon of the ten layers, on a logarithmic scale, read at
-the observed depths by the curve that reads the model's; forcing has no say, and the other outputs mean nothing.
+the model can tell; with the model goes the forcing, which these networks know from covariates alone. Here a network's
+first ten outputs are the carbon of the ten layers, on a logarithmic scale, read at the observed depths by the curve
+that reads the model's; forcing has no say, and the other outputs mean nothing.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ HEADINGS = {
     "r_test": "r, test",
     "r_random_folds": "r, random folds",
     "r_block_folds": "r, blocks",
+    "efficiency_test": "efficiency, test",
     "rmse_test": "RMSE, test",
     "sd_ratio": "posterior sd / prior sd",
     "truth_r_assimilated": "r with truth: posterior means, test",
@@ -74,15 +75,20 @@ def parameter_skill(
     Returns
     -------
     DataFrame
-        `parameter`; `r_train`, `r_validation`, `r_test` (correlation with the posterior means); `rmse_test` (unit
-        cube); `sd_ratio`, the median over the sites in use of posterior sd / prior sd (1: the profile tells nothing);
-        and `constrained`, whether that is below `CONSTRAINED_BELOW`.
+        `parameter`; `r_train`, `r_validation`, `r_test` (correlation with the posterior means); `efficiency_test`, the
+        skill against the mean of the test sites; `rmse_test` (unit cube); `sd_ratio`, the median over the sites in use
+        of posterior sd / prior sd (1: the profile tells nothing); and `constrained`, whether that is below
+        `CONSTRAINED_BELOW`.
     """
     predicted, x_mean, x_sd = (np.asarray(values, dtype=np.float64) for values in (predicted, x_mean, x_sd))
     split = np.asarray(split, dtype=object)
     table = pd.DataFrame({"parameter": names})
     for part in PARTS:
         table[f"r_{part}"] = correlations(predicted[split == part], x_mean[split == part])
+    test, spread = predicted[split == TEST], x_mean[split == TEST].var(axis=0)
+    table["efficiency_test"] = 1.0 - np.mean((test - x_mean[split == TEST]) ** 2, axis=0) / np.where(
+        spread > 0.0, spread, np.nan
+    )
     table["rmse_test"] = np.sqrt(np.mean((predicted[split == TEST] - x_mean[split == TEST]) ** 2, axis=0))
     table["sd_ratio"] = np.median(x_sd[split != UNUSED], axis=0) / prior_sd()
     table["constrained"] = table["sd_ratio"] < CONSTRAINED_BELOW
@@ -135,7 +141,7 @@ def with_folds(skill: pd.DataFrame, x_by_kind: Mapping[str, ArrayLike], x_mean: 
     x_by_kind : dict
         Kind of fold (`proda.learning.folds.KINDS`) -> held-out parameters of the sites, (n, n_parameters).
     x_mean : (n, n_parameters)
-        Posterior means of the same sites; of all of them, not only of those that pass the paper's filter.
+        Posterior means of the same sites.
 
     Returns
     -------

@@ -79,8 +79,9 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
         plan = fold_plan(study)
         compared = compared_methods(material, lon, lat, method_plans(study, known.size), plan, progress)
         compared = compared.assign_coords(site=known)
-        held_out = {kind: compared["x"].sel(approach=PAPER_NETWORK, kind=kind).values for kind in KINDS}
-        paper = paper._replace(skill=with_folds(paper.skill, held_out, material.x_mean))
+        # Of the sites that pass the filter, as the other correlations beside them.
+        held_out = {kind: compared["x"].sel(approach=PAPER_NETWORK, kind=kind)[material.used].values for kind in KINDS}
+        paper = paper._replace(skill=with_folds(paper.skill, held_out, material.x_mean[material.used]))
         write_paper_results(paper, folder)
         compared.to_netcdf(folder / "folds.nc")
         method_scores(compared, material.used).to_csv(folder / "network_scores.csv", index=False)

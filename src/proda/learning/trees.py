@@ -24,8 +24,8 @@ def coded_columns(frame: pd.DataFrame, class_names: tuple[str, ...]) -> tuple[ND
     return values, at
 
 
-# Leaves and penalties were chosen on folds of the real profiles that score nothing: larger leaves than those one begins
-# with (5 and 20) and a penalty gain 0.01 of efficiency at random sites and on blocks.
+# Chosen on folds of the real profiles that score nothing: larger leaves than those one begins with (5 and 20), and for
+# boosted trees fewer of them, a choice of covariates at every split and a penalty, gain up to 0.01 of efficiency.
 def forest_leaf(n: int) -> int:
     """Least number of samples in a leaf of a forest that learns `n` of them."""
     return int(np.clip(n // 3000, 5, 10))

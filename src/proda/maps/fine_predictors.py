@@ -119,7 +119,8 @@ def checked_draws(given: MapDraws | ArrayLike, n_cells: int) -> MapDraws:
     if extrapolated.shape != (n_cells,) or (extrapolated < 0).any():
         raise InputError(
             f"the predictor gave `extrapolated` of shape {extrapolated.shape}, its least value "
-            f"{np.min(extrapolated, initial=0):g}; expected a count of 0 or more for each of {n_cells} cells"
+            f"{np.min(extrapolated, initial=0):g}; expected a count of 0 or more for each of {n_cells} cells. "
+            "Give MapDraws(x, counts), or x alone"
         )
     if x.ndim != 3 or x.shape[0] == 0 or x.shape[1] != n or x.shape[2] not in (1, n_cells):
         raise InputError(f"the predictor gave parameters of shape {x.shape}, expected (n_draws, {n}, {n_cells} or 1)")
