@@ -92,6 +92,13 @@ def test_folds_have_correlations_of_their_own_beside_those_of_the_test(sites, sk
     assert {"r, random folds", "r, blocks"} < set(readable(told).columns)
 
 
+def test_the_skill_of_a_parameter_is_against_the_mean_of_the_test_sites(sites, skill):
+    test = sites["split"] == "test"
+    error = ((sites["predicted"] - sites["mean"])[test] ** 2).sum(axis=0)
+    about_mean = ((sites["mean"][test] - sites["mean"][test].mean(axis=0)) ** 2).sum(axis=0)
+    np.testing.assert_allclose(skill["efficiency_test"], 1.0 - error / about_mean)
+
+
 def test_what_the_paper_says_of_its_network_stands_beside_our_ranks(skill):
     table = beside_published(skill)
     assert table["paper"].tolist() == ["well"] * 4 + ["not"] * 4

@@ -19,9 +19,9 @@ CAPTION = (
     "grey have no value. Follow a row to see how carbon goes on with depth, and a column to see which method puts it "
     "where the observations have it."
 )
-MAP_CAPTION = (
-    "See where much carbon lies and where little, and whether a step in the map follows the land; in dotted cells some "
-    "covariate lies outside what the training sites have had, and the map is an extrapolation."
+MAP_CAPTION = "See where much carbon lies and where little, and whether a step in the map follows the land"
+DOTTED_CAPTION = (
+    "; in dotted cells some covariate lies outside what the training sites have had, and the map is an extrapolation"
 )
 # Two lines at most: a row of Fig. 3 is an inch high.
 ROW_LABEL = METHOD_LABEL | {"site-by-site": "Observations\n(site-by-site)"}
@@ -105,4 +105,4 @@ def stock_map(values, grid, title: str, extrapolated=None, figure: Figure | None
     dots = stipple(extrapolated, grid, ax) if extrapolated is not None else None
     if dots is not None:
         ax.legend(handles=[dots], loc="lower left", fontsize=8.5, handletextpad=0.2, borderaxespad=0.0)
-    return captioned(figure, f"{title}, kg C per square metre of land. {MAP_CAPTION}")
+    return captioned(figure, f"{title}, kg C per square metre of land. {MAP_CAPTION}{DOTTED_CAPTION if dots else ''}.")

@@ -85,11 +85,9 @@ def parameter_skill(
     table = pd.DataFrame({"parameter": names})
     for part in PARTS:
         table[f"r_{part}"] = correlations(predicted[split == part], x_mean[split == part])
-    test, spread = predicted[split == TEST], x_mean[split == TEST].var(axis=0)
-    table["efficiency_test"] = 1.0 - np.mean((test - x_mean[split == TEST]) ** 2, axis=0) / np.where(
-        spread > 0.0, spread, np.nan
-    )
-    table["rmse_test"] = np.sqrt(np.mean((predicted[split == TEST] - x_mean[split == TEST]) ** 2, axis=0))
+    squared, spread = ((predicted - x_mean)[split == TEST] ** 2).mean(axis=0), x_mean[split == TEST].var(axis=0)
+    table["efficiency_test"] = 1.0 - squared / np.where(spread > 0.0, spread, np.nan)
+    table["rmse_test"] = np.sqrt(squared)
     table["sd_ratio"] = np.median(x_sd[split != UNUSED], axis=0) / prior_sd()
     table["constrained"] = table["sd_ratio"] < CONSTRAINED_BELOW
     return table

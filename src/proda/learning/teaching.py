@@ -2,8 +2,8 @@
 
 Many parameters give the same carbon. The first is held near the posteriors of the sites, so that it finds such as the
 profiles allow; the second is held near the parameters of the first, at sites and cells, and learns carbon. Without
-these terms nearly half of its parameters end at the walls of the prior box on the virtual study, and none of them
-follows the truth, for the same skill in carbon.
+these terms nearly half of its parameters end at the walls of the prior box on the virtual study, and hardly any follows
+the truth, for the same skill in carbon.
 
 The networks of the two are not alike. One that sees single profiles must not follow their scatter: it is narrow in what
 it is told (plain numbers) and forgets units as it learns (dropout). One that is taught what a panel tells is to follow
