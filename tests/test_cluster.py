@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 
+import dask.base
 import distributed
 import pytest
 from made_sites import SHORT, few_sites, posteriors_in, store_bytes
@@ -91,8 +92,11 @@ def test_a_disk_that_refuses_a_worker_is_told(cluster, tmp_path):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    client = distributed.Client
-    monkeypatch.setattr(distributed, "Client", lambda **given: client(**{**given, "timeout": 1}))
+    class Impatient(distributed.Client):
+        def __init__(self, **given):
+            super().__init__(**{**given, "timeout": 1})
+
+    monkeypatch.setattr(distributed, "Client", Impatient)
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "127.0.0.1:9", "nonsense://here"])
@@ -100,8 +104,11 @@ def test_an_address_without_a_scheduler_is_told_before_anything_is_sampled(impat
     problem = few_sites(2)
     with pytest.raises(InputError, match=f"no Dask scheduler answers at {address}: .*leave --scheduler out"):
         posteriors_in(tmp_path, problem, scheduler=address)
-    # Nothing is lost by going on without one.
+    # Nothing is lost by going on without one, and nothing else is sent there.
     posteriors_in(tmp_path, problem)
+    assert dask.base.get_scheduler() is None
+    with pytest.raises(ValueError, match="No client"):
+        distributed.default_client()
 
 
 def test_a_scheduler_file_that_does_not_exist_is_told_and_not_waited_for(tmp_path):

@@ -10,6 +10,9 @@ from proda.errors import InputError, ProdaError
 def cluster_client(address: str) -> Any:
     """A client of the scheduler at `address`, to be closed.
 
+    It does not become the default of the process: what else is computed and written here stays here, also when no
+    scheduler answers (a client that failed to start would otherwise be asked for the lock of every file).
+
     Raises
     ------
     InputError
@@ -29,7 +32,7 @@ def cluster_client(address: str) -> Any:
             "leave --scheduler out"
         )
     try:
-        return Client(**where, timeout=20)
+        return Client(**where, timeout=20, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(
             f"no Dask scheduler answers at {address}: {error}. Start one (dask scheduler) with workers that see the "
@@ -59,7 +62,7 @@ def cluster_results(address: str, jobs: Iterable[tuple[Any, ...]]) -> Iterator[A
 
         futures = [client.submit(*job, pure=False) for job in jobs]
         try:
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=client.loop):
                 yield future.result()
         except KilledWorker as error:
             raise ProdaError(
