@@ -7,22 +7,18 @@ with study.stage("05-network-training") as folder:
 """
 
 import hashlib
-import os
 import shlex
-import shutil
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from proda import __version__, stages
-from proda.checkpoints import CHECKPOINTS, partial_folder
+from proda import stages
 from proda.errors import InputError, MissingOutput
 from proda.fingerprints import fault, fingerprint
 from proda.settings import settings_at, suggestion
+from proda.stage_writing import written_stage
 from proda.study_file import data_folder, read_study_file, repository_root, study_file
 
 
@@ -188,80 +184,10 @@ class Study:
         """
         _check_stage_name(name)
         self.require(*stages.STAGES[name].upstream)
-        stages.refuse_if_running(self.out, name)
-        started = time.time()
-        marker, attempt = stages.marker_path(self.out, name), stages.attempt_path(self.out, name)
-        before = stages.read_json(marker) or stages.read_json(attempt) or {}
-        begun = {
-            **stages.this_process(),
-            "started": _now(),
-            "opened_with": self.opened_with,
-            "fingerprint": self.fingerprints()[name],
-            # Taken now: another process may renew a stage below while this one still computes from what it has read.
-            "upstream": {key: self._content(key) for key in stages.STAGES[name].upstream},
-            "files": before.get("files", {}),
-        }
-        identity = {key: begun[key] for key in ("fingerprint", "upstream")} if resumable else None
-        again = self.command("--from", str(list(stages.STAGES).index(name) + 1))
-        folder = partial_folder(self.out, name, identity, again)
-        try:
-            stages.write_json(attempt, begun)
-            marker.unlink(missing_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{attempt.parent} cannot be written: {error.strerror}. Give write access to it, make room, or give "
-                "another folder as --out"
-            ) from error
-        finished = False
-        try:
+        with written_stage(self, name, self.fingerprints()[name], resumable) as folder:
             yield folder
-            files = stages.inventory(folder, CHECKPOINTS)
-            for old in begun["files"]:
-                _remove(self.out / old)
-            for path in stages.outputs(folder, CHECKPOINTS):
-                target = self.out / path.relative_to(folder)
-                _remove(target)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(path, target)
-            finished = True
-        except BaseException as error:
-            told = f"{type(error).__name__}: {error}"[:2000] if isinstance(error, Exception) else ""
-            with suppress(OSError):  # a full disk has no room for this either, and is what has to be told
-                stages.write_json(attempt, {**begun, "ended": True, "error": told})
-            raise
-        finally:
-            if finished or not resumable:
-                shutil.rmtree(folder, ignore_errors=True)
-        stages.write_json(marker, self._marker(name, begun, files, started))
-        attempt.unlink(missing_ok=True)
-
-    def _content(self, stage: str) -> str | None:
-        return (stages.read_json(stages.marker_path(self.out, stage)) or {}).get("content")
-
-    def _marker(self, name: str, begun: dict[str, Any], files: dict[str, Any], started: float) -> dict[str, Any]:
-        content = hashlib.sha256(repr([(key, item["sha256"]) for key, item in sorted(files.items())]).encode())
-        return {
-            "stage": name,
-            "version": __version__,
-            **{key: begun[key] for key in ("opened_with", "fingerprint", "upstream")},
-            "content": content.hexdigest(),
-            "files": files,
-            "seconds": round(time.time() - started, 3),
-            "finished": _now(),
-        }
 
 
 def _check_stage_name(name: str) -> None:
     if name not in stages.STAGES:
         raise InputError(f"unknown stage {name!r}: {suggestion(name, stages.STAGES)}")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
