@@ -19,7 +19,8 @@ PAPER = "Tao et al. 2020, Frontiers in Big Data 3:17, https://doi.org/10.3389/fd
 # The software can say under which terms it may be used; for the data of a study only their owners can.
 LICENCE = "made with software under the MIT licence; the maps carry the terms of the data that the study was made from"
 FILL = np.float32(9.96921e36)
-# One long name wherever a map says where its method had to extrapolate.
+# One name and one long name wherever a map says where its method had to extrapolate.
+BEYOND = "extrapolated"
 EXTRAPOLATED = "number of covariates, numbers or classes, that no training site has had: above 0, extrapolated"
 PLACE = {"grid_mapping": "crs", "cell_measures": "area: cell_area"}
 _DEGREES = {"lat": ("latitude", "degrees_north", "Y"), "lon": ("longitude", "degrees_east", "X")}

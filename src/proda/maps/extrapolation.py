@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from proda.maps.cf import BEYOND
 from proda.maps.stocks import land_area
 
 
@@ -18,9 +19,7 @@ def extrapolated_cells(maps: xr.Dataset) -> dict[str, NDArray[np.float64]]:
     maps : xarray.Dataset
         From `proda.maps.prediction.maps_by_method`.
     """
-    counts = {
-        str(name): maps["extrapolated"].sel(parameterisation=name).values for name in maps["parameterisation"].values
-    }
+    counts = {str(name): maps[BEYOND].sel(parameterisation=name).values for name in maps["parameterisation"].values}
     return {name: count for name, count in counts.items() if np.isfinite(count).any()}
 
 

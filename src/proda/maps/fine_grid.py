@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from proda.assimilation.workers import n_workers
 from proda.errors import InputError
 from proda.fingerprints import code_digest
-from proda.maps.cf import file_attributes
+from proda.maps.cf import BEYOND, file_attributes
 from proda.maps.fine_predictors import MapPredictor, checked_draws
 from proda.maps.fine_source import PLACES, Chunk, opened_source, read_chunk
-from proda.maps.fine_store import BEYOND, STATUS, MapStore
+from proda.maps.fine_store import STATUS, MapStore
 from proda.maps.products import LEVELS, SOC_CONTENT
 from proda.maps.stocks import MAP_INTERVALS, QUANTILES, overlap
 from proda.model import lanes

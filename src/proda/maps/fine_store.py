@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 
 from proda.checkpoints import refusal_told
 from proda.errors import InputError
-from proda.maps.cf import EXTRAPOLATED, quantile_meanings
+from proda.maps.cf import BEYOND, EXTRAPOLATED, quantile_meanings
 from proda.maps.products import LEVELS, SOC_CONTENT
 from proda.maps.stocks import MAP_INTERVALS
 from proda.stages import read_json, write_json
 
-BEYOND = "extrapolated"
 STORED = (*(SOC_CONTENT + suffix for suffix in LEVELS.values()), BEYOND, "status")
 STATUS = ("has_a_value", "forcing_is_missing", "a_covariate_is_missing", "carbon_is_not_finite")
 _NOT_YET = -1

@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
-from proda.maps.cf import EXTRAPOLATED, PLACE, file_attributes, land_variables, raster_coordinates
+from proda.maps.cf import BEYOND, EXTRAPOLATED, PLACE, file_attributes, land_variables, raster_coordinates
 from proda.maps.clm_names import COUNTERPARTS
 from proda.maps.raster import raster_of, rastered
 from proda.model.forcing import Forcing
@@ -16,7 +16,7 @@ from proda.model.parameters import FS1S2, PAPER_PARAMETERS, bounds, cwd_share, d
 
 # Columns of network_parameters.parquet that say how a prediction came about, and what they mean.
 NOTES = {
-    "extrapolated": EXTRAPOLATED,
+    BEYOND: EXTRAPOLATED,
     "clipped": "number of parameters put at a bound of the prior or beyond, set inside",
     "cwd_rescaled": "whether the shares of the input were scaled down to leave some for coarse woody debris",
 }

@@ -7,6 +7,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from proda.learning.folds import block_of_place
+from proda.maps.cf import BEYOND
 from proda.maps.draws import one_batch_draws, random_sampling_draws
 from proda.maps.inputs import Inputs
 from proda.maps.member_maps import soc_of_members
@@ -65,7 +66,7 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
     maps = xr.concat(list(found.values()), dim="parameterisation", coords="minimal", compat="override")
     beyond = {"network": inputs.network_extrapolated, "hybrid": inputs.hybrid_extrapolated}
     unasked = np.full(area.size, np.nan)
-    maps["extrapolated"] = ("parameterisation", "cell"), np.stack([beyond.get(name, unasked) for name in found])
+    maps[BEYOND] = ("parameterisation", "cell"), np.stack([beyond.get(name, unasked) for name in found])
     return maps.assign_coords(parameterisation=list(found)).assign_attrs(draws=n_draws)
 
 

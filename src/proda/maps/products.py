@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from proda.maps.cf import (
+    BEYOND,
     EXTRAPOLATED,
     PLACE,
     file_attributes,
@@ -63,7 +64,7 @@ def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = ""
         attributes = {"standard_name": SOC_CONTENT, "units": "kg m-2", "long_name": meaning[statistic]} | PLACE
         attributes["cell_methods"] = "depth: sum area: mean where land"
         product[SOC_CONTENT + suffix] = ((METHOD, "depth", "lat", "lon"), stock.astype("f4"), attributes)
-    beside = [*(SOC_CONTENT + suffix for suffix in LEVELS.values() if suffix), "extrapolated"]
+    beside = [*(SOC_CONTENT + suffix for suffix in LEVELS.values() if suffix), BEYOND]
     product[SOC_CONTENT].attrs["ancillary_variables"] = " ".join(beside)
     density = maps["soc"].transpose(METHOD, "layer", "cell").values / 1000.0
     over_draws = "mean over the method's parameter draws"
@@ -80,9 +81,9 @@ def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = ""
         attributes | {"cell_methods": "layer: sum area: mean where land"},
     )  # fmt: skip
     for name in ("soc_density", LAYER_CONTENT):
-        product[name].attrs["ancillary_variables"] = "extrapolated"
-    beyond = rastered(maps["extrapolated"].transpose(METHOD, "cell").values, raster).astype("f4")
-    product["extrapolated"] = (METHOD, "lat", "lon"), beyond, {"long_name": EXTRAPOLATED, "units": "1"} | PLACE
+        product[name].attrs["ancillary_variables"] = BEYOND
+    beyond = rastered(maps[BEYOND].transpose(METHOD, "cell").values, raster).astype("f4")
+    product[BEYOND] = (METHOD, "lat", "lon"), beyond, {"long_name": EXTRAPOLATED, "units": "1"} | PLACE
     return product.assign(land_variables(grid)).assign_attrs(file_attributes(title, source, _COMMENT))
 
 

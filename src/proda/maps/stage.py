@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from proda.errors import InputError
-from proda.maps.cf import write_product
+from proda.maps.cf import BEYOND, write_product
 from proda.maps.ilamb import observed_period, write_csoil
 from proda.maps.inputs import Inputs, read_inputs
 from proda.maps.parameter_maps import NOTES, OF_HYBRID, parameter_product
@@ -115,7 +115,7 @@ def write_results(results: Results, study: Study, folder: Path) -> None:
     parameters = parameter_product(inputs.network_cells, inputs.forcing, inputs.grid, title, source, notes)
     write_product(parameters, folder / "parameter_maps.nc")
     title = f"Soil-carbon parameters predicted by networks trained through the soil model: {study.title}"
-    x, notes = inputs.hybrid_cells.mean(axis=0), pd.DataFrame({"extrapolated": inputs.hybrid_extrapolated})
+    x, notes = inputs.hybrid_cells.mean(axis=0), pd.DataFrame({BEYOND: inputs.hybrid_extrapolated})
     parameters = parameter_product(x, inputs.forcing, inputs.grid, title, source, notes, OF_HYBRID)
     write_product(parameters, folder / "hybrid_parameter_maps.nc")
     period = observed_period(inputs.sites["year"])
