@@ -53,12 +53,14 @@ def kernel_of_this_python() -> Iterator[str]:
     """
     before = os.environ.get("JUPYTER_PATH")
     with tempfile.TemporaryDirectory(prefix="proda-kernel-") as folder:
+        # What JAX has compiled in one process serves the others of the run.
+        programs = {"JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR", str(Path(folder, "jax")))}
         specification = {
             # Its warnings are about itself (how it talks to this process on this machine), not about the notebook.
             "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=ERROR"],
             "display_name": "Python 3",
             "language": "python",
-            "env": KERNEL_ENVIRONMENT,
+            "env": KERNEL_ENVIRONMENT | programs,
         }
         write_json(Path(folder, "kernels", KERNEL, "kernel.json"), specification)
         os.environ["JUPYTER_PATH"] = folder + (os.pathsep + before if before else "")

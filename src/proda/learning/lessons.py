@@ -2,7 +2,7 @@
 
 The panel are trees and a hybrid that knows the profiles alone. They err in different ways where no profile is: a tree
 goes on with the mean of its nearest leaf, a network with its slopes, through the soil model. Their mean is better than
-each. A network that is taught this mean at every cell, where only covariates and forcing are known, needs its teachers
+each. A network that is taught this mean at cells, where only covariates and forcing are known, needs its teachers
 no more: its parameters give the carbon of the panel, as a steady state of the soil model.
 """
 
@@ -18,18 +18,28 @@ from proda.learning.observed_layers import ObservedSites, observed_sites
 from proda.learning.teacher import boosted_carbon, forest_carbon
 from proda.model.forcing import Forcing
 
+LEAST_CELLS = 1000  # that are told of, where there are fewer sites
 TOLD_DEPTHS = (0.025, 0.075, 0.15, 0.25, 0.45, 0.65, 0.9, 1.4)  # m, closer where profiles have more layers
 
 
 class Land(NamedTuple):
-    """All cells as places to be told of: `frame` (n_cells, n_covariates), and `sites`, whose carbon nobody has seen."""
+    """Cells as places to be told of: `frame` (n_cells, n_covariates), and `sites`, whose carbon nobody has seen."""
 
     frame: pd.DataFrame
     sites: ObservedSites
 
 
+def told_cells(n_cells: int, n_sites: int) -> NDArray[np.int64]:
+    """Rows of the cells that the hybrid is to be told of: no more than there are sites, but some; evenly through all.
+
+    What a panel tells of the land it has from the sites: where they are few, more cells cost time and add little.
+    """
+    n = min(n_cells, max(LEAST_CELLS, n_sites))
+    return np.linspace(0, n_cells - 1, n).round().astype(np.int64)
+
+
 def land_of(frame: pd.DataFrame, forcing: Forcing, width: int) -> Land:
-    """The land of these cells, with layers at `TOLD_DEPTHS` (or `width` of them) in arrays as wide as the sites' own.
+    """Land of these cells, with layers at `TOLD_DEPTHS` (or `width` of them) in arrays as wide as the sites' own.
 
     Parameters
     ----------

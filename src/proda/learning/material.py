@@ -14,7 +14,7 @@ from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
 from proda.data.profiles import read_layers, read_profiles
 from proda.learning.inputs import Inputs
-from proda.learning.lessons import Land, land_of
+from proda.learning.lessons import Land, land_of, told_cells
 from proda.learning.observed_layers import ObservedSites, observed_sites
 from proda.model.forcing import Forcing
 from proda.study import Study
@@ -38,7 +38,7 @@ class Material(NamedTuple):
     used : (n,) bool
         Sites of non-negative 1:1 efficiency, the paper's filter.
     land : Land
-        All cells, where there is nothing but covariates and forcing.
+        Cells (`proda.learning.lessons.told_cells`), where there is nothing but covariates and forcing.
     """
 
     frame: pd.DataFrame
@@ -76,6 +76,7 @@ def learning_material(study: Study, inputs: Inputs) -> tuple[Material, NDArray[n
         step = max(1, x.sizes["draw"] * x.sizes["chain"] // N_DRAWS)
         draws = x.isel(site=known, draw=slice(None, None, step)).to_numpy()
     grid, observed = read_grid(study.path("grid.nc")), observed_sites(layers, known.size, forcing)
+    told = told_cells(len(inputs.cell_covariates), known.size)
     material = Material(
         frame=inputs.site_covariates.iloc[known].reset_index(drop=True),
         class_names=class_covariates(study.path("covariates.parquet")),
@@ -86,6 +87,6 @@ def learning_material(study: Study, inputs: Inputs) -> tuple[Material, NDArray[n
         x_sd=inputs.x_sd[known],
         draws=draws.reshape(known.size, -1, draws.shape[-1]),
         used=inputs.used[known],
-        land=land_of(inputs.cell_covariates, of_cells, observed.soc.shape[1]),
+        land=land_of(inputs.cell_covariates.iloc[told], of_cells.take(told), observed.soc.shape[1]),
     )
     return material, known

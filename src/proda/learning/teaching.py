@@ -70,7 +70,7 @@ def taught_by_layers(
 def taught_by_panel(
     material: Material, train: NDArray, plan: HybridPlan, alone: TaughtHybrid, seed: int, progress: bool = False
 ) -> TaughtHybrid:
-    """The hybrid of the plan, taught by a panel of trees and `alone` at the rows `train` and at all cells.
+    """The hybrid of the plan, taught by a panel of trees and `alone` at the rows `train` and at cells.
 
     Parameters
     ----------
