@@ -141,12 +141,13 @@ def test_withheld_posteriors_have_no_say_in_any_method_of_two_steps():
         np.testing.assert_array_equal(learnt.soc, other[name].soc, err_msg=name)
 
 
-def test_means_of_two_methods_are_their_means(carbon):
+def test_means_of_methods_are_their_means(carbon):
     made, found, _ = carbon
     forest, boosted = found["random forest on carbon"].soc, found["boosted trees on carbon"].soc
     present = made.observed.present
     for name, soc in (
         ("hybrid and forest", (found["hybrid"].soc + forest) / 2),
+        ("hybrid and both trees", (found["hybrid"].soc + forest + boosted) / 3),
         ("forest and boosted trees", (forest + boosted) / 2),
     ):
         np.testing.assert_allclose(found[f"mean of {name}"].soc[present], soc[present], rtol=1e-12)

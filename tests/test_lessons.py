@@ -75,7 +75,9 @@ def test_batches_leave_some_thirty_steps_in_an_epoch():
     assert [batch_size_of(n) for n in (1, 480, 1000, 5000, 10**6)] == [16, 16, 32, 128, 256]
 
 
-@pytest.mark.parametrize(("n_cells", "n_sites", "n"), [(30, 5, 30), (5000, 80, LEAST_CELLS), (5000, 2000, 2000), (5000, 9000, 5000)])
+@pytest.mark.parametrize(
+    ("n_cells", "n_sites", "n"), [(30, 5, 30), (5000, 80, LEAST_CELLS), (5000, 2000, 2000), (5000, 9000, 5000)]
+)
 def test_cells_are_told_in_the_number_of_sites_evenly_through_all_land(n_cells, n_sites, n):
     rows = told_cells(n_cells, n_sites)
     assert rows.size == np.unique(rows).size == n and rows[0] == 0 and rows[-1] == n_cells - 1

@@ -214,16 +214,17 @@ def direct_trees(material: Material, train: NDArray, plans: Plans, seed: int) ->
 
 
 def carbon_methods(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
-    """What is taught carbon: hybrids, trees, and two means of two, with the process model and without."""
+    """What is taught carbon: hybrids, trees, and means of them, with the process model and without."""
     found = hybrids(material, train, plans, seed) | direct_trees(material, train, plans, seed)
     forest, boosted = (found[f"{kind} on carbon"] for kind in (FOREST, BOOSTED))
     found["mean of hybrid and forest"] = _mean_of(found["hybrid"], forest)
+    found["mean of hybrid and both trees"] = _mean_of(found["hybrid"], forest, boosted)
     found["mean of forest and boosted trees"] = _mean_of(forest, boosted)
     return found
 
 
-def _mean_of(one: Learnt, other: Learnt) -> Learnt:
-    return Learnt((one.soc + other.soc) / 2.0, seconds=one.seconds + other.seconds)
+def _mean_of(*parts: Learnt) -> Learnt:
+    return Learnt(np.mean([part.soc for part in parts], axis=0), seconds=sum(part.seconds for part in parts))
 
 
 Method = Callable[[Material, NDArray, Plans, int], dict[str, Learnt]]
