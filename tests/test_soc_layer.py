@@ -44,7 +44,7 @@ def test_the_layer_gives_the_models_carbon_at_every_depth_for_every_member():
     x = rng.uniform(0.05, 0.95, (60, 3, 25))
     x[..., list(SHARES)] *= 0.6
     with jax.enable_x64(True):
-        found = np.asarray(SoilCarbon()(as_inputs(x, made.observed)))
+        found = np.asarray(jax.jit(SoilCarbon())(as_inputs(x, made.observed)))
     assert found.dtype == np.float32
     site, at = np.nonzero(made.observed.present)
     for member in range(3):
@@ -60,9 +60,10 @@ def test_its_derivatives_are_those_of_the_model_in_double_precision():
     with jax.enable_x64(True):
         forcing = unpacked_forcing(jnp.asarray(made.observed.forcing.T, jnp.float64))
         direction = np.random.default_rng(3).standard_normal((25, 12))
-        exact = np.asarray(jax.jvp(lambda y: soc_on_jax(y, forcing), (x.T,), (direction,))[1])
+        carbon = jax.jit(lambda y: soc_on_jax(y, forcing))
+        exact = np.asarray(jax.jvp(carbon, (x.T,), (direction,))[1])
         step = 1e-6
-        ahead, behind = (np.asarray(soc_on_jax(x.T + sign * step * direction, forcing)) for sign in (1, -1))
+        ahead, behind = (np.asarray(carbon(x.T + sign * step * direction)) for sign in (1, -1))
     np.testing.assert_allclose(exact, (ahead - behind) / (2 * step), rtol=1e-5, atol=1e-6)
 
 
@@ -74,7 +75,12 @@ def test_carbon_and_gradient_are_finite_at_the_corners_of_the_box():
     observed = np.where(made.observed.present, made.observed.soc, ABSENT)
     with jax.enable_x64(True):
         _, *rest = as_inputs(x, made.observed)
-        soc, gradient = layer([x, *rest]), jax.grad(lambda y: loss(observed, layer([y, *rest])))(x)
+
+        def loss_and_carbon(y):
+            soc = layer([y, *rest])
+            return loss(observed, soc), soc
+
+        gradient, soc = jax.jit(jax.grad(loss_and_carbon, has_aux=True))(x)
     assert np.isfinite(soc).all() and (np.asarray(soc) >= 0).all()
     assert np.isfinite(gradient).all() and (np.abs(gradient).max(axis=(1, 2)) > 0).mean() > 0.9
 
