@@ -14,9 +14,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.path import Path
 from matplotlib.ticker import LogLocator, NullLocator
 
 from proda.data import outlines
@@ -66,6 +67,9 @@ def use_style() -> None:
         from matplotlib_inline.config import InlineBackend
 
         InlineBackend.instance(parent=shell).figure_formats = {"retina"}
+        if "inline" in plt.get_backend():
+            # A figure is drawn when it is shown; Matplotlib would draw it once more before, for nobody to see.
+            plt.uninstall_repl_displayhook()
     plt.rcParams.update(
         {
             "figure.dpi": 100,
@@ -154,10 +158,10 @@ def draw_cells(values, grid, ax: Axes, quantity: str | Quantity | None = None, l
         row, column = raster.row[missing], raster.column[missing]
         steps = [(0, 0), (0, 1), (1, 1), (1, 0)]
         quads = np.stack([corners[row + up, column + right] for up, right in steps], axis=1)
-        ax.add_collection(
-            PolyCollection(quads, facecolor=MISSING, edgecolor="#8c8c8c", linewidth=0, hatch="////", zorder=1.5),
-            autolim=False,
-        )
+        # One path: the hatching of thousands of single cells takes longer than all the rest of a map.
+        together = Path.make_compound_path_from_polys(quads)
+        look = {"facecolor": MISSING, "edgecolor": "#8c8c8c", "linewidth": 0, "hatch": "////"}
+        ax.add_collection(PathCollection([together], zorder=1.5, **look), autolim=False)
     mesh.set_label(shown.label)
     return mesh
 
