@@ -38,7 +38,7 @@ def in_few_colours(image: Image.Image) -> Image.Image:
     """An image with a palette of at most 184 colours, every pixel in the nearest of them."""
     pixels = np.asarray(image.convert("RGB"))
     packed = pixels.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
-    # Counted in a table of all colours there are: sorting the pixels takes ten times as long.
+    # Counted in a table of all colours there are: to sort the pixels takes longer.
     times = np.bincount(packed.ravel(), minlength=2**24)
     values = np.flatnonzero(times)
     colours = np.stack([values >> 16, (values >> 8) & 255, values & 255], axis=1).astype(np.uint8)
