@@ -35,6 +35,12 @@ def written_stage(study: Written, name: str, fingerprint: dict[str, Any], resuma
     ----------
     fingerprint : dict
         What decides the stage's result.
+
+    Raises
+    ------
+    InputError
+        When another process is at work on the stage, an interrupted run of other settings, data or code could still
+        go on, or the study folder cannot be written.
     """
     stages.refuse_if_running(study.out, name)
     started = time.time()
