@@ -6,10 +6,11 @@ from pathlib import Path
 from made_sites import SHORT, few_sites
 from pooled_study import pooled_study, sampled
 
-from proda.assimilation import chain_checkpoint, site_by_site, stage
-from proda.assimilation.chain_checkpoint import ChainCheckpoint, Progress
-from proda.assimilation.site_store import SiteStore
-from proda.assimilation.site_summaries import batch_arrays
+from proda.assimilation import one_batch as chain_checkpoint
+from proda.assimilation import sites as site_by_site
+from proda.assimilation import stage
+from proda.assimilation.one_batch import ChainCheckpoint, Progress
+from proda.assimilation.store import SiteStore, batch_arrays
 from proda.data.stage import cleaned_study
 from proda.study import Study
 

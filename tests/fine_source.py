@@ -6,9 +6,8 @@ import numpy as np
 import xarray as xr
 
 from proda.data.forcing import VARIABLES
-from proda.maps.fine_grid import fine_maps
-from proda.maps.fine_predictors import MapDraws
-from proda.model.column import PAPER_COLUMN
+from proda.maps.fine_grid import MapDraws, fine_maps
+from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
 
 HIGHEST = 0.9

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from proda.model.column import CESM2_COLUMN, PAPER_COLUMN
+from proda.model.configuration import CESM2_COLUMN, PAPER_COLUMN
 
 MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 INPUTS = ("CWD_INPUT", "LITR1_INPUT", "LITR2_INPUT", "LITR3_INPUT")

@@ -6,12 +6,23 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from proda.assimilation.adaptive_metropolis import accept, adapt, propose_normal, propose_uniform, reflected, wrapped
-from proda.assimilation.chain_state import Schedule, draw_to_keep, keep, new_chains
-from proda.assimilation.coordinates import box_position, log_density
-from proda.assimilation.lane_random import generator_states, uniform_lanes
 from proda.compiled import kept_compiled
-from proda.model.lane_type import LANES, load, store, where_less
+from proda.kernels.metropolis import (
+    Schedule,
+    accept,
+    adapt,
+    box_position,
+    draw_to_keep,
+    keep,
+    log_density,
+    new_chains,
+    propose_normal,
+    propose_uniform,
+    reflected,
+    wrapped,
+)
+from proda.kernels.random import generator_states, uniform_lanes
+from proda.kernels.simd import LANES, load, store, where_less
 
 RIGHT, UNIFORM_STEPS, CLIPPED, REFLECTED, REDRAWN, ANNEALED = range(6)
 

@@ -5,13 +5,10 @@ import pandas as pd
 from columns import temperate
 from numpy.typing import NDArray
 
-from proda.learning.input_shares import with_positive_cwd_share
-from proda.learning.lessons import Land, land_of
-from proda.learning.material import Material
-from proda.learning.observed_layers import observed_sites
-from proda.model import lanes
+from proda.kernels import steady_state as lanes
+from proda.learning.training_data import Land, Material, land_of, observed_sites
 from proda.model.observation import at_depths
-from proda.model.parameters import PAPER_PARAMETERS, physical
+from proda.model.parameters import PAPER_PARAMETERS, physical, with_positive_cwd_share
 
 DEPTHS = (0.05, 0.2, 0.6, 1.1)
 

@@ -6,12 +6,12 @@ import numpy as np
 import xarray as xr
 from columns import drawn_columns
 
-from proda.assimilation.chain_state import Schedule
-from proda.assimilation.misfit import layer_weights
-from proda.assimilation.schedules import SitePlan
-from proda.assimilation.site_by_site import site_posteriors
-from proda.assimilation.site_problem import SiteProblem
-from proda.model import lanes
+from proda.assimilation.chains import SitePlan
+from proda.assimilation.problem import SiteProblem
+from proda.assimilation.sites import site_posteriors
+from proda.kernels import steady_state as lanes
+from proda.kernels.metropolis import Schedule
+from proda.kernels.misfit import layer_weights
 from proda.model.observation import at_depths
 
 DEPTH = np.array([0.03, 0.12, 0.3, 0.6, 1.0, 1.6])

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 from columns import drawn_columns
 
-from proda.assimilation.chain_state import Schedule
 from proda.assimilation.one_batch import OneBatch, one_batch_posterior
-from proda.model import lanes
+from proda.kernels import steady_state as lanes
+from proda.kernels.metropolis import Schedule
 from proda.model.forcing import Forcing
 from proda.model.observation import at_depths
 

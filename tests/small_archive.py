@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import scipy.io
 
-from proda.data.readers import archive_layout as layout
-from proda.data.readers.archive_fields import FIELDS, INPUTS, VARIABLE
+from proda.data.readers import archive as layout
+from proda.data.readers.archive import FIELDS, INPUTS, VARIABLE
 
 N = 40
 COARSE = 24  # chunk of the stored fields

@@ -5,7 +5,7 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from proda.stages import STAGES
+from proda.stage import STAGES
 
 STUDY = """
 title = "A small study"

@@ -8,13 +8,12 @@ import pandas as pd
 import shapely
 import xarray as xr
 
-from proda.data.outlines import land
-from proda.learning.input_shares import with_positive_cwd_share
-from proda.model import lanes
-from proda.model.column import PAPER_COLUMN
+from proda.data.grid import land
+from proda.kernels import steady_state as lanes
+from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
 from proda.model.observation import at_depths
-from proda.model.parameters import PAPER_PARAMETERS, physical
+from proda.model.parameters import PAPER_PARAMETERS, physical, with_positive_cwd_share
 
 N = len(PAPER_PARAMETERS)
 

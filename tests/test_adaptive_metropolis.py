@@ -5,11 +5,10 @@ import pytest
 from lane_chains import ANNEALED, CLIPPED, REDRAWN, REFLECTED, UNIFORM_STEPS, Bent, chain_draws
 from scipy import stats
 
-from proda.assimilation.adaptive_metropolis import reflected, wrapped
-from proda.assimilation.chain_state import Schedule, new_chains
-from proda.assimilation.lane_random import generator_states
 from proda.compiled import kept_compiled
-from proda.model.lane_type import LANES, load, store
+from proda.kernels.metropolis import Schedule, new_chains, reflected, wrapped
+from proda.kernels.random import generator_states
+from proda.kernels.simd import LANES, load, store
 
 SCHEDULE = Schedule(5_000, 15_000, 400_000, 400)
 

@@ -11,13 +11,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from proda.batch.notebooks import execute, kernel_of_this_python
-from proda.batch.page_figures import figures_with_words, with_figures_as_files
-from proda.figures.alt_text import alt_text, plain
-from proda.figures.calibration import coverage_figure
-from proda.figures.captions import caption_of, captioned
-from proda.figures.saving import COMMON, RARE, description_in, saved
-from proda.figures.style import map_axes
+from proda.figures.chains import coverage_figure
+from proda.figures.style import COMMON, RARE, alt_text, caption_of, captioned, description_in, map_axes, plain, saved
+from proda.run.report import figures_with_words, with_figures_as_files
+from proda.run.run import execute, kernel_of_this_python
 
 ALT = "SOC (kg m⁻³) against depth (m): One site. Shown are modelled, observed."
 
@@ -91,7 +88,7 @@ def test_a_figure_of_a_notebook_carries_its_words_also_when_the_backend_is_loade
     code = (
         "import matplotlib.pyplot as plt\nfrom proda.figures.style import use_style\nuse_style(); use_style()",
         "fig, ax = plt.subplots()\nax.plot([0, 1])\nax.set(xlabel='depth (m)', ylabel='SOC');\n"
-        "from proda.figures.captions import captioned\ncaptioned(fig, 'Look down.');",
+        "from proda.figures.style import captioned\ncaptioned(fig, 'Look down.');",
     )
     parameters = nbformat.v4.new_code_cell("a = 1", metadata={"tags": ["parameters"]})
     cells = [parameters, *map(nbformat.v4.new_code_cell, code)]

@@ -12,18 +12,28 @@ import scipy.io
 from small_archive import N, field_value, layer_table, places, profile_table, write_archive, write_field, write_nc
 
 from proda.data.forcing import has_forcing
-from proda.data.readers import archive_layout as layout
-from proda.data.readers.archive_comparison import group_results
-from proda.data.readers.archive_environment import read_grid_environment, read_scaling, read_site_environment, scaled
-from proda.data.readers.archive_fields import INPUTS, archive_cells, read_field
-from proda.data.readers.archive_forcing import archive_forcing
-from proda.data.readers.archive_profiles import read_archive_profiles
-from proda.data.readers.archive_results import read_network_results, read_site_results
-from proda.data.readers.archive_selection import us_grid_selection, us_selection
+from proda.data.readers import archive as layout
+from proda.data.readers.archive import (
+    INPUTS,
+    archive_cells,
+    archive_forcing,
+    read_archive_profiles,
+    read_field,
+    read_grid_environment,
+    read_scaling,
+    read_site_environment,
+    scaled,
+)
+from proda.data.readers.archive_results import (
+    group_results,
+    read_network_results,
+    read_site_results,
+    us_grid_selection,
+    us_selection,
+)
 from proda.errors import InputError
 from proda.model.checks import validated
-from proda.model.column import CESM2_COLUMN, PAPER_COLUMN
-from proda.model.configuration import CESM2, PAPER
+from proda.model.configuration import CESM2, CESM2_COLUMN, PAPER, PAPER_COLUMN
 from proda.model.parameters import CESM2_PARAMETERS
 from proda.study import repository_root
 

@@ -11,13 +11,10 @@ import psutil
 import pytest
 from small_notebooks import write_study
 
-from proda.batch.lock import LOCK, locked
-from proda.batch.notebooks import NotebookFailed, PeakMemory
-from proda.batch.run import read_but_not_run, run, stages_to_run
-from proda.batch.run_record import revision
-from proda.batch.status import status_text
 from proda.errors import InputError, MissingOutput
-from proda.stages import STAGES, attempt_path, this_process, write_json
+from proda.run.record import revision, status_text
+from proda.run.run import LOCK, NotebookFailed, PeakMemory, locked, read_but_not_run, run, stages_to_run
+from proda.stage import STAGES, attempt_path, this_process, write_json
 from proda.study import Study
 
 ORDER = tuple(STAGES)

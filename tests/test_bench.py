@@ -6,17 +6,35 @@ import os
 import numpy as np
 import pytest
 
-from proda.batch import bench, speed
-from proda.batch.bench_columns import CASES, Columns, bench_columns
-from proda.batch.bench_jax import DERIVATIVES, JAX, jax_tasks
-from proda.batch.bench_tasks import COMPILED, DENSE, EVALUATION, LOGARITHMIC_SAMPLER, SAMPLER, STRUCTURED, Task
-from proda.batch.machine import ROUNDS, ROWS, multiply_adds, multiply_and_add, one_core
-from proda.batch.operation_count import arithmetic, functions, operation_count
-from proda.model.column import exponential_column
-from proda.model.configuration import CESM2, PAPER
-from proda.model.lane_type import LANES
-from proda.model.lanes import soc_density as compiled_soc_density
+from proda.kernels.simd import LANES
+from proda.kernels.steady_state import soc_density as compiled_soc_density
+from proda.model.configuration import CESM2, PAPER, exponential_column
 from proda.model.steady_state import soc_density, steady_state
+from proda.run import bench
+from proda.run import bench as speed
+from proda.run.bench import (
+    CASES,
+    COMPILED,
+    DENSE,
+    DERIVATIVES,
+    EVALUATION,
+    JAX,
+    LOGARITHMIC_SAMPLER,
+    ROWS,
+    SAMPLER,
+    STRUCTURED,
+    Columns,
+    Task,
+    arithmetic,
+    bench_columns,
+    functions,
+    jax_tasks,
+    multiply_adds,
+    multiply_and_add,
+    one_core,
+    operation_count,
+)
+from proda.run.bench import MACHINE_ROUNDS as ROUNDS
 
 
 @pytest.fixture(scope="module")

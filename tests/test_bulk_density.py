@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from proda.data.bulk_density import COARSEST_SD, PEDOTRANSFER, RULES, estimated_density, soc_density, with_soc_density
-from proda.data.profiles import ProfileTables
+from proda.data.tables import ProfileTables
 from proda.errors import InputError
-from proda.settings import ALLOWED
+from proda.study import ALLOWED
 
 
 def layers(**columns) -> ProfileTables:

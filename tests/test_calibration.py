@@ -4,22 +4,25 @@ import numpy as np
 import pytest
 from columns import temperate
 
-from proda.assimilation.calibration import (
+from proda.assimilation.chains import SitePlan
+from proda.assimilation.problem import SiteProblem
+from proda.assimilation.sbc import (
     AS_ASSUMED,
     AS_IN_PAPER,
     N_RANKED,
     calibration,
+    coverage_by_depth,
+    outside_band,
     prior_draws,
+    rank_band,
+    rank_ecdf,
     simulated_profiles,
+    withheld_layers,
+    withheld_predictions,
 )
-from proda.assimilation.chain_state import Schedule
-from proda.assimilation.misfit import layer_weights
-from proda.assimilation.rank_band import outside_band, rank_band, rank_ecdf
-from proda.assimilation.schedules import SitePlan
-from proda.assimilation.site_problem import SiteProblem
-from proda.assimilation.soc_chains import Moves
-from proda.assimilation.withheld import coverage_by_depth, withheld_layers, withheld_predictions
-from proda.model.lanes import soc_density
+from proda.kernels.metropolis import Moves, Schedule
+from proda.kernels.misfit import layer_weights
+from proda.kernels.steady_state import soc_density
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share, physical
 

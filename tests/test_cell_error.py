@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from proda.errors import InputError
-from proda.learning.cell_error import CellResiduals, cell_residuals, common_variance, coverage, unseen_variance
+from proda.learning.hybrid_training import CellResiduals, cell_residuals, common_variance, coverage, unseen_variance
 
 
 def made(shared_sd: float, profile_sd: float, bias: float = 0.0, member_sd: float = 0.1, n_cells=10000, seed=1):

@@ -6,12 +6,11 @@ from columns import any_months, seasonal_columns
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proda.model import lanes
+from proda.kernels import steady_state as lanes
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER
-from proda.model.environment import environment
-from proda.model.mixing import exchange
-from proda.model.operators import decay_rates, input_vector, mixing_matrix, respiration
+from proda.model.matrices import decay_rates, input_vector, mixing_matrix, respiration
 from proda.model.parameters import CESM2_PARAMETERS, PAPER_PARAMETERS
+from proda.model.rates import environment, exchange
 from proda.model.steady_state import soc_density, steady_state
 
 ROW = {name: k for k, name in enumerate(CESM2.parameters.names)}

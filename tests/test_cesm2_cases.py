@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from conftest import CASES
 
-from proda.assimilation.misfit import misfit, misfit_forms
-from proda.batch.cesm2_cases import NEGLIGIBLE, worst_relative
-from proda.batch.verification import agreement, read_cases
-from proda.model import lanes
+from proda.kernels import steady_state as lanes
+from proda.kernels.misfit import misfit, misfit_forms
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED
+from proda.model.matrices import dense_steady_state, labelled_operators
 from proda.model.observation import at_depths
-from proda.model.operators import dense_steady_state, labelled_operators
 from proda.model.steady_state import POOLS, soc_density, steady_state
+from proda.run.verification import SMALLEST as NEGLIGIBLE
+from proda.run.verification import agreement, read_cases, worst_relative
 
 ROW = {name: k for k, name in enumerate(CESM2.parameters.names)}
 COLUMN = CESM2.column

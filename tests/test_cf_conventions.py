@@ -9,8 +9,7 @@ from cf_checker import cf_faults
 from synthetic_study import write_study
 
 from proda.errors import InputError
-from proda.maps.ilamb import csoil_product, observed_period
-from proda.maps.products import SOC_CONTENT
+from proda.maps.netcdf import SOC_CONTENT, csoil_product, observed_period
 from proda.maps.stage import final_results, write_results
 
 MAPS = ("soc_maps.nc", "parameter_maps.nc", "hybrid_parameter_maps.nc")

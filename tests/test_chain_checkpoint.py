@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from pooled_study import PLAN, pooled_study, sampled
 
-from proda.assimilation import chain_checkpoint
+from proda.assimilation import one_batch as chain_checkpoint
 from proda.errors import ProdaError
 
 STUDY = pooled_study(times=100)

@@ -7,10 +7,11 @@ import pytest
 from small_notebooks import write_study
 from small_study import STUDY, finish
 
-from proda import fingerprints, stages
-from proda.batch.run import run
-from proda.checkpoints import CHECKPOINTS, partial_path
+from proda import stage as fingerprints
+from proda import stage as stages
 from proda.errors import InputError, MissingOutput, ProdaError
+from proda.run.run import run
+from proda.stage import CHECKPOINTS, partial_path
 from proda.study import Study
 
 BELOW, STAGE = "01-data-cleaning", "04-site-by-site-assimilation"
@@ -154,7 +155,7 @@ def test_files_without_the_note_of_what_they_were_made_for_are_cleared(opened):
 
 def test_fresh_removes_what_interrupted_runs_left_and_only_that(tmp_path, monkeypatch):
     """A run of a notebook: refused because of the checkpoints, and not when they are given up."""
-    monkeypatch.setattr("proda.batch.run.build_report", lambda study, executed, html: html / "index.html")
+    monkeypatch.setattr("proda.run.run.build_report", lambda study, executed, html: html / "index.html")
     file, notebooks = write_study(tmp_path)
     out = tmp_path / "out"
     study = Study.open(file, "tiny", out=out)

@@ -9,11 +9,11 @@ import xarray as xr
 from columns import drawn_columns, seasonal_columns, seasonal_forcing, temperate
 
 from proda.errors import InputError
-from proda.model import lanes
+from proda.kernels import steady_state as lanes
 from proda.model.checks import checked_parameters, validated
 from proda.model.configuration import CESM2, PAPER
 from proda.model.forcing import MonthlyForcing
-from proda.model.operators import labelled_operators
+from proda.model.matrices import labelled_operators
 from proda.model.parameters import MAXPSI, default_parameters, physical, unit_cube
 from proda.model.steady_state import soc_density, steady_state
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proda.data.cleaning import RULES, cleaned, layers_above
-from proda.data.profiles import ProfileTables
+from proda.data.tables import ProfileTables
 from proda.errors import InputError
 
 LIMITS = {

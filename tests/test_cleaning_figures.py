@@ -10,9 +10,9 @@ import pytest
 
 from proda.data.bulk_density import PEDOTRANSFER, with_soc_density
 from proda.data.cleaning import RULES, cleaned
-from proda.data.profiles import ProfileTables
+from proda.data.tables import ProfileTables
 from proda.figures import cleaning as figures
-from proda.figures.profiles import LAND_COVER_GROUPS, climate_groups, land_cover_groups, layers_map
+from proda.figures.cleaning import LAND_COVER_GROUPS, climate_groups, land_cover_groups, layers_map
 from proda.model.forcing import Forcing
 
 LIMITS = {

@@ -62,14 +62,14 @@ def test_the_status_of_a_folder_that_does_not_exist_is_an_error(tmp_path, capsys
 
 
 def test_a_missing_file_of_reference_cases_is_named(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "proda.batch.verification", types.SimpleNamespace(verify=lambda path: 0))
+    monkeypatch.setitem(sys.modules, "proda.run.verification", types.SimpleNamespace(verify=lambda path: 0))
     assert main(["verify", str(tmp_path / "cases.csv")]) == 2
     assert "cases.csv does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("result", [0, 1])
 def test_the_exit_code_of_verify_is_the_verdict(tmp_path, monkeypatch, result):
-    monkeypatch.setitem(sys.modules, "proda.batch.verification", types.SimpleNamespace(verify=lambda path: result))
+    monkeypatch.setitem(sys.modules, "proda.run.verification", types.SimpleNamespace(verify=lambda path: result))
     cases = tmp_path / "cases.csv"
     cases.write_text("case\n")
     assert main(["verify", str(cases)]) == result
@@ -90,9 +90,9 @@ def test_a_scheduler_that_is_not_there_is_told_before_anything_runs(file, tmp_pa
 
 def test_the_scheduler_and_the_wish_to_begin_afresh_reach_the_run(file, tmp_path, monkeypatch):
     seen, asked = {}, []
-    monkeypatch.setattr("proda.batch.run.run", lambda study, **given: seen.update(given))
+    monkeypatch.setattr("proda.run.run.run", lambda study, **given: seen.update(given))
     client = types.SimpleNamespace(close=lambda: None)
-    monkeypatch.setattr("proda.assimilation.cluster.cluster_client", lambda address: asked.append(address) or client)
+    monkeypatch.setattr("proda.assimilation.sites.cluster_client", lambda address: asked.append(address) or client)
     common = ["run", "--study", str(file), "--scale", "tiny", "--out", str(tmp_path / "out")]
     assert main([*common, "--scheduler", "tcp://there:8786", "--fresh", "--from", "4"]) == 0
     assert asked == ["tcp://there:8786"]

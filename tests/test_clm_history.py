@@ -8,8 +8,7 @@ from proda.data.forcing import has_forcing
 from proda.data.readers.clm_history import forcing_from_history
 from proda.errors import InputError
 from proda.model.checks import validated
-from proda.model.column import CESM2_COLUMN, PAPER_COLUMN
-from proda.model.configuration import CESM2
+from proda.model.configuration import CESM2, CESM2_COLUMN, PAPER_COLUMN
 
 PLACES_LON, PLACES_LAT = np.array([-99.7, -120.2, -80.0]), np.array([40.1, 35.5, 45.3])
 WEIGHTS = MONTH_DAYS / MONTH_DAYS.sum()

@@ -10,12 +10,12 @@ import distributed
 import pytest
 from made_sites import SHORT, few_sites, posteriors_in, store_bytes
 
-from proda.assimilation import site_by_site
-from proda.assimilation.chain_state import Schedule
-from proda.assimilation.cluster import cluster_client, cluster_results
+from proda.assimilation import sites as site_by_site
+from proda.assimilation.sites import cluster_client, cluster_results
 from proda.assimilation.stage import SCHEDULER
-from proda.batch.run import _scheduler_known
 from proda.errors import InputError, ProdaError
+from proda.kernels.metropolis import Schedule
+from proda.run.run import _scheduler_known
 
 N_SITES, BATCH = 60, 4
 # Long enough for a worker to be killed while most batches are still waiting.

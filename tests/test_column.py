@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from proda.model.column import PAPER_COLUMN, exponential_column
+from proda.model.configuration import PAPER_COLUMN, exponential_column
 
 
 def test_the_paper_grid_has_the_depths_of_the_specification():

@@ -4,30 +4,28 @@ import numpy as np
 import pytest
 from learnable import learnable
 
-from proda.learning.comparison import (
-    FoldPlan,
-    compared_methods,
-    comparison_in_rows,
-    comparison_table,
-    parameter_comparison,
-    task_seed,
-)
-from proda.learning.folds import BLOCKS, KINDS, RANDOM
-from proda.learning.hybrid import HybridPlan
-from proda.learning.methods import (
+from proda.learning.cross_validation import (
     METHODS,
+    FoldPlan,
     Learnt,
     Plans,
     carbon_methods,
+    compared_methods,
+    comparison_in_rows,
+    comparison_table,
     default_carbon,
     direct_trees,
     embedded_two_steps,
     forest_two_steps,
     networks_without_soil_model,
     paper_two_steps,
+    parameter_comparison,
+    task_seed,
 )
+from proda.learning.ensemble import TwoStepPlan
+from proda.learning.hybrid import HybridPlan
+from proda.learning.splits import BLOCKS, KINDS, RANDOM
 from proda.learning.trees import BOOSTED, FOREST, DirectTrees
-from proda.learning.two_step import TwoStepPlan
 
 PAPER = {
     "epochs": 30, "batch_size": 32, "validation_share": 0.2, "dropout": 0.1, "learning_rate": 1.0,

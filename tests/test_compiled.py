@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 import proda
-from proda.compiled import cache_folder, kept_compiled, source_digest
+from proda.compiled import cache_folder, kernel_digest, kept_compiled, source_digest
+
+
+def digest_now(package) -> str:
+    source_digest.cache_clear()
+    return kernel_digest(package)
 
 
 @pytest.fixture
@@ -21,25 +26,27 @@ def package(tmp_path):
 
 
 def test_the_same_sources_have_the_same_digest_wherever_they_lie(package):
-    assert source_digest(package) == source_digest()
-    assert cache_folder.__wrapped__().name == f"compiled-{source_digest(package)}"
+    assert kernel_digest(package) == kernel_digest()
+    assert cache_folder.__wrapped__().name == f"compiled-{kernel_digest(package)}"
 
 
-@pytest.mark.parametrize("file", ["compiled.py", "model/lane_math.py", "model/column.py", "assimilation/misfit.py"])
+@pytest.mark.parametrize("file", ["compiled.py", "kernels/simd.py", "model/configuration.py", "kernels/misfit.py"])
 def test_a_change_in_any_file_of_the_two_rooms_changes_the_folder(package, file):
-    before = source_digest(package)
+    before = kernel_digest(package)
     path = package / file
-    path.write_text(path.read_text() + "\n")
-    assert source_digest(package) != before
+    path.write_text(path.read_text() + "\n# a comment\n")
+    assert digest_now(package) == before
+    path.write_text(path.read_text() + "\nadded = 1\n")
+    assert digest_now(package) != before
 
 
 def test_a_new_file_changes_the_folder_and_a_compiled_one_does_not(package):
-    before = source_digest(package)
+    before = kernel_digest(package)
     (package / "model" / "__pycache__").mkdir()
     (package / "model" / "__pycache__" / "lanes.pyc").write_bytes(b"0")
-    assert source_digest(package) == before
+    assert digest_now(package) == before
     (package / "model" / "another.py").write_text("x = 1\n")
-    assert source_digest(package) != before
+    assert digest_now(package) != before
 
 
 SAMPLED = """

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from made_sites import DEPTH, few_sites, posteriors_in
 
-from proda.assimilation.chain_state import Schedule
-from proda.assimilation.schedules import SitePlan
-from proda.assimilation.site_fit import site_status
-from proda.assimilation.site_problem import site_faults
+from proda.assimilation.chains import SitePlan
+from proda.assimilation.problem import site_faults
+from proda.assimilation.store import site_status
+from proda.kernels.metropolis import Schedule
 
 PLAN = SitePlan(Schedule(1500, 1500, 3000, 30), n_kept=60, ess_limit=0.0, rhat_limit=3.0, max_steps=20_000)
 N_LAYERS = DEPTH.size
@@ -110,7 +110,7 @@ def mixed(sound):
 def result(mixed, tmp_path_factory):
     problem = mixed[0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("proda.assimilation.site_by_site.SITES_PER_BATCH", 8)
+        patch.setattr("proda.assimilation.sites.SITES_PER_BATCH", 8)
         sites = posteriors_in(tmp_path_factory.mktemp("mixed"), problem, PLAN, n_workers=2).load()
     n_layers = np.bincount(problem.site, minlength=problem.n_sites)
     return sites, site_status(sites, n_layers, site_faults(problem), PLAN)

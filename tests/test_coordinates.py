@@ -5,13 +5,10 @@ import pytest
 from made_sites import few_sites
 from scipy.integrate import quad
 
-from proda.assimilation.chain_state import Schedule
-from proda.assimilation.coordinates import BOX, LOGARITHMIC, box_position, log_density, stretched, stretches
-from proda.assimilation.schedules import SitePlan
-from proda.assimilation.site_chains import sampled_sites
-from proda.assimilation.soc_chains import Moves
+from proda.assimilation.chains import SitePlan, sampled_sites
 from proda.compiled import kept_compiled
-from proda.model.lane_type import LANES, load, store
+from proda.kernels.metropolis import BOX, LOGARITHMIC, Moves, Schedule, box_position, log_density, stretched, stretches
+from proda.kernels.simd import LANES, load, store
 from proda.model.parameters import PAPER_PARAMETERS
 
 A = np.array([0.0, 0.5, 1.5, 3.0, 5.0])

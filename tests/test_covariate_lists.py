@@ -4,20 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proda.data.covariate_classes import numeric_covariates
-from proda.data.covariate_lists import (
+from proda.data.covariates import (
     BINN_LIST,
     GRID_TABLE_LIST,
+    PAPER_COVARIATES,
     PAPER_LIST,
     Covariate,
     covariate_frame,
     covariate_list,
+    numeric_covariates,
 )
-from proda.data.covariates import PAPER_COVARIATES
-from proda.data.public_sources import known_sources
-from proda.data.readers.archive_layout import ENVIRONMENT_COLUMNS
-from proda.data.readers.grid_table import grid_covariates
-from proda.data.readers.gridded_sources import SOURCES
+from proda.data.fetch import known_sources
+from proda.data.readers.archive import ENVIRONMENT_COLUMNS
+from proda.data.readers.map_layers import SOURCES
+from proda.data.readers.tidy import grid_covariates
 from proda.errors import InputError
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proda.data.bioclim import bioclimatic_variables
 from proda.data.covariates import PAPER_COVARIATES, covariate_table, read_covariates
+from proda.data.virtual_continent import bioclimatic_variables
 from proda.errors import InputError
 
 SITES = pd.DataFrame({"BIO1": [1.0, 2.0], "IGBP": [4, 10]})

@@ -3,9 +3,9 @@
 import numpy as np
 from columns import temperate
 
-from proda.assimilation.coverage import observed_nodes
-from proda.assimilation.site_problem import SiteProblem
-from proda.model.column import PAPER_COLUMN
+from proda.assimilation.problem import SiteProblem
+from proda.assimilation.sbc import observed_nodes
+from proda.model.configuration import PAPER_COLUMN
 
 
 def test_nodes_near_the_first_and_last_layer_are_told_from_those_between():

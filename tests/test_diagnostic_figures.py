@@ -10,11 +10,15 @@ import pytest
 import xarray as xr
 from columns import temperate
 
-from proda.assimilation.posterior import inference_data
-from proda.assimilation.site_problem import SiteProblem
-from proda.figures import arviz_figures, diagnostics, model, operators, responses
-from proda.model.column import PAPER_COLUMN
-from proda.model.operators import labelled_operators
+from proda.assimilation.problem import SiteProblem
+from proda.assimilation.results import inference_data
+from proda.figures import chains as arviz_figures
+from proda.figures import chains as diagnostics
+from proda.figures import model
+from proda.figures import model as operators
+from proda.figures import model as responses
+from proda.model.configuration import PAPER_COLUMN
+from proda.model.matrices import labelled_operators
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters
 from proda.model.steady_state import POOLS
 

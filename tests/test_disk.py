@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from assimilated_study import FILES, RUN, STAGES, make_data, small_steps, stage_files, study_in
 
-from proda.assimilation import chain_checkpoint, site_by_site, site_store
-from proda.checkpoints import partial_path
+from proda.assimilation import one_batch as chain_checkpoint
+from proda.assimilation import sites as site_by_site
+from proda.assimilation import store as site_store
 from proda.errors import InputError, MissingOutput, ProdaError
+from proda.stage import partial_path
 
 pytestmark = pytest.mark.slow
 

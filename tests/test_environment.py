@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from proda.batch.environment import environment_text, main, requirements
+from proda.run.environment import environment_text, main, requirements
 from proda.study import repository_root
 
 PYPROJECT = repository_root() / "pyproject.toml"

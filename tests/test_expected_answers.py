@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proda.data.covariate_lists import LISTS
-from proda.learning.bounds import shares_near_bounds
-from proda.learning.expected_answers import EXPECTATIONS, Expectation, answers_beside_expectations
+from proda.data.covariates import LISTS
+from proda.learning.importance import EXPECTATIONS, Expectation, answers_beside_expectations
+from proda.learning.scores import shares_near_bounds
 from proda.model.parameters import PAPER_PARAMETERS
 
 TAU, SAND = PAPER_PARAMETERS.index("tau4s3"), PAPER_PARAMETERS.index("fs1s2")

@@ -6,14 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proda.data.covariate_lists import LISTS
-from proda.data.covariates import PAPER_COVARIATES
-from proda.data.land_use import LAND_USE
-from proda.data.virtual_fields import virtual_covariates
-from proda.data.virtual_truth import true_parameters
+from proda.data.covariates import LAND_USE, LISTS, PAPER_COVARIATES
+from proda.data.virtual_continent import true_parameters, virtual_covariates
 from proda.errors import InputError
-from proda.figures.explanation import dependence_curves, importance_bars, parameter_importance_map
-from proda.learning.explanation import (
+from proda.figures.learning import dependence_curves, importance_bars, parameter_importance_map
+from proda.learning.importance import (
     covariate_groups,
     dependence_values,
     group_importance,

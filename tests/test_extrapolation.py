@@ -9,10 +9,9 @@ import pytest
 import xarray as xr
 from matplotlib.collections import QuadMesh
 
-from proda.figures.captions import caption_of
-from proda.figures.extrapolation import CLASSES, STIPPLED, extrapolation_maps
-from proda.figures.maps import stock_map
-from proda.maps.extrapolation import extrapolated_cells, extrapolated_shares
+from proda.figures.maps import CLASSES, STIPPLED, extrapolation_maps, stock_map
+from proda.figures.style import caption_of
+from proda.maps.published_variants import extrapolated_cells, extrapolated_shares
 
 COUNT = np.array([0.0, 0.0, 1.0, 4.0, 12.0, 2.0])
 

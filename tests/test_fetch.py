@@ -12,11 +12,18 @@ import pytest
 from file_server import Served, file_server
 
 from proda.__main__ import main
-from proda.data import downloader
+from proda.data import fetch as downloader
 from proda.data import fetch as fetching
-from proda.data.downloader import CHUNK, ResumingDownloader
-from proda.data.fetch import fetch
-from proda.data.public_sources import PublicSource, RemoteFile, bytes_text, known_sources, source_named
+from proda.data.fetch import (
+    CHUNK,
+    PublicSource,
+    RemoteFile,
+    ResumingDownloader,
+    bytes_text,
+    fetch,
+    known_sources,
+    source_named,
+)
 from proda.errors import DownloadError, InputError
 
 CONTENT = np.random.default_rng(1).bytes(3_000_000)

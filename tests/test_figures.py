@@ -15,18 +15,35 @@ from matplotlib.path import Path
 from PIL import Image
 from synthetic_study import write_study
 
-from proda.figures.agreement import agreement_figure, difference_norm
+from proda.figures.cleaning import covariate_maps, forcing_maps
 from proda.figures.maps import mapped_stocks, stock_maps
-from proda.figures.profiles import covariate_maps, forcing_maps
-from proda.figures.profiles_by_land_cover import CLASSES, land_cover_figure, mean_by_depth, vegetation_class
-from proda.figures.quantities import COLOUR_STEPS, QUANTITIES, scale_of
-from proda.figures.saving import in_few_colours, saved
-from proda.figures.stocks import stock_figure, stocks_shown
-from proda.figures.style import ALBERS, colour_bar, draw_cells, draw_sites, map_axes, use_style
+from proda.figures.results import (
+    CLASSES,
+    agreement_figure,
+    difference_norm,
+    land_cover_figure,
+    mean_by_depth,
+    stock_figure,
+    stocks_shown,
+    vegetation_class,
+)
+from proda.figures.style import (
+    ALBERS,
+    COLOUR_STEPS,
+    QUANTITIES,
+    colour_bar,
+    draw_cells,
+    draw_sites,
+    in_few_colours,
+    map_axes,
+    saved,
+    scale_of,
+    use_style,
+)
 from proda.maps.prediction import METHODS
-from proda.maps.regional_bias import stock_differences
+from proda.maps.regions import stock_differences
 from proda.maps.stage import final_results
-from proda.model.column import PAPER_COLUMN
+from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
 
 

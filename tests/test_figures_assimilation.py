@@ -10,19 +10,28 @@ import pytest
 import xarray as xr
 from made_sites import SHORT, few_sites
 
-from proda.assimilation.cost import SITES, STEPS, cost_table
-from proda.assimilation.parameter_table import parameter_table, variance_beside_published
-from proda.assimilation.posterior import inference_data
-from proda.assimilation.rank_band import rank_ecdf
-from proda.assimilation.site_fit import STATUS_MEANING, status_counts
-from proda.figures import arviz_figures, diagnostics
-from proda.figures.calibration import calibration_figure, coverage_figure, rank_ecdf_axes
-from proda.figures.constraint import AGREES, DIFFERS, variance_bars
-from proda.figures.site_maps import convergence_maps, label_of, site_map
+from proda.assimilation.experiments import SITES, STEPS, cost_table
+from proda.assimilation.results import inference_data, parameter_table, variance_beside_published
+from proda.assimilation.sbc import rank_ecdf
+from proda.assimilation.store import STATUS_MEANING, status_counts
+from proda.figures import chains as arviz_figures
+from proda.figures import chains as diagnostics
+from proda.figures.chains import (
+    AGREES,
+    DIFFERS,
+    calibration_figure,
+    convergence_maps,
+    cost_axes,
+    coverage_figure,
+    label_of,
+    rank_ecdf_axes,
+    site_map,
+    variance_bars,
+    variants_figure,
+)
+from proda.figures.maps import relative_width, width_figure
 from proda.figures.style import ALBERS
-from proda.figures.uncertainty import relative_width, width_figure
-from proda.figures.variants import cost_axes, variants_figure
-from proda.maps.method_maps import soc_of_draws
+from proda.maps.prediction import soc_of_draws
 from proda.model.parameters import PAPER_PARAMETERS
 
 NAMES = list(PAPER_PARAMETERS.names)

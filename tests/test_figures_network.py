@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proda.figures.network import (
+from proda.figures.learning import (
     learning_curve,
     parameter_maps,
     predicted_against_assimilated,
@@ -14,8 +14,7 @@ from proda.figures.network import (
     truth_by_parameter,
 )
 from proda.figures.style import map_axes
-from proda.learning.folds import BLOCKS, RANDOM
-from proda.learning.skill import (
+from proda.learning.scores import (
     beside_published,
     correlations,
     listed,
@@ -24,6 +23,7 @@ from proda.learning.skill import (
     with_folds,
     with_truth,
 )
+from proda.learning.splits import BLOCKS, RANDOM
 from proda.model.parameters import PAPER_PARAMETERS
 
 matplotlib.use("Agg")

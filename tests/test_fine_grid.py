@@ -14,18 +14,12 @@ from hypothesis import strategies as st
 from synthetic_study import write_study
 
 from proda.errors import InputError
-from proda.maps.draws import one_batch_draws
-from proda.maps.fine_grid import fine_maps
-from proda.maps.fine_predictors import FixedDraws, MapDraws, NetworkDraws
-from proda.maps.fine_source import opened_source, read_chunk
-from proda.maps.fine_store import STORED
-from proda.maps.inputs import read_inputs
-from proda.maps.method_maps import soc_of_draws
-from proda.maps.prediction import maps_by_method
-from proda.maps.products import LEVELS, SOC_CONTENT
+from proda.kernels import steady_state as lanes
+from proda.maps.fine_grid import STORED, FixedDraws, MapDraws, NetworkDraws, fine_maps, opened_source, read_chunk
+from proda.maps.netcdf import LEVELS, SOC_CONTENT
+from proda.maps.prediction import maps_by_method, one_batch_draws, read_inputs, soc_of_draws
 from proda.maps.stocks import land_area
-from proda.model import lanes
-from proda.model.column import PAPER_COLUMN
+from proda.model.configuration import PAPER_COLUMN
 from proda.model.parameters import physical
 
 N = 150

@@ -5,10 +5,10 @@ import shutil
 import pytest
 from small_study import STUDY, finish
 
-from proda import stages
-from proda.batch.status import status_text
+from proda import stage as stages
 from proda.errors import MissingOutput
-from proda.fingerprints import ROOMS, code_digest, difference
+from proda.run.record import status_text
+from proda.stage import ROOMS, code_digest, difference
 from proda.study import Study
 
 ORDER = tuple(stages.STAGES)
@@ -113,7 +113,7 @@ def test_a_marker_of_an_older_version_is_stale(opened):
 def package(tmp_path):
     def changed(name: str = "", text: str = "x = 2\n") -> dict[str, str]:
         copy = tmp_path / f"package-{len(list(tmp_path.iterdir()))}"
-        for room in (*ROOMS, "batch", "figures"):
+        for room in (*ROOMS, "run", "figures"):
             (copy / room).mkdir(parents=True)
             (copy / room / "code.py").write_text("x = 1\n")
         (copy / "study.py").write_text("x = 1\n")
@@ -132,7 +132,7 @@ def package(tmp_path):
         ("learning/code.py", ("learning", "maps")),
         ("maps/new.py", ("maps",)),
         ("figures/code.py", ()),
-        ("batch/code.py", ()),
+        ("run/code.py", ()),
     ],
 )
 def test_code_counts_for_the_stages_of_its_room_and_of_those_above(package, name, stale):

@@ -6,11 +6,17 @@ from columns import any_columns, temperate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proda.model.carbon_input import carbon_input, input_profile
-from proda.model.column import PAPER_COLUMN
-from proda.model.environment import environment, limiting_water
-from proda.model.mixing import annual_diffusivity, exchange, unit_exchange
+from proda.model.configuration import PAPER_COLUMN
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters
+from proda.model.rates import (
+    annual_diffusivity,
+    carbon_input,
+    environment,
+    exchange,
+    input_profile,
+    limiting_water,
+    unit_exchange,
+)
 
 NODE = PAPER_COLUMN.node
 

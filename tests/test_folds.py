@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proda.errors import InputError
-from proda.learning.folds import BLOCKS, KINDS, RANDOM, block_of_place, fold_of_site, kilometres_to_nearest
+from proda.learning.splits import BLOCKS, KINDS, RANDOM, block_of_place, fold_of_site, kilometres_to_nearest
 
 
 def scattered(n: int, seed: int = 0):

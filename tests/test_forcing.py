@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from proda.data import climate
+from proda.data import forcing as climate
 from proda.data.forcing import forcing_dataset, has_forcing, read_forcing, surrogate_forcing
 from proda.errors import InputError
-from proda.model.environment import limiting_water
+from proda.model.rates import limiting_water
 
 CELLS = pd.DataFrame(
     {

@@ -5,9 +5,9 @@ import pytest
 import xarray as xr
 
 from proda.errors import InputError
-from proda.learning.agreement import scores
-from proda.learning.folds import KINDS
-from proda.learning.gains import efficiency_gains
+from proda.learning.cross_validation import efficiency_gains
+from proda.learning.scores import scores
+from proda.learning.splits import KINDS
 
 N_BLOCKS, N_SITES, N_LAYERS = 40, 800, 3
 BLOCK = np.arange(N_SITES) % N_BLOCKS

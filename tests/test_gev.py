@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from proda.assimilation.gev import fitted_gev, gev_modes
+from proda.assimilation.store import fitted_gev, gev_modes
 
 
 def true_mode(k, location, scale):

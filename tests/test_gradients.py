@@ -10,15 +10,12 @@ from columns import any_columns, seasonal_forcing, temperate
 from hypothesis import given
 from numpy.typing import NDArray
 
-from proda.assimilation.misfit import layer_weights, misfit, misfit_forms
-from proda.learning.input_shares import with_positive_cwd_share
-from proda.model.column import Column
-from proda.model.configuration import CESM2, PAPER, Configuration
-from proda.model.environment import MIN_WATER_SCALAR, SLOWEST, SLOWEST_LOG, environment
+from proda.kernels.misfit import layer_weights, misfit, misfit_forms
+from proda.model.configuration import CESM2, PAPER, Column, Configuration
 from proda.model.forcing import AnyForcing
-from proda.model.namespace import NUMPY, jax_namespace
 from proda.model.observation import node_slopes
-from proda.model.parameters import BETA, EFOLDING, INS, TAU_CWD, W_SCALING, bounds, unit_cube
+from proda.model.parameters import BETA, EFOLDING, INS, TAU_CWD, W_SCALING, bounds, unit_cube, with_positive_cwd_share
+from proda.model.rates import MIN_WATER_SCALAR, NUMPY, SLOWEST, SLOWEST_LOG, environment, jax_namespace
 from proda.model.steady_state import soc_density, steady_state
 
 N = 24  # columns of every call: JAX compiles for one shape

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from proda.data.grid import cell_area, cells_at, grid_dataset, land_cells, read_grid
-from proda.data.outlines import land, states
+from proda.data.grid import cell_area, cells_at, grid_dataset, land, land_cells, read_grid, states
 from proda.errors import InputError
 
 EARTH = 5.1006e14  # m2

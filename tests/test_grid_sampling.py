@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from proda.data.readers.grid_sampling import nearest_on_axis, sampling
+from proda.data.readers.rasters import nearest_on_axis, sampling
 from proda.errors import InputError
 
 RANDOM = np.random.default_rng(6)

@@ -4,10 +4,20 @@ import numpy as np
 import pytest
 from small_maps import HOMOLOSINE, geotiff, in_degrees
 
-from proda.data.covariate_lists import PAPER_LIST, covariate_list
-from proda.data.map_covariates import covariates_of_places, reading_plan
-from proda.data.readers.gridded_covariates import covariates_at, covariates_of_cells, npp_at, npp_of_cells
-from proda.data.readers.gridded_sources import IGBP, KOPPEN, SOILGRIDS_2, SOILGRIDS_2017, SOURCES, WORLDCLIM
+from proda.data.covariates import PAPER_LIST, covariate_list
+from proda.data.readers.map_layers import (
+    IGBP,
+    KOPPEN,
+    SOILGRIDS_2,
+    SOILGRIDS_2017,
+    SOURCES,
+    WORLDCLIM,
+    covariates_at,
+    covariates_of_cells,
+    npp_at,
+    npp_of_cells,
+)
+from proda.data.sources import covariates_of_places, reading_plan
 from proda.errors import InputError
 
 TRANSFORM, LON, LAT = in_degrees(-101.0, 42.0, 0.1, 40, 50)

@@ -10,15 +10,32 @@ import pytest
 from small_notebooks import write_study
 from synthetic_study import write_study as write_mapped_study
 
-from proda.batch import front_page
-from proda.batch.browser import SCREENS, faults_in_browser, faults_of_page, opened
-from proda.batch.chromium import Chromium, find_browser
-from proda.batch.html import ReportFailed, build_report
-from proda.batch.markdown_tables import csv_table, markdown_table
-from proda.batch.notebook_page import for_the_page, last_state, summary_of
-from proda.batch.page_check import faults_of_pages, main, summary, weight_faults, weights_of_pages
-from proda.batch.sources_page import _references, linked
-from proda.stages import STAGES
+from proda.run import report as front_page
+from proda.run.page_check import (
+    SCREENS,
+    Chromium,
+    faults_in_browser,
+    faults_of_page,
+    faults_of_pages,
+    find_browser,
+    main,
+    opened,
+    summary,
+    weight_faults,
+    weights_of_pages,
+)
+from proda.run.report import (
+    ReportFailed,
+    _references,
+    build_report,
+    csv_table,
+    for_the_page,
+    last_state,
+    linked,
+    markdown_table,
+    summary_of,
+)
+from proda.stage import STAGES
 from proda.study import Study
 
 PIXEL = (
@@ -90,7 +107,7 @@ def test_the_page_of_sources_names_the_maps_compared_with(tmp_path):
 
 
 def test_a_report_that_is_too_heavy_is_built_and_says_so(study, tmp_path, monkeypatch):
-    monkeypatch.setattr("proda.batch.page_check.HEAVIEST", 1_000_000)
+    monkeypatch.setattr("proda.run.page_check.HEAVIEST", 1_000_000)
     with pytest.warns(UserWarning, match="the report weighs .* at most 1 are allowed: fewer or smaller figures"):
         page = build_report(study, study.file.parent / "notebooks", tmp_path / "html")
     assert page.is_file()

@@ -9,16 +9,19 @@ import pytest
 from learnable import learnable, true_x
 
 from proda.errors import InputError, MissingOutput
-from proda.learning.agreement import scores
 from proda.learning.encoding import Encoding
+from proda.learning.ensemble import (
+    TwoStepPlan,
+    TwoStepTrainer,
+    equal_targets,
+    member_parameters,
+    profile_targets,
+    rows_of_batches,
+)
 from proda.learning.hybrid import HybridPlan, HybridTrainer, layer_loss, rate_of_epoch
-from proda.learning.hybrid_predictor import HybridPredictor, loaded_hybrid, save_hybrid
-from proda.learning.hybrid_training import hybrid_plan
-from proda.learning.parameter_networks import member_parameters, rows_of_batches
-from proda.learning.skill import correlations
-from proda.learning.targets import equal_targets, profile_targets
-from proda.learning.two_step import TwoStepPlan, TwoStepTrainer
-from proda.maps.fine_predictors import MemberDraws, checked_draws
+from proda.learning.hybrid_training import HybridPredictor, hybrid_plan, loaded_hybrid, save_hybrid
+from proda.learning.scores import correlations, scores
+from proda.maps.fine_grid import MemberDraws, checked_draws
 from proda.model.parameters import INNER, PAPER_PARAMETERS
 
 TOLD = [PAPER_PARAMETERS.index(name) for name in ("ins", "tau4s3", "efolding")]

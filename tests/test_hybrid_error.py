@@ -5,8 +5,8 @@ import pytest
 import xarray as xr
 
 from proda.errors import InputError
-from proda.learning.folds import BLOCKS
 from proda.learning.hybrid_training import HybridTraining, with_error_on_blocks
+from proda.learning.splits import BLOCKS
 
 N = 600
 CELL, BLOCK = np.arange(N) // 2, np.arange(N) // 30

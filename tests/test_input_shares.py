@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from proda.errors import InputError
-from proda.learning.input_shares import LEAST_CWD_SHARE, with_positive_cwd_share
-from proda.model.parameters import PAPER_PARAMETERS, SHARES, cwd_share
+from proda.model.parameters import LEAST_CWD_SHARE, PAPER_PARAMETERS, SHARES, cwd_share, with_positive_cwd_share
 
 
 def share(x: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from assimilated_study import STAGES, make_data, run_stage, stage_files, study_in
 
-from proda.checkpoints import partial_path
+from proda.stage import partial_path
 
 KILLS = 2  # at least, and until one of them has met a run that went on
 pytestmark = [

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from proda.data.land_use import CLASSES, class_of_cover, land_use_of_sites
+from proda.data.covariates import CLASSES, class_of_cover, land_use_of_sites
 
 
 def named(codes):

@@ -3,8 +3,7 @@
 import numpy as np
 
 from proda.compiled import kept_compiled
-from proda.model.lane_math import inverse_power, lane_exp, lane_log
-from proda.model.lane_type import LANES, load, store
+from proda.kernels.simd import LANES, inverse_power, lane_exp, lane_log, load, store
 
 
 @kept_compiled

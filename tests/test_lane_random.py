@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from proda.assimilation.lane_random import fill_normal, fill_uniform, generator_states, uniform_lanes
 from proda.compiled import kept_compiled
-from proda.model.lane_type import LANES, store
+from proda.kernels.random import fill_normal, fill_uniform, generator_states, uniform_lanes
+from proda.kernels.simd import LANES, store
 
 MASK = 2**64 - 1
 

@@ -5,10 +5,16 @@ import pytest
 from columns import temperate
 from learnable import learnable, made_covariates
 
+from proda.learning.distillation import (
+    batch_size_of,
+    boosted_carbon,
+    forest_carbon,
+    panel_lessons,
+    taught_by_layers,
+    taught_by_panel,
+)
 from proda.learning.hybrid import HybridPlan
-from proda.learning.lessons import LEAST_CELLS, TOLD_DEPTHS, land_of, panel_lessons, told_cells
-from proda.learning.teacher import boosted_carbon, forest_carbon
-from proda.learning.teaching import batch_size_of, taught_by_layers, taught_by_panel
+from proda.learning.training_data import LEAST_CELLS, TOLD_DEPTHS, land_of, told_cells
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from columns import temperate
 
-from proda.learning.cell_error import WIDTH_90
-from proda.maps.member_maps import soc_of_members
+from proda.kernels import steady_state as lanes
+from proda.learning.hybrid_training import WIDTH_90
+from proda.maps.prediction import soc_of_members
 from proda.maps.stocks import MAP_INTERVALS, petagrams, stocks
-from proda.model import lanes
-from proda.model.column import STRATA
+from proda.model.configuration import STRATA
 from proda.model.parameters import physical
 
 N = 60

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.interpolate import PchipInterpolator
 
-from proda.assimilation.misfit import layer_weights, misfit, misfit_forms, misfit_lanes
 from proda.compiled import kept_compiled
-from proda.model.column import PAPER_COLUMN
-from proda.model.lane_drivers import in_lanes, lane_grid
-from proda.model.lane_type import LANES, store
+from proda.kernels.misfit import layer_weights, misfit, misfit_forms, misfit_lanes
+from proda.kernels.simd import LANES, store
+from proda.kernels.steady_state import in_lanes, lane_grid
+from proda.model.configuration import PAPER_COLUMN
 
 NODE = PAPER_COLUMN.node
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proda.assimilation.misfit import layer_weights
-from proda.maps.misfit_sides import misfit_sides, most_for_too_little
+from proda.kernels.misfit import layer_weights
+from proda.maps.published_variants import misfit_sides, most_for_too_little
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 from proda.errors import InputError, MissingOutput
-from proda.learning.network import fit, paper_network
-from proda.learning.predictor import Predictor, loaded_network, save_network
-from proda.learning.scaling import MinMaxScaling
+from proda.learning.encoding import MinMaxScaling
+from proda.learning.paper_network import Predictor, fit, loaded_network, paper_network, save_network
 from proda.model.parameters import INNER, PAPER_PARAMETERS, SHARES
 
 SMALL = (32, 32)

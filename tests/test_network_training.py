@@ -9,9 +9,8 @@ import pytest
 import xarray as xr
 
 from proda.errors import InputError, MissingOutput
-from proda.learning.inputs import network_inputs
-from proda.learning.paper_training import paper_results, trained_predictor, write_paper_results
-from proda.learning.predictor import loaded_network
+from proda.learning.paper_network import loaded_network, paper_results, trained_predictor, write_paper_results
+from proda.learning.training_data import network_inputs
 from proda.model.parameters import PAPER_PARAMETERS, SHARES, cwd_share
 from proda.study import Study
 

@@ -7,8 +7,8 @@ from test_soc_layer import as_inputs
 
 from proda.learning.encoding import Encoding
 from proda.learning.hybrid import HybridPlan, HybridTrainer
-from proda.learning.node_carbon import GREATEST, LEAST, NodeCarbon
-from proda.learning.observed_layers import at_layers
+from proda.learning.soil_layer import GREATEST, LEAST, NodeCarbon
+from proda.learning.training_data import at_layers
 
 
 def test_its_first_outputs_are_the_logarithm_of_carbon_at_the_nodes():

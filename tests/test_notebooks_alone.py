@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from proda.errors import MissingOutput
-from proda.stages import STAGES
+from proda.stage import STAGES
 from proda.study import repository_root
 
 HEADS = ("Does", "Needs", "Makes", "Takes")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.interpolate import PchipInterpolator
 
-from proda.model.column import PAPER_COLUMN
+from proda.model.configuration import PAPER_COLUMN
 from proda.model.observation import at_depths, curve_weights, node_slopes
 
 NODE = PAPER_COLUMN.node

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from pooled_study import N_CELLS, PLAN, pooled_study, sampled
 
-from proda.assimilation.chain_state import Schedule
-from proda.assimilation.misfit import layer_weights, misfit, misfit_forms
 from proda.assimilation.one_batch import batch_constant
-from proda.assimilation.soc_chains import Moves
 from proda.errors import InputError
-from proda.model import lanes
-from proda.model.lane_type import LANES
+from proda.kernels import steady_state as lanes
+from proda.kernels.metropolis import Moves, Schedule
+from proda.kernels.misfit import layer_weights, misfit, misfit_forms
+from proda.kernels.simd import LANES
 from proda.model.parameters import physical
 
 

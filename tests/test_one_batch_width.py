@@ -5,7 +5,7 @@ import pytest
 from pooled_study import pooled_study, sampled
 
 from proda.assimilation import one_batch
-from proda.assimilation.chain_state import TEST_ACCEPTED, Schedule
+from proda.kernels.metropolis import TEST_ACCEPTED, Schedule
 
 PLAN = Schedule(10_000, 500, 500, 10)
 PIECE = 500  # a twentieth of the test run

@@ -6,10 +6,8 @@ import xarray as xr
 from columns import any_columns, drawn_columns, seasonal_forcing
 from hypothesis import given
 
-from proda.model.column import PAPER_COLUMN
-from proda.model.configuration import CESM2, PAPER
-from proda.model.environment import environment
-from proda.model.operators import (
+from proda.model.configuration import CESM2, PAPER, PAPER_COLUMN
+from proda.model.matrices import (
     decay_rates,
     dense_steady_state,
     input_vector,
@@ -20,7 +18,7 @@ from proda.model.operators import (
     transfer_matrix,
 )
 from proda.model.parameters import PAPER_PARAMETERS, physical
-from proda.model.rates import decay_and_mixing
+from proda.model.rates import decay_and_mixing, environment
 from proda.model.steady_state import POOLS, steady_state
 
 POOL = {name: k for k, name in enumerate(POOLS)}

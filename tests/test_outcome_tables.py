@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proda.data.outcome_tables import read_exclusions, read_site_status, write_exclusions, write_site_status
+from proda.data.tables import read_exclusions, read_site_status, write_exclusions, write_site_status
 from proda.errors import InputError
 
 EXCLUSIONS = pd.DataFrame(

@@ -7,17 +7,16 @@ import xarray as xr
 from synthetic_study import write_study
 
 from proda.errors import InputError
-from proda.maps.cf import write_product
-from proda.maps.clm_names import (
+from proda.maps.netcdf import raster_of, write_product
+from proda.maps.parameter_maps import (
     CONVERSIONS,
     COUNTERPARTS,
     century_normalisation,
     clm_parameters,
     counterpart_table,
+    parameter_product,
 )
-from proda.maps.inputs import read_inputs
-from proda.maps.parameter_maps import parameter_product
-from proda.maps.raster import raster_of
+from proda.maps.prediction import read_inputs
 from proda.maps.stage import network_notes
 from proda.model.parameters import INS, PAPER_PARAMETERS, bounds, physical
 

@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from proda.assimilation.one_batch import OneBatch
-from proda.assimilation.posterior import inference_data, one_batch_data, read_posterior, write_inference_data
+from proda.assimilation.results import inference_data, one_batch_data, read_posterior, write_inference_data
 from proda.model.parameters import PAPER_PARAMETERS
 
 

@@ -8,14 +8,19 @@ import pytest
 from synthetic_study import write_study
 
 from proda.errors import InputError
-from proda.maps.draws import one_batch_draws, random_sampling_draws, shares_of
-from proda.maps.inputs import read_inputs
-from proda.maps.method_maps import finite_soc, soc_of_draws
-from proda.maps.prediction import METHODS
+from proda.kernels import steady_state as lanes
+from proda.maps.prediction import (
+    METHODS,
+    finite_soc,
+    one_batch_draws,
+    random_sampling_draws,
+    read_inputs,
+    shares_of,
+    soc_of_draws,
+)
 from proda.maps.stage import final_results, mean_parameter_bias
 from proda.maps.stocks import land_area, petagrams, stocks
-from proda.model import lanes
-from proda.model.column import PAPER_COLUMN, STRATA
+from proda.model.configuration import PAPER_COLUMN, STRATA
 from proda.model.parameters import INNER, PAPER_PARAMETERS, default_parameters, physical
 
 N = len(PAPER_PARAMETERS)

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from proda.assimilation.prior import CONSTRAINED_BELOW, prior_sd
-from proda.model.parameters import PAPER_PARAMETERS, SHARES, cwd_share
+from proda.model.parameters import CONSTRAINED_BELOW, PAPER_PARAMETERS, SHARES, cwd_share, prior_sd
 
 
 def test_the_prior_of_the_shares_is_narrower_as_a_sample_of_it_shows(rng):

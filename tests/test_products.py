@@ -7,8 +7,7 @@ import xarray as xr
 from synthetic_study import write_study
 
 from proda.errors import InputError
-from proda.maps.products import SOC_CONTENT
-from proda.maps.raster import raster_of, rastered
+from proda.maps.netcdf import SOC_CONTENT, raster_of, rastered
 from proda.maps.stage import final_results, write_results
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proda.data.profiles import read_layers, read_profiles, write_profiles
+from proda.data.tables import read_layers, read_profiles, write_profiles
 from proda.errors import InputError
 
 PROFILES = pd.DataFrame(

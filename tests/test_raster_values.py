@@ -6,8 +6,7 @@ import rasterio
 from rasterio.transform import Affine
 from small_maps import HOMOLOSINE, geotiff, in_degrees, netcdf
 
-from proda.data.readers.raster import Raster
-from proda.data.readers.raster_values import cell_majorities, cell_means, values_at
+from proda.data.readers.rasters import Raster, cell_majorities, cell_means, values_at
 from proda.errors import InputError
 
 CELL_LON, CELL_LAT = (axis.ravel() for axis in np.meshgrid(np.arange(-99.75, -97, 0.5), np.arange(39.25, 41, 0.5)))
@@ -55,7 +54,7 @@ def test_a_cell_gets_the_mean_of_its_pixels_by_area(tilted):
 def test_strips_do_not_change_a_mean(tilted, monkeypatch):
     with Raster(tilted[0]) as raster:
         whole = cell_means(raster, CELL_LON, CELL_LAT, 0.5)
-        monkeypatch.setattr("proda.data.readers.raster_values.STRIP_PIXELS", 150)
+        monkeypatch.setattr("proda.data.readers.rasters.STRIP_PIXELS", 150)
         np.testing.assert_allclose(cell_means(raster, CELL_LON, CELL_LAT, 0.5), whole, rtol=1e-12)
 
 
@@ -69,7 +68,7 @@ def test_a_cell_without_a_pixel_that_has_a_value_is_missing(tmp_path):
 
 @pytest.mark.parametrize("strip", [8_000_000, 60])
 def test_a_cell_gets_its_most_frequent_class_and_the_lowest_on_ties(strip, tmp_path, monkeypatch):
-    monkeypatch.setattr("proda.data.readers.raster_values.STRIP_PIXELS", strip)
+    monkeypatch.setattr("proda.data.readers.rasters.STRIP_PIXELS", strip)
     transform, lon, lat = in_degrees(-100.0, 41.0, 0.125, 16, 24)
     classes = np.random.default_rng(4).choice([1, 4, 10, 12], size=lon.shape, p=[0.3, 0.2, 0.2, 0.3]).astype("u1")
     path = geotiff(tmp_path / "classes.tif", classes, transform)

@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 from conftest import CASES
 
-from proda.batch.paper_cases import NEGLIGIBLE, TOLERANCE, tabulated_column, worst_errors
-from proda.batch.verification import read_cases
-from proda.model import lanes
-from proda.model.column import PAPER_COLUMN
-from proda.model.configuration import PAPER
-from proda.model.namespace import jax_namespace
+from proda.kernels import steady_state as lanes
+from proda.model.configuration import PAPER, PAPER_COLUMN
+from proda.model.rates import jax_namespace
 from proda.model.steady_state import POOLS, soc_density, steady_state
+from proda.run.verification import NEGLIGIBLE, TOLERANCE, read_cases, tabulated_column, worst_errors
 
 COLUMN = tabulated_column()
 TABULATED = PAPER.on(COLUMN)

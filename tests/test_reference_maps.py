@@ -8,10 +8,18 @@ import pytest
 from rasterio.transform import Affine
 from small_maps import HOMOLOSINE, geotiff, in_degrees, netcdf
 
-from proda.data.readers import hwsd2
-from proda.data.readers.hwsd2 import hwsd2_stocks
-from proda.data.readers.reference_maps import hwsd_stocks, soilgrids_2_stocks, soilgrids_2017_stocks
-from proda.data.readers.wise30sec import CODES, MAP, SOILS, unit_stocks, wise30sec_stocks
+from proda.data.readers import reference_maps as hwsd2
+from proda.data.readers.reference_maps import (
+    CODES,
+    SOILS,
+    hwsd2_stocks,
+    hwsd_stocks,
+    soilgrids_2_stocks,
+    soilgrids_2017_stocks,
+    unit_stocks,
+    wise30sec_stocks,
+)
+from proda.data.readers.reference_maps import WISE_MAP as MAP
 from proda.errors import InputError
 
 X, Y = np.array([-99.75, -99.25]), np.array([39.25, 39.25])
@@ -170,7 +178,7 @@ def write_hwsd2(folder, layers=None, name="HWSD2_LAYERS"):
     folder.mkdir(exist_ok=True)
     numbers = np.where(LON < -99.75, 11, np.where(LON < -99.5, 13, np.where(LON < -99.25, 14, 0)))
     numbers[LON > -99.1] = 65535
-    geotiff(folder / hwsd2.MAP, numbers, TRANSFORM, dtype="u2", driver="EHdr")
+    geotiff(folder / hwsd2.HWSD2_MAP, numbers, TRANSFORM, dtype="u2", driver="EHdr")
     (folder / hwsd2.DATABASE).unlink(missing_ok=True)
     with sqlite3.connect(folder / hwsd2.DATABASE) as database:
         (hwsd2_layers() if layers is None else layers).to_sql(name, database, index=False)

@@ -9,8 +9,8 @@ from test_tidy_tables import grid_rows
 
 from proda.data.readers.reference_maps import reference_map
 from proda.data.stage import cleaned_study
-from proda.maps.method_maps import soc_of_one
-from proda.maps.reference_comparison import (
+from proda.maps.prediction import soc_of_one
+from proda.maps.references import (
     maps_to_compare,
     reference_in,
     reference_inventory,
@@ -21,9 +21,8 @@ from proda.maps.reference_comparison import (
     weighted_scores,
     zonal_means,
 )
-from proda.maps.references import reference_stocks, unread_references
 from proda.maps.stage import final_results
-from proda.maps.stocks import land_area
+from proda.maps.stocks import land_area, reference_stocks, unread_references
 from proda.study import Study
 
 DENSITY = 20e3  # g C m-3 in every layer: 20 kg C m-2 to one metre

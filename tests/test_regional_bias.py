@@ -5,16 +5,19 @@ import pandas as pd
 import pytest
 
 from proda.errors import InputError
-from proda.maps.regional_bias import (
+from proda.maps.regions import (
     PUBLISHED_BIASES,
+    REGIONS,
     VERDICTS,
     biases_in_a_row,
     published_beside,
+    region_masks,
+    region_shapes,
     regional_biases,
     regional_spread,
+    state_of,
     stock_differences,
 )
-from proda.maps.regions import REGIONS, region_masks, region_shapes, state_of
 
 PLACES = {
     "Portland": (-122.7, 45.5), "New York": (-74.0, 40.7), "Des Moines": (-93.6, 41.6), "Milwaukee": (-88.0, 43.0),

@@ -6,9 +6,9 @@ from columns import drawn_columns, seasonal_forcing, temperate
 
 from proda.errors import InputError
 from proda.model.configuration import CESM2
-from proda.model.environment import environment
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters, physical
-from proda.model.response import efolding_time, soc_response
+from proda.model.rates import environment
+from proda.model.transient import efolding_time, soc_response
 
 ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from proda.errors import InputError
-from proda.learning.scaling import MinMaxScaling
+from proda.learning.encoding import MinMaxScaling
 
 
 @pytest.fixture

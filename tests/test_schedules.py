@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proda.assimilation.chain_state import Schedule, draw_to_keep
-from proda.assimilation.schedules import LEAST_BURN_IN, SitePlan, lengthened, schedule, site_plan
-from proda.assimilation.soc_chains import Moves
+from proda.assimilation.chains import LEAST_BURN_IN, SitePlan, lengthened, schedule, site_plan
 from proda.errors import InputError
+from proda.kernels.metropolis import Moves, Schedule, draw_to_keep
 
 
 def test_the_papers_site_by_site_chains_keep_half_of_their_steps():

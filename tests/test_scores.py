@@ -5,10 +5,19 @@ import pandas as pd
 import pytest
 
 from proda.errors import InputError
-from proda.learning.agreement import scores
-from proda.maps.scores import PUBLISHED_SCORES, beside_published, comparable_sites, table_1
-from proda.maps.subsets import ASSIMILATED, NEVER_SEEN, NEW_CELLS, USED, site_subsets
-from proda.maps.tables import best_method
+from proda.learning.scores import scores
+from proda.maps.scores import (
+    ASSIMILATED,
+    NEVER_SEEN,
+    NEW_CELLS,
+    PUBLISHED_SCORES,
+    USED,
+    beside_published,
+    best_method,
+    comparable_sites,
+    site_subsets,
+    table_1,
+)
 
 
 def test_perfect_agreement_scores_one():

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from columns import seasonal_forcing, temperate
 
-from proda.assimilation.misfit import layer_weights, misfit, misfit_forms
 from proda.errors import InputError
-from proda.figures import sensitivity as figures
+from proda.figures import model as figures
+from proda.kernels.misfit import layer_weights, misfit, misfit_forms
 from proda.model.configuration import CESM2, PAPER
 from proda.model.observation import at_depths
 from proda.model.parameters import EFOLDING, MAXPSI, SHARES, TAU_CWD, TAU_S3, physical

@@ -6,9 +6,7 @@ import pytest
 from small_study import STUDY
 
 from proda.errors import InputError
-from proda.settings import ALLOWED, settings_at
-from proda.study import Study
-from proda.study_file import read_study_file, repository_root
+from proda.study import ALLOWED, Study, read_study_file, repository_root, settings_at
 
 
 def test_a_scale_replaces_the_settings_and_the_user_replaces_the_scale(opened):

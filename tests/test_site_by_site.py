@@ -7,15 +7,13 @@ import xarray as xr
 from columns import drawn_columns, temperate
 from made_sites import DEPTH, made_problem, posteriors_in, store_bytes
 
-from proda.assimilation.chain_state import Schedule
-from proda.assimilation.misfit import layer_weights, misfit
-from proda.assimilation.schedules import SitePlan
-from proda.assimilation.site_by_site import SITES_PER_BATCH
-from proda.assimilation.site_chains import chain_seed, sampled_sites
-from proda.assimilation.site_fit import agreement_by_site
-from proda.assimilation.site_problem import SiteProblem, site_problem
-from proda.assimilation.soc_chains import Moves
-from proda.model import lanes
+from proda.assimilation.chains import SitePlan, chain_seed, sampled_sites
+from proda.assimilation.problem import SiteProblem, site_problem
+from proda.assimilation.sites import SITES_PER_BATCH
+from proda.assimilation.store import agreement_by_site
+from proda.kernels import steady_state as lanes
+from proda.kernels.metropolis import Moves, Schedule
+from proda.kernels.misfit import layer_weights, misfit
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share, physical, unit_cube
 
@@ -61,7 +59,7 @@ def test_the_result_of_a_site_does_not_depend_on_the_sites_beside_it(problem, si
 
 
 def test_the_result_does_not_depend_on_workers_or_the_size_of_batches(problem, sites, folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("proda.assimilation.site_by_site.SITES_PER_BATCH", 3)
+    monkeypatch.setattr("proda.assimilation.sites.SITES_PER_BATCH", 3)
     done = []
     assert posteriors_in(tmp_path, problem, PLAN, n_workers=2, report=done.append).identical(sites)
     assert sum(done) == N_SITES and len(done) == 14

@@ -4,14 +4,10 @@ import numpy as np
 import pytest
 from made_sites import few_sites
 
-from proda.assimilation.chain_state import Schedule
-from proda.assimilation.diagnostics import convergence
-from proda.assimilation.schedules import SitePlan, lengthened
-from proda.assimilation.site_chains import sampled_sites
-from proda.assimilation.site_dataset import VARIABLES, site_coordinates
-from proda.assimilation.site_fit import site_status
-from proda.assimilation.site_summaries import site_summaries
-from proda.assimilation.soc_chains import Moves
+from proda.assimilation.chains import SitePlan, lengthened, sampled_sites
+from proda.assimilation.store import VARIABLES, site_coordinates, site_status, site_summaries
+from proda.kernels.convergence import convergence
+from proda.kernels.metropolis import Moves, Schedule
 
 FIRST = Schedule(2000, 3000, 6000, 20)
 PLAN = SitePlan(FIRST, rhat_limit=1.02, ess_limit=200.0, max_steps=400_000)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from proda.assimilation.chain_state import Schedule
-from proda.assimilation.schedules import SitePlan
-from proda.assimilation.site_fit import agreement_by_site, site_status
+from proda.assimilation.chains import SitePlan
+from proda.assimilation.store import agreement_by_site, site_status
+from proda.kernels.metropolis import Schedule
 
 
 def test_agreement_is_worked_out_site_by_site():

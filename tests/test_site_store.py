@@ -13,10 +13,9 @@ import pytest
 import zarr
 from made_sites import SHORT, few_sites, posteriors_in, store_bytes
 
-from proda.assimilation import site_by_site, site_store
-from proda.assimilation.site_dataset import opened_sites, site_coordinates
-from proda.assimilation.site_store import SiteStore
-from proda.assimilation.site_summaries import batch_arrays
+from proda.assimilation import sites as site_by_site
+from proda.assimilation import store as site_store
+from proda.assimilation.store import SiteStore, batch_arrays, opened_sites, site_coordinates
 from proda.errors import InputError, ProdaError
 
 N_SITES, BATCH = 20, 6

@@ -9,10 +9,10 @@ from columns import temperate
 from learnable import learnable
 
 from proda.errors import InputError
+from proda.kernels import steady_state as lanes
 from proda.learning.hybrid import ABSENT, layer_loss
-from proda.learning.observed_layers import at_layers, observed_sites, packed_forcing
-from proda.learning.soc_layer import SoilCarbon, physical_on_jax, soc_on_jax, unpacked_forcing
-from proda.model import lanes
+from proda.learning.soil_layer import SoilCarbon, physical_on_jax, soc_on_jax, unpacked_forcing
+from proda.learning.training_data import at_layers, observed_sites, packed_forcing
 from proda.model.observation import at_depths
 from proda.model.parameters import INNER, SHARES, cwd_share, physical
 

@@ -5,8 +5,8 @@ import pytest
 from learnable import learnable
 
 from proda.errors import InputError
-from proda.learning.spread import deviations, soc_with_spread
-from proda.model import lanes
+from proda.kernels import steady_state as lanes
+from proda.learning.soil_layer import deviations, soc_with_spread
 from proda.model.parameters import physical
 
 

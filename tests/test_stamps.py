@@ -11,13 +11,24 @@ import xarray as xr
 from test_profiles import LAYERS, PROFILES
 from test_tidy_tables import grid_rows
 
-from proda import __version__, stages
+from proda import __version__
+from proda import stage as stages
 from proda.data.covariates import read_covariates
 from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
-from proda.data.profiles import read_layers, read_profiles, write_layers, write_profiles
 from proda.data.stage import STAMPED, cleaned_study, read_cleaned_study
-from proda.data.stamps import LAYOUT, Stamp, VersionWarning, check_study, file_stamp, study_stamp
+from proda.data.tables import (
+    LAYOUT,
+    Stamp,
+    VersionWarning,
+    check_study,
+    file_stamp,
+    read_layers,
+    read_profiles,
+    study_stamp,
+    write_layers,
+    write_profiles,
+)
 from proda.errors import InputError, MissingOutput
 from proda.study import Study
 

@@ -7,14 +7,13 @@ from columns import any_columns, drawn_columns, seasonal_forcing
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from proda.model import lanes
-from proda.model.column import PAPER_COLUMN
-from proda.model.configuration import CESM2
-from proda.model.lane_drivers import in_lanes
-from proda.model.lane_type import LANES
-from proda.model.namespace import jax_namespace
-from proda.model.operators import dense_steady_state, input_vector, respiration, system_matrix
+from proda.kernels import steady_state as lanes
+from proda.kernels.simd import LANES
+from proda.kernels.steady_state import in_lanes
+from proda.model.configuration import CESM2, PAPER_COLUMN
+from proda.model.matrices import dense_steady_state, input_vector, respiration, system_matrix
 from proda.model.parameters import PAPER_PARAMETERS
+from proda.model.rates import jax_namespace
 from proda.model.steady_state import m_matrix_inverse, soc_density, soc_stock, steady_state
 
 ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}

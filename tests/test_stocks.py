@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proda.data.grid import EARTH_RADIUS, cell_area
 from proda.errors import InputError
-from proda.maps.method_maps import soc_of_one
+from proda.maps.prediction import soc_of_one
 from proda.maps.stocks import (
     MAP_INTERVALS,
     PUBLISHED_STOCKS,
@@ -24,7 +24,7 @@ from proda.maps.stocks import (
     stock_table,
     stocks,
 )
-from proda.model.column import PAPER_COLUMN
+from proda.model.configuration import PAPER_COLUMN
 
 
 def test_overlap_with_one_interval_adds_up_to_its_thickness():

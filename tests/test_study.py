@@ -4,7 +4,7 @@ import psutil
 import pytest
 from small_study import STUDY, finish
 
-from proda import stages
+from proda import stage as stages
 from proda.errors import InputError, MissingOutput
 from proda.study import Study
 

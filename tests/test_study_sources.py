@@ -9,12 +9,11 @@ from history_files import truth
 from small_archive import N, write_archive
 from small_sources import study_with, write_everything
 
-from proda.data.covariate_lists import BINN_COVARIATES
-from proda.data.covariate_sources import study_list
+from proda.data.covariates import BINN_COVARIATES
 from proda.data.forcing import has_forcing
-from proda.data.forcing_sources import with_npp
-from proda.data.readers.archive_comparison import group_results
-from proda.data.readers.archive_forcing import archive_forcing
+from proda.data.readers.archive import archive_forcing
+from proda.data.readers.archive_results import group_results
+from proda.data.sources import study_list, with_npp
 from proda.data.stage import cleaned_study
 from proda.errors import InputError
 from proda.model.configuration import PAPER

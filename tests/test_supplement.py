@@ -11,23 +11,26 @@ import xarray as xr
 from matplotlib.path import Path
 from synthetic_study import write_study
 
-from proda.figures.grid_cells import VEGETATION_COLOUR, grid_figure
-from proda.figures.parameter_densities import parameter_densities
-from proda.figures.references import reference_bias_maps, zonal_figure
-from proda.figures.regions import regional_bias_figure, regions_figure
+from proda.figures.chains import parameter_densities
+from proda.figures.cleaning import VEGETATION_COLOUR, grid_figure
+from proda.figures.maps import (
+    reference_bias_maps,
+    regional_bias_figure,
+    regions_figure,
+    width_figure,
+    widths_by_method,
+    zonal_figure,
+)
 from proda.figures.style import use_style
-from proda.figures.uncertainty import width_figure, widths_by_method
-from proda.learning.skill import correlations
-from proda.maps.parameter_summary import FILE_COLUMNS, parameter_summary, summary_columns
+from proda.learning.scores import correlations
 from proda.maps.prediction import METHODS
-from proda.maps.reference_comparison import reference_scores, zonal_means
-from proda.maps.regional_bias import regional_biases
-from proda.maps.regions import REGIONS
+from proda.maps.references import reference_scores, zonal_means
+from proda.maps.regions import CLASSES, REGIONS, regional_biases
+from proda.maps.scores import FILE_COLUMNS, parameter_summary, summary_columns
 from proda.maps.stage import final_results
-from proda.maps.vegetation import CLASSES
 from proda.model.parameters import PAPER_PARAMETERS
 
-pytestmark = pytest.mark.filterwarnings("ignore::proda.data.stamps.VersionWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::proda.data.tables.VersionWarning")
 
 
 @pytest.fixture(scope="module")

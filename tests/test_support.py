@@ -5,11 +5,18 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from proda.maps.method_maps import soc_of_one, soc_of_sites
+from proda.maps.prediction import (
+    LEAST_REACH,
+    cell_means,
+    observed_reach,
+    soc_of_one,
+    soc_of_sites,
+    soc_where_reached,
+    where_reached,
+)
 from proda.maps.scores import map_scores
 from proda.maps.stocks import MAP_INTERVALS, stock_table, stocks
-from proda.maps.support import LEAST_REACH, cell_means, observed_reach, soc_where_reached, where_reached
-from proda.model.column import PAPER_COLUMN
+from proda.model.configuration import PAPER_COLUMN
 
 AREA = np.array([1e12, 2e12, 1e12, 1e12])
 GRID = xr.Dataset({"cell_area": ("cell", AREA), "land_fraction": ("cell", np.ones(4))})

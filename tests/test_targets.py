@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from proda.assimilation.prior import prior_sd
 from proda.errors import InputError
-from proda.learning.targets import (
+from proda.learning.ensemble import (
     BETWEEN_SITES,
     FARTHEST,
     PRIOR_MEAN,
@@ -13,6 +12,7 @@ from proda.learning.targets import (
     precision_targets,
     profile_targets,
 )
+from proda.model.parameters import prior_sd
 
 
 def test_the_prior_is_taken_out_of_a_posterior_exactly():

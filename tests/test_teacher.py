@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from learnable import learnable
 
-from proda.learning.teacher import boosted_carbon, forest_carbon
+from proda.learning.distillation import boosted_carbon, forest_carbon
 
 TEACHERS = pytest.mark.parametrize("carbon", [forest_carbon, boosted_carbon])
 LEAST_CORRELATION = 0.6

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from test_tidy_tables import grid_rows
 
-from proda.data.raw_tables import read_raw_tables
 from proda.data.stage import cleaned_study
+from proda.data.tables import read_raw_tables
 from proda.errors import InputError
 from proda.study import Study
 

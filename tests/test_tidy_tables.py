@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from proda.data.grid import cell_area
-from proda.data.readers.grid_table import grid_covariates, read_grid_table
-from proda.data.readers.tidy_tables import read_profile_tables
+from proda.data.readers.tidy import grid_covariates, read_grid_table, read_profile_tables
 from proda.errors import InputError
 
 

@@ -14,15 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proda.errors import InputError
-from proda.figures.ages import acting_limits, residence_steps, storage_plane
-from proda.model.ages import ages
-from proda.model.carbon_input import carbon_input, input_amounts
+from proda.figures.model import acting_limits, residence_steps, storage_plane
+from proda.model.ages import LIMITS, ages, traceability
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER
-from proda.model.environment import environment
-from proda.model.operators import transfer_matrix
+from proda.model.matrices import transfer_matrix
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters, physical
+from proda.model.rates import carbon_input, environment, input_amounts
 from proda.model.steady_state import steady_state
-from proda.model.traceability import LIMITS, traceability
 
 ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}
 TURNOVER = [ROW[name] for name in ("tau4cwd", "tau4l1", "tau4l2l3", "tau4l2l3", "tau4s1", "tau4s2", "tau4s3")]

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 from proda.errors import InputError
-from proda.model.column import PAPER_COLUMN
-from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED
-from proda.model.operators import decay_rates, input_vector, respiration, system_matrix
+from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER_COLUMN
+from proda.model.matrices import decay_rates, input_vector, respiration, system_matrix
 from proda.model.parameters import physical
 from proda.model.steady_state import steady_state
 from proda.model.transient import trajectory

@@ -7,7 +7,7 @@ import pytest
 import tutorial
 
 from proda.__main__ import overrides, parser
-from proda.batch.page_check import faults_of_pages
+from proda.run.page_check import faults_of_pages
 from proda.study import Study, repository_root
 
 LONG = 7  # the step whose runs take long: its commands are read, its studies opened

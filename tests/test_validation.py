@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proda.data.readers.csv_tables import csv_table
-from proda.data.validation import checked, csv_line, median_check, row_check, row_with, table_schema, whole_check
+from proda.data.readers.tidy import csv_table
+from proda.data.tables import checked, csv_line, median_check, row_check, row_with, table_schema, whole_check
 from proda.errors import InputError
 
 SCHEMA = table_schema(

@@ -8,8 +8,8 @@ import pytest
 from conftest import CASES
 
 from proda.__main__ import main
-from proda.batch.verification import agreement, read_cases, verify
 from proda.errors import InputError
+from proda.run.verification import agreement, read_cases, verify
 
 FILE = CASES / "paper_cases.csv"
 JSON = CASES / "cesm2_cases.json"
@@ -88,7 +88,7 @@ def test_a_compiled_model_that_gives_no_number_fails_also_where_there_is_no_refe
     def broken(theta, forcing, column):
         return np.full((10, theta.shape[1]), 1.0) * np.where(np.arange(theta.shape[1]) == without, np.nan, 1.0)
 
-    monkeypatch.setattr("proda.batch.verification.lanes.soc_density", broken)
+    monkeypatch.setattr("proda.run.verification.lanes.soc_density", broken)
     table = agreement(cases)
     assert not table["finite"].iloc[without] and table["finite"].drop(without).all()
     assert (table["compiled"].dropna() > 0.1).all() and (table["numpy"].dropna() < 1e-9).all()
@@ -96,7 +96,7 @@ def test_a_compiled_model_that_gives_no_number_fails_also_where_there_is_no_refe
 
 def test_a_model_that_gives_no_number_never_passes(monkeypatch, content, tmp_path, capsys):
     monkeypatch.setattr(
-        "proda.batch.verification.lanes.soc_density", lambda theta, *_: np.full((20, theta.shape[1]), np.nan)
+        "proda.run.verification.lanes.soc_density", lambda theta, *_: np.full((20, theta.shape[1]), np.nan)
     )
     assert verify(dumped(content, tmp_path)) == 1
     output = capsys.readouterr().out

@@ -8,10 +8,8 @@ import xarray as xr
 from proda.data.covariates import PAPER_COVARIATES
 from proda.data.grid import cells_at
 from proda.data.stage import cleaned_study
-from proda.data.virtual import virtual_continent, write_raw_profiles
-from proda.data.virtual_fields import virtual_covariates
-from proda.data.virtual_profiles import pits
-from proda.data.virtual_truth import LEAST_WOODY, MARGIN, true_parameters
+from proda.data.virtual_continent import LEAST_WOODY, MARGIN, true_parameters, virtual_covariates
+from proda.data.virtual_profiles import pits, virtual_continent, write_raw_profiles
 from proda.errors import InputError
 from proda.model.checks import validated
 from proda.model.observation import at_depths

@@ -8,9 +8,7 @@ import wosis_files
 from proda.data import bulk_density
 from proda.data.bulk_density import with_soc_density
 from proda.data.readers import wosis
-from proda.data.readers.wosis_201909 import read_wosis_201909
-from proda.data.readers.wosis_202312 import read_wosis_202312
-from proda.data.readers.wosis_latest import read_wosis_latest
+from proda.data.readers.wosis import read_wosis_201909, read_wosis_202312, read_wosis_latest
 from proda.data.stage import cleaned_study
 from proda.study import Study
 

@@ -4,9 +4,7 @@ import pandas as pd
 import pytest
 import wosis_files
 
-from proda.data.readers.wosis_201909 import read_wosis_201909
-from proda.data.readers.wosis_202312 import read_wosis_202312
-from proda.data.readers.wosis_latest import read_wosis_latest
+from proda.data.readers.wosis import read_wosis_201909, read_wosis_202312, read_wosis_latest
 from proda.data.stage import cleaned_study
 from proda.errors import InputError
 from proda.study import Study

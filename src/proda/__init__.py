@@ -2,7 +2,7 @@
 
 import os
 
-from proda.code_folder import let_jax_keep_its_code
+from proda.compiled import let_jax_keep_its_code
 
 # Keras reads its backend once, at import: without this it looks for TensorFlow.
 os.environ.setdefault("KERAS_BACKEND", "jax")

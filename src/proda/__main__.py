@@ -83,11 +83,11 @@ def overrides(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from proda.assimilation.cluster import cluster_client
+    from proda.assimilation.chains import site_plan
     from proda.assimilation.one_batch import batch_constant
-    from proda.assimilation.schedules import site_plan
+    from proda.assimilation.sites import cluster_client
     from proda.assimilation.stage import one_batch_plan
-    from proda.batch.run import run
+    from proda.run.run import run
     from proda.study import Study
 
     study = Study.open(options.study, options.scale, options.data, options.out, overrides(options.set))
@@ -104,7 +104,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from proda.batch.verification import verify
+    from proda.run.verification import verify
 
     if not options.cases.is_file():
         raise InputError(f"reference file {options.cases} does not exist")
@@ -112,14 +112,13 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from proda.batch.bench import bench
+    from proda.run.bench import bench
 
     return int(bench(options.json) or 0)
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from proda.data.fetch import fetch
-    from proda.data.public_sources import known_sources, listing, source_named
+    from proda.data.fetch import fetch, known_sources, listing, source_named
 
     if not options.source:
         print(listing(known_sources()))
@@ -129,7 +128,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from proda.batch.status import status_text
+    from proda.run.record import status_text
 
     print(status_text(options.folder))
     return 0

@@ -9,23 +9,19 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from proda.assimilation.chain_state import Schedule
+from proda.assimilation.chains import n_workers, schedule, site_plan
 from proda.assimilation.one_batch import OneBatch, batch_constant, one_batch_posterior
-from proda.assimilation.posterior import one_batch_data, write_inference_data
-from proda.assimilation.schedules import schedule, site_plan
-from proda.assimilation.site_by_site import site_posteriors
-from proda.assimilation.site_dataset import STORE, opened_sites
-from proda.assimilation.site_fit import site_status
-from proda.assimilation.site_problem import SiteProblem, site_faults, site_problem
-from proda.assimilation.soc_chains import Moves
-from proda.assimilation.workers import n_workers
-from proda.checkpoints import CHECKPOINTS
-from proda.data.outcome_tables import write_site_status
+from proda.assimilation.problem import SiteProblem, site_faults, site_problem
+from proda.assimilation.results import one_batch_data, write_inference_data
+from proda.assimilation.sites import site_posteriors
+from proda.assimilation.store import STORE, opened_sites, site_status
 from proda.data.stage import CleanedStudy, read_cleaned_study
+from proda.data.tables import write_site_status
+from proda.kernels.metropolis import Moves, Schedule
 from proda.progress import progress_bar
+from proda.stage import CHECKPOINTS, ONE_BATCH, SITE_BY_SITE
 from proda.study import Study
 
-ONE_BATCH, SITE_BY_SITE = "03-one-batch-assimilation", "04-site-by-site-assimilation"
 ONE_BATCH_DRAWS = 5000  # a chain, at most
 SCHEDULER = "PRODA_SCHEDULER"  # environment variable: the address of a Dask scheduler
 # B of Eq. 5.1 at both ends: the formal posterior, and one profile's worth of information.

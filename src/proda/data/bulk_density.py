@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.profiles import KINDS, ProfileTables
+from proda.data.tables import KINDS, ProfileTables
 from proda.errors import InputError
 
 NONE = "none"

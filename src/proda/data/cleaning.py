@@ -1,17 +1,253 @@
 """The cleaning of soil profiles: rules with names, applied in order, and an account that adds up.
 
-Every rule of `proda.data.cleaning_rules` says which profiles or layers it takes out and which value it took offence at.
+Every rule of `proda.data.cleaning` says which profiles or layers it takes out and which value it took offence at.
+
+The rules that clean soil profiles: each has a name, a threshold in the study's settings, and says what it finds.
+
+Nothing is repaired: an upper bound below its lower bound may be a slip of the pen, or an organic layer measured upwards
+from the mineral surface as surveys did before 1993, and the table does not say which.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import pandas as pd
 
-from proda.data.cleaning_rules import RULES, Limits, Rule
-from proda.data.profiles import ProfileTables
+from proda.data.bulk_density import ORGANIC_FROM, estimated_by_source, greatest_density
+from proda.data.tables import ProfileTables
 from proda.errors import InputError, ProdaError
+
+# What a rule finds: the value that offends, by row label of the table it judges.
+Found = pd.Series
+Limits = Mapping[str, float]
+OFF = 0  # the value of a threshold whose rule is not applied
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One reason to leave something out.
+
+    Attributes
+    ----------
+    name : str
+        As it stands in exclusions.csv.
+    meaning : str
+        One line for the reader of the account.
+    judges : "profiles" or "layers"
+        When a profile goes, the layers it still has go with it, under the same rule.
+    found : callable
+        (tables, limits) -> the offending rows of that table with their values.
+    setting : str
+        The setting that holds its threshold; empty where it needs none.
+    """
+
+    name: str
+    meaning: str
+    judges: str
+    found: Callable[[ProfileTables, Limits], Found]
+    setting: str = ""
+
+
+def _orphans(tables: ProfileTables, limits: Limits) -> Found:
+    known = tables.layers["profile_id"].isin(tables.profiles["profile_id"])
+    return tables.layers.loc[~known, "profile_id"]
+
+
+def _position_missing(tables: ProfileTables, limits: Limits) -> Found:
+    lon, lat = tables.profiles["lon"], tables.profiles["lat"]
+    possible = lon.between(-180, 180) & lat.between(-90, 90)
+    return _shown_position(tables.profiles[~possible]).astype(object).map(lambda text: text.replace("nan", "missing"))
+
+
+def _no_layers(tables: ProfileTables, limits: Limits) -> Found:
+    empty = ~tables.profiles["profile_id"].isin(tables.layers["profile_id"])
+    return pd.Series("no layer", tables.profiles.index[empty], dtype=object)
+
+
+def _position_uncertain(tables: ProfileTables, limits: Limits) -> Found:
+    most = limits.get("max_position_uncertainty_km", OFF)
+    if most == OFF or "position_uncertainty" not in tables.profiles:
+        return pd.Series(dtype=object)
+    uncertainty = tables.profiles["position_uncertainty"] / 1000.0
+    return uncertainty[uncertainty > most].map("{:.4g} km".format)
+
+
+def _outside_domain(tables: ProfileTables, limits: Limits) -> Found:
+    profiles = tables.profiles
+    return _shown_position(profiles[~profiles["in_domain"]])
+
+
+def _shown_position(profiles: pd.DataFrame) -> pd.Series:
+    return profiles["lon"].map("lon {:g}".format) + profiles["lat"].map(", lat {:g}".format)
+
+
+def _off_land(tables: ProfileTables, limits: Limits) -> Found:
+    profiles = tables.profiles
+    return profiles.loc[profiles["cell"] < 0, "distance"].map("{:.3g} degrees".format)
+
+
+def _no_forcing(tables: ProfileTables, limits: Limits) -> Found:
+    return tables.profiles.loc[~tables.profiles["has_forcing"], "cell"].map("source cell {}".format)
+
+
+def _no_covariates(tables: ProfileTables, limits: Limits) -> Found:
+    return tables.profiles.loc[~tables.profiles["has_covariates"], "cell"].map("source cell {}".format)
+
+
+def _duplicates(tables: ProfileTables, limits: Limits) -> Found:
+    """Profiles with the layers of an earlier one, bounds and carbon alike to four digits, at the same place."""
+    layers, tolerance = tables.layers, limits["duplicate_tolerance_degrees"]
+    text = layers["upper_depth"].map("{:.3f}".format) + layers["lower_depth"].map("-{:.3f}".format)
+    text += layers["soc"].map(":{:.4g};".format)
+    prints = text.groupby(layers["profile_id"], sort=False).sum()
+    profiles = tables.profiles.assign(print=tables.profiles["profile_id"].map(prints)).dropna(subset="print")
+    twins = profiles[profiles["print"].duplicated(keep=False)]
+    found, kept = {}, {}
+    for row, name, lon, lat, same in twins[["profile_id", "lon", "lat", "print"]].itertuples():
+        others = kept.setdefault(same, [])
+        near = (other for other, x, y in others if max(abs(x - lon), abs(y - lat)) <= tolerance)
+        original = next(near, None)
+        if original is None:
+            others.append((name, lon, lat))
+        else:
+            found[row] = original
+    return pd.Series(found, dtype=object)
+
+
+def _layer_twice(tables: ProfileTables, limits: Limits) -> Found:
+    layers = tables.layers
+    twice = layers.duplicated(["profile_id", "layer"])
+    return layers.loc[twice, "layer"].map("layer {} a second time".format)
+
+
+def _litter(tables: ProfileTables, limits: Limits) -> Found:
+    layers = tables.layers
+    if not limits.get("exclude_litter", True) or "kind" not in layers:
+        return pd.Series(dtype=object)
+    litter = layers[layers["kind"] == "litter"]
+    return litter["upper_depth"].map("{:g}".format) + litter["lower_depth"].map(" to {:g} m".format)
+
+
+def _no_density(tables: ProfileTables, limits: Limits) -> Found:
+    unknown = tables.layers["soc"].isna()
+    return pd.Series("no bulk density", tables.layers.index[unknown], dtype=object)
+
+
+def _no_carbon(tables: ProfileTables, limits: Limits) -> Found:
+    return (tables.layers.loc[tables.layers["soc"] <= 0, "soc"] / 1000).map("{:g} kg m-3".format)
+
+
+def _inverted_depths(tables: ProfileTables, limits: Limits) -> Found:
+    upper, lower = tables.layers["upper_depth"], tables.layers["lower_depth"]
+    good = (upper >= 0) & (lower > upper)  # false where a bound is missing
+    return upper[~good].map("{:g} to ".format) + lower[~good].map("{:g} m".format)
+
+
+def _implausible(tables: ProfileTables, limits: Limits) -> Found:
+    soc = tables.layers["soc"] / 1000
+    return soc[soc > limits["max_soc_kg_m3"]].map("{:.4g} kg m-3".format)
+
+
+def _limestone(tables: ProfileTables, limits: Limits) -> Found:
+    """Alkaline layers too dense for their carbon to be that of organic matter, which is light.
+
+    Only a measured density can say so: one that was estimated from carbon agrees with it, whatever carbon that is. The
+    rule is not for organic soil, since peat and muck do not keep to the law that organic and mineral volumes add up.
+    """
+    layers, least_ph = tables.layers, limits.get("limestone_from_ph", OFF)
+    if least_ph == OFF or not {"organic_carbon", "bulk_density", "ph"} <= set(layers):
+        return pd.Series(dtype=object)
+    mineral = layers[(layers["organic_carbon"] < ORGANIC_FROM) & ~estimated_by_source(layers)]
+    too_dense = mineral["bulk_density"] > greatest_density(mineral["organic_carbon"])
+    found = mineral[too_dense & (mineral["ph"] >= least_ph)]
+    text = (found["organic_carbon"] / 10).map("{:.3g} % carbon at pH ".format)
+    return text + found["ph"].map("{:.1f} and ".format) + found["bulk_density"].map("{:.2f} g cm-3".format)
+
+
+def _too_deep(tables: ProfileTables, limits: Limits) -> Found:
+    middle = 0.5 * (tables.layers["upper_depth"] + tables.layers["lower_depth"])
+    return middle[middle > limits["max_depth_m"]].map("{:.3g} m".format)
+
+
+def _overlapping(tables: ProfileTables, limits: Limits) -> Found:
+    """Layers that start above the end of a layer kept before them, reading each profile from the top."""
+    layers = tables.layers.sort_values(["profile_id", "upper_depth", "lower_depth"], kind="stable")
+    tolerance = limits["overlap_tolerance_m"] + 1e-9
+    profile_id = layers["profile_id"]
+    deepest = layers.groupby("profile_id", sort=False)["lower_depth"].cummax().groupby(profile_id, sort=False).shift()
+    suspects = layers.loc[layers["upper_depth"] < deepest - tolerance, "profile_id"].unique()
+    found, current, end = {}, None, 0.0
+    suspected = layers[layers["profile_id"].isin(suspects)]
+    for row, name, upper, lower in suspected[["profile_id", "upper_depth", "lower_depth"]].itertuples():
+        if name != current:
+            current, end = name, 0.0
+        if upper < end - tolerance:
+            found[row] = f"{upper:g} m, within a layer down to {end:g} m"
+        else:
+            end = max(end, lower)
+    return pd.Series(found, dtype=object)
+
+
+def _few_layers(tables: ProfileTables, limits: Limits) -> Found:
+    n_layers = tables.profiles["profile_id"].map(tables.layers["profile_id"].value_counts()).fillna(0).astype(int)
+    return n_layers[n_layers < limits["min_layers"]].map("{} left".format)
+
+
+RULES = (
+    Rule("layer without profile", "its profile is not in the table of profiles", "layers", _orphans),
+    Rule("no layers", "no layer of it has organic carbon", "profiles", _no_layers),
+    Rule("position missing", "no longitude or latitude, or none that exists", "profiles", _position_missing),
+    Rule(
+        "position uncertain",
+        "position known to more than max_position_uncertainty_km only (0: not applied)",
+        "profiles",
+        _position_uncertain,
+        "max_position_uncertainty_km",
+    ),
+    Rule(
+        "outside the domain",
+        "farther than nearest_cell_degrees from the box around the land cells",
+        "profiles",
+        _outside_domain,
+        "nearest_cell_degrees",
+    ),
+    Rule(
+        "off the land",
+        "farther from the nearest land cell than nearest_cell_degrees",
+        "profiles",
+        _off_land,
+        "nearest_cell_degrees",
+    ),
+    Rule("no forcing", "its land cell lacks climate or a positive NPP", "profiles", _no_forcing),
+    Rule("no covariates", "a covariate is missing at its place", "profiles", _no_covariates),
+    Rule(
+        "duplicate profile",
+        "the same layers at the same place as an earlier profile",
+        "profiles",
+        _duplicates,
+        "duplicate_tolerance_degrees",
+    ),
+    Rule("layer twice", "a second layer of that number in the profile", "layers", _layer_twice),
+    Rule("litter layer", "litter on the mineral soil, where the model begins", "layers", _litter, "exclude_litter"),
+    Rule("no density", "carbon by mass without a bulk density", "layers", _no_density, "bulk_density_rule"),
+    Rule("no carbon", "zero or negative carbon, of which the error cannot be relative", "layers", _no_carbon),
+    Rule("inverted depths", "lower bound not below the upper one, or a bound missing", "layers", _inverted_depths),
+    Rule("implausible density", "more carbon than max_soc_kg_m3", "layers", _implausible, "max_soc_kg_m3"),
+    Rule(
+        "carbon of limestone",
+        "too dense for its carbon to be organic, at limestone_from_ph or above (0: not applied)",
+        "layers",
+        _limestone,
+        "limestone_from_ph",
+    ),
+    Rule("below the model", "its middle lies deeper than max_depth_m", "layers", _too_deep, "max_depth_m"),
+    Rule("overlapping layers", "starts within the layer above", "layers", _overlapping, "overlap_tolerance_m"),
+    Rule("too few layers", "fewer layers left than min_layers", "profiles", _few_layers, "min_layers"),
+)
+
 
 ACCOUNT_COLUMNS = ("rule", "profiles_before", "profiles_after", "layers_before", "layers_after")
 

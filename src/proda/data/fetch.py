@@ -1,23 +1,311 @@
-"""`python -m proda fetch SOURCE`: say what will come, then bring it, checked, under its own name or not at all."""
+"""`python -m proda fetch SOURCE`: say what will come, then bring it, checked, under its own name or not at all.
+
+A downloader for pooch that goes on where a cut download stopped.
+
+pooch gives a temporary name, checks the sum and renames; it begins at the first byte every time. Here the bytes that
+have come stay in ``NAME.part`` beside the target, with a note of the address and of the server's mark of that version.
+
+The public sources that `python -m proda fetch` knows: what they are, whose, where, how large (data/sources.toml).
+"""
 
 from __future__ import annotations
 
+import itertools
 import shutil
+import time
+import tomllib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pooch
+import requests
 
 from proda import __version__
-from proda.data.downloader import ResumingDownloader, remote_size
-from proda.data.public_sources import PublicSource, RemoteFile, bytes_text
 from proda.errors import DownloadError, InputError
 from proda.progress import progress_bar
-from proda.stages import read_json, write_json
-from proda.study import repository_root
+from proda.stage import read_json, write_json
+from proda.study import repository_root, suggestion
+
+CHUNK = 1 << 16  # bytes; a cut loses less than this
+_MARKUP = (".html", ".xml", ".vrt", ".gml")
+TIMEOUT = (20, 120)  # s to connect, and between two packets
+
+
+class ResumingDownloader:
+    """Called by pooch as ``downloader(url, temporary_file, pooch)``.
+
+    Parameters
+    ----------
+    target : Path
+        Where the whole file will be; ``target.part`` holds what has come.
+    same_everywhere : bool
+        Whether a checksum will be compared, so that bytes of one mirror may be followed by bytes of another.
+    attempts : int
+        Tries without a single new byte before the address is given up.
+    pause : float, s
+        Between two tries, growing with their number.
+    report : callable
+        Told the number of bytes that have come, and the negative number when they are thrown away.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        same_everywhere: bool = False,
+        attempts: int = 4,
+        pause: float = 2.0,
+        report: Callable[[int], object] = lambda count: None,
+    ) -> None:
+        self.target = target
+        self.part = target.with_name(f"{target.name}.part")
+        self.record = target.with_name(f"{target.name}.part.json")
+        self.same_everywhere, self.attempts, self.pause, self.report = same_everywhere, attempts, pause, report
+
+    def __call__(self, url: str, output_file: str | Path, pooch: object, check_only: bool = False) -> None:
+        """Bring all of ``url`` to ``output_file``; DownloadError when it will not come whole."""
+        idle = 0
+        self.report(self.size)
+        while True:
+            before = self.size
+            try:
+                self._one_request(url)
+                break
+            except requests.RequestException as error:
+                idle = 0 if self.size > before else idle + 1
+                if idle >= self.attempts or not _may_pass(error):
+                    raise DownloadError(f"{url}: {_in_words(error)}") from error
+                time.sleep(self.pause * (idle + 1))
+        fault = _fault(self.part, self.target.suffix.lower())
+        if fault:
+            self._discard()
+            raise DownloadError(f"{url}: {fault}; thrown away")
+        self.part.replace(output_file)
+        self.record.unlink(missing_ok=True)
+
+    @property
+    def size(self) -> int:
+        """Bytes that have come."""
+        return self.part.stat().st_size if self.part.is_file() else 0
+
+    def _one_request(self, url: str) -> None:
+        begun = read_json(self.record) or {}
+        mark = begun.get("mark") if begun.get("url") == url else None
+        if self.size and not (mark or self.same_everywhere):
+            self._discard()  # nothing says that these bytes belong to what the server has now
+        headers = {"Accept-Encoding": "identity"}
+        if self.size:
+            headers["Range"] = f"bytes={self.size}-"
+            headers |= {"If-Range": mark} if mark else {}
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
+            if answer.status_code == 416:  # the file there is no longer than what has come: whole, or another one
+                if answer.headers.get("Content-Range", "").endswith(f"*/{self.size}"):
+                    return
+                self._discard()
+                raise requests.ConnectionError("the file there is shorter than what had come of it")
+            answer.raise_for_status()
+            if self.size and not _continues(answer, self.size):
+                self._discard()
+            write_json(self.record, {"url": url, "mark": _mark(answer.headers)})
+            announced = answer.headers.get("Content-Length")
+            expected = self.size + int(announced) if announced else None
+            with self.part.open("ab") as stream:
+                for chunk in answer.iter_content(CHUNK):
+                    stream.write(chunk)
+                    self.report(len(chunk))
+        if expected not in (None, self.size):
+            raise requests.ConnectionError(f"{self.size} bytes came, {expected} were announced")
+
+    def _discard(self) -> None:
+        self.report(-self.size)
+        self.part.unlink(missing_ok=True)
+        self.record.unlink(missing_ok=True)
+
+
+def remote_size(url: str) -> int:
+    """Bytes that the server says ``url`` has; 0 when it does not say."""
+    try:
+        answer = requests.head(url, headers={"Accept-Encoding": "identity"}, allow_redirects=True, timeout=TIMEOUT)
+        answer.raise_for_status()
+        return int(answer.headers.get("Content-Length") or 0)
+    except (requests.RequestException, ValueError):
+        return 0
+
+
+def _mark(headers: Any) -> str | None:
+    """What ``If-Range`` takes: a strong ETag, else the time of the last change."""
+    tag = headers.get("ETag", "")
+    return tag if tag.startswith('"') else headers.get("Last-Modified")
+
+
+def _continues(answer: requests.Response, size: int) -> bool:
+    """Whether the answer begins at byte ``size``; a server may ignore the range or have a newer file."""
+    return answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {size}-")
+
+
+def _may_pass(error: requests.RequestException) -> bool:
+    """Whether another try may help: not when the server has answered that it will not."""
+    status = error.response.status_code if error.response is not None else 0
+    return status == 429 or not 400 <= status < 500
+
+
+def _in_words(error: requests.RequestException) -> str:
+    if error.response is not None:
+        return f"the server answers {error.response.status_code} {error.response.reason}"
+    cause = error.args[0] if error.args else error
+    reason = getattr(cause, "reason", None) or cause  # urllib3 wraps what happened into what it tried
+    return f"no connection, or a cut one ({reason})"[:300]
+
+
+def _fault(path: Path, suffix: str) -> str:
+    """What is wrong with what came, empty when nothing is seen.
+
+    A server that wants a login, or a map service that fails, answers "200 OK" with a page. A zip holds a checksum of
+    every member: the only one there is where the publisher states none.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(256).lstrip().lower()
+    if suffix not in _MARKUP and start.startswith((b"<!doctype", b"<html", b"<?xml", b"<ows:", b"<serviceexception")):
+        return "the server sent a page, not the file (does it want a login?)"
+    if suffix != ".zip":
+        return ""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except zipfile.BadZipFile as error:
+        broken = str(error)
+    return f"what came is no whole zip file ({broken})" if broken else ""
+
+
+_TEXTS = ("title", "licence", "citation", "page")
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a source.
+
+    Attributes
+    ----------
+    name : str
+        As it is saved.
+    urls : tuple of str
+        The address, then its mirrors.
+    size : int
+        Bytes, roughly; 0 where nobody has told.
+    checksum, reported : str or None
+        ``"md5:..."`` or ``"sha256:..."`` as the publisher states it, and as somebody else took it.
+    unpack : bool
+        Whether the readers need the members of this zip as files.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    size: int = 0
+    checksum: str | None = None
+    reported: str | None = None
+    unpack: bool = False
+
+
+@dataclass(frozen=True)
+class PublicSource:
+    """A public data set: its name on the command line, what a user must know before the download, and its files."""
+
+    name: str
+    title: str
+    licence: str
+    citation: str
+    page: str
+    files: tuple[RemoteFile, ...]
+    note: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files as far as they are known; 0 when one is not."""
+        sizes = [file.size for file in self.files]
+        return sum(sizes) if all(sizes) else 0
+
+
+def known_sources(path: Path | None = None) -> dict[str, PublicSource]:
+    """Every source of ``path`` (data/sources.toml of the clone when None), by name.
+
+    Raises
+    ------
+    InputError
+        When an entry lacks a text or has no file, a file has no address, or two files have the same name.
+    """
+    path = path or repository_root() / "data" / "sources.toml"
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {name: _source(name, entry, path) for name, entry in content.items()}
+
+
+def source_named(name: str, path: Path | None = None) -> PublicSource:
+    """The source ``name``; an unknown one is an `InputError` that lists those there are."""
+    sources = known_sources(path)
+    if name not in sources:
+        raise InputError(f"unknown source {name!r}: {suggestion(name, sources)}")
+    return sources[name]
+
+
+def listing(sources: Mapping[str, PublicSource]) -> str:
+    """What there is to fetch, for a terminal: name, size, title and licence."""
+    width = max(map(len, sources))
+    lines = ["Public sources; nothing in the virtual study needs one. Fetch one with: python -m proda fetch SOURCE", ""]
+    for name, source in sources.items():
+        files = f"{len(source.files)} file{'s' * (len(source.files) > 1)}"
+        lines.append(f"{name:{width}}  {source.title}")
+        lines.append(f"{'':{width}}  {files}, {bytes_text(source.size)}; licence: {source.licence}")
+    return "\n".join(lines)
+
+
+def bytes_text(size: int) -> str:
+    """``size`` in words, decimal units; "size not known" for 0."""
+    if not size:
+        return "size not known"
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= factor:
+            return f"{size / factor:.3g} {unit}"
+    return f"{size} bytes"
+
+
+def _source(name: str, entry: Mapping[str, Any], path: Path) -> PublicSource:
+    missing = [key for key in _TEXTS if not entry.get(key)]
+    if missing:
+        raise InputError(f"{path}: source {name} has no {', '.join(missing)}; every source says what and whose it is.")
+    files = [_file(item, name, path) for item in entry.get("files", [])] + _files_of_pattern(entry)
+    names = [file.name for file in files]
+    if not files or len(set(names)) < len(names):
+        raise InputError(f"{path}: source {name} has the files {names or 'none'}; expected one or more, each once.")
+    return PublicSource(name, **{key: entry[key] for key in _TEXTS}, files=tuple(files), note=entry.get("note", ""))
+
+
+def _file(item: Mapping[str, Any], name: str, path: Path) -> RemoteFile:
+    known = {"name", "urls", "size", "checksum", "reported", "unpack"}
+    if not item.get("name") or not item.get("urls") or set(item) - known:
+        raise InputError(
+            f"{path}: a file of source {name} is {dict(item)}; expected name, urls and of {sorted(known)}."
+        )
+    if Path(item["name"]).name != item["name"]:
+        raise InputError(f"{path}: file {item['name']!r} of source {name} would leave its folder; give a plain name.")
+    hashes = {key: item.get(key) or None for key in ("checksum", "reported")}
+    return RemoteFile(
+        item["name"], tuple(item["urls"]), item.get("size", 0), unpack=item.get("unpack", False), **hashes
+    )
+
+
+def _files_of_pattern(entry: Mapping[str, Any]) -> list[RemoteFile]:
+    """The files of a source that names them by every combination of the lists its pattern refers to."""
+    if "pattern" not in entry:
+        return []
+    axes = {key: entry[key] for key in ("property", "depth") if key in entry}
+    found = []
+    for values in itertools.product(*axes.values()):
+        filled = dict(zip(axes, values, strict=True))
+        found.append(RemoteFile(entry["pattern_name"].format(**filled), (entry["pattern"].format(**filled),)))
+    return found
+
 
 RECEIPT = "fetched.json"  # beside the files: where each came from, when, its size and checksum, licence and citation
 

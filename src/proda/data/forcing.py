@@ -1,4 +1,20 @@
-"""The forcing file of a study: what climate and vegetation give each land cell, with units, for the model."""
+"""The forcing file of a study: what climate and vegetation give each land cell, with units, for the model.
+
+Soil temperature and soil water potential from annual climate and texture, for studies without land-model output.
+
+A land model would simulate both through the year. Where only mean annual temperature, precipitation and texture are
+known, three published relations and an assumption stand in for it, one function each:
+
+1. soil temperature: Soil Survey Staff (1999), Soil Taxonomy, 2nd ed., USDA Agriculture Handbook 436;
+2. potential and actual evaporation: Turc (1954), Annales agronomiques 5, 491-595, with his own constant 0.9 (Pike
+   1964, Journal of Hydrology 2, 116-123, put 1 in its place);
+3. mean soil moisture, the assumption: a bucket that evaporates in proportion to its filling, read backwards;
+4. retention: Clapp and Hornberger (1978), Water Resources Research 14, 601-604, with the regressions of Cosby et al.
+   (1984), Water Resources Research 20, 682-690, as in CLM4.5 (Oleson et al. 2013, section on hydraulic properties).
+
+The potential of the mean moisture is closer to zero than the mean of the potential, because dry spells weigh heavily
+in the latter: this forcing is wetter, and decomposition in it somewhat faster, than CLM's own annual mean would be.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +25,107 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data import climate
-from proda.data.stamps import told_if_of_another_version
+from proda.data.tables import told_if_of_another_version
 from proda.errors import InputError
 from proda.model.checks import validated
-from proda.model.column import PAPER_COLUMN, Column
+from proda.model.configuration import PAPER_COLUMN, Column
 from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
+
+FREEZING = 273.15
+MPA_PER_MM = 9.80665e-6  # weight of one millimetre of water
+WILTING_POINT = -1.5  # MPa
+FIELD_CAPACITY = -0.033  # MPa
+DRIEST = -25.0  # MPa; the model's water scalar ends here
+
+
+def soil_temperature(air_temperature: ArrayLike, offset: float = 1.0, n_layers: int = 10) -> NDArray:
+    """Annual-mean soil temperature, (n_layers, n), K.
+
+    Over most of the United States mean annual soil temperature is mean annual air temperature plus 1 degree (Soil
+    Survey Staff 1999). A periodic surface temperature has the same annual mean at every depth under pure conduction,
+    so all layers share it; insulation by snow, which warms northern soils by a few degrees more, is left out.
+
+    Parameters
+    ----------
+    air_temperature : (n,), degrees Celsius
+        Mean annual air temperature.
+    offset : float, K
+        Soil minus air.
+    """
+    return np.repeat(np.asarray(air_temperature, float)[None] + offset + FREEZING, n_layers, axis=0)
+
+
+def potential_evaporation(air_temperature: ArrayLike) -> NDArray:
+    """Annual potential evaporation, mm yr-1: L = 300 + 25 T + 0.05 T^3, T in degrees Celsius (Turc 1954).
+
+    Below freezing L keeps its value at 0 degrees, 300 mm: the formula was fitted to warmer catchments.
+    """
+    warmth = np.maximum(np.asarray(air_temperature, float), 0.0)
+    return 300.0 + 25.0 * warmth + 0.05 * warmth**3
+
+
+def actual_evaporation(precipitation: ArrayLike, potential: ArrayLike) -> NDArray:
+    """Annual evaporation, mm yr-1: E = P / sqrt(0.9 + (P/L)^2), and E = P where P/L < sqrt(0.1) (Turc 1954)."""
+    precipitation = np.asarray(precipitation, float)
+    ratio = precipitation / np.asarray(potential, float)
+    return precipitation / np.sqrt(np.maximum(0.9 + ratio**2, 1.0))
+
+
+def retention(sand_percent: ArrayLike, clay_percent: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
+    """Parameters of the Clapp-Hornberger curve by texture (Cosby et al. 1984, as in CLM4.5).
+
+    Returns
+    -------
+    saturation : m3 m-3
+        0.489 - 0.00126 sand.
+    potential : MPa
+        At saturation: -10 x 10^(1.88 - 0.0131 sand) mm of water.
+    exponent
+        2.91 + 0.159 clay.
+    """
+    sand, clay = np.asarray(sand_percent, float), np.asarray(clay_percent, float)
+    return 0.489 - 0.00126 * sand, -10.0 * 10.0 ** (1.88 - 0.0131 * sand) * MPA_PER_MM, 2.91 + 0.159 * clay
+
+
+def moisture_at(potential: float, sand_percent: ArrayLike, clay_percent: ArrayLike) -> NDArray:
+    """Volumetric water content, m3 m-3, at a water potential in MPa: theta = theta_s (psi / psi_s)^(-1/b)."""
+    saturation, at_saturation, exponent = retention(sand_percent, clay_percent)
+    return saturation * np.minimum(potential / at_saturation, np.inf) ** (-1.0 / exponent)
+
+
+def water_potential(wetness: ArrayLike, sand_percent: ArrayLike, clay_percent: ArrayLike) -> NDArray:
+    """Soil water potential, MPa, of soils whose available water is filled to `wetness`.
+
+    Parameters
+    ----------
+    wetness : 0 to 1
+        0 at wilting point (-1.5 MPa), 1 at field capacity (-0.033 MPa). `wetness_of_climate` gives an annual mean.
+    sand_percent, clay_percent : %, by mass
+
+    Returns
+    -------
+    array
+        Of the inputs' broadcast shape, -25 MPa at the driest and the potential at saturation at the wettest.
+    """
+    wilting = moisture_at(WILTING_POINT, sand_percent, clay_percent)
+    capacity = moisture_at(FIELD_CAPACITY, sand_percent, clay_percent)
+    saturation, at_saturation, exponent = retention(sand_percent, clay_percent)
+    moisture = wilting + np.asarray(wetness, float) * (capacity - wilting)
+    return np.clip(at_saturation * (moisture / saturation) ** -exponent, DRIEST, at_saturation)
+
+
+def wetness_of_climate(air_temperature: ArrayLike, precipitation: ArrayLike) -> NDArray:
+    """Mean filling of the available water, 0 to 1, as the ratio of actual to potential evaporation.
+
+    An assumption: evaporation is its potential times the filling of the bucket, up to the brim. Over a year the ratio
+    of the two is then the mean filling, weighted by the potential. The bucket of Manabe (1969, Monthly Weather Review
+    97, 739-774) instead evaporates at the potential rate from three quarters of its capacity on: read backwards it
+    would give 0.75 times this filling below the threshold, and above it, where the ratio is 1, none in particular.
+    Decomposition would then be slower by 8 to 11 % for ratios of 0.3 to 0.95 (a loam, `maxpsi` -0.002 MPa).
+    """
+    potential = potential_evaporation(air_temperature)
+    return actual_evaporation(precipitation, potential) / potential
+
 
 NO_PERMAFROST = 35.0  # m; an active layer deeper than any model column
 
@@ -64,7 +175,7 @@ def surrogate_forcing(
     soil_minus_air_temperature: float = 1.0,
     column: Column = PAPER_COLUMN,
 ) -> Forcing:
-    """Forcing made from annual climate and texture (`proda.data.climate`), NaN where a cell lacks one of them or has an
+    """Forcing made from annual climate and texture (`proda.data.forcing`), NaN where a cell lacks one of them or has an
     impossible one.
 
     Parameters
@@ -79,10 +190,10 @@ def surrogate_forcing(
     air, rain, npp = (cells[name].to_numpy(float) for name in ("air_temperature", "precipitation", "npp"))
     sand, clay = (cells[name].to_numpy(float) for name in ("sand_percent", "clay_percent"))
     possible = (rain >= 0) & (sand >= 0) & (clay >= 0) & (sand + clay <= 100)
-    wetness = np.where(possible, climate.wetness_of_climate(air, rain), np.nan)
-    psi = climate.water_potential(wetness, sand, clay)
+    wetness = np.where(possible, wetness_of_climate(air, rain), np.nan)
+    psi = water_potential(wetness, sand, clay)
     return Forcing(
-        soil_temperature=climate.soil_temperature(air, soil_minus_air_temperature, column.n_layers),
+        soil_temperature=soil_temperature(air, soil_minus_air_temperature, column.n_layers),
         water_potential=np.repeat(psi[None], column.n_layers, axis=0),
         active_layer=np.full(len(cells), NO_PERMAFROST),
         npp_mean=npp,

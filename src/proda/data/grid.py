@@ -1,10 +1,17 @@
-"""The half-degree grid of land cells: what a map is drawn on and where a site finds its forcing."""
+"""The half-degree grid of land cells: what a map is drawn on and where a site finds its forcing.
+
+Outlines of the conterminous United States, shipped with the repository: nothing is asked of the network.
+
+Where profiles lie on the study's land cells, and whether longitude and latitude are what they say.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pandas as pd
 import shapely
@@ -12,8 +19,9 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from proda.data.stamps import told_if_of_another_version
+from proda.data.tables import told_if_of_another_version
 from proda.errors import InputError
+from proda.study import repository_root
 
 RESOLUTION = 0.5
 EARTH_RADIUS = 6_371_007.2  # m; the sphere with the area of the WGS84 ellipsoid
@@ -183,3 +191,73 @@ def read_grid(path: Path | str) -> xr.Dataset:
         resolution = grid.attrs.get("resolution_degrees", RESOLUTION)
         check_areas(grid, lambda cell: f"{path}, cell {cell}", resolution=resolution)
         return grid
+
+
+OUTLINES = "data/outlines/us_states_10m.topojson"
+
+# FIPS codes of what the Census lists as states but which lies outside the conterminous domain.
+_ELSEWHERE = {"02", "15", "60", "66", "69", "72", "78"}
+
+
+@cache
+def states() -> geopandas.GeoDataFrame:
+    """The 48 conterminous states and the District of Columbia: `id` (FIPS code), `name`, geometry (EPSG:4326).
+
+    Raises
+    ------
+    InputError
+        When the outlines are missing from the repository.
+    """
+    path = repository_root() / OUTLINES
+    if not path.is_file():
+        raise InputError(f"{path}: not found. The state outlines come with the repository: restore the file.")
+    shapes = geopandas.read_file(path, layer="states", engine="pyogrio").set_crs(4326, allow_override=True)
+    shapes = shapes[~shapes["id"].isin(_ELSEWHERE)].sort_values("id", ignore_index=True)
+    # Quantised topology leaves self-touching rings; a buffer of zero rebuilds them.
+    return shapes.set_geometry(shapes.geometry.buffer(0))
+
+
+@cache
+def land() -> shapely.Geometry:
+    """All conterminous states as one geometry, longitude and latitude in degrees."""
+    return states().geometry.union_all()
+
+
+def placed(profiles: pd.DataFrame, cells: pd.DataFrame, tolerance: float) -> pd.DataFrame:
+    """`profiles` with `in_domain`, `cell` (-1 off the land) and `distance` (degrees) to the nearest land cell.
+
+    Parameters
+    ----------
+    tolerance : float, degrees
+        How far off the land a profile still takes the nearest land cell.
+
+    Raises
+    ------
+    InputError
+        When more profiles lie on the land with longitude and latitude exchanged, or none does.
+    """
+    cell, distance = cells_at(profiles["lon"], profiles["lat"], cells, tolerance)
+    _check_not_exchanged(profiles, cell, cells, tolerance)
+    inside = in_domain(profiles["lon"], profiles["lat"], cells, tolerance)
+    return profiles.assign(in_domain=inside, cell=cell, distance=distance)
+
+
+def _check_not_exchanged(profiles: pd.DataFrame, cell: NDArray, cells: pd.DataFrame, tolerance: float) -> None:
+    """Refuse positions of which more fall on the land when longitude and latitude change places."""
+    if (cell >= 0).mean() > 0.5:
+        return
+    exchanged, _ = cells_at(profiles["lat"], profiles["lon"], cells, tolerance)
+    if (exchanged >= 0).sum() > (cell >= 0).sum():
+        raise InputError(
+            f"{(cell >= 0).sum():,} of {len(cell):,} profiles lie on the study's land cells, and "
+            f"{(exchanged >= 0).sum():,} would with longitude and latitude exchanged; "
+            f"the first is at lon {profiles['lon'].iloc[0]:g}, lat {profiles['lat'].iloc[0]:g}. Exchange the two "
+            "columns in the source."
+        )
+    if not (cell >= 0).any():
+        box = {name: f"{cells[name].min():g} to {cells[name].max():g}" for name in ("lon", "lat")}
+        there = {name: f"{profiles[name].min():g} to {profiles[name].max():g}" for name in ("lon", "lat")}
+        raise InputError(
+            f"none of {len(cell):,} profiles lies on a land cell of the study: cells reach from lon {box['lon']}, lat "
+            f"{box['lat']}; profiles from lon {there['lon']}, lat {there['lat']}. Give a grid that covers the profiles."
+        )

@@ -9,17 +9,26 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from proda.data import raw_tables
+from proda.data import tables as raw_tables
 from proda.data.bulk_density import NONE, with_soc_density
 from proda.data.cleaning import cleaned
 from proda.data.covariates import covariate_table, has_covariates, read_covariates, write_covariates
-from proda.data.drivers import Drivers
 from proda.data.forcing import forcing_dataset, has_forcing, read_forcing
 from proda.data.grid import grid_dataset, read_grid
-from proda.data.outcome_tables import read_exclusions, write_exclusions
-from proda.data.profiles import LAYER_COLUMNS, ProfileTables, read_layers, read_profiles, write_layers, write_profiles
-from proda.data.sources import study_source
-from proda.data.stamps import cf_attributes, check_study, study_stamp
+from proda.data.sources import Drivers, study_source
+from proda.data.tables import (
+    LAYER_COLUMNS,
+    ProfileTables,
+    cf_attributes,
+    check_study,
+    read_exclusions,
+    read_layers,
+    read_profiles,
+    study_stamp,
+    write_exclusions,
+    write_layers,
+    write_profiles,
+)
 from proda.errors import InputError
 from proda.model.forcing import Forcing
 from proda.study import Study
@@ -27,8 +36,8 @@ from proda.study import Study
 STAGE = "01-data-cleaning"
 CONFIGURATION = "paper"  # of the sampler, and of forcing.nc
 STAMPED = (
-    "profiles.parquet", "layers.parquet", "forcing.nc", "covariates.parquet", "grid.nc", raw_tables.PROFILES,
-    raw_tables.LAYERS,
+    "profiles.parquet", "layers.parquet", "forcing.nc", "covariates.parquet", "grid.nc", raw_tables.RAW_PROFILES,
+    raw_tables.RAW_LAYERS,
 )  # fmt: skip
 
 
@@ -38,7 +47,7 @@ class CleanedStudy(NamedTuple):
     Attributes
     ----------
     profiles, layers : DataFrame
-        `proda.data.profiles.PROFILE_COLUMNS` and `LAYER_COLUMNS`.
+        `proda.data.tables.PROFILE_COLUMNS` and `LAYER_COLUMNS`.
     forcing : Forcing
         Of the land cells.
     site_covariates, cell_covariates : DataFrame
@@ -48,7 +57,7 @@ class CleanedStudy(NamedTuple):
         As in `proda.data.cleaning.CleanedTables`.
     found : DataFrame
         What every source of forcing, covariates and reference maps was found to hold, one row a variable
-        (`proda.data.readers.found.Finding`).
+        (`proda.data.findings.Finding`).
     """
 
     profiles: geopandas.GeoDataFrame

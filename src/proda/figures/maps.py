@@ -1,18 +1,104 @@
-"""Fig. 3: soil organic carbon by method and depth, all on one colour scale."""
+"""Fig. 3: soil organic carbon by method and depth, all on one colour scale.
+
+Where a map is an extrapolation: how many covariates of a cell no training site has had.
+
+Fig. S4, and what B decides: how wide the interval of a cell's stock is, on the map and over all cells.
+
+Our maps against published ones: where they differ, and how both change with latitude.
+
+The regions that the paper speaks of, and how far each method is off in them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
 
-from proda.figures.captions import captioned
-from proda.figures.extrapolation import stipple
-from proda.figures.style import METHOD_LABEL, colour_bar, draw_cells, map_axes, missing_patch
-from proda.maps.references import reference_stocks
-from proda.maps.stocks import MAP_INTERVALS
-from proda.model.column import interval_name
+from proda.figures.style import (
+    ALBERS,
+    CYCLE,
+    INK,
+    METHOD_COLOUR,
+    METHOD_LABEL,
+    PLATE,
+    Quantity,
+    captioned,
+    colour_bar,
+    draw_cells,
+    label_plainly,
+    map_axes,
+    missing_patch,
+)
+from proda.maps.references import reference_in, stock_in, weighted_scores
+from proda.maps.regions import HIGH, REGIONS, region_shapes
+from proda.maps.stocks import MAP_INTERVALS, Interval, land_area, reference_stocks
+from proda.model.configuration import interval_name
+
+# The least number of each class. Cells without are pale, so that the others are what one sees.
+CLASSES = {"none": 0, "1": 1, "2": 2, "3-4": 3, "5-9": 5, "10 or more": 10}
+COLOURS = ("#f2f0e6", *(plt.get_cmap("viridis_r")(share) for share in (0.2, 0.4, 0.6, 0.8, 1.0)))
+EXTRAPOLATION_CAPTION = (
+    "How many covariates of a cell, numbers or classes, no training site of the method has had. Pale cells lie within "
+    "what it has learnt from; the darker a cell, the more of it is extrapolated. Look whether such cells lie together, "
+    "in a climate or a landscape without profiles: there the map is a guess, whatever its interval says."
+)
+STIPPLED = "dotted: a covariate that no training site has had"
+
+
+def extrapolation_maps(counts: Mapping[str, NDArray], grid: xr.Dataset, figure: Figure | None = None) -> Figure:
+    """Maps of the number of covariates that no training site has had, side by side on one scale.
+
+    Parameters
+    ----------
+    counts : mapping
+        Method -> (n_cells,), from `proda.maps.published_variants.extrapolated_cells`.
+    grid : xarray.Dataset
+        Cells: `lon`, `lat`, `cell_area` (m2), `land_fraction`.
+    """
+    figure = figure if figure is not None else plt.figure(figsize=(4.3 * len(counts), 3.75))
+    scale = Quantity("", ListedColormap(COLOURS), BoundaryNorm(np.arange(len(CLASSES) + 1) - 0.5, len(CLASSES)))
+    area, axes = land_area(grid), []
+    for column, (name, count) in enumerate(counts.items(), start=1):
+        axes.append(map_axes(figure, (1, len(counts), column)))
+        land = area[count > 0].sum() / area.sum()
+        axes[-1].set_title(f"{METHOD_LABEL.get(name, name)}: {land:.0%} of the land extrapolated")
+        shown = draw_cells(np.digitize(count, list(CLASSES.values())) - 1.0, grid, axes[-1], scale)
+    label = "Covariates of the cell that no training site has had"
+    bar = colour_bar(shown, axes, label, orientation="horizontal", ticks=range(len(CLASSES)), aspect=45)
+    bar.ax.set_xticklabels(CLASSES)
+    bar.ax.tick_params(length=0, which="both")
+    return captioned(figure, EXTRAPOLATION_CAPTION)
+
+
+def stipple(count: ArrayLike, grid: xr.Dataset, ax: Axes) -> Line2D | None:
+    """Dots in the cells of a map that are extrapolated, and their entry of a legend; None where no cell is.
+
+    Parameters
+    ----------
+    count : (n_cells,)
+        Covariates that no training site has had.
+    ax : matplotlib.axes.Axes
+        From `proda.figures.style.map_axes`.
+    """
+    beyond = np.asarray(count) > 0
+    if not beyond.any():
+        return None
+    lon, lat = (np.asarray(grid[name], float)[beyond] for name in ("lon", "lat"))
+    points = ALBERS.transform_points(PLATE, lon, lat)
+    ax.stippled = ax.scatter(points[:, 0], points[:, 1], s=2.0, c="black", linewidths=0, zorder=2.8)
+    return Line2D([], [], marker=".", ls="", ms=4, c="black", label=STIPPLED)
+
 
 CAPTION = (
     "Figure 3. Soil organic carbon to 30, 100 and 200 cm on one colour scale, a row for each method; cells hatched in "
@@ -106,3 +192,247 @@ def stock_map(values, grid, title: str, extrapolated=None, figure: Figure | None
     if dots is not None:
         ax.legend(handles=[dots], loc="lower left", fontsize=8.5, handletextpad=0.2, borderaxespad=0.0)
     return captioned(figure, f"{title}, kg C per square metre of land. {MAP_CAPTION}{DOTTED_CAPTION if dots else ''}.")
+
+
+UNCERTAINTY_CAPTION = (
+    "Figure S4. How wide the 5-95 % interval of a cell's stock to one metre is, in percent of its mean, on maps and as "
+    "histograms with their medians, all on one logarithmic scale. Compare the methods with each other, and within a "
+    "map the places where the interval is wide with those where it is narrow."
+)
+
+
+def relative_width(maps: xr.Dataset, depth: str = "0-100 cm") -> NDArray[np.float64]:
+    """Width of the 5-95 % interval of the stock of every cell over its mean, (n_cells,), percent.
+
+    Parameters
+    ----------
+    maps : Dataset
+        From `proda.maps.prediction.soc_of_draws`.
+    """
+    stock = maps["stock"].isel(depth=int(np.flatnonzero(maps["interval"].values == depth)[0]))
+    width = stock.sel(statistic="p95") - stock.sel(statistic="p05")
+    return 100.0 * (width / stock.sel(statistic="mean")).to_numpy()
+
+
+def widths_by_method(maps: xr.Dataset, depth: str = "0-100 cm") -> dict[str, NDArray[np.float64]]:
+    """`relative_width` of every method that has quantiles in some cell, label of the method -> (n_cells,) percent.
+
+    Parameters
+    ----------
+    maps : Dataset
+        From `proda.maps.prediction.maps_by_method`.
+    """
+    widths = {
+        str(name): relative_width(maps.sel(parameterisation=name), depth) for name in maps["parameterisation"].values
+    }
+    return {METHOD_LABEL.get(name, name): width for name, width in widths.items() if np.isfinite(width).any()}
+
+
+def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset, figure: Figure | None = None) -> Figure:
+    """Maps of widths side by side on one logarithmic scale, with their histograms below; cells without one are hatched.
+
+    Parameters
+    ----------
+    widths : mapping
+        Name -> (n_cells,) percent, from `relative_width`.
+    """
+    every = np.concatenate([width[np.isfinite(width)] for width in widths.values()])
+    low, high = max(np.quantile(every, 0.005), 1e-3), np.quantile(every, 0.995)
+    norm = LogNorm(low, max(high, 1.01 * low))
+    figure = figure if figure is not None else plt.figure(figsize=(8.4, 4.3))
+    places = figure.add_gridspec(2, len(widths), height_ratios=(2.4, 1))
+    axes, below = [], None
+    for column, (name, width) in enumerate(widths.items()):
+        axes.append(map_axes(figure, places[0, column]))
+        axes[-1].set_title(name)
+        shown = draw_cells(width, grid, axes[-1], Quantity("", "viridis", norm))
+        below = figure.add_subplot(places[1, column], sharex=below)
+        finite = width[np.isfinite(width)]
+        below.hist(finite, bins=np.geomspace(low, high, 60), color=CYCLE[0])
+        below.set(xscale="log", xlabel="Width over the mean (%)")
+        label_plainly(below.xaxis, finely=norm.vmax < 4 * norm.vmin)
+        below.axvline(np.median(finite), color=CYCLE[1], lw=1.2, label=f"median {np.median(finite):.0f} %")
+        below.legend(fontsize=8.5)
+        if column == 0:
+            below.set_ylabel("Cells")
+    bar = colour_bar(shown, axes, "Width over the mean (%)", extend="both", aspect=18)
+    label_plainly(bar.ax.yaxis, finely=norm.vmax < 10 * norm.vmin)
+    return captioned(figure, UNCERTAINTY_CAPTION)
+
+
+BIAS_CAPTION = (
+    "Stock of a method minus that of a reference map, cell by cell: red where the method has more carbon, blue where "
+    "less, white where both agree. A map of one colour differs in the amount, a map of both in the pattern."
+)
+ZONAL_CAPTION = (
+    "Mean stock by latitude on a logarithmic axis, for three depth intervals: black lines are reference maps or the "
+    "truth, coloured ones the methods. Lines side by side differ in the amount; see where they turn differently."
+)
+DASHES = ("-", "--", ":", "-.")
+
+
+def reference_bias_maps(
+    maps: xr.Dataset, grid: xr.Dataset, methods: tuple[str, ...], interval: Interval = (0.0, 1.0),
+    figure: Figure | None = None,
+) -> Figure:  # fmt: skip
+    """Maps of our stock minus a reference's, by method and reference, on one scale centred at zero.
+
+    The scale ends where 95 % of all differences lie; r is that of the cells, weighted by their land.
+
+    Parameters
+    ----------
+    maps : xarray.Dataset
+        From `proda.maps.prediction.maps_by_method`.
+    interval : (float, float)
+        Depth in m; references without it are left out.
+    """
+    area, ours = land_area(grid), stock_in(maps, interval)
+    found = {name: reference_in(stocks, interval) for name, stocks in reference_stocks(grid).items()}
+    references = {name: stock for name, stock in found.items() if stock is not None}
+    panels = {(m, name): ours[m] - stock for m in methods for name, stock in references.items()}
+    every = np.concatenate([np.abs(values[np.isfinite(values)]) for values in panels.values()])
+    reach = float(np.quantile(every, 0.95)) if every.size else 1.0
+    n = max(len(references), 2)
+    rows = -(-len(panels) // n)
+    figure = figure if figure is not None else plt.figure(figsize=(3.4 * n + 0.4, 2.4 * rows + 0.8))
+    axes = []
+    for k, ((method, name), values) in enumerate(panels.items(), start=1):
+        axes.append(map_axes(figure, (rows, n, k)))
+        shown = draw_cells(values, grid, axes[-1], "difference", limits=(-reach, reach))
+        both = np.isfinite(values)
+        found = weighted_scores(references[name][both], ours[method][both], area[both])
+        axes[-1].set_title(
+            f"{METHOD_LABEL.get(method, method)} minus {name}\n"
+            f"r {found['r']:.2f}, bias {found['bias']:+.1f} kg C m$^{{-2}}$",
+            fontsize=9,
+        )
+    label = f"Ours minus reference, {interval_name(interval)} (kg C m$^{{-2}}$)"
+    bar = colour_bar(shown, axes, label, orientation="horizontal", extend="both", shrink=0.7, aspect=40)
+    if not all(np.isfinite(values).all() for values in panels.values()):
+        bar.ax.legend(handles=[missing_patch()], loc="center left", bbox_to_anchor=(1.05, 0.5), fontsize=8.5)
+    return captioned(figure, BIAS_CAPTION)
+
+
+def zonal_profile(zonal: pd.DataFrame, ax: Axes) -> Axes:
+    """Mean stock against latitude: references as black lines, methods in their colours.
+
+    Parameters
+    ----------
+    zonal : DataFrame
+        From `proda.maps.references.zonal_means`.
+    """
+    n_references = 0
+    for name in zonal:
+        if name.endswith("(reference)") or name == "truth":
+            look = {"color": INK, "lw": 2.0, "ls": DASHES[n_references % len(DASHES)]}
+            n_references += 1
+        else:
+            look = {"color": METHOD_COLOUR.get(name), "lw": 1.6}
+        ax.plot(zonal[name], zonal.index, label=METHOD_LABEL.get(name, name), **look)
+    ax.set(xscale="log", xlabel="Stock (kg C m$^{-2}$ of land)", ylabel="Latitude (°N)")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter("")
+    ax.grid(axis="x", which="both", color="#e9e9e9", lw=0.6)
+    return ax
+
+
+def zonal_figure(zonal: dict[str, pd.DataFrame], figure: Figure | None = None) -> Figure:
+    """`zonal_profile` for several depth intervals side by side with common axes.
+
+    Parameters
+    ----------
+    zonal : dict
+        Name of the interval -> table.
+    """
+    figure = figure if figure is not None else plt.figure(figsize=(8.4, 4.4))
+    axes = figure.subplots(1, len(zonal), sharex=True, sharey=True, squeeze=False)[0]
+    marks: dict = {}
+    for (name, table), ax in zip(zonal.items(), axes, strict=True):
+        zonal_profile(table, ax).set_title(name)
+        ax.label_outer()
+        marks |= dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
+    figure.legend(marks.values(), marks, loc="outside lower center", ncols=4, fontsize=8.5)
+    return captioned(figure, ZONAL_CAPTION)
+
+
+REGIONS_CAPTION = (
+    "The regions of the next figure, groups of states cut by meridians and parallels. They overlap, and differ much in "
+    "size: see how much land a name stands for."
+)
+REGIONS_CAPTION = (
+    "Mean of modelled minus observed stock of the profiles in each region, with two standard errors; beside a region's "
+    "name the number of its sites. Triangles point to the side that the paper names, filled where ours lies there. A "
+    "method without a pattern has its points in one vertical line."
+)
+
+
+def region_map(name: str, ax: Axes) -> Axes:
+    """One region filled on the map of the states."""
+    shape = region_shapes().to_crs(ALBERS.proj4_init)[name]
+    parts = [np.asarray(part.exterior.coords)[:, :2] for part in getattr(shape, "geoms", [shape])]
+    ax.add_collection(PolyCollection(parts, facecolor=CYCLE[5], linewidth=0, zorder=2), autolim=False)
+    ax.set_title(name, fontsize=9.5)
+    return ax
+
+
+def regions_figure(figure: Figure | None = None) -> Figure:
+    """Small maps of all regions, which overlap."""
+    columns = 4
+    rows = -(-len(REGIONS) // columns)
+    figure = figure if figure is not None else plt.figure(figsize=(8.4, 1.65 * rows))
+    for i, name in enumerate(REGIONS, start=1):
+        region_map(name, map_axes(figure, (rows, columns, i)))
+    return captioned(figure, REGIONS_CAPTION)
+
+
+def bias_points(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
+    """Mean bias of one method by region, with two standard errors, and a triangle that points to the side published.
+
+    The triangle stands at the right edge and is filled where our bias lies on that side of zero.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `proda.maps.regions.regional_biases`.
+    """
+    rows = table.xs(method, level="method")
+    place = np.arange(len(rows))
+    colour = METHOD_COLOUR.get(method, INK)
+    ax.axvline(0.0, color=INK, lw=0.8)
+    ax.axhline(0.5, color="#c4c4c4", lw=0.8)
+    ax.errorbar(rows["bias"], place, xerr=2 * rows["se"], fmt="o", ms=4.5, color=colour, lw=1.2, zorder=3)
+    for y, row in zip(place, rows.itertuples(), strict=True):
+        if row.published:
+            high = row.published == HIGH
+            agrees = bool(row.bias_agrees) if not pd.isna(row.bias_agrees) else False
+            ax.plot(
+                0.95, y, ">" if high else "<", transform=ax.get_yaxis_transform(), ms=6.5,
+                mec=INK, mfc=INK if agrees else "white", zorder=4,
+            )  # fmt: skip
+    ax.set_title(METHOD_LABEL.get(method, method), fontsize=9.5)
+    ax.set(ylim=(len(rows) - 0.5, -0.5))
+    ax.set_yticks(place, [f"{name} ({n:,})" for name, n in zip(rows.index, rows["n_sites"], strict=True)])
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def regional_bias_figure(table: pd.DataFrame, figure: Figure | None = None) -> Figure:
+    """`bias_points` of every method side by side with common axes; beside a region's name the number of its sites."""
+    methods = list(dict.fromkeys(table.index.get_level_values("method")))
+    figure = figure if figure is not None else plt.figure(figsize=(9, 3.9))
+    axes = figure.subplots(1, len(methods), sharex=True, sharey=True, squeeze=False)[0]
+    for method, ax in zip(methods, axes, strict=True):
+        bias_points(table, method, ax)
+    # Room for the triangles beside the farthest bar.
+    reach = 1.3 * float((table["bias"].abs() + 2 * table["se"].fillna(0.0)).max())
+    axes[0].set_xlim(-reach, reach)
+    axes[0].xaxis.set_major_locator(MaxNLocator(3, symmetric=True))
+    figure.supxlabel(
+        "Modelled minus observed stock of the profiles, mean and two standard errors (kg C m$^{-2}$)", fontsize=9.5
+    )
+    marks = {
+        "published: this way, and so is ours": plt.Line2D([], [], marker=">", ls="", mfc=INK, mec=INK, ms=7),
+        "published: this way, but not ours": plt.Line2D([], [], marker=">", ls="", mfc="white", mec=INK, ms=7),
+    }
+    figure.legend(marks.values(), marks, loc="outside upper center", ncols=2, fontsize=8.5)
+    return captioned(figure, REGIONS_CAPTION)

@@ -3,11 +3,16 @@
 A number can be told in pieces as well: how much of each of its quantile bins it has filled, 0 below the bin and 1 above
 (piecewise-linear encoding, Gorishniy et al. 2022, arXiv:2203.05556). A network bends as easily where most sites are
 as a tree splits there; with the bare number it has to learn a steep slope first.
+
+Covariates between 0 and 1: the min-max scaling that belongs to a network and travels with it.
+
+Which covariates speak of the same thing, and therefore must be judged together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,8 +20,97 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from proda.data.covariates import LISTS
 from proda.errors import InputError
-from proda.learning.scaling import MinMaxScaling, covariate_values
+
+
+def covariate_values(frame: pd.DataFrame, names: Sequence[str], source: str = "covariates") -> NDArray[np.float64]:
+    """The columns of `frame` as an array (n, n_covariates), once they are exactly `names`, in order and finite.
+
+    Parameters
+    ----------
+    frame : (n, n_covariates) DataFrame
+        One row a place, one column a covariate.
+    names : sequence of str
+        The expected columns.
+    source : str
+        What to call the table in an error.
+
+    Raises
+    ------
+    InputError
+        When a covariate is missing, unknown or out of place, or has values that are not finite numbers.
+    """
+    found, names = [str(name) for name in frame.columns], list(names)
+    missing = [name for name in names if name not in found]
+    unknown = [name for name in found if name not in names]
+    if missing or unknown:
+        raise InputError(
+            f"{source}: expected the {len(names)} covariates the network was trained on; "
+            f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}. "
+            "Give it the same covariates, or train a network on these."
+        )
+    if found != names:
+        at = next(i for i, (a, b) in enumerate(zip(found, names, strict=False)) if a != b)
+        raise InputError(
+            f"{source}: covariate {at + 1} is {found[at]!r}, expected {names[at]!r}: the columns are in another order "
+            "than the network was trained with. Reorder them: frame[list(names)]."
+        )
+    for name in names:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            raise InputError(f"{source}: covariate {name!r} has type {frame[name].dtype}, expected numbers.")
+    values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        rows = bad.sum(axis=0)
+        worst = ", ".join(f"{names[i]!r} in {rows[i]} of {len(frame)} rows" for i in np.flatnonzero(rows)[:8])
+        raise InputError(
+            f"{source}: values are missing or infinite: {worst} (first in row {int(np.argmax(bad.any(axis=1)))}). "
+            "A network needs every covariate at every place: fill them in the data stage, or leave the covariate out."
+        )
+    return values
+
+
+@dataclass(frozen=True)
+class MinMaxScaling:
+    """The range of every covariate, and the map that takes it to 0 to 1.
+
+    Attributes
+    ----------
+    names : tuple of str, (n_covariates,)
+    minimum, maximum : (n_covariates,), each in its covariate's unit
+    """
+
+    names: tuple[str, ...]
+    minimum: NDArray[np.float64]
+    maximum: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, source: str = "covariates") -> MinMaxScaling:
+        """The scaling whose ranges are those of `frame`."""
+        if frame.empty:
+            raise InputError(f"{source}: no rows to take the ranges of the covariates from.")
+        values = covariate_values(frame, [str(name) for name in frame.columns], source)
+        return cls(tuple(str(name) for name in frame.columns), values.min(axis=0), values.max(axis=0))
+
+    def scaled(self, frame: pd.DataFrame, source: str = "covariates") -> NDArray[np.float32]:
+        """Covariates as the network takes them, (n, n_covariates): 0 at the minimum, 1 at the maximum.
+
+        A place beyond the range gets values below 0 or above 1; a covariate without a range (the same everywhere) is 0.
+        """
+        span = self.maximum - self.minimum
+        distance = covariate_values(frame, self.names, source) - self.minimum
+        return np.where(span > 0.0, distance / np.where(span > 0.0, span, 1.0), 0.0).astype(np.float32)
+
+    def n_beyond(self, frame: pd.DataFrame, source: str = "covariates") -> NDArray[np.int64]:
+        """Number of covariates of each place that lie outside the range, (n,)."""
+        values = covariate_values(frame, self.names, source)
+        return ((values < self.minimum) | (values > self.maximum)).sum(axis=1)
+
+    def as_dict(self) -> dict[str, list[float]]:
+        """Minima and maxima as lists of numbers, for JSON."""
+        return {"minimum": self.minimum.tolist(), "maximum": self.maximum.tolist()}
+
 
 NUMBERS, CLASSES = "numbers", "classes"
 UNKNOWN = 0  # position of a class that no training site has
@@ -113,7 +207,7 @@ class Encoding:
         Raises
         ------
         InputError
-            As `proda.learning.scaling.covariate_values`.
+            As `proda.learning.encoding.covariate_values`.
         """
         covariate_values(frame, self.names, source)
         numbers = np.clip(self.scaling.scaled(frame[list(self.scaling.names)], source), -0.5, 1.5)
@@ -160,3 +254,69 @@ class Encoding:
         return cls(
             tuple(told["covariates"]), scaling, codes, np.array(numbers["edges"], float).reshape(len(scaling.names), -1)
         )
+
+
+OTHER = "other"
+# A class of texture follows from sand, silt and clay and stands with them. Classes of climate, soil and land stand
+# alone: that shows what a class adds to the numbers.
+GROUPS = {
+    "climate": r"BIO\d+|Drought|mean_annual_temperature_degC|precipitation_mm_yr",
+    "climate class": r"Climate|Koppen_Climate_2018|koppen_class",
+    "vegetation and productivity": r"NPP(mean|max|min)|Veg_Cover|(clm5_)?npp_gC_m2_yr|cesm2_(npp|npp_std|vegc)",
+    "land cover and use": r"IGBP|ESA_Land_Cover|igbp_land_cover|land_use_class",
+    "soil texture": r"(Sand|Silt|Clay)_Content_\d+cm|Texture_USDA_\d+cm|(sand|silt|clay)_fraction",
+    "soil density and stones": r"(Bulk_Density|Coarse_Fragments_v)_\d+cm",
+    "soil chemistry": r"(CEC|pH_Water)_\d+cm|Garde_Acid",
+    "soil water": r"SWC_v_Wilting_Point_\d+cm|water_\w+_m3_m3",
+    "soil class": r"Soil_Type|USDA_Suborder|WRB_Subgroup",
+    "depth to bedrock": r"Abs_Depth_to_Bedrock|Depth_Bedrock_R|Occurrence_R_Horizon|nbedrock",
+    "position and height": r"Lon|Lat|Elevation",
+}
+_LISTED_CLASSES = frozenset(row.name for rows in LISTS.values() for row in rows if row.kind == "categorical")
+_ONE_HOT = re.compile(r"(?P<name>.+)=(?P<code>-?\d+)")
+
+
+def covariate_of(column: str) -> str:
+    """The covariate that a column speaks of: itself, or what stands before `=` of a column `name=code`."""
+    one_hot = _ONE_HOT.fullmatch(column)
+    return one_hot["name"] if one_hot else column
+
+
+def codes_of(columns: Iterable[str], covariate: str) -> dict[int, str]:
+    """Code -> column of a class that stands in columns `name=code`, ascending; empty for any other covariate."""
+    matches = (_ONE_HOT.fullmatch(column) for column in columns)
+    found = {int(match["code"]): match.string for match in matches if match and match["name"] == covariate}
+    return dict(sorted(found.items()))
+
+
+def is_class(covariate: str) -> bool:
+    """Whether the lists of `proda.data.covariates` call it categorical, or its name ends in `_class`."""
+    return covariate in _LISTED_CLASSES or covariate.endswith("_class")
+
+
+def covariate_groups(names: Iterable[str]) -> dict[str, list[str]]:
+    """Columns by what they speak of, in the order of `GROUPS`; "other" for names that no group knows.
+
+    Every name is in exactly one group, groups without a name are left out. The result is a plain dictionary: two groups
+    of it may be joined where their covariates hardly differ in what they say (a class of climate follows from climate).
+
+    Parameters
+    ----------
+    names : iterable of str
+        Of `proda.data.covariates`, columns `name=code` made of a class, or others.
+
+    Raises
+    ------
+    InputError
+        When a name occurs twice.
+    """
+    names = [str(name) for name in names]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"covariate {twice!r} occurs twice; expected each column once.")
+    groups: dict[str, list[str]] = {group: [] for group in (*GROUPS, OTHER)}
+    for name in names:
+        covariate = covariate_of(name)
+        group = next((group for group, pattern in GROUPS.items() if re.fullmatch(pattern, covariate)), OTHER)
+        groups[group].append(name)
+    return {group: columns for group, columns in groups.items() if columns}

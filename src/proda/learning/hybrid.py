@@ -6,7 +6,7 @@ carbon of the layers, and nothing stands between it and the covariates but the m
 neural networks, Xu et al. 2025, arXiv:2502.00672): the gradient of the misfit goes through the steady state, one
 compiled step for all members of the ensemble. A prior term holds the parameters near the posteriors of their sites,
 and a panel of teachers may tell what part of an observed layer is scatter of its profile, and what other land holds
-(`proda.learning.teaching`).
+(`proda.learning.distillation`).
 """
 
 from __future__ import annotations
@@ -23,18 +23,17 @@ from numpy.typing import NDArray
 
 from proda.errors import InputError
 from proda.learning.encoding import Shape
-from proda.learning.network import Progress
-from proda.learning.node_carbon import NodeCarbon
-from proda.learning.observed_layers import ObservedSites
-from proda.learning.parameter_networks import (
+from proda.learning.ensemble import (
     assign_variables,
     forget,
     member_parameters,
     parameter_networks,
+    posterior_loss,
     rows_of_batches,
 )
-from proda.learning.soc_layer import SoilCarbon
-from proda.learning.two_step import posterior_loss
+from proda.learning.paper_network import Progress
+from proda.learning.soil_layer import NodeCarbon, SoilCarbon
+from proda.learning.training_data import ObservedSites
 
 ABSENT = -1.0  # in place of an observation where a site has fewer layers
 SOC, PARAMETERS = "soc", "parameters"
@@ -49,17 +48,17 @@ class HybridPlan(NamedTuple):
     n_members : int
     epochs : int
     batch_size : int
-        Fewer are taken where an epoch would have less than some thirty steps (`proda.learning.teaching`).
+        Fewer are taken where an epoch would have less than some thirty steps (`proda.learning.distillation`).
     learning_rate : float
         Of AdamW at its greatest: it rises within the first tenth of the epochs and falls to zero along a cosine.
     huber_delta : float, kg C m-3
         Beyond this error the loss grows linearly: organic layers would decide everything else.
     prior_weight : float
         Of the term towards the posterior means of the sites, (kg C m-3)2; 0 for none. A part of it holds what a panel
-        teaches near the parameters of the first teacher (`proda.learning.teaching`).
+        teaches near the parameters of the first teacher (`proda.learning.distillation`).
     panel_share : float
         Of what a panel of teachers tells of a site's carbon in its targets, 0 to 1; who trains mixes them
-        (`proda.learning.lessons.panel_lessons`).
+        (`proda.learning.distillation.panel_lessons`).
     n_bins : int
         Bins in which every number is told beside its value (`proda.learning.encoding`).
     hidden : tuple of int
@@ -67,7 +66,7 @@ class HybridPlan(NamedTuple):
     dropout, weight_decay : float
     soil_model : bool
         Whether outputs are parameters that go through the soil model; without it they are the carbon of its layers
-        (`proda.learning.node_carbon`), the control.
+        (`proda.learning.soil_layer`), the control.
     """
 
     n_members: int = 4
@@ -154,7 +153,7 @@ class HybridTrainer:
             `Encoding.encoded` of the sites.
         sites : ObservedSites
         targets : (n, 25, 2), optional
-            Mean and weight of every parameter of every site (`proda.learning.targets`), for the prior term.
+            Mean and weight of every parameter of every site (`proda.learning.ensemble`), for the prior term.
         prior_weight : float, optional
             Another than the plan's.
 

@@ -1,6 +1,26 @@
-"""The parameters of network or hybrid at every cell as a NetCDF file: units, ranges, CLM names, where to doubt them."""
+"""The parameters of network or hybrid at every cell as a NetCDF file: units, ranges, CLM names, where to doubt them.
+
+What our parameters are called in CLM5, in which unit and where, and what CLM5 has no place for.
+
+Read from CLM5's technical note (Lawrence et al. 2018, chapter Decomposition, escomp.github.io/ctsm-docs) and from the
+public source of CTSM: `SoilBiogeochemDecompCascadeBGCMod`, `SoilBiogeochemLittVertTranspMod`, `CNSharedParamsMod` and
+`pftconMod` name the variables of the parameter file, and the group's own programs read them from
+`clm5_params.c190829.nc`.
+
+* CLM5 reads one number of each for the whole globe. None of them is on its surface data set (plant types, texture,
+  organic matter, bedrock): to use a map, `readParams` has to be changed to read a field.
+* The CTSM source that was read holds turnover times and diffusivities as constants in the code, after reading those
+  of the file: look into yours before you rely on the file.
+* CLM scales all rates so that its Q10 meets CENTURY's temperature function at 15 C (`normalize_q10_to_century_tfunc`,
+  true unless changed); this model does not. `clm_parameters` puts that factor into the turnover times.
+* CLM's water scalar has no floor of 0.25 and another `minpsi_hr`, litter decomposes by nitrogen too, and carbon comes
+  in where CLM's plants drop it: the same parameters need not give the same carbon.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -8,11 +28,179 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
-from proda.maps.cf import BEYOND, EXTRAPOLATED, PLACE, file_attributes, land_variables, raster_coordinates
-from proda.maps.clm_names import COUNTERPARTS
-from proda.maps.raster import raster_of, rastered
+from proda.maps.netcdf import (
+    BEYOND,
+    EXTRAPOLATED,
+    PLACE,
+    file_attributes,
+    land_variables,
+    raster_coordinates,
+    raster_of,
+    rastered,
+)
+from proda.model.configuration import DAYS_PER_YEAR
 from proda.model.forcing import Forcing
 from proda.model.parameters import FS1S2, PAPER_PARAMETERS, bounds, cwd_share, default_parameters, physical
+
+SECONDS_PER_YEAR = 86400.0 * DAYS_PER_YEAR
+FILE, TYPES, SHARED, CODE, NOWHERE = "parameter file", "parameter file, by plant type", "namelist", "code", "none"
+# Share of the carbon leaving the slow pool on each path: constants in CLM's code (0.42/0.45 and 0.03/0.45).
+PATH_S2S1, PATH_S2S3 = 0.42 / 0.45, 0.03 / 0.45
+
+Values = Mapping[str, xr.DataArray]
+
+
+class Counterpart(NamedTuple):
+    """A parameter of this model in CLM5.
+
+    Attributes
+    ----------
+    clm : str
+        Variables of CLM5, empty where it has none.
+    where : str
+        Where CLM5 has them.
+    conversion : str
+        From our value to CLM's, as a formula.
+    note : str
+    verified : bool
+        Whether the name was read in CTSM's source; otherwise it is an inference, and says so.
+    """
+
+    clm: str
+    where: str
+    conversion: str = "same"
+    note: str = ""
+    verified: bool = True
+
+
+_NORMALISED = "times century_normalisation(q10)"
+_SHARE = "one number for all litter here; by plant type, for leaves and fine roots, in CLM, woody litter going to CWD"
+COUNTERPARTS: dict[str, Counterpart] = {
+    "diffus": Counterpart("som_diffus", FILE, "/ 31536000 s yr-1"),
+    "cryo": Counterpart("cryoturb_diffusion_k", FILE, "/ 31536000 s yr-1"),
+    "q10": Counterpart("q10_mr, q10_hr, froz_q10", FILE, "same", "q10_mr is what the source read takes for soil too; "
+                       "froz_q10 must be the same: this model has one Q10 above and below freezing"),
+    "efolding": Counterpart("decomp_depth_efolding", SHARED, "same", "group bgc_shared; CLM5 ships 10 m"),
+    "tau4cwd": Counterpart("tau_cwd", FILE, _NORMALISED),
+    "tau4l1": Counterpart("tau_l1", FILE, _NORMALISED),
+    "tau4l2l3": Counterpart("tau_l2_l3", FILE, _NORMALISED),
+    "tau4s1": Counterpart("tau_s1", FILE, _NORMALISED),
+    "tau4s2": Counterpart("tau_s2", FILE, _NORMALISED),
+    "tau4s3": Counterpart("tau_s3", FILE, _NORMALISED),
+    "fl1s1": Counterpart("rf_l1s1_bgc", FILE, "1 - fl1s1"),
+    "fl2s1": Counterpart("rf_l2s1_bgc", FILE, "1 - fl2s1"),
+    "fl3s2": Counterpart("rf_l3s2_bgc", FILE, "1 - fl3s2"),
+    "fs1s2": Counterpart("", CODE, "rf_s1s2 = rf_s1s3 = 1 - fs1s2 - fs1s3, f_s1s2 = fs1s2 / (fs1s2 + fs1s3)",
+                         "CLM computes it from sand: the code has to be changed"),
+    "fs1s3": Counterpart("", CODE, "f_s1s3 = fs1s3 / (fs1s2 + fs1s3)",
+                         "CLM computes it from sand: the code has to be changed"),
+    "fs2s1": Counterpart("rf_s2s1_bgc", FILE, "1 - fs2s1 / (0.42 / 0.45)", "the paths' shares are constants in CLM"),
+    "fs2s3": Counterpart("rf_s2s3_bgc", FILE, "1 - fs2s3 / (0.03 / 0.45)",
+                         "below 0 where fs2s3 is above 0.067: CLM cannot take that without other path shares"),
+    "fs3s1": Counterpart("rf_s3s1_bgc", FILE, "1 - fs3s1"),
+    "fcwdl2": Counterpart("cwd_fcel, cwd_flig", FILE, "fcwdl2 and 1 - fcwdl2", "with rf_cwdl2_bgc and rf_cwdl3_bgc 0"),
+    "ins": Counterpart("", NOWHERE, "", "CLM's carbon input is the litter of its own plants"),
+    "beta": Counterpart("rootprof_beta", TYPES, "same", "dimensions in the file not verified; CLM spreads roots by it "
+                        "and leaves by another profile, here it spreads all input", verified=False),
+    "p4ll": Counterpart("lf_flig, fr_flig", TYPES, "p4ll / (p4ll + p4ml + p4cl)", _SHARE),
+    "p4ml": Counterpart("lf_flab, fr_flab", TYPES, "p4ml / (p4ll + p4ml + p4cl)", _SHARE),
+    "p4cl": Counterpart("lf_fcel, fr_fcel", TYPES, "p4cl / (p4ll + p4ml + p4cl)", _SHARE),
+    "maxpsi": Counterpart("maxpsi_hr", FILE, "same", "minpsi_hr is -25 MPa here, with a floor of 0.25 of the scalar"),
+}  # fmt: skip
+
+
+def century_normalisation(q10: ArrayLike) -> NDArray[np.float64]:
+    """CLM's factor on all decomposition rates, which its turnover times take in order to give this model's rates.
+
+    (c(15) / c(30)) / q10^((15 - 25) / 10), c(t) = 11.75 + 29.7 / pi atan(0.031 pi (t - 15.4)), t in degrees Celsius.
+    """
+    cold, warm = (11.75 + 29.7 / np.pi * np.arctan(np.pi * 0.031 * (t - 15.4)) for t in (15.0, 30.0))
+    return cold / warm * np.asarray(q10, dtype=np.float64)
+
+
+def _fraction(*parts: str) -> Callable[[Values], xr.DataArray]:
+    return lambda ours: ours[parts[0]] / (ours["p4ll"] + ours["p4ml"] + ours["p4cl"])
+
+
+def _turnover(name: str) -> Callable[[Values], xr.DataArray]:
+    return lambda ours: ours[name] * (century_normalisation(1.0) * ours["q10"])
+
+
+def _respired(name: str, path: float = 1.0) -> Callable[[Values], xr.DataArray]:
+    return lambda ours: 1.0 - ours[name] / path
+
+
+# CLM's variable: its unit, and its value from ours.
+CONVERSIONS: dict[str, tuple[str, Callable[[Values], xr.DataArray]]] = {
+    "som_diffus": ("m2 s-1", lambda ours: ours["diffus"] / SECONDS_PER_YEAR),
+    "cryoturb_diffusion_k": ("m2 s-1", lambda ours: ours["cryo"] / SECONDS_PER_YEAR),
+    **{name: ("1", lambda ours: ours["q10"]) for name in ("q10_mr", "q10_hr", "froz_q10")},
+    "decomp_depth_efolding": ("m", lambda ours: ours["efolding"]),
+    "tau_cwd": ("yr", _turnover("tau4cwd")),
+    "tau_l1": ("yr", _turnover("tau4l1")),
+    "tau_l2_l3": ("yr", _turnover("tau4l2l3")),
+    "tau_s1": ("yr", _turnover("tau4s1")),
+    "tau_s2": ("yr", _turnover("tau4s2")),
+    "tau_s3": ("yr", _turnover("tau4s3")),
+    "rf_l1s1_bgc": ("1", _respired("fl1s1")),
+    "rf_l2s1_bgc": ("1", _respired("fl2s1")),
+    "rf_l3s2_bgc": ("1", _respired("fl3s2")),
+    "rf_s2s1_bgc": ("1", _respired("fs2s1", PATH_S2S1)),
+    "rf_s2s3_bgc": ("1", _respired("fs2s3", PATH_S2S3)),
+    "rf_s3s1_bgc": ("1", _respired("fs3s1")),
+    "cwd_fcel": ("1", lambda ours: ours["fcwdl2"]),
+    "cwd_flig": ("1", lambda ours: 1.0 - ours["fcwdl2"]),
+    "rootprof_beta": ("1", lambda ours: ours["beta"]),
+    **{name: ("1", _fraction("p4ll")) for name in ("lf_flig", "fr_flig")},
+    **{name: ("1", _fraction("p4ml")) for name in ("lf_flab", "fr_flab")},
+    **{name: ("1", _fraction("p4cl")) for name in ("lf_fcel", "fr_fcel")},
+    "maxpsi_hr": ("MPa", lambda ours: ours["maxpsi"]),
+}  # fmt: skip
+
+
+def clm_parameters(maps: xr.Dataset) -> xr.Dataset:
+    """Parameters under CLM5's names and in its units, with the coordinates of `maps`.
+
+    Parameters
+    ----------
+    maps : xarray.Dataset
+        All 25 parameters in physical units, under our names: `parameter_maps.nc`, or a mean of it.
+
+    Returns
+    -------
+    xarray.Dataset
+        A variable for each of `CONVERSIONS`; `fs1s2`, `fs1s3` and `ins` have no counterpart in CLM's files. Values are
+        not cut to what CLM can take: `rf_s2s3_bgc` may be below 0.
+
+    Notes
+    -----
+    CLM reads one number of each: `clm_parameters(maps.weighted(land).mean())`, or a mean over cells of interest.
+    """
+    whose = {clm.strip(): ours for ours, row in COUNTERPARTS.items() for clm in row.clm.split(",") if clm.strip()}
+    found = {}
+    for name, (unit, value) in CONVERSIONS.items():
+        ours = whose[name]
+        converted = value(maps).drop_attrs()
+        found[name] = converted.assign_attrs(
+            units=unit, long_name=PAPER_PARAMETERS.meaning[PAPER_PARAMETERS.index(ours)],
+            comment=f"from {ours}: {COUNTERPARTS[ours].conversion}. {COUNTERPARTS[ours].note}".strip(" ."),
+        )  # fmt: skip
+    return xr.Dataset(found)
+
+
+def counterpart_table() -> pd.DataFrame:
+    """The whole mapping as a table: a row a parameter, with our unit and range, CLM5's name, place and conversion."""
+    rows = []
+    for row in PAPER_PARAMETERS.rows:
+        other = COUNTERPARTS[row.name]
+        units = ", ".join(CONVERSIONS[name.strip()][0] for name in other.clm.split(",") if name.strip())
+        rows.append({
+            "parameter": row.name, "unit": row.unit, "minimum": row.minimum, "maximum": row.maximum,
+            "default": row.default, "CLM5": other.clm or "no counterpart", "CLM5 unit": units, "where": other.where,
+            "conversion": other.conversion, "verified": other.verified, "note": other.note,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
 
 # Columns of network_parameters.parquet that say how a prediction came about, and what they mean.
 NOTES = {
@@ -30,7 +218,7 @@ _COMMENT = (
     "In the units of this model. valid_min and valid_max "
     "are the bounds of the prior; those of ins are the widest of any cell (its own are npp_min/npp_mean and "
     "npp_max/npp_mean). clm_name, clm_place and clm_conversion say what CLM5 calls a parameter and how to convert "
-    "it; proda.maps.clm_names.clm_parameters does so."
+    "it; proda.maps.parameter_maps.clm_parameters does so."
 )
 
 

@@ -1,22 +1,454 @@
-"""From parameters to soil organic carbon at sites and cells, by method."""
+"""From parameters to soil organic carbon at sites and cells, by method.
+
+The parameters each method maps with: draws on the unit cube, with a valid share for coarse woody debris.
+
+What the maps are made from: the files of the stages before, read, and checked to speak of the same sites.
+
+How deep a cell's profiles go: below them a site's own parameters are an extrapolation, and no map counts it.
+
+A posterior that no layer restrains is free to put any amount of carbon there: unmasked, single cells reach more than
+1,000 kg m-2 between 1 and 2 m.
+
+The map of one method: mean SOC of every cell, stocks with the spread of the draws, and totals over the land.
+
+A method with draws is mapped by the mean of SOC over the draws, never by the SOC of the mean parameters. The interval
+of a continental total is that of the draws' totals: the errors of cells go together, so quantiles do not add up.
+
+Each function returns a Dataset with soc (layer, cell) g C m-3; stock (statistic, depth, cell) kg C m-2; total
+(statistic, stratum) Pg C; covered (stratum, cell), whether the method has a value there.
+
+The map of an ensemble whose members have parameters of their own in every cell, with the error of its means.
+
+The interval of a cell holds the spread of the members and what they do not show, as measured on withheld blocks of
+land, on logarithms. Errors of the strata of a column are taken to go together, as are those of
+the cells of a block; those of different blocks are taken as independent but for the part that all land has in common,
+and so the interval of a total is narrower than the sum of those of the cells.
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import geopandas
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from proda.learning.folds import block_of_place
-from proda.maps.cf import BEYOND
-from proda.maps.draws import one_batch_draws, random_sampling_draws
-from proda.maps.inputs import Inputs
-from proda.maps.member_maps import soc_of_members
-from proda.maps.method_maps import finite_soc, soc_of_draws, soc_of_one, soc_of_sites
-from proda.maps.stocks import land_area
-from proda.maps.support import observed_reach
-from proda.model import lanes
+from proda.assimilation.results import read_posterior
+from proda.assimilation.store import opened_sites
+from proda.data.forcing import read_forcing
+from proda.data.grid import read_grid
+from proda.data.tables import known_truth, read_layers, read_profiles, read_site_status
+from proda.errors import InputError
+from proda.kernels import steady_state as lanes
+from proda.learning.hybrid_training import PARAMETERS_FILE, WIDTH_90, read_hybrid_parameters
+from proda.learning.splits import block_of_place
+from proda.maps.netcdf import BEYOND
+from proda.maps.stocks import MAP_INTERVALS, QUANTILES, STATISTICS, land_area, petagrams, stocks
+from proda.model.configuration import PAPER_COLUMN, STRATA, interval_name
+from proda.model.forcing import Forcing
 from proda.model.observation import at_depths
-from proda.model.parameters import default_parameters, physical
+from proda.model.parameters import INNER, PAPER_PARAMETERS, cwd_share, default_parameters, physical
+from proda.study import Study
+
+
+def shares_of(x: NDArray) -> NDArray[np.float64]:
+    """Share of the carbon input that enters coarse woody debris, (n,), for x (n, 25) on the unit cube.
+
+    The ranges of the three shares that it is left over from are the same everywhere, so no forcing is needed.
+    """
+    low, high = PAPER_PARAMETERS.minimum[:, None], PAPER_PARAMETERS.maximum[:, None]
+    return cwd_share(low + np.asarray(x, float).T * (high - low))
+
+
+def one_batch_draws(posterior: NDArray, n_draws: int, seed: int) -> NDArray[np.float64]:
+    """Random draws of the pooled one-batch posterior, (n_draws, 25), each at most once if there are enough.
+
+    Parameters
+    ----------
+    posterior : numpy.ndarray
+        (n_kept, 25), unit cube.
+    """
+    if len(posterior) == 0:
+        raise InputError("one_batch.nc holds no draws: run notebook 03 again")
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(len(posterior), size=n_draws, replace=len(posterior) < n_draws)
+    return np.asarray(posterior, float)[chosen]
+
+
+def random_sampling_draws(modes: NDArray, n_draws: int, seed: int) -> NDArray[np.float64]:
+    """Draws from the distribution of all sites' modes, each parameter on its own, (n_draws, 25).
+
+    The paper's random sampling keeps how often each parameter takes which value, and loses where and together with
+    which others. A draw whose coarse-woody-debris share is not positive is drawn anew. A mode that the fit put on a
+    face of the cube, where SOC may be undefined, counts as `INNER` from it.
+
+    Parameters
+    ----------
+    modes : numpy.ndarray
+        (n_sites, 25) modes of the sites' posteriors, unit cube; sites with a missing mode are left out.
+
+    Raises
+    ------
+    InputError
+        If no site has modes, or (nearly) no combination of them is valid.
+    """
+    modes = np.asarray(modes, float)
+    modes = np.clip(modes[np.isfinite(modes).all(axis=1)], INNER, 1.0 - INNER)
+    if len(modes) == 0:
+        raise InputError("no site has posterior modes (x_mode in sites.zarr): random sampling has nothing to draw from")
+    rng = np.random.default_rng(seed)
+    columns = np.arange(modes.shape[1])
+    draws = modes[rng.integers(len(modes), size=(n_draws, modes.shape[1])), columns]
+    for _ in range(1000):
+        invalid = shares_of(draws) <= 0
+        if not invalid.any():
+            return draws
+        again = rng.integers(len(modes), size=(int(invalid.sum()), modes.shape[1]))
+        draws[invalid] = modes[again, columns]
+    raise InputError(
+        f"{int(invalid.sum())} of {n_draws} random-sampling draws found no positive coarse-woody-debris share in 1000 "
+        "tries: p4ll, p4ml and p4cl of x_mode in sites.zarr are too large"
+    )
+
+
+class Inputs(NamedTuple):
+    """Everything the maps of a study need.
+
+    Attributes
+    ----------
+    sites : geopandas.GeoDataFrame
+        A row a site, with `cell` and `land_cover`.
+    layers : pandas.DataFrame
+        Observed layers: `site`, `depth` (m), `upper_depth`, `lower_depth` (m), `soc` (g C m-3).
+    grid : xarray.Dataset
+        Land cells.
+    forcing : Forcing
+        Of every cell.
+    one_batch : numpy.ndarray
+        (n_draws, 25) pooled posterior draws of the one-batch assimilation, unit cube.
+    x_mode, x_mean : numpy.ndarray
+        (n_sites, 25) per-site GEV modes and posterior means, unit cube.
+    soc_mean : numpy.ndarray
+        (10, n_sites) mean over the draws of each site's own posterior, g C m-3.
+    used : numpy.ndarray of bool
+        (n_sites,) sites of non-negative 1:1 efficiency.
+    network_sites, network_cells : numpy.ndarray
+        (n, 25) parameters the network predicts, unit cube.
+    network_extrapolated : numpy.ndarray
+        (n_cells,) covariates outside the range of the network's training sites.
+    hybrid_sites, hybrid_cells : numpy.ndarray
+        (n_members, n, 25) parameters of the hybrid's members, unit cube.
+    hybrid_extrapolated : numpy.ndarray of int
+        (n_cells,) covariates that no training site of the hybrid has had.
+    hybrid_unseen, hybrid_common : numpy.ndarray
+        (n_strata,) variance of the logarithm of a cell's carbon that the members do not show, on withheld blocks, and
+        of the relative error that all land has in common.
+    block_km : float
+        Side of these blocks, within which errors of the hybrid's map go together.
+    split : numpy.ndarray of str
+        (n_sites,) the network's "train", "validation", "test"; "unused" elsewhere.
+    truth : xarray.Dataset or None
+        `soc_site` and `soc_cell` (layer, ...) g C m-3 of a study with known truth.
+    """
+
+    sites: geopandas.GeoDataFrame
+    layers: pd.DataFrame
+    grid: xr.Dataset
+    forcing: Forcing
+    one_batch: NDArray
+    x_mode: NDArray
+    x_mean: NDArray
+    soc_mean: NDArray
+    used: NDArray
+    network_sites: NDArray
+    network_cells: NDArray
+    network_extrapolated: NDArray
+    hybrid_sites: NDArray
+    hybrid_cells: NDArray
+    hybrid_extrapolated: NDArray
+    hybrid_unseen: NDArray
+    hybrid_common: NDArray
+    block_km: float
+    split: NDArray
+    truth: xr.Dataset | None
+
+
+def read_inputs(study: Study) -> Inputs:
+    """The inputs of the maps from the study's folder.
+
+    Raises
+    ------
+    MissingOutput
+        If a stage before has not been run or is out of date.
+    InputError
+        If two files disagree about the sites or a parameter is missing.
+    """
+    study.require(
+        "01-data-cleaning", "03-one-batch-assimilation", "04-site-by-site-assimilation", "05-network-training"
+    )
+    sites = read_profiles(study.path("profiles.parquet"))
+    grid = read_grid(study.path("grid.nc"))
+    one_batch = read_posterior(study.path("one_batch.nc"))["x"].transpose("chain", "draw", "parameter")
+    posterior = opened_sites(study.path("sites.zarr"))
+    ids = sites["profile_id"].to_numpy(object)
+    _same_sites(ids, posterior["profile_id"].values, "sites.zarr")
+    status = read_site_status(study.path("site_status.csv")).sort_values("site")
+    _same_sites(ids, status["profile_id"], "site_status.csv")
+    network = pd.read_parquet(study.path("network_parameters.parquet"))
+    at_sites = network[network["place"] == "site"].sort_values("site")
+    _same_sites(ids, at_sites["profile_id"], "network_parameters.parquet")
+    at_cells = network[network["place"] == "cell"].sort_values("cell")
+    if len(at_cells) != grid.sizes["cell"]:
+        raise InputError(
+            f"{study.path('network_parameters.parquet')}: {len(at_cells)} cells, expected the {grid.sizes['cell']} of "
+            "grid.nc: run notebook 05 again"
+        )
+    names = list(PAPER_PARAMETERS.names)
+    if not (network[names].to_numpy() >= 0).all() or (shares_of(network[names]) <= 0).any():
+        raise InputError(
+            f"{study.path('network_parameters.parquet')}: a place has a parameter missing or below 0, or leaves no "
+            "share of the input for coarse woody debris: run notebook 05 again"
+        )
+    hybrid = read_hybrid_parameters(study.path(PARAMETERS_FILE))
+    for place, n in (("site", len(ids)), ("cell", grid.sizes["cell"])):
+        if hybrid.sizes[place] != n:
+            raise InputError(
+                f"{study.path(PARAMETERS_FILE)}: {hybrid.sizes[place]} {place}s, expected {n}: run notebook 05 again"
+            )
+    return Inputs(
+        sites=sites,
+        layers=read_layers(study.path("layers.parquet")),
+        grid=grid,
+        forcing=read_forcing(study.path("forcing.nc")),
+        one_batch=one_batch.values.reshape(-1, one_batch.sizes["parameter"]),
+        x_mode=posterior["x_mode"].transpose("site", "parameter").values.astype(float),
+        x_mean=posterior["x_mean"].transpose("site", "parameter").values.astype(float),
+        soc_mean=posterior["soc_mean"].transpose("layer", "site").values.astype(float),
+        used=status["used_downstream"].to_numpy(bool),
+        network_sites=at_sites[names].to_numpy(float),
+        network_cells=at_cells[names].to_numpy(float),
+        network_extrapolated=at_cells["extrapolated"].to_numpy(float),
+        hybrid_sites=hybrid["x_site"].transpose("member", "site", "parameter").values.astype(float),
+        hybrid_cells=hybrid["x_cell"].transpose("member", "cell", "parameter").values.astype(float),
+        hybrid_extrapolated=hybrid["extrapolated_cell"].values,
+        hybrid_unseen=hybrid["unseen_log_variance"].values.astype(float),
+        hybrid_common=hybrid["common_log_variance"].values.astype(float),
+        block_km=float(hybrid.attrs["block_km"]),
+        split=at_sites["split"].fillna("unused").to_numpy(str),
+        truth=known_truth(study),
+    )
+
+
+def _same_sites(expected: NDArray, found, file: str) -> None:
+    found = np.array([str(name) for name in found], dtype=object)
+    if found.size != expected.size:
+        raise InputError(f"{file} has {found.size} sites, profiles.parquet {expected.size}: run its notebook again")
+    if (found != expected).any():
+        first = int(np.argmax(found != expected))
+        raise InputError(
+            f"{file}: site {first} is {found[first]!r}, in profiles.parquet {expected[first]!r}: run its notebook again"
+        )
+
+
+# A site counts in a stratum whose middle its lowest observed layer reaches, and in an interval from the surface down
+# if it counts in the stratum at the bottom of it: 15, 65 and 150 cm.
+LEAST_REACH = np.array([(upper + lower) / 2 for upper, lower in STRATA])
+
+
+def observed_reach(layers: pd.DataFrame, n_sites: int) -> NDArray[np.float64]:
+    """Lower bound of the lowest observed layer of every site, (n_sites,), m; 0 where nothing was observed.
+
+    Parameters
+    ----------
+    layers : pandas.DataFrame
+        `site`, `lower_depth` (m).
+    """
+    reach = np.zeros(n_sites)
+    np.maximum.at(reach, layers["site"].to_numpy(), layers["lower_depth"].to_numpy(float))
+    return reach
+
+
+def where_reached(values: NDArray, reach: NDArray, least: NDArray = LEAST_REACH) -> NDArray[np.float64]:
+    """Values (k, n_sites) with NaN where a site's reach (n_sites,) is less than `least` (k,), m."""
+    # Depths are sums of decimal fractions: a layer that ends at 0.65 m must not miss 0.65 m by rounding.
+    return np.where(reach >= np.asarray(least)[:, None] - 1e-9, values, np.nan)
+
+
+def soc_where_reached(soc: NDArray, reach: NDArray) -> NDArray[np.float64]:
+    """Densities (n_layers, n_sites) with NaN in the model layers whose node lies below a site's reach."""
+    return where_reached(soc, reach, PAPER_COLUMN.node)
+
+
+def cell_means(values: NDArray, cell: NDArray, n_cells: int) -> NDArray[np.float64]:
+    """Mean over the sites of a cell, (k, n_cells), of values (k, n_sites); NaN sites do not count.
+
+    NaN in cells where no site counts.
+    """
+    values = np.asarray(values, float)
+    counted = np.isfinite(values)
+    counts = np.stack([np.bincount(cell, weights=row, minlength=n_cells) for row in counted])
+    sums = np.stack([np.bincount(cell, weights=row, minlength=n_cells) for row in np.where(counted, values, 0.0)])
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def finite_soc(x: NDArray, forcing: Forcing, what: str) -> NDArray[np.float64]:
+    """SOC (n_layers, n) of parameters x (25, n) or (25,) on the unit cube, g C m-3.
+
+    Parameters
+    ----------
+    what : str
+        What to call the parameters in an error.
+
+    Raises
+    ------
+    InputError
+        If SOC is not finite somewhere: the model has no steady state on some faces of the cube.
+    """
+    soc = lanes.soc_density(physical(x, forcing), forcing)
+    wrong = ~np.isfinite(soc).all(axis=0)
+    if wrong.any():
+        column = int(np.argmax(wrong))
+        here = np.asarray(x) if np.ndim(x) == 1 else np.asarray(x)[:, column]
+        nearest = int(np.argmin(np.minimum(here, 1.0 - here)))
+        raise InputError(
+            f"{what}: SOC is not finite in {int(wrong.sum())} of {wrong.size} columns, first in {column}, where "
+            f"{PAPER_PARAMETERS.names[nearest]} = {here[nearest]:g} is the parameter nearest to a bound of its prior; "
+            "expected parameters inside the bounds. Run the notebook that found them again."
+        )
+    return soc
+
+
+def soc_of_draws(draws: NDArray, forcing: Forcing, area: NDArray, what: str = "an ensemble") -> xr.Dataset:
+    """The map of an ensemble of parameter sets, each used in every cell.
+
+    One draw is in memory at a time, beside three stocks a cell and draw in float32 for the quantiles.
+
+    Parameters
+    ----------
+    draws : numpy.ndarray
+        (n_draws, 25) on the unit cube.
+    forcing : Forcing
+        Of n cells.
+    area : numpy.ndarray
+        (n,) land in the cells, m2.
+    what : str
+        Name of the method in an error.
+    """
+    mean = np.zeros((PAPER_COLUMN.n_layers, area.size))
+    stock = np.empty((len(draws), len(MAP_INTERVALS), area.size), dtype=np.float32)
+    totals = np.empty((len(draws), len(STRATA)))
+    for k, draw in enumerate(draws):
+        soc = finite_soc(draw, forcing, f"{what}, draw {k}")
+        mean += soc / len(draws)
+        stock[k] = stocks(soc, MAP_INTERVALS)
+        totals[k] = petagrams(stocks(soc, STRATA), area)
+    return map_dataset(
+        mean,
+        np.concatenate([stocks(mean, MAP_INTERVALS)[None], np.quantile(stock, QUANTILES, axis=0)]),
+        np.concatenate([totals.mean(axis=0)[None], np.quantile(totals, QUANTILES, axis=0)]),
+        np.ones((len(STRATA), area.size), bool),
+    )
+
+
+def soc_of_one(soc: NDArray, area: NDArray) -> xr.Dataset:
+    """The map of a method with one value in every cell, (n_layers, n_cells) g C m-3: no quantiles."""
+    return _without_spread(soc, stocks(soc, MAP_INTERVALS), stocks(soc, STRATA), area)
+
+
+def soc_of_sites(soc: NDArray, reach: NDArray, cell: NDArray, area: NDArray) -> xr.Dataset:
+    """The map of a method that knows sites only: means over the sites of a cell, as deep as these were observed.
+
+    Parameters
+    ----------
+    soc : numpy.ndarray
+        (n_layers, n_sites) g C m-3.
+    reach : numpy.ndarray
+        (n_sites,) m, from `proda.maps.prediction.observed_reach`.
+    cell : numpy.ndarray of int
+        (n_sites,)
+    """
+    in_intervals, in_strata = (where_reached(stocks(soc, kind), reach) for kind in (MAP_INTERVALS, STRATA))
+    means = [cell_means(values, cell, area.size) for values in (soc_where_reached(soc, reach), in_intervals, in_strata)]
+    return _without_spread(*means, area)
+
+
+def _without_spread(soc: NDArray, in_intervals: NDArray, in_strata: NDArray, area: NDArray) -> xr.Dataset:
+    stock = np.full((len(STATISTICS), *in_intervals.shape), np.nan)
+    total = np.full((len(STATISTICS), len(STRATA)), np.nan)
+    stock[0], total[0] = in_intervals, petagrams(in_strata, area)
+    return map_dataset(soc, stock, total, np.isfinite(in_strata))
+
+
+def map_dataset(soc: NDArray, stock: NDArray, total: NDArray, covered: NDArray) -> xr.Dataset:
+    """The arrays of one method's map with their dimensions, units and coordinates."""
+    return xr.Dataset(
+        {
+            "soc": (("layer", "cell"), soc, {"units": "g m-3"}),
+            "stock": (("statistic", "depth", "cell"), stock.astype(float), {"units": "kg m-2"}),
+            "total": (("statistic", "stratum"), total, {"units": "Pg"}),
+            "covered": (("stratum", "cell"), covered),
+        },
+        coords={
+            "statistic": list(STATISTICS),
+            "interval": ("depth", [interval_name(interval) for interval in MAP_INTERVALS]),
+            "stratum": [interval_name(interval) for interval in STRATA],
+        },
+    )
+
+
+def soc_of_members(
+    x: NDArray, forcing: Forcing, area: NDArray, unseen: NDArray, common: NDArray, block: NDArray, what: str = "hybrid"
+) -> xr.Dataset:
+    """The map of an ensemble: the mean over its members with 5, 50 and 95 % of the mean's error.
+
+    Parameters
+    ----------
+    x : numpy.ndarray
+        (n_members, n_cells, 25) on the unit cube.
+    forcing : Forcing
+        Of the cells.
+    area : numpy.ndarray
+        (n_cells,) land, m2.
+    unseen : numpy.ndarray
+        (n_strata,) variance of the logarithm of a cell's carbon beyond the members' spread, 0 or more.
+    common : numpy.ndarray
+        (n_strata,) variance of the relative error that all cells have in common, which their total has in full.
+    block : numpy.ndarray of int
+        (n_cells,) block of every cell.
+
+    Returns
+    -------
+    xarray.Dataset
+        As `proda.maps.prediction.soc_of_draws`; the 50 % quantile is the mean, about which the interval is made.
+    """
+    members = np.stack([finite_soc(member.T, forcing, f"{what}, member {k}") for k, member in enumerate(x)])
+    mean = members.mean(axis=0)
+    by_member = np.stack([stocks(soc, STRATA) for soc in members])
+    of_members = np.log(np.maximum(by_member, 1e-12)).var(axis=0, ddof=1) if len(x) > 1 else 0.0
+    log_sd = np.sqrt(of_members + np.asarray(unseen, float)[:, None])
+    in_strata, in_intervals = stocks(mean, STRATA), stocks(mean, MAP_INTERVALS)
+    within = np.array([[upper <= top and bottom <= lower for top, bottom in STRATA] for upper, lower in MAP_INTERVALS])
+    relative = within @ (in_strata * log_sd) / np.maximum(within @ in_strata, 1e-12)
+    spread = np.exp(WIDTH_90 * relative)
+    stock = np.stack([in_intervals, in_intervals / spread, in_intervals, in_intervals * spread])
+    common = np.asarray(common, float)
+    of_blocks = np.sqrt(np.maximum(log_sd**2 - common[:, None], 0.0))
+    total = petagrams(in_strata, area)
+    error = np.hypot(_total_error(in_strata * of_blocks * area / 1e12, block), np.sqrt(common) * total)
+    totals = np.stack([total, np.maximum(total - WIDTH_90 * error, 0.0), total, total + WIDTH_90 * error])
+    return map_dataset(mean, stock, totals, np.ones((len(STRATA), area.size), bool))
+
+
+def _total_error(error: NDArray, block: NDArray) -> NDArray[np.float64]:
+    """Standard deviation of the total of every stratum, (n_strata,), Pg C.
+
+    Of the errors (n_strata, n_cells) of cells that go together within blocks and are independent between them.
+    """
+    by_block = np.stack([np.bincount(block, row) for row in error])
+    return np.sqrt((by_block**2).sum(axis=1))
+
 
 METHODS = ("default", "one-batch", "random-sampling", "site-by-site", "network", "hybrid")
 AT_MEAN = "site-by-site, at mean parameters"
@@ -26,7 +458,7 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
     """SOC maps of every method (and of the truth, where a study knows it).
 
     Site-by-site assimilation has values only in cells that hold used sites, the mean of those sites, and only as deep
-    as these were observed (`proda.maps.support`).
+    as these were observed (`proda.maps.prediction`).
 
     Parameters
     ----------
@@ -36,7 +468,7 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        As in `proda.maps.method_maps`, with a leading dimension `parameterisation` (xarray's `sel` would take `method`
+        As in `proda.maps.prediction`, with a leading dimension `parameterisation` (xarray's `sel` would take `method`
         for its own argument), and `extrapolated` (parameterisation, cell): how many covariates no training site has
         had; NaN for methods that look at no covariates.
 

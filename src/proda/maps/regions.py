@@ -2,20 +2,27 @@
 
 They are approximations: physiographic regions do not end at the borders of states, and the paper draws no borders for
 "around the Great Lakes". They overlap, since its statements do.
+
+Where each method has too much or too little carbon, by region, beside what the paper found.
+
+Vegetation of sites and cells: the paper's eight kinds, from the grid's IGBP classes and the sites' own words.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import geopandas
 import numpy as np
+import pandas as pd
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data import outlines
+from proda.data import grid as outlines
 from proda.errors import InputError
+from proda.maps.scores import comparable_sites
+from proda.maps.stocks import profile_stocks
 
 _EQUAL_AREA = "EPSG:5070"
 _NORTHEAST = (
@@ -127,3 +134,184 @@ def region_shapes() -> geopandas.GeoSeries:
         },
         crs=4326,
     )
+
+
+HIGH, LOW = "too high", "too low"
+
+# The text beside Fig. 2 of Tao et al. 2020; of the network it says that its errors follow no pattern.
+PUBLISHED_BIASES = {
+    ("default", "West coast"): HIGH,
+    ("default", "East coast"): HIGH,
+    ("default", "Midwest"): LOW,
+    ("one-batch", "Intermontane Plateaus"): LOW,
+    ("one-batch", "Southern Great Plains"): LOW,
+    ("one-batch", "Great Lakes"): HIGH,
+    ("one-batch", "Northeast"): HIGH,
+    ("random-sampling", "Northeast"): HIGH,
+    ("random-sampling", "Southwest"): LOW,
+}
+
+
+# How a statement of the paper is judged, and the column of `regional_biases` that has the verdict.
+VERDICTS = {
+    "mean as published": "bias_agrees",
+    "most sites as published": "sites_agree",
+    "pattern as published": "pattern_agrees",
+}
+
+
+def stock_differences(layers: pd.DataFrame, modelled: ArrayLike, n_sites: int) -> NDArray[np.float64]:
+    """Modelled minus observed stock of the observed layers of every site, (n_sites,), kg C m-2.
+
+    NaN at sites without layers; a site that lacks a modelled layer is NaN, not partly counted.
+
+    Parameters
+    ----------
+    layers : pandas.DataFrame
+        `site`, `upper_depth`, `lower_depth` (m), `soc` (g C m-3).
+    modelled : array_like
+        (n_layers,) g C m-3.
+    """
+    observed = profile_stocks(layers, layers["soc"].to_numpy(float), n_sites)
+    difference = profile_stocks(layers, np.asarray(modelled, float), n_sites) - observed
+    difference[np.bincount(layers["site"], minlength=n_sites) == 0] = np.nan
+    return difference
+
+
+def regional_biases(
+    layers: pd.DataFrame, modelled: dict[str, NDArray], sites: pd.DataFrame, used: NDArray[np.bool_]
+) -> pd.DataFrame:
+    """Mean difference of the whole-profile stocks by region and method, on the same used sites for all methods.
+
+    Parameters
+    ----------
+    layers, modelled
+        As of `proda.maps.scores.table_1`, with the bounds of the layers.
+    sites : pandas.DataFrame
+        `lon`, `lat` (degrees), `cell`.
+    used : (n_sites,) bool
+
+    Returns
+    -------
+    pandas.DataFrame
+        By region (and "all") and method: n_sites; observed (mean stock, kg C m-2); bias (modelled minus observed);
+        se, its standard error with the sites of one cell taken as one draw; too_high, the share of sites; ratio of the
+        mean stocks; pattern, that ratio over the one of all sites: above 1 where a method has more carbon than its own
+        continental error explains; published ("too high", "too low" or ""); bias_agrees, sites_agree and pattern_agrees
+        with it (missing where nothing is published).
+    """
+    n_sites = len(sites)
+    chosen = comparable_sites(layers["site"], modelled, n_sites) & used
+    observed = profile_stocks(layers, layers["soc"].to_numpy(float), n_sites)
+    cell = sites["cell"].to_numpy()
+    regions = {"all": np.ones(n_sites, bool)} | region_masks(sites["lon"], sites["lat"])
+    differences = {method: stock_differences(layers, soc, n_sites) for method, soc in modelled.items()}
+    rows = []
+    for region, inside in regions.items():
+        here = inside & chosen
+        for method, difference in differences.items():
+            row = {"region": region, "method": method, "n_sites": int(here.sum())}
+            rows.append(row | _bias(difference[here], observed[here], cell[here]))
+    table = pd.DataFrame(rows).set_index(["region", "method"])
+    everywhere = table["ratio"].xs("all", level="region")
+    table["pattern"] = table["ratio"] / everywhere.reindex(table.index.get_level_values("method")).to_numpy()
+    table["published"] = [PUBLISHED_BIASES.get((method, region), "") for region, method in table.index]
+    for verdict, value, level in (
+        ("bias_agrees", "bias", 0.0), ("sites_agree", "too_high", 0.5), ("pattern_agrees", "pattern", 1.0)
+    ):  # fmt: skip
+        agrees = (table[value] > level) == (table["published"] == HIGH)
+        known = (table["published"] != "") & table[value].notna()
+        table[verdict] = agrees.astype("boolean").where(known)
+    return table
+
+
+def _bias(difference: NDArray, observed: NDArray, cell: NDArray) -> dict[str, float]:
+    n = difference.size
+    if n == 0:
+        return dict.fromkeys(("observed", "bias", "se", "too_high", "ratio"), np.nan)
+    mean = difference.mean()
+    # Sites of one cell share climate, forcing and often the surveyor: their errors are not independent.
+    by_cell = np.bincount(np.unique(cell, return_inverse=True)[1], weights=difference - mean)
+    return {
+        "observed": float(observed.mean()),
+        "bias": float(mean),
+        "se": float(np.sqrt(by_cell @ by_cell) / n) if by_cell.size > 1 else np.nan,
+        "too_high": float((difference > 0).mean()),
+        "ratio": float((observed + difference).mean() / observed.mean()) if observed.mean() > 0 else np.nan,
+    }
+
+
+def published_beside(table: pd.DataFrame) -> pd.DataFrame:
+    """What the paper says of a method and a region, in its order, beside ours: from `regional_biases`.
+
+    Whether ours is as published is asked three ways: by the sign of the mean bias, which few rich soils decide; by
+    what most sites are; and by whether the method has more or less there than its own error over all sites explains.
+    """
+    rows = table.loc[[(region, method) for method, region in PUBLISHED_BIASES if (region, method) in table.index]]
+    rows, words = rows.swaplevel(), {True: "yes", False: "no"}
+    shown = {
+        "published": rows["published"],
+        "bias (kg m-2)": rows["bias"],
+        "standard error": rows["se"],
+        "sites too high (%)": 100 * rows["too_high"],
+        "pattern": rows["pattern"],
+    }
+    return pd.DataFrame(shown).assign(**{name: rows[column].map(words).fillna("") for name, column in VERDICTS.items()})
+
+
+def regional_spread(table: pd.DataFrame) -> pd.Series:
+    """Standard deviation over the regions of the mean bias, by method, kg C m-2: 0 for errors without a pattern."""
+    return table.drop(index="all", level="region")["bias"].groupby(level="method", sort=False).std()
+
+
+def biases_in_a_row(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean bias with a row a region and a column a method, beside the sites and the observed stock."""
+    wide = table.pivot_table(index="region", columns="method", values="bias", sort=False)
+    of_region = table.groupby(level="region")[["n_sites", "observed"]].first()
+    return of_region.join(wide).loc[["all", *REGIONS]]
+
+
+# IGBP classes of each kind; urban, ice, barren and water are in none.
+CLASSES = {
+    "Evergreen forest": (1, 2),
+    "Deciduous forest": (3, 4),
+    "Mixed forest": (5,),
+    "Shrubland": (6, 7),
+    "Savanna": (8, 9),
+    "Grassland": (10,),
+    "Wetland": (11,),
+    "Cropland": (12, 14),
+}
+
+
+def vegetation_of(land_cover: ArrayLike) -> NDArray[np.object_]:
+    """Kind of vegetation of IGBP codes (n,), a name in `CLASSES` or ""."""
+    code = np.asarray(land_cover)
+    found = np.full(code.size, "", dtype=object)
+    for name, codes in CLASSES.items():
+        found[np.isin(code, codes)] = name
+    return found
+
+
+def says_wetland(sites: Any) -> NDArray[np.bool_]:
+    """Sites whose own record (`land_use`) says wetland, (n_sites,)."""
+    if "land_use" not in sites:
+        return np.zeros(len(sites), bool)
+    words = pd.Series(sites["land_use"]).astype("string")
+    return words.str.contains("wetland", case=False, na=False).to_numpy(bool)
+
+
+def vegetation_class(sites: pd.DataFrame) -> NDArray[np.object_]:
+    """Vegetation of every site, (n_sites,), a name in `CLASSES` or "".
+
+    The class of the half-degree cell, except that a site whose own record says wetland is a wetland: at half a degree
+    hardly any cell is.
+
+    Parameters
+    ----------
+    sites : pandas.DataFrame
+        `land_cover` (IGBP code of the cell) and, if known, `land_use` (the source's own word).
+    """
+    found = vegetation_of(sites["land_cover"])
+    found[says_wetland(sites)] = "Wetland"
+    return found

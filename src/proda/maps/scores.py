@@ -1,14 +1,60 @@
-"""How well modelled SOC agrees with observed SOC: Table 1 of the paper, for all methods on identical sites."""
+"""How well modelled SOC agrees with observed SOC: Table 1 of the paper, for all methods on identical sites.
+
+Which sites a score is taken over, and what the tables call them.
+
+Tables as a reader wants them: rounded, without what does not differ, numbers missing shown as a dash.
+
+Table S1: every parameter, its range, what both assimilations found of it, and how well the network predicts it.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from proda.learning.agreement import SCORES, scores
-from proda.learning.splits import PARTS
-from proda.maps.subsets import ALL, USED, site_subsets
+from proda.kernels.convergence import gelman_rubin
+from proda.learning.scores import SCORES, correlations, scores
+from proda.learning.splits import ASSIMILATED, PARTS, TEST, TRAIN, UNUSED, USED, outside_training_cells
+from proda.model.parameters import PAPER_PARAMETERS
+
+ALL = "all"
+NEW_CELLS = "test, new cells"
+NEVER_SEEN = "never seen"
+
+
+def site_subsets(
+    used: NDArray[np.bool_], split: NDArray | None = None, cell: NDArray | None = None
+) -> dict[tuple[str, str], NDArray[np.bool_]]:
+    """Names of filter and subset -> which sites they hold, (n_sites,) bool.
+
+    The paper's filter looks at a site's own layers: it takes sites away at which the model fails, for any method. With
+    it come "all" sites, the network's three parts, and "test, new cells", the test sites in cells without a training
+    site. Without it come "all", "unused" (what the filter takes away) and "never seen" (these and the test sites): what
+    a network meets at a place where nobody has looked yet.
+
+    Parameters
+    ----------
+    used : numpy.ndarray of bool
+        (n_sites,) whether the site's 1:1 efficiency is not negative.
+    split : numpy.ndarray of str, optional
+        (n_sites,) "train", "validation", "test" or "unused"; without it only "all" can be told.
+    cell : numpy.ndarray of int, optional
+        (n_sites,) grid cell; without it there are no new cells.
+    """
+    found = {(USED, ALL): used}
+    if split is not None:
+        split = np.asarray(split, dtype=object)
+        found |= {(USED, part): used & (split == part) for part in PARTS}
+        if cell is not None:
+            found[USED, NEW_CELLS] = used & outside_training_cells(split, cell)
+    found[ASSIMILATED, ALL] = np.ones_like(used)
+    if split is not None:
+        found[ASSIMILATED, UNUSED] = split == UNUSED
+        found[ASSIMILATED, NEVER_SEEN] = (split == UNUSED) | (split == TEST)
+    return found
+
 
 LEARNT = ("network", "hybrid")  # methods that have seen training sites
 
@@ -55,7 +101,7 @@ def table_1(
     modelled : dict
         Method -> (n_layers,) g C m-3 at the same layers.
     used, split, cell
-        See `proda.maps.subsets.site_subsets`.
+        See `proda.maps.scores.site_subsets`.
 
     Returns
     -------
@@ -125,3 +171,124 @@ def map_scores(maps, reference: str = "truth") -> pd.DataFrame:
                     pair = chosen.sel(parameterisation=reference).values, chosen.sel(parameterisation=method).values
                     rows.append({"cells": cells, "interval": interval, "method": method} | scores(*pair))
     return pd.DataFrame(rows)
+
+
+def readable(table: pd.DataFrame, digits: int = 2):
+    """A table for a notebook: `digits` decimals, whole numbers with thousands marks, a dash where missing."""
+    whole = [name for name in table if pd.api.types.is_integer_dtype(table[name])]
+    formats = {name: "{:,.0f}" if name in whole else f"{{:.{digits}f}}" for name in table.select_dtypes("number")}
+    return table.style.format(formats, na_rep="–")
+
+
+def scores_on(table: pd.DataFrame, subset: str, sites: str = USED) -> pd.DataFrame:
+    """Our scores of Table 1 for one subset of the sites, a row a method."""
+    rows = table[(table["source"] == "this study") & (table["sites"] == sites) & (table["subset"] == subset)]
+    return rows.set_index("method").drop(columns=["source", "sites", "subset"])
+
+
+def stocks_in_a_row(table: pd.DataFrame) -> pd.DataFrame:
+    """Stocks with a row a method and columns by depth interval: the total and, where there are draws, 5 and 95 %.
+
+    The last two columns are the shares of the land with a value, in the intervals where they are largest and smallest.
+    """
+    values = ["stock_pg", "p05_pg", "p95_pg"]
+    wide = table.pivot_table(index=["source", "method"], columns="interval", values=values, dropna=False)
+    wide = wide.reindex(list(dict.fromkeys(zip(table["source"], table["method"], strict=True))))
+    names = {"stock_pg": "Pg C", "p05_pg": "5 %", "p95_pg": "95 %"}
+    ordered = [(kind, interval) for interval in dict.fromkeys(table["interval"]) for kind in names]
+    wide = wide[ordered].dropna(axis="columns", how="all")
+    wide.columns = [f"{interval}: {names[kind]}" for kind, interval in wide.columns]
+    land = table.groupby(["source", "method"])["land_share"].agg(["max", "min"]).mul(100)
+    return wide.assign(**{"most land (%)": land["max"], "least land (%)": land["min"]})
+
+
+def best_method(scores: pd.Series, least: bool = False) -> str:
+    """The name of the method with the greatest score, with the `least` if so wished; "none" where none has a score.
+
+    A region's filter may have taken no site away, and then there is nothing to score on those that it took.
+    """
+    known = scores.dropna()
+    return "none" if known.empty else str(known.idxmin() if least else known.idxmax())
+
+
+# Words of the table's two rows of headings as parts of one name in the file.
+SHORT = {
+    "one-batch": "one_batch",
+    "site-by-site": "sites",
+    "Gelman-Rubin": "rhat",
+    "network r": "network_r",
+    f"{TRAIN} sites": TRAIN,
+    f"{TEST} sites": TEST,
+}
+FILE_COLUMNS = (
+    "parameter", "meaning", "unit", "minimum", "maximum", "default",
+    "one_batch_mean", "one_batch_variance", "one_batch_rhat", "sites_mean", "sites_variance", "sites_rhat",
+    f"network_r_{TRAIN}", f"network_r_{TEST}",
+)  # fmt: skip
+
+
+def parameter_summary(
+    one_batch: xr.DataArray, sites: xr.Dataset, used: NDArray[np.bool_], network: NDArray, split: NDArray
+) -> pd.DataFrame:
+    """Table S1, by parameter; means and variances on the unit cube, where the prior has 0.5 and 1/12.
+
+    Parameters
+    ----------
+    one_batch : xarray.DataArray
+        `x` (chain, draw, parameter) of the one-batch posterior.
+    sites : xarray.Dataset
+        `x_mean`, `x_sd`, `rhat_gelman_rubin` (site, parameter).
+    used : (n_sites,) bool
+        Sites of non-negative efficiency, whose posteriors count.
+    network : (n_sites, 25)
+        Parameters that the network predicts.
+    split : (n_sites,) str
+
+    Returns
+    -------
+    pandas.DataFrame
+        meaning, unit, range, default; for one-batch and for site-by-site (mean over the used sites) `mean`, `variance`,
+        `Gelman-Rubin` (median over the sites); `network r` with the posterior means, of training and of test sites.
+    """
+    series = one_batch.transpose("parameter", "chain", "draw").values.astype(float)
+    mean, sd, rhat = (
+        sites[name].transpose("site", "parameter").values[used] for name in ("x_mean", "x_sd", "rhat_gelman_rubin")
+    )
+    x_mean, split = sites["x_mean"].transpose("site", "parameter").values, np.asarray(split, dtype=object)
+    columns = {
+        ("", "meaning"): PAPER_PARAMETERS.meaning,
+        ("", "unit"): PAPER_PARAMETERS.unit,
+        ("", "range"): [f"{row.minimum:g} to {row.maximum:g}" for row in PAPER_PARAMETERS.rows],
+        ("", "default"): PAPER_PARAMETERS.default,
+        ("one-batch", "mean"): series.mean(axis=(1, 2)),
+        ("one-batch", "variance"): series.var(axis=(1, 2)),
+        ("one-batch", "Gelman-Rubin"): gelman_rubin(series),
+        ("site-by-site", "mean"): np.nanmean(mean, axis=0),
+        ("site-by-site", "variance"): np.nanmean(sd**2, axis=0),
+        ("site-by-site", "Gelman-Rubin"): np.nanmedian(rhat, axis=0),
+    }
+    for part in (TRAIN, TEST):
+        rows = split == part
+        columns["network r", f"{part} sites"] = correlations(network[rows], x_mean[rows])
+    index = pd.Index(PAPER_PARAMETERS.names, name="parameter")
+    return pd.DataFrame(columns, index=index).rename_axis(columns=[None, None])
+
+
+def summary_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Table S1 as `table_s1.csv` has it: one row of names, the range as two numbers, `parameter` the first column.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `parameter_summary`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `FILE_COLUMNS`. `unit` is that of minimum, maximum and default; means and variances are on the unit cube.
+    """
+    found = table.rename(columns=SHORT).set_axis(
+        ["_".join(filter(None, names)) for names in table.rename(columns=SHORT).columns], axis=1
+    )
+    found = found.assign(minimum=PAPER_PARAMETERS.minimum, maximum=PAPER_PARAMETERS.maximum)
+    return found.reset_index()[list(FILE_COLUMNS)]

@@ -11,12 +11,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from proda.errors import InputError
-from proda.maps.cf import BEYOND, write_product
-from proda.maps.ilamb import observed_period, write_csoil
-from proda.maps.inputs import Inputs, read_inputs
+from proda.maps.netcdf import BEYOND, METHOD, observed_period, soc_product, write_csoil, write_product
 from proda.maps.parameter_maps import NOTES, OF_HYBRID, parameter_product
-from proda.maps.prediction import AT_MEAN, at_observed_depths, maps_by_method, soc_at_sites
-from proda.maps.products import METHOD, soc_product
+from proda.maps.prediction import AT_MEAN, Inputs, at_observed_depths, maps_by_method, read_inputs, soc_at_sites
 from proda.maps.scores import beside_published, map_scores, table_1
 from proda.maps.stocks import stock_table
 from proda.study import Study
@@ -66,7 +63,7 @@ def final_results(study: Study) -> Results:
     Raises
     ------
     MissingOutput, InputError
-        As `proda.maps.inputs.read_inputs`.
+        As `proda.maps.prediction.read_inputs`.
     """
     inputs = read_inputs(study)
     maps = maps_by_method(inputs, study["map_draws"], study.seed)

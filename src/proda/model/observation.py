@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from proda.model.column import PAPER_COLUMN, Column
-from proda.model.namespace import NUMPY, Namespace
+from proda.model.configuration import PAPER_COLUMN, Column
+from proda.model.rates import NUMPY, Namespace
 
 
 def node_slopes(soc: Any, column: Column = PAPER_COLUMN, namespace: Namespace = NUMPY) -> Any:

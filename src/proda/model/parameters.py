@@ -1,4 +1,13 @@
-"""The calibrated parameters: names, meanings, units, ranges, defaults, and the unit cube they are sampled in."""
+"""The calibrated parameters: names, meanings, units, ranges, defaults, and the unit cube they are sampled in.
+
+The one corner of the unit cube that is not allowed: input shares that leave nothing to coarse woody debris.
+
+The shares of the carbon input to lignin, metabolic and cellulose litter (p4ll, p4ml, p4cl) are parameters, the share to
+coarse woody debris (CWD) is what remains, and it must be positive. The samplers reject other proposals; a network or a
+draw of independent parameters knows no such rule.
+
+How wide the parameters are before any data, and how much narrower a posterior must be to count as constrained.
+"""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -233,3 +242,58 @@ def default_parameters(
         raise InputError(f"sand_percent is {worst:g}, expected 0 to 100 %.")
     theta[FS1S2] = np.minimum(0.146 + 0.0068 * (100.0 - sand), 0.4)
     return theta
+
+
+LEAST_CWD_SHARE = 1e-3
+
+
+def with_positive_cwd_share(x: ArrayLike, least: float = LEAST_CWD_SHARE) -> tuple[NDArray, NDArray[np.bool_]]:
+    """Parameters whose CWD share is at least `least`, and which of them had to be changed.
+
+    The three shares, measured from their minima, are multiplied by one common factor (the largest that is allowed,
+    at most 1): they keep their proportions, stay inside the prior box, and nothing else moves.
+
+    Parameters
+    ----------
+    x : (n, 25)
+        Parameters on the unit cube, one row a place.
+    least : float
+        Least share of the input to CWD, in (0, 0.94).
+
+    Returns
+    -------
+    x : (n, 25)
+        A copy.
+    changed : (n,) bool
+    """
+    x = np.array(x, dtype=np.float64)
+    if x.ndim != 2 or x.shape[1] != len(PAPER_PARAMETERS):
+        raise InputError(f"x has shape {x.shape}, expected (n, {len(PAPER_PARAMETERS)}): one row for each place.")
+    rows = list(SHARES)
+    low, span = PAPER_PARAMETERS.minimum[rows], (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)[rows]
+    above_minima = x[:, rows] @ span
+    room = 1.0 - least - low.sum()
+    changed = above_minima > room
+    x[np.ix_(changed, rows)] *= (room / above_minima[changed])[:, None]
+    return x, changed
+
+
+# A posterior whose standard deviation is below this part of the prior's counts as constrained, in every notebook: a
+# convention of the report, not a test.
+CONSTRAINED_BELOW = 0.85
+
+
+def prior_sd(nodes: int = 80) -> NDArray[np.float64]:
+    """Standard deviation of every parameter under the prior, unit cube, (25,).
+
+    1/sqrt(12) for all but the three input shares: requiring a positive share for coarse woody debris cuts off their
+    upper corner, which makes them narrower before any data speak. Their values are midpoint sums over `nodes` points a
+    share.
+    """
+    sd = np.full(len(PAPER_PARAMETERS), 1.0 / np.sqrt(12.0))
+    rows = list(SHARES)
+    low, span = PAPER_PARAMETERS.minimum[rows], (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)[rows]
+    middle = (np.arange(nodes) + 0.5) / nodes
+    cube = np.stack(np.meshgrid(middle, middle, middle, indexing="ij"), axis=-1).reshape(-1, 3)
+    sd[rows] = cube[cube @ span < 1.0 - low.sum()].std(axis=0)
+    return sd

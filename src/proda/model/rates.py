@@ -1,14 +1,339 @@
-"""The rates at which a column decays and mixes: Eq. 1 of Tao et al. 2020 as the structured solution wants it."""
+"""The rates at which a column decays and mixes: Eq. 1 of Tao et al. 2020 as the structured solution wants it.
 
+One source for NumPy and JAX: an array module and a loop over layers that both understand.
+
+How fast a place lets pools decay: temperature, water, oxygen, nitrogen and depth, and the decay rates they make.
+
+How layers exchange carbon: diffusivities of frost and of animals, and the velocities they make between layers.
+
+Where fresh carbon enters a column, and as what.
+"""
+
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NamedTuple
 
-from proda.model.column import DAYS_PER_YEAR
-from proda.model.configuration import PAPER, Configuration
-from proda.model.environment import Environment, environment
+import numpy as np
+
+from proda.model.configuration import DAYS_PER_YEAR, PAPER, Column, Configuration
 from proda.model.forcing import AnyForcing
-from proda.model.mixing import Exchange, exchange
-from proda.model.namespace import NUMPY, Namespace
-from proda.model.parameters import FCWDL2, FL1S1, TAU_CWD
+from proda.model.parameters import (
+    BETA,
+    CRYO,
+    DIFFUS,
+    EFOLDING,
+    FCWDL2,
+    FL1S1,
+    INS,
+    MAXPSI,
+    P4CL,
+    P4LL,
+    P4ML,
+    Q10,
+    TAU_CWD,
+    W_SCALING,
+)
+
+
+class Namespace(NamedTuple):
+    """An array module `xp` and `scan(step, carry, arrays, reverse=False)` with the meaning of `jax.lax.scan`."""
+
+    xp: ModuleType
+    scan: Callable[..., Any]
+
+
+def _each(nested: Any, change: Callable[[Any], Any]) -> Any:
+    """`change` of every array in nested tuples."""
+    return tuple(_each(part, change) for part in nested) if isinstance(nested, tuple) else change(nested)
+
+
+def _loop(step: Callable, carry: Any, arrays: Any, reverse: bool = False) -> tuple[Any, Any]:
+    """`jax.lax.scan` over the leading axis of nested tuples of arrays, as a plain loop."""
+    first = arrays
+    while isinstance(first, tuple):
+        first = first[0]
+    n, results = len(first), None
+
+    def put(at: Any, result: Any, j: int) -> Any:
+        if isinstance(result, tuple):
+            return tuple(put(a, r, j) for a, r in zip(at, result, strict=True))
+        at[j] = result
+        return at
+
+    for j in reversed(range(n)) if reverse else range(n):
+        carry, result = step(carry, _each(arrays, lambda array, j=j: array[j]))
+        if results is None:
+            results = _each(result, lambda array: np.empty((n, *np.shape(array))))
+        put(results, result, j)
+    return carry, results
+
+
+NUMPY = Namespace(np, _loop)
+
+
+def sum_of_months(values: Any) -> Any:
+    """Sum over the second axis, month after month.
+
+    The order in which NumPy's own sums add depends on how many columns lie in memory and how; a chain must not depend,
+    in its last digit, on the columns computed beside it.
+    """
+    total = values[:, 0]
+    for month in range(1, values.shape[1]):
+        total = total + values[:, month]
+    return total
+
+
+def mean_of_months(values: Any) -> Any:
+    """Mean over the second axis: see `sum_of_months`."""
+    return sum_of_months(values) / values.shape[1]
+
+
+def jax_namespace() -> Namespace:
+    """The namespace of JAX; imported on demand, since NumPy users need not wait for it.
+
+    Work inside ``jax.enable_x64(True)``: in 32 bits the solve keeps some five digits.
+    """
+    import jax
+
+    return Namespace(jax.numpy, jax.lax.scan)
+
+
+REFERENCE_TEMPERATURE = 298.15  # K
+MIN_WATER_POTENTIAL = -25.0  # MPa; CLM itself has -10 (4.5) or -2 (5) and other floors
+MIN_WATER_SCALAR = 0.25
+# Decomposition never stops altogether: carbon that would last longer than this leaves the range of floating point
+# before it decays. The deepest layers of the `cesm2` grid reach it where the e-folding depth is below 2.5 cm.
+SLOWEST_LOG = -322.0  # about the log of 1e-140
+SLOWEST = 1e-140
+
+
+class Environment(NamedTuple):
+    """Factors of decomposition. Months are averaged as products; the annual forcing counts as one month.
+
+    Attributes
+    ----------
+    temperature, water, oxygen : (n_layers, months, n), 1
+        Oxygen may be the number 1.
+    nitrogen : (n_layers, months, n), 1
+        Limits litter alone; may be the number 1.
+    depth : (n_layers, 1, n), 1
+    """
+
+    temperature: Any
+    water: Any
+    oxygen: Any
+    nitrogen: Any
+    depth: Any
+
+    def of_soil(self, namespace: Namespace = NUMPY) -> Any:
+        """xi of woody debris and of the soil pools, (n_layers, n)."""
+        return self._mean(self.temperature * self.water * self.oxygen, namespace)
+
+    def of_litter(self, namespace: Namespace = NUMPY) -> Any:
+        """xi of the three litter pools, (n_layers, n)."""
+        return self._mean(self.temperature * self.water * self.oxygen * self.nitrogen, namespace)
+
+    def _mean(self, product: Any, namespace: Namespace) -> Any:
+        return namespace.xp.maximum(mean_of_months(product * self.depth), SLOWEST)
+
+
+def limiting_water(water_potential: Any, maxpsi: Any, namespace: Namespace = NUMPY) -> Any:
+    """Moisture limitation by water potential, (n_layers, n), 0.25 to 1 (form of Andren and Paustian 1987).
+
+    ``log(minpsi/psi) / log(minpsi/maxpsi)``, 1 where the soil is wetter than `maxpsi`, never below 0.25.
+    """
+    xp = namespace.xp
+    unlimited = water_potential >= maxpsi
+    # Where decomposition is unlimited psi may be zero: any negative number keeps the logarithm finite there.
+    psi = xp.where(unlimited, -1.0, water_potential)
+    # At a `maxpsi` of zero, the end of its range, the ratio is as good as zero.
+    scalar = xp.log(MIN_WATER_POTENTIAL / psi) / xp.log(MIN_WATER_POTENTIAL / xp.minimum(maxpsi, -1e-300))
+    return xp.where(unlimited, 1.0, xp.maximum(scalar, MIN_WATER_SCALAR))
+
+
+def environment(
+    theta: Any, forcing: AnyForcing, configuration: Configuration = PAPER, namespace: Namespace = NUMPY
+) -> Environment:
+    """The factors at a place: q10^((T - 298.15)/10), in frozen soil too, water, oxygen, nitrogen, exp(-z/efolding).
+
+    Parameters
+    ----------
+    theta : (n_parameters, n)
+        Physical parameters.
+    forcing : Forcing or MonthlyForcing
+        As the configuration takes it.
+    """
+    xp = namespace.xp
+    warmth = (forcing.soil_temperature - REFERENCE_TEMPERATURE) / 10.0
+    node = configuration.column.node[:, None]
+    depth = xp.exp(xp.maximum(-node / theta[EFOLDING], SLOWEST_LOG))[:, None]
+    if configuration.monthly:
+        temperature = xp.exp(xp.log(theta[Q10]) * warmth)
+        water = xp.minimum(1.0, theta[W_SCALING] * forcing.water_scalar)
+        return Environment(temperature, water, forcing.oxygen_scalar, forcing.nitrogen_scalar, depth)
+    temperature = xp.exp(xp.log(theta[Q10]) * warmth)[:, None]
+    water = limiting_water(forcing.water_potential, theta[MAXPSI], namespace)[:, None]
+    return Environment(temperature, water, 1.0, 1.0, depth)
+
+
+# The `paper` configuration.
+MAX_MIXING_DEPTH = 5.0  # m; nothing mixes below, and soil that thaws deeper is not churned by frost
+MIN_ACTIVE_LAYER = 0.01  # m; thinner thaw does not churn
+# The `cesm2` configuration.
+MAX_ACTIVE_LAYER = 2.0  # m; soil that thaws deeper is not churned by frost
+MAX_CHURNING_DEPTH = 3.0  # m
+
+
+class Exchange(NamedTuple):
+    """Velocity of the exchange across the bottom of each layer, (n_layers, n), m day-1; zero in the last row.
+
+    Attributes
+    ----------
+    downward
+        As it enters the balance of the layer above the interface.
+    upward
+        As it enters the balance of the layer below it: the same but for the published leaking bottom, where it is zero.
+    """
+
+    downward: Any
+    upward: Any
+
+
+def annual_diffusivity(active_layer: Any, column: Column, namespace: Namespace = NUMPY) -> tuple[Any, Any]:
+    """Diffusivity at the nodes over `diffus` and over `cryo`, two arrays (n_layers, n) between 0 and 1.
+
+    Soil that thaws deeper than 1 cm and less deep than 5 m is churned by frost: fully down to the active layer, then
+    falling linearly to nothing at three times its depth. Soil that thaws deeper than 5 m is mixed by animals and roots.
+    Nothing mixes below 5 m, nor, as published, where the active layer is 5 m to the digit.
+    """
+    xp = namespace.xp
+    z, thaw = column.node[:, None], active_layer
+    above = z < MAX_MIXING_DEPTH
+    frozen = (thaw > MIN_ACTIVE_LAYER) & (thaw < MAX_MIXING_DEPTH)
+    fade = 1.0 - (z - thaw) / (2.0 * xp.where(frozen, thaw, 1.0))
+    cryo = xp.where(frozen & above, xp.where(z < thaw, 1.0, xp.maximum(fade, 0.0)), 0.0)
+    diffus = xp.where((thaw > MAX_MIXING_DEPTH) & above, 1.0, 0.0)
+    return diffus, cryo
+
+
+def monthly_diffusivity(
+    active_layer: Any, bedrock: Any, column: Column, namespace: Namespace = NUMPY
+) -> tuple[Any, Any]:
+    """Diffusivity at the bottoms of the layers over `diffus` and over `cryo`, two arrays (n_layers, months, n).
+
+    Parameters
+    ----------
+    active_layer : (months, n), m
+        The deeper of this and last year's.
+    bedrock : (n,)
+        Number of layers above bedrock. Nothing is mixed below the layer after it.
+    """
+    xp = namespace.xp
+    z, thaw = column.bottom[:, None, None], active_layer
+    above = xp.arange(column.n_layers)[:, None, None] <= bedrock
+    frozen = (thaw > 0.0) & (thaw <= MAX_ACTIVE_LAYER)
+    # Below the last layer of the grid every depth is beyond the greatest churning depth.
+    below_bedrock = xp.append(xp.asarray(column.bottom), xp.inf)[bedrock]
+    deepest = xp.minimum(MAX_CHURNING_DEPTH, below_bedrock)
+    reach = deepest - thaw
+    # Written so that it is zero at the deepest depth in any arithmetic: the division of JAX may be off by one digit.
+    faded = (deepest - z) / xp.where(reach == 0.0, 1.0, reach)
+    fade = xp.where(reach == 0.0, 0.0, xp.maximum(faded, 0.0))
+    cryo = xp.where(frozen & above, xp.where(z < thaw, 1.0, fade), 0.0)
+    diffus = xp.where((thaw > MAX_ACTIVE_LAYER) & above, 1.0, 0.0)
+    return diffus, cryo
+
+
+def velocities(relative: Any, column: Column, namespace: Namespace = NUMPY) -> Any:
+    """Exchange velocity across the interfaces for a diffusivity of `relative` m2 yr-1, m day-1.
+
+    The harmonic mean of the diffusivity above and below over the distance of the nodes; (n_layers, ...) becomes
+    (n_layers - 1, ...). A zero on either side closes the interface.
+    """
+    xp = namespace.xp
+    upper, lower = relative[:-1], relative[1:]
+    share, spacing = (
+        values.reshape(-1, *(1,) * (relative.ndim - 1)) for values in (column.share_above, column.spacing)
+    )
+    weighted = share * lower + (1.0 - share) * upper
+    return upper * lower / xp.where(weighted > 0.0, weighted, 1.0) / spacing / DAYS_PER_YEAR
+
+
+class UnitExchange(NamedTuple):
+    """What a place contributes to the exchange: for `diffus` = 1, for `cryo` = 1 m2 yr-1, and whatever they are."""
+
+    by_animals: Exchange
+    by_frost: Exchange
+    residual: Exchange
+
+    def total(self, diffus: Any, cryo: Any) -> Exchange:
+        """The exchange at these diffusivities, m2 yr-1."""
+        downward, upward = (
+            diffus * animals + cryo * frost + rest
+            for animals, frost, rest in zip(self.by_animals, self.by_frost, self.residual, strict=True)
+        )
+        return Exchange(downward, upward)
+
+
+def unit_exchange(
+    forcing: AnyForcing, configuration: Configuration = PAPER, namespace: Namespace = NUMPY
+) -> UnitExchange:
+    """The exchange of a place over its parameters; samplers compute it once. Monthly velocities are averaged."""
+    xp, column = namespace.xp, configuration.column
+    if configuration.monthly:
+        bedrock = xp.asarray(forcing.bedrock)
+        thaw = xp.maximum(xp.asarray(forcing.active_layer), xp.asarray(forcing.active_layer_last_year))
+        relative = monthly_diffusivity(thaw, bedrock, column, namespace)
+        if configuration.bottom == "published":
+            return UnitExchange(*(Exchange(*pair) for pair in published_exchange(relative, bedrock, column, namespace)))
+        open_above = xp.arange(1, column.n_layers)[:, None] < bedrock
+        both = (xp.where(open_above, mean_of_months(velocities(part, column, namespace)), 0.0) for part in relative)
+    else:
+        relative = annual_diffusivity(xp.asarray(forcing.active_layer), column, namespace)
+        both = (velocities(part, column, namespace) for part in relative)
+    animals, frost = (xp.concatenate([velocity, xp.zeros_like(velocity[:1])]) for velocity in both)
+    return UnitExchange(Exchange(animals, animals), Exchange(frost, frost), Exchange(0.0, 0.0))
+
+
+def exchange(
+    theta: Any, forcing: AnyForcing, configuration: Configuration = PAPER, namespace: Namespace = NUMPY
+) -> Exchange:
+    """Velocity at which each layer exchanges carbon with the next one down; `theta` is (n_parameters, n)."""
+    return unit_exchange(forcing, configuration, namespace).total(theta[DIFFUS], theta[CRYO])
+
+
+# What the published program takes for zero: m2 day-1 as a diffusivity, m day-1 as a velocity of advection.
+NEXT_TO_NOTHING = 1e-30
+
+
+def published_exchange(relative: tuple, bedrock: Any, column: Column, namespace: Namespace = NUMPY) -> tuple:
+    """The exchange as the published `cesm2` program has it: ((down, up) by animals, by frost, and residual).
+
+    It differs from the closed bottom in two ways. From the first bedrock layer on, a layer gets the velocity of its
+    upper interface at its lower one too, which the layer below does not know of: carbon is lost, or made. And nothing
+    is quite closed: diffusivity and advection are 1e-30 at least, weighted by the power law of Patankar (1980, Eq.
+    5.34). This changes no number anyone would look at; the reference cases, compared in every pool, show it.
+    """
+    xp = namespace.xp
+    unit = [velocities(part, column, namespace) for part in relative]
+    open_above, open_below = ((relative[0] + relative[1] > 0.0)[rows] for rows in (slice(None, -1), slice(1, None)))
+    share, spacing = column.share_above[:, None, None], column.spacing[:, None, None]
+    weight = xp.where(open_above, 1.0 - share, xp.where(open_below, share, 1.0))
+    closed = ~(open_above & open_below)
+    velocity = xp.where(closed, NEXT_TO_NOTHING / weight / spacing, 0.0)
+    power_law = velocity * xp.maximum(1.0 - 0.1 * NEXT_TO_NOTHING / xp.where(closed, velocity, 1.0), 0.0) ** 5
+    upward = mean_of_months(xp.where(closed, power_law + NEXT_TO_NOTHING, 0.0))
+    downward, plain = mean_of_months(power_law), mean_of_months(velocity)
+
+    nothing = xp.zeros_like(plain[:1])
+    in_bedrock = xp.arange(1, column.n_layers)[:, None] > bedrock
+
+    def ended(down: Any, up: Any, above: Any) -> tuple:
+        repeated = xp.where(in_bedrock, xp.concatenate([nothing, above[:-1]]), down)
+        return xp.concatenate([repeated, nothing]), xp.concatenate([up, nothing])
+
+    by_animals, by_frost = (ended(part, part, part) for part in map(mean_of_months, unit))
+    return by_animals, by_frost, ended(downward, upward, plain)
 
 
 class Rates(NamedTuple):
@@ -70,3 +395,52 @@ def decay_and_mixing(
         turnover=theta[TAU_CWD : TAU_CWD + 6],
         passed=theta[FL1S1 : FCWDL2 + 1],
     )
+
+
+def never_thaws(forcing: AnyForcing, configuration: Configuration = PAPER, namespace: Namespace = NUMPY) -> Any:
+    """Whether all carbon enters the top layer, because the ground below stays frozen, (n,)."""
+    xp = namespace.xp
+    if configuration.monthly:
+        return (xp.asarray(forcing.active_layer_last_year) <= 0.0).any(axis=0)
+    return xp.asarray(forcing.active_layer) <= 0.0
+
+
+def input_bounds(configuration: Configuration = PAPER) -> tuple[np.ndarray, np.ndarray]:
+    """Depths between which each layer receives carbon, two arrays (n_layers,), cm."""
+    column = configuration.column
+    return tuple(100.0 * np.minimum(z, configuration.input_depth) for z in (column.top, column.bottom))
+
+
+def input_profile(
+    beta: Any, forcing: AnyForcing, configuration: Configuration = PAPER, namespace: Namespace = NUMPY
+) -> Any:
+    """Share of the carbon input that enters each layer, (n_layers, n), summing to 1 (Jackson et al. 1996)."""
+    xp = namespace.xp
+    top, bottom = (z[:, None] for z in input_bounds(configuration))
+    within = xp.exp(top * xp.log(beta)) - xp.exp(bottom * xp.log(beta))
+    share = within / within.sum(axis=0)
+    only_top = (np.arange(configuration.column.n_layers) == 0).astype(float)[:, None]
+    return xp.where(never_thaws(forcing, configuration, namespace), only_top, share)
+
+
+def input_amounts(
+    theta: Any, forcing: AnyForcing, configuration: Configuration = PAPER, namespace: Namespace = NUMPY
+) -> Any:
+    """Fresh carbon by kind, (4, n), g C m-2 day-1: woody debris, metabolic, cellulose and lignin litter.
+
+    The `paper` configuration shares out ``ins`` x mean NPP; the `cesm2` configuration sums twelve months of CLM's own.
+    """
+    xp = namespace.xp
+    if configuration.monthly:
+        return sum_of_months(xp.asarray(forcing.carbon_input)) / DAYS_PER_YEAR
+    lignin, metabolic, cellulose = theta[P4LL], theta[P4ML], theta[P4CL]
+    shares = xp.stack([1.0 - lignin - metabolic - cellulose, metabolic, cellulose, lignin])
+    return shares * (theta[INS] * forcing.npp_mean / DAYS_PER_YEAR)
+
+
+def carbon_input(
+    theta: Any, forcing: AnyForcing, configuration: Configuration = PAPER, namespace: Namespace = NUMPY
+) -> Any:
+    """Fresh carbon per ground area by kind and layer, (4, n_layers, n), g C m-2 day-1."""
+    amounts = input_amounts(theta, forcing, configuration, namespace)
+    return amounts[:, None] * input_profile(theta[BETA], forcing, configuration, namespace)

@@ -18,13 +18,13 @@ from proda.errors import InputError
 from proda.model.checks import checked_parameters, validated
 from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import AnyForcing
-from proda.model.namespace import jax_namespace
 from proda.model.observation import curve_weights, node_slopes
-from proda.model.parameters import bounds, physical
+from proda.model.parameters import CONSTRAINED_BELOW, bounds, physical
+from proda.model.rates import jax_namespace
 from proda.model.steady_state import soc_density, steady_state
 
 UNIFORM_SD = 12.0**-0.5  # of the prior on the unit cube
-TOLD_BELOW = 0.85  # of the prior's standard deviation
+TOLD_BELOW = CONSTRAINED_BELOW
 
 
 class SocJacobian(NamedTuple):

@@ -14,13 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from proda.model.carbon_input import carbon_input
 from proda.model.checks import checked_parameters, validated
 from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import AnyForcing
-from proda.model.mixing import Exchange
-from proda.model.namespace import NUMPY, Namespace
-from proda.model.rates import Rates, decay_and_mixing
+from proda.model.rates import NUMPY, Exchange, Namespace, Rates, carbon_input, decay_and_mixing
 
 POOLS = ("CWD", "L1", "L2", "L3", "S1", "S2", "S3")
 

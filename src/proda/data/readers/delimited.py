@@ -1,5 +1,6 @@
 """Large delimited files, read by columns and in chunks, from a folder or from a zip in it; a file that is not what its
-header says is an error with its line, never a table with shifted columns."""
+header says is an error with its line, never a table with shifted columns.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from proda.errors import InputError
-from proda.settings import suggestion
+from proda.study import suggestion
 
 NUMBER, TEXT = pa.float64(), pa.string()
 BLOCK = 16 * 2**20  # bytes in memory at a time

@@ -1,0 +1,432 @@
+"""`sites.zarr` while it is being made: batches written one by one, each marked when it is whole.
+
+A batch is a chunk of every array, so batches can be written side by side, by threads or by processes elsewhere. A batch
+without its mark, or whose content is not what the mark says, is sampled again; chains follow from seeds alone, so the
+finished store is the same whatever happened on the way.
+
+The dataset of `sites.zarr`: what is stored of every site, with dimensions, meaning and unit.
+
+Modes of posterior densities by a generalized extreme-value distribution, fitted to all series in one go.
+
+The paper takes the mode of a fitted GEV as the maximum-likelihood value of a site's parameter. The fit here is by
+L-moments (Hosking, Wallis and Wood 1985): closed expressions, so a million fits take a second. On samples that no GEV
+describes well, such as posteriors cut off by the prior, its modes differ from those of a maximum-likelihood fit by some
+hundredths of the parameter's range.
+
+How well each site's profile is reproduced, and what becomes of the site after that.
+
+What is stored of a batch of sites: their chains thinned out, and what they say of parameters and carbon.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+from scipy.special import gamma
+
+from proda.assimilation.chains import SampledSites, SitePlan, sampled_sites
+from proda.assimilation.problem import SiteProblem, site_faults
+from proda.errors import InputError
+from proda.kernels.convergence import gelman_rubin
+from proda.kernels.steady_state import soc_density
+from proda.model.configuration import PAPER_COLUMN
+from proda.model.forcing import Forcing
+from proda.model.observation import at_depths
+from proda.model.parameters import PAPER_PARAMETERS, bounds
+from proda.stage import read_json, refusal_told, write_json
+
+STORE = "sites.zarr"
+
+
+class Stored(NamedTuple):
+    """One variable of the dataset."""
+
+    name: str
+    dims: tuple[str, ...]
+    meaning: str
+    unit: str = "1"
+    dtype: str = "float64"
+
+
+_CHAIN, _DRAW = ("site", "chain"), ("site", "chain", "draw")
+_PARAMETER, _LAYER = ("site", "parameter"), ("site", "layer")
+VARIABLES = (
+    Stored("x", (*_DRAW, "parameter"), "posterior draws on the unit cube", dtype="float32"),
+    Stored("phi", _DRAW, "weighted misfit Phi (Eq. 5.2) of the draws", dtype="float32"),
+    Stored("x_mean", _PARAMETER, "posterior mean on the unit cube"),
+    Stored("x_sd", _PARAMETER, "posterior standard deviation on the unit cube"),
+    Stored(
+        "x_mode",
+        _PARAMETER,
+        "mode of a generalized extreme-value distribution fitted to the posterior, on the unit cube",
+    ),
+    Stored("rhat_gelman_rubin", _PARAMETER, "potential scale reduction (Eq. 9-10)"),
+    Stored("rhat", _PARAMETER, "rank-normalised split R-hat"),
+    Stored("ess_bulk", _PARAMETER, "bulk effective sample size"),
+    Stored("ess_tail", _PARAMETER, "tail effective sample size"),
+    Stored("soc_mean", _LAYER, "mean over draws of soil organic carbon density", "g m-3"),
+    Stored("soc_sd", _LAYER, "standard deviation over draws of soil organic carbon density", "g m-3"),
+    Stored("soc_p05", _LAYER, "5 % quantile over draws of soil organic carbon density", "g m-3"),
+    Stored("soc_p95", _LAYER, "95 % quantile over draws of soil organic carbon density", "g m-3"),
+    Stored("soc_at_mean", _LAYER, "soil organic carbon density at the posterior-mean parameters", "g m-3"),
+    Stored("r2", ("site",), "squared correlation of the mean profile with the observed layers"),
+    Stored("efficiency", ("site",), "1:1 efficiency of the mean profile"),
+    Stored("acceptance", _CHAIN, "share of kept steps that moved"),
+    Stored("steps", ("site",), "steps of every chain"),
+)
+
+
+def sizes_of(plan: SitePlan, n_sites: int) -> dict[str, int]:
+    """The length of every dimension."""
+    return {
+        "site": n_sites,
+        "chain": plan.n_chains,
+        "draw": draws_per_chain(plan),
+        "parameter": len(PAPER_PARAMETERS),
+        "layer": PAPER_COLUMN.n_layers,
+    }
+
+
+def draws_per_chain(plan: SitePlan) -> int:
+    """How many draws of each chain are stored."""
+    return max(1, plan.n_kept // plan.n_chains)
+
+
+def empty_arrays(plan: SitePlan, n_sites: int) -> dict[str, NDArray]:
+    """Every variable of so many sites, filled with NaN."""
+    sizes = sizes_of(plan, n_sites)
+    return {row.name: np.full([sizes[dim] for dim in row.dims], np.nan, row.dtype) for row in VARIABLES}
+
+
+def site_coordinates(profile_id: Sequence[str], places: Mapping[str, NDArray] | None = None) -> xr.Dataset:
+    """The coordinates of the dataset; `places` are `lon` and `lat` of the sites, degrees."""
+    coords = {
+        "profile_id": ("site", np.array(profile_id, dtype=object)),
+        "parameter": np.array(PAPER_PARAMETERS.names, dtype=object),
+        "node_depth": ("layer", PAPER_COLUMN.node, {"units": "m", "positive": "down"}),
+    }
+    units = {"lon": "degrees_east", "lat": "degrees_north"}
+    coords |= {name: ("site", np.asarray(values), {"units": units[name]}) for name, values in (places or {}).items()}
+    return xr.Dataset(coords=coords, attrs={"title": "Site-by-site posteriors of the soil-carbon parameters"})
+
+
+def opened_sites(path: Path) -> xr.Dataset:
+    """The `sites.zarr` at `path`, read when and as far as it is asked for."""
+    sites = xr.open_zarr(path, consolidated=False, chunks=None)
+    # Zarr gives names a type of its own, with which xarray cannot fill what `idxmax` finds.
+    names = {name: sites[name].astype(object) for name in ("parameter", "profile_id")}
+    return sites.assign_coords(names)
+
+
+MARKS = "batches"
+_KEPT = "finished batches are kept and it goes on from there"
+_SPARE = 50 * 2**20  # bytes that a disk should have left
+
+
+class SiteStore:
+    """The store in `folder`, and the marks of its finished batches in `checkpoints`.
+
+    Parameters
+    ----------
+    folder : Path
+        Where `sites.zarr` is, or will be.
+    checkpoints : Path
+        A folder that may be removed when all batches are finished.
+    """
+
+    def __init__(self, folder: Path, checkpoints: Path) -> None:
+        self.path, self.marks = Path(folder) / STORE, Path(checkpoints) / MARKS
+
+    def create(self, coordinates: xr.Dataset, plan: SitePlan, batch: int) -> None:
+        """Make the empty store, unless one is there: it is, when an interrupted run goes on.
+
+        Raises
+        ------
+        InputError
+            When the disk has too little room for it.
+        """
+        ready = self.marks / "store.json"
+        sizes = sizes_of(plan, coordinates.sizes["site"])
+        layout = {"sizes": sizes, "batch": batch}
+        frame = [self.path / name / "zarr.json" for name in ("", *coordinates.coords, *(row.name for row in VARIABLES))]
+        if read_json(ready) == layout and all(path.is_file() for path in frame):
+            return
+        needed = sum(np.prod([sizes[dim] for dim in row.dims]) * np.dtype(row.dtype).itemsize for row in VARIABLES)
+        free = shutil.disk_usage(self.path.parent).free
+        if free < needed + _SPARE:
+            raise InputError(
+                f"{self.path} will need up to {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free: free some space, "
+                "store fewer draws (kept_draws), or give a folder on another disk as --out"
+            )
+        with refusal_told(self.path, _KEPT):
+            shutil.rmtree(self.path, ignore_errors=True)
+            shutil.rmtree(self.marks, ignore_errors=True)
+            coordinates.to_zarr(self.path, mode="w", consolidated=False)
+            group = zarr.open_group(self.path, mode="r+")
+            described = " ".join(name for name in coordinates.coords if name not in coordinates.dims)
+            for row in VARIABLES:
+                shape = tuple(sizes[dim] for dim in row.dims)
+                group.create_array(
+                    row.name,
+                    shape=shape,
+                    chunks=(min(batch, shape[0]), *shape[1:]),
+                    dtype=row.dtype,
+                    fill_value=np.nan,
+                    dimension_names=row.dims,
+                    attributes={"long_name": row.meaning, "units": row.unit, "coordinates": described},
+                )
+            write_json(ready, layout)
+
+    def write(self, first: int, arrays: Mapping[str, NDArray]) -> None:
+        """Put a batch of sites at its place, and mark it as finished.
+
+        Raises
+        ------
+        ProdaError
+            When the disk refuses; all batches that are marked stay good.
+        """
+        with refusal_told(self.path, _KEPT):
+            group = zarr.open_group(self.path, mode="r+")
+            last = first + len(arrays["r2"])
+            for row in VARIABLES:
+                group[row.name][first:last] = arrays[row.name]
+            write_json(self._mark(first), {"first": first, "last": last, "sha256": _digest(arrays)})
+
+    def finished(self, first: int, last: int) -> bool:
+        """Whether sites `first` to `last` (excluded) are there, with the content that their mark names."""
+        mark = read_json(self._mark(first))
+        if mark is None or mark.get("last") != last:
+            return False
+        group = zarr.open_group(self.path, mode="r")
+        try:
+            arrays = {row.name: group[row.name][first:last] for row in VARIABLES}
+        except (OSError, RuntimeError, ValueError):  # a chunk that cannot be decoded
+            return False
+        return _digest(arrays) == mark["sha256"]
+
+    def drop_leftovers(self) -> None:
+        """Remove what writers that were killed left beside a chunk; to be called when nobody writes."""
+        for path in self.path.rglob("*.partial"):
+            path.unlink(missing_ok=True)
+
+    def _mark(self, first: int) -> Path:
+        return self.marks / f"from-{first:07d}.json"
+
+
+def _digest(arrays: Mapping[str, NDArray]) -> str:
+    total = hashlib.sha256()
+    for row in VARIABLES:
+        values = np.ascontiguousarray(arrays[row.name], dtype=row.dtype)
+        total.update(json.dumps([row.name, list(values.shape)]).encode())
+        total.update(values.tobytes())
+    return total.hexdigest()
+
+
+class GEV(NamedTuple):
+    """Location, scale and shape; `shape` is Hosking's k, the sign of scipy's `genextreme` (k = -xi)."""
+
+    location: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    shape: NDArray[np.float64]
+
+
+def fitted_gev(draws: NDArray) -> GEV:
+    """GEV with the first three L-moments of the sample along the last axis of `draws`."""
+    ordered = np.sort(np.asarray(draws, dtype=np.float64), axis=-1)
+    n = ordered.shape[-1]
+    rank = np.arange(n, dtype=np.float64)
+    b0 = ordered.mean(axis=-1)
+    b1 = ordered @ (rank / (n - 1.0)) / n
+    b2 = ordered @ (rank * (rank - 1.0) / ((n - 1.0) * (n - 2.0))) / n
+    l1, l2, l3 = b0, 2.0 * b1 - b0, 6.0 * b2 - 6.0 * b1 + b0
+    spread = np.maximum(l2, 1e-12)
+    c = 2.0 / (3.0 + l3 / spread) - np.log(2.0) / np.log(3.0)
+    k = 7.8590 * c + 2.9554 * c * c
+    # At k = 0 the expressions have a limit (Gumbel) that floating point reaches well enough from next to it.
+    k = np.where(np.abs(k) < 1e-6, 1e-6, k)
+    scale = spread * k / ((1.0 - 2.0**-k) * gamma(1.0 + k))
+    return GEV(l1 - scale * (1.0 - gamma(1.0 + k)) / k, scale, k)
+
+
+def gev_modes(draws: NDArray, low: float = 0.0, high: float = 1.0) -> NDArray[np.float64]:
+    """Mode of the fitted GEV along the last axis of `draws`, kept within the prior's bounds.
+
+    Where the shape is 1 or more the density rises to the end of its support, which is then the mode.
+    """
+    location, scale, k = fitted_gev(draws)
+    power = np.where(k < 1.0, np.maximum(1.0 - k, 0.0) ** k, 0.0)
+    return np.clip(location + scale * (1.0 - power) / k, low, high)
+
+
+STUCK_GAP = 5.0  # in Phi: a factor of 150 in posterior density between the middles of two chains
+OUT_OF_REACH = 10.0  # standard deviations
+
+# What `status` can be, from the worst to the best.
+NOT_SAMPLED, NO_POSTERIOR, FAR, STUCK = "not sampled", "no finite posterior", "out of reach", "a chain is stuck"
+NOT_CONVERGED, CONVERGED = "not converged", "converged"
+STATUS_MEANING = {
+    NOT_SAMPLED: "a number of its forcing or layers is missing or impossible",
+    NO_POSTERIOR: "its chains found no finite misfit, or one never moved",
+    FAR: f"no parameters in the box come within {OUT_OF_REACH:g} standard deviations of its layers",
+    STUCK: f"the median misfits of its chains differ by more than {STUCK_GAP:g}: they cannot be in the same posterior",
+    NOT_CONVERGED: "R-hat or an effective sample size of some parameter misses its limit",
+    CONVERGED: "all parameters meet the limits",
+}
+
+
+class SiteAgreement(NamedTuple):
+    """`r2`, squared correlation, and `efficiency`, 1 - SSE/SST about the 1:1 line; (n_sites,) each."""
+
+    r2: NDArray[np.float64]
+    efficiency: NDArray[np.float64]
+
+
+def agreement_by_site(site: NDArray, observed: NDArray, modelled: NDArray, n_sites: int) -> SiteAgreement:
+    """Agreement of the layers of each site, (n_sites,); NaN where a site's layers are all alike or there is only one.
+
+    Parameters
+    ----------
+    site : (k,) integers below `n_sites`
+    observed, modelled : (k,), same unit
+    """
+
+    def total(values: NDArray) -> NDArray:
+        return np.bincount(site, values, n_sites)
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        count = np.bincount(site, minlength=n_sites).astype(float)
+        about_x = observed - (total(observed) / count)[site]
+        about_z = modelled - (total(modelled) / count)[site]
+        sst = total(about_x**2)
+        r2 = total(about_x * about_z) ** 2 / (sst * total(about_z**2))
+        efficiency = 1.0 - total((modelled - observed) ** 2) / sst
+    # Layers that are all alike leave nothing to explain; their squares about the mean are then rounding alone.
+    alone = (count < 2) | (sst <= 1e-20 * total(observed**2))
+    return SiteAgreement(np.where(alone, np.nan, r2), np.where(alone, np.nan, efficiency))
+
+
+def site_status(
+    sites: xr.Dataset, n_layers: NDArray, faults: Sequence[str], plan: SitePlan, empty: NDArray | float = np.inf
+) -> pd.DataFrame:
+    """The outcome of every site, a row each: the table of `site_status.csv`.
+
+    A site is `used_downstream`, as the paper has it, unless its 1:1 efficiency is negative (or undefined, where all its
+    layers are alike). `status`, one of `STATUS_MEANING`, is about the chains, and `reason` says what is the matter
+    (`faults`, from `site_faults`, of a site that was not sampled). All are flagged, none is dropped.
+    """
+    rhat, bulk, tail = (sites[name].to_numpy() for name in ("rhat", "ess_bulk", "ess_tail"))
+    worst, efficiency = rhat.max(axis=1), sites["efficiency"].to_numpy()
+    phi = sites["phi"].median("draw").to_numpy()
+    finite = np.isfinite(sites["soc_mean"].to_numpy()).all(axis=1) & np.isfinite(worst)
+    gap, misfit = np.ptp(phi, axis=1), phi.min(axis=1)
+    # An observation far above anything that the model can hold costs no more than an empty soil would.
+    far = misfit > np.minimum(0.5 * OUT_OF_REACH**2 * n_layers, 0.5 * np.asarray(empty))
+    names = sites["parameter"].to_numpy()
+    table = []
+    for k, fault in enumerate(faults):
+        if fault:
+            outcome = NOT_SAMPLED, fault
+        elif not finite[k]:
+            outcome = NO_POSTERIOR, "no chain found a finite misfit, or one never moved"
+        elif far[k]:
+            outcome = FAR, f"median misfit {misfit[k]:.4g} for {n_layers[k]} layers in the best chain"
+        elif gap[k] > STUCK_GAP:
+            outcome = STUCK, f"median misfits of its chains differ by {gap[k]:.3g}"
+        elif worst[k] > plan.rhat_limit:
+            outcome = NOT_CONVERGED, f"R-hat of {names[rhat[k].argmax()]} is {worst[k]:.3f} (limit {plan.rhat_limit:g})"
+        elif min(bulk[k].min(), tail[k].min()) < plan.ess_limit:
+            ess, kind = min((bulk[k].min(), "bulk"), (tail[k].min(), "tail"))
+            outcome = NOT_CONVERGED, f"{kind} ESS of a parameter is {ess:.0f} (limit {plan.ess_limit:g})"
+        else:
+            outcome = CONVERGED, ""
+        table.append(outcome)
+    return pd.DataFrame(
+        {
+            "profile_id": sites["profile_id"].to_numpy(),
+            "site": np.arange(sites.sizes["site"]),
+            "status": [status for status, _ in table],
+            "reason": [reason for _, reason in table],
+            "n_layers": n_layers,
+            "r2": sites["r2"].to_numpy(),
+            "efficiency": efficiency,
+            "rhat_gelman_rubin_max": sites["rhat_gelman_rubin"].max("parameter").to_numpy(),
+            "rhat_max": worst,
+            "ess_bulk_min": bulk.min(axis=1),
+            "ess_tail_min": tail.min(axis=1),
+            "misfit": misfit,
+            "steps": sites["steps"].to_numpy(),
+            "acceptance": sites["acceptance"].mean("chain").to_numpy(),
+            "used_downstream": finite & (efficiency >= 0.0),
+        }
+    )
+
+
+def status_counts(status: pd.DataFrame) -> pd.DataFrame:
+    """Sites by `status`, the worst first: how many, how many are used downstream, what it means, an example."""
+    rows = {}
+    for name, meaning in STATUS_MEANING.items():
+        here = status[status["status"] == name]
+        if len(here):
+            used, example = int(here["used_downstream"].sum()), here["reason"].iloc[0]
+            rows[name] = {"sites": len(here), "used downstream": used, "meaning": meaning, "for example": example}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("status")
+
+
+def batch_arrays(problem: SiteProblem, seed: int, plan: SitePlan) -> dict[str, NDArray]:
+    """Sample the sites of a batch: the variables of `site_dataset`, NaN at sites that cannot be sampled."""
+    arrays = empty_arrays(plan, problem.n_sites)
+    sound = np.flatnonzero([not fault for fault in site_faults(problem)])
+    if sound.size:
+        part = problem.take(sound)
+        for name, values in site_summaries(part, sampled_sites(part, seed, plan), plan).items():
+            arrays[name][sound] = values
+    return arrays
+
+
+def soc_of_draws(x: NDArray, forcing: Forcing) -> NDArray[np.float64]:
+    """Modelled density of draws, (n_draws, n_layers, n_sites), g C m-3, for x (n_sites, n_draws, n_parameters)."""
+    low, high = bounds(forcing)
+    return soc_density(low + np.moveaxis(x, 0, -1).astype(np.float64) * (high - low), forcing)
+
+
+def site_summaries(problem: SiteProblem, sampled: SampledSites, plan: SitePlan) -> dict[str, NDArray]:
+    """What is stored of sampled sites, by the names of `sites.zarr`."""
+    draws = sampled.draws
+    n_sites, n_chains, n_draws, n_parameters = draws.shape
+    series = np.ascontiguousarray(np.moveaxis(draws, -1, 1))  # site, parameter, chain, draw
+    pooled = series.reshape(n_sites, n_parameters, -1)
+    pick = np.linspace(0, n_draws - 1, draws_per_chain(plan)).round().astype(int)
+    kept = draws[:, :, pick]
+    soc = soc_of_draws(kept.reshape(n_sites, -1, n_parameters), problem.forcing)
+    mean, mean_profile = pooled.mean(axis=-1, dtype=np.float64), soc.mean(axis=0)
+    soc_05, soc_95 = np.quantile(soc, [0.05, 0.95], axis=0)
+    modelled = at_depths(mean_profile, problem.site, problem.depth)
+    fit = agreement_by_site(problem.site, problem.soc, modelled, n_sites)
+    return {
+        "x": kept,
+        "phi": sampled.phi[:, :, pick],
+        "x_mean": mean,
+        "x_sd": pooled.std(axis=-1, ddof=1, dtype=np.float64),
+        "x_mode": gev_modes(pooled),
+        "rhat_gelman_rubin": gelman_rubin(series.astype(np.float64)),
+        "rhat": sampled.mixing.rhat,
+        "ess_bulk": sampled.mixing.ess_bulk,
+        "ess_tail": sampled.mixing.ess_tail,
+        "soc_mean": mean_profile.T,
+        "soc_sd": soc.std(axis=0, ddof=1).T,
+        "soc_p05": soc_05.T,
+        "soc_p95": soc_95.T,
+        "soc_at_mean": soc_of_draws(mean[:, None], problem.forcing)[0].T,
+        "r2": fit.r2,
+        "efficiency": fit.efficiency,
+        "acceptance": sampled.acceptance,
+        "steps": sampled.steps,
+    }

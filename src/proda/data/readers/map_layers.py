@@ -1,0 +1,328 @@
+"""Covariates of sites and of grid cells from the maps of `gridded_sources`, with an account of what is missing.
+
+The maps that covariates come from: file names, scale factors, plausible ranges and licences of each public source.
+
+Stored numbers times `factor` are in the unit of the covariate. A value beyond the plausible range is an error: it is a
+wrong factor, another version of the map or a fill value that the file does not declare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from proda.data.covariates import PAPER_LIST
+from proda.data.findings import Finding, finding, found_table
+from proda.data.grid import RESOLUTION
+from proda.data.readers.rasters import Raster, cell_majorities, cell_means, values_at
+from proda.errors import InputError
+
+
+class Layer(NamedTuple):
+    """One covariate in one map file.
+
+    Attributes
+    ----------
+    name : str
+        The covariate.
+    pattern : str
+        Of the file's name, for `Path.glob`; resolution and ending may vary.
+    unit : str
+    least, greatest : float
+        Plausible, in that unit.
+    factor : float
+    missing : tuple
+        Stored values that mean "missing" besides the declared one.
+    classes : bool
+        Whether the values are classes, which have majorities and no means.
+    """
+
+    name: str
+    pattern: str
+    unit: str
+    least: float
+    greatest: float
+    factor: float = 1.0
+    missing: tuple[float, ...] = ()
+    classes: bool = False
+
+
+class GriddedSource(NamedTuple):
+    """A data set.
+
+    Attributes
+    ----------
+    name, citation, licence : str
+    layers : tuple of Layer
+    hint : str
+        What is likely when a value is not plausible.
+    """
+
+    name: str
+    citation: str
+    licence: str
+    layers: tuple[Layer, ...]
+    hint: str = ""
+
+    def layer(self, name: str) -> Layer:
+        """The layer of a covariate."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise InputError(f"{self.name} has no {name!r}; it has: {', '.join(layer.name for layer in self.layers)}.")
+
+
+_UNITS = {row.name: row.unit for row in PAPER_LIST}
+_TEMPERATURE, _RAIN = (-70.0, 60.0), (0.0, 15000.0)
+_BIO_RANGES = {
+    **{i: _TEMPERATURE for i in (1, 5, 6, 8, 9, 10, 11)}, 2: (0.0, 40.0), 3: (0.0, 100.0), 4: (0.0, 3000.0),
+    7: (0.0, 100.0), **{i: _RAIN for i in (12, 13, 14, 16, 17, 18, 19)}, 15: (0.0, 400.0),
+}  # fmt: skip
+WORLDCLIM = GriddedSource(
+    "WorldClim 2.1",
+    "Fick and Hijmans (2017), doi 10.1002/joc.5086",
+    "not established here for version 2.1 (earlier ones: free for academic use, not to be handed on)",
+    tuple(Layer(f"BIO{i}", f"wc2.1_*_bio_{i}.tif", _UNITS[f"BIO{i}"], *_BIO_RANGES[i]) for i in range(1, 20)),
+    "WorldClim 1.4, whose temperatures are in tenths of a degree?",
+)
+
+# Covariate: (code in the file names of 2017, factor; code in those of SoilGrids 2.0, factor; unit, least, greatest).
+_SOIL = {
+    "Bulk_Density": ("BLDFIE", 1.0, "bdod", 10.0, "kg m-3", 50.0, 2800.0),
+    "CEC": ("CECSOL", 1.0, "cec", 0.1, "cmol(+) kg-1", 0.0, 250.0),
+    "Clay_Content": ("CLYPPT", 1.0, "clay", 0.1, "%", 0.0, 100.0),
+    "Coarse_Fragments_v": ("CRFVOL", 1.0, "cfvo", 0.1, "%", 0.0, 100.0),
+    "pH_Water": ("PHIHOX", 0.1, "phh2o", 0.1, "pH", 2.0, 12.0),
+    "Sand_Content": ("SNDPPT", 1.0, "sand", 0.1, "%", 0.0, 100.0),
+    "Silt_Content": ("SLTPPT", 1.0, "silt", 0.1, "%", 0.0, 100.0),
+    "SWC_v_Wilting_Point": ("WWP", 1.0, "wv1500", 0.1, "%", 0.0, 100.0),
+}
+# SoilGrids 2017 predicts at seven depths, of which 0, 30 and 100 cm are these; 2.0 predicts for intervals, of which the
+# ones that begin at these depths are taken.
+_POINTS = {"0cm": "sl1", "30cm": "sl4", "100cm": "sl6"}
+_INTERVALS = {"0cm": "0-5cm", "30cm": "30-60cm", "100cm": "100-200cm"}
+SOILGRIDS_2017 = GriddedSource(
+    "SoilGrids 2017",
+    "Hengl et al. (2017), doi 10.1371/journal.pone.0169748",
+    "ODbL 1.0",
+    (
+        *(
+            Layer(f"{name}_{depth}", f"{code}_M_{level}_*_ll.tif", unit, low, high, factor)
+            for name, (code, factor, _, _, unit, low, high) in _SOIL.items()
+            for depth, level in _POINTS.items()
+        ),
+        *(
+            Layer(f"Texture_USDA_{depth}", f"TEXMHT_M_{level}_*_ll.tif", "class", 1, 12, classes=True)
+            for depth, level in _POINTS.items()
+        ),
+        Layer("Abs_Depth_to_Bedrock", "BDTICM_M_*_ll.tif", "cm", 0.0, 60000.0),
+        Layer("Depth_Bedrock_R", "BDRICM_M_*_ll.tif", "cm", 0.0, 250.0),
+        Layer("Occurrence_R_Horizon", "BDRLOG_M_*_ll.tif", "%", 0.0, 100.0),
+        Layer("Garde_Acid", "ACDWRB_M_ss_*_ll.tif", "grade", 0.0, 10.0),
+        Layer("USDA_Suborder", "TAXOUSDA_*_ll.tif", "class", 0, 254, classes=True),
+        Layer("WRB_Subgroup", "TAXNWRB_*_ll.tif", "class", 0, 254, classes=True),
+    ),
+    "another release of SoilGrids, or a fill value that the file does not declare?",
+)
+SOILGRIDS_2 = GriddedSource(
+    "SoilGrids 2.0",
+    "Poggio et al. (2021), doi 10.5194/soil-7-217-2021",
+    "CC BY 4.0",
+    tuple(
+        Layer(f"{name}_{depth}", f"{code}_{interval}_mean*.*", unit, low, high, factor)
+        for name, (_, _, code, factor, unit, low, high) in _SOIL.items()
+        for depth, interval in _INTERVALS.items()
+    ),
+    "a map that was scaled already? Stored values are integers ten or a hundred times the usual unit.",
+)
+# Class 0 (17 in later collections) is water and 255 is unclassified: no land cover, so neither wins a coastal cell.
+IGBP = GriddedSource(
+    "MODIS MCD12",
+    "Friedl et al. (2010), doi 10.1016/j.rse.2009.08.016",
+    "no restriction on reuse (NASA LP DAAC)",
+    (Layer("IGBP", "*LC_Type1*.tif", "class", 1, 16, missing=(0, 17, 254, 255), classes=True),),
+    "another of the product's legends? LC_Type1 is IGBP.",
+)
+KOPPEN = GriddedSource(
+    "Koppen-Geiger 2018",
+    "Beck et al. (2018), doi 10.1038/sdata.2018.214",
+    "CC BY 4.0",
+    (Layer("Koppen_Climate_2018", "Beck_KG_V1_present_0p0083.tif", "class", 1, 30, missing=(0,), classes=True),),
+)
+SOURCES = {source.name: source for source in (WORLDCLIM, SOILGRIDS_2017, SOILGRIDS_2, IGBP, KOPPEN)}
+
+
+def implausible(values: np.ndarray, layer: Layer) -> np.ndarray:
+    """Which values lie beyond what the layer can hold; a missing one does not."""
+    return (values < layer.least) | (values > layer.greatest)
+
+
+Reading = Callable[[Raster], NDArray]
+# A MODIS file of annual NPP holds tenths of a gram; above this are fill codes for water, cities, rock and ice.
+NPP_FACTOR, NPP_VALID = 0.1, (-30000.0, 32700.0)
+NPP_YEARS = tuple(range(2000, 2015))
+NPP_CITATION = "MODIS MOD17A3"
+BESIDE = (".xml", ".ovr", ".tfw", ".msk", ".md5", ".sha256")  # what stands beside a map under its name
+
+
+class Covariates(NamedTuple):
+    """Covariates read from maps.
+
+    Attributes
+    ----------
+    values : DataFrame
+        One row a place, one column a covariate; NaN where the map has no value, never zero.
+    found : DataFrame
+        One row a covariate: how many values are missing, and the range of the others.
+    """
+
+    values: pd.DataFrame
+    found: pd.DataFrame
+
+
+def covariates_at(
+    source: GriddedSource, folder: Path | str, lon: ArrayLike, lat: ArrayLike, names: Iterable[str] | None = None
+) -> Covariates:
+    """Covariates of the places at `lon`, `lat` (degrees): the pixel each lies in.
+
+    Parameters
+    ----------
+    folder : path
+        Holds the map files, anywhere below.
+    names : names, optional
+        Covariates wanted; all of the source's by default.
+
+    Raises
+    ------
+    InputError
+        When a file is missing, there are two for one covariate, a map has no value at any place, or a value is beyond
+        what the covariate can be.
+    """
+    return _read(source, folder, names, lambda layer: lambda raster: values_at(raster, lon, lat))
+
+
+def covariates_of_cells(
+    source: GriddedSource,
+    folder: Path | str,
+    lon: ArrayLike,
+    lat: ArrayLike,
+    names: Iterable[str] | None = None,
+    resolution: float = RESOLUTION,
+) -> Covariates:
+    """Covariates of the grid cells centred at `lon`, `lat`: means of numbers, the most frequent class.
+
+    As `covariates_at` otherwise.
+    """
+
+    def reading(layer: Layer) -> Reading:
+        how = cell_majorities if layer.classes else cell_means
+        return lambda raster: how(raster, lon, lat, resolution)
+
+    return _read(source, folder, names, reading)
+
+
+def _read(
+    source: GriddedSource, folder: Path | str, names: Iterable[str] | None, reading: Callable[[Layer], Reading]
+) -> Covariates:
+    wanted = [layer.name for layer in source.layers] if names is None else list(names)
+    columns, found = {}, []
+    for layer in map(source.layer, wanted):
+        path = map_file(folder, layer.pattern, layer.name)
+        with Raster(path, missing=layer.missing) as raster:
+            values = reading(layer)(raster) * layer.factor
+        check_values(values, layer, path, source.hint)
+        columns[layer.name] = values
+        found.append(finding(source.name, layer.name, layer.unit, values, _note(layer, path)))
+    return Covariates(pd.DataFrame(columns), found_table(found))
+
+
+def _note(layer: Layer, path: Path) -> str:
+    return path.name + (f", stored values times {layer.factor:g}" if layer.factor != 1.0 else "")
+
+
+def map_file(folder: Path | str, pattern: str, what: str) -> Path:
+    """The one file below `folder` whose name fits `pattern`; a GeoTIFF goes before a .vrt, quality layers are no maps.
+
+    Raises
+    ------
+    InputError
+        When there is none, or more than one.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected the maps in it.")
+    paths = sorted(path for path in folder.rglob(pattern) if path.suffix not in BESIDE and "_QC" not in path.name)
+    paths = [path for path in paths if path.suffix != ".vrt"] if len(paths) > 1 else paths
+    if len(paths) != 1:
+        has = f"{len(paths)} files: {', '.join(path.name for path in paths[:3])}" if paths else "none"
+        raise InputError(f"{folder}: {what} is read from one file named like {pattern}; found {has}.")
+    return paths[0]
+
+
+def check_values(values: NDArray, layer: Layer, path: Path, hint: str = "") -> None:
+    """Refuse a map without any value at the places asked for, and values that the covariate cannot have."""
+    if not np.isfinite(values).any():
+        raise InputError(
+            f"{path}: {layer.name} has no value at any of the {values.size} places. A map of another region, or "
+            "longitudes and latitudes exchanged?"
+        )
+    bad = implausible(values, layer)
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise InputError(
+            f"{path}: {layer.name} is {values[i]:g} {layer.unit} at place {i}, expected {layer.least:g} to "
+            f"{layer.greatest:g} ({int(bad.sum())} of {values.size} places). Hint: "
+            f"{hint or 'a fill value that the file does not declare?'}"
+        )
+
+
+def npp_at(folder: Path | str, lon: ArrayLike, lat: ArrayLike, years: Iterable[int] = NPP_YEARS) -> Covariates:
+    """MODIS NPP of places, mean, greatest and least year: `NPPmean`, `NPPmax`, `NPPmin`, g C m-2 yr-1.
+
+    A place without a value in any of the years is missing.
+
+    Parameters
+    ----------
+    folder : path
+        Holds one map a year, GeoTIFFs with "NPP" and the year in their names (MOD17A3 as distributed: stored values are
+        tenths of g C m-2 yr-1, those above 32700 codes for land without vegetation).
+
+    Raises
+    ------
+    InputError
+        When a year is missing or there twice, or values are beyond what NPP can be.
+    """
+    return _npp(folder, years, lambda raster: values_at(raster, lon, lat))
+
+
+def npp_of_cells(
+    folder: Path | str,
+    lon: ArrayLike,
+    lat: ArrayLike,
+    years: Iterable[int] = NPP_YEARS,
+    resolution: float = RESOLUTION,
+) -> Covariates:
+    """MODIS NPP of grid cells: means over the pixels of each year, then over the years. As `npp_at` otherwise."""
+    return _npp(folder, years, lambda raster: cell_means(raster, lon, lat, resolution))
+
+
+def _npp(folder: Path | str, years: Iterable[int], reading: Reading) -> Covariates:
+    annual, years = [], tuple(years)
+    for year in years:
+        path = map_file(folder, f"*[Nn][Pp][Pp]*{year}*.tif", f"NPP of {year}")
+        with Raster(path, valid=NPP_VALID) as raster:
+            values = reading(raster) * NPP_FACTOR
+        check_values(values, Layer("NPP", "", "g C m-2 yr-1", -500.0, 3200.0), path, "kg, or scaled already?")
+        annual.append(values)
+    stack = np.array(annual)
+    columns = {"NPPmean": stack.mean(axis=0), "NPPmax": stack.max(axis=0), "NPPmin": stack.min(axis=0)}
+    note = f"{years[0]} to {years[-1]}, {len(years)} files"
+    found: list[Finding] = [
+        finding(NPP_CITATION, name, "g C m-2 yr-1", values, note) for name, values in columns.items()
+    ]
+    return Covariates(pd.DataFrame(columns), found_table(found))

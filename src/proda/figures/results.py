@@ -1,0 +1,345 @@
+"""Fig. 2: where a method is too high or too low, and how its SOC compares with every observed layer.
+
+Fig. 4: how much carbon the continent's soils hold by each method, beside the published numbers.
+
+Totals go from a few Pg to more than five hundred, and so do their intervals: on a logarithmic axis of points and lines
+the least can be read as well as the greatest. Bars would have to begin at zero, which such an axis does not have.
+
+Fig. 5: mean SOC against depth in each class of land cover, observed and by method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
+
+from proda.figures.style import (
+    INK,
+    METHOD_COLOUR,
+    METHOD_LABEL,
+    QUANTITIES,
+    captioned,
+    colour_bar,
+    draw_sites,
+    label_plainly,
+    map_axes,
+)
+from proda.learning.scores import scores
+from proda.maps.regions import CLASSES, stock_differences, vegetation_class
+from proda.model.configuration import STRATA, interval_name
+
+CAPTION = (
+    "Figure 2. Left: modelled minus observed stock of the profiles, red where a method has too much carbon and blue "
+    "where too little; each map has a scale of its own. Right: modelled against observed carbon of all layers, with "
+    "the dashed 1:1 line. See whether errors of one sign lie together on the map, and whether the cloud lies along the "
+    "line, beside it or across it."
+)
+DENSITY_LIMITS = (0.1, 300.0)
+
+
+def difference_norm(difference: ArrayLike) -> TwoSlopeNorm:
+    """Colour scale of Fig. 2: from the 5 % quantile of the negative differences over zero to the 95 % of the positive.
+
+    Both sides have half of the colours, however far they reach: their ends stand at the colour bar.
+
+    Parameters
+    ----------
+    difference : array_like
+        (n,) NaN is left out.
+    """
+    values = np.asarray(difference, float)
+    low, high = (values[side] for side in (values < 0, values > 0))
+    ends = np.quantile(low, 0.05) if low.size else 0.0, np.quantile(high, 0.95) if high.size else 0.0
+    reach = max(abs(ends[0]), ends[1]) or 1.0
+    # A side without a difference gets the reach of the other, so that the scale has two sides.
+    return TwoSlopeNorm(0.0, float(ends[0] or -reach), float(ends[1] or reach))
+
+
+def difference_map(difference: ArrayLike, sites: pd.DataFrame, ax: Axes, norm: TwoSlopeNorm | None = None) -> Axes:
+    """Map of modelled minus observed stock at the sites.
+
+    Parameters
+    ----------
+    difference : array_like
+        (n_sites,) kg C m-2; NaN is left out.
+    sites : pandas.DataFrame
+        `lon`, `lat` of the same sites.
+    ax : matplotlib.axes.Axes
+        From `proda.figures.style.map_axes`.
+    norm : TwoSlopeNorm, optional
+        Colour scale; `difference_norm` of these differences if left out.
+    """
+    size = float(np.clip(12000 / max(len(sites), 1), 1.5, 14))
+    quantity = QUANTITIES["difference"]._replace(norm=norm or difference_norm(difference))
+    ax.differences = draw_sites(difference, sites, ax, quantity, size=size, on_top="any")
+    return ax
+
+
+def density_scatter(
+    observed: ArrayLike, modelled: ArrayLike, ax: Axes, most: float | None = None, published: tuple | None = None
+) -> Axes:
+    """Modelled against observed SOC of all layers on log axes, as counts in hexagons, with the 1:1 line and scores.
+
+    Parameters
+    ----------
+    observed, modelled : array_like
+        (n_layers,) kg C m-3. The scores are of these values, not of their logarithms; values beyond the axes are drawn
+        at their ends.
+    most : float, optional
+        Count at the end of the colour scale; the largest count if left out.
+    published : (float, float), optional
+        r2 and RMSE (kg C m-3) of the paper, to stand below ours.
+    """
+    low, high = np.log10(DENSITY_LIMITS)
+    ends = DENSITY_LIMITS[0] * 1.01, DENSITY_LIMITS[1] * 0.99
+    ax.counts = ax.hexbin(
+        np.clip(observed, *ends), np.clip(modelled, *ends), xscale="log", yscale="log", gridsize=40, mincnt=1,
+        extent=(low, high, low, high), cmap=plt.get_cmap("viridis_r", 24), norm=LogNorm(1, most), linewidths=0.1,
+    )  # fmt: skip
+    ax.plot(DENSITY_LIMITS, DENSITY_LIMITS, color=INK, lw=0.8, ls="--")
+    found = scores(observed, modelled)
+    text = f"$r^2$ {found['r2']:.2f}   RMSE {found['rmse']:.1f}   bias {found['bias']:+.1f} kg C m$^{{-3}}$"
+    if published is not None:
+        text += f"\npublished: $r^2$ {published[0]:.2f}   RMSE {published[1]:.2f}"
+    ax.set_title(text, loc="right", fontsize=8)
+    ax.set(xlim=DENSITY_LIMITS, ylim=DENSITY_LIMITS, aspect="equal")
+    ticks = [0.1, 1, 10, 100]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    return ax
+
+
+def agreement_figure(
+    layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites: pd.DataFrame,
+    published: Mapping[str, tuple[float, float]] | None = None, figure: Figure | None = None,
+) -> Figure:  # fmt: skip
+    """One row a method: map of its stock differences at the sites, and its SOC against the observed at all layers.
+
+    As in the paper every map has a scale of its own (`difference_norm`), so colours show a pattern and not an amount.
+
+    Parameters
+    ----------
+    layers : pandas.DataFrame
+        Observed layers: `site` (row of `sites`), `upper_depth`, `lower_depth` (m), `soc` (g C m-3).
+    modelled : dict
+        Method -> (n_layers,) g C m-3; NaN leaves a layer out.
+    sites : pandas.DataFrame
+        `lon`, `lat`.
+    published : mapping, optional
+        Method -> r2 and RMSE of the paper.
+    """
+    observed = layers["soc"].to_numpy(float)
+    figure = figure if figure is not None else plt.figure(figsize=(8, 2.85 * len(modelled) + 0.6))
+    figure.get_layout_engine().set(h_pad=0.09)  # a bar's label must not read as the title below
+    places = figure.add_gridspec(len(modelled), 2, width_ratios=(1.6, 1))
+    left, right = [], []
+    for row, (name, soc) in enumerate(modelled.items()):
+        difference = stock_differences(layers, soc, len(sites))
+        left.append(difference_map(difference, sites, map_axes(figure, places[row, 0])))
+        left[-1].set_title(METHOD_LABEL.get(name, name), loc="left", fontweight="bold")
+        _bar_of_differences(left[-1])
+        finite = np.isfinite(soc)
+        right.append(figure.add_subplot(places[row, 1], sharex=right[0] if right else None))
+        density_scatter(
+            observed[finite] / 1e3, np.asarray(soc)[finite] / 1e3, right[-1], published=(published or {}).get(name)
+        )
+        right[-1].set_ylabel("Modelled (kg C m$^{-3}$)")
+        right[-1].tick_params(labelbottom=name == list(modelled)[-1])
+    most = max(ax.counts.get_array().max() for ax in right)
+    for ax in right:
+        ax.counts.set_norm(LogNorm(1, most))
+    right[-1].set_xlabel("Observed (kg C m$^{-3}$)")
+    bar = colour_bar(
+        right[-1].counts, right[-1], "Layers in a hexagon", orientation="horizontal", shrink=0.85, aspect=20
+    )
+    label_plainly(bar.ax.xaxis)
+    bar.set_ticks([tick for tick in (1, 10, 100, 1000, 10000) if tick <= most])
+    return captioned(figure, CAPTION)
+
+
+def _bar_of_differences(ax: Axes) -> None:
+    norm = ax.differences.norm
+    ticks = [norm.vmin, norm.vmin / 2, 0.0, norm.vmax / 2, norm.vmax]
+    ax.bar = colour_bar(ax.differences, ax, orientation="horizontal", extend="both", shrink=0.8, aspect=34, ticks=ticks)
+    ax.bar.ax.set_xticklabels([_short(tick) for tick in ticks])
+
+
+def _short(value: float) -> str:
+    """A signed number of two digits, or of all before the point."""
+    return f"{value:+.0f}" if abs(value) >= 10 else f"{value:+.2g}" if value else "0"
+
+
+COVERS_THE_LAND = 0.98
+PUBLISHED = "#8a8a8a"
+LEAST = 1.0  # Pg C, where the axis may begin at the latest
+STOCKS_CAPTION = (
+    "Figure 4. Soil organic carbon of the continent in three depth intervals, on a logarithmic axis: filled points are "
+    "of this study, open grey ones published by Tao et al. (2020), lines span 5 to 95 % of the totals; the same "
+    "numbers stand at the right. Compare a filled point with the open one below it, and see how the methods part with "
+    "depth."
+)
+
+
+def stocks_shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the stock table that stand for the continent: published, or with a value on nearly all land."""
+    strata = table["interval"].isin([interval_name(stratum) for stratum in STRATA])
+    return table[strata & ((table["source"] == "published") | (table["land_share"] >= COVERS_THE_LAND))]
+
+
+def axis_of(shown: pd.DataFrame) -> tuple[float, float]:
+    """Ends of the logarithmic axis, Pg C: around all points and lines, from `LEAST` or a positive value below."""
+    numbers = shown[["stock_pg", "p05_pg", "p95_pg"]].to_numpy(float)
+    known = numbers[np.isfinite(numbers) & (numbers > 0)]
+    return min(LEAST, 0.8 * known.min(initial=LEAST)), 1.25 * known.max(initial=10.0 * LEAST)
+
+
+def stock_points(table: pd.DataFrame, interval: str, ax: Axes) -> Axes:
+    """Points of one depth interval, ours above the published, with 5-95 % where there are draws, and their numbers.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `proda.maps.stocks.stock_table`: source, method, interval, stock_pg, p05_pg, p95_pg.
+    interval : str
+        Such as "30-100 cm".
+    """
+    shown = stocks_shown(table)
+    low, high = axis_of(shown)
+    names = list(dict.fromkeys(shown["method"]))
+    is_published = shown["source"] == "published"
+    both = set(shown.loc[is_published, "method"]) & set(shown.loc[~is_published, "method"])
+    for row in shown[shown["interval"] == interval].itertuples():
+        published = row.source == "published"
+        y = names.index(row.method) + (0.22 if published else -0.22) * (row.method in both)
+        colour = PUBLISHED if published else METHOD_COLOUR.get(row.method, METHOD_COLOUR["reference"])
+        if np.isfinite(row.p95_pg):
+            ax.plot([max(row.p05_pg, low), row.p95_pg], [y, y], color=colour, lw=1.8, solid_capstyle="butt", zorder=2)
+        ax.plot(row.stock_pg, y, "o", ms=5.5, color=colour, mfc="white" if published else colour, mew=1.3, zorder=3)
+        ax.text(
+            1.03, y, number_text(row), transform=ax.get_yaxis_transform(), va="center", fontsize=8,
+            color="#6a6a6a" if published else INK,
+        )  # fmt: skip
+    for k in range(1, len(names)):
+        ax.axhline(k - 0.5, color="#ededed", lw=0.8, zorder=0)
+    ax.set_yticks(range(len(names)), [METHOD_LABEL.get(name, name) for name in names])
+    ax.set(xscale="log", xlim=(low, high), ylim=(len(names) - 0.5, -0.5), xlabel="Pg C")
+    ax.set_title(interval)
+    label_plainly(ax.xaxis)
+    ax.set_xticks([tick for tick in (0.1, 1, 10, 100, 1000) if low <= tick <= high])
+    ax.grid(axis="x", color="#e5e5e5", lw=0.6)
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def number_text(row) -> str:
+    """The total of a row of the stock table with its interval in brackets, Pg C: "77 (49-112)".
+
+    Ours have a decimal below 10, published ones the digits of the paper.
+    """
+    fine = row.source != "published"
+    values = (row.stock_pg, row.p05_pg, row.p95_pg)
+    digits = [f"{value:.1f}" if fine and value < 9.95 else f"{value:.0f}" for value in values]
+    return f"{digits[0]} ({digits[1]}\u2013{digits[2]})" if np.isfinite(row.p95_pg) else digits[0]
+
+
+def stock_figure(table: pd.DataFrame, figure: Figure | None = None) -> Figure:
+    """Points of the three depth intervals side by side, with shared axes."""
+    n_names = stocks_shown(table)["method"].nunique()
+    figure = figure if figure is not None else plt.figure(figsize=(8.4, 0.42 * n_names + 1.5))
+    axes = figure.subplots(1, len(STRATA), sharex=True, sharey=True)
+    for ax, interval in zip(axes, STRATA, strict=True):
+        stock_points(table, interval_name(interval), ax)
+    colour = METHOD_COLOUR["network"]
+    point = {"marker": "o", "ls": "", "ms": 5.5, "mew": 1.3}
+    marks = {
+        "this study (a colour for each method)": Line2D([], [], color=colour, **point),
+        "reference map": Line2D([], [], color=METHOD_COLOUR["reference"], **point),
+        "published (Tao et al. 2020)": Line2D([], [], color=PUBLISHED, mfc="white", **point),
+        "5-95 % of totals, in brackets": Line2D([], [], color=INK, lw=1.8),
+    }
+    if "reference map" not in set(stocks_shown(table)["source"]):
+        del marks["reference map"]
+    figure.legend(marks.values(), marks, loc="outside lower center", ncols=len(marks), fontsize=8.5)
+    return captioned(figure, STOCKS_CAPTION)
+
+
+LAND_COVER_CAPTION = (
+    "Figure 5. Mean soil organic carbon against depth in eight kinds of vegetation, on a logarithmic axis: points "
+    "observed, lines modelled at the same layers. A line beside the points has the right shape and the wrong amount; a "
+    "line that crosses them has the wrong shape."
+)
+DEPTH_EDGES = np.array([0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0])
+LEAST_LAYERS = 5
+
+
+def mean_by_depth(depth: ArrayLike, soc: ArrayLike) -> pd.DataFrame:
+    """Mean SOC of the layers in each depth interval: depth (m, mean of the layers), soc, n; thin intervals left out."""
+    layers = pd.DataFrame({"depth": np.asarray(depth, float), "soc": np.asarray(soc, float)})
+    interval = np.digitize(layers["depth"], DEPTH_EDGES)
+    groups = layers[interval < DEPTH_EDGES.size].groupby(interval[interval < DEPTH_EDGES.size])
+    means = groups.mean().assign(n=groups.size())
+    return means[means["n"] >= LEAST_LAYERS]
+
+
+def soc_profiles(depth: ArrayLike, soc: dict[str, ArrayLike], ax: Axes) -> Axes:
+    """Mean SOC against depth, observed as black points and a line for each method, on a log axis.
+
+    Parameters
+    ----------
+    depth : array_like
+        (n_layers,) m, of observed layers.
+    soc : dict
+        "observed" and methods -> (n_layers,) kg C m-3 at the same layers.
+    """
+    for name, values in soc.items():
+        mean = mean_by_depth(depth, values)
+        look = {"marker": "o", "ms": 4, "ls": "none", "zorder": 5} if name == "observed" else {"lw": 1.6}
+        ax.plot(mean["soc"], mean["depth"], color=METHOD_COLOUR.get(name), label=METHOD_LABEL.get(name, name), **look)
+    ax.set(xscale="log", ylim=(2.0, 0.0), yticks=[0, 0.5, 1, 1.5, 2])
+    return ax
+
+
+def land_cover_figure(
+    layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites: pd.DataFrame, figure: Figure | None = None
+) -> Figure:
+    """Small multiples of `soc_profiles`, one for each vegetation class, sharing axes.
+
+    Parameters
+    ----------
+    layers : pandas.DataFrame
+        `site` (row of `sites`), `depth` (m), `soc` (g C m-3).
+    modelled : dict
+        Method -> (n_layers,) g C m-3; layers that any method lacks are left out for all.
+    sites : pandas.DataFrame
+        See `vegetation_class`.
+    """
+    figure = figure if figure is not None else plt.figure(figsize=(8, 6.2))
+    axes = figure.subplots(2, 4, sharex=True, sharey=True)
+    vegetation = vegetation_class(sites)[layers["site"].to_numpy()]
+    soc = {"observed": layers["soc"].to_numpy(float)} | {name: np.asarray(v, float) for name, v in modelled.items()}
+    complete = np.all([np.isfinite(values) for values in soc.values()], axis=0)
+    for ax, name in zip(axes.ravel(), CLASSES, strict=True):
+        chosen = complete & (vegetation == name)
+        soc_profiles(layers["depth"].to_numpy()[chosen], {k: v[chosen] / 1e3 for k, v in soc.items()}, ax)
+        n_sites = layers["site"].to_numpy()[chosen]
+        ax.set_title(f"{name}\n{np.unique(n_sites).size:,} sites", fontsize=9.5)
+        ax.grid(axis="x", color="#e5e5e5", lw=0.6)
+        if not chosen.any():
+            ax.text(0.5, 0.5, "no sites here", transform=ax.transAxes, ha="center", color="#777777")
+    low, high = axes[0, 0].get_xlim()
+    ticks = [tick for tick in (0.3, 1, 3, 10, 30, 100, 300) if low <= tick <= high]
+    axes[0, 0].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes[0, 0].minorticks_off()
+    figure.supxlabel("Soil organic carbon (kg C m$^{-3}$)", fontsize=9.5)
+    figure.supylabel("Depth (m)", fontsize=9.5)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), fontsize=8.5)
+    return captioned(figure, LAND_COVER_CAPTION)

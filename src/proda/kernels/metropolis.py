@@ -1,0 +1,501 @@
+"""Chains over the soil-carbon model: the compiled loop that both assimilation schemes run.
+
+Site by site, every lane is a chain of its own. For one-batch, all lanes carry the same chain and its misfit is the sum
+over the columns of all cells, eight at a time.
+
+The coordinates in which chains take their steps: the unit cube of the prior, or one stretched towards small values.
+
+Turnover times, temperature sensitivity and the fractions that feed the slow pools act on soil carbon as factors: what
+the layers tell is their product, which is a bent ridge on the unit cube and nearly a straight one for their logarithms.
+A coordinate u stretches its side of the cube by
+
+    x = (exp(a u) - 1) / (exp(a) - 1),    log dx/du = a u + constant,
+
+the logarithm of the parameter itself when a = log(max/min), and the plain cube in the limit a = 0. The posterior on the
+cube is that of the misfit Phi; in the coordinates u it is that of Phi - sum a u. The samples are the same, only the way
+there is shorter. u lies between 0 and 1 like x, so steps come back in through the opposite wall as before.
+
+The state of a block of chains, how long they run, and what is kept of them.
+
+Adaptive Metropolis on the unit cube (Haario, Saksman and Tamminen 2001; Eq. 6-8 of Tao et al. 2020), in lanes.
+
+A chain has three parts. The *test run* takes uniform steps (Eq. 7) and yields a first covariance. The *burn-in* takes
+normal steps with the covariance of its own history (Eq. 8). The *kept* part goes on with the covariance and step length
+reached there, unchanged: an ordinary Metropolis chain, exact without any argument about vanishing adaptation.
+
+At the walls every step must be as likely as its reverse, so that the acceptance of Eq. 6 needs no correction. The
+uniform steps of the test run, uncorrelated between parameters, are reflected, which lets a chain leave a corner that it
+ran into on its way down. The normal steps of the formal run are correlated, and reflection would no longer be
+symmetric: they come back in through the opposite wall (x mod 1), which is symmetric for a step of any shape. Redrawing
+until inside, as the published programs do, thins out the neighbourhood of the walls.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proda.compiled import inlined, kept_compiled
+from proda.kernels.misfit import misfit_lanes
+from proda.kernels.random import fill_normal, fill_uniform, uniform_lanes
+from proda.kernels.simd import LANES, lane_exp, load, spread, square_root, store, where_less
+from proda.kernels.steady_state import in_lanes, lane_grid, lane_places, lane_work, steady_lanes
+from proda.model.configuration import PAPER, Configuration
+from proda.model.forcing import Forcing
+from proda.model.parameters import INS, P4CL, P4LL, P4ML, PAPER_PARAMETERS, ParameterTable, bounds
+
+BOX, LOGARITHMIC = "box", "logarithmic"
+# Parameters whose range begins at zero have no logarithm there; exp(a) is the ratio of steps at both ends. Of the
+# values tried, 1 to 6, these gave the most effective draws per second on virtual and on real profiles.
+_FROM_ZERO = {"efolding": 2.0, "fs1s2": 3.0, "fs1s3": 4.0, "fs2s3": 4.0}
+_LOGARITHMS = ("diffus", "q10", "tau4s2", "tau4s3")
+
+
+def stretches(coordinates: str, table: ParameterTable = PAPER_PARAMETERS) -> NDArray[np.float64]:
+    """a of every parameter, (n_parameters,): zeros for "box", the table above for "logarithmic"."""
+    a = np.zeros(len(table))
+    if coordinates == LOGARITHMIC:
+        for name, value in _FROM_ZERO.items():
+            a[table.index(name)] = value
+        for name in _LOGARITHMS:
+            row = table.rows[table.index(name)]
+            a[table.index(name)] = np.log(row.maximum / row.minimum)
+    return a
+
+
+def stretched(x: NDArray, a: NDArray) -> NDArray[np.float64]:
+    """u of positions x (..., n_parameters) on the unit cube."""
+    x = np.asarray(x, np.float64)
+    safe = np.where(a > 0.0, a, 1.0)
+    return np.where(a > 0.0, np.log1p(x * np.expm1(safe)) / safe, x)
+
+
+@inlined
+def box_position(u, a):
+    """Lanes of x at coordinate `u`, for one parameter's stretch `a`, a scalar."""
+    if a == 0.0:
+        return u
+    return (lane_exp(a * u) - 1.0) * (1.0 / (np.exp(a) - 1.0))
+
+
+@inlined
+def log_density(u, stretch):
+    """sum a u of every lane, for coordinates `u` (n_parameters * LANES,): what the change of them takes off Phi."""
+    total = load(u, 0) * 0.0
+    for k in range(stretch.size):
+        if stretch[k] > 0.0:
+            total = total + stretch[k] * load(u, k)
+    return total
+
+
+WIDEST = 1.0 / 5.0  # 1/D of Eq. 7 with the paper's D
+OPTIMAL_SCALE = 2.38  # s_d = 2.38^2 / d in Eq. 8
+SCALE, TEST_ACCEPTED, KEPT_ACCEPTED = range(3)  # rows of `Chains.tuning`
+# Which directions a step moves along is drawn from one stream for all chains, whatever their site, batch or seed.
+_DIRECTIONS_SEED = 0x9E3779B97F4A7C15
+
+
+class Schedule(NamedTuple):
+    """How long the parts of a chain are, in steps, and after how many kept steps a draw is stored."""
+
+    test_steps: int
+    burn_in: int
+    kept_steps: int
+    thin: int
+
+    @property
+    def total(self) -> int:
+        return self.test_steps + self.burn_in + self.kept_steps
+
+    @property
+    def n_draws(self) -> int:
+        return self.kept_steps // self.thin
+
+
+class Chains(NamedTuple):
+    """The state of `LANES` chains: flat rows of lanes, one row a parameter unless said otherwise."""
+
+    x: NDArray[np.float64]  # in the sampler's coordinates (`proda.kernels.metropolis`)
+    proposal: NDArray[np.float64]
+    phi: NDArray[np.float64]  # one row: the misfit, less the log density of the coordinates
+    random: NDArray[np.uint64]  # four rows
+    tuning: NDArray[np.float64]  # step length, and counts of accepted steps
+    widest: NDArray[np.float64]  # 1/D of Eq. 7, a single number
+    mean: NDArray[np.float64]  # of the history
+    scatter: NDArray[np.float64]  # of the history: the lower triangle, a row an element
+    factor: NDArray[np.float64]  # Cholesky factor of the covariance, likewise
+    deviation: NDArray[np.float64]  # work space, two rows more
+    count: NDArray[np.int64]  # states in the history, a single number
+    directions: NDArray[np.uint64]  # state of the stream of directions, a single number
+    moving: NDArray[np.int64]  # work space: the directions of a step, one element more
+
+
+def new_chains(n_parameters: int, random: NDArray[np.uint64]) -> Chains:
+    """Chains before their first step; `random` is (4, LANES), from `generator_states`."""
+    triangle = n_parameters * (n_parameters + 1) // 2
+    sizes = dict(x=n_parameters, proposal=n_parameters, phi=1, tuning=3, mean=n_parameters)
+    sizes |= dict(scatter=triangle, factor=triangle, deviation=n_parameters + 2)
+    rows = {name: np.zeros(size * LANES) for name, size in sizes.items()}
+    rows["tuning"][:LANES] = OPTIMAL_SCALE / np.sqrt(n_parameters)
+    return Chains(
+        **rows,
+        random=np.ascontiguousarray(random).ravel().copy(),
+        count=np.zeros(1, np.int64),
+        widest=np.array([WIDEST]),
+        directions=np.array([_DIRECTIONS_SEED], np.uint64),
+        moving=np.zeros(n_parameters + 1, np.int64),
+    )
+
+
+def with_history(chains: Chains, history: NDArray[np.float64]) -> Chains:
+    """Chains that have learned from `history`, (LANES, n, n_parameters), states in the sampler's coordinates."""
+    n, d = history.shape[1:]
+    mean = history.mean(axis=1)
+    about = history - mean[:, None]
+    scatter = np.einsum("lnk,lnm->lkm", about, about)
+    row, column = np.tril_indices(d)
+    return chains._replace(
+        mean=np.ascontiguousarray(mean.T).ravel(),
+        scatter=np.ascontiguousarray(scatter[:, row, column].T).ravel(),
+        count=np.array([n], np.int64),
+    )
+
+
+@inlined
+def draw_to_keep(t, schedule):
+    """Number of the draw that step `t` completes, or -1."""
+    since = t - schedule.test_steps - schedule.burn_in + 1
+    return since // schedule.thin - 1 if since > 0 and since % schedule.thin == 0 else -1
+
+
+@inlined
+def keep(chains, stretch, draw, draws, phis):
+    """Write the present state of every lane to `draws`, (LANES, n_draws, n_parameters) on the unit cube, and `phis`."""
+    d = stretch.size
+    place = chains.deviation
+    for k in range(d):
+        store(place, k, box_position(load(chains.x, k), stretch[k]))
+    store(place, d, load(chains.phi, 0) + log_density(chains.x, stretch))
+    for lane in range(LANES):
+        for k in range(d):
+            draws[lane, draw, k] = place[k * LANES + lane]
+        phis[lane, draw] = place[d * LANES + lane]
+
+
+NARROWEST = 1.0 / 40.0  # of the widest step of Eq. 7: short steps for narrow posteriors
+EPSILON = 1e-6
+TARGET = 0.234  # acceptance aimed at, inside the paper's window of 15-50 %
+SCALE_RANGE = 20.0  # tuning may shorten the steps of Eq. 8 by this factor at most
+SUBSPACE_FROM = 16  # dimensions; in fewer a quarter of the directions would often be none
+HISTORY_EVERY = 4  # steps between states that enter the covariance
+REFACTOR_EVERY = 200  # steps between factorisations of the covariance
+
+_GOLDEN, _MIX_1, _MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_ROUNDER = 6755399441055744.0  # adding 1.5 x 2^52 rounds to an integer
+
+
+@inlined
+def wrapped(x):
+    """x mod 1."""
+    fraction = x - ((x + _ROUNDER) - _ROUNDER)
+    return where_less(fraction, 0.0, fraction + 1.0, fraction)
+
+
+@inlined
+def reflected(x):
+    """x folded back at 0 and at 1, for x between -1 and 2."""
+    x = where_less(x, 0.0, 0.0 - x, x)
+    return where_less(1.0, x, 2.0 - x, x)
+
+
+@inlined
+def propose_uniform(chains):
+    """Eq. 7: each parameter moves by a uniform step of its own.
+
+    The width is drawn anew for every step, between D (the paper's 5 unless it was raised) and 40 D on a log scale: wide
+    posteriors are crossed by the long steps, narrow ones and steep descents need the short ones.
+    """
+    d = chains.x.size // LANES
+    fill_uniform(chains.random, chains.deviation, d + 1)
+    width = chains.widest[0] * lane_exp(load(chains.deviation, d) * np.log(NARROWEST))
+    for k in range(d):
+        step = width * (load(chains.deviation, k) - 0.5)
+        store(chains.proposal, k, reflected(load(chains.x, k) + step))
+
+
+@inlined
+def moving_directions(chains):
+    """Put the directions of the next step into `chains.moving`, ascending; their number.
+
+    In many dimensions a random quarter of them, the same for all lanes: the generator (splitmix64, Steele, Lea and
+    Flood 2014) belongs to the schedule and not to a chain, so a step costs a quarter as well.
+    """
+    d = chains.x.size // LANES
+    if d < SUBSPACE_FROM:
+        for k in range(d):
+            chains.moving[k] = k
+        return d
+    word = chains.directions[0] + _GOLDEN
+    chains.directions[0] = word
+    word = (word ^ (word >> np.uint64(30))) * _MIX_1
+    word = (word ^ (word >> np.uint64(27))) * _MIX_2
+    word = word ^ (word >> np.uint64(31))
+    n = 0
+    # Each bit of the two halves together is set with probability 1/4.
+    chosen = word & (word >> np.uint64(32))
+    for k in range(d):
+        chains.moving[n] = k  # a branch on a random bit would be mispredicted every other time
+        n += np.int64((chosen >> np.uint64(k)) & np.uint64(1))
+    return n
+
+
+@inlined
+def propose_normal(chains):
+    """Eq. 8: a normal step with the covariance of the history, along a random quarter of its directions.
+
+    One site's posterior is a thin curved shell in 25 dimensions. Steps in a few directions at a time can be twice as
+    long, and most parameters gain a third to a half in effective draws (subspace sampling, Vrugt et al. 2009). Which
+    directions move does not depend on the state, so a step is as likely as its reverse.
+    """
+    d, z, moving = chains.x.size // LANES, chains.deviation, chains.moving
+    n = moving_directions(chains)
+    fill_normal(chains.random, z, n)
+    # Twice the normal number in a quarter of the directions keeps the variance of the step.
+    scale = load(chains.tuning, SCALE) * (1.0 if d < SUBSPACE_FROM else 2.0)
+    for k in range(d):
+        store(chains.proposal, k, load(chains.x, k))
+    for i in range(n):
+        length = load(z, i) * scale
+        for k in range(moving[i], d):
+            step = load(chains.factor, k * (k + 1) // 2 + moving[i]) * length
+            store(chains.proposal, k, load(chains.proposal, k) + step)
+    for k in range(d):
+        store(chains.proposal, k, wrapped(load(chains.proposal, k)))
+
+
+@inlined
+def accept(chains, phi_proposed, cooling=1.0):
+    """Eq. 6: move to the proposal with probability min(1, exp(phi - phi_proposed)); 1 in the lanes that moved.
+
+    A misfit that is infinite or not a number is never accepted. A `cooling` above 1 multiplies the difference.
+    """
+    phi = load(chains.phi, 0)
+    ratio = lane_exp((phi - phi_proposed) * cooling)
+    moved = where_less(uniform_lanes(chains.random), ratio, 1.0, 0.0)
+    # Infinite minus infinite, from a start where the misfit overflows, is not a number: take any finite proposal.
+    moved = where_less(phi, 1e300, moved, where_less(phi_proposed, 1e300, 1.0, 0.0))
+    for k in range(chains.x.size // LANES):
+        store(chains.x, k, where_less(0.5, moved, load(chains.proposal, k), load(chains.x, k)))
+    store(chains.phi, 0, where_less(0.5, moved, phi_proposed, phi))
+    return moved
+
+
+@inlined
+def tune(chains, moved, t):
+    """Lengthen the steps of lanes that move too often, shorten the others (Robbins and Monro 1951)."""
+    ideal = OPTIMAL_SCALE / np.sqrt(chains.x.size / LANES)
+    scale = load(chains.tuning, SCALE) * lane_exp((1.0 + t) ** -0.6 * (moved - TARGET))
+    scale = where_less(scale, ideal / SCALE_RANGE, ideal / SCALE_RANGE, scale)
+    store(chains.tuning, SCALE, where_less(2.0 * ideal, scale, 2.0 * ideal, scale))
+
+
+@inlined
+def forget_history(chains):
+    chains.mean[:] = 0.0
+    chains.scatter[:] = 0.0
+    chains.count[0] = 0
+
+
+@inlined
+def add_to_history(chains):
+    """Update mean and scatter by the present state (Welford 1962)."""
+    d = chains.x.size // LANES
+    chains.count[0] += 1
+    n = chains.count[0]
+    for k in range(d):
+        deviation = load(chains.x, k) - load(chains.mean, k)
+        store(chains.mean, k, load(chains.mean, k) + deviation * (1.0 / n))
+        store(chains.deviation, k, deviation)
+    share = (n - 1.0) / n
+    for k in range(d):
+        row = k * (k + 1) // 2
+        weighted = load(chains.deviation, k) * share
+        for m in range(k + 1):
+            store(chains.scatter, row + m, load(chains.scatter, row + m) + weighted * load(chains.deviation, m))
+
+
+@inlined
+def factor_history(chains):
+    """Cholesky factor of cov(history) + epsilon I, lane by lane, into `chains.factor`."""
+    d = chains.x.size // LANES
+    per_count = 1.0 / max(chains.count[0] - 1, 1)
+    factor = chains.factor
+    for k in range(d):
+        row = k * (k + 1) // 2
+        for m in range(k + 1):
+            above = m * (m + 1) // 2
+            value = load(chains.scatter, row + m) * per_count
+            if m == k:
+                value = value + EPSILON
+            for i in range(m):
+                value = value - load(factor, row + i) * load(factor, above + i)
+            if m == k:
+                # Rounding must not make a pivot negative where a chain never moved in some direction.
+                value = square_root(where_less(value, EPSILON, EPSILON, value))
+            else:
+                value = value / load(factor, above + m)
+            store(factor, row + m, value)
+
+
+@inlined
+def adapt(chains, moved, t, schedule):
+    """Everything learned before the kept part: step lengths, and the covariance of the history."""
+    since = t - schedule.test_steps
+    if t == 0 and chains.count[0] > 1:
+        factor_history(chains)
+    if since < 0:
+        store(chains.tuning, TEST_ACCEPTED, load(chains.tuning, TEST_ACCEPTED) + moved)
+        if 2 * t >= schedule.test_steps and t % HISTORY_EVERY == 0:
+            add_to_history(chains)
+        if since == -1:
+            factor_history(chains)
+            forget_history(chains)
+    elif since < schedule.burn_in:
+        tune(chains, moved, since)
+        if t % HISTORY_EVERY == 0:
+            add_to_history(chains)
+        # Until a tenth of the burn-in has passed the test run knows better (t_0 of Eq. 8).
+        if 10 * since >= schedule.burn_in and (since % REFACTOR_EVERY == 0 or since == schedule.burn_in - 1):
+            factor_history(chains)
+    else:
+        store(chains.tuning, KEPT_ACCEPTED, load(chains.tuning, KEPT_ACCEPTED) + moved)
+
+
+# Each chain starts at the best of this many draws from the prior. A single draw is often so far out that the chain
+# spends its test run in a corner of the box; and one draw in six leaves no carbon for woody debris.
+_START_DRAWS = 400
+
+
+class Target(NamedTuple):
+    """What a block of chains is fitted to and how: blocks of `LANES` columns, their forms, and work space."""
+
+    place: NDArray[np.float64]  # (n_blocks, rows * LANES), `lane_places`
+    forms: NDArray[np.float64]  # (n_blocks, rows * LANES), `misfit_forms`
+    ins: NDArray[np.float64]  # (n_blocks, 2 * LANES): least value and range of `ins`
+    low: NDArray[np.float64]  # (n_parameters,)
+    width: NDArray[np.float64]  # (n_parameters,)
+    grid: NDArray[np.float64]
+    n_layers: int
+    pooled: bool
+    stretch: NDArray[np.float64]  # (n_parameters,), of the coordinates
+    annealed: bool
+    theta: NDArray[np.float64]
+    work: NDArray[np.float64]
+
+
+class Moves(NamedTuple):
+    """How chains move: in which coordinates, "box" or "logarithmic", and by which acceptance.
+
+    `annealed` is the rule of the published programs, exp(-dPhi ln(t + 2)) at step t: the chain cools, and its spread
+    comes out at a third to a half of the posterior's. It is there to be compared with.
+    """
+
+    coordinates: str = BOX
+    annealed: bool = False
+
+
+DEFAULT_MOVES = Moves()
+
+
+def new_target(
+    forcing: Forcing, forms: NDArray, pooled: bool, moves: Moves = DEFAULT_MOVES, configuration: Configuration = PAPER
+) -> Target:
+    """The target of chains in lanes (`pooled` false) or of one chain over all columns (`pooled` true).
+
+    Parameters
+    ----------
+    forcing : Forcing
+        Of n columns.
+    forms : (rows, n)
+        From `misfit_forms`; multiply by B of Eq. 5.1 to temper.
+    """
+    n = forcing.n_columns
+    table = configuration.parameters
+    low, high = bounds(forcing, table)
+    filling = -n % LANES
+    # Lanes beyond the last column must not count when columns are summed.
+    padded = np.pad(forms, ((0, 0), (0, filling))) if pooled else forms
+    return Target(
+        place=in_lanes(lane_places(forcing, configuration)),
+        forms=in_lanes(padded),
+        ins=in_lanes(np.stack([low[INS], high[INS] - low[INS]])),
+        low=table.minimum.copy(),
+        width=table.maximum - table.minimum,
+        grid=lane_grid(configuration),
+        n_layers=configuration.column.n_layers,
+        pooled=pooled,
+        stretch=stretches(moves.coordinates, table),
+        annealed=moves.annealed,
+        theta=np.zeros(len(table) * LANES),
+        work=lane_work(configuration),
+    )
+
+
+def block_of(target: Target, block: int) -> Target:
+    """One block of an unpooled target, for the thread that owns it: the blocks of a thread share its work space."""
+    one = slice(block, block + 1)
+    return target._replace(place=target.place[one], forms=target.forms[one], ins=target.ins[one])
+
+
+@inlined
+def proposed_phi(position, target):
+    """Misfit at `position` in every lane, less the log density of the coordinates.
+
+    Infinite where no carbon is left for woody debris.
+    """
+    theta, stretch = target.theta, target.stretch
+    for k in range(target.low.size):
+        store(theta, k, target.low[k] + target.width[k] * box_position(load(position, k), stretch[k]))
+    ins = box_position(load(position, INS), stretch[INS])
+    share = 1.0 - load(theta, P4LL) - load(theta, P4ML) - load(theta, P4CL)
+    phi = share * 0.0
+    for block in range(target.place.shape[0]):
+        store(theta, INS, load(target.ins[block], 0) + load(target.ins[block], 1) * ins)
+        steady_lanes(theta, target.place[block], target.grid, target.n_layers, 0, target.work)
+        phi = phi + misfit_lanes(target.work, target.forms[block], target.grid, target.n_layers)
+    if target.pooled:
+        store(theta, 0, phi)
+        phi = spread(theta[:LANES].sum(), phi)
+    return where_less(0.0, share, phi - log_density(position, stretch), np.inf)
+
+
+@kept_compiled
+def start_chains(chains, target):
+    """Dispersed starts: each lane begins at the best of its own draws from the prior.
+
+    The draws are even in the sampler's coordinates, which only decides where a chain begins.
+    """
+    best = load(chains.phi, 0) * 0.0 + np.inf
+    for _ in range(_START_DRAWS):
+        fill_uniform(chains.random, chains.proposal, target.low.size)
+        phi = proposed_phi(chains.proposal, target)
+        for k in range(target.low.size):
+            store(chains.x, k, where_less(phi, best, load(chains.proposal, k), load(chains.x, k)))
+        best = where_less(phi, best, phi, best)
+    store(chains.phi, 0, best)
+
+
+@kept_compiled
+def run_chains(chains, target, schedule, begin, end, draws, phis):
+    """Take steps `begin` to `end` of the schedule; kept draws go to `draws` (LANES, n_draws, n_parameters), `phis`."""
+    for t in range(begin, end):
+        if t < schedule.test_steps:
+            propose_uniform(chains)
+        else:
+            propose_normal(chains)
+        cooling = np.log(t + 2.0) if target.annealed else 1.0
+        moved = accept(chains, proposed_phi(chains.proposal, target), cooling)
+        adapt(chains, moved, t, schedule)
+        draw = draw_to_keep(t, schedule)
+        if draw >= 0:
+            keep(chains, target.stretch, draw, draws, phis)

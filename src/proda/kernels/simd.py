@@ -1,0 +1,237 @@
+"""A number that is eight numbers: the vector type the compiled kernels are written in.
+
+Code for one column reads the same for eight when its numbers are of this type: ``a * b + c`` multiplies and adds lane
+by lane, in the widest registers the processor has. Automatic vectorisation of loops gives the same speed when it
+succeeds and a tenth of it, silently, when it does not. Lanes exist inside compiled functions only; arrays hold them as
+flat rows, element ``[row * LANES + lane]``.
+
+exp and log of lanes, as sums and products: the mathematical library would take one lane at a time.
+
+Relative error of `lane_exp` below 5e-16; `lane_log` within 5e-16 of the result or 2e-16, whichever is greater (tested).
+"""
+
+import operator
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, models, overload, register_model
+
+from proda.compiled import INLINED, inlined
+
+# Two registers of four doubles, or one of eight. With sixteen lanes hardly a number stays in a register, with four the
+# processor waits for one division after the other: a steady state takes a sixth, and a quarter, longer.
+LANES = 8
+
+_DOUBLE, _WORD = ir.DoubleType(), ir.IntType(64)
+# Multiplications and additions may be fused; nothing else may change, so that lanes give the same bits everywhere in a
+# block of lanes, and NaN and infinity keep their meaning: a sampler has to see them to refuse them.
+_FUSED = ("contract",)
+
+
+class Lanes(types.Type):
+    """`LANES` doubles, or as many unsigned 64-bit words."""
+
+    def __init__(self, element: types.Type) -> None:
+        self.element = element
+        super().__init__(name=f"Lanes({element}, {LANES})")
+
+
+DOUBLES, WORDS = Lanes(types.float64), Lanes(types.uint64)
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, data_model_manager, lane_type):
+        element = _DOUBLE if lane_type.element == types.float64 else _WORD
+        super().__init__(data_model_manager, lane_type, ir.VectorType(element, LANES))
+
+
+def _spread(context, builder, value, value_type, lane_type):
+    """`value` itself when it is lanes, else the scalar repeated in every lane."""
+    if isinstance(value_type, Lanes):
+        return value
+    scalar = context.cast(builder, value, value_type, lane_type.element)
+    vector = ir.VectorType(scalar.type, LANES)
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
+    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), everywhere)
+
+
+def _lane_type(*candidates):
+    """The type of lanes among the arguments, None when all are scalars."""
+    return next((candidate for candidate in candidates if isinstance(candidate, Lanes)), None)
+
+
+def _define_operator(function, on_doubles=None, on_words=None):
+    """Give `function` (of the module `operator`) a meaning for lanes, and for lanes with a scalar."""
+
+    @intrinsic
+    def apply(typing_context, a, b):
+        lane_type = _lane_type(a, b)
+        emit = on_doubles if lane_type is DOUBLES else on_words
+
+        def code(context, builder, signature, args):
+            left, right = (
+                _spread(context, builder, value, value_type, lane_type)
+                for value, value_type in zip(args, signature.args, strict=True)
+            )
+            return emit(builder, left, right)
+
+        return lane_type(a, b), code
+
+    @overload(function, jit_options=INLINED)
+    def on_lanes(a, b):
+        lane_type = _lane_type(a, b)
+        if lane_type is None or (on_doubles if lane_type is DOUBLES else on_words) is None:
+            return None
+        return lambda a, b: apply(a, b)
+
+
+_define_operator(operator.add, lambda b, x, y: b.fadd(x, y, flags=_FUSED), lambda b, x, y: b.add(x, y))
+_define_operator(operator.sub, lambda b, x, y: b.fsub(x, y, flags=_FUSED), lambda b, x, y: b.sub(x, y))
+_define_operator(operator.mul, lambda b, x, y: b.fmul(x, y, flags=_FUSED))
+_define_operator(operator.truediv, lambda b, x, y: b.fdiv(x, y, flags=_FUSED))
+_define_operator(operator.and_, None, lambda b, x, y: b.and_(x, y))
+_define_operator(operator.or_, None, lambda b, x, y: b.or_(x, y))
+_define_operator(operator.xor, None, lambda b, x, y: b.xor(x, y))
+_define_operator(operator.lshift, None, lambda b, x, y: b.shl(x, y))
+_define_operator(operator.rshift, None, lambda b, x, y: b.lshr(x, y))
+
+
+def _row_pointer(context, builder, array_type, array, row, lane_type):
+    data = context.make_array(array_type)(context, builder, array).data
+    start = builder.mul(row, ir.Constant(row.type, LANES))
+    return builder.bitcast(builder.gep(data, [start]), context.get_value_type(lane_type).as_pointer())
+
+
+@intrinsic
+def load(typing_context, array, row):
+    """The lanes in row `row` of a flat array of doubles or words."""
+    lane_type = DOUBLES if array.dtype == types.float64 else WORDS
+
+    def code(context, builder, signature, args):
+        row = context.cast(builder, args[1], signature.args[1], types.intp)
+        return builder.load(_row_pointer(context, builder, signature.args[0], args[0], row, lane_type), align=8)
+
+    return lane_type(array, row), code
+
+
+@intrinsic
+def store(typing_context, array, row, lanes):
+    """Put `lanes` (or a scalar in every lane) into row `row` of a flat array."""
+    lane_type = DOUBLES if array.dtype == types.float64 else WORDS
+
+    def code(context, builder, signature, args):
+        row = context.cast(builder, args[1], signature.args[1], types.intp)
+        value = _spread(context, builder, args[2], signature.args[2], lane_type)
+        builder.store(value, _row_pointer(context, builder, signature.args[0], args[0], row, lane_type), align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, row, lanes), code
+
+
+@intrinsic
+def where_less(typing_context, a, b, then, otherwise):
+    """Lane by lane `then` if a < b, else `otherwise`; a comparison with NaN is false."""
+
+    def code(context, builder, signature, args):
+        a, b, then, otherwise = (
+            _spread(context, builder, value, value_type, DOUBLES)
+            for value, value_type in zip(args, signature.args, strict=True)
+        )
+        return builder.select(builder.fcmp_ordered("<", a, b), then, otherwise)
+
+    return DOUBLES(a, b, then, otherwise), code
+
+
+@intrinsic
+def square_root(typing_context, x):
+    """Square root of every lane."""
+
+    def code(context, builder, signature, args):
+        vector = args[0].type
+        signature = ir.FunctionType(vector, [vector])
+        function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.sqrt.v{LANES}f64")
+        return builder.call(function, args)
+
+    return DOUBLES(x), code
+
+
+def _define_cast(name, doc, from_type, to_type):
+    @intrinsic
+    def cast(typing_context, x):
+        def code(context, builder, signature, args):
+            return builder.bitcast(args[0], context.get_value_type(to_type))
+
+        return to_type(from_type), code
+
+    cast.__name__, cast.__doc__ = name, doc
+    return cast
+
+
+bits_of = _define_cast("bits_of", "The bits of doubles as words.", DOUBLES, WORDS)
+doubles_of = _define_cast("doubles_of", "The doubles with these bits.", WORDS, DOUBLES)
+
+
+@inlined
+def spread(value, like):
+    """The scalar `value` in every lane; `like` is any lanes of doubles."""
+    return like * 0.0 + value
+
+
+_LOG2E = 1.4426950408889634
+_LN2_HIGH = 6.93147180369123816490e-01
+_LN2_LOW = 1.90821492927058770002e-10
+# Adding 1.5 x 2^52 leaves the nearest integer in the last bits of a double.
+_ROUNDER = 6755399441055744.0
+_BIAS = np.uint64(1023)
+_EXPONENT_SHIFT = np.uint64(52)
+_SQRT_HALF_BITS = np.uint64(0x3FE6A09E667F3BCD)
+_MANTISSA = np.uint64(0x000FFFFFFFFFFFFF)
+_TWO52 = 4503599627370496.0
+_TWO52_BITS = np.uint64(0x4330000000000000)
+# Keeps an exponent positive while it is an unsigned integer.
+_LIFT = 1024
+_LIFT_BITS = np.uint64(_LIFT << 52)
+_EXPONENT = np.uint64(0x7FF0000000000000)
+_OPPOSITE = np.uint64(0x7FE0000000000000)
+
+
+@inlined
+def inverse_power(x):
+    """The power of two that brings x into [1, 2): multiplying by it is exact; x positive and normal."""
+    return doubles_of(_OPPOSITE - (bits_of(x) & _EXPONENT))
+
+
+@inlined
+def lane_exp(x):
+    """exp(x) for x up to 709; below -708 the smallest normal number, about 3e-308; NaN stays NaN."""
+    x = where_less(x, -708.0, -708.0, where_less(709.0, x, 709.0, x))
+    shifted = x * _LOG2E + _ROUNDER
+    k = shifted - _ROUNDER
+    r = (x - k * _LN2_HIGH) - k * _LN2_LOW
+    # The Taylor series in Estrin's order: short chains of dependent operations.
+    r2 = r * r
+    r4 = r2 * r2
+    low = (r2 * 0.5 + (r + 1.0)) + (r * (1.0 / 6.0) + r2 * (1.0 / 24.0)) * r2
+    middle = (r * (1.0 / 720.0) + 1.0 / 120.0) + (r * (1.0 / 40320.0) + 1.0 / 5040.0) * r2
+    high = (r * (1.0 / 3628800.0) + 1.0 / 362880.0) + (r * (1.0 / 479001600.0) + 1.0 / 39916800.0) * r2
+    p = low + (middle * r + (high * r4) * r) * r4
+    return p * doubles_of((bits_of(shifted) + _BIAS) << _EXPONENT_SHIFT)
+
+
+@inlined
+def lane_log(x):
+    """log(x) for positive normal x (the polynomial of Sun's fdlibm in s = (m - 1)/(m + 1), m around 1)."""
+    offset = bits_of(x) - _SQRT_HALF_BITS
+    m = doubles_of((offset & _MANTISSA) + _SQRT_HALF_BITS)
+    # Placed in the mantissa of 2^52 an integer becomes a double by a subtraction.
+    e = doubles_of(((offset + _LIFT_BITS) >> _EXPONENT_SHIFT) | _TWO52_BITS) - (_TWO52 + _LIFT)
+    s = (m - 1.0) / (m + 1.0)
+    z = s * s
+    z2 = z * z
+    odd = (z2 * 1.531383769920937332e-01 + 2.222219843214978396e-01) * z2 + 3.999999999940941908e-01
+    even = (z2 * 1.479819860511658591e-01 + 1.818357216161805012e-01) * z2 + 2.857142874366239149e-01
+    p = odd * z + (even * z2 + 6.666666666666735130e-01)
+    return e * _LN2_HIGH + (s * 2.0 + (s * z * p + e * _LN2_LOW))

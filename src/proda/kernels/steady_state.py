@@ -1,0 +1,365 @@
+"""The steady state compiled, eight columns abreast: the fast path of samplers and maps.
+
+The algebra is that of `steady_state`, where it stands as matrices: read it first. Here every number is `Lanes`, one
+value for each of eight columns, so what follows reads like the computation of a single column. Layers that are needed
+again on the way up are kept in the rows of a work array; everything else stays in registers. What drives the columns is
+put into that array by `lane_drivers`.
+
+What drives the columns of the compiled steady state: rows of lanes that say how a place decays, mixes and is fed.
+
+`lane_places` holds what does not depend on the parameters, computed once; the two compiled functions make of it and the
+parameters what `environment`, `mixing` and `carbon_input` say in arrays.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proda.compiled import inlined, kept_compiled
+from proda.errors import InputError
+from proda.kernels.simd import LANES, inverse_power, lane_exp, lane_log, load, store, where_less
+from proda.model.configuration import DAYS_PER_YEAR, PAPER, Configuration
+from proda.model.forcing import AnyForcing, Forcing
+from proda.model.parameters import (
+    BETA,
+    CRYO,
+    DIFFUS,
+    EFOLDING,
+    FCWDL2,
+    FL1S1,
+    FL2S1,
+    FL3S2,
+    FS1S2,
+    FS1S3,
+    FS2S1,
+    FS2S3,
+    FS3S1,
+    INS,
+    MAXPSI,
+    P4CL,
+    P4LL,
+    P4ML,
+    Q10,
+    TAU_L1,
+    TAU_L2L3,
+    TAU_S1,
+    TAU_S2,
+    TAU_S3,
+    W_SCALING,
+)
+from proda.model.rates import (
+    MIN_WATER_POTENTIAL,
+    MIN_WATER_SCALAR,
+    REFERENCE_TEMPERATURE,
+    SLOWEST,
+    SLOWEST_LOG,
+    input_amounts,
+    input_bounds,
+    never_thaws,
+    unit_exchange,
+)
+
+# The work array: groups of n_layers rows, the result first. Then the inverses, nine rows a layer, and four amounts.
+(SOC, DECAY, LITTER_DECAY, DOWNWARD, UPWARD, INPUT, PIVOT_L1, PIVOT_L2L3, SUPPLY1, SUPPLY2, SUPPLY3, INVERSE) = range(
+    12
+)
+AMOUNT = INVERSE + 9
+# A place: groups of n_layers rows, then single rows. With annual forcing the single rows are NPP and whether all carbon
+# enters the top layer; with monthly forcing four amounts of carbon stand in place of NPP, and four groups of
+# months x n_layers rows follow.
+BY_ANIMALS, BY_FROST, WARMTH, DRYNESS, POTENTIAL = range(5)
+ANIMALS_UP, FROST_UP, REST_DOWN, REST_UP = range(2, 6)
+MONTHLY_WARMTH, WETNESS, OXYGEN, NITROGEN = range(4)
+
+
+def lane_work(configuration: Configuration = PAPER) -> NDArray[np.float64]:
+    """A work array for `steady_lanes`."""
+    return np.zeros((AMOUNT * configuration.column.n_layers + 4) * LANES)
+
+
+def lane_months(forcing: AnyForcing) -> int:
+    """Number of months, zero for annual forcing, as `steady_lanes` wants to know it."""
+    return 0 if isinstance(forcing, Forcing) else forcing.n_months
+
+
+def lane_grid(configuration: Configuration = PAPER) -> NDArray[np.float64]:
+    """The column as the compiled functions read it: node (m), thickness/365 (m yr day-1), bounds of the input (cm)."""
+    column = configuration.column
+    return np.concatenate([column.node, column.thickness / DAYS_PER_YEAR, *input_bounds(configuration)])
+
+
+def in_lanes(rows: NDArray) -> NDArray[np.float64]:
+    """Columns side by side in blocks, (n_blocks, n_rows * LANES), the last block filled up with its last column."""
+    n_rows, n = rows.shape
+    n_blocks = -(-n // LANES)
+    filled = np.pad(rows, ((0, 0), (0, n_blocks * LANES - n)), mode="edge")
+    return np.ascontiguousarray(filled.reshape(n_rows, n_blocks, LANES).swapaxes(0, 1)).reshape(n_blocks, -1)
+
+
+def lane_places(forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
+    """What the forcing contributes to `steady_lanes`, (rows, n)."""
+    animals, frost, rest = unit_exchange(forcing, configuration)
+    warmth = (forcing.soil_temperature - REFERENCE_TEMPERATURE) / 10.0
+    only_top = [never_thaws(forcing, configuration)]
+    if isinstance(forcing, Forcing):
+        # Saturated soil (zero potential) is never limited: any finite dryness will do.
+        dryness = np.log(MIN_WATER_POTENTIAL / np.minimum(forcing.water_potential, -1e-12))
+        npp = [forcing.npp_mean / DAYS_PER_YEAR]
+        return np.concatenate(
+            [animals.downward, frost.downward, warmth, dryness, forcing.water_potential, npp, only_top]
+        )
+    shape = animals.downward.shape
+    groups = [
+        animals.downward,
+        frost.downward,
+        animals.upward,
+        frost.upward,
+        *(np.broadcast_to(r, shape) for r in rest),
+    ]
+    amounts = input_amounts(None, forcing, configuration)
+    monthly = [warmth, forcing.water_scalar, forcing.oxygen_scalar, forcing.nitrogen_scalar]
+    return np.concatenate([*groups, amounts, only_top, *(values.reshape(-1, forcing.n_columns) for values in monthly)])
+
+
+@inlined
+def fill_annual_drivers(theta, place, grid, n, w):
+    """Decay and exchange of every layer, and the carbon input, into `w`: the `paper` configuration."""
+    log_q10 = lane_log(load(theta, Q10))
+    per_efolding, maxpsi = 1.0 / load(theta, EFOLDING), load(theta, MAXPSI)
+    per_dryness = 1.0 / lane_log(MIN_WATER_POTENTIAL / where_less(maxpsi, -1e-300, maxpsi, -1e-300))
+    diffus, cryo = load(theta, DIFFUS), load(theta, CRYO)
+    for j in range(n):
+        node, thickness = grid[j], grid[n + j]
+        limited = load(place, DRYNESS * n + j) * per_dryness
+        limited = where_less(limited, MIN_WATER_SCALAR, MIN_WATER_SCALAR, limited)
+        water = where_less(load(place, POTENTIAL * n + j), maxpsi, limited, 1.0)
+        depth = node * per_efolding
+        depth = where_less(-SLOWEST_LOG, depth, -SLOWEST_LOG, depth)
+        warmth_and_depth = lane_exp(log_q10 * load(place, WARMTH * n + j) - depth)
+        store(w, DECAY * n + j, thickness * water * warmth_and_depth)
+        store(w, DOWNWARD * n + j, diffus * load(place, BY_ANIMALS * n + j) + cryo * load(place, BY_FROST * n + j))
+    fill_input_profile(theta, load(place, 5 * n + 1), grid, n, w)
+    total = load(theta, INS) * load(place, 5 * n)
+    lignin, metabolic, cellulose = load(theta, P4LL), load(theta, P4ML), load(theta, P4CL)
+    store(w, AMOUNT * n, (1.0 - lignin - metabolic - cellulose) * total)
+    store(w, AMOUNT * n + 1, metabolic * total)
+    store(w, AMOUNT * n + 2, cellulose * total)
+    store(w, AMOUNT * n + 3, lignin * total)
+
+
+@inlined
+def fill_monthly_drivers(theta, place, grid, n, months, w):
+    """Decay and exchange of every layer, and the carbon input, into `w`: the `cesm2` configuration."""
+    log_q10, w_scaling = lane_log(load(theta, Q10)), load(theta, W_SCALING)
+    per_efolding = 1.0 / load(theta, EFOLDING)
+    diffus, cryo = load(theta, DIFFUS), load(theta, CRYO)
+    amount = 6 * n
+    by_month, group = amount + 5, n * months
+    for j in range(n):
+        node, thickness = grid[j], grid[n + j]
+        soil, litter = log_q10 * 0.0, log_q10 * 0.0
+        for month in range(months):
+            row = by_month + j * months + month
+            water = w_scaling * load(place, row + WETNESS * group)
+            water = where_less(water, 1.0, water, 1.0)
+            warmth = lane_exp(log_q10 * load(place, row + MONTHLY_WARMTH * group))
+            scalar = warmth * water * load(place, row + OXYGEN * group)
+            soil = soil + scalar
+            litter = litter + scalar * load(place, row + NITROGEN * group)
+        depth = node * per_efolding
+        depth = lane_exp(where_less(-SLOWEST_LOG, depth, SLOWEST_LOG, depth * -1.0)) * (1.0 / months)
+        soil, litter = soil * depth, litter * depth
+        store(w, DECAY * n + j, where_less(soil, SLOWEST, SLOWEST, soil) * thickness)
+        store(w, LITTER_DECAY * n + j, where_less(litter, SLOWEST, SLOWEST, litter) * thickness)
+        animals, frost = load(place, BY_ANIMALS * n + j), load(place, BY_FROST * n + j)
+        store(w, DOWNWARD * n + j, diffus * animals + cryo * frost + load(place, REST_DOWN * n + j))
+        animals, frost = load(place, ANIMALS_UP * n + j), load(place, FROST_UP * n + j)
+        store(w, UPWARD * n + j, diffus * animals + cryo * frost + load(place, REST_UP * n + j))
+    fill_input_profile(theta, load(place, amount + 4), grid, n, w)
+    for kind in range(4):
+        store(w, AMOUNT * n + kind, load(place, amount + kind))
+
+
+@inlined
+def fill_input_profile(theta, only_top, grid, n, w):
+    """Share of the carbon input that enters every layer, into `w`; lanes where `only_top` is 1 feed the top layer."""
+    log_beta = lane_log(load(theta, BETA))
+    remaining = log_beta * 0.0 + 1.0
+    entering = log_beta * 0.0
+    above = 0.0
+    for j in range(n):
+        top, bottom = grid[2 * n + j], grid[3 * n + j]
+        if top != above:  # on the grid as the original tabulates it layers do not quite touch
+            remaining = lane_exp(top * log_beta)
+        above = bottom
+        passed_on = lane_exp(bottom * log_beta)
+        entering = entering + (remaining - passed_on)
+        store(w, INPUT * n + j, remaining - passed_on)
+        remaining = passed_on
+    spread = (1.0 - only_top) / entering
+    for j in range(n):
+        share = load(w, INPUT * n + j) * spread
+        store(w, INPUT * n + j, share + only_top if j == 0 else share)
+
+
+@inlined
+def fill_litter(theta, n, months, w):
+    """What the litter pools hand to the fast and the slow soil pool in every layer, into `w`."""
+    # With annual forcing litter decays as soil does, and what is mixed down is mixed up.
+    litter, upwards = (LITTER_DECAY, UPWARD) if months else (DECAY, DOWNWARD)
+    rate_l1, rate_l23 = 1.0 / load(theta, TAU_L1), 1.0 / load(theta, TAU_L2L3)
+    woody, to_cellulose = load(w, AMOUNT * n), load(theta, FCWDL2)
+    metabolic = load(w, AMOUNT * n + 1)
+    cellulose = load(w, AMOUNT * n + 2) + to_cellulose * woody
+    lignin = load(w, AMOUNT * n + 3) + (1.0 - to_cellulose) * woody
+    nothing = rate_l1 * 0.0
+    loss_above_l1, loss_above_l23 = nothing, nothing
+    down_l1, down_l2, down_l3 = nothing, nothing, nothing
+    for j in range(n):
+        decay, fresh = load(w, litter * n + j), load(w, INPUT * n + j)
+        downward, upward = load(w, DOWNWARD * n + j), load(w, upwards * n + j)
+        loss_l1, loss_l23 = decay * rate_l1 + loss_above_l1, decay * rate_l23 + loss_above_l23
+        pivot_l1, pivot_l23 = loss_l1 + downward, loss_l23 + downward
+        # One division for two reciprocals.
+        both = 1.0 / (pivot_l1 * pivot_l23)
+        per_l1, per_l23 = both * pivot_l23, both * pivot_l1
+        l1, l2, l3 = fresh * metabolic + down_l1, fresh * cellulose + down_l2, fresh * lignin + down_l3
+        passed_l1, passed_l23 = upward * per_l1, upward * per_l23
+        loss_above_l1, loss_above_l23 = passed_l1 * loss_l1, passed_l23 * loss_l23
+        down_l1, down_l2, down_l3 = passed_l1 * l1, passed_l23 * l2, passed_l23 * l3
+        store(w, PIVOT_L1 * n + j, per_l1)
+        store(w, PIVOT_L2L3 * n + j, per_l23)
+        store(w, SUPPLY1 * n + j, l1)
+        store(w, SUPPLY2 * n + j, l2)
+        store(w, SUPPLY3 * n + j, l3)
+    l1_to_s1, l2_to_s1 = rate_l1 * load(theta, FL1S1), rate_l23 * load(theta, FL2S1)
+    l3_to_s2 = rate_l23 * load(theta, FL3S2)
+    l1, l2, l3 = nothing, nothing, nothing
+    for j in range(n - 1, -1, -1):
+        decay, downward = load(w, litter * n + j), load(w, DOWNWARD * n + j)
+        per_l1, per_l23 = load(w, PIVOT_L1 * n + j), load(w, PIVOT_L2L3 * n + j)
+        l1 = (load(w, SUPPLY1 * n + j) + downward * l1) * per_l1
+        l2 = (load(w, SUPPLY2 * n + j) + downward * l2) * per_l23
+        l3 = (load(w, SUPPLY3 * n + j) + downward * l3) * per_l23
+        store(w, SUPPLY1 * n + j, decay * (l1_to_s1 * l1 + l2_to_s1 * l2))
+        store(w, SUPPLY2 * n + j, decay * l3_to_s2 * l3)
+
+
+@inlined
+def fill_soc(theta, n, months, w):
+    """Soil organic carbon of every layer, g C m-3, into the first rows of `w`."""
+    upwards = UPWARD if months else DOWNWARD
+    rate1, rate2, rate3 = 1.0 / load(theta, TAU_S1), 1.0 / load(theta, TAU_S2), 1.0 / load(theta, TAU_S3)
+    t12, t13 = rate2 * load(theta, FS2S1), rate3 * load(theta, FS3S1)
+    t21, t31, t32 = rate1 * load(theta, FS1S2), rate1 * load(theta, FS1S3), rate2 * load(theta, FS2S3)
+    respired1, respired2, respired3 = rate1 - t21 - t31, rate2 - t12 - t32, rate3 - t13
+    zero = rate1 * 0.0
+    b12, b13, b21, b23, b31, b32 = zero, zero, zero, zero, zero, zero
+    lost_above1, lost_above2, lost_above3 = zero, zero, zero
+    down1, down2, down3, upward_above = zero, zero, zero, zero
+    for j in range(n):
+        decay = load(w, DECAY * n + j)
+        downward, upward = load(w, DOWNWARD * n + j), load(w, upwards * n + j)
+        a12, a13, a21 = decay * t12 + b12, decay * t13 + b13, decay * t21 + b21
+        a23, a31, a32 = b23, decay * t31 + b31, decay * t32 + b32
+        lost1, lost2 = decay * respired1 + lost_above1, decay * respired2 + lost_above2
+        lost3 = decay * respired3 + lost_above3
+        # The inverse of the block, cofactor by cofactor (`steady_state.m_matrix_inverse`), brought near 1 by a power of
+        # two: far down, where decomposition all but stops, products of three rates would vanish.
+        unit = inverse_power(decay * rate1 + downward + upward_above)
+        a12, a13, a21, a23, a31, a32 = a12 * unit, a13 * unit, a21 * unit, a23 * unit, a31 * unit, a32 * unit
+        r1, r2, r3 = (lost1 + downward) * unit, (lost2 + downward) * unit, (lost3 + downward) * unit
+        d1, d2, d3 = r1 + a21 + a31, r2 + a12 + a32, r3 + a13 + a23
+        c11 = (r2 + a12) * d3 + a32 * (r3 + a13)
+        c22 = (r1 + a21) * d3 + a31 * (r3 + a23)
+        c33 = (r1 + a31) * d2 + a21 * (r2 + a32)
+        c12, c13 = a12 * d3 + a13 * a32, a12 * a23 + a13 * d2
+        c21, c23 = a21 * d3 + a23 * a31, a23 * d1 + a21 * a13
+        c31, c32 = a31 * d2 + a32 * a21, a32 * d1 + a31 * a12
+        scale = unit / (r1 * c11 + r2 * c21 + r3 * c31)
+        p11, p12, p13 = c11 * scale, c12 * scale, c13 * scale
+        p21, p22, p23 = c21 * scale, c22 * scale, c23 * scale
+        p31, p32, p33 = c31 * scale, c32 * scale, c33 * scale
+        s1, s2, s3 = load(w, SUPPLY1 * n + j) + down1, load(w, SUPPLY2 * n + j) + down2, down3
+        held1 = p11 * s1 + p12 * s2 + p13 * s3
+        held2 = p21 * s1 + p22 * s2 + p23 * s3
+        held3 = p31 * s1 + p32 * s2 + p33 * s3
+        down1, down2, down3 = upward * held1, upward * held2, upward * held3
+        upward_above = upward
+        twice = upward * downward
+        b12, b13, b21, b23, b31, b32 = twice * p12, twice * p13, twice * p21, twice * p23, twice * p31, twice * p32
+        lost_above1 = upward * (p11 * lost1 + p21 * lost2 + p31 * lost3)
+        lost_above2 = upward * (p12 * lost1 + p22 * lost2 + p32 * lost3)
+        lost_above3 = upward * (p13 * lost1 + p23 * lost2 + p33 * lost3)
+        store(w, SUPPLY1 * n + j, held1)
+        store(w, SUPPLY2 * n + j, held2)
+        store(w, SUPPLY3 * n + j, held3)
+        row = INVERSE * n + 9 * j
+        store(w, row, p11), store(w, row + 1, p12), store(w, row + 2, p13)
+        store(w, row + 3, p21), store(w, row + 4, p22), store(w, row + 5, p23)
+        store(w, row + 6, p31), store(w, row + 7, p32), store(w, row + 8, p33)
+    s1, s2, s3 = zero, zero, zero
+    for j in range(n - 1, -1, -1):
+        downward = load(w, DOWNWARD * n + j)
+        up1, up2, up3 = downward * s1, downward * s2, downward * s3
+        row = INVERSE * n + 9 * j
+        s1 = load(w, SUPPLY1 * n + j) + load(w, row) * up1 + load(w, row + 1) * up2 + load(w, row + 2) * up3
+        s2 = load(w, SUPPLY2 * n + j) + load(w, row + 3) * up1 + load(w, row + 4) * up2 + load(w, row + 5) * up3
+        s3 = load(w, SUPPLY3 * n + j) + load(w, row + 6) * up1 + load(w, row + 7) * up2 + load(w, row + 8) * up3
+        store(w, SOC * n + j, s1 + s2 + s3)
+
+
+@inlined
+def steady_lanes(theta, place, grid, n, months, w):
+    """Put the SOC of `LANES` columns at steady state, g C m-3, into the first n rows of `w`.
+
+    Parameters
+    ----------
+    theta : (n_parameters * LANES,)
+        Physical parameters, a row of lanes each.
+    place : (rows * LANES,)
+        One block of `lane_places`.
+    grid : (4 * n,)
+        From `lane_grid`.
+    n, months : int
+        Number of layers, and of months in the forcing (`lane_months`).
+    w : (rows * LANES,)
+        From `lane_work`; every thread needs its own.
+    """
+    if months:
+        fill_monthly_drivers(theta, place, grid, n, months, w)
+    else:
+        fill_annual_drivers(theta, place, grid, n, w)
+    fill_litter(theta, n, months, w)
+    fill_soc(theta, n, months, w)
+
+
+@kept_compiled
+def _fill_soc_blocks(theta, place, grid, n, months, w, soc):
+    for block in range(theta.shape[0]):
+        steady_lanes(theta[block], place[block], grid, n, months, w)
+        soc[block, :] = w[: n * LANES]
+
+
+def soc_density(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
+    """Soil organic carbon at steady state, (..., n_layers, n), g C m-3: `steady_state.soc_density`, compiled.
+
+    `theta` holds the physical parameters, (..., n_parameters, n), `forcing` the same n columns; axes before those are
+    any number of parameter sets for each column. Values are not checked (`checks.validated`,
+    `checks.checked_parameters`).
+    """
+    theta = np.asarray(theta, dtype=np.float64)
+    expected = (len(configuration.parameters), forcing.n_columns)
+    if theta.shape[-2:] != expected or not isinstance(forcing, configuration.forcing):
+        raise InputError(
+            f"theta has shape {theta.shape}, the forcing is a {type(forcing).__name__} of {expected[1]} columns; the "
+            f"{configuration.name!r} configuration takes {expected} and a {configuration.forcing.__name__}."
+        )
+    n = configuration.column.n_layers
+    places, grid = in_lanes(lane_places(forcing, configuration)), lane_grid(configuration)
+    work, soc = lane_work(configuration), np.empty((places.shape[0], n * LANES))
+    result = np.empty((*theta.shape[:-2], n, theta.shape[-1]))
+    for index in np.ndindex(theta.shape[:-2]):
+        _fill_soc_blocks(in_lanes(theta[index]), places, grid, n, lane_months(forcing), work, soc)
+        by_layer = soc.reshape(-1, n, LANES).swapaxes(0, 1)
+        result[index] = by_layer.reshape(n, -1)[:, : theta.shape[-1]]
+    return result

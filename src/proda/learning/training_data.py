@@ -1,0 +1,332 @@
+"""What the network learns from: covariates and posteriors of one study, found to speak of the same sites.
+
+Observed layers of sites as arrays of one width, which a compiled training step can take.
+
+What a study's sites offer to learn from, gathered from its files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from proda.assimilation.store import opened_sites
+from proda.data.covariates import class_covariates, read_covariates
+from proda.data.forcing import read_forcing
+from proda.data.grid import read_grid
+from proda.data.tables import known_truth, read_layers, read_profiles, read_site_status
+from proda.errors import InputError
+from proda.learning.encoding import covariate_values
+from proda.model.forcing import Forcing
+from proda.model.observation import curve_weights, node_slopes
+from proda.model.parameters import PAPER_PARAMETERS
+from proda.study import Study
+
+
+class Inputs(NamedTuple):
+    """Sites in the order of profiles.parquet, cells in that of grid.nc.
+
+    Attributes
+    ----------
+    site_covariates, cell_covariates : DataFrame, (n_sites, n_covariates) and (n_cells, n_covariates)
+    places : DataFrame
+        `place` ("site" or "cell"), `profile_id`, `site`, `cell` of all sites, then all cells.
+    x_mean, x_sd : (n_sites, n_parameters)
+        Mean and standard deviation of the site's posterior, unit cube.
+    used : (n_sites,) bool
+        Sites with a 1:1 efficiency that is not negative.
+    """
+
+    site_covariates: pd.DataFrame
+    cell_covariates: pd.DataFrame
+    places: pd.DataFrame
+    x_mean: NDArray[np.float64]
+    x_sd: NDArray[np.float64]
+    used: NDArray[np.bool_]
+
+
+class Truth(NamedTuple):
+    """The true parameters of a virtual study, unit cube: (n_sites, n_parameters) and (n_cells, n_parameters)."""
+
+    x_site: NDArray[np.float64]
+    x_cell: NDArray[np.float64]
+
+
+def network_inputs(study: Study) -> Inputs:
+    """Covariates and posteriors of the study, checked before any time is spent on training.
+
+    Raises
+    ------
+    InputError
+        When two files do not hold the same sites in the same order, when the parameters of sites.zarr are not the
+        model's, or when a covariate has gaps.
+    """
+    site_covariates, cell_covariates = read_covariates(study.path("covariates.parquet"))
+    names = list(site_covariates.columns)
+    for place, frame in (("sites", site_covariates), ("cells", cell_covariates)):
+        covariate_values(frame, names, f"covariates.parquet, {place}")
+    places = pd.read_parquet(study.path("covariates.parquet"), columns=["place", "profile_id", "site", "cell"])
+    places = places.sort_values(["place", "site", "cell"], ascending=[False, True, True]).reset_index(drop=True)
+    places = places.astype({"site": "Int64", "cell": "int64"})
+    profile_id = _text(places.loc[places["place"] == "site", "profile_id"])
+
+    status = read_site_status(study.path("site_status.csv"))
+    _check_same_sites(profile_id, _text(status["profile_id"]), "site_status.csv")
+    with opened_sites(study.path("sites.zarr")) as sites:
+        _check_same_sites(profile_id, _text(sites["profile_id"].to_numpy()), "sites.zarr")
+        found = tuple(str(name) for name in sites["parameter"].to_numpy())
+        if found != PAPER_PARAMETERS.names:
+            raise InputError(
+                f"sites.zarr: parameters are {', '.join(found)}; expected {', '.join(PAPER_PARAMETERS.names)}."
+            )
+        mean, sd = (_rows(sites[name], "site") for name in ("x_mean", "x_sd"))
+    return Inputs(site_covariates, cell_covariates, places, mean, sd, status["used_downstream"].to_numpy())
+
+
+def true_parameters(study: Study) -> Truth | None:
+    """The truth of a virtual study (truth.nc), None for a study of real profiles."""
+    truth = known_truth(study)
+    if truth is None:
+        return None
+    return Truth(_rows(truth["x_site"], "site"), _rows(truth["x_cell"], "cell"))
+
+
+def _rows(values: xr.DataArray, place: str) -> NDArray[np.float64]:
+    return values.transpose(place, "parameter").to_numpy().astype(np.float64)
+
+
+def _text(values: Iterable) -> NDArray[np.object_]:
+    # One kind of string for all: Zarr, pandas and CSV give three, and NumPy does not convert between all of them.
+    return np.array([str(value) for value in values], dtype=object)
+
+
+def _check_same_sites(expected: NDArray, found: NDArray, file: str) -> None:
+    if expected.size != found.size:
+        raise InputError(
+            f"{file} has {found.size} sites, covariates.parquet has {expected.size}: they are of different runs; "
+            "run the study again from the data stage."
+        )
+    differ = expected != found
+    if differ.any():
+        row = int(np.argmax(differ))
+        raise InputError(
+            f"{file}: site {row} is profile {found[row]!r}, covariates.parquet has {expected[row]!r} there "
+            f"({int(differ.sum())} of {differ.size} differ): they are of different runs; run the study again from the "
+            "data stage."
+        )
+
+
+GRAMS_PER_KG = 1000.0
+
+
+class ObservedSites(NamedTuple):
+    """What the model needs to be compared with the layers of n sites, m of which the richest site has.
+
+    Attributes
+    ----------
+    forcing : (n, 24), float32
+        Of the site's cell: soil temperature (K) and water potential (MPa) of the ten layers, active layer (m), mean,
+        least and greatest annual NPP (g C m-2 yr-1).
+    interval : (n, m), int32
+    weight : (n, m, 4), float32
+        Of the curve through the nodes at the observed depths (`proda.model.observation.curve_weights`).
+    depth : (n, m), m
+    soc : (n, m), float32, kg C m-3
+        Both zero where a site has fewer layers.
+    present : (n, m) bool
+    """
+
+    forcing: NDArray[np.float32]
+    interval: NDArray[np.int32]
+    weight: NDArray[np.float32]
+    depth: NDArray[np.float64]
+    soc: NDArray[np.float32]
+    present: NDArray[np.bool_]
+
+    @property
+    def n_sites(self) -> int:
+        return len(self.forcing)
+
+    def take(self, rows: ArrayLike) -> ObservedSites:
+        """The sites `rows` (integers or a mask)."""
+        return ObservedSites(*(values[rows] for values in self))
+
+    def joined(self, others: ObservedSites) -> ObservedSites:
+        """These sites, then others, whose arrays are as wide."""
+        return ObservedSites(*(np.concatenate(pair) for pair in zip(self, others, strict=True)))
+
+    def widened(self, width: int) -> ObservedSites:
+        """The same sites in arrays of `width` layers, with nothing in those that are added."""
+        more = width - self.soc.shape[1]
+        wide = (np.pad(values, [(0, 0), (0, more), *[(0, 0)] * (values.ndim - 2)]) for values in self[1:])
+        return ObservedSites(self.forcing, *wide)
+
+    @property
+    def model_inputs(self) -> dict[str, NDArray]:
+        """The arrays that `proda.learning.soil_layer` takes, by name."""
+        return {"forcing": self.forcing, "interval": self.interval, "weight": self.weight}
+
+
+def observed_sites(layers: pd.DataFrame, n_sites: int, forcing: Forcing) -> ObservedSites:
+    """Layers of `n_sites` sites with the forcing of their cells.
+
+    Parameters
+    ----------
+    layers : DataFrame
+        `site` (0-based), `depth` (m), `soc` (g C m-3), in any order.
+    forcing : Forcing
+        Of every site.
+
+    Raises
+    ------
+    InputError
+        When the forcing is of another number of columns, or a site has no layer.
+    """
+    if forcing.n_columns != n_sites:
+        raise InputError(f"forcing of {forcing.n_columns} columns for {n_sites} sites: expected one column a site.")
+    site = layers["site"].to_numpy()
+    count = np.bincount(site, minlength=n_sites)
+    if (count == 0).any():
+        raise InputError(f"site {int(np.argmin(count))} has no observed layer: cleaning leaves none of these.")
+    order = np.argsort(site, kind="stable")
+    at = np.empty(site.size, dtype=np.int64)
+    at[order] = np.arange(site.size) - np.repeat(np.cumsum(count) - count, count)
+    width = int(count.max())
+    of_layer = layers["depth"].to_numpy(float)
+    curve = curve_weights(of_layer)
+    interval, soc = np.zeros((n_sites, width), np.int32), np.zeros((n_sites, width), np.float32)
+    depth = np.zeros((n_sites, width))
+    weight, present = np.zeros((n_sites, width, 4), np.float32), np.zeros((n_sites, width), bool)
+    interval[site, at], weight[site, at], present[site, at] = curve.interval, curve.weight.T, True
+    depth[site, at] = of_layer
+    soc[site, at] = layers["soc"].to_numpy(float) / GRAMS_PER_KG
+    return ObservedSites(packed_forcing(forcing), interval, weight, depth, soc, present)
+
+
+def packed_forcing(forcing: Forcing) -> NDArray[np.float32]:
+    """Forcing of n columns as one array (n, 24), float32, its fields in their order."""
+    return np.concatenate([np.atleast_2d(field) for field in forcing]).T.astype(np.float32)
+
+
+def at_layers(soc: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
+    """Carbon at the layers of sites, (n, m), kg C m-3, of SOC (n_layers, n) at the nodes, g C m-3; 0 where none is."""
+    slope, column = node_slopes(soc), np.arange(sites.n_sites)[:, None]
+    k, w = sites.interval, np.moveaxis(sites.weight.astype(float), 2, 0)
+    values = w[0] * soc[k, column] + w[1] * soc[k + 1, column] + w[2] * slope[k, column] + w[3] * slope[k + 1, column]
+    return np.where(sites.present, values / GRAMS_PER_KG, 0.0)
+
+
+LEAST_CELLS = 1000  # that are told of, where there are fewer sites
+TOLD_DEPTHS = (0.025, 0.075, 0.15, 0.25, 0.45, 0.65, 0.9, 1.4)  # m, closer where profiles have more layers
+
+
+class Land(NamedTuple):
+    """Cells as places to be told of: `frame` (n_cells, n_covariates), and `sites`, whose carbon nobody has seen."""
+
+    frame: pd.DataFrame
+    sites: ObservedSites
+
+
+def told_cells(n_cells: int, n_sites: int) -> NDArray[np.int64]:
+    """Rows of the cells that the hybrid is to be told of: no more than there are sites, but some; evenly through all.
+
+    What a panel tells of the land it has from the sites: where they are few, more cells cost time and add little.
+    """
+    n = min(n_cells, max(LEAST_CELLS, n_sites))
+    return np.linspace(0, n_cells - 1, n).round().astype(np.int64)
+
+
+def land_of(frame: pd.DataFrame, forcing: Forcing, width: int) -> Land:
+    """Land of these cells, with layers at `TOLD_DEPTHS` (or `width` of them) in arrays as wide as the sites' own.
+
+    Parameters
+    ----------
+    frame : DataFrame, (n_cells, n_covariates)
+    forcing : Forcing
+        Of the same cells.
+    width : int
+        Of the `ObservedSites` that it is to be used with.
+    """
+    chosen = np.linspace(0, len(TOLD_DEPTHS) - 1, min(width, len(TOLD_DEPTHS))).round().astype(int)
+    depth = np.asarray(TOLD_DEPTHS)[chosen]
+    n = len(frame)
+    layers = pd.DataFrame({"site": np.repeat(np.arange(n), depth.size), "depth": np.tile(depth, n), "soc": 0.0})
+    return Land(frame.reset_index(drop=True), observed_sites(layers, n, forcing).widened(width))
+
+
+N_DRAWS = 20  # of each site's posterior: enough for the spread of predictions, which pools sites
+
+
+class Material(NamedTuple):
+    """What there is to learn from, of n sites.
+
+    Attributes
+    ----------
+    frame : DataFrame, (n, n_covariates)
+    class_names : tuple of str
+    observed : ObservedSites
+    forcing : Forcing
+        Of the sites.
+    sand_percent : (n,), %
+    x_mean, x_sd : (n, 25), draws : (n, n_draws, 25)
+        Of the posteriors, unit cube.
+    used : (n,) bool
+        Sites of non-negative 1:1 efficiency, the paper's filter.
+    land : Land
+        Cells (`proda.learning.distillation.told_cells`), where there is nothing but covariates and forcing.
+    """
+
+    frame: pd.DataFrame
+    class_names: tuple[str, ...]
+    observed: ObservedSites
+    forcing: Forcing
+    sand_percent: NDArray[np.float64]
+    x_mean: NDArray[np.float64]
+    x_sd: NDArray[np.float64]
+    draws: NDArray[np.float32]
+    used: NDArray[np.bool_]
+    land: Land
+
+
+def learning_material(study: Study, inputs: Inputs) -> tuple[Material, NDArray[np.int64]]:
+    """Material of the sites that have a posterior, and which sites of the study these are, ascending.
+
+    Parameters
+    ----------
+    inputs : Inputs
+        From `proda.learning.training_data.network_inputs`, which has found the files to agree.
+    """
+    known = np.flatnonzero(np.isfinite(inputs.x_mean).all(axis=1) & np.isfinite(inputs.x_sd).all(axis=1))
+    profiles = read_profiles(study.path("profiles.parquet"))
+    layers = read_layers(study.path("layers.parquet"))
+    cell = profiles["cell"].to_numpy()[known]
+    of_cells = read_forcing(study.path("forcing.nc"))
+    forcing = of_cells.take(cell)
+    row = np.full(len(profiles), -1)
+    row[known] = np.arange(known.size)
+    layers = layers[row[layers["site"].to_numpy()] >= 0]
+    layers = layers.assign(site=row[layers["site"].to_numpy()])
+    with opened_sites(study.path("sites.zarr")) as sites:
+        x = sites["x"].transpose("site", "chain", "draw", "parameter")
+        step = max(1, x.sizes["draw"] * x.sizes["chain"] // N_DRAWS)
+        draws = x.isel(site=known, draw=slice(None, None, step)).to_numpy()
+    grid, observed = read_grid(study.path("grid.nc")), observed_sites(layers, known.size, forcing)
+    told = told_cells(len(inputs.cell_covariates), known.size)
+    material = Material(
+        frame=inputs.site_covariates.iloc[known].reset_index(drop=True),
+        class_names=class_covariates(study.path("covariates.parquet")),
+        observed=observed,
+        forcing=forcing,
+        sand_percent=grid["sand_percent"].to_numpy()[cell],
+        x_mean=inputs.x_mean[known],
+        x_sd=inputs.x_sd[known],
+        draws=draws.reshape(known.size, -1, draws.shape[-1]),
+        used=inputs.used[known],
+        land=land_of(inputs.cell_covariates.iloc[told], of_cells.take(told), observed.soc.shape[1]),
+    )
+    return material, known
