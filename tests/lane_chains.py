@@ -21,8 +21,8 @@ from proda.kernels.metropolis import (
     reflected,
     wrapped,
 )
-from proda.kernels.random import generator_states, uniform_lanes
-from proda.kernels.simd import LANES, load, store, where_less
+from proda.kernels.random import generator_states, uniform_block
+from proda.kernels.simd import BLOCK_WIDTH, load, store, where_less
 
 RIGHT, UNIFORM_STEPS, CLIPPED, REFLECTED, REDRAWN, ANNEALED = range(6)
 
@@ -80,7 +80,7 @@ def unwrapped(chains, k):
 @nb.njit(error_model="numpy")
 def propose_wrongly(chains, rule, u):
     """Clip the normal step at the walls, reflect it there, or draw it anew until it ends inside."""
-    d = chains.x.size // LANES
+    d = chains.x.size // BLOCK_WIDTH
     if rule == REDRAWN:
         missing = load(chains.x, 0) * 0.0 + 1.0
         for k in range(d):
@@ -108,7 +108,7 @@ def propose_wrongly(chains, rule, u):
 def fill_chains(chains, rule, schedule, mean, precision, bend, nan_above, inf_above, stretch, u, draws, phis):
     limits = bend, nan_above, inf_above, stretch, u
     for k in range(mean.size):
-        store(chains.x, k, 0.4 + 0.2 * uniform_lanes(chains.random))
+        store(chains.x, k, 0.4 + 0.2 * uniform_block(chains.random))
     store(chains.phi, 0, energy_at(chains.x, mean, precision, *limits))
     for t in range(schedule.test_steps + schedule.burn_in + schedule.kept_steps):
         if t < schedule.test_steps or rule == UNIFORM_STEPS:
@@ -128,13 +128,13 @@ def fill_chains(chains, rule, schedule, mean, precision, bend, nan_above, inf_ab
 def chain_draws(
     target: Bent, schedule: Schedule, rule: int = RIGHT, seed: int = 1, stretch: NDArray | None = None
 ) -> tuple[NDArray, NDArray]:
-    """Draws (2 LANES, n_draws, d) and misfits (2 LANES, n_draws) of chains on `target`."""
+    """Draws (2 BLOCK_WIDTH, n_draws, d) and misfits (2 BLOCK_WIDTH, n_draws) of chains on `target`."""
     d = target.mean.size
-    draws, phis = np.empty((2, LANES, schedule.n_draws, d)), np.empty((2, LANES, schedule.n_draws))
+    draws, phis = np.empty((2, BLOCK_WIDTH, schedule.n_draws, d)), np.empty((2, BLOCK_WIDTH, schedule.n_draws))
     limits = float(target.bend), float(target.nan_above), float(target.inf_above)
     precision, stretch = np.linalg.inv(target.covariance), np.zeros(d) if stretch is None else stretch
     for half in range(2):
-        chains = new_chains(d, generator_states([(seed, half * LANES + lane) for lane in range(LANES)]))
-        work = np.empty(d * LANES)
+        chains = new_chains(d, generator_states([(seed, half * BLOCK_WIDTH + lane) for lane in range(BLOCK_WIDTH)]))
+        work = np.empty(d * BLOCK_WIDTH)
         fill_chains(chains, rule, schedule, target.mean, precision, *limits, stretch, work, draws[half], phis[half])
     return draws.reshape(-1, schedule.n_draws, d), phis.reshape(-1, schedule.n_draws)

@@ -6,7 +6,7 @@ from columns import temperate
 from numpy.typing import NDArray
 
 from proda.kernels import steady_state as lanes
-from proda.learning.training_data import Land, Material, land_of, observed_sites
+from proda.learning.training_data import TrainingData, UnlabelledCells, observed_sites, unlabelled_cells
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, physical, with_positive_cwd_share
 
@@ -22,7 +22,7 @@ def true_x(frame: pd.DataFrame) -> NDArray[np.float64]:
     return with_positive_cwd_share(x)[0]
 
 
-def learnable(n: int = 300, seed: int = 5, noise: float = 0.1) -> Material:
+def learnable(n: int = 300, seed: int = 5, noise: float = 0.1) -> TrainingData:
     """Material of n sites with four layers each, but for every tenth, which has two."""
     rng = np.random.default_rng(seed)
     frame = made_covariates(rng, n)
@@ -36,7 +36,7 @@ def learnable(n: int = 300, seed: int = 5, noise: float = 0.1) -> Material:
     x_sd = np.full((n, 25), 0.28)
     x_sd[:, [PAPER_PARAMETERS.index(name) for name in ("ins", "tau4s3", "efolding")]] = 0.08
     draws = np.clip(x[:, None] + rng.standard_normal((n, 12, 25)) * x_sd[:, None] / 3, 0.01, 0.99)
-    return Material(
+    return TrainingData(
         frame=frame,
         class_names=("cover",),
         observed=observed,
@@ -55,6 +55,6 @@ def made_covariates(rng: np.random.Generator, n: int) -> pd.DataFrame:
     return pd.DataFrame({"warmth": rng.random(n), "cover": rng.integers(1, 5, n).astype(float), "clay": rng.random(n)})
 
 
-def made_land(n: int, seed: int, width: int) -> Land:
+def made_land(n: int, seed: int, width: int) -> UnlabelledCells:
     """n cells of the same world, where there are no profiles."""
-    return land_of(made_covariates(np.random.default_rng(seed + 100), n), temperate(n, seed + 100), width)
+    return unlabelled_cells(made_covariates(np.random.default_rng(seed + 100), n), temperate(n, seed + 100), width)

@@ -16,7 +16,7 @@ site_steps = 500
 chains = 3
 one_batch_B = "1/n"
 spatial = false
-shown_sites = 50
+supplement_sites = 50
 test_share = 0.2
 relative_sd = 0.3
 kept_draws = 100
@@ -38,7 +38,7 @@ network_block_km = 400.0
 hybrid_members = 2
 hybrid_epochs = 2
 hybrid_prior_weight = 0.0
-hybrid_panel_share = 0.9
+hybrid_distillation_share = 0.9
 [scales.tiny]
 epochs = 2
 [scales.demo]

@@ -8,7 +8,7 @@ from scipy import stats
 from proda.compiled import kept_compiled
 from proda.kernels.metropolis import Schedule, new_chains, reflected, wrapped
 from proda.kernels.random import generator_states
-from proda.kernels.simd import LANES, load, store
+from proda.kernels.simd import BLOCK_WIDTH, load, store
 
 SCHEDULE = Schedule(5_000, 15_000, 400_000, 400)
 
@@ -116,7 +116,7 @@ def test_chains_of_one_seed_are_identical_and_of_two_seeds_are_not():
     one = chain_draws(CUT_BY_WALLS, plan, seed=5)[0]
     np.testing.assert_array_equal(one, chain_draws(CUT_BY_WALLS, plan, seed=5)[0])
     assert not np.array_equal(one, chain_draws(CUT_BY_WALLS, plan, seed=6)[0])
-    assert len({lane.tobytes() for lane in one}) == 2 * LANES
+    assert len({lane.tobytes() for lane in one}) == 2 * BLOCK_WIDTH
 
 
 def test_the_kept_part_goes_on_with_what_was_learned_unchanged():
@@ -128,23 +128,23 @@ def test_the_kept_part_goes_on_with_what_was_learned_unchanged():
 
 @kept_compiled
 def fill_folded(x, wrapping, out):
-    for row in range(x.size // LANES):
+    for row in range(x.size // BLOCK_WIDTH):
         store(out, row, wrapped(load(x, row)) if wrapping else reflected(load(x, row)))
 
 
 def test_wrapping_is_the_remainder_and_reflection_folds_at_both_walls(rng):
-    x = np.concatenate([rng.uniform(-3.0, 4.0, 30 * LANES - 4), [0.0, 1.0, 0.5, -0.0]])
+    x = np.concatenate([rng.uniform(-3.0, 4.0, 30 * BLOCK_WIDTH - 4), [0.0, 1.0, 0.5, -0.0]])
     out = np.empty_like(x)
     fill_folded(x, True, out)
     distance = np.abs(out - np.mod(x, 1.0))
     assert np.minimum(distance, 1.0 - distance).max() < 1e-15 and ((out >= 0.0) & (out <= 1.0)).all()
-    x = rng.uniform(-1.0, 2.0, 30 * LANES)
+    x = rng.uniform(-1.0, 2.0, 30 * BLOCK_WIDTH)
     out = np.empty_like(x)
     fill_folded(x, False, out)
     np.testing.assert_allclose(out, 1.0 - np.abs(np.mod(x, 2.0) - 1.0), atol=1e-15)
 
 
 def test_new_chains_begin_with_the_optimal_step_length_and_an_empty_history():
-    chains = new_chains(4, generator_states([(1, lane) for lane in range(LANES)]))
-    np.testing.assert_allclose(chains.tuning.reshape(3, LANES)[0], 2.38 / 2.0)
-    assert not chains.scatter.any() and chains.scatter.size == 10 * LANES and chains.count[0] == 0
+    chains = new_chains(4, generator_states([(1, lane) for lane in range(BLOCK_WIDTH)]))
+    np.testing.assert_allclose(chains.tuning.reshape(3, BLOCK_WIDTH)[0], 2.38 / 2.0)
+    assert not chains.scatter.any() and chains.scatter.size == 10 * BLOCK_WIDTH and chains.count[0] == 0

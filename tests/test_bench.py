@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from proda.kernels.simd import LANES
+from proda.kernels.simd import BLOCK_WIDTH
 from proda.kernels.steady_state import soc_density as compiled_soc_density
 from proda.model.configuration import CESM2, PAPER, exponential_column
 from proda.model.steady_state import soc_density, steady_state
@@ -145,7 +145,7 @@ def test_the_jax_that_is_timed_computes_the_steady_state():
 
 
 def test_the_loop_that_finds_the_peak_does_all_its_multiplications_and_additions():
-    numbers = np.full(ROWS * LANES, -0.5)
+    numbers = np.full(ROWS * BLOCK_WIDTH, -0.5)
     multiply_and_add(numbers, 2)
     np.testing.assert_array_equal(numbers, -0.1875)
     assert multiply_adds()[1] == 2 * numbers.size * ROUNDS

@@ -20,7 +20,7 @@ from proda.assimilation.sbc import (
     withheld_layers,
     withheld_predictions,
 )
-from proda.kernels.metropolis import Moves, Schedule
+from proda.kernels.metropolis import Proposal, Schedule
 from proda.kernels.misfit import layer_weights
 from proda.kernels.steady_state import soc_density
 from proda.model.observation import at_depths
@@ -28,7 +28,7 @@ from proda.model.parameters import PAPER_PARAMETERS, cwd_share, physical
 
 N = 200
 DEPTHS = np.array([0.03, 0.15, 0.4, 0.8, 1.4])
-PLAN = SitePlan(Schedule(5000, 20_000, 25_000, 50), moves=Moves("logarithmic"), ess_limit=100.0, max_steps=250_000)
+PLAN = SitePlan(Schedule(5000, 20_000, 25_000, 50), moves=Proposal("logarithmic"), ess_limit=100.0, max_steps=250_000)
 
 
 def places(n, seed=5):
@@ -64,7 +64,7 @@ def test_intervals_of_carbon_hold_the_truth_as_often_as_they_say(found):
 @pytest.mark.slow
 def test_the_calibration_notices_chains_that_cool_down():
     """The published acceptance makes posteriors too narrow, so that the truth is too often beyond all draws."""
-    cooled = calibration(places(N), 11, PLAN._replace(moves=Moves("box", annealed=True), max_steps=0))
+    cooled = calibration(places(N), 11, PLAN._replace(moves=Proposal("box", annealed=True), max_steps=0))
     assert outside_band(cooled.ranks, N_RANKED).any()
     assert cooled.layers["inside"].mean() < 0.8
 

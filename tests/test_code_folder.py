@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from proda.compiled import instructions_digest, jax_code_folder, let_jax_keep_its_code
+from proda.code_cache import instructions_digest, jax_code_folder, let_jax_keep_its_code
 
 PROGRAM = """
 import proda, jax, logging
@@ -26,7 +26,7 @@ def test_processors_of_other_instructions_have_another_folder(tmp_path):
 
 def test_the_users_own_folder_is_kept_and_nothing_else_made(monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
-    monkeypatch.setattr("proda.compiled.jax_code_folder", lambda: 1 / 0)
+    monkeypatch.setattr("proda.code_cache.jax_code_folder", lambda: 1 / 0)
     let_jax_keep_its_code()
     assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "elsewhere"
 

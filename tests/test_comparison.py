@@ -7,8 +7,8 @@ from learnable import learnable
 from proda.learning.cross_validation import (
     METHODS,
     FoldPlan,
-    Learnt,
-    Plans,
+    MethodResult,
+    TrainingConfig,
     carbon_methods,
     compared_methods,
     comparison_in_rows,
@@ -31,7 +31,9 @@ PAPER = {
     "epochs": 30, "batch_size": 32, "validation_share": 0.2, "dropout": 0.1, "learning_rate": 1.0,
     "kept_weights": "best", "patience": 20,
 }  # fmt: skip
-PLANS = Plans(PAPER, TwoStepPlan(n_members=2, epochs=40, batch_size=32), HybridPlan(2, 40, 32, 6e-3, dropout=0.0))
+PLANS = TrainingConfig(
+    PAPER, TwoStepPlan(n_members=2, epochs=40, batch_size=32), HybridPlan(2, 40, 32, 6e-3, dropout=0.0)
+)
 
 
 def places(n: int):
@@ -43,7 +45,7 @@ def tells_what_it_saw(material, train, plans, seed):
     """Carbon 1 at training sites and 2 elsewhere: what is judged must all be 2."""
     soc = np.full(material.observed.depth.shape, 2.0)
     soc[train] = 1.0
-    return {"hybrid": Learnt(soc, np.full((len(soc), 25), 0.5), np.full(soc.shape, 0.1))}
+    return {"hybrid": MethodResult(soc, np.full((len(soc), 25), 0.5), np.full(soc.shape, 0.1))}
 
 
 def test_every_site_is_judged_once_by_a_model_that_has_not_seen_it():
@@ -163,7 +165,7 @@ def test_what_teachers_took_is_counted_with_what_they_taught(carbon):
 def test_the_time_of_a_method_is_the_median_of_its_folds():
     def told_of_time(material, train, plans, seed):
         took = 1.0 if 0 in train else 7.0
-        return {"told": Learnt(np.ones(material.observed.depth.shape), seconds=took)}
+        return {"told": MethodResult(np.ones(material.observed.depth.shape), seconds=took)}
 
     made = learnable(60)
     found = compared_methods(made, *places(60), PLANS, FoldPlan(3, 400.0, 1), False, (told_of_time,))

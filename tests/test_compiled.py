@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import proda
-from proda.compiled import cache_folder, kernel_digest, kept_compiled, source_digest
+from proda.code_cache import source_digest
+from proda.compiled import cache_folder, kept_compiled, kernel_digest
 
 
 def digest_now(package) -> str:

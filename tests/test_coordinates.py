@@ -7,8 +7,17 @@ from scipy.integrate import quad
 
 from proda.assimilation.chains import SitePlan, sampled_sites
 from proda.compiled import kept_compiled
-from proda.kernels.metropolis import BOX, LOGARITHMIC, Moves, Schedule, box_position, log_density, stretched, stretches
-from proda.kernels.simd import LANES, load, store
+from proda.kernels.metropolis import (
+    BOX,
+    LOGARITHMIC,
+    Proposal,
+    Schedule,
+    box_position,
+    log_density,
+    stretched,
+    stretches,
+)
+from proda.kernels.simd import BLOCK_WIDTH, load, store
 from proda.model.parameters import PAPER_PARAMETERS
 
 A = np.array([0.0, 0.5, 1.5, 3.0, 5.0])
@@ -25,12 +34,12 @@ def positions(u, stretch):
     """Positions on the unit cube, (n, d), and log densities, (n,), of coordinates u (n, d)."""
     n, d = u.shape
     x, density = np.empty((n, d)), np.empty(n)
-    for first in range(0, n, LANES):
-        rows = u[np.minimum(np.arange(first, first + LANES), n - 1)]
-        out, total = np.empty(d * LANES), np.empty(LANES)
+    for first in range(0, n, BLOCK_WIDTH):
+        rows = u[np.minimum(np.arange(first, first + BLOCK_WIDTH), n - 1)]
+        out, total = np.empty(d * BLOCK_WIDTH), np.empty(BLOCK_WIDTH)
         fill_positions(np.ascontiguousarray(rows.T).ravel(), stretch, out, total)
-        used = min(LANES, n - first)
-        x[first : first + used] = out.reshape(d, LANES).T[:used]
+        used = min(BLOCK_WIDTH, n - first)
+        x[first : first + used] = out.reshape(d, BLOCK_WIDTH).T[:used]
         density[first : first + used] = total[:used]
     return x, density
 
@@ -80,7 +89,7 @@ def test_the_posterior_of_sites_is_the_same_in_either_coordinates():
     """Two hundred means and spreads that differ by no more than their Monte Carlo errors."""
     problem = few_sites(8)
     plan = SitePlan(Schedule(3000, 20_000, 100_000, 100))
-    box, other = (sampled_sites(problem, 7, plan._replace(moves=Moves(name))) for name in (BOX, LOGARITHMIC))
+    box, other = (sampled_sites(problem, 7, plan._replace(moves=Proposal(name))) for name in (BOX, LOGARITHMIC))
     assert min(box.mixing.ess_bulk.min(), other.mixing.ess_bulk.min()) > 150.0
     mean, sd = (np.stack([f(one.draws.astype(float), axis=(1, 2)) for one in (box, other)]) for f in (np.mean, np.std))
     error = np.sqrt((sd**2 / [box.mixing.ess_bulk, other.mixing.ess_bulk]).sum(axis=0))

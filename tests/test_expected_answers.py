@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from proda.data.covariates import LISTS
-from proda.learning.importance import EXPECTATIONS, Expectation, answers_beside_expectations
+from proda.learning.importance import EXPECTATIONS, Expectation, compare_with_expected_signs
 from proda.learning.scores import shares_near_bounds
 from proda.model.parameters import PAPER_PARAMETERS
 
@@ -30,20 +30,20 @@ def members(*slopes: float):
 
 
 def test_a_parameter_that_rises_as_expected_is_told_with_its_change(frame):
-    found = answers_beside_expectations(members(0.3, 0.2), frame).set_index("parameter")
+    found = compare_with_expected_signs(members(0.3, 0.2), frame).set_index("parameter")
     assert found.loc["tau4s3", "found"] == found.loc["fs1s2", "found"] == "as expected"
     assert found.loc["tau4s3", "change"] == pytest.approx(0.25 * 0.96, abs=0.02)
     assert found.loc["fs1s2", "expected"] == "falls" and found.loc["fs1s2", "change"] < -0.15
 
 
 def test_one_that_goes_the_other_way_is_against_it(frame):
-    found = answers_beside_expectations(members(-0.3, -0.2), frame).set_index("parameter")
+    found = compare_with_expected_signs(members(-0.3, -0.2), frame).set_index("parameter")
     assert found.loc["tau4s3", "found"] == "against it"
 
 
 @pytest.mark.parametrize("slopes", [(0.3, -0.2), (-0.01, 0.2, 0.2, 0.2), (0.004, 0.005)])
 def test_members_that_disagree_or_hardly_answer_decide_nothing(frame, slopes):
-    found = answers_beside_expectations(members(*slopes), frame).set_index("parameter")
+    found = compare_with_expected_signs(members(*slopes), frame).set_index("parameter")
     assert found.loc["tau4s3", "found"] == "undecided"
 
 
@@ -56,7 +56,7 @@ def test_columns_that_rise_with_a_covariate_can_be_taken_along(frame):
         return x
 
     bare, joined = (
-        answers_beside_expectations(of_both, deeper, together=together).set_index("parameter").loc["tau4s3", "change"]
+        compare_with_expected_signs(of_both, deeper, together=together).set_index("parameter").loc["tau4s3", "change"]
         for together in ({}, {"clay_fraction": ["deep_clay"]})
     )
     assert bare == pytest.approx(0.1 * 0.96, abs=0.02) and joined == pytest.approx(0.3 * 0.96, abs=0.03)
@@ -64,11 +64,11 @@ def test_columns_that_rise_with_a_covariate_can_be_taken_along(frame):
 
 def test_covariates_that_are_not_there_or_do_not_vary_are_left_out(frame):
     same = frame.assign(sand_fraction=0.4)
-    assert set(answers_beside_expectations(members(0.3), same)["covariate"]) == {"clay_fraction"}
-    assert answers_beside_expectations(members(0.3), frame[["sand_fraction"]].assign(clay_fraction=0.2)).shape[0] == 1
+    assert set(compare_with_expected_signs(members(0.3), same)["covariate"]) == {"clay_fraction"}
+    assert compare_with_expected_signs(members(0.3), frame[["sand_fraction"]].assign(clay_fraction=0.2)).shape[0] == 1
     nearly = frame.assign(sand_fraction=np.where(np.arange(400) == 7, 0.9, 0.4))
-    assert set(answers_beside_expectations(members(0.3), nearly)["covariate"]) == {"clay_fraction"}
-    nothing = answers_beside_expectations(members(0.3), frame, [Expectation("q10", ("BIO1",), 1, "nobody")])
+    assert set(compare_with_expected_signs(members(0.3), nearly)["covariate"]) == {"clay_fraction"}
+    nothing = compare_with_expected_signs(members(0.3), frame, [Expectation("q10", ("BIO1",), 1, "nobody")])
     assert nothing.empty and "found" in nothing
 
 

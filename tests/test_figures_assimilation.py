@@ -11,7 +11,7 @@ import xarray as xr
 from made_sites import SHORT, few_sites
 
 from proda.assimilation.experiments import SITES, STEPS, cost_table
-from proda.assimilation.results import inference_data, parameter_table, variance_beside_published
+from proda.assimilation.results import inference_data, parameter_table, variance_with_published
 from proda.assimilation.sbc import rank_ecdf
 from proda.assimilation.store import STATUS_MEANING, status_counts
 from proda.figures import chains as arviz_figures
@@ -19,12 +19,12 @@ from proda.figures import chains as diagnostics
 from proda.figures.chains import (
     AGREES,
     DIFFERS,
-    calibration_figure,
     convergence_maps,
     cost_axes,
     coverage_figure,
     label_of,
     rank_ecdf_axes,
+    sbc_figure,
     site_map,
     variance_bars,
     variants_figure,
@@ -99,7 +99,7 @@ def test_uniform_ranks_stay_inside_the_band_and_shifted_ones_are_named(ax, rng):
 
 def test_calibrations_side_by_side_share_a_symmetric_scale(rng):
     ranks = rng.integers(0, 100, (200, 25))
-    figure = calibration_figure({"one": ranks, "other": ranks // 2}, 99, NAMES)
+    figure = sbc_figure({"one": ranks, "other": ranks // 2}, 99, NAMES)
     (low, high), other = (ax.get_ylim() for ax in figure.axes)
     assert low == -high and (low, high) == other
     assert [ax.get_title() for ax in figure.axes] == ["one", "other"]
@@ -118,7 +118,7 @@ def test_coverage_is_drawn_in_percent_with_the_number_of_layers(ax):
 
 def test_a_variance_on_the_published_side_agrees_and_one_on_the_other_does_not(ax):
     variance = pd.Series(0.05, NAMES) + pd.Series({"tau4l1": 0.02, "efolding": -0.02}).reindex(NAMES, fill_value=0.0)
-    table = variance_beside_published(variance)
+    table = variance_with_published(variance)
     assert table["agree"].to_dict() == {
         "tau4l2l3": False, "tau4l1": True, "fs2s1": False, "tau4s2": False, "tau4s3": False, "efolding": True,
     }  # fmt: skip

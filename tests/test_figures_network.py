@@ -15,12 +15,12 @@ from proda.figures.learning import (
 )
 from proda.figures.style import map_axes
 from proda.learning.scores import (
-    beside_published,
     correlations,
     listed,
     parameter_skill,
     readable,
     with_folds,
+    with_published,
     with_truth,
 )
 from proda.learning.splits import BLOCKS, RANDOM
@@ -100,7 +100,7 @@ def test_the_skill_of_a_parameter_is_against_the_mean_of_the_test_sites(sites, s
 
 
 def test_what_the_paper_says_of_its_network_stands_beside_our_ranks(skill):
-    table = beside_published(skill)
+    table = with_published(skill)
     assert table["paper"].tolist() == ["well"] * 4 + ["not"] * 4
     for row in table.itertuples():
         better = (skill["r_test"] > row.r_test).sum()

@@ -22,7 +22,7 @@ ORDER = tuple(stages.STAGES)
         ({"one_batch_steps": 990}, (ORDER[2], ORDER[5])),
         ({"site_steps": 990}, ORDER[3:]),
         ({"chains": 4}, ORDER[2:]),
-        ({"shown_sites": 77}, ()),
+        ({"supplement_sites": 77}, ()),
     ],
 )
 def test_a_changed_setting_makes_stale_the_stages_that_depend_on_it_and_no_other(opened, setting, stale):

@@ -106,8 +106,8 @@ def test_the_learning_rate_rises_and_falls():
 
 
 def test_without_teachers_the_plan_is_that_of_layers_alone(opened):
-    taught = hybrid_plan(opened(settings={"hybrid_panel_share": 0.5}), 15000)
-    alone = hybrid_plan(opened(settings={"hybrid_panel_share": 0.0}), 15000)
+    taught = hybrid_plan(opened(settings={"hybrid_distillation_share": 0.5}), 15000)
+    alone = hybrid_plan(opened(settings={"hybrid_distillation_share": 0.0}), 15000)
     assert taught.panel_share == 0.5 and taught.dropout == 0.0 and taught.n_bins == 16
     assert alone == taught.of_layers_alone() == alone.of_layers_alone() and alone.dropout > 0.0 and alone.n_bins == 0
 

@@ -3,30 +3,30 @@
 import numpy as np
 
 from proda.compiled import kept_compiled
-from proda.kernels.simd import LANES, inverse_power, lane_exp, lane_log, load, store
+from proda.kernels.simd import BLOCK_WIDTH, inverse_power, load, simd_exp, simd_log, store
 
 
 @kept_compiled
 def fill_exp(x, out):
-    for row in range(x.size // LANES):
-        store(out, row, lane_exp(load(x, row)))
+    for row in range(x.size // BLOCK_WIDTH):
+        store(out, row, simd_exp(load(x, row)))
 
 
 @kept_compiled
 def fill_log(x, out):
-    for row in range(x.size // LANES):
-        store(out, row, lane_log(load(x, row)))
+    for row in range(x.size // BLOCK_WIDTH):
+        store(out, row, simd_log(load(x, row)))
 
 
 @kept_compiled
 def fill_inverse_power(x, out):
-    for row in range(x.size // LANES):
+    for row in range(x.size // BLOCK_WIDTH):
         store(out, row, inverse_power(load(x, row)))
 
 
 def through(fill, x):
     x = np.asarray(x, dtype=np.float64)
-    padded = np.pad(x, (0, -x.size % LANES), constant_values=1.0)
+    padded = np.pad(x, (0, -x.size % BLOCK_WIDTH), constant_values=1.0)
     out = np.empty_like(padded)
     fill(padded, out)
     return out[: x.size]

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from proda.compiled import kept_compiled
-from proda.kernels.random import fill_normal, fill_uniform, generator_states, uniform_lanes
-from proda.kernels.simd import LANES, store
+from proda.kernels.random import fill_normal, fill_uniform, generator_states, uniform_block
+from proda.kernels.simd import BLOCK_WIDTH, store
 
 MASK = 2**64 - 1
 
@@ -31,7 +31,7 @@ def xoshiro256plusplus(state, n):
 @kept_compiled
 def fill_one_by_one(state, out, n):
     for row in range(n):
-        store(out, row, uniform_lanes(state))
+        store(out, row, uniform_block(state))
 
 
 @kept_compiled
@@ -45,15 +45,15 @@ def fill_bells(state, out, n):
 
 
 def drawn(fill, states, n):
-    """n numbers of each lane, (n, LANES)."""
-    out = np.empty(n * LANES)
+    """n numbers of each lane, (n, BLOCK_WIDTH)."""
+    out = np.empty(n * BLOCK_WIDTH)
     fill(np.ascontiguousarray(states).ravel().copy(), out, n)
-    return out.reshape(n, LANES)
+    return out.reshape(n, BLOCK_WIDTH)
 
 
 @pytest.fixture(scope="module")
 def states():
-    return generator_states([(7, site, 0) for site in range(LANES)])
+    return generator_states([(7, site, 0) for site in range(BLOCK_WIDTH)])
 
 
 def test_the_algorithm_gives_the_published_words():
@@ -64,7 +64,7 @@ def test_the_algorithm_gives_the_published_words():
 
 def test_every_lane_draws_the_words_of_its_own_generator(states):
     found = drawn(fill_at_once, states, 200)
-    for lane in (0, 5, LANES - 1):
+    for lane in (0, 5, BLOCK_WIDTH - 1):
         words = np.array(xoshiro256plusplus(states[:, lane], 200), dtype=np.uint64)
         # The upper 52 bits, in the middle of their interval.
         np.testing.assert_array_equal(found[:, lane], ((words >> np.uint64(12)).astype(float) + 0.5) * 2.0**-52)
@@ -75,7 +75,7 @@ def test_numbers_drawn_one_by_one_and_at_once_are_the_same(states):
 
 
 def test_an_odd_number_of_normal_numbers_leaves_the_stream_after_a_whole_pair(states):
-    three, four = np.empty(4 * LANES), np.empty(4 * LANES)
+    three, four = np.empty(4 * BLOCK_WIDTH), np.empty(4 * BLOCK_WIDTH)
     streams = [np.ascontiguousarray(states).ravel().copy() for _ in range(2)]
     fill_bells(streams[0], three, 3)
     fill_bells(streams[1], four, 4)
@@ -87,13 +87,13 @@ def test_uniform_numbers_are_uniform_and_never_zero_or_one(states):
     found = drawn(fill_at_once, states, 20_000)
     assert 0.0 < found.min() and found.max() < 1.0
     assert stats.kstest(found.ravel(), "uniform").pvalue > 1e-3
-    assert np.abs(np.corrcoef(found.T) - np.eye(LANES)).max() < 5.0 / np.sqrt(20_000)
+    assert np.abs(np.corrcoef(found.T) - np.eye(BLOCK_WIDTH)).max() < 5.0 / np.sqrt(20_000)
     assert abs(np.corrcoef(found[:-1].ravel(), found[1:].ravel())[0, 1]) < 4.0 / np.sqrt(found.size)
 
 
 def test_the_smallest_and_largest_word_stay_inside_the_open_interval():
     # With s0 = s3 = 0 the word is 0; with s0 = 2^64 - 1 and s3 = 1 it is 2^64 - 1.
-    states = np.zeros((4, LANES), np.uint64)
+    states = np.zeros((4, BLOCK_WIDTH), np.uint64)
     states[1] = 1
     states[0, 1], states[3, 1] = MASK, 1
     found = drawn(fill_at_once, states, 1)[0]

@@ -5,9 +5,9 @@ import pytest
 from scipy.interpolate import PchipInterpolator
 
 from proda.compiled import kept_compiled
-from proda.kernels.misfit import layer_weights, misfit, misfit_forms, misfit_lanes
-from proda.kernels.simd import LANES, store
-from proda.kernels.steady_state import in_lanes, lane_grid
+from proda.kernels.misfit import block_misfit, layer_weights, misfit, misfit_forms
+from proda.kernels.simd import BLOCK_WIDTH, store
+from proda.kernels.steady_state import block_grid, to_blocks
 from proda.model.configuration import PAPER_COLUMN
 
 NODE = PAPER_COLUMN.node
@@ -16,13 +16,13 @@ NODE = PAPER_COLUMN.node
 @kept_compiled
 def fill_misfit(soc, forms, grid, n, out):
     for block in range(soc.shape[0]):
-        store(out, block, misfit_lanes(soc[block], forms[block], grid, n))
+        store(out, block, block_misfit(soc[block], forms[block], grid, n))
 
 
 def by_lanes(soc, forms):
-    blocks, form_blocks = in_lanes(soc), in_lanes(forms)
-    out = np.empty(blocks.shape[0] * LANES)
-    fill_misfit(blocks, form_blocks, lane_grid(), PAPER_COLUMN.n_layers, out)
+    blocks, form_blocks = to_blocks(soc), to_blocks(forms)
+    out = np.empty(blocks.shape[0] * BLOCK_WIDTH)
+    fill_misfit(blocks, form_blocks, block_grid(), PAPER_COLUMN.n_layers, out)
     return out[: soc.shape[1]]
 
 

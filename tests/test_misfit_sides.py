@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from proda.kernels.misfit import layer_weights
-from proda.maps.published_variants import misfit_sides, most_for_too_little
+from proda.maps.published_variants import misfit_by_sign, most_for_too_little
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def layers(rng):
 def test_no_carbon_at_all_is_the_most_that_too_little_can_cost(layers, rng):
     observed = layers["soc"].to_numpy()
     modelled = {"none": 0 * observed, "little": observed * rng.uniform(0.01, 1, 200), "three times": 3 * observed}
-    found = misfit_sides(layers, modelled, np.ones(50, bool), 0.3)
+    found = misfit_by_sign(layers, modelled, np.ones(50, bool), 0.3)
     limit = most_for_too_little(0.3) * layer_weights(layers["site"], layers["depth"]).mean()
     assert most_for_too_little(0.3) == pytest.approx(1 / 0.18)
     assert found.loc["none", "misfit, too low"] == pytest.approx(limit)
@@ -31,7 +31,7 @@ def test_no_carbon_at_all_is_the_most_that_too_little_can_cost(layers, rng):
 def test_the_sides_add_up_to_the_misfit_of_the_assimilation(layers, rng):
     observed = layers["soc"].to_numpy()
     modelled = observed * rng.lognormal(0, 0.5, 200)
-    found = misfit_sides(layers, {"any": modelled}, np.ones(50, bool), 0.3).loc["any"]
+    found = misfit_by_sign(layers, {"any": modelled}, np.ones(50, bool), 0.3).loc["any"]
     weight = layer_weights(layers["site"], layers["depth"])
     expected = np.mean(weight * (modelled - observed) ** 2 / (2 * (0.3 * observed) ** 2))
     assert found["misfit, too high"] + found["misfit, too low"] == pytest.approx(expected)
@@ -43,5 +43,5 @@ def test_one_value_for_sites_that_differ_is_drawn_below_their_median(layers):
     observed = layers["soc"].to_numpy()
     values = np.quantile(observed, np.linspace(0.01, 0.99, 99))
     same = {f"{value:.3f}": np.full(200, value) for value in values}
-    best = misfit_sides(layers, same, np.ones(50, bool), 0.3)["misfit"].idxmin()
+    best = misfit_by_sign(layers, same, np.ones(50, bool), 0.3)["misfit"].idxmin()
     assert float(best) < 0.5 * np.median(observed)

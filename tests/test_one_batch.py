@@ -7,9 +7,9 @@ from pooled_study import N_CELLS, PLAN, pooled_study, sampled
 from proda.assimilation.one_batch import batch_constant
 from proda.errors import InputError
 from proda.kernels import steady_state as lanes
-from proda.kernels.metropolis import Moves, Schedule
+from proda.kernels.metropolis import Proposal, Schedule
 from proda.kernels.misfit import layer_weights, misfit, misfit_forms
-from proda.kernels.simd import LANES
+from proda.kernels.simd import BLOCK_WIDTH
 from proda.model.parameters import physical
 
 
@@ -37,7 +37,7 @@ def single_misfits(x, profiles, layers, forcing, relative_sd=0.3):
 
 
 def test_the_misfit_is_the_sum_over_all_profiles_and_padded_lanes_do_not_count(study, result):
-    assert study[0]["cell"].nunique() % LANES != 0, "the last block of cells must have lanes to spare"
+    assert study[0]["cell"].nunique() % BLOCK_WIDTH != 0, "the last block of cells must have lanes to spare"
     for chain, draw in [(0, 0), (1, 50), (2, 99)]:
         expected = single_misfits(result.x[chain, draw], *study).sum()
         assert result.phi[chain, draw] == pytest.approx(expected, rel=1e-9)
@@ -77,7 +77,7 @@ def test_the_formal_posterior_fits_closer_and_is_narrower_than_the_tempered_one(
 def test_logarithmic_coordinates_give_the_same_posterior(study):
     plan = Schedule(2000, 6000, 12000, 20)
     box, logarithmic = (
-        sampled(study, plan=plan, moves=Moves(name)).x.reshape(-1, 25) for name in ("box", "logarithmic")
+        sampled(study, plan=plan, moves=Proposal(name)).x.reshape(-1, 25) for name in ("box", "logarithmic")
     )
     assert np.abs(box.mean(axis=0) - logarithmic.mean(axis=0)).max() < 0.1
     assert np.abs(box.std(axis=0) / logarithmic.std(axis=0) - 1.0).max() < 0.25

@@ -10,13 +10,13 @@ from proda.maps.regions import (
     REGIONS,
     VERDICTS,
     biases_in_a_row,
-    published_beside,
     region_masks,
     region_shapes,
     regional_biases,
     regional_spread,
     state_of,
     stock_differences,
+    with_published_findings,
 )
 
 PLACES = {
@@ -101,7 +101,7 @@ def test_agreement_is_told_by_the_sign_and_by_the_pattern(profiles):
     sites, layers = profiles
     west = np.isin(layers["site"], [0, 1])
     modelled = {"default": (layers["soc"] - np.where(west, 1e3, 8e3)).to_numpy()}
-    shown = published_beside(regional_biases(layers, modelled, sites, np.ones(16, bool)))
+    shown = with_published_findings(regional_biases(layers, modelled, sites, np.ones(16, bool)))
     assert [place for method, place in PUBLISHED_BIASES if method == "default"] == [place for _, place in shown.index]
     coast, middle = shown.loc[("default", "West coast")], shown.loc[("default", "Midwest")]
     assert coast["published"] == "too high" and [coast[name] for name in VERDICTS] == ["no", "no", "yes"]
@@ -114,7 +114,7 @@ def test_the_mean_and_most_sites_may_disagree(profiles):
     table = regional_biases(
         layers, {"default": layers["soc"] + error}, sites.assign(lon=-93.6, lat=41.6), np.ones(16, bool)
     )
-    row = published_beside(table).loc[("default", "Midwest")]
+    row = with_published_findings(table).loc[("default", "Midwest")]
     assert row["bias (kg m-2)"] < 0 < row["sites too high (%)"] - 50
     assert (row["mean as published"], row["most sites as published"]) == ("yes", "no")
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from proda.assimilation.chains import LEAST_BURN_IN, SitePlan, lengthened, schedule, site_plan
 from proda.errors import InputError
-from proda.kernels.metropolis import Moves, Schedule, draw_to_keep
+from proda.kernels.metropolis import Proposal, Schedule, draw_to_keep
 
 
 def test_the_papers_site_by_site_chains_keep_half_of_their_steps():
@@ -59,7 +59,7 @@ SETTINGS = {
 
 
 def test_the_plan_of_the_sites_is_what_the_settings_say():
-    expected = SitePlan(schedule(2000, 8000, 500), 4, Moves(), False, 1.02, 300.0, 10**6, 500)
+    expected = SitePlan(schedule(2000, 8000, 500), 4, Proposal(), False, 1.02, 300.0, 10**6, 500)
     assert site_plan(SETTINGS) == expected
     published = {"site_acceptance": "annealed", "site_kept_states": "accepted", "site_coordinates": "logarithmic"}
-    assert site_plan(SETTINGS | published) == expected._replace(moves=Moves("logarithmic", True), accepted_only=True)
+    assert site_plan(SETTINGS | published) == expected._replace(moves=Proposal("logarithmic", True), accepted_only=True)

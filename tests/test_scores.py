@@ -12,11 +12,11 @@ from proda.maps.scores import (
     NEW_CELLS,
     PUBLISHED_SCORES,
     USED,
-    beside_published,
     best_method,
     comparable_sites,
     site_subsets,
     table_1,
+    with_published,
 )
 
 
@@ -123,7 +123,7 @@ def test_published_values_are_labelled_and_stand_beside_ours(layers):
     published = table[table["source"] == "published"].set_index(["method", "subset"])
     assert len(published) == len(PUBLISHED_SCORES)
     assert tuple(published.loc[("site-by-site", "all"), ["r2", "r", "rmse"]]) == (0.95, 0.98, 3.32)
-    beside = beside_published(table)
+    beside = with_published(table)
     assert list(beside.index) == [
         "default", "network (train sites)", "network (validation sites)", "network (test sites)"
     ]  # fmt: skip

@@ -117,7 +117,7 @@ def test_the_posterior_of_a_linear_model_is_the_inverse_of_the_summed_precisions
     for i in range(6):
         covariance = np.linalg.inv(fisher[..., i] + np.diag(1.0 / sd**2))
         np.testing.assert_allclose(found.sd_ratio[:, i], np.sqrt(np.diag(covariance)) / sd, rtol=1e-10)
-    assert (found.sd_ratio <= 1.0 + 1e-12).all() and (found.n_told <= 4).all() and found.n_told.max() == 4
+    assert (found.sd_ratio <= 1.0 + 1e-12).all() and (found.n_constrained <= 4).all() and found.n_constrained.max() == 4
 
 
 def test_the_sd_ratio_is_what_draws_from_the_linear_posterior_have(rng):
@@ -133,14 +133,14 @@ def test_the_sd_ratio_is_what_draws_from_the_linear_posterior_have(rng):
 def test_one_informed_direction_is_found_with_its_information():
     direction = np.array([3.0, 4.0, 0.0]) / 5.0
     found = linear_posterior(12.0 * 99.0 * np.outer(direction, direction)[..., None])
-    assert found.n_told.tolist() == [1] and found.information[0, 0] == pytest.approx(99.0)
+    assert found.n_constrained.tolist() == [1] and found.information[0, 0] == pytest.approx(99.0)
     np.testing.assert_allclose(np.abs(found.direction[:, 0, 0]), direction, atol=1e-12)
     np.testing.assert_allclose(found.sd_ratio[:, 0] ** 2, 1.0 - 0.99 * direction**2, rtol=1e-12)
 
 
 def test_without_data_nothing_is_told():
     found = linear_posterior(np.zeros((25, 25, 2)))
-    assert (found.sd_ratio == 1.0).all() and (found.n_told == 0).all()
+    assert (found.sd_ratio == 1.0).all() and (found.n_constrained == 0).all()
     table = sensitivity_table(np.zeros((25, 2)), found.sd_ratio)
     assert table.index.tolist() == list(PAPER.parameters.names) and (table["told"] == "not told").all()
     assert direction_table(found).shape == (25, 0)
@@ -152,7 +152,7 @@ def test_a_profile_tells_fewer_directions_than_it_has_layers_and_never_the_turno
     jacobian = soc_jacobian(x, forcing, SITE, LAYER, configuration)
     fisher = fisher_information(jacobian.derivative, 0.3 * jacobian.value, layer_weights(SITE, LAYER), SITE, N)
     found = linear_posterior(fisher)
-    assert (found.n_told >= 1).all() and (found.n_told <= DEPTH.size).all()
+    assert (found.n_constrained >= 1).all() and (found.n_constrained <= DEPTH.size).all()
     assert (found.information[DEPTH.size :] < 1e-9 * found.information[0]).all()
     np.testing.assert_allclose(found.sd_ratio[TAU_CWD], 1.0, rtol=1e-12)
     table = sensitivity_table(stock_elasticity(x, forcing, configuration), found.sd_ratio, configuration, 0.8)
@@ -167,7 +167,7 @@ def test_more_of_the_same_data_tell_more():
     jacobian = soc_jacobian(x, forcing, SITE, LAYER)
     once = fisher_information(jacobian.derivative, 0.3 * jacobian.value, np.ones(SITE.size), SITE, N)
     few, many = linear_posterior(once), linear_posterior(10.0 * once)
-    assert (many.sd_ratio <= few.sd_ratio + 1e-12).all() and (many.n_told >= few.n_told).all()
+    assert (many.sd_ratio <= few.sd_ratio + 1e-12).all() and (many.n_constrained >= few.n_constrained).all()
     np.testing.assert_allclose(many.information[:2], 10.0 * few.information[:2], rtol=1e-9)
 
 

@@ -12,7 +12,7 @@ from proda.assimilation.problem import SiteProblem, site_problem
 from proda.assimilation.sites import SITES_PER_BATCH
 from proda.assimilation.store import agreement_by_site
 from proda.kernels import steady_state as lanes
-from proda.kernels.metropolis import Moves, Schedule
+from proda.kernels.metropolis import Proposal, Schedule
 from proda.kernels.misfit import layer_weights, misfit
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share, physical, unit_cube
@@ -123,7 +123,7 @@ def test_kept_draws_leave_carbon_for_woody_debris(problem):
 @pytest.mark.parametrize("coordinates", ["box", "logarithmic"])
 def test_the_misfit_of_a_draw_is_that_of_its_profile(problem, coordinates):
     part = problem.part(0, 6)
-    sampled = sampled_sites(part, 7, PLAN._replace(moves=Moves(coordinates)))
+    sampled = sampled_sites(part, 7, PLAN._replace(moves=Proposal(coordinates)))
     x = sampled.draws[:, 2, -1].T.astype(float)
     direct = misfit(lanes.soc_density(physical(x, part.forcing), part.forcing), part.forms())
     # Draws are stored in single precision.

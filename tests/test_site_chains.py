@@ -7,7 +7,7 @@ from made_sites import few_sites
 from proda.assimilation.chains import SitePlan, lengthened, sampled_sites
 from proda.assimilation.store import VARIABLES, site_coordinates, site_status, site_summaries
 from proda.kernels.convergence import convergence
-from proda.kernels.metropolis import Moves, Schedule
+from proda.kernels.metropolis import Proposal, Schedule
 
 FIRST = Schedule(2000, 3000, 6000, 20)
 PLAN = SitePlan(FIRST, rhat_limit=1.02, ess_limit=200.0, max_steps=400_000)
@@ -136,7 +136,7 @@ def test_states_in_good_places_are_waited_in_longer_so_leaving_waiting_times_out
 
 def test_annealed_chains_are_narrower_than_the_posterior(problem, once):
     """Most where the layers tell something; parameters that nothing is known of stay as wide as their prior."""
-    cooled = sampled_sites(problem, 7, SitePlan(FIRST, moves=Moves(annealed=True)))
+    cooled = sampled_sites(problem, 7, SitePlan(FIRST, moves=Proposal(annealed=True)))
     fair, cold = (site_summaries(problem, one, PLAN)["soc_sd"] for one in (once, cooled))
     assert (cold < fair).mean() > 0.9 and np.median(cold / fair) < 0.6
     assert (cooled.phi.mean(axis=(1, 2)) < 0.4 * once.phi.mean(axis=(1, 2))).all()

@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from proda.kernels import steady_state as lanes
-from proda.kernels.simd import LANES
-from proda.kernels.steady_state import in_lanes
+from proda.kernels.simd import BLOCK_WIDTH
+from proda.kernels.steady_state import to_blocks
 from proda.model.configuration import CESM2, PAPER_COLUMN
 from proda.model.matrices import dense_steady_state, input_vector, respiration, system_matrix
 from proda.model.parameters import PAPER_PARAMETERS
@@ -149,9 +149,9 @@ def test_a_stock_reaches_to_its_depth_or_to_bedrock(columns):
 
 def test_blocks_of_lanes_are_filled_up_with_their_last_column():
     rows = np.arange(6.0).reshape(2, 3)
-    blocks = in_lanes(rows)
-    assert blocks.shape == (1, 2 * LANES)
-    np.testing.assert_array_equal(blocks[0, :LANES], [0, 1, 2] + [2] * (LANES - 3))
+    blocks = to_blocks(rows)
+    assert blocks.shape == (1, 2 * BLOCK_WIDTH)
+    np.testing.assert_array_equal(blocks[0, :BLOCK_WIDTH], [0, 1, 2] + [2] * (BLOCK_WIDTH - 3))
 
 
 def test_numpy_jax_and_compiled_agree_on_random_draws(columns):

@@ -6,13 +6,13 @@ import pytest
 import xarray as xr
 
 from proda.maps.prediction import (
-    LEAST_REACH,
+    LEAST_OBSERVED_DEPTH,
     cell_means,
-    observed_reach,
+    observed_depth,
     soc_of_one,
     soc_of_sites,
-    soc_where_reached,
-    where_reached,
+    soc_where_observed,
+    where_observed,
 )
 from proda.maps.scores import map_scores
 from proda.maps.stocks import MAP_INTERVALS, stock_table, stocks
@@ -36,18 +36,18 @@ def maps():
 
 def test_the_reach_of_a_site_is_the_lower_bound_of_its_lowest_layer():
     layers = pd.DataFrame({"site": [2, 0, 0], "lower_depth": [0.2, 0.9, 0.4]})
-    assert observed_reach(layers, 4).tolist() == [0.9, 0.0, 0.2, 0.0]
+    assert observed_depth(layers, 4).tolist() == [0.9, 0.0, 0.2, 0.0]
 
 
 def test_a_stratum_counts_from_its_middle_on_whatever_the_rounding():
-    np.testing.assert_allclose(LEAST_REACH, [0.15, 0.65, 1.5])
-    counted = np.isfinite(where_reached(np.ones((3, 5)), np.array([0.14, 0.15, 0.1 + 0.55 - 1e-16, 1.49, 1.5])))
+    np.testing.assert_allclose(LEAST_OBSERVED_DEPTH, [0.15, 0.65, 1.5])
+    counted = np.isfinite(where_observed(np.ones((3, 5)), np.array([0.14, 0.15, 0.1 + 0.55 - 1e-16, 1.49, 1.5])))
     assert counted.sum(axis=0).tolist() == [0, 1, 2, 2, 3]
 
 
 def test_model_layers_below_the_lowest_observation_are_missing():
     reach = np.array([0.0, PAPER_COLUMN.node[4], PAPER_COLUMN.bottom[-1]])
-    counted = np.isfinite(soc_where_reached(np.ones((10, 3)), reach))
+    counted = np.isfinite(soc_where_observed(np.ones((10, 3)), reach))
     assert counted.sum(axis=0).tolist() == [0, 5, 10]
 
 

@@ -1,11 +1,22 @@
 """A research compendium of Tao et al. 2020 (doi 10.3389/fdata.2020.00017): soil carbon profiles to continental maps."""
 
 import os
+from typing import TYPE_CHECKING, Any
 
-from proda.compiled import let_jax_keep_its_code
+from proda.code_cache import let_jax_keep_its_code
+
+if TYPE_CHECKING:
+    from proda.study import Study
 
 # Keras reads its backend once, at import: without this it looks for TensorFlow.
 os.environ.setdefault("KERAS_BACKEND", "jax")
 let_jax_keep_its_code()
 
 __version__ = "0.1.0"
+
+
+def open_study(*arguments: Any, **named: Any) -> "Study":
+    """A study by its name or file, at one scale: see `proda.study.Study.open`."""
+    from proda.study import Study
+
+    return Study.open(*arguments, **named)

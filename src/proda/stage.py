@@ -37,7 +37,7 @@ from typing import Any, NamedTuple, Protocol
 import psutil
 
 from proda import __version__
-from proda.compiled import source_digest
+from proda.code_cache import source_digest
 from proda.errors import InputError, ProdaError
 
 
@@ -74,6 +74,35 @@ STAGES: dict[str, Stage] = {
         ("map_*",),
     ),
 }
+
+# Notebooks that prove or explore; none of the six reads their files, and a core notebook cites their summaries.
+SUPPLEMENTS: dict[str, Stage] = {
+    "S1-sampler-validation": Stage(
+        "assimilation", ("01-data-cleaning",), ("sbc_*", "supplement_*", "site_*", "chains", "relative_sd")
+    ),
+    "S2-published-programs": Stage(
+        "maps",
+        ("01-data-cleaning", "03-one-batch-assimilation", "04-site-by-site-assimilation"),
+        ("supplement_*", "site_*", "chains", "kept_draws", "relative_sd"),
+    ),
+    "S3-method-comparison": Stage(
+        "learning",
+        ("01-data-cleaning", "04-site-by-site-assimilation"),
+        ("supplement_*", "epochs", "batch_size", "dropout", "learning_rate", "network_*", "hybrid_*"),
+    ),
+    "S4-parameter-interpretation": Stage(
+        "learning", ("01-data-cleaning", "04-site-by-site-assimilation", "05-network-training"), ("supplement_*",)
+    ),
+    "S5-model-properties": Stage("maps", ("01-data-cleaning",), ("supplement_*",)),
+}
+ALL_STAGES = STAGES | SUPPLEMENTS
+
+
+def how_to_run(name: str) -> tuple[str, str]:
+    """The arguments of ``python -m proda run`` that run the stage ``name`` and, of the six, those after it."""
+    if name in SUPPLEMENTS:
+        return "--only", name.partition("-")[0]
+    return "--from", str(list(STAGES).index(name) + 1)
 
 
 def inventory(folder: Path, without: str = "") -> dict[str, dict[str, Any]]:
@@ -184,7 +213,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 PACKAGE = Path(__file__).parent
 # From the lowest floor up. Figures and the command line show and run what these compute.
 ROOMS = ("model", "kernels", "data", "assimilation", "learning", "maps")
-NO_RESULT = ("__main__.py", "compiled.py", "progress.py")  # say what is run and where compiled code is kept
+NO_RESULT = ("__main__.py", "code_cache.py", "progress.py")  # say what is run and where compiled code is kept
 SHOWN = "shown_"
 WHOLE_HASH_LIMIT = 256 * 2**20  # bytes; hashing more than this would be felt at every start
 
@@ -204,7 +233,7 @@ def fingerprint(
     identity : what all stages share: source table and configuration
     data : folder of the raw tables, or None for a study that makes its own
     """
-    reads_data = data is not None and not STAGES[stage].upstream
+    reads_data = data is not None and not ALL_STAGES[stage].upstream
     paths = data_files(data) if reads_data else []
     files = {path.relative_to(data).as_posix(): _digest(path) for path in paths}
     return {
@@ -212,7 +241,7 @@ def fingerprint(
         "seed": seed,
         "settings": settings_read(stage, settings),
         "data": _sha256(files),
-        "code": code_digest(STAGES[stage].room),
+        "code": code_digest(ALL_STAGES[stage].room),
     }
 
 
@@ -236,8 +265,8 @@ def settings_read(stage: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     Those called ``shown_...`` decide how much a notebook shows beside its results, and count for none.
     """
     settings = {name: value for name, value in settings.items() if not name.startswith(SHOWN)}
-    claimed = {name for name in settings for other in STAGES.values() if _matches(name, other.settings)}
-    own = STAGES[stage].settings
+    claimed = {name for name in settings for other in ALL_STAGES.values() if _matches(name, other.settings)}
+    own = ALL_STAGES[stage].settings
     return {name: value for name, value in settings.items() if name not in claimed or _matches(name, own)}
 
 
@@ -408,7 +437,7 @@ def forget_interrupted(out: Path, stages: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def refusal_told(path: Path, kept: str) -> Iterator[None]:
+def write_errors_explained(path: Path, kept: str) -> Iterator[None]:
     """Turn a refusal of the disk in the block, which writes ``path``, into an error that says what to do.
 
     Parameters
@@ -465,11 +494,11 @@ def written_stage(study: Written, name: str, fingerprint: dict[str, Any], resuma
         "opened_with": study.opened_with,
         "fingerprint": fingerprint,
         # Taken now: another process may renew a stage below while this one still computes from what it has read.
-        "upstream": {key: _content(study, key) for key in STAGES[name].upstream},
+        "upstream": {key: _content(study, key) for key in ALL_STAGES[name].upstream},
         "files": before.get("files", {}),
     }
     identity = {key: begun[key] for key in ("fingerprint", "upstream")} if resumable else None
-    again = study.command("--from", str(list(STAGES).index(name) + 1))
+    again = study.command(*how_to_run(name))
     folder = partial_folder(study.out, name, identity, again)
     try:
         write_json(attempt, begun)

@@ -92,8 +92,8 @@ ALLOWED: dict[str, Numbers | Choices] = {
     "site_coordinates": Choices(("box", "logarithmic")),
     "site_acceptance": Choices(("metropolis", "annealed")),
     "site_kept_states": Choices(("all", "accepted")),
-    "shown_simulations": Numbers(int, 20),
-    "shown_sites": Numbers(int, 20),
+    "sbc_simulations": Numbers(int, 20),
+    "supplement_sites": Numbers(int, 20),
     # 05 network
     "epochs": Numbers(int, 1),
     "batch_size": Numbers(int, 1),
@@ -108,7 +108,7 @@ ALLOWED: dict[str, Numbers | Choices] = {
     "hybrid_members": Numbers(int, 2),
     "hybrid_epochs": Numbers(int, 1),
     "hybrid_prior_weight": _NOT_NEGATIVE,
-    "hybrid_panel_share": Numbers(float, 0, 1),
+    "hybrid_distillation_share": Numbers(float, 0, 1),
     # 06 maps
     "map_draws": Numbers(int, 50),
 }
@@ -374,7 +374,7 @@ class Study:
     def fingerprints(self) -> dict[str, dict[str, Any]]:
         """What decides the result of each stage (see `proda.stage.fingerprint`)."""
         identity = {"source": self.source, "configuration": self.configuration}
-        return {name: fingerprint(name, self.settings, identity, self.seed, self.data) for name in stages.STAGES}
+        return {name: fingerprint(name, self.settings, identity, self.seed, self.data) for name in stages.ALL_STAGES}
 
     def faults(self) -> dict[str, str]:
         """For each stage why its files cannot be used, empty text when they can."""
@@ -394,8 +394,8 @@ class Study:
             _check_stage_name(name)
             reason = fault(self.out, name, expected)
             if reason:
-                first = next(key for key in stages.STAGES if fault(self.out, key, expected))
-                command = self.command("--from", str(list(stages.STAGES).index(first) + 1))
+                first = next(key for key in (*stages.STAGES, name) if fault(self.out, key, expected))
+                command = self.command(*stages.how_to_run(first))
                 raise MissingOutput(f"{name} of {self.label} {reason}. Run it first: {command}")
 
     def seed_for(self, *labels: object) -> int:
@@ -424,11 +424,21 @@ class Study:
             an interrupted run of other settings, data or code could still go on.
         """
         _check_stage_name(name)
-        self.require(*stages.STAGES[name].upstream)
+        self.require(*stages.ALL_STAGES[name].upstream)
         with written_stage(self, name, self.fingerprints()[name], resumable) as folder:
             yield folder
 
+    def write_summary(self, name: str, values: Mapping[str, Any]) -> None:
+        """Finish the supplementary stage ``name`` with its summary: numbers and texts by name, as JSON."""
+        with self.stage(name) as folder:
+            stages.write_json(folder / f"{name}.json", values)
+
+    def summary(self, name: str) -> dict[str, Any] | None:
+        """What `write_summary` left of the supplementary stage ``name``; None when it was not run or is stale."""
+        _check_stage_name(name)
+        return None if fault(self.out, name, self.fingerprints()) else stages.read_json(self.path(f"{name}.json"))
+
 
 def _check_stage_name(name: str) -> None:
-    if name not in stages.STAGES:
-        raise InputError(f"unknown stage {name!r}: {suggestion(name, stages.STAGES)}")
+    if name not in stages.ALL_STAGES:
+        raise InputError(f"unknown stage {name!r}: {suggestion(name, stages.ALL_STAGES)}")

@@ -20,9 +20,9 @@ from proda.assimilation.problem import SiteProblem
 from proda.errors import InputError
 from proda.kernels.convergence import Convergence, convergence
 from proda.kernels.metropolis import (
-    DEFAULT_MOVES,
+    DEFAULT_PROPOSAL,
     KEPT_ACCEPTED,
-    Moves,
+    Proposal,
     Schedule,
     Target,
     block_of,
@@ -35,8 +35,8 @@ from proda.kernels.metropolis import (
     with_history,
 )
 from proda.kernels.random import generator_states
-from proda.kernels.simd import LANES
-from proda.kernels.steady_state import in_lanes
+from proda.kernels.simd import BLOCK_WIDTH
+from proda.kernels.steady_state import to_blocks
 from proda.model.parameters import PAPER_PARAMETERS
 
 LEAST_BURN_IN = 100
@@ -49,7 +49,7 @@ class SitePlan(NamedTuple):
     ----------
     schedule : Schedule
     n_chains : int
-    moves : Moves
+    moves : Proposal
     accepted_only : bool
         Keep only states that a step arrived at, as the published programs do: waiting times are lost.
     rhat_limit, ess_limit : float
@@ -63,7 +63,7 @@ class SitePlan(NamedTuple):
 
     schedule: Schedule
     n_chains: int = 3
-    moves: Moves = DEFAULT_MOVES
+    moves: Proposal = DEFAULT_PROPOSAL
     accepted_only: bool = False
     rhat_limit: float = 1.05
     ess_limit: float = 400.0
@@ -114,7 +114,7 @@ def site_plan(settings: Mapping[str, Any]) -> SitePlan:
     return SitePlan(
         schedule=schedule(settings["site_test_steps"], settings["site_steps"], settings["kept_draws"]),
         n_chains=settings["chains"],
-        moves=Moves(settings["site_coordinates"], settings["site_acceptance"] == "annealed"),
+        moves=Proposal(settings["site_coordinates"], settings["site_acceptance"] == "annealed"),
         accepted_only=settings["site_kept_states"] == "accepted",
         rhat_limit=settings["site_rhat_limit"],
         ess_limit=settings["site_ess_limit"],
@@ -220,22 +220,22 @@ def _round(
     learned = None
     if before is not None:
         learned = stretched(before, stretches(plan.moves.coordinates)).reshape(n_sites, -1, d)
-    filled = _Ends(*(in_lanes(rows) if rows.size else rows for rows in ends))
-    for block, first in enumerate(range(0, n_lanes, LANES)):
-        used = slice(first, min(first + LANES, n_lanes))
+    filled = _Ends(*(to_blocks(rows) if rows.size else rows for rows in ends))
+    for block, first in enumerate(range(0, n_lanes, BLOCK_WIDTH)):
+        used = slice(first, min(first + BLOCK_WIDTH, n_lanes))
         count = used.stop - first
         chains = new_chains(d, filled.random[block])
         own = block_of(target, block)
         if learned is None:
             start_chains(chains, own)
         else:
-            lanes = of_lane[np.minimum(np.arange(first, first + LANES), n_lanes - 1)]
+            lanes = of_lane[np.minimum(np.arange(first, first + BLOCK_WIDTH), n_lanes - 1)]
             chains = with_history(chains, learned[lanes])
             chains.x[:], chains.phi[:] = filled.x[block], filled.phi[block]
         draws[used], phis[used] = (kept[:count] for kept in _kept(chains, own, schedule, plan.accepted_only))
         for rows, now in ((x, chains.x), (phi, chains.phi), (random, chains.random)):
-            rows[:, used] = now.reshape(-1, LANES)[:, :count]
-        accepted[used] = chains.tuning.reshape(-1, LANES)[KEPT_ACCEPTED, :count] / schedule.kept_steps
+            rows[:, used] = now.reshape(-1, BLOCK_WIDTH)[:, :count]
+        accepted[used] = chains.tuning.reshape(-1, BLOCK_WIDTH)[KEPT_ACCEPTED, :count] / schedule.kept_steps
     draws = draws.reshape(n_sites, n_chains, n_draws, d)
     mixing = convergence(np.moveaxis(draws, -1, 1))
     steps = np.full(n_sites, schedule.total)
@@ -245,15 +245,15 @@ def _round(
 
 
 def _kept(chains, target: Target, schedule: Schedule, accepted_only: bool) -> tuple[NDArray, NDArray]:
-    """Draws (LANES, n_draws, n_parameters) and their misfits, of one block."""
+    """Draws (BLOCK_WIDTH, n_draws, n_parameters) and their misfits, of one block."""
     every = schedule._replace(thin=1) if accepted_only else schedule
     d = target.low.size
-    draws, phis = np.empty((LANES, every.n_draws, d), np.float32), np.empty((LANES, every.n_draws))
+    draws, phis = np.empty((BLOCK_WIDTH, every.n_draws, d), np.float32), np.empty((BLOCK_WIDTH, every.n_draws))
     run_chains(chains, target, every, 0, every.total, draws, phis)
     if not accepted_only:
         return draws, phis
-    chosen = np.empty((LANES, schedule.n_draws), np.int64)
-    for lane in range(LANES):
+    chosen = np.empty((BLOCK_WIDTH, schedule.n_draws), np.int64)
+    for lane in range(BLOCK_WIDTH):
         moved = np.flatnonzero((np.diff(draws[lane], axis=0) != 0.0).any(axis=-1)) + 1
         # A chain that hardly moves has fewer such states than draws: they are then stored more than once.
         among = moved if moved.size else np.zeros(1, np.int64)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from proda.assimilation.chains import SitePlan, sampled_by_workers, schedule
 from proda.assimilation.problem import SiteProblem
-from proda.kernels.metropolis import BOX, LOGARITHMIC, Moves
+from proda.kernels.metropolis import BOX, LOGARITHMIC, Proposal
 
 SITES, STEPS = (32, 64, 128, 256), (2000, 4000, 8000, 16_000)
 
@@ -43,10 +43,10 @@ def cost_table(problem: SiteProblem, seed: int, plan: SitePlan, rounds: int = 2)
     )
 
 
-MOVES = {"the paper's: unit cube": Moves(BOX), "logarithmic coordinates": Moves(LOGARITHMIC)}
+PROPOSALS = {"the paper's: unit cube": Proposal(BOX), "logarithmic coordinates": Proposal(LOGARITHMIC)}
 
 
-def moves_table(problem: SiteProblem, seed: int, plan: SitePlan) -> pd.DataFrame:
+def proposals_table(problem: SiteProblem, seed: int, plan: SitePlan) -> pd.DataFrame:
     """Cost and mixing of the chains of all sites by each kind of move, at equal numbers of steps.
 
     Returns
@@ -58,7 +58,7 @@ def moves_table(problem: SiteProblem, seed: int, plan: SitePlan) -> pd.DataFrame
         first kind, in posterior standard deviations: median over sites.
     """
     rows, reference = {}, None
-    for name, moves in MOVES.items():
+    for name, moves in PROPOSALS.items():
         own = plan._replace(moves=moves)
         # What is compiled or read for the first time is not the cost of a move.
         sampled_by_workers(problem.part(0, 1), seed, own._replace(schedule=plan.schedule._replace(test_steps=100)))

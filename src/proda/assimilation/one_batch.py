@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from proda.assimilation.problem import site_problem
 from proda.errors import InputError
 from proda.kernels.metropolis import (
-    DEFAULT_MOVES,
+    DEFAULT_PROPOSAL,
     KEPT_ACCEPTED,
     TEST_ACCEPTED,
     WIDEST,
     Chains,
-    Moves,
+    Proposal,
     Schedule,
     Target,
     new_chains,
@@ -41,11 +41,11 @@ from proda.kernels.metropolis import (
 )
 from proda.kernels.misfit import misfit_forms
 from proda.kernels.random import generator_states
-from proda.kernels.simd import LANES
-from proda.kernels.steady_state import lane_work
+from proda.kernels.simd import BLOCK_WIDTH
+from proda.kernels.steady_state import block_work
 from proda.model.forcing import Forcing
 from proda.model.parameters import PAPER_PARAMETERS
-from proda.stage import refusal_told
+from proda.stage import write_errors_explained
 
 SECONDS_BETWEEN = 20.0
 
@@ -53,7 +53,8 @@ SECONDS_BETWEEN = 20.0
 class Progress(NamedTuple):
     """A chain of one-batch assimilation after `step` steps; all its lanes are alike.
 
-    `draws` (LANES, n_draws, n_parameters) and `phis` (LANES, n_draws) are filled as far as it got; `accepted_before` is
+    `draws` (BLOCK_WIDTH, n_draws, n_parameters) and `phis` (BLOCK_WIDTH, n_draws) are filled as far as it got;
+    `accepted_before` is
     the number of steps accepted when the width of the test run was last judged.
     """
 
@@ -65,7 +66,7 @@ class Progress(NamedTuple):
 
     def accepted(self, row: int) -> float:
         """Number of accepted steps of the test run or the kept part, the row of `Chains.tuning`."""
-        return float(self.chains.tuning[row * LANES])
+        return float(self.chains.tuning[row * BLOCK_WIDTH])
 
 
 class ChainCheckpoint:
@@ -81,7 +82,7 @@ class ChainCheckpoint:
         try:
             with np.load(self.path) as saved:
                 chains = Chains(**{name: saved[f"chains_{name}"] for name in Chains._fields})
-                draws, phis = (np.repeat(saved[name][None], LANES, axis=0) for name in ("draws", "phis"))
+                draws, phis = (np.repeat(saved[name][None], BLOCK_WIDTH, axis=0) for name in ("draws", "phis"))
                 return Progress(int(saved["step"]), chains, draws, phis, float(saved["accepted_before"]))
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             return None
@@ -98,7 +99,7 @@ class ChainCheckpoint:
             return
         state = {f"chains_{name}": value for name, value in progress.chains._asdict().items()}
         partial = self.path.with_suffix(".part.npz")
-        with refusal_told(self.path, "the chain goes on from where it was last saved"):
+        with write_errors_explained(self.path, "the chain goes on from where it was last saved"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as stream:
                 np.savez(
@@ -154,7 +155,7 @@ def pooled_target(
     cell_forcing: Forcing,
     B: float,
     relative_sd: float,
-    moves: Moves = DEFAULT_MOVES,
+    moves: Proposal = DEFAULT_PROPOSAL,
 ) -> Target:
     """All profiles as the target of one chain: a column for each grid cell that holds any."""
     cells, column = np.unique(profiles["cell"].to_numpy(), return_inverse=True)
@@ -172,7 +173,7 @@ def one_batch_posterior(
     n_chains: int = 3,
     B: float = 1.0,
     relative_sd: float = 0.3,
-    moves: Moves = DEFAULT_MOVES,
+    moves: Proposal = DEFAULT_PROPOSAL,
     n_workers: int = 2,
     report: Callable[[int], None] = lambda n_steps: None,
     checkpoints: Path | None = None,
@@ -194,7 +195,7 @@ def one_batch_posterior(
     target = pooled_target(profiles, layers, cell_forcing, B, relative_sd, moves)
 
     def run(chain: int) -> Progress:
-        own = target._replace(theta=np.zeros_like(target.theta), work=lane_work())
+        own = target._replace(theta=np.zeros_like(target.theta), work=block_work())
         saved = ChainCheckpoint(checkpoints / f"chain-{chain + 1}.npz" if checkpoints else None)
         return _sampled_chain(own, (seed, 0, chain), schedule, saved, report)
 
@@ -228,10 +229,10 @@ def _sampled_chain(
     progress = saved.read()
     if progress is None:
         # Every lane carries the same chain, so that its misfit can be summed over the lanes of each block of cells.
-        chains = new_chains(len(PAPER_PARAMETERS), np.repeat(generator_states([entropy]), LANES, axis=1))
+        chains = new_chains(len(PAPER_PARAMETERS), np.repeat(generator_states([entropy]), BLOCK_WIDTH, axis=1))
         start_chains(chains, target)
-        draws = np.empty((LANES, schedule.n_draws, len(PAPER_PARAMETERS)))
-        progress = Progress(0, chains, draws, np.empty((LANES, schedule.n_draws)))
+        draws = np.empty((BLOCK_WIDTH, schedule.n_draws, len(PAPER_PARAMETERS)))
+        progress = Progress(0, chains, draws, np.empty((BLOCK_WIDTH, schedule.n_draws)))
     report(progress.step)
     piece = max(1, schedule.test_steps // 20 // STEPS_PER_REPORT) * STEPS_PER_REPORT
     for begin in range(progress.step, schedule.total, STEPS_PER_REPORT):

@@ -170,7 +170,7 @@ def parameter_table(mean: ArrayLike, variance: ArrayLike, gelman_rubin: ArrayLik
     return table.set_index(pd.Index(PAPER_PARAMETERS.names, name="parameter"))
 
 
-def variance_beside_published(variance: pd.Series) -> pd.DataFrame:
+def variance_with_published(variance: pd.Series) -> pd.DataFrame:
     """Mean posterior variances that the paper speaks of, by parameter: `published`, `ours`, whether they `agree`."""
     rows = {}
     for name in PUBLISHED_ABOVE:

@@ -32,7 +32,7 @@ from proda.assimilation.chains import SitePlan, sampled_by_workers, schedule
 from proda.assimilation.problem import SiteProblem
 from proda.assimilation.store import soc_of_draws
 from proda.data.tables import known_truth
-from proda.kernels.metropolis import Moves
+from proda.kernels.metropolis import Proposal
 from proda.kernels.misfit import layer_weights
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
@@ -44,7 +44,7 @@ N_RANKED = 99  # draws of a posterior that the truth is ranked among
 _N_INTERVAL = 500  # draws that an interval is made of, at most: of a hundred, quantiles of 90 % would hold 88 %
 # Long enough that most posteriors yield more independent draws than are ranked.
 PLAN = SitePlan(
-    schedule(2000, 18_000, 250), 3, Moves("logarithmic"), rhat_limit=1.05, ess_limit=100.0, max_steps=150_000
+    schedule(2000, 18_000, 250), 3, Proposal("logarithmic"), rhat_limit=1.05, ess_limit=100.0, max_steps=150_000
 )
 AS_ASSUMED, AS_IN_PAPER = "as the likelihood assumes", "as in the paper"
 

@@ -17,7 +17,7 @@ from proda.assimilation.sites import site_posteriors
 from proda.assimilation.store import STORE, opened_sites, site_status
 from proda.data.stage import CleanedStudy, read_cleaned_study
 from proda.data.tables import write_site_status
-from proda.kernels.metropolis import Moves, Schedule
+from proda.kernels.metropolis import Proposal, Schedule
 from proda.progress import progress_bar
 from proda.stage import CHECKPOINTS, ONE_BATCH, SITE_BY_SITE
 from proda.study import Study
@@ -89,7 +89,7 @@ def _one_batch(
         study["chains"],
         B,
         study["relative_sd"],
-        Moves(study["one_batch_coordinates"]),
+        Proposal(study["one_batch_coordinates"]),
         n_workers=workers,
         report=report,
         checkpoints=checkpoints,

@@ -41,7 +41,7 @@ from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, bounds
-from proda.stage import read_json, refusal_told, write_json
+from proda.stage import read_json, write_errors_explained, write_json
 
 STORE = "sites.zarr"
 
@@ -166,7 +166,7 @@ class SiteStore:
                 f"{self.path} will need up to {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free: free some space, "
                 "store fewer draws (kept_draws), or give a folder on another disk as --out"
             )
-        with refusal_told(self.path, _KEPT):
+        with write_errors_explained(self.path, _KEPT):
             shutil.rmtree(self.path, ignore_errors=True)
             shutil.rmtree(self.marks, ignore_errors=True)
             coordinates.to_zarr(self.path, mode="w", consolidated=False)
@@ -193,7 +193,7 @@ class SiteStore:
         ProdaError
             When the disk refuses; all batches that are marked stay good.
         """
-        with refusal_told(self.path, _KEPT):
+        with write_errors_explained(self.path, _KEPT):
             group = zarr.open_group(self.path, mode="r+")
             last = first + len(arrays["r2"])
             for row in VARIABLES:

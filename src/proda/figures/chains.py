@@ -370,7 +370,7 @@ def rank_ecdf_axes(ranks: NDArray, n_ranked: int, names: Sequence[str], ax: Axes
     return ax
 
 
-def calibration_figure(ranks: Mapping[str, NDArray], n_ranked: int, names: Sequence[str]) -> Figure:
+def sbc_figure(ranks: Mapping[str, NDArray], n_ranked: int, names: Sequence[str]) -> Figure:
     """`rank_ecdf_axes` of several calibrations side by side, by their names, on one scale."""
     figure, axes = plt.subplots(1, len(ranks), figsize=(4.7 * len(ranks), 3.6), sharey=True, squeeze=False)
     for ax, (name, values) in zip(axes[0], ranks.items(), strict=True):

@@ -233,17 +233,19 @@ def elasticity_heat_map(
     return ax
 
 
-def sd_ratio_bars(sd_ratio: NDArray, names: Sequence[str], ax: Axes, told_below: float = CONSTRAINED_BELOW) -> Axes:
+def sd_ratio_bars(
+    sd_ratio: NDArray, names: Sequence[str], ax: Axes, constrained_below: float = CONSTRAINED_BELOW
+) -> Axes:
     """Linearised posterior over prior standard deviation by parameter, (n_parameters, n): bars to the median over
     profiles, lines over the middle half of them.
     """
     low, median, high = np.quantile(sd_ratio, [0.25, 0.5, 0.75], axis=1)
     place = np.arange(len(names))[::-1]
-    ax.barh(place, median, color=np.where(median < told_below, GREEN, GREY))
+    ax.barh(place, median, color=np.where(median < constrained_below, GREEN, GREY))
     if sd_ratio.shape[1] > 1:
         ax.hlines(place, low, high, color=INK, lw=1.2)
     ax.axvline(1.0, color=INK, lw=0.8)
-    ax.axvline(told_below, color=INK, lw=0.8, ls="--")
+    ax.axvline(constrained_below, color=INK, lw=0.8, ls="--")
     ax.set(
         yticks=place,
         yticklabels=names,
@@ -255,7 +257,7 @@ def sd_ratio_bars(sd_ratio: NDArray, names: Sequence[str], ax: Axes, told_below:
 
 
 def contraction_scatter(
-    linearised: NDArray, sampled: NDArray, names: Sequence[str], ax: Axes, told_below: float = CONSTRAINED_BELOW
+    linearised: NDArray, sampled: NDArray, names: Sequence[str], ax: Axes, constrained_below: float = CONSTRAINED_BELOW
 ) -> Axes:
     """Sampled against linearised posterior sd over prior sd, (n_parameters, n) each, as medians over the profiles.
 
@@ -266,8 +268,8 @@ def contraction_scatter(
     limits = least, 1.04
     ax.plot(limits, limits, color=INK, lw=0.8, ls="--", zorder=1)
     for place in (ax.axvline, ax.axhline):
-        place(told_below, color=GREY, lw=0.8, ls=":", zorder=1)
-    told = (across < told_below) | (up < told_below)
+        place(constrained_below, color=GREY, lw=0.8, ls=":", zorder=1)
+    told = (across < constrained_below) | (up < constrained_below)
     ax.scatter(across, up, s=24, c=np.where(told, GREEN, GREY), linewidths=0, zorder=2)
     for i in np.flatnonzero(told | (np.abs(across - up) > 0.1)):
         ax.annotate(names[i], (across[i], up[i]), (4, 3), textcoords="offset points", fontsize=8)

@@ -36,10 +36,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proda.compiled import inlined, kept_compiled
-from proda.kernels.misfit import misfit_lanes
-from proda.kernels.random import fill_normal, fill_uniform, uniform_lanes
-from proda.kernels.simd import LANES, lane_exp, load, spread, square_root, store, where_less
-from proda.kernels.steady_state import in_lanes, lane_grid, lane_places, lane_work, steady_lanes
+from proda.kernels.misfit import block_misfit
+from proda.kernels.random import fill_normal, fill_uniform, uniform_block
+from proda.kernels.simd import BLOCK_WIDTH, load, simd_exp, spread, square_root, store, where_less
+from proda.kernels.steady_state import block_grid, block_places, block_work, steady_block, to_blocks
 from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import Forcing
 from proda.model.parameters import INS, P4CL, P4LL, P4ML, PAPER_PARAMETERS, ParameterTable, bounds
@@ -75,12 +75,12 @@ def box_position(u, a):
     """Lanes of x at coordinate `u`, for one parameter's stretch `a`, a scalar."""
     if a == 0.0:
         return u
-    return (lane_exp(a * u) - 1.0) * (1.0 / (np.exp(a) - 1.0))
+    return (simd_exp(a * u) - 1.0) * (1.0 / (np.exp(a) - 1.0))
 
 
 @inlined
 def log_density(u, stretch):
-    """sum a u of every lane, for coordinates `u` (n_parameters * LANES,): what the change of them takes off Phi."""
+    """sum a u of every lane, for coordinates `u` (n_parameters * BLOCK_WIDTH,): what the change of them takes off Phi."""  # noqa: E501
     total = load(u, 0) * 0.0
     for k in range(stretch.size):
         if stretch[k] > 0.0:
@@ -113,7 +113,7 @@ class Schedule(NamedTuple):
 
 
 class Chains(NamedTuple):
-    """The state of `LANES` chains: flat rows of lanes, one row a parameter unless said otherwise."""
+    """The state of `BLOCK_WIDTH` chains: flat rows of lanes, one row a parameter unless said otherwise."""
 
     x: NDArray[np.float64]  # in the sampler's coordinates (`proda.kernels.metropolis`)
     proposal: NDArray[np.float64]
@@ -131,12 +131,12 @@ class Chains(NamedTuple):
 
 
 def new_chains(n_parameters: int, random: NDArray[np.uint64]) -> Chains:
-    """Chains before their first step; `random` is (4, LANES), from `generator_states`."""
+    """Chains before their first step; `random` is (4, BLOCK_WIDTH), from `generator_states`."""
     triangle = n_parameters * (n_parameters + 1) // 2
     sizes = dict(x=n_parameters, proposal=n_parameters, phi=1, tuning=3, mean=n_parameters)
     sizes |= dict(scatter=triangle, factor=triangle, deviation=n_parameters + 2)
-    rows = {name: np.zeros(size * LANES) for name, size in sizes.items()}
-    rows["tuning"][:LANES] = OPTIMAL_SCALE / np.sqrt(n_parameters)
+    rows = {name: np.zeros(size * BLOCK_WIDTH) for name, size in sizes.items()}
+    rows["tuning"][:BLOCK_WIDTH] = OPTIMAL_SCALE / np.sqrt(n_parameters)
     return Chains(
         **rows,
         random=np.ascontiguousarray(random).ravel().copy(),
@@ -148,7 +148,7 @@ def new_chains(n_parameters: int, random: NDArray[np.uint64]) -> Chains:
 
 
 def with_history(chains: Chains, history: NDArray[np.float64]) -> Chains:
-    """Chains that have learned from `history`, (LANES, n, n_parameters), states in the sampler's coordinates."""
+    """Chains that have learned from `history`, (BLOCK_WIDTH, n, n_parameters), states in the sampler's coordinates."""
     n, d = history.shape[1:]
     mean = history.mean(axis=1)
     about = history - mean[:, None]
@@ -170,16 +170,16 @@ def draw_to_keep(t, schedule):
 
 @inlined
 def keep(chains, stretch, draw, draws, phis):
-    """Write the present state of every lane to `draws`, (LANES, n_draws, n_parameters) on the unit cube, and `phis`."""
+    """Write the present state of every lane to `draws`, (BLOCK_WIDTH, n_draws, n_parameters) on the unit cube, and `phis`."""  # noqa: E501
     d = stretch.size
     place = chains.deviation
     for k in range(d):
         store(place, k, box_position(load(chains.x, k), stretch[k]))
     store(place, d, load(chains.phi, 0) + log_density(chains.x, stretch))
-    for lane in range(LANES):
+    for lane in range(BLOCK_WIDTH):
         for k in range(d):
-            draws[lane, draw, k] = place[k * LANES + lane]
-        phis[lane, draw] = place[d * LANES + lane]
+            draws[lane, draw, k] = place[k * BLOCK_WIDTH + lane]
+        phis[lane, draw] = place[d * BLOCK_WIDTH + lane]
 
 
 NARROWEST = 1.0 / 40.0  # of the widest step of Eq. 7: short steps for narrow posteriors
@@ -215,9 +215,9 @@ def propose_uniform(chains):
     The width is drawn anew for every step, between D (the paper's 5 unless it was raised) and 40 D on a log scale: wide
     posteriors are crossed by the long steps, narrow ones and steep descents need the short ones.
     """
-    d = chains.x.size // LANES
+    d = chains.x.size // BLOCK_WIDTH
     fill_uniform(chains.random, chains.deviation, d + 1)
-    width = chains.widest[0] * lane_exp(load(chains.deviation, d) * np.log(NARROWEST))
+    width = chains.widest[0] * simd_exp(load(chains.deviation, d) * np.log(NARROWEST))
     for k in range(d):
         step = width * (load(chains.deviation, k) - 0.5)
         store(chains.proposal, k, reflected(load(chains.x, k) + step))
@@ -230,7 +230,7 @@ def moving_directions(chains):
     In many dimensions a random quarter of them, the same for all lanes: the generator (splitmix64, Steele, Lea and
     Flood 2014) belongs to the schedule and not to a chain, so a step costs a quarter as well.
     """
-    d = chains.x.size // LANES
+    d = chains.x.size // BLOCK_WIDTH
     if d < SUBSPACE_FROM:
         for k in range(d):
             chains.moving[k] = k
@@ -257,7 +257,7 @@ def propose_normal(chains):
     long, and most parameters gain a third to a half in effective draws (subspace sampling, Vrugt et al. 2009). Which
     directions move does not depend on the state, so a step is as likely as its reverse.
     """
-    d, z, moving = chains.x.size // LANES, chains.deviation, chains.moving
+    d, z, moving = chains.x.size // BLOCK_WIDTH, chains.deviation, chains.moving
     n = moving_directions(chains)
     fill_normal(chains.random, z, n)
     # Twice the normal number in a quarter of the directions keeps the variance of the step.
@@ -280,11 +280,11 @@ def accept(chains, phi_proposed, cooling=1.0):
     A misfit that is infinite or not a number is never accepted. A `cooling` above 1 multiplies the difference.
     """
     phi = load(chains.phi, 0)
-    ratio = lane_exp((phi - phi_proposed) * cooling)
-    moved = where_less(uniform_lanes(chains.random), ratio, 1.0, 0.0)
+    ratio = simd_exp((phi - phi_proposed) * cooling)
+    moved = where_less(uniform_block(chains.random), ratio, 1.0, 0.0)
     # Infinite minus infinite, from a start where the misfit overflows, is not a number: take any finite proposal.
     moved = where_less(phi, 1e300, moved, where_less(phi_proposed, 1e300, 1.0, 0.0))
-    for k in range(chains.x.size // LANES):
+    for k in range(chains.x.size // BLOCK_WIDTH):
         store(chains.x, k, where_less(0.5, moved, load(chains.proposal, k), load(chains.x, k)))
     store(chains.phi, 0, where_less(0.5, moved, phi_proposed, phi))
     return moved
@@ -293,8 +293,8 @@ def accept(chains, phi_proposed, cooling=1.0):
 @inlined
 def tune(chains, moved, t):
     """Lengthen the steps of lanes that move too often, shorten the others (Robbins and Monro 1951)."""
-    ideal = OPTIMAL_SCALE / np.sqrt(chains.x.size / LANES)
-    scale = load(chains.tuning, SCALE) * lane_exp((1.0 + t) ** -0.6 * (moved - TARGET))
+    ideal = OPTIMAL_SCALE / np.sqrt(chains.x.size / BLOCK_WIDTH)
+    scale = load(chains.tuning, SCALE) * simd_exp((1.0 + t) ** -0.6 * (moved - TARGET))
     scale = where_less(scale, ideal / SCALE_RANGE, ideal / SCALE_RANGE, scale)
     store(chains.tuning, SCALE, where_less(2.0 * ideal, scale, 2.0 * ideal, scale))
 
@@ -309,7 +309,7 @@ def forget_history(chains):
 @inlined
 def add_to_history(chains):
     """Update mean and scatter by the present state (Welford 1962)."""
-    d = chains.x.size // LANES
+    d = chains.x.size // BLOCK_WIDTH
     chains.count[0] += 1
     n = chains.count[0]
     for k in range(d):
@@ -327,7 +327,7 @@ def add_to_history(chains):
 @inlined
 def factor_history(chains):
     """Cholesky factor of cov(history) + epsilon I, lane by lane, into `chains.factor`."""
-    d = chains.x.size // LANES
+    d = chains.x.size // BLOCK_WIDTH
     per_count = 1.0 / max(chains.count[0] - 1, 1)
     factor = chains.factor
     for k in range(d):
@@ -377,11 +377,11 @@ _START_DRAWS = 400
 
 
 class Target(NamedTuple):
-    """What a block of chains is fitted to and how: blocks of `LANES` columns, their forms, and work space."""
+    """What a block of chains is fitted to and how: blocks of `BLOCK_WIDTH` columns, their forms, and work space."""
 
-    place: NDArray[np.float64]  # (n_blocks, rows * LANES), `lane_places`
-    forms: NDArray[np.float64]  # (n_blocks, rows * LANES), `misfit_forms`
-    ins: NDArray[np.float64]  # (n_blocks, 2 * LANES): least value and range of `ins`
+    place: NDArray[np.float64]  # (n_blocks, rows * BLOCK_WIDTH), `block_places`
+    forms: NDArray[np.float64]  # (n_blocks, rows * BLOCK_WIDTH), `misfit_forms`
+    ins: NDArray[np.float64]  # (n_blocks, 2 * BLOCK_WIDTH): least value and range of `ins`
     low: NDArray[np.float64]  # (n_parameters,)
     width: NDArray[np.float64]  # (n_parameters,)
     grid: NDArray[np.float64]
@@ -393,7 +393,7 @@ class Target(NamedTuple):
     work: NDArray[np.float64]
 
 
-class Moves(NamedTuple):
+class Proposal(NamedTuple):
     """How chains move: in which coordinates, "box" or "logarithmic", and by which acceptance.
 
     `annealed` is the rule of the published programs, exp(-dPhi ln(t + 2)) at step t: the chain cools, and its spread
@@ -404,11 +404,15 @@ class Moves(NamedTuple):
     annealed: bool = False
 
 
-DEFAULT_MOVES = Moves()
+DEFAULT_PROPOSAL = Proposal()
 
 
 def new_target(
-    forcing: Forcing, forms: NDArray, pooled: bool, moves: Moves = DEFAULT_MOVES, configuration: Configuration = PAPER
+    forcing: Forcing,
+    forms: NDArray,
+    pooled: bool,
+    moves: Proposal = DEFAULT_PROPOSAL,
+    configuration: Configuration = PAPER,
 ) -> Target:
     """The target of chains in lanes (`pooled` false) or of one chain over all columns (`pooled` true).
 
@@ -422,22 +426,22 @@ def new_target(
     n = forcing.n_columns
     table = configuration.parameters
     low, high = bounds(forcing, table)
-    filling = -n % LANES
+    filling = -n % BLOCK_WIDTH
     # Lanes beyond the last column must not count when columns are summed.
     padded = np.pad(forms, ((0, 0), (0, filling))) if pooled else forms
     return Target(
-        place=in_lanes(lane_places(forcing, configuration)),
-        forms=in_lanes(padded),
-        ins=in_lanes(np.stack([low[INS], high[INS] - low[INS]])),
+        place=to_blocks(block_places(forcing, configuration)),
+        forms=to_blocks(padded),
+        ins=to_blocks(np.stack([low[INS], high[INS] - low[INS]])),
         low=table.minimum.copy(),
         width=table.maximum - table.minimum,
-        grid=lane_grid(configuration),
+        grid=block_grid(configuration),
         n_layers=configuration.column.n_layers,
         pooled=pooled,
         stretch=stretches(moves.coordinates, table),
         annealed=moves.annealed,
-        theta=np.zeros(len(table) * LANES),
-        work=lane_work(configuration),
+        theta=np.zeros(len(table) * BLOCK_WIDTH),
+        work=block_work(configuration),
     )
 
 
@@ -461,11 +465,11 @@ def proposed_phi(position, target):
     phi = share * 0.0
     for block in range(target.place.shape[0]):
         store(theta, INS, load(target.ins[block], 0) + load(target.ins[block], 1) * ins)
-        steady_lanes(theta, target.place[block], target.grid, target.n_layers, 0, target.work)
-        phi = phi + misfit_lanes(target.work, target.forms[block], target.grid, target.n_layers)
+        steady_block(theta, target.place[block], target.grid, target.n_layers, 0, target.work)
+        phi = phi + block_misfit(target.work, target.forms[block], target.grid, target.n_layers)
     if target.pooled:
         store(theta, 0, phi)
-        phi = spread(theta[:LANES].sum(), phi)
+        phi = spread(theta[:BLOCK_WIDTH].sum(), phi)
     return where_less(0.0, share, phi - log_density(position, stretch), np.inf)
 
 
@@ -487,7 +491,7 @@ def start_chains(chains, target):
 
 @kept_compiled
 def run_chains(chains, target, schedule, begin, end, draws, phis):
-    """Take steps `begin` to `end` of the schedule; kept draws go to `draws` (LANES, n_draws, n_parameters), `phis`."""
+    """Take steps `begin` to `end` of the schedule; kept draws go to `draws` (BLOCK_WIDTH, n_draws, n_parameters), `phis`."""  # noqa: E501
     for t in range(begin, end):
         if t < schedule.test_steps:
             propose_uniform(chains)

@@ -94,7 +94,7 @@ def misfit(soc: Any, forms: NDArray, column: Column = PAPER_COLUMN, namespace: N
 
 
 @inlined
-def _end_slope_lanes(h_end, h_next, end, following):
+def _end_slope_block(h_end, h_next, end, following):
     slope = ((2.0 * h_end + h_next) / (h_end + h_next)) * end - (h_end / (h_end + h_next)) * following
     slope = where_less(0.0, slope * end, slope, 0.0)
     # Where the two secants turn, the slope is at most three times the end's; both have its sign here.
@@ -103,14 +103,14 @@ def _end_slope_lanes(h_end, h_next, end, following):
 
 
 @inlined
-def misfit_lanes(soc, forms, grid, n):
-    """Phi of `LANES` columns whose density stands in the first n rows of `soc`; `forms` is one block of lanes."""
+def block_misfit(soc, forms, grid, n):
+    """Phi of `BLOCK_WIDTH` columns whose density stands in the first n rows of `soc`; `forms` is one block of lanes."""
     phi = load(forms, TERMS * (n - 1))
     h = grid[1] - grid[0]
     h_after = grid[2] - grid[1]
     upper, lower, below = load(soc, 0), load(soc, 1), load(soc, 2)
     secant, secant_after = (lower - upper) * (1.0 / h), (below - lower) * (1.0 / h_after)
-    slope = _end_slope_lanes(h, h_after, secant, secant_after)
+    slope = _end_slope_block(h, h_after, secant, secant_after)
     for k in range(n - 1):
         if k < n - 2:
             h_after = grid[k + 2] - grid[k + 1]
@@ -122,7 +122,7 @@ def misfit_lanes(soc, forms, grid, n):
         else:
             h_before = grid[k] - grid[k - 1]
             secant_before = (upper - load(soc, k - 1)) * (1.0 / h_before)
-            slope_after = _end_slope_lanes(h, h_before, secant, secant_before)
+            slope_after = _end_slope_block(h, h_before, secant, secant_before)
         row = TERMS * k
         phi = phi + upper * (
             load(forms, row) * upper

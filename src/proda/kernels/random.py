@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proda.compiled import inlined
-from proda.kernels.simd import doubles_of, lane_log, load, square_root, store
+from proda.kernels.simd import doubles_of, load, simd_log, square_root, store
 
 _SHIFT_TO_MANTISSA = np.uint64(12)
 _ONE_BITS = np.uint64(0x3FF0000000000000)
@@ -43,7 +43,7 @@ def _uniform(words):
 @inlined
 def _normal_pair(first, second):
     """Two independent standard normal numbers a lane from two uniform ones (Box and Muller 1958)."""
-    radius = square_root(-2.0 * lane_log(first))
+    radius = square_root(-2.0 * simd_log(first))
     # Sine and cosine of a quarter of the angle by their series, then doubled twice: error below 1e-13.
     a = (second - 0.5) * _HALF_PI
     a2 = a * a
@@ -60,7 +60,7 @@ def _normal_pair(first, second):
 
 @inlined
 def fill_uniform(state, out, n):
-    """Uniform numbers on the open interval (0, 1) into the first n rows of `out`; advances `state`, (4 * LANES,)."""
+    """Uniform numbers on the open interval (0, 1) into the first n rows of `out`; advances `state`, (4 * BLOCK_WIDTH,)."""  # noqa: E501
     # The state stays in registers: it would be read and written for every number if it were an array in the loop.
     s0, s1, s2, s3 = load(state, 0), load(state, 1), load(state, 2), load(state, 3)
     for k in range(n):
@@ -82,7 +82,7 @@ def fill_normal(state, out, n):
 
 
 @inlined
-def uniform_lanes(state):
+def uniform_block(state):
     """One uniform number a lane; advances `state`."""
     words, s0, s1, s2, s3 = _next_words(load(state, 0), load(state, 1), load(state, 2), load(state, 3))
     store(state, 0, s0), store(state, 1, s1), store(state, 2, s2), store(state, 3, s3)

@@ -3,11 +3,11 @@
 Code for one column reads the same for eight when its numbers are of this type: ``a * b + c`` multiplies and adds lane
 by lane, in the widest registers the processor has. Automatic vectorisation of loops gives the same speed when it
 succeeds and a tenth of it, silently, when it does not. Lanes exist inside compiled functions only; arrays hold them as
-flat rows, element ``[row * LANES + lane]``.
+flat rows, element ``[row * BLOCK_WIDTH + lane]``.
 
 exp and log of lanes, as sums and products: the mathematical library would take one lane at a time.
 
-Relative error of `lane_exp` below 5e-16; `lane_log` within 5e-16 of the result or 2e-16, whichever is greater (tested).
+Relative error of `simd_exp` below 5e-16; `simd_log` within 5e-16 of the result or 2e-16, whichever is greater (tested).
 """
 
 import operator
@@ -21,7 +21,7 @@ from proda.compiled import INLINED, inlined
 
 # Two registers of four doubles, or one of eight. With sixteen lanes hardly a number stays in a register, with four the
 # processor waits for one division after the other: a steady state takes a sixth, and a quarter, longer.
-LANES = 8
+BLOCK_WIDTH = 8
 
 _DOUBLE, _WORD = ir.DoubleType(), ir.IntType(64)
 # Multiplications and additions may be fused; nothing else may change, so that lanes give the same bits everywhere in a
@@ -29,38 +29,38 @@ _DOUBLE, _WORD = ir.DoubleType(), ir.IntType(64)
 _FUSED = ("contract",)
 
 
-class Lanes(types.Type):
-    """`LANES` doubles, or as many unsigned 64-bit words."""
+class SimdBlock(types.Type):
+    """`BLOCK_WIDTH` doubles, or as many unsigned 64-bit words."""
 
     def __init__(self, element: types.Type) -> None:
         self.element = element
-        super().__init__(name=f"Lanes({element}, {LANES})")
+        super().__init__(name=f"SimdBlock({element}, {BLOCK_WIDTH})")
 
 
-DOUBLES, WORDS = Lanes(types.float64), Lanes(types.uint64)
+DOUBLES, WORDS = SimdBlock(types.float64), SimdBlock(types.uint64)
 
 
-@register_model(Lanes)
-class _LanesModel(models.PrimitiveModel):
+@register_model(SimdBlock)
+class _SimdBlockModel(models.PrimitiveModel):
     def __init__(self, data_model_manager, lane_type):
         element = _DOUBLE if lane_type.element == types.float64 else _WORD
-        super().__init__(data_model_manager, lane_type, ir.VectorType(element, LANES))
+        super().__init__(data_model_manager, lane_type, ir.VectorType(element, BLOCK_WIDTH))
 
 
 def _spread(context, builder, value, value_type, lane_type):
     """`value` itself when it is lanes, else the scalar repeated in every lane."""
-    if isinstance(value_type, Lanes):
+    if isinstance(value_type, SimdBlock):
         return value
     scalar = context.cast(builder, value, value_type, lane_type.element)
-    vector = ir.VectorType(scalar.type, LANES)
+    vector = ir.VectorType(scalar.type, BLOCK_WIDTH)
     first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
-    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), BLOCK_WIDTH), [0] * BLOCK_WIDTH)
     return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), everywhere)
 
 
-def _lane_type(*candidates):
+def _block_type(*candidates):
     """The type of lanes among the arguments, None when all are scalars."""
-    return next((candidate for candidate in candidates if isinstance(candidate, Lanes)), None)
+    return next((candidate for candidate in candidates if isinstance(candidate, SimdBlock)), None)
 
 
 def _define_operator(function, on_doubles=None, on_words=None):
@@ -68,7 +68,7 @@ def _define_operator(function, on_doubles=None, on_words=None):
 
     @intrinsic
     def apply(typing_context, a, b):
-        lane_type = _lane_type(a, b)
+        lane_type = _block_type(a, b)
         emit = on_doubles if lane_type is DOUBLES else on_words
 
         def code(context, builder, signature, args):
@@ -81,8 +81,8 @@ def _define_operator(function, on_doubles=None, on_words=None):
         return lane_type(a, b), code
 
     @overload(function, jit_options=INLINED)
-    def on_lanes(a, b):
-        lane_type = _lane_type(a, b)
+    def on_simd_blocks(a, b):
+        lane_type = _block_type(a, b)
         if lane_type is None or (on_doubles if lane_type is DOUBLES else on_words) is None:
             return None
         return lambda a, b: apply(a, b)
@@ -101,7 +101,7 @@ _define_operator(operator.rshift, None, lambda b, x, y: b.lshr(x, y))
 
 def _row_pointer(context, builder, array_type, array, row, lane_type):
     data = context.make_array(array_type)(context, builder, array).data
-    start = builder.mul(row, ir.Constant(row.type, LANES))
+    start = builder.mul(row, ir.Constant(row.type, BLOCK_WIDTH))
     return builder.bitcast(builder.gep(data, [start]), context.get_value_type(lane_type).as_pointer())
 
 
@@ -152,7 +152,7 @@ def square_root(typing_context, x):
     def code(context, builder, signature, args):
         vector = args[0].type
         signature = ir.FunctionType(vector, [vector])
-        function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.sqrt.v{LANES}f64")
+        function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.sqrt.v{BLOCK_WIDTH}f64")
         return builder.call(function, args)
 
     return DOUBLES(x), code
@@ -205,7 +205,7 @@ def inverse_power(x):
 
 
 @inlined
-def lane_exp(x):
+def simd_exp(x):
     """exp(x) for x up to 709; below -708 the smallest normal number, about 3e-308; NaN stays NaN."""
     x = where_less(x, -708.0, -708.0, where_less(709.0, x, 709.0, x))
     shifted = x * _LOG2E + _ROUNDER
@@ -222,7 +222,7 @@ def lane_exp(x):
 
 
 @inlined
-def lane_log(x):
+def simd_log(x):
     """log(x) for positive normal x (the polynomial of Sun's fdlibm in s = (m - 1)/(m + 1), m around 1)."""
     offset = bits_of(x) - _SQRT_HALF_BITS
     m = doubles_of((offset & _MANTISSA) + _SQRT_HALF_BITS)

@@ -1,14 +1,14 @@
 """The steady state compiled, eight columns abreast: the fast path of samplers and maps.
 
-The algebra is that of `steady_state`, where it stands as matrices: read it first. Here every number is `Lanes`, one
+The algebra is that of `steady_state`, where it stands as matrices: read it first. Here every number is `SimdBlock`, one
 value for each of eight columns, so what follows reads like the computation of a single column. Layers that are needed
 again on the way up are kept in the rows of a work array; everything else stays in registers. What drives the columns is
 put into that array by `lane_drivers`.
 
 What drives the columns of the compiled steady state: rows of lanes that say how a place decays, mixes and is fed.
 
-`lane_places` holds what does not depend on the parameters, computed once; the two compiled functions make of it and the
-parameters what `environment`, `mixing` and `carbon_input` say in arrays.
+`block_places` holds what does not depend on the parameters, computed once; the two compiled functions make of it and
+the parameters what `environment`, `mixing` and `carbon_input` say in arrays.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from proda.compiled import inlined, kept_compiled
 from proda.errors import InputError
-from proda.kernels.simd import LANES, inverse_power, lane_exp, lane_log, load, store, where_less
+from proda.kernels.simd import BLOCK_WIDTH, inverse_power, load, simd_exp, simd_log, store, where_less
 from proda.model.configuration import DAYS_PER_YEAR, PAPER, Configuration
 from proda.model.forcing import AnyForcing, Forcing
 from proda.model.parameters import (
@@ -66,37 +66,37 @@ AMOUNT = INVERSE + 9
 # A place: groups of n_layers rows, then single rows. With annual forcing the single rows are NPP and whether all carbon
 # enters the top layer; with monthly forcing four amounts of carbon stand in place of NPP, and four groups of
 # months x n_layers rows follow.
-BY_ANIMALS, BY_FROST, WARMTH, DRYNESS, POTENTIAL = range(5)
-ANIMALS_UP, FROST_UP, REST_DOWN, REST_UP = range(2, 6)
+BIOTURBATION, CRYOTURBATION, WARMTH, DRYNESS, POTENTIAL = range(5)
+BIOTURBATION_UP, CRYOTURBATION_UP, REST_DOWN, REST_UP = range(2, 6)
 MONTHLY_WARMTH, WETNESS, OXYGEN, NITROGEN = range(4)
 
 
-def lane_work(configuration: Configuration = PAPER) -> NDArray[np.float64]:
-    """A work array for `steady_lanes`."""
-    return np.zeros((AMOUNT * configuration.column.n_layers + 4) * LANES)
+def block_work(configuration: Configuration = PAPER) -> NDArray[np.float64]:
+    """A work array for `steady_block`."""
+    return np.zeros((AMOUNT * configuration.column.n_layers + 4) * BLOCK_WIDTH)
 
 
-def lane_months(forcing: AnyForcing) -> int:
-    """Number of months, zero for annual forcing, as `steady_lanes` wants to know it."""
+def block_months(forcing: AnyForcing) -> int:
+    """Number of months, zero for annual forcing, as `steady_block` wants to know it."""
     return 0 if isinstance(forcing, Forcing) else forcing.n_months
 
 
-def lane_grid(configuration: Configuration = PAPER) -> NDArray[np.float64]:
+def block_grid(configuration: Configuration = PAPER) -> NDArray[np.float64]:
     """The column as the compiled functions read it: node (m), thickness/365 (m yr day-1), bounds of the input (cm)."""
     column = configuration.column
     return np.concatenate([column.node, column.thickness / DAYS_PER_YEAR, *input_bounds(configuration)])
 
 
-def in_lanes(rows: NDArray) -> NDArray[np.float64]:
-    """Columns side by side in blocks, (n_blocks, n_rows * LANES), the last block filled up with its last column."""
+def to_blocks(rows: NDArray) -> NDArray[np.float64]:
+    """Columns side by side in blocks, (n_blocks, n_rows * BLOCK_WIDTH), the last block filled up with its last column."""  # noqa: E501
     n_rows, n = rows.shape
-    n_blocks = -(-n // LANES)
-    filled = np.pad(rows, ((0, 0), (0, n_blocks * LANES - n)), mode="edge")
-    return np.ascontiguousarray(filled.reshape(n_rows, n_blocks, LANES).swapaxes(0, 1)).reshape(n_blocks, -1)
+    n_blocks = -(-n // BLOCK_WIDTH)
+    filled = np.pad(rows, ((0, 0), (0, n_blocks * BLOCK_WIDTH - n)), mode="edge")
+    return np.ascontiguousarray(filled.reshape(n_rows, n_blocks, BLOCK_WIDTH).swapaxes(0, 1)).reshape(n_blocks, -1)
 
 
-def lane_places(forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
-    """What the forcing contributes to `steady_lanes`, (rows, n)."""
+def block_places(forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
+    """What the forcing contributes to `steady_block`, (rows, n)."""
     animals, frost, rest = unit_exchange(forcing, configuration)
     warmth = (forcing.soil_temperature - REFERENCE_TEMPERATURE) / 10.0
     only_top = [never_thaws(forcing, configuration)]
@@ -123,9 +123,9 @@ def lane_places(forcing: AnyForcing, configuration: Configuration = PAPER) -> ND
 @inlined
 def fill_annual_drivers(theta, place, grid, n, w):
     """Decay and exchange of every layer, and the carbon input, into `w`: the `paper` configuration."""
-    log_q10 = lane_log(load(theta, Q10))
+    log_q10 = simd_log(load(theta, Q10))
     per_efolding, maxpsi = 1.0 / load(theta, EFOLDING), load(theta, MAXPSI)
-    per_dryness = 1.0 / lane_log(MIN_WATER_POTENTIAL / where_less(maxpsi, -1e-300, maxpsi, -1e-300))
+    per_dryness = 1.0 / simd_log(MIN_WATER_POTENTIAL / where_less(maxpsi, -1e-300, maxpsi, -1e-300))
     diffus, cryo = load(theta, DIFFUS), load(theta, CRYO)
     for j in range(n):
         node, thickness = grid[j], grid[n + j]
@@ -134,9 +134,11 @@ def fill_annual_drivers(theta, place, grid, n, w):
         water = where_less(load(place, POTENTIAL * n + j), maxpsi, limited, 1.0)
         depth = node * per_efolding
         depth = where_less(-SLOWEST_LOG, depth, -SLOWEST_LOG, depth)
-        warmth_and_depth = lane_exp(log_q10 * load(place, WARMTH * n + j) - depth)
+        warmth_and_depth = simd_exp(log_q10 * load(place, WARMTH * n + j) - depth)
         store(w, DECAY * n + j, thickness * water * warmth_and_depth)
-        store(w, DOWNWARD * n + j, diffus * load(place, BY_ANIMALS * n + j) + cryo * load(place, BY_FROST * n + j))
+        store(
+            w, DOWNWARD * n + j, diffus * load(place, BIOTURBATION * n + j) + cryo * load(place, CRYOTURBATION * n + j)
+        )
     fill_input_profile(theta, load(place, 5 * n + 1), grid, n, w)
     total = load(theta, INS) * load(place, 5 * n)
     lignin, metabolic, cellulose = load(theta, P4LL), load(theta, P4ML), load(theta, P4CL)
@@ -149,7 +151,7 @@ def fill_annual_drivers(theta, place, grid, n, w):
 @inlined
 def fill_monthly_drivers(theta, place, grid, n, months, w):
     """Decay and exchange of every layer, and the carbon input, into `w`: the `cesm2` configuration."""
-    log_q10, w_scaling = lane_log(load(theta, Q10)), load(theta, W_SCALING)
+    log_q10, w_scaling = simd_log(load(theta, Q10)), load(theta, W_SCALING)
     per_efolding = 1.0 / load(theta, EFOLDING)
     diffus, cryo = load(theta, DIFFUS), load(theta, CRYO)
     amount = 6 * n
@@ -161,18 +163,18 @@ def fill_monthly_drivers(theta, place, grid, n, months, w):
             row = by_month + j * months + month
             water = w_scaling * load(place, row + WETNESS * group)
             water = where_less(water, 1.0, water, 1.0)
-            warmth = lane_exp(log_q10 * load(place, row + MONTHLY_WARMTH * group))
+            warmth = simd_exp(log_q10 * load(place, row + MONTHLY_WARMTH * group))
             scalar = warmth * water * load(place, row + OXYGEN * group)
             soil = soil + scalar
             litter = litter + scalar * load(place, row + NITROGEN * group)
         depth = node * per_efolding
-        depth = lane_exp(where_less(-SLOWEST_LOG, depth, SLOWEST_LOG, depth * -1.0)) * (1.0 / months)
+        depth = simd_exp(where_less(-SLOWEST_LOG, depth, SLOWEST_LOG, depth * -1.0)) * (1.0 / months)
         soil, litter = soil * depth, litter * depth
         store(w, DECAY * n + j, where_less(soil, SLOWEST, SLOWEST, soil) * thickness)
         store(w, LITTER_DECAY * n + j, where_less(litter, SLOWEST, SLOWEST, litter) * thickness)
-        animals, frost = load(place, BY_ANIMALS * n + j), load(place, BY_FROST * n + j)
+        animals, frost = load(place, BIOTURBATION * n + j), load(place, CRYOTURBATION * n + j)
         store(w, DOWNWARD * n + j, diffus * animals + cryo * frost + load(place, REST_DOWN * n + j))
-        animals, frost = load(place, ANIMALS_UP * n + j), load(place, FROST_UP * n + j)
+        animals, frost = load(place, BIOTURBATION_UP * n + j), load(place, CRYOTURBATION_UP * n + j)
         store(w, UPWARD * n + j, diffus * animals + cryo * frost + load(place, REST_UP * n + j))
     fill_input_profile(theta, load(place, amount + 4), grid, n, w)
     for kind in range(4):
@@ -182,16 +184,16 @@ def fill_monthly_drivers(theta, place, grid, n, months, w):
 @inlined
 def fill_input_profile(theta, only_top, grid, n, w):
     """Share of the carbon input that enters every layer, into `w`; lanes where `only_top` is 1 feed the top layer."""
-    log_beta = lane_log(load(theta, BETA))
+    log_beta = simd_log(load(theta, BETA))
     remaining = log_beta * 0.0 + 1.0
     entering = log_beta * 0.0
     above = 0.0
     for j in range(n):
         top, bottom = grid[2 * n + j], grid[3 * n + j]
         if top != above:  # on the grid as the original tabulates it layers do not quite touch
-            remaining = lane_exp(top * log_beta)
+            remaining = simd_exp(top * log_beta)
         above = bottom
-        passed_on = lane_exp(bottom * log_beta)
+        passed_on = simd_exp(bottom * log_beta)
         entering = entering + (remaining - passed_on)
         store(w, INPUT * n + j, remaining - passed_on)
         remaining = passed_on
@@ -309,21 +311,21 @@ def fill_soc(theta, n, months, w):
 
 
 @inlined
-def steady_lanes(theta, place, grid, n, months, w):
-    """Put the SOC of `LANES` columns at steady state, g C m-3, into the first n rows of `w`.
+def steady_block(theta, place, grid, n, months, w):
+    """Put the SOC of `BLOCK_WIDTH` columns at steady state, g C m-3, into the first n rows of `w`.
 
     Parameters
     ----------
-    theta : (n_parameters * LANES,)
+    theta : (n_parameters * BLOCK_WIDTH,)
         Physical parameters, a row of lanes each.
-    place : (rows * LANES,)
-        One block of `lane_places`.
+    place : (rows * BLOCK_WIDTH,)
+        One block of `block_places`.
     grid : (4 * n,)
-        From `lane_grid`.
+        From `block_grid`.
     n, months : int
-        Number of layers, and of months in the forcing (`lane_months`).
-    w : (rows * LANES,)
-        From `lane_work`; every thread needs its own.
+        Number of layers, and of months in the forcing (`block_months`).
+    w : (rows * BLOCK_WIDTH,)
+        From `block_work`; every thread needs its own.
     """
     if months:
         fill_monthly_drivers(theta, place, grid, n, months, w)
@@ -336,8 +338,8 @@ def steady_lanes(theta, place, grid, n, months, w):
 @kept_compiled
 def _fill_soc_blocks(theta, place, grid, n, months, w, soc):
     for block in range(theta.shape[0]):
-        steady_lanes(theta[block], place[block], grid, n, months, w)
-        soc[block, :] = w[: n * LANES]
+        steady_block(theta[block], place[block], grid, n, months, w)
+        soc[block, :] = w[: n * BLOCK_WIDTH]
 
 
 def soc_density(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
@@ -355,11 +357,11 @@ def soc_density(theta: NDArray, forcing: AnyForcing, configuration: Configuratio
             f"{configuration.name!r} configuration takes {expected} and a {configuration.forcing.__name__}."
         )
     n = configuration.column.n_layers
-    places, grid = in_lanes(lane_places(forcing, configuration)), lane_grid(configuration)
-    work, soc = lane_work(configuration), np.empty((places.shape[0], n * LANES))
+    places, grid = to_blocks(block_places(forcing, configuration)), block_grid(configuration)
+    work, soc = block_work(configuration), np.empty((places.shape[0], n * BLOCK_WIDTH))
     result = np.empty((*theta.shape[:-2], n, theta.shape[-1]))
     for index in np.ndindex(theta.shape[:-2]):
-        _fill_soc_blocks(in_lanes(theta[index]), places, grid, n, lane_months(forcing), work, soc)
-        by_layer = soc.reshape(-1, n, LANES).swapaxes(0, 1)
+        _fill_soc_blocks(to_blocks(theta[index]), places, grid, n, block_months(forcing), work, soc)
+        by_layer = soc.reshape(-1, n, BLOCK_WIDTH).swapaxes(0, 1)
         result[index] = by_layer.reshape(n, -1)[:, : theta.shape[-1]]
     return result

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from proda.errors import InputError
 from proda.kernels import steady_state as lanes
-from proda.learning.distillation import TaughtHybrid, compile_trainers, taught_by_layers, taught_by_panel
+from proda.learning.distillation import TrainedHybrid, compile_trainers, distilled, trained_on_layers
 from proda.learning.encoding import Encoding, MinMaxScaling, Shape
 from proda.learning.ensemble import (
     TwoStepPlan,
@@ -43,7 +43,7 @@ from proda.learning.paper_network import fit, paper_network
 from proda.learning.scores import correlations, scores
 from proda.learning.soil_layer import deviations, soc_with_spread
 from proda.learning.splits import BLOCKS, KINDS, fold_of_site
-from proda.learning.training_data import Material, at_layers
+from proda.learning.training_data import TrainingData, at_layers
 from proda.learning.trees import BOOSTED, FOREST, DirectTrees, forest_parameters
 from proda.model.parameters import INNER, PAPER_PARAMETERS, default_parameters, physical, with_positive_cwd_share
 
@@ -51,7 +51,7 @@ PAPER_NETWORK, WITHOUT_PRIOR = "network of the paper", "ensemble, weighted targe
 N_DEVIATIONS = 500
 
 
-class Plans(NamedTuple):
+class TrainingConfig(NamedTuple):
     """How each kind of network is trained; `paper` holds the keyword arguments of the paper's."""
 
     paper: dict[str, Any]
@@ -59,7 +59,7 @@ class Plans(NamedTuple):
     hybrid: HybridPlan
 
 
-class Learnt(NamedTuple):
+class MethodResult(NamedTuple):
     """What a method tells of all sites, and what it took to learn it.
 
     Attributes
@@ -87,7 +87,7 @@ def result_and_seconds(function: Callable, *arguments: Any) -> tuple[Any, float]
     return found, perf_counter() - begun
 
 
-def soc_of(x: NDArray, material: Material) -> NDArray[np.float64]:
+def soc_of(x: NDArray, material: TrainingData) -> NDArray[np.float64]:
     """Carbon at the layers of all sites, (n, m), kg C m-3, of parameters (n, 25)."""
     soc = lanes.soc_density(physical(x.T, material.forcing), material.forcing)
     return at_layers(soc, material.observed)
@@ -98,13 +98,15 @@ def inside(x: NDArray) -> NDArray[np.float64]:
     return with_positive_cwd_share(np.clip(x, INNER, 1.0 - INNER))[0]
 
 
-def default_carbon(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+def default_carbon(material: TrainingData, train: NDArray, plans: TrainingConfig, seed: int) -> dict[str, MethodResult]:
     """CLM's own parameters: nothing is learnt."""
     theta = default_parameters(material.forcing, material.sand_percent)
-    return {"CLM defaults": Learnt(at_layers(lanes.soc_density(theta, material.forcing), material.observed))}
+    return {"CLM defaults": MethodResult(at_layers(lanes.soc_density(theta, material.forcing), material.observed))}
 
 
-def paper_two_steps(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+def paper_two_steps(
+    material: TrainingData, train: NDArray, plans: TrainingConfig, seed: int
+) -> dict[str, MethodResult]:
     """The paper's network on the posterior means of the sites that pass its filter, bare and with spread."""
     taught = train[material.used[train]]
     scaling = MinMaxScaling.of(material.frame.iloc[taught])
@@ -122,29 +124,33 @@ def paper_two_steps(material: Material, train: NDArray, plans: Plans, seed: int)
 
 
 def with_and_without_spread(
-    name: str, x: NDArray, material: Material, taught: NDArray, seed: int, seconds: float
-) -> dict[str, Learnt]:
+    name: str, x: NDArray, material: TrainingData, taught: NDArray, seed: int, seconds: float
+) -> dict[str, MethodResult]:
     """Carbon at the predicted parameters, and its mean over their spread."""
     added = deviations(material.draws[taught], x[taught], N_DEVIATIONS, seed)
     spread = at_layers(soc_with_spread(x, added, material.forcing), material.observed)
-    bare = Learnt(soc_of(x, material), x, seconds=seconds)
+    bare = MethodResult(soc_of(x, material), x, seconds=seconds)
     return {name: bare, f"{name}, with spread": bare._replace(soc=spread)}
 
 
-def forest_two_steps(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+def forest_two_steps(
+    material: TrainingData, train: NDArray, plans: TrainingConfig, seed: int
+) -> dict[str, MethodResult]:
     """A forest on the posterior means of the sites that pass the filter."""
     taught = train[material.used[train]]
     x, seconds = result_and_seconds(forest_parameters, material.frame, taught, material.x_mean, seed % 2**32)
-    return {"forest on parameters": Learnt(soc_of(inside(x), material), inside(x), seconds=seconds)}
+    return {"forest on parameters": MethodResult(soc_of(inside(x), material), inside(x), seconds=seconds)}
 
 
-def embedded_two_steps(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+def embedded_two_steps(
+    material: TrainingData, train: NDArray, plans: TrainingConfig, seed: int
+) -> dict[str, MethodResult]:
     """The modern ensemble in steps: classes as numbers or embedded; all sites; weighted; by what profiles say."""
     filtered, equal = train[material.used[train]], equal_targets(material.x_mean)
     weighted, told = equal.copy(), equal.copy()
     weighted[train] = precision_targets(material.x_mean[train], material.x_sd[train])
     told[train] = profile_targets(material.x_mean[train], material.x_sd[train])
-    found: dict[str, Learnt] = {}
+    found: dict[str, MethodResult] = {}
     for name, classes, taught, targets in (
         ("ensemble, classes as numbers", (), filtered, equal),
         ("ensemble, classes embedded", material.class_names, filtered, equal),
@@ -158,7 +164,7 @@ def embedded_two_steps(material: Material, train: NDArray, plans: Plans, seed: i
         lesson = {key: values[taught] for key, values in encoded.items()}
         _, seconds = result_and_seconds(trainer.taught, lesson, targets[taught], seed)
         x = inside(member_parameters(trainer.networks, encoded).mean(axis=0))
-        found[name] = Learnt(soc_of(x, material), x, seconds=seconds)
+        found[name] = MethodResult(soc_of(x, material), x, seconds=seconds)
     last = found[WITHOUT_PRIOR]
     return found | with_and_without_spread(WITHOUT_PRIOR, last.x, material, train, seed, last.seconds)
 
@@ -168,23 +174,27 @@ def _two_step_trainer(shape: Shape, plan: TwoStepPlan) -> TwoStepTrainer:
     return TwoStepTrainer(shape, plan)
 
 
-def two_step_methods(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+def two_step_methods(
+    material: TrainingData, train: NDArray, plans: TrainingConfig, seed: int
+) -> dict[str, MethodResult]:
     """What is taught posterior means, beside the defaults, which are taught nothing."""
     methods = default_carbon, paper_two_steps, forest_two_steps, embedded_two_steps
     return {name: learnt for method in methods for name, learnt in method(material, train, plans, seed).items()}
 
 
-def hybrids(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+def hybrids(material: TrainingData, train: NDArray, plans: TrainingConfig, seed: int) -> dict[str, MethodResult]:
     """End to end: the study's ensemble, a member, without its teachers, and with nothing near the posteriors."""
     alone, hybrid = _alone_and_taught(material, train, plans.hybrid, seed)
     found = {"hybrid, layers alone": alone[0]}
     found["hybrid"], found["hybrid, one member"] = hybrid
-    free, seconds = result_and_seconds(taught_by_layers, material, train, plans.hybrid.of_layers_alone(), seed, 0.0)
+    free, seconds = result_and_seconds(trained_on_layers, material, train, plans.hybrid.of_layers_alone(), seed, 0.0)
     found["hybrid, layers alone, no prior term"] = _ensemble(free, material, seconds)[0]
     return found
 
 
-def networks_without_soil_model(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+def networks_without_soil_model(
+    material: TrainingData, train: NDArray, plans: TrainingConfig, seed: int
+) -> dict[str, MethodResult]:
     """The hybrid's control: the same networks and lessons, but their outputs are carbon itself."""
     plan = plans.hybrid._replace(soil_model=False, prior_weight=0.0)
     alone, taught = _alone_and_taught(material, train, plan, seed)
@@ -196,27 +206,29 @@ def networks_without_soil_model(material: Material, train: NDArray, plans: Plans
 
 
 def _alone_and_taught(
-    material: Material, train: NDArray, plan: HybridPlan, seed: int
-) -> tuple[tuple[Learnt, Learnt], tuple[Learnt, Learnt]]:
+    material: TrainingData, train: NDArray, plan: HybridPlan, seed: int
+) -> tuple[tuple[MethodResult, MethodResult], tuple[MethodResult, MethodResult]]:
     """Taught by the layers alone, then by the panel: each as the ensemble and its first member."""
     compile_trainers(material, plan)
-    taught, seconds = result_and_seconds(taught_by_layers, material, train, plan.of_layers_alone(), seed)
+    taught, seconds = result_and_seconds(trained_on_layers, material, train, plan.of_layers_alone(), seed)
     alone = _ensemble(taught, material, seconds)
     # A study without teachers has the hybrid of layers alone.
     if plan.panel_share == 0.0:
         return alone, alone
-    taught, more = result_and_seconds(taught_by_panel, material, train, plan, taught, seed)
+    taught, more = result_and_seconds(distilled, material, train, plan, taught, seed)
     return alone, _ensemble(taught, material, seconds + more)
 
 
-def _ensemble(hybrid: TaughtHybrid, material: Material, seconds: float) -> tuple[Learnt, Learnt]:
+def _ensemble(hybrid: TrainedHybrid, material: TrainingData, seconds: float) -> tuple[MethodResult, MethodResult]:
     """What all members tell of all sites, and what the first does; they have learnt side by side."""
     members, x = hybrid.soc(material.frame, material.observed).astype(float), hybrid.x(material.frame)
     spread = np.log(np.maximum(members, 1e-9)).std(axis=1, ddof=1)
-    return Learnt(members.mean(axis=1), x.mean(axis=0), spread, seconds), Learnt(members[:, 0], x[0], None, seconds)
+    return MethodResult(members.mean(axis=1), x.mean(axis=0), spread, seconds), MethodResult(
+        members[:, 0], x[0], None, seconds
+    )
 
 
-def direct_trees(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+def direct_trees(material: TrainingData, train: NDArray, plans: TrainingConfig, seed: int) -> dict[str, MethodResult]:
     """Carbon of layers from covariates and depth by trees, without a process model."""
     site, at = np.nonzero(material.observed.present)
     depth, soc = material.observed.depth[site, at], material.observed.soc[site, at]
@@ -226,11 +238,11 @@ def direct_trees(material: Material, train: NDArray, plans: Plans, seed: int) ->
         _, seconds = result_and_seconds(trees.fit, site[learns], depth[learns], soc[learns])
         values = np.zeros(material.observed.depth.shape)
         values[site, at] = trees.predict(site, depth)
-        found[f"{kind} on carbon"] = Learnt(values, seconds=seconds)
+        found[f"{kind} on carbon"] = MethodResult(values, seconds=seconds)
     return found
 
 
-def carbon_methods(material: Material, train: NDArray, plans: Plans, seed: int) -> dict[str, Learnt]:
+def carbon_methods(material: TrainingData, train: NDArray, plans: TrainingConfig, seed: int) -> dict[str, MethodResult]:
     """What is taught carbon: hybrids, trees, and means of them, with the process model and without."""
     found = hybrids(material, train, plans, seed) | direct_trees(material, train, plans, seed)
     forest, boosted = (found[f"{kind} on carbon"] for kind in (FOREST, BOOSTED))
@@ -240,11 +252,11 @@ def carbon_methods(material: Material, train: NDArray, plans: Plans, seed: int) 
     return found
 
 
-def _mean_of(*parts: Learnt) -> Learnt:
-    return Learnt(np.mean([part.soc for part in parts], axis=0), seconds=sum(part.seconds for part in parts))
+def _mean_of(*parts: MethodResult) -> MethodResult:
+    return MethodResult(np.mean([part.soc for part in parts], axis=0), seconds=sum(part.seconds for part in parts))
 
 
-Method = Callable[[Material, NDArray, Plans, int], dict[str, Learnt]]
+Method = Callable[[TrainingData, NDArray, TrainingConfig, int], dict[str, MethodResult]]
 METHODS: tuple[Method, ...] = (two_step_methods, carbon_methods, networks_without_soil_model)
 
 
@@ -271,10 +283,10 @@ class Task(NamedTuple):
 
 
 def compared_methods(
-    material: Material,
+    material: TrainingData,
     lon: ArrayLike,
     lat: ArrayLike,
-    plans: Plans,
+    plans: TrainingConfig,
     plan: FoldPlan,
     progress: bool = True,
     methods: Sequence[Method] = METHODS,
@@ -285,7 +297,7 @@ def compared_methods(
 
     Parameters
     ----------
-    material : Material
+    material : TrainingData
     lon, lat : (n_sites,), degrees
     methods : sequence of Method
         Functions of `proda.learning.cross_validation`, or others like them; processes have to be able to import them.
@@ -342,7 +354,7 @@ def task_seed(seed: int, kind: str, fold: int) -> int:
     return int(np.random.SeedSequence([seed, KINDS.index(kind), fold]).generate_state(1)[0] % 2**31)
 
 
-def _dataset(names: list, soc: dict, x: dict, at_training: dict, fold: dict, material: Material) -> xr.Dataset:
+def _dataset(names: list, soc: dict, x: dict, at_training: dict, fold: dict, material: TrainingData) -> xr.Dataset:
     present = material.observed.present
     nothing = np.full((len(present), len(PAPER_PARAMETERS)), np.nan)
     carbon = np.stack([[np.where(present, soc[name, kind], np.nan) for kind in KINDS] for name in names])
@@ -365,12 +377,12 @@ def _dataset(names: list, soc: dict, x: dict, at_training: dict, fold: dict, mat
     )
 
 
-_SHARED: dict[str, tuple[Material, Plans]] = {}
+_SHARED: dict[str, tuple[TrainingData, TrainingConfig]] = {}
 
 
 def _results(
-    tasks: list[Task], material: Material, plans: Plans, n_processes: int
-) -> Iterator[tuple[Task, dict[str, Learnt]]]:
+    tasks: list[Task], material: TrainingData, plans: TrainingConfig, n_processes: int
+) -> Iterator[tuple[Task, dict[str, MethodResult]]]:
     if n_processes < 2:
         _share(material, plans)
         yield from ((task, _learnt(task)) for task in tasks)
@@ -393,11 +405,11 @@ def _results(
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _share(material: Material, plans: Plans) -> None:
+def _share(material: TrainingData, plans: TrainingConfig) -> None:
     _SHARED["now"] = material, plans
 
 
-def _learnt(task: Task) -> dict[str, Learnt]:
+def _learnt(task: Task) -> dict[str, MethodResult]:
     material, plans = _SHARED["now"]
     return task.method(material, task.train, plans, task.seed)
 

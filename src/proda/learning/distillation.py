@@ -38,7 +38,7 @@ from sklearn.tree import DecisionTreeRegressor
 from proda.learning.encoding import Encoding, Shape
 from proda.learning.ensemble import equal_targets, precision_targets
 from proda.learning.hybrid import HybridPlan, HybridTrainer
-from proda.learning.training_data import Land, Material, ObservedSites
+from proda.learning.training_data import ObservedSites, TrainingData, UnlabelledCells
 from proda.learning.trees import BOOSTED, N_TREES, SHARE_OF_FEATURES, DirectTrees, coded_columns, forest_leaf
 
 N_PARTS = 5  # of the sites, each told of by boosted trees of the other parts
@@ -108,8 +108,8 @@ def _in_layers(values: NDArray[np.float64], sites: ObservedSites) -> NDArray[np.
     return told
 
 
-def panel_lessons(
-    frame: pd.DataFrame, class_names: tuple[str, ...], sites: ObservedSites, land: Land, alone: NDArray, share: float,
+def distillation_targets(
+    frame: pd.DataFrame, class_names: tuple[str, ...], sites: ObservedSites, land: UnlabelledCells, alone: NDArray, share: float,  # noqa: E501
     seed: int,
 ) -> ObservedSites:  # fmt: skip
     """Sites, then cells, with the carbon that the hybrid is to learn.
@@ -124,7 +124,7 @@ def panel_lessons(
         Of the sites.
     class_names : tuple of str
     sites : ObservedSites
-    land : Land
+    land : UnlabelledCells
     alone : (n + n_cells, m), kg C m-3
         Of the hybrid of layers alone.
     share : float
@@ -139,10 +139,10 @@ def panel_lessons(
 
 # Of the weight of the prior term, for the second hybrid: so much less loss is left of a panel's lessons, which are
 # without the scatter of profiles.
-STUDENTS_PART = 1.0 / 30.0
+DISTILLED_PRIOR_SHARE = 1.0 / 30.0
 
 
-class TaughtHybrid(NamedTuple):
+class TrainedHybrid(NamedTuple):
     """A trainer whose networks have learnt (until it is used again), how covariates enter them, and the curve."""
 
     trainer: HybridTrainer
@@ -164,49 +164,49 @@ class TaughtHybrid(NamedTuple):
         return networks
 
 
-def taught_by_layers(
-    material: Material, train: NDArray, plan: HybridPlan, seed: int, prior_weight: float | None = None,
+def trained_on_layers(
+    material: TrainingData, train: NDArray, plan: HybridPlan, seed: int, prior_weight: float | None = None,
     progress: bool = False,
-) -> TaughtHybrid:  # fmt: skip
+) -> TrainedHybrid:  # fmt: skip
     """The hybrid of the plan that has learnt the layers of the rows `train` of `material` and nothing else."""
     frame = material.frame.iloc[train]
     encoding = Encoding.of(frame, material.class_names, "covariates.parquet, sites", plan.n_bins)
     trainer, targets = _trainer_for(material, plan, 0), precision_targets(material.x_mean[train], material.x_sd[train])
     learns = material.observed.take(train)
     curve = trainer.trained(encoding.encoded(frame), learns, seed, targets, prior_weight, progress)
-    return TaughtHybrid(trainer, encoding, curve)
+    return TrainedHybrid(trainer, encoding, curve)
 
 
-def taught_by_panel(
-    material: Material, train: NDArray, plan: HybridPlan, alone: TaughtHybrid, seed: int, progress: bool = False
-) -> TaughtHybrid:
+def distilled(
+    material: TrainingData, train: NDArray, plan: HybridPlan, alone: TrainedHybrid, seed: int, progress: bool = False
+) -> TrainedHybrid:
     """The hybrid of the plan, taught by a panel of trees and `alone` at the rows `train` and at cells.
 
     Parameters
     ----------
-    alone : TaughtHybrid
-        From `taught_by_layers`, of the same rows.
+    alone : TrainedHybrid
+        From `trained_on_layers`, of the same rows.
     """
     frame, learns, land = material.frame.iloc[train], material.observed.take(train), material.land
     encoding = Encoding.of(frame, material.class_names, "covariates.parquet, sites", plan.n_bins)
     places = pd.concat([frame, land.frame], ignore_index=True)
     told = alone.soc(places, learns.joined(land.sites)).mean(axis=1)
-    lessons = panel_lessons(frame, material.class_names, learns, land, told, plan.panel_share, seed)
+    lessons = distillation_targets(frame, material.class_names, learns, land, told, plan.panel_share, seed)
     targets = equal_targets(alone.x(places).mean(axis=0))
-    weight = STUDENTS_PART * plan.prior_weight
+    weight = DISTILLED_PRIOR_SHARE * plan.prior_weight
     trainer = _trainer_for(material, plan, land.sites.n_sites)
     curve = trainer.trained(encoding.encoded(places), lessons, seed, targets, weight, progress)
-    return TaughtHybrid(trainer, encoding, curve)
+    return TrainedHybrid(trainer, encoding, curve)
 
 
-def compile_trainers(material: Material, plan: HybridPlan) -> None:
-    """Make the trainers that `taught_by_layers` and `taught_by_panel` will ask for, so that neither has to compile."""
+def compile_trainers(material: TrainingData, plan: HybridPlan) -> None:
+    """Make the trainers that `trained_on_layers` and `distilled` will ask for, so that neither has to compile."""
     _trainer_for(material, plan.of_layers_alone(), 0)
     if plan.panel_share > 0.0:
         _trainer_for(material, plan, material.land.sites.n_sites)
 
 
-def _trainer_for(material: Material, plan: HybridPlan, n_cells: int) -> HybridTrainer:
+def _trainer_for(material: TrainingData, plan: HybridPlan, n_cells: int) -> HybridTrainer:
     # Room for the classes of all sites: one shape, and so one compilation, for all folds.
     shape = Encoding.of(material.frame, material.class_names, n_bins=plan.n_bins).shape
     batch_size = min(plan.batch_size, batch_size_of(material.observed.n_sites + n_cells))

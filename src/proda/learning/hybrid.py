@@ -58,7 +58,7 @@ class HybridPlan(NamedTuple):
         teaches near the parameters of the first teacher (`proda.learning.distillation`).
     panel_share : float
         Of what a panel of teachers tells of a site's carbon in its targets, 0 to 1; who trains mixes them
-        (`proda.learning.distillation.panel_lessons`).
+        (`proda.learning.distillation.distillation_targets`).
     n_bins : int
         Bins in which every number is told beside its value (`proda.learning.encoding`).
     hidden : tuple of int

@@ -25,13 +25,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
 from proda.learning import splits
-from proda.learning.distillation import taught_by_layers, taught_by_panel
+from proda.learning.distillation import distilled, trained_on_layers
 from proda.learning.encoding import Encoding, n_bins_of
 from proda.learning.ensemble import member_parameters
 from proda.learning.hybrid import HybridPlan
 from proda.learning.paper_network import STAGE, check_parameters, described_network, write_described
 from proda.learning.splits import BLOCKS
-from proda.learning.training_data import Inputs, Material
+from proda.learning.training_data import Inputs, TrainingData
 from proda.model.configuration import STRATA, interval_name
 from proda.model.parameters import PAPER_PARAMETERS, with_positive_cwd_share
 from proda.study import Study
@@ -246,23 +246,23 @@ def hybrid_plan(study: Study, n_sites: int) -> HybridPlan:
         n_members=study["hybrid_members"],
         epochs=study["hybrid_epochs"],
         prior_weight=study["hybrid_prior_weight"],
-        panel_share=study["hybrid_panel_share"],
+        panel_share=study["hybrid_distillation_share"],
         n_bins=n_bins_of(n_sites),
     )
     return plan if plan.panel_share > 0.0 else plan.of_layers_alone()
 
 
 def trained_hybrid(
-    study: Study, inputs: Inputs, material: Material, taught: NDArray[np.int64], seed: int, progress: bool = True
+    study: Study, inputs: Inputs, material: TrainingData, taught: NDArray[np.int64], seed: int, progress: bool = True
 ) -> HybridTraining:
     """The study's hybrid, having learnt from the rows `taught` of `material`, at all sites and cells.
 
     Its error on withheld land is not yet in `parameters` (`with_error_on_blocks`).
     """
     plan = hybrid_plan(study, material.observed.n_sites)
-    hybrid = taught_by_layers(material, taught, plan.of_layers_alone(), seed, progress=progress)
+    hybrid = trained_on_layers(material, taught, plan.of_layers_alone(), seed, progress=progress)
     if plan.panel_share > 0.0:
-        hybrid = taught_by_panel(material, taught, plan, hybrid, seed, progress)
+        hybrid = distilled(material, taught, plan, hybrid, seed, progress)
     notes = {
         "study": study.label,
         "fingerprint": study.fingerprints()[STAGE],
@@ -333,7 +333,7 @@ def _mean(values: NDArray, within: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def taught_rows(split: NDArray, known: NDArray[np.int64]) -> NDArray[np.int64]:
+def training_rows(split: NDArray, known: NDArray[np.int64]) -> NDArray[np.int64]:
     """Rows of the material that may teach the hybrid: training and validation sites of the paper's network.
 
     The same sites for both, so that both are judged on the same sites that neither has seen.

@@ -400,7 +400,7 @@ EXPECTATIONS = (
 )
 
 
-def answers_beside_expectations(
+def compare_with_expected_signs(
     predicted_parameters: PredictedParameters,
     frame: pd.DataFrame,
     expectations: Sequence[Expectation] = EXPECTATIONS,

@@ -204,7 +204,7 @@ def readable(skill: pd.DataFrame) -> pd.DataFrame:
     return kept[[name for name in HEADINGS if name in kept]].round(2).rename(columns=HEADINGS)
 
 
-def beside_published(skill: pd.DataFrame) -> pd.DataFrame:
+def with_published(skill: pd.DataFrame) -> pd.DataFrame:
     """Parameters that the paper's own network predicted well, or not, with what ours does, the paper's best first.
 
     Returns

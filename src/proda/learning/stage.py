@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 
 from proda.assimilation.chains import n_workers
 from proda.data.tables import read_profiles
-from proda.learning.cross_validation import PAPER_NETWORK, FoldPlan, Plans, compared_methods, comparison_table
+from proda.learning.cross_validation import PAPER_NETWORK, FoldPlan, TrainingConfig, compared_methods, comparison_table
 from proda.learning.ensemble import TwoStepPlan
 from proda.learning.hybrid_training import (
     HybridTraining,
     hybrid_plan,
-    taught_rows,
     trained_hybrid,
+    training_rows,
     with_error_on_blocks,
     write_hybrid,
 )
 from proda.learning.paper_network import STAGE, PaperResults, paper_results, write_paper_results
 from proda.learning.scores import with_folds
 from proda.learning.splits import ASSIMILATED, KINDS, USED, block_of_place
-from proda.learning.training_data import Material, learning_material, network_inputs
+from proda.learning.training_data import TrainingData, network_inputs, study_training_data
 from proda.study import Study
 
 PATIENCE = 25
@@ -39,14 +39,14 @@ class NetworkTraining(NamedTuple):
         folds.nc: every method on sites that it had not seen (`proda.learning.cross_validation`); `site` is the study's.
     hybrid : HybridTraining
         See `proda.learning.hybrid_training`.
-    material : Material
+    material : TrainingData
         What there was to learn from: the sites of `compared`.
     """
 
     paper: PaperResults
     compared: xr.Dataset
     hybrid: HybridTraining
-    material: Material
+    material: TrainingData
 
 
 def network_training(study: Study, progress: bool = True) -> NetworkTraining:
@@ -58,7 +58,7 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
     Settings: test_share, validation_share, epochs, batch_size, dropout, learning_rate; network_scaling, "training"
     (default: ranges of the training sites) or "grid" (the paper's: ranges of all cells); network_weights, "best"
     (default: the epoch with the least validation loss) or "last"; network_folds, network_block_km, hybrid_members,
-    hybrid_epochs, hybrid_prior_weight, hybrid_panel_share.
+    hybrid_epochs, hybrid_prior_weight, hybrid_distillation_share.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
     with study.stage(STAGE) as folder:
         inputs = network_inputs(study)
         paper = paper_results(study, inputs, progress)
-        material, known = learning_material(study, inputs)
+        material, known = study_training_data(study, inputs)
         places = read_profiles(study.path("profiles.parquet")).iloc[known]
         lon, lat, cell = (places[name].to_numpy() for name in ("lon", "lat", "cell"))
         plan = fold_plan(study)
@@ -83,7 +83,7 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
         compared.to_netcdf(folder / "folds.nc")
         method_scores(compared, material.used).to_csv(folder / "network_scores.csv", index=False)
         seed = study.seed_for(STAGE, "hybrid") % 2**31
-        hybrid = trained_hybrid(study, inputs, material, taught_rows(paper.split, known), seed, progress)
+        hybrid = trained_hybrid(study, inputs, material, training_rows(paper.split, known), seed, progress)
         block = block_of_place(lon, lat, study["network_block_km"])
         hybrid = with_error_on_blocks(hybrid, compared, cell, block, plan.seed)
         write_hybrid(hybrid, folder)
@@ -97,7 +97,7 @@ def fold_plan(study: Study) -> FoldPlan:
     return FoldPlan(study["network_folds"], study["network_block_km"], seed, min(n_workers(), MOST_PROCESSES))
 
 
-def method_plans(study: Study, n_sites: int) -> Plans:
+def method_plans(study: Study, n_sites: int) -> TrainingConfig:
     """How the compared networks are trained, from the study's settings.
 
     The paper's network is stopped in the folds when it has not improved for `PATIENCE` epochs.
@@ -106,7 +106,7 @@ def method_plans(study: Study, n_sites: int) -> Plans:
         "kept_weights": study["network_weights"],
         "patience": PATIENCE,
     }
-    return Plans(paper, TwoStepPlan(n_members=study["hybrid_members"]), hybrid_plan(study, n_sites))
+    return TrainingConfig(paper, TwoStepPlan(n_members=study["hybrid_members"]), hybrid_plan(study, n_sites))
 
 
 def method_scores(compared: xr.Dataset, used: NDArray) -> pd.DataFrame:

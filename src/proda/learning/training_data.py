@@ -222,17 +222,17 @@ def at_layers(soc: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
 
 
 LEAST_CELLS = 1000  # that are told of, where there are fewer sites
-TOLD_DEPTHS = (0.025, 0.075, 0.15, 0.25, 0.45, 0.65, 0.9, 1.4)  # m, closer where profiles have more layers
+TARGET_DEPTHS = (0.025, 0.075, 0.15, 0.25, 0.45, 0.65, 0.9, 1.4)  # m, closer where profiles have more layers
 
 
-class Land(NamedTuple):
+class UnlabelledCells(NamedTuple):
     """Cells as places to be told of: `frame` (n_cells, n_covariates), and `sites`, whose carbon nobody has seen."""
 
     frame: pd.DataFrame
     sites: ObservedSites
 
 
-def told_cells(n_cells: int, n_sites: int) -> NDArray[np.int64]:
+def unlabelled_rows(n_cells: int, n_sites: int) -> NDArray[np.int64]:
     """Rows of the cells that the hybrid is to be told of: no more than there are sites, but some; evenly through all.
 
     What a panel tells of the land it has from the sites: where they are few, more cells cost time and add little.
@@ -241,8 +241,8 @@ def told_cells(n_cells: int, n_sites: int) -> NDArray[np.int64]:
     return np.linspace(0, n_cells - 1, n).round().astype(np.int64)
 
 
-def land_of(frame: pd.DataFrame, forcing: Forcing, width: int) -> Land:
-    """Land of these cells, with layers at `TOLD_DEPTHS` (or `width` of them) in arrays as wide as the sites' own.
+def unlabelled_cells(frame: pd.DataFrame, forcing: Forcing, width: int) -> UnlabelledCells:
+    """Land of these cells, with layers at `TARGET_DEPTHS` (or `width` of them) in arrays as wide as the sites' own.
 
     Parameters
     ----------
@@ -252,17 +252,17 @@ def land_of(frame: pd.DataFrame, forcing: Forcing, width: int) -> Land:
     width : int
         Of the `ObservedSites` that it is to be used with.
     """
-    chosen = np.linspace(0, len(TOLD_DEPTHS) - 1, min(width, len(TOLD_DEPTHS))).round().astype(int)
-    depth = np.asarray(TOLD_DEPTHS)[chosen]
+    chosen = np.linspace(0, len(TARGET_DEPTHS) - 1, min(width, len(TARGET_DEPTHS))).round().astype(int)
+    depth = np.asarray(TARGET_DEPTHS)[chosen]
     n = len(frame)
     layers = pd.DataFrame({"site": np.repeat(np.arange(n), depth.size), "depth": np.tile(depth, n), "soc": 0.0})
-    return Land(frame.reset_index(drop=True), observed_sites(layers, n, forcing).widened(width))
+    return UnlabelledCells(frame.reset_index(drop=True), observed_sites(layers, n, forcing).widened(width))
 
 
 N_DRAWS = 20  # of each site's posterior: enough for the spread of predictions, which pools sites
 
 
-class Material(NamedTuple):
+class TrainingData(NamedTuple):
     """What there is to learn from, of n sites.
 
     Attributes
@@ -277,8 +277,8 @@ class Material(NamedTuple):
         Of the posteriors, unit cube.
     used : (n,) bool
         Sites of non-negative 1:1 efficiency, the paper's filter.
-    land : Land
-        Cells (`proda.learning.distillation.told_cells`), where there is nothing but covariates and forcing.
+    land : UnlabelledCells
+        Cells (`proda.learning.distillation.unlabelled_rows`), where there is nothing but covariates and forcing.
     """
 
     frame: pd.DataFrame
@@ -290,10 +290,10 @@ class Material(NamedTuple):
     x_sd: NDArray[np.float64]
     draws: NDArray[np.float32]
     used: NDArray[np.bool_]
-    land: Land
+    land: UnlabelledCells
 
 
-def learning_material(study: Study, inputs: Inputs) -> tuple[Material, NDArray[np.int64]]:
+def study_training_data(study: Study, inputs: Inputs) -> tuple[TrainingData, NDArray[np.int64]]:
     """Material of the sites that have a posterior, and which sites of the study these are, ascending.
 
     Parameters
@@ -316,8 +316,8 @@ def learning_material(study: Study, inputs: Inputs) -> tuple[Material, NDArray[n
         step = max(1, x.sizes["draw"] * x.sizes["chain"] // N_DRAWS)
         draws = x.isel(site=known, draw=slice(None, None, step)).to_numpy()
     grid, observed = read_grid(study.path("grid.nc")), observed_sites(layers, known.size, forcing)
-    told = told_cells(len(inputs.cell_covariates), known.size)
-    material = Material(
+    told = unlabelled_rows(len(inputs.cell_covariates), known.size)
+    material = TrainingData(
         frame=inputs.site_covariates.iloc[known].reset_index(drop=True),
         class_names=class_covariates(study.path("covariates.parquet")),
         observed=observed,
@@ -327,6 +327,6 @@ def learning_material(study: Study, inputs: Inputs) -> tuple[Material, NDArray[n
         x_sd=inputs.x_sd[known],
         draws=draws.reshape(known.size, -1, draws.shape[-1]),
         used=inputs.used[known],
-        land=land_of(inputs.cell_covariates.iloc[told], of_cells.take(told), observed.soc.shape[1]),
+        land=unlabelled_cells(inputs.cell_covariates.iloc[told], of_cells.take(told), observed.soc.shape[1]),
     )
     return material, known

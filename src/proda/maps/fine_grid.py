@@ -43,7 +43,7 @@ from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
 from proda.model.parameters import PAPER_PARAMETERS, bounds
 from proda.progress import progress_bar
-from proda.stage import code_digest, read_json, refusal_told, write_json
+from proda.stage import code_digest, read_json, write_errors_explained, write_json
 
 if TYPE_CHECKING:  # Keras takes seconds to import, and fixed draws need none of it
     from proda.learning.hybrid_training import HybridPredictor
@@ -330,7 +330,7 @@ class MapStore:
                 f"{self.path} will need up to {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free: free some space, or "
                 "give a name on another disk"
             )
-        with refusal_told(self.partial, _KEPT):
+        with write_errors_explained(self.partial, _KEPT):
             shutil.rmtree(self.partial, ignore_errors=True)
             self.partial.mkdir(parents=True)
             self._create(places, min(chunk, n))
@@ -372,7 +372,7 @@ class MapStore:
         ProdaError
             When the disk refuses; all chunks that are marked stay good.
         """
-        with refusal_told(self.partial, _KEPT):
+        with write_errors_explained(self.partial, _KEPT):
             group = zarr.open_group(self.unfinished, mode="r+")
             for name, values in arrays.items():
                 group[name][..., first:last] = values
@@ -393,7 +393,7 @@ class MapStore:
 
     def finish(self, attributes: Mapping[str, Any]) -> None:
         """Describe the store, whose chunks are all there, and give it its name."""
-        with refusal_told(self.path, _KEPT):
+        with write_errors_explained(self.path, _KEPT):
             group = zarr.open_group(self.unfinished, mode="r+")
             if (group["status"][:] == _NOT_YET).any():
                 raise InputError(f"{self.partial}: chunks are missing; run it again")

@@ -254,10 +254,10 @@ def _same_sites(expected: NDArray, found, file: str) -> None:
 
 # A site counts in a stratum whose middle its lowest observed layer reaches, and in an interval from the surface down
 # if it counts in the stratum at the bottom of it: 15, 65 and 150 cm.
-LEAST_REACH = np.array([(upper + lower) / 2 for upper, lower in STRATA])
+LEAST_OBSERVED_DEPTH = np.array([(upper + lower) / 2 for upper, lower in STRATA])
 
 
-def observed_reach(layers: pd.DataFrame, n_sites: int) -> NDArray[np.float64]:
+def observed_depth(layers: pd.DataFrame, n_sites: int) -> NDArray[np.float64]:
     """Lower bound of the lowest observed layer of every site, (n_sites,), m; 0 where nothing was observed.
 
     Parameters
@@ -270,15 +270,15 @@ def observed_reach(layers: pd.DataFrame, n_sites: int) -> NDArray[np.float64]:
     return reach
 
 
-def where_reached(values: NDArray, reach: NDArray, least: NDArray = LEAST_REACH) -> NDArray[np.float64]:
+def where_observed(values: NDArray, reach: NDArray, least: NDArray = LEAST_OBSERVED_DEPTH) -> NDArray[np.float64]:
     """Values (k, n_sites) with NaN where a site's reach (n_sites,) is less than `least` (k,), m."""
     # Depths are sums of decimal fractions: a layer that ends at 0.65 m must not miss 0.65 m by rounding.
     return np.where(reach >= np.asarray(least)[:, None] - 1e-9, values, np.nan)
 
 
-def soc_where_reached(soc: NDArray, reach: NDArray) -> NDArray[np.float64]:
+def soc_where_observed(soc: NDArray, reach: NDArray) -> NDArray[np.float64]:
     """Densities (n_layers, n_sites) with NaN in the model layers whose node lies below a site's reach."""
-    return where_reached(soc, reach, PAPER_COLUMN.node)
+    return where_observed(soc, reach, PAPER_COLUMN.node)
 
 
 def cell_means(values: NDArray, cell: NDArray, n_cells: int) -> NDArray[np.float64]:
@@ -365,12 +365,14 @@ def soc_of_sites(soc: NDArray, reach: NDArray, cell: NDArray, area: NDArray) -> 
     soc : numpy.ndarray
         (n_layers, n_sites) g C m-3.
     reach : numpy.ndarray
-        (n_sites,) m, from `proda.maps.prediction.observed_reach`.
+        (n_sites,) m, from `proda.maps.prediction.observed_depth`.
     cell : numpy.ndarray of int
         (n_sites,)
     """
-    in_intervals, in_strata = (where_reached(stocks(soc, kind), reach) for kind in (MAP_INTERVALS, STRATA))
-    means = [cell_means(values, cell, area.size) for values in (soc_where_reached(soc, reach), in_intervals, in_strata)]
+    in_intervals, in_strata = (where_observed(stocks(soc, kind), reach) for kind in (MAP_INTERVALS, STRATA))
+    means = [
+        cell_means(values, cell, area.size) for values in (soc_where_observed(soc, reach), in_intervals, in_strata)
+    ]
     return _without_spread(*means, area)
 
 
@@ -480,7 +482,7 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
     forcing, area = inputs.forcing, land_area(inputs.grid)
     sand = inputs.grid["sand_percent"].values
     own = inputs.used & np.isfinite(inputs.soc_mean).all(axis=0)
-    cell, reach = inputs.sites["cell"].to_numpy(), observed_reach(inputs.layers, len(inputs.sites))
+    cell, reach = inputs.sites["cell"].to_numpy(), observed_depth(inputs.layers, len(inputs.sites))
     modes = inputs.x_mode[inputs.used]
     block = block_of_place(inputs.grid["lon"], inputs.grid["lat"], inputs.block_km)
     found = {

@@ -21,7 +21,7 @@ from proda.assimilation.chains import SitePlan, sampled_by_workers, site_plan
 from proda.assimilation.problem import SiteProblem, site_problem
 from proda.assimilation.store import agreement_by_site, soc_of_draws
 from proda.data.stage import read_cleaned_study
-from proda.kernels.metropolis import Moves
+from proda.kernels.metropolis import Proposal
 from proda.kernels.misfit import layer_weights
 from proda.kernels.steady_state import soc_density
 from proda.learning.paper_network import trained_predictor
@@ -99,7 +99,7 @@ def as_coded_comparison(study: Study, n_sites: int) -> pd.DataFrame:
 
 def _plan(study: Study, variant: Variant) -> SitePlan:
     plan = site_plan(study.settings)
-    moves = Moves(plan.moves.coordinates, variant.annealed)
+    moves = Proposal(plan.moves.coordinates, variant.annealed)
     return plan._replace(moves=moves, accepted_only=variant.accepted_only, max_steps=0)
 
 
@@ -131,7 +131,7 @@ def most_for_too_little(relative_sd: float) -> float:
     return 1.0 / (2.0 * relative_sd**2)
 
 
-def misfit_sides(
+def misfit_by_sign(
     layers: pd.DataFrame, modelled: dict[str, NDArray], used: NDArray[np.bool_], relative_sd: float
 ) -> pd.DataFrame:
     """The misfit of every method split by its sign, on the same used sites for all.

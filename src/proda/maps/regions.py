@@ -241,7 +241,7 @@ def _bias(difference: NDArray, observed: NDArray, cell: NDArray) -> dict[str, fl
     }
 
 
-def published_beside(table: pd.DataFrame) -> pd.DataFrame:
+def with_published_findings(table: pd.DataFrame) -> pd.DataFrame:
     """What the paper says of a method and a region, in its order, beside ours: from `regional_biases`.
 
     Whether ours is as published is asked three ways: by the sign of the mean bias, which few rich soils decide; by

@@ -126,7 +126,7 @@ def table_1(
     return pd.DataFrame(rows)[columns].astype({"n": "Int64", "n_sites": "Int64"})
 
 
-def beside_published(table: pd.DataFrame) -> pd.DataFrame:
+def with_published(table: pd.DataFrame) -> pd.DataFrame:
     """Table 1 as the paper prints it: one row a method, with the published numbers in columns of their own."""
     table = table[table["sites"] == USED]
     rows = []

@@ -14,7 +14,7 @@ from proda.errors import InputError
 from proda.maps.netcdf import BEYOND, METHOD, observed_period, soc_product, write_csoil, write_product
 from proda.maps.parameter_maps import NOTES, OF_HYBRID, parameter_product
 from proda.maps.prediction import AT_MEAN, Inputs, at_observed_depths, maps_by_method, read_inputs, soc_at_sites
-from proda.maps.scores import beside_published, map_scores, table_1
+from proda.maps.scores import map_scores, table_1, with_published
 from proda.maps.stocks import stock_table
 from proda.study import Study
 
@@ -54,7 +54,7 @@ class Results(NamedTuple):
     @property
     def headline(self) -> pd.DataFrame:
         """Table 1 as the paper prints it, published values beside."""
-        return beside_published(self.table)
+        return with_published(self.table)
 
 
 def final_results(study: Study) -> Results:

@@ -24,7 +24,7 @@ from proda.model.rates import jax_namespace
 from proda.model.steady_state import soc_density, steady_state
 
 UNIFORM_SD = 12.0**-0.5  # of the prior on the unit cube
-TOLD_BELOW = CONSTRAINED_BELOW
+CONSTRAINED_BELOW = CONSTRAINED_BELOW
 
 
 class SocJacobian(NamedTuple):
@@ -180,7 +180,7 @@ class LinearPosterior(NamedTuple):
     direction: NDArray[np.float64]
 
     @property
-    def n_told(self) -> NDArray[np.int64]:
+    def n_constrained(self) -> NDArray[np.int64]:
         """Number of directions about which the data tell more than the prior, (n,)."""
         return (self.information > 1.0).sum(axis=0)
 
@@ -204,11 +204,14 @@ def linear_posterior(fisher: NDArray, prior_sd: ArrayLike = UNIFORM_SD) -> Linea
 
 
 def sensitivity_table(
-    elasticity: NDArray, sd_ratio: NDArray, configuration: Configuration = PAPER, told_below: float = TOLD_BELOW
+    elasticity: NDArray,
+    sd_ratio: NDArray,
+    configuration: Configuration = PAPER,
+    constrained_below: float = CONSTRAINED_BELOW,
 ) -> pd.DataFrame:
     """For each parameter: how it moves the stock, and whether the profiles tell it; the median over columns.
 
-    A parameter is told where its linearised posterior standard deviation is below `told_below` of the prior's.
+    A parameter is told where its linearised posterior standard deviation is below `constrained_below` of the prior's.
 
     Parameters
     ----------
@@ -223,7 +226,7 @@ def sensitivity_table(
             "meaning": table.meaning,
             "change of the stock per range": np.median(elasticity, axis=1),
             "linearised sd / prior sd": ratio,
-            "told": np.where(ratio < told_below, "told", "not told"),
+            "told": np.where(ratio < constrained_below, "told", "not told"),
         },
         index=pd.Index(table.names, name="parameter"),
     )
@@ -234,7 +237,7 @@ def direction_table(posterior: LinearPosterior, configuration: Configuration = P
 
     Entries are the parameters' parts in prior standard deviations; the heading is the information over the prior's.
     """
-    n_told = posterior.n_told[column]
-    headings = [f"{k + 1}: {value:.3g}" for k, value in enumerate(posterior.information[:n_told, column])]
+    n_constrained = posterior.n_constrained[column]
+    headings = [f"{k + 1}: {value:.3g}" for k, value in enumerate(posterior.information[:n_constrained, column])]
     names = pd.Index(configuration.parameters.names, name="parameter")
-    return pd.DataFrame(posterior.direction[:, :n_told, column], index=names, columns=headings)
+    return pd.DataFrame(posterior.direction[:, :n_constrained, column], index=names, columns=headings)

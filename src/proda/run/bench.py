@@ -33,11 +33,11 @@ from threadpoolctl import threadpool_limits
 
 from proda.assimilation.chains import n_workers
 from proda.compiled import kept_compiled
-from proda.kernels.metropolis import Moves, Schedule, new_chains, new_target, run_chains, start_chains
-from proda.kernels.misfit import layer_weights, misfit, misfit_forms, misfit_lanes
+from proda.kernels.metropolis import Proposal, Schedule, new_chains, new_target, run_chains, start_chains
+from proda.kernels.misfit import block_misfit, layer_weights, misfit, misfit_forms
 from proda.kernels.random import generator_states
-from proda.kernels.simd import LANES, load, store
-from proda.kernels.steady_state import in_lanes, lane_grid, lane_months, lane_places, lane_work, steady_lanes
+from proda.kernels.simd import BLOCK_WIDTH, load, store
+from proda.kernels.steady_state import block_grid, block_months, block_places, block_work, steady_block, to_blocks
 from proda.model.configuration import CESM2, CESM2_COLUMN, PAPER, Configuration
 from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
 from proda.model.matrices import dense_steady_state, input_vector, system_matrix
@@ -177,14 +177,14 @@ def numpy_tasks(columns: Columns) -> list[Task]:
 @kept_compiled
 def _steady_blocks(theta, place, grid, n, months, work):
     for block in range(theta.shape[0]):
-        steady_lanes(theta[block], place, grid, n, months, work)
+        steady_block(theta[block], place, grid, n, months, work)
 
 
 @kept_compiled
 def _misfit_blocks(theta, place, form, grid, n, months, work, total):
     for block in range(theta.shape[0]):
-        steady_lanes(theta[block], place, grid, n, months, work)
-        store(total, 0, load(total, 0) + misfit_lanes(work, form, grid, n))
+        steady_block(theta[block], place, grid, n, months, work)
+        store(total, 0, load(total, 0) + block_misfit(work, form, grid, n))
 
 
 def compiled_tasks(columns: Columns) -> list[Task]:
@@ -192,15 +192,15 @@ def compiled_tasks(columns: Columns) -> list[Task]:
 
     As a sampler has it: many parameters at the same eight places. The sampler itself takes annual forcing.
     """
-    configuration, places = columns.configuration, columns.take(LANES)
-    blocks = in_lanes(columns.take(_COMPILED_COLUMNS).theta)
-    place = in_lanes(lane_places(places.forcing, configuration))[0]
+    configuration, places = columns.configuration, columns.take(BLOCK_WIDTH)
+    blocks = to_blocks(columns.take(_COMPILED_COLUMNS).theta)
+    place = to_blocks(block_places(places.forcing, configuration))[0]
     forms = profile_forms(places)
-    form = in_lanes(forms)[0]
-    grid, n, months = lane_grid(configuration), configuration.column.n_layers, lane_months(places.forcing)
+    form = to_blocks(forms)[0]
+    grid, n, months = block_grid(configuration), configuration.column.n_layers, block_months(places.forcing)
 
     def steady() -> Callable[[], None]:
-        work = lane_work(configuration)
+        work = block_work(configuration)
 
         def call() -> None:
             for _ in range(_REPEATS):
@@ -209,7 +209,7 @@ def compiled_tasks(columns: Columns) -> list[Task]:
         return call
 
     def with_misfit() -> Callable[[], None]:
-        work, total = lane_work(configuration), np.zeros(LANES)
+        work, total = block_work(configuration), np.zeros(BLOCK_WIDTH)
 
         def call() -> None:
             for _ in range(_REPEATS):
@@ -218,21 +218,23 @@ def compiled_tasks(columns: Columns) -> list[Task]:
         return call
 
     size = _REPEATS * _COMPILED_COLUMNS
-    tasks = [Task(COMPILED, LANES, size, steady), Task(EVALUATION, LANES, size, with_misfit)]
+    tasks = [Task(COMPILED, BLOCK_WIDTH, size, steady), Task(EVALUATION, BLOCK_WIDTH, size, with_misfit)]
     if not configuration.monthly:
-        size = _CHAIN_STEPS * LANES
-        tasks.append(Task(SAMPLER, LANES, size, lambda: _chain_steps(places, forms, Moves())))
-        tasks.append(Task(LOGARITHMIC_SAMPLER, LANES, size, lambda: _chain_steps(places, forms, Moves("logarithmic"))))
+        size = _CHAIN_STEPS * BLOCK_WIDTH
+        tasks.append(Task(SAMPLER, BLOCK_WIDTH, size, lambda: _chain_steps(places, forms, Proposal())))
+        tasks.append(
+            Task(LOGARITHMIC_SAMPLER, BLOCK_WIDTH, size, lambda: _chain_steps(places, forms, Proposal("logarithmic")))
+        )
     return tasks
 
 
-def _chain_steps(columns: Columns, forms: np.ndarray, moves: Moves) -> Callable[[], None]:
+def _chain_steps(columns: Columns, forms: np.ndarray, moves: Proposal) -> Callable[[], None]:
     """The steps of a block of chains after its start: test run, burn-in and kept part."""
     plan = Schedule(_CHAIN_STEPS // 5, 3 * _CHAIN_STEPS // 10, _CHAIN_STEPS // 2, 10)
     n_parameters, n_draws = columns.theta.shape[0], plan.n_draws
     target = new_target(columns.forcing, forms, False, moves, columns.configuration)
-    chains = new_chains(n_parameters, generator_states([(1, 1, lane) for lane in range(LANES)]))
-    draws, phis = np.empty((LANES, n_draws, n_parameters), np.float32), np.empty((LANES, n_draws))
+    chains = new_chains(n_parameters, generator_states([(1, 1, lane) for lane in range(BLOCK_WIDTH)]))
+    draws, phis = np.empty((BLOCK_WIDTH, n_draws, n_parameters), np.float32), np.empty((BLOCK_WIDTH, n_draws))
     # The start takes hundreds of evaluations, once; a chain has tens of thousands of steps.
     start_chains(chains, target)
     return lambda: run_chains(chains, target, plan, 0, plan.total, draws, phis)
@@ -287,7 +289,7 @@ def multiply_and_add(numbers, rounds):
 def multiply_adds() -> tuple[Callable[[], None], int]:
     """A call that does nothing but independent multiplications and additions, and how many of both it does."""
     # Between -1 and 0 the numbers shrink as 1/rounds: they neither overflow nor become subnormal, which would be slow.
-    numbers = np.full(ROWS * LANES, -0.5)
+    numbers = np.full(ROWS * BLOCK_WIDTH, -0.5)
     return lambda: multiply_and_add(numbers, MACHINE_ROUNDS), 2 * MACHINE_ROUNDS * numbers.size
 
 
