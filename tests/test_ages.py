@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from proda.errors import InputError
 from proda.figures.model import age_profiles
-from proda.model.ages import age_deviations, ages
+from proda.model.age import age_deviations, ages
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER
 from proda.model.matrices import decay_rates, respiration, system_matrix
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters, physical
 from proda.model.rates import NUMPY, carbon_input, jax_namespace
-from proda.model.steady_state import POOLS, steady_state
+from proda.model.solver import POOLS, steady_state
 from proda.model.transient import trajectory
 
 ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}

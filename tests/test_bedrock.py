@@ -9,7 +9,7 @@ from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED
 from proda.model.matrices import decay_rates, mixing_matrix, respiration, transfer_matrix
 from proda.model.parameters import default_parameters
 from proda.model.rates import carbon_input, input_amounts
-from proda.model.steady_state import soc_density, steady_state
+from proda.model.solver import soc_density, steady_state
 
 COLUMN = CESM2.column
 

@@ -9,7 +9,7 @@ import pytest
 from proda.kernels.simd import BLOCK_WIDTH
 from proda.kernels.steady_state import soc_density as compiled_soc_density
 from proda.model.configuration import CESM2, PAPER, exponential_column
-from proda.model.steady_state import soc_density, steady_state
+from proda.model.solver import soc_density, steady_state
 from proda.run import bench
 from proda.run import bench as speed
 from proda.run.bench import (

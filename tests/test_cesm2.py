@@ -11,7 +11,7 @@ from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER
 from proda.model.matrices import decay_rates, input_vector, mixing_matrix, respiration
 from proda.model.parameters import CESM2_PARAMETERS, PAPER_PARAMETERS
 from proda.model.rates import environment, exchange
-from proda.model.steady_state import soc_density, steady_state
+from proda.model.solver import soc_density, steady_state
 
 ROW = {name: k for k, name in enumerate(CESM2.parameters.names)}
 COLUMN = CESM2.column

@@ -9,9 +9,9 @@ from conftest import CASES
 from proda.kernels import steady_state as lanes
 from proda.kernels.misfit import misfit, misfit_forms
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED
-from proda.model.matrices import dense_steady_state, labelled_operators
+from proda.model.matrices import dense_steady_state, labelled_matrices
 from proda.model.observation import at_depths
-from proda.model.steady_state import POOLS, soc_density, steady_state
+from proda.model.solver import POOLS, soc_density, steady_state
 from proda.run.verification import SMALLEST as NEGLIGIBLE
 from proda.run.verification import agreement, read_cases, worst_relative
 
@@ -75,7 +75,7 @@ def test_stocks_agree(cases, pools):
     ("name", "field"), [("K", "octave.K_per_day"), ("V", "octave.V_per_day"), ("u", "octave.u_gC_m3_day")]
 )
 def test_the_matrices_are_those_of_the_program(cases, name, field):
-    matrix = labelled_operators(cases.theta, cases.forcing, CESM2_AS_PUBLISHED)[name].to_numpy()
+    matrix = labelled_matrices(cases.theta, cases.forcing, CESM2_AS_PUBLISHED)[name].to_numpy()
     reference = cases.reference[field]
     np.testing.assert_allclose(matrix[: len(reference)], reference, rtol=1e-12, atol=1e-250)
     assert not matrix[len(reference) :].any()

@@ -13,9 +13,9 @@ from proda.kernels import steady_state as lanes
 from proda.model.checks import checked_parameters, validated
 from proda.model.configuration import CESM2, PAPER
 from proda.model.forcing import MonthlyForcing
-from proda.model.matrices import labelled_operators
+from proda.model.matrices import labelled_matrices
 from proda.model.parameters import MAXPSI, default_parameters, physical, unit_cube
-from proda.model.steady_state import soc_density, steady_state
+from proda.model.solver import soc_density, steady_state
 
 NAMES = {configuration.name: list(configuration.parameters.names) for configuration in (PAPER, CESM2)}
 
@@ -60,8 +60,8 @@ def test_one_set_of_parameters_serves_all_columns_flat_or_as_a_column(place):
     pools = steady_state(every, forcing, configuration)
     for one in (theta[:, 0], theta[:, :1], list(theta[:, 0])):
         np.testing.assert_allclose(steady_state(one, forcing, configuration), pools, rtol=1e-12)
-        labelled = labelled_operators(one, forcing, configuration)
-        np.testing.assert_allclose(labelled["K"], labelled_operators(every, forcing, configuration)["K"], rtol=1e-13)
+        labelled = labelled_matrices(one, forcing, configuration)
+        np.testing.assert_allclose(labelled["K"], labelled_matrices(every, forcing, configuration)["K"], rtol=1e-13)
 
 
 def test_the_compiled_model_refuses_columns_that_do_not_match(place):

@@ -18,9 +18,9 @@ from proda.figures import model
 from proda.figures import model as operators
 from proda.figures import model as responses
 from proda.model.configuration import PAPER_COLUMN
-from proda.model.matrices import labelled_operators
+from proda.model.matrices import labelled_matrices
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters
-from proda.model.steady_state import POOLS
+from proda.model.solver import POOLS
 
 NAMES = list(PAPER_PARAMETERS.names)
 
@@ -95,7 +95,7 @@ def test_the_errors_of_dense_solutions_are_told_by_configuration_and_condition(a
 
 def test_what_decays_goes_where_the_transfer_matrix_says(ax):
     forcing = temperate(1)
-    found = labelled_operators(default_parameters(forcing, 50.0), forcing)
+    found = labelled_matrices(default_parameters(forcing, 50.0), forcing)
     operators.transfer_figure(found, ax)
     shares = {text.xy: text.get_text() for text in ax.texts}
     assert shares[(0, 2)] == "76" and shares[(4, 6)] == "0.4" and shares[(4, 7)] == "59.6"

@@ -4,7 +4,7 @@ import arviz as az
 import numpy as np
 import pytest
 
-from proda.kernels.convergence import convergence, gelman_rubin
+from proda.kernels.diagnostics import convergence, gelman_rubin
 
 
 def autoregressive(rng, n_series, n_chains, n_draws, memory):

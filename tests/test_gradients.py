@@ -16,7 +16,7 @@ from proda.model.forcing import AnyForcing
 from proda.model.observation import node_slopes
 from proda.model.parameters import BETA, EFOLDING, INS, TAU_CWD, W_SCALING, bounds, unit_cube, with_positive_cwd_share
 from proda.model.rates import MIN_WATER_SCALAR, NUMPY, SLOWEST, SLOWEST_LOG, environment, jax_namespace
-from proda.model.steady_state import soc_density, steady_state
+from proda.model.solver import soc_density, steady_state
 
 N = 24  # columns of every call: JAX compiles for one shape
 EPS = np.finfo(float).eps

@@ -11,7 +11,7 @@ from proda.model.matrices import (
     decay_rates,
     dense_steady_state,
     input_vector,
-    labelled_operators,
+    labelled_matrices,
     mixing_matrix,
     respiration,
     system_matrix,
@@ -19,7 +19,7 @@ from proda.model.matrices import (
 )
 from proda.model.parameters import PAPER_PARAMETERS, physical
 from proda.model.rates import decay_and_mixing, environment
-from proda.model.steady_state import POOLS, steady_state
+from proda.model.solver import POOLS, steady_state
 
 POOL = {name: k for k, name in enumerate(POOLS)}
 # Section 5 of the model specification: donor, receiver, parameter.
@@ -42,9 +42,9 @@ def test_mixing_moves_carbon_and_neither_makes_nor_loses_any(columns):
     np.testing.assert_allclose(weighted.sum(axis=0) / scale, 0.0, atol=1e-15)
 
 
-def test_labelled_operators_give_the_balance_by_their_names(columns):
+def test_labelled_matrices_give_the_balance_by_their_names(columns):
     theta, forcing = columns
-    o = labelled_operators(theta, forcing)
+    o = labelled_matrices(theta, forcing)
     assert {name: o[name].attrs["units"] for name in o.data_vars} == {
         "A": "1", "K": "day-1", "V": "day-1", "u": "g C m-3 day-1"
     }  # fmt: skip

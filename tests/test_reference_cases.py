@@ -10,7 +10,7 @@ from conftest import CASES
 from proda.kernels import steady_state as lanes
 from proda.model.configuration import PAPER, PAPER_COLUMN
 from proda.model.rates import jax_namespace
-from proda.model.steady_state import POOLS, soc_density, steady_state
+from proda.model.solver import POOLS, soc_density, steady_state
 from proda.run.verification import NEGLIGIBLE, TOLERANCE, read_cases, tabulated_column, worst_errors
 
 COLUMN = tabulated_column()

@@ -22,7 +22,7 @@ from proda.model.sensitivity import (
     soc_jacobian,
     stock_elasticity,
 )
-from proda.model.steady_state import soc_density, steady_state
+from proda.model.solver import soc_density, steady_state
 
 N = 6
 DEPTH = np.array([0.02, 0.2, 0.5, 0.9, 1.4])

@@ -6,7 +6,7 @@ from made_sites import few_sites
 
 from proda.assimilation.chains import SitePlan, lengthened, sampled_sites
 from proda.assimilation.store import VARIABLES, site_coordinates, site_status, site_summaries
-from proda.kernels.convergence import convergence
+from proda.kernels.diagnostics import convergence
 from proda.kernels.metropolis import Proposal, Schedule
 
 FIRST = Schedule(2000, 3000, 6000, 20)

@@ -14,7 +14,7 @@ from proda.model.configuration import CESM2, PAPER_COLUMN
 from proda.model.matrices import dense_steady_state, input_vector, respiration, system_matrix
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.model.rates import jax_namespace
-from proda.model.steady_state import m_matrix_inverse, soc_density, soc_stock, steady_state
+from proda.model.solver import m_matrix_inverse, soc_density, soc_stock, steady_state
 
 ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}
 

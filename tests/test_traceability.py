@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from proda.errors import InputError
 from proda.figures.model import acting_limits, residence_steps, storage_plane
-from proda.model.ages import LIMITS, ages, traceability
+from proda.model.age import LIMITS, ages, traceability
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER
 from proda.model.matrices import transfer_matrix
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters, physical
 from proda.model.rates import carbon_input, environment, input_amounts
-from proda.model.steady_state import steady_state
+from proda.model.solver import steady_state
 
 ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}
 TURNOVER = [ROW[name] for name in ("tau4cwd", "tau4l1", "tau4l2l3", "tau4l2l3", "tau4s1", "tau4s2", "tau4s3")]

@@ -11,7 +11,7 @@ from proda.errors import InputError
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER_COLUMN
 from proda.model.matrices import decay_rates, input_vector, respiration, system_matrix
 from proda.model.parameters import physical
-from proda.model.steady_state import steady_state
+from proda.model.solver import steady_state
 from proda.model.transient import trajectory
 
 

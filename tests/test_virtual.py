@@ -14,7 +14,7 @@ from proda.errors import InputError
 from proda.model.checks import validated
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share, default_parameters, physical
-from proda.model.steady_state import soc_density, steady_state
+from proda.model.solver import soc_density, steady_state
 from proda.study import Study
 
 SEED = 20200017

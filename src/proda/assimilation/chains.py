@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from proda.assimilation.problem import SiteProblem
 from proda.errors import InputError
-from proda.kernels.convergence import Convergence, convergence
+from proda.kernels.diagnostics import Convergence, convergence
 from proda.kernels.metropolis import (
     DEFAULT_PROPOSAL,
     KEPT_ACCEPTED,

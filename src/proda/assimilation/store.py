@@ -35,7 +35,7 @@ from scipy.special import gamma
 from proda.assimilation.chains import SampledSites, SitePlan, sampled_sites
 from proda.assimilation.problem import SiteProblem, site_faults
 from proda.errors import InputError
-from proda.kernels.convergence import gelman_rubin
+from proda.kernels.diagnostics import gelman_rubin
 from proda.kernels.steady_state import soc_density
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing

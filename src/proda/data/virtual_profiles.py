@@ -22,7 +22,7 @@ from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, physical
-from proda.model.steady_state import soc_density, steady_state
+from proda.model.solver import soc_density, steady_state
 
 # Share of profiles that get each fault. The first group is spoiled beyond use; of the second one layer is lost.
 _WHOLE = {"position missing": 0.01, "off the land": 0.01, "one layer": 0.03, "no density at all": 0.02}

@@ -24,10 +24,10 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from proda.figures.style import CYCLE, INK, colour_bar
-from proda.model.ages import LIMITS
+from proda.model.age import LIMITS
 from proda.model.configuration import DAYS_PER_YEAR, PAPER_COLUMN, Column
 from proda.model.parameters import CONSTRAINED_BELOW
-from proda.model.steady_state import POOLS
+from proda.model.solver import POOLS
 
 POOL_COLOUR = dict(
     zip(POOLS, ["#8c6d31", "#b5cf6b", "#8ca252", "#637939", "#9ecae1", "#3182bd", "#08306b"], strict=True)
@@ -106,7 +106,7 @@ def cost_figure(table: pd.DataFrame, ax: Axes) -> Axes:
 def transfer_figure(operators: xr.Dataset, ax: Axes, column: int = 0) -> Axes:
     """Where the carbon that leaves a pool goes, in percent: the matrix A, and what is respired as a last row.
 
-    `operators` is that of `model.operators.labelled_operators`.
+    `operators` is that of `model.operators.labelled_matrices`.
     """
     a = operators["A"].isel(column=column).transpose("pool", "donor").values
     names = list(operators["pool"].values)
@@ -306,7 +306,7 @@ def residence_steps(found: xr.Dataset, ax: Axes, names: ArrayLike | None = None)
     Parameters
     ----------
     found : xarray.Dataset
-        From `proda.model.ages.traceability`. Limits that act nowhere are left out.
+        From `proda.model.age.traceability`. Limits that act nowhere are left out.
     names : (n,) str, optional
         Of the places; else they are numbered from 1.
     """

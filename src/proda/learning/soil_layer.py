@@ -45,7 +45,7 @@ from proda.model.parameters import (
     with_positive_cwd_share,
 )
 from proda.model.rates import jax_namespace
-from proda.model.steady_state import soc_density, steady_state
+from proda.model.solver import soc_density, steady_state
 
 _LAYERS = PAPER_COLUMN.n_layers
 

@@ -14,7 +14,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from proda.kernels.convergence import gelman_rubin
+from proda.kernels.diagnostics import gelman_rubin
 from proda.learning.scores import SCORES, correlations, scores
 from proda.learning.splits import ASSIMILATED, PARTS, TEST, TRAIN, UNUSED, USED, outside_training_cells
 from proda.model.parameters import PAPER_PARAMETERS

@@ -1,0 +1,47 @@
+"""CLM's soil-carbon matrix model: forcing, parameters, steady state, time course, ages and sensitivities."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "age": ["ages", "traceability"],
+        "checks": ["checked_parameters", "validated"],
+        "configuration": [
+            "CESM2",
+            "CESM2_AS_PUBLISHED",
+            "CESM2_COLUMN",
+            "PAPER",
+            "PAPER_COLUMN",
+            "STRATA",
+            "interval_name",
+        ],
+        "forcing": ["Forcing", "MonthlyForcing"],
+        "matrices": ["dense_steady_state", "labelled_matrices", "respiration", "system_matrix", "worst_pool_error"],
+        "observation": ["at_depths"],
+        "parameters": [
+            "CESM2_PARAMETERS",
+            "CONSTRAINED_BELOW",
+            "INNER",
+            "PAPER_PARAMETERS",
+            "SHARES",
+            "bounds",
+            "cwd_share",
+            "default_parameters",
+            "physical",
+            "prior_sd",
+            "unit_cube",
+            "with_positive_cwd_share",
+        ],
+        "rates": ["carbon_input", "jax_namespace"],
+        "sensitivity": [
+            "fisher_information",
+            "linear_posterior",
+            "sensitivity_table",
+            "soc_jacobian",
+            "stock_elasticity",
+        ],
+        "solver": ["POOLS", "soc_density", "soc_stock", "steady_state"],
+        "transient": ["efolding_time", "soc_response", "trajectory"],
+    },
+)

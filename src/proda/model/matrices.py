@@ -13,7 +13,7 @@ from proda.model.configuration import DAYS_PER_YEAR, PAPER, Configuration
 from proda.model.forcing import AnyForcing
 from proda.model.parameters import FCWDL2, FL1S1, TAU_CWD, TAU_L1, TAU_L2L3, TAU_S1, TAU_S2, TAU_S3
 from proda.model.rates import carbon_input, environment, exchange
-from proda.model.steady_state import POOLS
+from proda.model.solver import POOLS
 
 CWD, L1, L2, L3, S1, S2, S3 = range(len(POOLS))
 
@@ -60,7 +60,7 @@ def _checked(theta: ArrayLike, forcing: AnyForcing, configuration: Configuration
     return np.repeat(theta, forcing.n_columns // theta.shape[1], axis=1), forcing
 
 
-def labelled_operators(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> xr.Dataset:
+def labelled_matrices(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> xr.Dataset:
     """A, K, V and u of Eq. 1 with names, depths and units.
 
     Dimensions are `pool` and `layer`, with `donor` and `neighbour` where a second of the kind is meant, and `column`.

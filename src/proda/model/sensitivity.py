@@ -21,7 +21,7 @@ from proda.model.forcing import AnyForcing
 from proda.model.observation import curve_weights, node_slopes
 from proda.model.parameters import CONSTRAINED_BELOW, bounds, physical
 from proda.model.rates import jax_namespace
-from proda.model.steady_state import soc_density, steady_state
+from proda.model.solver import soc_density, steady_state
 
 UNIFORM_SD = 12.0**-0.5  # of the prior on the unit cube
 CONSTRAINED_BELOW = CONSTRAINED_BELOW

@@ -25,7 +25,7 @@ from proda.model.checks import checked_parameters, validated
 from proda.model.configuration import DAYS_PER_YEAR, PAPER, Configuration
 from proda.model.forcing import AnyForcing
 from proda.model.rates import Rates, carbon_input, decay_and_mixing
-from proda.model.steady_state import balanced_pools, soc_stock, steady_state
+from proda.model.solver import balanced_pools, soc_stock, steady_state
 
 _GAMMA = 1.0 - 0.5**0.5
 

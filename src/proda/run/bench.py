@@ -44,7 +44,7 @@ from proda.model.matrices import dense_steady_state, input_vector, system_matrix
 from proda.model.observation import at_depths
 from proda.model.parameters import INNER, SHARES, physical
 from proda.model.rates import NUMPY, Namespace, jax_namespace
-from proda.model.steady_state import soc_density, steady_state
+from proda.model.solver import soc_density, steady_state
 
 CASES = {
     "10 layers": PAPER,

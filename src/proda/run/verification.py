@@ -40,7 +40,7 @@ from proda.model.matrices import decay_rates, input_vector, mixing_matrix, respi
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, physical
 from proda.model.rates import input_amounts, jax_namespace
-from proda.model.steady_state import POOLS, soc_density, steady_state
+from proda.model.solver import POOLS, soc_density, steady_state
 
 
 def case_records(path: Path) -> dict[str, dict]:

@@ -46,7 +46,7 @@ from proda.model.checks import checked_parameters, validated
 from proda.model.configuration import DAYS_PER_YEAR, PAPER, Configuration
 from proda.model.forcing import AnyForcing
 from proda.model.rates import NUMPY, Environment, Namespace, Rates, carbon_input, decay_and_mixing, environment
-from proda.model.steady_state import balanced_pools, soc_density
+from proda.model.solver import balanced_pools, soc_density
 
 
 class Ages(NamedTuple):
