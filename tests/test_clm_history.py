@@ -92,7 +92,7 @@ def test_the_mean_year_is_told_by_the_time_bounds_not_by_the_stamp_at_the_end_of
         total = rate * CESM2_COLUMN.thickness.sum() * MONTH_DAYS[:, None] * 86400
         np.testing.assert_allclose(forcing.carbon_input[kind], total, rtol=1e-6)
     assert (forcing.bedrock == 12).all()
-    assert result.found.set_index("variable").loc["CWD_INPUT", "unit"] == "g C m-2 month-1"
+    assert result.findings.set_index("variable").loc["CWD_INPUT", "unit"] == "g C m-2 month-1"
 
 
 def test_a_place_in_the_sea_is_missing_and_counted_never_zero(tmp_path):
@@ -101,7 +101,7 @@ def test_a_place_in_the_sea_is_missing_and_counted_never_zero(tmp_path):
     result = forcing_from_history(path, [-99.7, 3.0], [40.1, 40.1])
     assert has_forcing(result.forcing).tolist() == [True, False]
     assert np.isnan(result.forcing.soil_temperature[:, 1]).all()
-    assert result.found.set_index("variable").loc["ALTMAX", "missing"] == 1
+    assert result.findings.set_index("variable").loc["ALTMAX", "missing"] == 1
 
 
 def test_at_a_coast_the_land_cells_carry_a_bilinear_value(tmp_path):

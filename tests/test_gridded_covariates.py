@@ -39,8 +39,8 @@ def test_worldclim_is_read_in_its_own_units(tmp_path):
     x, y = pixel(X, Y)
     np.testing.assert_allclose(result.values["BIO7"][:3], 7 + 0.1 * (x + 101) + 0.01 * y, rtol=1e-6)
     assert np.isnan(result.values["BIO7"][3])
-    assert result.found["missing"].tolist() == [1] * 19
-    assert result.found.set_index("variable").loc["BIO12", "unit"] == "mm"
+    assert result.findings["missing"].tolist() == [1] * 19
+    assert result.findings.set_index("variable").loc["BIO12", "unit"] == "mm"
 
 
 def test_worldclim_in_tenths_of_a_degree_is_told(tmp_path):
@@ -63,7 +63,7 @@ def test_soilgrids_of_2017_is_in_degrees_and_stores_ph_times_ten(tmp_path):
     result = covariates_at(SOILGRIDS_2017, tmp_path, X, Y, ["pH_Water_0cm", "Bulk_Density_30cm"])
     np.testing.assert_allclose(result.values["pH_Water_0cm"], [6.1, 5.9, 6.1])
     np.testing.assert_allclose(result.values["Bulk_Density_30cm"], [1307, 1290, 1313], atol=1)
-    assert "stored values times 0.1" in result.found["note"][0]
+    assert "stored values times 0.1" in result.findings["note"][0]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_land_cover_of_a_cell_is_its_most_frequent_land_class_and_water_is_none(
     geotiff(tmp_path / "MCD12Q1_LC_Type1_2010.tif", classes, TRANSFORM, nodata=255, dtype="u1")
     cells = covariates_of_cells(IGBP, tmp_path, [-100.25, -99.75, -99.25], [40.25] * 3)
     np.testing.assert_array_equal(cells.values["IGBP"], [10, 10, np.nan])
-    assert cells.found["missing"].tolist() == [1]
+    assert cells.findings["missing"].tolist() == [1]
 
 
 def test_the_sea_of_the_koppen_map_is_missing_not_class_zero(tmp_path):
@@ -119,7 +119,7 @@ def test_npp_is_mean_greatest_and_least_of_the_years_and_codes_are_missing(tmp_p
         geotiff(tmp_path / f"MOD17A3_Science_NPP_{year}.tif", stored, TRANSFORM, nodata=65535, dtype="u2")
     result = npp_at(tmp_path, X, Y)
     np.testing.assert_allclose(result.values.iloc[:2], [[500.0, 570.0, 430.0]] * 2)
-    assert result.values.iloc[2].isna().all() and result.found["missing"].tolist() == [1, 1, 1]
+    assert result.values.iloc[2].isna().all() and result.findings["missing"].tolist() == [1, 1, 1]
     cells = npp_of_cells(tmp_path, [-100.25, -98.25], [40.25, 40.25], years=(2000, 2001))
     np.testing.assert_allclose(cells.values, [[435.0, 440.0, 430.0]] * 2)
     with pytest.raises(InputError, match="NPP of 2015 is read from one file named like .*2015.*; found none"):
@@ -134,7 +134,7 @@ def test_a_mean_of_npp_of_ones_own_needs_no_years_and_goes_before_them(tmp_path)
         geotiff(tmp_path / f"MOD17A3_NPP_{year}.tif", np.full(LON.shape, 5000), TRANSFORM, dtype="u2")
     table = covariates_of_places(reading_plan(covariate_list(["NPPmean", "NPPmax"]), tmp_path), X, Y)
     np.testing.assert_allclose(table.values, [[321.0, 500.0]] * 3)
-    assert len(table.found) == 2
+    assert len(table.findings) == 2
 
 
 def test_files_that_stand_beside_a_map_are_not_taken_for_it(tmp_path):

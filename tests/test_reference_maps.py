@@ -42,7 +42,7 @@ def test_soilgrids_2_is_density_in_hg_times_thickness(tmp_path):
     np.testing.assert_allclose(result.stocks["ref_soilgrids_2_30cm"], to_30)
     np.testing.assert_allclose(result.stocks["ref_soilgrids_2_100cm"], to_100)
     np.testing.assert_allclose(result.stocks["ref_soilgrids_2_200cm"], to_100 + 2.0 * 1.0)
-    assert result.found["unit"].tolist() == ["kg m-2"] * 3
+    assert result.findings["unit"].tolist() == ["kg m-2"] * 3
     np.testing.assert_allclose(soilgrids_2_stocks(tmp_path, X, Y, depths=(0.45,)).stocks.iloc[:, 0], to_30 + 10 * 0.15)
 
 
@@ -58,7 +58,7 @@ def test_soilgrids_2017_is_the_sum_of_the_stocks_of_its_layers(tmp_path):
         geotiff(tmp_path / f"OCSTHA_M_sd{i}_250m_ll.tif", values, TRANSFORM, -32768, dtype="i2")
     result = soilgrids_2017_stocks(tmp_path, X, Y)
     np.testing.assert_allclose(result.stocks, [[8.0, 16.0, 22.0], [np.nan] * 3])
-    assert result.found["missing"].tolist() == [1, 1, 1]
+    assert result.findings["missing"].tolist() == [1, 1, 1]
 
 
 def write_hwsd(folder, unit="kg C m-2", factor=1.0):
@@ -130,7 +130,7 @@ def test_a_cell_of_wise30sec_is_the_mean_of_its_units_by_area(tmp_path):
     result = wise30sec_stocks(tmp_path / "mit Lücke", X, Y, depths=(0.3, 1.0))
     np.testing.assert_allclose(result.stocks.iloc[0], [(0.3 * 16 + 0.3 * 20) / 2, (16 + 0.4 * 20) / 2], rtol=1e-6)
     assert result.stocks.iloc[1].isna().all()
-    assert "50.0 % of the mapped area has a stock" in result.found["note"][0]
+    assert "50.0 % of the mapped area has a stock" in result.findings["note"][0]
 
 
 def test_tables_of_wise30sec_that_are_not_as_described_are_told(tmp_path):
@@ -193,7 +193,7 @@ def test_a_cell_of_hwsd_2_is_the_mean_of_its_units_by_area_and_what_is_no_soil_l
     np.testing.assert_allclose(result.stocks.iloc[0], [0.3 * full * 0.9, 0.4 * full * 0.9, 0.8 * full], rtol=1e-6)
     assert result.stocks.iloc[1].isna().all()
     assert list(result.stocks) == ["ref_hwsd_2_30cm", "ref_hwsd_2_40cm", "ref_hwsd_2_100cm"]
-    assert "66.7 % of the mapped area has a stock" in result.found["note"][0]
+    assert "66.7 % of the mapped area has a stock" in result.findings["note"][0]
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from test_tidy_tables import grid_rows
 
 from proda import __version__
 from proda import stage as stages
+from proda.data.cleaned import STAMPED, read_cleaned_study
 from proda.data.covariates import read_covariates
 from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
-from proda.data.stage import STAMPED, cleaned_study, read_cleaned_study
+from proda.data.stage import cleaned_study
 from proda.data.tables import (
     LAYOUT,
     Stamp,

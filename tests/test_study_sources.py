@@ -80,9 +80,9 @@ def test_sites_take_the_pixel_they_lie_in_and_classes_become_columns(from_maps):
 def test_cells_that_a_map_does_not_reach_are_left_out_and_told(from_maps):
     study, result = from_maps
     assert result.grid["lat"].max() < 48.3 and result.grid.attrs["cells_left_out"] > 100
-    missing = result.found.set_index(["source", "variable"])["missing"]
+    missing = result.findings.set_index(["source", "variable"])["missing"]
     assert missing["WorldClim 2.1, cells", "BIO1"] > 100 and missing["CLM history", "TSOI"] == 0
-    assert set(result.found["variable"]) >= {"slope", "NPP, least year", "ref_soilgrids_2017_100cm"}
+    assert set(result.findings["variable"]) >= {"slope", "NPP, least year", "ref_soilgrids_2017_100cm"}
 
 
 def test_reference_maps_become_columns_of_the_grid_and_no_covariates(from_maps):

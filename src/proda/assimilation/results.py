@@ -21,7 +21,7 @@ from proda.assimilation.chains import sampled_sites, site_plan
 from proda.assimilation.one_batch import OneBatch
 from proda.assimilation.problem import SiteProblem, site_problem
 from proda.assimilation.store import STORE, opened_sites, soc_of_draws
-from proda.data.stage import read_cleaned_study
+from proda.data.cleaned import read_cleaned_study
 from proda.errors import InputError
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS

@@ -15,7 +15,7 @@ from proda.assimilation.problem import SiteProblem, site_faults, site_problem
 from proda.assimilation.results import one_batch_data, write_inference_data
 from proda.assimilation.sites import site_posteriors
 from proda.assimilation.store import STORE, opened_sites, site_status
-from proda.data.stage import CleanedStudy, read_cleaned_study
+from proda.data.cleaned import CleanedStudy, read_cleaned_study
 from proda.data.tables import write_site_status
 from proda.kernels.metropolis import Proposal, Schedule
 from proda.progress import progress_bar

@@ -1,0 +1,16 @@
+"""Soil profiles, covariates and forcing of a study: read from their sources, cleaned, and written as tidy files."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "bulk_density": ["PEDOTRANSFER"],
+        "cleaned": ["CleanedStudy", "read_cleaned_study"],
+        "cleaning": ["RULES", "layers_above"],
+        "grid": ["cells_at", "read_grid"],
+        "sources": ["study_list"],
+        "stage": ["cleaned_study"],
+        "tables": ["known_truth", "read_layers", "read_profiles", "read_raw_tables", "read_site_status"],
+    },
+)

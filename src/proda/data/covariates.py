@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow.parquet
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.tables import Stamp, checked, row_check, stamped, table_schema, told_if_of_another_version
+from proda.data.tables import Stamp, checked, row_check, stamped, table_schema, version_checked
 from proda.errors import InputError
 
 CLASS_UNIT = "class"  # a covariate of this unit is a class: its numbers are names
@@ -126,7 +126,7 @@ def read_covariates(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run notebook 01-data-cleaning, which writes it.")
-    with told_if_of_another_version(path):
+    with version_checked(path):
         return _sites_and_cells(pd.read_parquet(path), path)
 
 

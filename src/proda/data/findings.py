@@ -51,7 +51,7 @@ def finding(source: str, variable: str, unit: str, values: ArrayLike, note: str 
     return Finding(source, variable, unit, values.size, values.size - known.size, *map(float, ends), note)
 
 
-def found_table(findings: Iterable[Finding]) -> pd.DataFrame:
+def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
     """Findings of all sources of a study as a table."""
     return pd.DataFrame(list(findings), columns=list(Finding._fields))
 
@@ -63,14 +63,14 @@ class SourcedForcing(NamedTuple):
     ----------
     forcing : Forcing or MonthlyForcing
         NaN at places for which the source has no value, such as the sea: `has_forcing` counts them.
-    found : DataFrame
+    findings : DataFrame
         One row a variable, `Finding`.
     comment : str
         One or two sentences for `forcing.nc`.
     """
 
     forcing: AnyForcing
-    found: pd.DataFrame
+    findings: pd.DataFrame
     comment: str
 
 

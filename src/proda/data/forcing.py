@@ -25,7 +25,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.tables import told_if_of_another_version
+from proda.data.tables import version_checked
 from proda.errors import InputError
 from proda.model.checks import validated
 from proda.model.configuration import PAPER_COLUMN, Column
@@ -247,7 +247,7 @@ def read_forcing(path: Path | str) -> Forcing:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run notebook 01-data-cleaning, which writes it.")
-    with told_if_of_another_version(path), xr.open_dataset(path) as file:
+    with version_checked(path), xr.open_dataset(path) as file:
         missing = [name for name in VARIABLES if name not in file]
         if missing:
             raise InputError(

@@ -19,7 +19,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from proda.data.tables import told_if_of_another_version
+from proda.data.tables import version_checked
 from proda.errors import InputError
 from proda.study import repository_root
 
@@ -181,7 +181,7 @@ def read_grid(path: Path | str) -> xr.Dataset:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run notebook 01-data-cleaning, which writes it.")
-    with told_if_of_another_version(path):
+    with version_checked(path):
         grid = xr.load_dataset(path)
         missing = [name for name in REQUIRED if name not in grid]
         if missing:

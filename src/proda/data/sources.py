@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,47 +38,18 @@ from proda.data.covariates import (
     land_use_of_sites,
     numeric_covariates,
 )
-from proda.data.findings import SourcedForcing, finding, found_table
+from proda.data.findings import SourcedForcing, finding, findings_table
 from proda.data.forcing import VARIABLES, surrogate_forcing
 from proda.data.grid import RESOLUTION, land, land_cells, placed
-from proda.data.readers.archive import (
-    archive_forcing,
-    read_archive_info,
-    read_archive_profiles,
-    read_grid_environment,
-    read_site_environment,
-)
-from proda.data.readers.clm_history import forcing_from_history
-from proda.data.readers.map_layers import (
-    NPP_YEARS,
-    SOURCES,
-    Covariates,
-    GriddedSource,
-    Layer,
-    covariates_at,
-    covariates_of_cells,
-    npp_at,
-    npp_of_cells,
-)
-from proda.data.readers.reference_maps import HWSD2_MAP as HWSD2_MAP
-from proda.data.readers.reference_maps import WISE_MAP as MAP
-from proda.data.readers.reference_maps import (
-    ReferenceMap,
-    hwsd2_stocks,
-    hwsd_stocks,
-    soilgrids_2_stocks,
-    soilgrids_2017_stocks,
-    wise30sec_stocks,
-)
-from proda.data.readers.tidy import grid_covariates, read_grid_table, read_profile_tables
-from proda.data.readers.wosis import read_wosis_201909, read_wosis_202312, read_wosis_latest
 from proda.data.tables import ProfileTables
-from proda.data.virtual_continent import virtual_covariates
-from proda.data.virtual_profiles import truth_dataset, virtual_continent, write_raw_profiles
 from proda.errors import InputError
 from proda.model.configuration import PAPER
 from proda.model.forcing import Forcing
 from proda.study import Study, suggestion
+
+if TYPE_CHECKING:
+    from proda.data.readers.map_layers import Covariates, GriddedSource
+    from proda.data.readers.reference_maps import ReferenceMap
 
 NPP = ("NPPmean", "NPPmax", "NPPmin")
 
@@ -139,6 +110,8 @@ def reading_plan(covariates: Iterable[Covariate], folder: Path | str) -> Plan:
 
 
 def _source_of(row: Covariate, folder: Path) -> GriddedSource | None:
+    from proda.data.readers.map_layers import SOURCES, GriddedSource, Layer
+
     for source in SOURCES.values():
         for layer in source.layers:
             if layer.name == row.name and any(folder.rglob(layer.pattern)):
@@ -152,6 +125,8 @@ def _source_of(row: Covariate, folder: Path) -> GriddedSource | None:
 
 def covariates_of_places(plan: Plan, lon: ArrayLike, lat: ArrayLike) -> Covariates:
     """Covariates of places, in the order of the list, NaN where a map has no value."""
+    from proda.data.readers.map_layers import NPP_YEARS, covariates_at, npp_at
+
     return _collected(
         plan, lon, lat, lambda source, names: covariates_at(source, plan.folder, lon, lat, names),
         lambda: npp_at(plan.folder, lon, lat, NPP_YEARS),
@@ -160,6 +135,8 @@ def covariates_of_places(plan: Plan, lon: ArrayLike, lat: ArrayLike) -> Covariat
 
 def covariates_of_grid(plan: Plan, lon: ArrayLike, lat: ArrayLike, resolution: float = RESOLUTION) -> Covariates:
     """Covariates of grid cells, in the order of the list: means of numbers, the most frequent class."""
+    from proda.data.readers.map_layers import NPP_YEARS, covariates_of_cells, npp_of_cells
+
     return _collected(
         plan, lon, lat, lambda source, names: covariates_of_cells(source, plan.folder, lon, lat, names, resolution),
         lambda: npp_of_cells(plan.folder, lon, lat, NPP_YEARS, resolution),
@@ -173,15 +150,17 @@ def _collected(
     from_source: Callable[[GriddedSource, list[str]], Covariates],
     from_npp: Callable[[], Covariates],
 ) -> Covariates:
+    from proda.data.readers.map_layers import Covariates
+
     parts = [from_source(source, names) for source, names in plan.sources.values()]
     if plan.npp:
         npp = from_npp()
-        wanted = npp.found[npp.found["variable"].isin(plan.npp)]
+        wanted = npp.findings[npp.findings["variable"].isin(plan.npp)]
         parts.append(Covariates(npp.values[list(plan.npp)], wanted))
     values = pd.concat([part.values for part in parts], axis=1) if parts else pd.DataFrame(index=range(np.size(lon)))
     values["Lon"], values["Lat"] = np.asarray(lon, float), np.asarray(lat, float)
     names = [row.name for row in plan.covariates]
-    found = pd.concat([part.found for part in parts], ignore_index=True) if parts else pd.DataFrame()
+    found = pd.concat([part.findings for part in parts], ignore_index=True) if parts else pd.DataFrame()
     return Covariates(values[names], found)
 
 
@@ -302,7 +281,7 @@ class StudyCovariates(NamedTuple):
     of_sites : DataFrame
         Of the profiles on land, indexed by `profile_id`, same columns.
     units : dict
-    found : DataFrame
+    findings : DataFrame
     """
 
     cells: pd.DataFrame
@@ -310,7 +289,7 @@ class StudyCovariates(NamedTuple):
     of_cells: pd.DataFrame
     of_sites: pd.DataFrame
     units: dict[str, str]
-    found: pd.DataFrame
+    findings: pd.DataFrame
 
 
 class Raw(NamedTuple):
@@ -323,7 +302,7 @@ class Raw(NamedTuple):
     covariates : tuple of Covariate
     land_cover, sand_percent : str
         The columns of `of_cells` that `grid.nc` takes them from; empty where the cells have them already.
-    found : DataFrame or None
+    findings : DataFrame or None
     """
 
     of_cells: pd.DataFrame
@@ -331,11 +310,13 @@ class Raw(NamedTuple):
     covariates: tuple[Covariate, ...]
     land_cover: str = ""
     sand_percent: str = ""
-    found: pd.DataFrame | None = None
+    findings: pd.DataFrame | None = None
 
 
 def study_cells(study: Study) -> pd.DataFrame:
     """The land cells: those of grid_half_degree.csv, or of the conterminous United States for any other source."""
+    from proda.data.readers.tidy import read_grid_table
+
     table = _table(study)
     return read_grid_table(table.folder) if table.kind == GRID_TABLE else land_cells(land())
 
@@ -372,7 +353,7 @@ def in_numbers(cells: pd.DataFrame, raw: Raw, profile_id: Iterable[str], treatme
         of_cells.loc[raw.of_cells[[raw.land_cover, raw.sand_percent]].isna().any(axis=1).to_numpy()] = np.nan
         cover, sand = (raw.of_cells[name].to_numpy() for name in (raw.land_cover, raw.sand_percent))
         cells = cells.assign(land_cover=cover, sand_percent=sand)
-    found = _found(raw) if raw.found is None else raw.found
+    found = _found(raw) if raw.findings is None else raw.findings
     unknown = numeric.account.set_index("covariate")["cells_unknown"]
     missing_class = found["variable"].map(unknown[unknown > 0])
     told = missing_class.map("{:.0f} cells of a class that no profile has".format).where(missing_class.notna(), "")
@@ -387,7 +368,7 @@ def _found(raw: Raw) -> pd.DataFrame:
         for of, values in (("cells", raw.of_cells), ("sites", raw.of_sites))
         for row in raw.covariates
     ]
-    return found_table(rows)
+    return findings_table(rows)
 
 
 def _table(study: Study) -> SourceTable:
@@ -402,6 +383,8 @@ def _list(study: Study, table: SourceTable) -> tuple[Covariate, ...]:
 
 def _of_grid_table(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd.DataFrame) -> Raw:
     """A profile takes the covariates of its cell; with `land_use` "own" its own land use as well."""
+    from proda.data.readers.tidy import grid_covariates
+
     of_cells = grid_covariates(cells)
     of_sites = of_cells.iloc[profiles["cell"]].reset_index(drop=True)
     if chosen(table, "land_use", LAND_USES, study, "covariates") == "none":
@@ -416,7 +399,7 @@ def _of_grid_table(study: Study, table: SourceTable, cells: pd.DataFrame, profil
     told = f"{own.told} of {len(of_sites)} sites by their own word, the others by the land cover of their cell"
     unknown = f"; words not understood: {', '.join(own.not_understood)}" if own.not_understood else ""
     here = (found["variable"] == LAND_USE.name) & found["source"].str.endswith("sites")
-    return raw._replace(found=found.assign(note=found["note"].where(~here, told + unknown)))
+    return raw._replace(findings=found.assign(note=found["note"].where(~here, told + unknown)))
 
 
 def _of_maps(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd.DataFrame) -> Raw:
@@ -426,7 +409,9 @@ def _of_maps(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd
     plan = reading_plan(needed.values(), table.folder)
     of_cells = covariates_of_grid(plan, cells["lon"], cells["lat"])
     of_sites = covariates_of_places(plan, profiles["lon"].to_numpy(float), profiles["lat"].to_numpy(float))
-    found = [f.assign(source=f["source"] + of) for f, of in ((of_cells.found, ", cells"), (of_sites.found, ", sites"))]
+    found = [
+        f.assign(source=f["source"] + of) for f, of in ((of_cells.findings, ", cells"), (of_sites.findings, ", sites"))
+    ]
     return Raw(of_cells.values, of_sites.values, covariates, *CELL_MAPS, pd.concat(found, ignore_index=True))
 
 
@@ -435,6 +420,8 @@ def _of_archive(study: Study, table: SourceTable, cells: pd.DataFrame, profiles:
 
     A profile of the archive takes its own row, any other the environment of its cell.
     """
+    from proda.data.readers.archive import read_archive_info, read_grid_environment, read_site_environment
+
     grid = read_grid_environment(table.folder)
     away, row = cKDTree(grid[["Lon", "Lat"]].to_numpy()).query(cells[["lon", "lat"]].to_numpy(), p=np.inf)
     of_cells = grid.iloc[row].reset_index(drop=True)
@@ -487,7 +474,7 @@ def study_forcing(study: Study, covariates: StudyCovariates) -> SourcedForcing:
     note = "in place of the model's; missing where the three are not in order"
     names = (("npp_mean", "NPPmean"), ("npp_min", "NPPmin"), ("npp_max", "NPPmax"))
     rows = [finding("NPP of the covariates", name, "g C m-2 yr-1", getattr(forcing, of), note) for of, name in names]
-    found = pd.concat([sourced.found, found_table(rows)], ignore_index=True)
+    found = pd.concat([sourced.findings, findings_table(rows)], ignore_index=True)
     return SourcedForcing(forcing, found, f"{sourced.comment} NPP, and its least and greatest year, of the covariates.")
 
 
@@ -516,7 +503,7 @@ def forcing_found(source: str, forcing: Forcing) -> pd.DataFrame:
         finding(source, name, attributes["units"], getattr(forcing, field))
         for name, (field, _, attributes) in VARIABLES.items()
     ]
-    return found_table(rows)
+    return findings_table(rows)
 
 
 def _multiples(study: Study) -> tuple[float, float]:
@@ -525,6 +512,8 @@ def _multiples(study: Study) -> tuple[float, float]:
 
 def _from_grid_table(study: Study, table: SourceTable, cells: pd.DataFrame) -> SourcedForcing:
     """Derived from the climate and the texture that the table has at the cells; NaN at a cell that it does not have."""
+    from proda.data.readers.tidy import read_grid_table
+
     place = ["lon", "lat"]
     grid = read_grid_table(table.folder).round(dict.fromkeys(place, 3)).set_index(place)
     at_cells = grid.reindex(pd.MultiIndex.from_frame(cells[place].round(3))).reset_index()
@@ -535,6 +524,8 @@ def _from_grid_table(study: Study, table: SourceTable, cells: pd.DataFrame) -> S
 
 
 def _from_history(study: Study, table: SourceTable, cells: pd.DataFrame) -> SourcedForcing:
+    from proda.data.readers.clm_history import forcing_from_history
+
     npp = chosen(table, "npp", ("years", "multiples", "covariates"), study, "forcing")
     # A single year has no least and greatest; where NPP of the covariates follows, those of the run do not matter.
     multiples = None if npp == "years" else _multiples(study)
@@ -543,6 +534,8 @@ def _from_history(study: Study, table: SourceTable, cells: pd.DataFrame) -> Sour
 
 
 def _from_archive(study: Study, table: SourceTable, cells: pd.DataFrame) -> SourcedForcing:
+    from proda.data.readers.archive import archive_forcing
+
     chosen(table, "npp", ("covariates", "multiples"), study, "forcing")
     return archive_forcing(table.folder, cells["lon"], cells["lat"], PAPER, _multiples(study))
 
@@ -556,14 +549,17 @@ FORCING_KINDS: dict[str, tuple[dict[str, str], _ForcingReader]] = {
 }
 
 
-# One file of each, by which it is known to be there; its reader names any other that is missing.
-READERS = {
-    "ocd_0-5cm_mean*.*": soilgrids_2_stocks,
-    "OCSTHA_M_sd1_*_ll.tif": soilgrids_2017_stocks,
-    MAP: wise30sec_stocks,
-    "AWT_T_SOC.nc4": hwsd_stocks,
-    HWSD2_MAP: hwsd2_stocks,
-}
+def _reference_readers() -> dict[str, Callable[..., ReferenceMap]]:
+    """The file by which each map is recognised: its reader, which names any other file that is missing."""
+    from proda.data.readers import reference_maps as maps
+
+    return {
+        "ocd_0-5cm_mean*.*": maps.soilgrids_2_stocks,
+        "OCSTHA_M_sd1_*_ll.tif": maps.soilgrids_2017_stocks,
+        maps.WISE_MAP: maps.wise30sec_stocks,
+        "AWT_T_SOC.nc4": maps.hwsd_stocks,
+        maps.HWSD2_MAP: maps.hwsd2_stocks,
+    }
 
 
 def study_references(study: Study, cells: pd.DataFrame) -> ReferenceMap:
@@ -576,14 +572,16 @@ def study_references(study: Study, cells: pd.DataFrame) -> ReferenceMap:
     InputError
         When the folder holds none of the maps, or one that is not what it should be.
     """
+    from proda.data.readers.reference_maps import ReferenceMap
+
     if "references" not in study.source:
-        return ReferenceMap(pd.DataFrame(index=cells.index), found_table([]))
+        return ReferenceMap(pd.DataFrame(index=cells.index), findings_table([]))
     table = source_table(study, "references", {"maps": {}})
     maps = references_of_grid(table.folder, cells["lon"], cells["lat"])
     if maps.stocks.empty:
         raise InputError(
             f"{table.folder}: no map to compare with, as [source.references] of {study.file} says; expected files "
-            f"named like {', '.join(READERS)}."
+            f"named like {', '.join(_reference_readers())}."
         )
     return maps
 
@@ -592,15 +590,18 @@ def references_of_grid(
     folder: Path | str, lon: ArrayLike, lat: ArrayLike, resolution: float = RESOLUTION
 ) -> ReferenceMap:
     """Stocks of the cells centred at `lon`, `lat` (degrees) from all maps below `folder`; no columns without any."""
+    from proda.data.readers.reference_maps import ReferenceMap
+
     maps = [
         reader(folder, lon, lat, resolution=resolution)
-        for pattern, reader in READERS.items()
+        for pattern, reader in _reference_readers().items()
         if any(Path(folder).rglob(pattern))
     ]
     if not maps:
-        return ReferenceMap(pd.DataFrame(index=range(len(lon))), found_table([]))
+        return ReferenceMap(pd.DataFrame(index=range(len(lon))), findings_table([]))
     return ReferenceMap(
-        pd.concat([each.stocks for each in maps], axis=1), pd.concat([each.found for each in maps], ignore_index=True)
+        pd.concat([each.stocks for each in maps], axis=1),
+        pd.concat([each.findings for each in maps], ignore_index=True),
     )
 
 
@@ -621,7 +622,7 @@ class Drivers(NamedTuple):
         Of the covariates.
     comment : str
         Where the forcing comes from.
-    found : DataFrame
+    findings : DataFrame
         One row a variable of every source (`proda.data.findings.Finding`), with what is missing.
     """
 
@@ -631,7 +632,7 @@ class Drivers(NamedTuple):
     site_covariates: pd.DataFrame
     units: dict[str, str]
     comment: str
-    found: pd.DataFrame
+    findings: pd.DataFrame
 
     def covariates_of(self, profile_id: Iterable[str]) -> pd.DataFrame:
         """Covariates of profiles, in their order; NaN for one that has none."""
@@ -658,7 +659,7 @@ def study_drivers(study: Study, cells: pd.DataFrame, profiles: pd.DataFrame) -> 
         site_covariates=covariates.of_sites,
         units=covariates.units,
         comment=forcing.comment,
-        found=pd.concat([forcing.found, covariates.found, references.found], ignore_index=True),
+        findings=pd.concat([forcing.findings, covariates.findings, references.findings], ignore_index=True),
     )
 
 
@@ -708,6 +709,10 @@ def study_source(study: Study, folder: Path) -> Source:
 
 def _virtual(study: Study, folder: Path) -> Source:
     """The made continent of the study's seed; its raw tables are written to `folder`/raw and read back from there."""
+    from proda.data.readers.tidy import read_profile_tables
+    from proda.data.virtual_continent import virtual_covariates
+    from proda.data.virtual_profiles import truth_dataset, virtual_continent, write_raw_profiles
+
     table = source_table(study, "covariates", {"virtual": {"classes": "one-hot"}})
     treatment = chosen(table, "classes", TREATMENTS, study, "covariates")
     continent = virtual_continent(study.seed)
@@ -719,7 +724,7 @@ def _virtual(study: Study, folder: Path) -> Source:
     raw = Raw(continent.covariates, at_sites, PAPER_LIST)
     covariates = in_numbers(continent.cells, raw, on_land["profile_id"], treatment)
     made = f"made, seed {study.seed}"
-    found = covariates.found.assign(source=made + covariates.found["source"].str.extract(r"(, \w+)$")[0])
+    found = covariates.findings.assign(source=made + covariates.findings["source"].str.extract(r"(, \w+)$")[0])
     drivers = Drivers(
         cells=continent.cells,
         forcing=continent.forcing,
@@ -727,7 +732,7 @@ def _virtual(study: Study, folder: Path) -> Source:
         site_covariates=covariates.of_sites,
         units=covariates.units,
         comment=f"Made for the virtual study, seed {study.seed}.",
-        found=pd.concat([forcing_found(made, continent.forcing), found], ignore_index=True),
+        findings=pd.concat([forcing_found(made, continent.forcing), found], ignore_index=True),
     )
     return Source(
         ProfileTables(profiles, tables.layers), drivers, lambda cleaned: truth_dataset(continent, dug, cleaned)
@@ -736,20 +741,30 @@ def _virtual(study: Study, folder: Path) -> Source:
 
 def _wosis(study: Study) -> ProfileTables:
     """From a download of WoSIS in the study's data folder, in the layout that [source] names."""
+    from proda.data.readers.wosis import read_wosis_201909, read_wosis_202312, read_wosis_latest
+
+    layouts = {"december-2023": read_wosis_202312, "september-2019": read_wosis_201909, "latest": read_wosis_latest}
     layout = study.source.get("layout")
-    if layout not in WOSIS_LAYOUTS:
-        raise InputError(f"{study.file}: [source] layout is {layout!r}, expected one of {', '.join(WOSIS_LAYOUTS)}.")
-    return WOSIS_LAYOUTS[layout](data_folder(study))
+    if layout not in layouts:
+        raise InputError(f"{study.file}: [source] layout is {layout!r}, expected one of {', '.join(layouts)}.")
+    return layouts[layout](data_folder(study))
 
 
-WOSIS_LAYOUTS = {
-    "december-2023": read_wosis_202312,
-    "september-2019": read_wosis_201909,
-    "latest": read_wosis_latest,
-}
+def _tidy_tables(study: Study) -> ProfileTables:
+    from proda.data.readers.tidy import read_profile_tables
+
+    return read_profile_tables(data_folder(study))
+
+
+def _archive(study: Study) -> ProfileTables:
+    from proda.data.readers.archive import read_archive_profiles
+
+    return read_archive_profiles(data_folder(study)).tables
+
+
 # Where profiles and layers come from.
 PROFILES: dict[str, Callable[[Study], ProfileTables]] = {
-    "tidy-tables": lambda study: read_profile_tables(data_folder(study)),
+    "tidy-tables": _tidy_tables,
     "wosis": _wosis,
-    "public-archive": lambda study: read_archive_profiles(data_folder(study)).tables,
+    "public-archive": _archive,
 }

@@ -2,74 +2,30 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import geopandas
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from proda.data import tables as raw_tables
 from proda.data.bulk_density import NONE, with_soc_density
+from proda.data.cleaned import STAGE, CleanedStudy, read_cleaned_study
 from proda.data.cleaning import cleaned
-from proda.data.covariates import covariate_table, has_covariates, read_covariates, write_covariates
-from proda.data.forcing import forcing_dataset, has_forcing, read_forcing
-from proda.data.grid import grid_dataset, read_grid
+from proda.data.covariates import covariate_table, has_covariates, write_covariates
+from proda.data.forcing import forcing_dataset, has_forcing
+from proda.data.grid import grid_dataset
 from proda.data.sources import Drivers, study_source
 from proda.data.tables import (
     LAYER_COLUMNS,
     ProfileTables,
     cf_attributes,
-    check_study,
-    read_exclusions,
-    read_layers,
-    read_profiles,
     study_stamp,
     write_exclusions,
     write_layers,
     write_profiles,
 )
 from proda.errors import InputError
-from proda.model.forcing import Forcing
 from proda.study import Study
 
-STAGE = "01-data-cleaning"
 CONFIGURATION = "paper"  # of the sampler, and of forcing.nc
-STAMPED = (
-    "profiles.parquet", "layers.parquet", "forcing.nc", "covariates.parquet", "grid.nc", raw_tables.RAW_PROFILES,
-    raw_tables.RAW_LAYERS,
-)  # fmt: skip
-
-
-class CleanedStudy(NamedTuple):
-    """The tidy data of a study, as stage 1 left them in its folder.
-
-    Attributes
-    ----------
-    profiles, layers : DataFrame
-        `proda.data.tables.PROFILE_COLUMNS` and `LAYER_COLUMNS`.
-    forcing : Forcing
-        Of the land cells.
-    site_covariates, cell_covariates : DataFrame
-    grid : Dataset
-        Of the land cells.
-    exclusions, account, by_source : DataFrame
-        As in `proda.data.cleaning.CleanedTables`.
-    found : DataFrame
-        What every source of forcing, covariates and reference maps was found to hold, one row a variable
-        (`proda.data.findings.Finding`).
-    """
-
-    profiles: geopandas.GeoDataFrame
-    layers: pd.DataFrame
-    forcing: Forcing
-    site_covariates: pd.DataFrame
-    cell_covariates: pd.DataFrame
-    grid: xr.Dataset
-    exclusions: pd.DataFrame
-    account: pd.DataFrame
-    by_source: pd.DataFrame
-    found: pd.DataFrame
 
 
 def cleaned_study(study: Study) -> CleanedStudy:
@@ -114,7 +70,7 @@ def cleaned_study(study: Study) -> CleanedStudy:
         write_exclusions(result.exclusions, folder / "exclusions.csv")
         result.account.to_csv(folder / "cleaning.csv", index=False)
         result.by_source.to_csv(folder / "cleaning_by_source.csv", index=False)
-        drivers.found.to_csv(folder / "drivers.csv", index=False)
+        drivers.findings.to_csv(folder / "drivers.csv", index=False)
         raw_tables.write_raw_tables(raw, result.exclusions, folder, stamp)
         if source.truth is not None:
             source.truth(profiles).isel(cell=usable).assign_attrs(cf_attributes(stamp)).to_netcdf(folder / "truth.nc")
@@ -123,7 +79,7 @@ def cleaned_study(study: Study) -> CleanedStudy:
 
 def _nothing_usable(study: Study, drivers: Drivers) -> str:
     """Why no land cell has everything, with the variables that have the most gaps."""
-    found = drivers.found[drivers.found["missing"] > 0]
+    found = drivers.findings[drivers.findings["missing"] > 0]
     empty = found[found["missing"] == found["values"]]
     listed = (empty if len(empty) else found.sort_values("missing", ascending=False)).head(5)
     rows = zip(listed["variable"], listed["source"], listed["missing"], listed["values"], strict=True)
@@ -157,29 +113,3 @@ def _numbered(profiles: pd.DataFrame, layers: pd.DataFrame) -> tuple[pd.DataFram
     by_site = layers.groupby("site")
     profiles = profiles.assign(n_layers=by_site.size(), max_depth=by_site["lower_depth"].max())
     return profiles, layers[list(LAYER_COLUMNS)]
-
-
-def read_cleaned_study(study: Study) -> CleanedStudy:
-    """The files of stage 1, checked.
-
-    Raises
-    ------
-    MissingOutput
-        When the stage has not been run, was interrupted, or was run with other settings.
-    """
-    study.require(STAGE)
-    check_study([study.path(name) for name in STAMPED], study)
-    sites, cells = read_covariates(study.path("covariates.parquet"))
-    found = pd.read_csv(study.path("drivers.csv"), keep_default_na=False, na_values=[""], dtype={"note": object})
-    return CleanedStudy(
-        profiles=read_profiles(study.path("profiles.parquet")),
-        layers=read_layers(study.path("layers.parquet")),
-        forcing=read_forcing(study.path("forcing.nc")),
-        site_covariates=sites,
-        cell_covariates=cells,
-        grid=read_grid(study.path("grid.nc")),
-        exclusions=read_exclusions(study.path("exclusions.csv")),
-        account=pd.read_csv(study.path("cleaning.csv")),
-        by_source=pd.read_csv(study.path("cleaning_by_source.csv")),
-        found=found.fillna({"note": ""}),
-    )

@@ -111,7 +111,7 @@ def file_stamp(path: Path | str) -> Stamp:
 
 
 @contextmanager
-def told_if_of_another_version(path: Path | str) -> Iterator[Stamp]:
+def version_checked(path: Path | str) -> Iterator[Stamp]:
     """Read the file ``path`` in the block: what is raised there then says which version wrote the file.
 
     Raises
@@ -466,7 +466,7 @@ def read_profiles(path: Path | str) -> geopandas.GeoDataFrame:
         cleaning leaves.
     """
     path = _existing(path)
-    with told_if_of_another_version(path):
+    with version_checked(path):
         return checked(geopandas.read_parquet(path), PROFILES, path)
 
 
@@ -480,7 +480,7 @@ def read_layers(path: Path | str) -> pd.DataFrame:
         another unit than g C m-3.
     """
     path = _existing(path)
-    with told_if_of_another_version(path):
+    with version_checked(path):
         layers = pd.read_parquet(path)
         return checked(layers, LAYERS, path, row_with(layers, ["profile_id", "layer"]))
 
@@ -662,7 +662,7 @@ def read_raw_tables(folder: Path | str) -> ProfileTables:
 def _read(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run notebook 01-data-cleaning, which writes it.")
-    with told_if_of_another_version(path):
+    with version_checked(path):
         return pd.read_parquet(path)
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from proda.assimilation.chains import SitePlan, sampled_by_workers, site_plan
 from proda.assimilation.problem import SiteProblem, site_problem
 from proda.assimilation.store import agreement_by_site, soc_of_draws
-from proda.data.stage import read_cleaned_study
+from proda.data.cleaned import read_cleaned_study
 from proda.kernels.metropolis import Proposal
 from proda.kernels.misfit import layer_weights
 from proda.kernels.steady_state import soc_density

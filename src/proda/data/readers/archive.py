@@ -30,7 +30,7 @@ import scipy.io
 from numpy.typing import ArrayLike, NDArray
 
 from proda.data.covariates import DEPTHS
-from proda.data.findings import Finding, SourcedForcing, finding, found_table
+from proda.data.findings import Finding, SourcedForcing, finding, findings_table
 from proda.data.readers.rasters import nearest_on_axis
 from proda.data.tables import ProfileTables
 from proda.errors import InputError
@@ -336,7 +336,7 @@ def archive_forcing(
         else ", annual means, interpolated in depth to the nodes of CLM4.5; annual NPP assumed to range from "
         f"{npp_multiples[0]:g} to {npp_multiples[1]:g} times its mean."
     )
-    return SourcedForcing(forcing, found_table(field.found), comment)
+    return SourcedForcing(forcing, findings_table(field.found), comment)
 
 
 def _monthly(field: _Fields) -> MonthlyForcing:

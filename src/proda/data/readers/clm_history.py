@@ -23,7 +23,7 @@ import netCDF4
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.findings import Finding, SourcedForcing, checked_unit, finding, found_table
+from proda.data.findings import Finding, SourcedForcing, checked_unit, finding, findings_table
 from proda.data.readers.rasters import Sampling, sampling
 from proda.errors import InputError
 from proda.model.configuration import CESM2, DAYS_PER_YEAR, PAPER, Column, Configuration
@@ -419,7 +419,7 @@ def forcing_from_history(
         f"{'mean year, month by month' if configuration.monthly else 'mean over all months'}, {method} cell"
         f"{'' if vertical == 'match' else ', levels interpolated'}."
     )
-    return SourcedForcing(forcing, found_table(findings), comment)
+    return SourcedForcing(forcing, findings_table(findings), comment)
 
 
 def _all_months(records) -> NDArray:

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from proda.data.covariates import PAPER_LIST
-from proda.data.findings import Finding, finding, found_table
+from proda.data.findings import Finding, finding, findings_table
 from proda.data.grid import RESOLUTION
 from proda.data.readers.rasters import Raster, cell_majorities, cell_means, values_at
 from proda.errors import InputError
@@ -177,12 +177,12 @@ class Covariates(NamedTuple):
     ----------
     values : DataFrame
         One row a place, one column a covariate; NaN where the map has no value, never zero.
-    found : DataFrame
+    findings : DataFrame
         One row a covariate: how many values are missing, and the range of the others.
     """
 
     values: pd.DataFrame
-    found: pd.DataFrame
+    findings: pd.DataFrame
 
 
 def covariates_at(
@@ -238,7 +238,7 @@ def _read(
         check_values(values, layer, path, source.hint)
         columns[layer.name] = values
         found.append(finding(source.name, layer.name, layer.unit, values, _note(layer, path)))
-    return Covariates(pd.DataFrame(columns), found_table(found))
+    return Covariates(pd.DataFrame(columns), findings_table(found))
 
 
 def _note(layer: Layer, path: Path) -> str:
@@ -325,4 +325,4 @@ def _npp(folder: Path | str, years: Iterable[int], reading: Reading) -> Covariat
     found: list[Finding] = [
         finding(NPP_CITATION, name, "g C m-2 yr-1", values, note) for name, values in columns.items()
     ]
-    return Covariates(pd.DataFrame(columns), found_table(found))
+    return Covariates(pd.DataFrame(columns), findings_table(found))

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.findings import Finding, checked_unit, finding, found_table
+from proda.data.findings import Finding, checked_unit, finding, findings_table
 from proda.data.grid import RESOLUTION
 from proda.data.readers.map_layers import Layer, check_values, map_file
 from proda.data.readers.rasters import Raster, cell_code_shares, cell_means
@@ -49,12 +49,12 @@ class ReferenceMap(NamedTuple):
     ----------
     stocks : DataFrame
         One row a cell, one column a depth, `ref_<map>_<depth in cm>cm`, kg m-2; NaN where the map has no value.
-    found : DataFrame
+    findings : DataFrame
         One row a column, `proda.data.findings.Finding`.
     """
 
     stocks: pd.DataFrame
-    found: pd.DataFrame
+    findings: pd.DataFrame
 
 
 def reference_map(name: str, citation: str, stocks: dict[float, NDArray], notes: dict[float, str]) -> ReferenceMap:
@@ -64,7 +64,7 @@ def reference_map(name: str, citation: str, stocks: dict[float, NDArray], notes:
         finding(citation, column, "kg m-2", values, notes.get(depth, ""))
         for (column, values), depth in zip(columns.items(), stocks, strict=True)
     ]
-    return ReferenceMap(pd.DataFrame(columns), found_table(found))
+    return ReferenceMap(pd.DataFrame(columns), findings_table(found))
 
 
 def soilgrids_2_stocks(
