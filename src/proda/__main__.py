@@ -17,10 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
-        rest = "`python -m proda status DIR` tells what is complete"
-        if options.command is _fetch:
-            rest = "what has come is kept, and the same command goes on from there"
-        print(f"stopped; {rest}", file=sys.stderr)
+        print("stopped; `python -m proda status DIR` shows what is complete", file=sys.stderr)
         return 130
 
 
