@@ -11,7 +11,7 @@ from matplotlib.collections import QuadMesh
 
 from proda.figures.maps import CLASSES, STIPPLED, extrapolation_maps, stock_map
 from proda.figures.style import caption_of
-from proda.maps.published_variants import extrapolated_cells, extrapolated_shares
+from proda.maps.prediction import extrapolated_cells, extrapolated_shares
 
 COUNT = np.array([0.0, 0.0, 1.0, 4.0, 12.0, 2.0])
 

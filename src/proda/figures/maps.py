@@ -62,7 +62,7 @@ def extrapolation_maps(counts: Mapping[str, NDArray], grid: xr.Dataset, figure: 
     Parameters
     ----------
     counts : mapping
-        Method -> (n_cells,), from `proda.maps.published_variants.extrapolated_cells`.
+        Method -> (n_cells,), from `proda.maps.prediction.extrapolated_cells`.
     grid : xarray.Dataset
         Cells: `lon`, `lat`, `cell_area` (m2), `land_fraction`.
     """
