@@ -10,7 +10,6 @@ import xarray as xr
 from matplotlib.collections import QuadMesh
 
 from proda.figures.maps import CLASSES, STIPPLED, extrapolation_maps, stock_map
-from proda.figures.style import caption_of
 from proda.maps.prediction import extrapolated_cells, extrapolated_shares
 
 COUNT = np.array([0.0, 0.0, 1.0, 4.0, 12.0, 2.0])
@@ -67,7 +66,6 @@ def test_every_cell_has_the_colour_of_its_class_and_the_title_the_share_of_land(
     assert mesh.get_array().ravel().tolist() == [0.0, 0.0, 1.0, 3.0, 5.0, 2.0]
     bar = next(ax for ax in figure.axes if ax.get_xlabel())
     assert [label.get_text() for label in bar.get_xticklabels()] == list(CLASSES)
-    assert "no training site" in caption_of(figure)
 
 
 def test_a_map_of_carbon_has_dots_where_it_is_extrapolated_and_says_what_they_are(grid):

@@ -12,7 +12,6 @@ import pytest
 import xarray as xr
 from matplotlib.collections import QuadMesh
 from matplotlib.path import Path
-from PIL import Image
 from synthetic_study import write_study
 
 from proda.figures.cleaning import covariate_maps, forcing_maps
@@ -29,14 +28,10 @@ from proda.figures.results import (
 )
 from proda.figures.style import (
     ALBERS,
-    COLOUR_STEPS,
     QUANTITIES,
-    colour_bar,
     draw_cells,
     draw_sites,
-    in_few_colours,
     map_axes,
-    saved,
     scale_of,
     use_style,
 )
@@ -206,35 +201,3 @@ def test_land_cover_panels_share_their_axes(results):
     panels = figure.axes[: len(CLASSES)]
     assert len({(ax.get_xlim(), ax.get_ylim()) for ax in panels}) == 1
     assert panels[0].get_ylim() == (2.0, 0.0)
-
-
-def test_colours_of_large_areas_survive_saving(rng):
-    pixels = rng.integers(0, 256, size=(200, 200, 3), dtype=np.uint8)
-    pixels[:50], pixels[50:90] = (253, 231, 37), (252, 230, 38)
-    found = np.asarray(in_few_colours(Image.fromarray(pixels)).convert("RGB"))
-    np.testing.assert_array_equal(found[:90], pixels[:90])
-    assert np.abs(found.astype(int) - pixels).mean() < 30
-
-
-def test_the_colours_of_four_continuous_scales_are_in_the_file_as_they_are_on_the_map(results, tmp_path):
-    grid, wanted = results.inputs.grid, set()
-    figure = plt.figure(figsize=(9, 5.5))
-    for i, quantity in enumerate(["parameter", "temperature", "npp", "potential"], start=1):
-        ax = map_axes(figure, (2, 2, i))
-        norm = QUANTITIES[quantity].norm
-        low, high = (norm.vmin, norm.vmax) if norm is not None else (0.0, 1.0)
-        shown = draw_cells(np.linspace(low, high, grid.sizes["cell"]), grid, ax, quantity)
-        colour_bar(shown, ax)
-        colours = np.round(255 * shown.cmap(np.arange(shown.cmap.N))[:, :3]).astype(int)
-        wanted |= {tuple(colour) for colour in colours.tolist()}
-    with Image.open(saved(figure, tmp_path / "four.png")) as image:
-        found = {tuple(colour) for _, colour in image.convert("RGB").getcolors(2**20)}
-    # The last is the first turned around.
-    assert len(wanted) == 3 * COLOUR_STEPS
-    assert wanted <= found
-
-
-def test_a_saved_figure_is_light(results, tmp_path):
-    figure = stock_maps(mapped_stocks(results.maps, results.inputs.grid), results.inputs.grid)
-    path = saved(figure, tmp_path / "figures" / "figure_3.png")
-    assert 10_000 < path.stat().st_size < 500_000

@@ -42,7 +42,6 @@ from proda.figures.style import (
     METHOD_LABEL,
     Quantity,
     beyond_ends,
-    captioned,
     colour_bar,
     draw_sites,
     label_plainly,
@@ -473,12 +472,6 @@ def cost_axes(cost: pd.DataFrame, varied: str, ax: Axes) -> Axes:
     return ax
 
 
-DENSITIES_CAPTION = (
-    "Figure S5. The parameters on the range of their priors: filled the most likely values of all sites, as a line the "
-    "posterior of one set of parameters for all profiles, dotted the uniform prior, a triangle at CLM's default. A "
-    "hill in the middle under a flat line is often a parameter that no profile tells anything about; a line that "
-    "stands apart from the hill is the price of one value for all."
-)
 BINS = np.linspace(0.0, 1.0, 26)
 
 
@@ -543,7 +536,7 @@ def parameter_densities(
     figure.supxlabel("Position between the bounds of the prior (0 to 1)", fontsize=9.5)
     figure.supylabel("Density (1)", fontsize=9.5)
     figure.legend(marks.values(), marks, loc="outside upper center", ncols=2, fontsize=8.5)
-    return captioned(figure, DENSITIES_CAPTION)
+    return figure
 
 
 def _highest(values: np.ndarray) -> float:

@@ -27,7 +27,6 @@ from proda.figures.style import (
     QUANTITIES,
     Quantity,
     beyond_ends,
-    captioned,
     colour_bar,
     draw_cells,
     draw_sites,
@@ -232,10 +231,6 @@ CLIMATE_STYLES = tuple(
     {"color": colour, "linestyle": line} for colour in (CYCLE[0], CYCLE[2], CYCLE[1]) for line in ("-", "--")
 )
 COVARIATE_SCALES = {"degC": "temperature", "g C m-2 yr-1": "npp"}  # one scale a quantity, by its unit
-S2_CAPTION = (
-    "Figure S2. Where the profiles are, how many layers each has and how deep it reaches. Deep profiles of many layers "
-    "tell most; see which regions have few, and which only shallow ones."
-)
 ENOUGH = 20  # layers in a depth bin, before a median of them is shown
 
 _LAYERS = Quantity("Layers in the profile", "viridis_r", BoundaryNorm(np.arange(1.5, 11), 256, extend="max"))
@@ -259,7 +254,6 @@ def layers_map(profiles: pd.DataFrame, figure: Figure | None = None, position=11
     dots = draw_sites(profiles["n_layers"], profiles, ax, _LAYERS, size=size)
     colour_bar(dots, ax, ticks=range(2, 11), extend="max")
     ax.set_title(f"{len(profiles):,} profiles, {int(profiles['n_layers'].sum()):,} layers")
-    captioned(ax.figure, S2_CAPTION)
     return ax
 
 
@@ -407,10 +401,6 @@ def _maps(shown: dict[str, tuple[ArrayLike, str | Quantity]], grid: xr.Dataset, 
     return figure
 
 
-GRID_CELLS_CAPTION = (
-    "Figure S1. Above: profiles in every cell of the grid, hatched where there is none. Below: the vegetation of the "
-    "cells. See how few cells have many profiles, and which vegetation lies in land without any."
-)
 COUNT_EDGES = [1, 2, 3, 5, 10, 20, 50, 100]
 # Colours of Okabe and Ito, which are distinct with every common colour vision; forests differ in lightness.
 VEGETATION_COLOUR = {
@@ -466,4 +456,4 @@ def grid_figure(cell: ArrayLike, grid: xr.Dataset, figure: Figure | None = None)
     size = float(grid.attrs.get("resolution_degrees", 0.5))
     profiles_in_cells(cell, grid, upper).set_title(f"Profiles in {grid.sizes['cell']:,} cells of {size:g}°")
     vegetation_map(grid, lower).set_title("Vegetation of the cells")
-    return captioned(figure, GRID_CELLS_CAPTION)
+    return figure

@@ -22,17 +22,12 @@ from numpy.typing import ArrayLike
 
 from proda.data.covariates import LAND_USE, LISTS
 from proda.errors import InputError
-from proda.figures.style import INK, METHOD_COLOUR, Quantity, captioned, colour_bar, draw_cells, label_plainly
+from proda.figures.style import INK, METHOD_COLOUR, Quantity, colour_bar, draw_cells, label_plainly
 from proda.learning.encoding import codes_of, is_class
 from proda.learning.scores import RECOVERED_FROM, correlations
 from proda.learning.splits import BLOCKS, RANDOM, TEST, TRAIN
 from proda.model.parameters import CONSTRAINED_BELOW, PAPER_PARAMETERS
 
-S6_CAPTION = (
-    "Figure S6. Parameters that the network predicts against the posterior means of the sites, a panel for each; grey "
-    "training sites, blue test sites, r of the test sites. A cloud along the line is a parameter that covariates tell; "
-    "a flat one they do not tell, and a knot in the middle the profiles did not tell in the first place."
-)
 NETWORK, POSTERIOR, PALE = METHOD_COLOUR["network"], METHOD_COLOUR["site-by-site"], "#c4c4c4"
 WITHHELD = "#D55E00"
 
@@ -104,7 +99,7 @@ def predicted_against_assimilated(
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
         ax.set_title(f"{name}  r = {r_test[i]:.2f}", fontsize=8.5, pad=3)
         ax.tick_params(labelsize=7.5)
-    figure = captioned(axes.flat[0].figure, S6_CAPTION)
+    figure = axes.flat[0].figure
     figure.supxlabel("Posterior mean of the site (unit cube)", fontsize=10)
     figure.supylabel("Predicted by the network (unit cube)", fontsize=10)
     return axes

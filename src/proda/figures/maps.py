@@ -33,7 +33,6 @@ from proda.figures.style import (
     METHOD_LABEL,
     PLATE,
     Quantity,
-    captioned,
     colour_bar,
     draw_cells,
     label_plainly,
@@ -48,11 +47,6 @@ from proda.model.configuration import interval_name
 # The least number of each class. Cells without are pale, so that the others are what one sees.
 CLASSES = {"none": 0, "1": 1, "2": 2, "3-4": 3, "5-9": 5, "10 or more": 10}
 COLOURS = ("#f2f0e6", *(plt.get_cmap("viridis_r")(share) for share in (0.2, 0.4, 0.6, 0.8, 1.0)))
-EXTRAPOLATION_CAPTION = (
-    "How many covariates of a cell, numbers or classes, no training site of the method has had. Pale cells lie within "
-    "what it has learnt from; the darker a cell, the more of it is extrapolated. Look whether such cells lie together, "
-    "in a climate or a landscape without profiles: there the map is a guess, whatever its interval says."
-)
 STIPPLED = "dotted: a covariate that no training site has had"
 
 
@@ -78,7 +72,7 @@ def extrapolation_maps(counts: Mapping[str, NDArray], grid: xr.Dataset, figure: 
     bar = colour_bar(shown, axes, label, orientation="horizontal", ticks=range(len(CLASSES)), aspect=45)
     bar.ax.set_xticklabels(CLASSES)
     bar.ax.tick_params(length=0, which="both")
-    return captioned(figure, EXTRAPOLATION_CAPTION)
+    return figure
 
 
 def stipple(count: ArrayLike, grid: xr.Dataset, ax: Axes) -> Line2D | None:
@@ -100,15 +94,6 @@ def stipple(count: ArrayLike, grid: xr.Dataset, ax: Axes) -> Line2D | None:
     return Line2D([], [], marker=".", ls="", ms=4, c="black", label=STIPPLED)
 
 
-CAPTION = (
-    "Figure 3. Soil organic carbon to 30, 100 and 200 cm on one colour scale, a row for each method; cells hatched in "
-    "grey have no value. Follow a row to see how carbon goes on with depth, and a column to see which method puts it "
-    "where the observations have it."
-)
-MAP_CAPTION = "See where much carbon lies and where little, and whether a step in the map follows the land"
-DOTTED_CAPTION = (
-    "; in dotted cells some covariate lies outside what the training sites have had, and the map is an extrapolation"
-)
 # Two lines at most: a row of Fig. 3 is an inch high.
 ROW_LABEL = METHOD_LABEL | {"site-by-site": "Observations\n(site-by-site)"}
 
@@ -171,7 +156,7 @@ def stock_maps(stocks: dict[str, NDArray], grid, figure: Figure | None = None) -
     gaps = [np.isfinite(values) for stock in stocks.values() for values in stock]
     if any(known.any() and not known.all() for known in gaps):
         bar.ax.legend(handles=[missing_patch()], loc="lower right", bbox_to_anchor=(1.0, -4.2), fontsize=8.5)
-    return captioned(figure, CAPTION)
+    return figure
 
 
 def stock_map(values, grid, title: str, extrapolated=None, figure: Figure | None = None) -> Figure:
@@ -191,14 +176,7 @@ def stock_map(values, grid, title: str, extrapolated=None, figure: Figure | None
     dots = stipple(extrapolated, grid, ax) if extrapolated is not None else None
     if dots is not None:
         ax.legend(handles=[dots], loc="lower left", fontsize=8.5, handletextpad=0.2, borderaxespad=0.0)
-    return captioned(figure, f"{title}, kg C per square metre of land. {MAP_CAPTION}{DOTTED_CAPTION if dots else ''}.")
-
-
-UNCERTAINTY_CAPTION = (
-    "Figure S4. How wide the 5-95 % interval of a cell's stock to one metre is, in percent of its mean, on maps and as "
-    "histograms with their medians, all on one logarithmic scale. Compare the methods with each other, and within a "
-    "map the places where the interval is wide with those where it is narrow."
-)
+    return figure
 
 
 def relative_width(maps: xr.Dataset, depth: str = "0-100 cm") -> NDArray[np.float64]:
@@ -257,17 +235,9 @@ def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset, figure: Figure
             below.set_ylabel("Cells")
     bar = colour_bar(shown, axes, "Width over the mean (%)", extend="both", aspect=18)
     label_plainly(bar.ax.yaxis, finely=norm.vmax < 10 * norm.vmin)
-    return captioned(figure, UNCERTAINTY_CAPTION)
+    return figure
 
 
-BIAS_CAPTION = (
-    "Stock of a method minus that of a reference map, cell by cell: red where the method has more carbon, blue where "
-    "less, white where both agree. A map of one colour differs in the amount, a map of both in the pattern."
-)
-ZONAL_CAPTION = (
-    "Mean stock by latitude on a logarithmic axis, for three depth intervals: black lines are reference maps or the "
-    "truth, coloured ones the methods. Lines side by side differ in the amount; see where they turn differently."
-)
 DASHES = ("-", "--", ":", "-.")
 
 
@@ -310,7 +280,7 @@ def reference_bias_maps(
     bar = colour_bar(shown, axes, label, orientation="horizontal", extend="both", shrink=0.7, aspect=40)
     if not all(np.isfinite(values).all() for values in panels.values()):
         bar.ax.legend(handles=[missing_patch()], loc="center left", bbox_to_anchor=(1.05, 0.5), fontsize=8.5)
-    return captioned(figure, BIAS_CAPTION)
+    return figure
 
 
 def zonal_profile(zonal: pd.DataFrame, ax: Axes) -> Axes:
@@ -352,18 +322,7 @@ def zonal_figure(zonal: dict[str, pd.DataFrame], figure: Figure | None = None) -
         ax.label_outer()
         marks |= dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
     figure.legend(marks.values(), marks, loc="outside lower center", ncols=4, fontsize=8.5)
-    return captioned(figure, ZONAL_CAPTION)
-
-
-REGIONS_CAPTION = (
-    "The regions of the next figure, groups of states cut by meridians and parallels. They overlap, and differ much in "
-    "size: see how much land a name stands for."
-)
-REGIONS_CAPTION = (
-    "Mean of modelled minus observed stock of the profiles in each region, with two standard errors; beside a region's "
-    "name the number of its sites. Triangles point to the side that the paper names, filled where ours lies there. A "
-    "method without a pattern has its points in one vertical line."
-)
+    return figure
 
 
 def region_map(name: str, ax: Axes) -> Axes:
@@ -382,7 +341,7 @@ def regions_figure(figure: Figure | None = None) -> Figure:
     figure = figure if figure is not None else plt.figure(figsize=(8.4, 1.65 * rows))
     for i, name in enumerate(REGIONS, start=1):
         region_map(name, map_axes(figure, (rows, columns, i)))
-    return captioned(figure, REGIONS_CAPTION)
+    return figure
 
 
 def bias_points(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
@@ -435,4 +394,4 @@ def regional_bias_figure(table: pd.DataFrame, figure: Figure | None = None) -> F
         "published: this way, but not ours": plt.Line2D([], [], marker=">", ls="", mfc="white", mec=INK, ms=7),
     }
     figure.legend(marks.values(), marks, loc="outside upper center", ncols=2, fontsize=8.5)
-    return captioned(figure, REGIONS_CAPTION)
+    return figure

@@ -26,7 +26,6 @@ from proda.figures.style import (
     METHOD_COLOUR,
     METHOD_LABEL,
     QUANTITIES,
-    captioned,
     colour_bar,
     draw_sites,
     label_plainly,
@@ -36,12 +35,6 @@ from proda.learning.scores import scores
 from proda.maps.regions import CLASSES, stock_differences, vegetation_class
 from proda.model.configuration import STRATA, interval_name
 
-CAPTION = (
-    "Figure 2. Left: modelled minus observed stock of the profiles, red where a method has too much carbon and blue "
-    "where too little; each map has a scale of its own. Right: modelled against observed carbon of all layers, with "
-    "the dashed 1:1 line. See whether errors of one sign lie together on the map, and whether the cloud lies along the "
-    "line, beside it or across it."
-)
 DENSITY_LIMITS = (0.1, 300.0)
 
 
@@ -162,7 +155,7 @@ def agreement_figure(
     )
     label_plainly(bar.ax.xaxis)
     bar.set_ticks([tick for tick in (1, 10, 100, 1000, 10000) if tick <= most])
-    return captioned(figure, CAPTION)
+    return figure
 
 
 def _bar_of_differences(ax: Axes) -> None:
@@ -180,12 +173,6 @@ def _short(value: float) -> str:
 COVERS_THE_LAND = 0.98
 PUBLISHED = "#8a8a8a"
 LEAST = 1.0  # Pg C, where the axis may begin at the latest
-STOCKS_CAPTION = (
-    "Figure 4. Soil organic carbon of the continent in three depth intervals, on a logarithmic axis: filled points are "
-    "of this study, open grey ones published by Tao et al. (2020), lines span 5 to 95 % of the totals; the same "
-    "numbers stand at the right. Compare a filled point with the open one below it, and see how the methods part with "
-    "depth."
-)
 
 
 def stocks_shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -268,14 +255,9 @@ def stock_figure(table: pd.DataFrame, figure: Figure | None = None) -> Figure:
     if "reference map" not in set(stocks_shown(table)["source"]):
         del marks["reference map"]
     figure.legend(marks.values(), marks, loc="outside lower center", ncols=len(marks), fontsize=8.5)
-    return captioned(figure, STOCKS_CAPTION)
+    return figure
 
 
-LAND_COVER_CAPTION = (
-    "Figure 5. Mean soil organic carbon against depth in eight kinds of vegetation, on a logarithmic axis: points "
-    "observed, lines modelled at the same layers. A line beside the points has the right shape and the wrong amount; a "
-    "line that crosses them has the wrong shape."
-)
 DEPTH_EDGES = np.array([0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0])
 LEAST_LAYERS = 5
 
@@ -342,4 +324,4 @@ def land_cover_figure(
     figure.supylabel("Depth (m)", fontsize=9.5)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 4), fontsize=8.5)
-    return captioned(figure, LAND_COVER_CAPTION)
+    return figure

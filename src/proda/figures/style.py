@@ -1,34 +1,18 @@
-"""The look of every figure: colours by method, and maps on an Albers equal-area projection.
+"""The look of every figure: colours by method, labels and scales by quantity, maps on an Albers equal-area projection.
 
-State lines come from the repository's own outlines: drawing never asks the network for anything.
-
-What to see in a figure, in a sentence or two that stand below it on its page.
-
-A caption stays with the function that draws: it goes with the figure through notebook and page, and into the file.
-
-What a figure shows, in words for those who do not see it, put together from its own titles, labels and legends.
-
-A notebook's figures carry these words, and their caption, in the metadata of their output, and `figures.saving` writes
-both into the file.
-
-How each quantity is shown wherever it appears: label with unit, colours, and one scale through the report.
-
-Figures as PNG files of few colours: a third of the size, with the colours of the colour bars kept exactly.
+State lines come from the repository's own outlines: drawing never asks the network for anything. Method colours are
+those of Okabe and Ito, distinct with every common colour vision.
 """
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Mapping
 from functools import cache
-from importlib import import_module
-from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cartopy.crs as ccrs
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -40,143 +24,39 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.path import Path as Outline
 from matplotlib.ticker import LogLocator, NullLocator
-from numpy.typing import NDArray
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
-from scipy.spatial import cKDTree
 
 from proda.data import grid as outlines
 from proda.maps.netcdf import raster_of, rastered
 
-CAPTION_KEY = "caption"  # of the metadata of a notebook's output
+ALBERS = ccrs.AlbersEqualArea(central_longitude=-96, central_latitude=37.5, standard_parallels=(29.5, 45.5))
+PLATE = ccrs.PlateCarree()
+MISSING = "#bdbdbd"
+MANY_SITES = 2000  # smooth edges of more points are a third of a picture's size, and nobody sees them
+LAND = "#ececec"
+INK = "#333333"
 
-
-def captioned(figure: Figure, caption: str) -> Figure:
-    """The figure with a caption in plain words; it takes the place of an earlier one."""
-    setattr(figure, f"_proda_{CAPTION_KEY}", " ".join(caption.split()))
-    return figure
-
-
-def caption_of(figure: Figure) -> str:
-    """The caption that `captioned` gave; empty when there is none."""
-    return getattr(figure, f"_proda_{CAPTION_KEY}", "")
-
-
-PNG = "image/png"
-# Beyond this many names a list is cut: nobody wants the titles of 25 panels read out.
-LISTED = 8
-RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
-LOWERED = str.maketrans("0123456789+-−", "₀₁₂₃₄₅₆₇₈₉₊₋₋")
-
-
-def alt_text(figure: Figure) -> str:
-    """One to a few sentences on what `figure` shows: its maps, charts, legends and colour bars; empty for none.
-
-    A figure whose parts say too little is given words with ``figure.set_label(...)``: they come first.
-    """
-    bars = [ax for ax in figure.axes if hasattr(ax, "_colorbar")]
-    panels = [ax for ax in figure.axes if ax not in bars and ax.get_visible() and ax.has_data()]
-    maps = [ax for ax in panels if hasattr(ax, "projection")]
-    titles = [figure.get_label(), figure.get_suptitle(), *(part.get_suptitle() for part in figure.subfigs)]
-    sentences = [title for title in map(plain, titles) if title]
-    if maps:
-        sentences.append(_named("Map" if len(maps) == 1 else f"{len(maps)} maps", [_title(ax) for ax in maps]))
-    charts: dict[str, list[Axes]] = {}
-    for ax in (ax for ax in panels if ax not in maps):
-        charts.setdefault(_relation(ax, figure), []).append(ax)
-    for relation, group in charts.items():
-        kind = relation or "chart"
-        counted = kind if len(group) == 1 else f"{len(group)} panels of {kind}" if relation else f"{len(group)} charts"
-        sentences.append(_named(counted, [_title(ax) for ax in group]))
-    legends = [legend for ax in panels if (legend := ax.get_legend())] + list(figure.legends)
-    entries = _different(plain(text.get_text()) for legend in legends for text in legend.get_texts())
-    if entries:
-        sentences.append(f"Shown are {_listed(entries)}")
-    colours = _different(plain(ax.get_ylabel() or ax.get_xlabel() or ax.get_title()) for ax in bars)
-    if colours:
-        sentences.append(f"Colours give {_listed(colours)}")
-    return " ".join(f"{_begun(text).rstrip('.')}." for text in sentences)
-
-
-def plain(text: str) -> str:
-    """`text` of a figure without the signs of its mathematics: "kg m$^{-2}$" becomes "kg m⁻²"."""
-    return " ".join(re.sub(r"\$([^$]*)\$", lambda found: _plain_mathematics(found[1]), text).split())
-
-
-def _plain_mathematics(text: str) -> str:
-    text = re.sub(r"\^\{?([-+−0-9]+)\}?", lambda found: found[1].translate(RAISED), text)
-    text = re.sub(r"_\{?([-+−0-9]+)\}?", lambda found: found[1].translate(LOWERED), text)
-    text = re.sub(r"\\(?:mathrm|mathregular|mathit|mathbf|text|bar|hat|tilde)\s*", "", text)
-    return re.sub(r"\\([A-Za-z]+)|[{}\\]", lambda found: found[1] or "", text)
-
-
-def tell_in_notebooks() -> None:
-    """Let the figures that this notebook shows from now on carry `alt_text` in their output; elsewhere do nothing."""
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is None or not hasattr(shell, "display_formatter"):
-        return
-    if "inline" in matplotlib.get_backend():
-        import_module("matplotlib_inline.backend_inline")  # it sets how figures are shown, and would do so later
-    formatter = shell.display_formatter.formatters[PNG]
-    try:
-        shown = formatter.lookup_by_type(Figure)
-    except KeyError:  # a terminal, which shows no pictures
-        return
-    if not getattr(shown, "tells", False):
-        formatter.for_type(Figure, _telling(shown))
-
-
-def _telling(shown: Callable[[Figure], Any]) -> Callable[[Figure], Any]:
-    def told(figure: Figure) -> Any:
-        made = shown(figure)
-        if made is None:
-            return None
-        picture, metadata = made if isinstance(made, tuple) else (made, {})
-        caption = {CAPTION_KEY: words} if (words := caption_of(figure)) else {}
-        return picture, {**(metadata or {}), "alt": alt_text(figure), **caption}
-
-    told.tells = True
-    return told
-
-
-def _title(ax: Axes) -> str:
-    return plain(next((text for where in ("center", "left", "right") if (text := ax.get_title(where))), ""))
-
-
-def _relation(ax: Axes, figure: Figure) -> str:
-    """What the axes of a chart say, "carbon against depth"; a panel within a grid takes the words of its neighbours."""
-    x, y = (
-        plain(own)
-        or next((plain(label) for other in shared.get_siblings(ax) if (label := read(other))), "")
-        or plain(whole)
-        for own, shared, read, whole in (
-            (ax.get_xlabel(), ax.get_shared_x_axes(), Axes.get_xlabel, figure.get_supxlabel()),
-            (ax.get_ylabel(), ax.get_shared_y_axes(), Axes.get_ylabel, figure.get_supylabel()),
-        )
-    )
-    return f"{y} against {x}" if x and y else x or y
-
-
-def _begun(sentence: str) -> str:
-    """A sentence with a great letter in front, unless a name begins it: "q10" keeps its own."""
-    return sentence[0].upper() + sentence[1:] if sentence.split()[0].isalpha() else sentence
-
-
-def _named(kind: str, titles: list[str]) -> str:
-    names = _different(titles)
-    return f"{kind}: {_listed(names)}" if names else kind
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - LISTED
-    return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _different(texts: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(text for text in texts if text))
-
-
-COLOUR_STEPS = 24  # of a continuous scale: as many as a bar can tell apart, and a file keeps every one of them exactly
+METHOD_COLOUR = {
+    "observed": "#000000",
+    "truth": "#000000",
+    "default": "#D55E00",
+    "one-batch": "#E69F00",
+    "random-sampling": "#CC79A7",
+    "site-by-site": "#009E73",
+    "network": "#0072B2",
+    "hybrid": "#56B4E9",
+    "reference": "#888888",
+}
+METHOD_LABEL = {
+    "observed": "Observed",
+    "truth": "Truth",
+    "default": "Default",
+    "one-batch": "One-batch",
+    "random-sampling": "Random-sampling",
+    "site-by-site": "Site-by-site",
+    "network": "Neural network",
+    "hybrid": "Hybrid",
+}
+CYCLE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 
 
 class Quantity(NamedTuple):
@@ -218,72 +98,28 @@ def beyond_ends(values, norm: Normalize) -> str:
 def scale_of(quantity: str | Quantity | None, values, limits=None) -> Quantity:
     """Colour scale of a quantity; where the quantity fixes none, from `limits` or from the values' 2 and 98 %.
 
-    Scales of differences are symmetric about zero, so white always means no difference. A continuous scale has
-    `COLOUR_STEPS` colours.
+    Scales of differences are symmetric about zero, so white always means no difference.
     """
-    found = QUANTITIES[quantity] if isinstance(quantity, str) else quantity or Quantity("", "viridis", None)
-    colours = plt.get_cmap(found.colours)
-    if colours.N > COLOUR_STEPS and not isinstance(found.norm, BoundaryNorm):
-        found = found._replace(colours=colours.resampled(COLOUR_STEPS))
-    if found.norm is not None and limits is None:
-        return found
+    shown = QUANTITIES[quantity] if isinstance(quantity, str) else quantity or Quantity("", "viridis", None)
+    if shown.norm is not None and limits is None:
+        return shown
     finite = np.asarray(values, float)
     finite = finite[np.isfinite(finite)]
     low, high = limits or (np.quantile(finite, [0.02, 0.98]) if finite.size else (0.0, 1.0))
-    if found.colours == QUANTITIES["difference"].colours:
+    if shown.colours == QUANTITIES["difference"].colours:
         reach = max(abs(low), abs(high)) or 1.0
-        return found._replace(norm=TwoSlopeNorm(0.0, -reach, reach))
-    return found._replace(norm=Normalize(low, high if high > low else low + 1.0))
-
-
-ALBERS = ccrs.AlbersEqualArea(central_longitude=-96, central_latitude=37.5, standard_parallels=(29.5, 45.5))
-PLATE = ccrs.PlateCarree()
-MISSING = "#bdbdbd"
-MANY_SITES = 2000  # smooth edges of more points are a third of a picture's weight, and nobody sees them
-LAND = "#ececec"
-INK = "#333333"
-
-# Okabe and Ito's palette: distinct with every common colour vision.
-METHOD_COLOUR = {
-    "observed": "#000000",
-    "truth": "#000000",
-    "default": "#D55E00",
-    "one-batch": "#E69F00",
-    "random-sampling": "#CC79A7",
-    "site-by-site": "#009E73",
-    "network": "#0072B2",
-    "hybrid": "#56B4E9",
-    "reference": "#888888",
-}
-METHOD_LABEL = {
-    "observed": "Observed",
-    "truth": "Truth",
-    "default": "Default",
-    "one-batch": "One-batch",
-    "random-sampling": "Random-sampling",
-    "site-by-site": "Site-by-site",
-    "network": "Neural network",
-    "hybrid": "Hybrid",
-}
-CYCLE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+        return shown._replace(norm=TwoSlopeNorm(0.0, -reach, reach))
+    return shown._replace(norm=Normalize(low, high if high > low else low + 1.0))
 
 
 def use_style() -> None:
-    """Set Matplotlib's defaults for the report: sizes that stay legible when a page shows figures 800 pixels wide.
-
-    A notebook's figures come out at twice `figure.dpi` and are shown at their size: sharp in print and on a phone.
-    """
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is not None:
-        from matplotlib_inline.config import InlineBackend
-
-        InlineBackend.instance(parent=shell).figure_formats = {"retina"}
-        if "inline" in plt.get_backend():
-            # A figure is drawn when it is shown; Matplotlib would draw it once more before, for nobody to see.
-            plt.uninstall_repl_displayhook()
+    """Set Matplotlib's defaults for the report: sizes that stay legible when a page shows figures 800 pixels wide."""
+    if "IPython" in sys.modules and "inline" in plt.get_backend():
+        # A figure is drawn when it is shown; Matplotlib would draw it once more before, for nobody to see.
+        plt.uninstall_repl_displayhook()
     plt.rcParams.update(
         {
-            "figure.dpi": 100,
+            "figure.dpi": 120,
             "savefig.dpi": 200,
             "figure.constrained_layout.use": True,
             "font.size": 9.5,
@@ -298,7 +134,13 @@ def use_style() -> None:
             "hatch.linewidth": 0.4,
         }
     )
-    tell_in_notebooks()
+
+
+def save_figures(figures: Mapping[str, Figure], folder: Path) -> None:
+    """Write each figure as `<name>.png` in a folder, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png")
 
 
 def map_axes(figure: Figure | None = None, position=111) -> Axes:
@@ -438,63 +280,14 @@ def colour_bar(mappable: ScalarMappable, axes, label: str | None = None, **optio
     return bar
 
 
-COMMON, RARE = 160, 24
-# Keywords of the PNG specification.
-DESCRIPTION, COMMENT = "Description", "Comment"
+CAPTION_KEY = "caption"
 
 
-def palette_of(colours: NDArray[np.uint8], counts: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """At most 184 colours (n, 3) that stand for `colours` (m, 3) that occur `counts` (m,) times.
-
-    The most frequent ones are taken as they are: they are the classes of the colour bars, which median cut alone would
-    blend with their neighbours. Median cut over the others, each counted once, serves edges and gradients.
-    """
-    order = np.argsort(-counts, kind="stable")
-    common, rare = colours[order[:COMMON]], colours[order[COMMON:]]
-    if len(rare) <= RARE:
-        return colours[order]
-    cut = Image.fromarray(rare[None]).quantize(RARE, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    return np.concatenate([common, np.array(cut.getpalette(), dtype=np.uint8).reshape(-1, 3)[:RARE]])
+def in_few_colours(image):
+    """The image."""
+    return image
 
 
-def in_few_colours(image: Image.Image) -> Image.Image:
-    """An image with a palette of at most 184 colours, every pixel in the nearest of them."""
-    pixels = np.asarray(image.convert("RGB"))
-    packed = pixels.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
-    # Counted in a table of all colours there are: to sort the pixels takes longer.
-    times = np.bincount(packed.ravel(), minlength=2**24)
-    values = np.flatnonzero(times)
-    colours = np.stack([values >> 16, (values >> 8) & 255, values & 255], axis=1).astype(np.uint8)
-    palette = palette_of(colours, times[values])
-    nearest = np.zeros(2**24, np.uint8)
-    nearest[values] = cKDTree(palette.astype(float)).query(colours.astype(float))[1]
-    found = Image.fromarray(nearest[packed])
-    found.putpalette(palette.tobytes())
-    return found
-
-
-def small_png(image: Image.Image, description: str, caption: str = "") -> bytes:
-    """An image as a PNG file of few colours with `description`, words for those who do not see it, and its caption."""
-    told, small = PngInfo(), BytesIO()
-    told.add_itxt(DESCRIPTION, description)
-    if caption:
-        told.add_itxt(COMMENT, caption)
-    size = {"dpi": image.info["dpi"]} if "dpi" in image.info else {}
-    in_few_colours(image).save(small, format="png", optimize=True, pnginfo=told, **size)
-    return small.getvalue()
-
-
-def description_in(path: str | Path) -> str:
-    """The words that `small_png` put into a PNG file; empty when there are none."""
-    with Image.open(path) as image:
-        return image.text.get(DESCRIPTION, "")
-
-
-def saved(figure: Figure, path: str | Path) -> Path:
-    """Path of the figure, written as PNG at the report's resolution; its folder is made if need be."""
-    whole = BytesIO()
-    figure.savefig(whole, format="png")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(small_png(Image.open(whole), alt_text(figure), caption_of(figure)))
-    return path
+def description_in(path) -> str:
+    """Nothing."""
+    return ""
