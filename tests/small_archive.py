@@ -3,7 +3,6 @@
 import h5py
 import netCDF4
 import numpy as np
-import pandas as pd
 import scipy.io
 
 from proda.data.readers import archive as layout
@@ -101,34 +100,11 @@ def write_archive(folder, fields=tuple(FIELDS)):
     """The archive below `folder`; returns its root."""
     root = folder / "ENSEMBLE" / "INPUT_DATA"
     (root / layout.SNAPSHOT).mkdir(parents=True)
-    (root / "PRODA_Results").mkdir()
     write_nc(root / layout.PROFILES, "soil_profile_info", profile_table())
     write_nc(root / layout.LAYERS, "data_soc_integrate", layer_table())
     environment = environment_table()
     scipy.io.savemat(root / layout.SITE_ENVIRONMENT, {"EnvInfo": environment})
     scipy.io.savemat(root / layout.GRID_ENVIRONMENT, {"EnvInfo": environment[:, 3:-1]})
-    ranges = np.column_stack([np.arange(81) / 100.0, 20 + np.arange(81) / 100.0])
-    ranges[9] = np.nan
-    scipy.io.savemat(root / layout.SCALING, {"col_max_min": ranges})
-    random = np.random.default_rng(5)
-    ratio = np.full((N, 21), 1.01) + 0.001 * np.arange(21)
-    ratio[3] = 1.2
-    scipy.io.savemat(root / layout.GELMAN_RUBIN, {"para_gr": ratio})
-    r_squared = np.full((N, 3), 0.8)
-    r_squared[6] = -0.5
-    scipy.io.savemat(root / layout.R_SQUARED, {"stat_r2": r_squared})
-    eligible = np.setdiff1d(np.arange(1, N + 1), [10, 25, 40])
-    scipy.io.savemat(root / layout.ELIGIBLE, {"eligible_loc_0": eligible[:, None].astype(float)})
-    scipy.io.savemat(
-        root / layout.REPRESENTATIVE, {"sample_profile_id": random.integers(1, 31, (100, 50)).astype(float)}
-    )
-    for run in layout.NETWORK_RUNS:
-        site = random.permutation(eligible[:-4])
-        # Each parameter tells whose it is, so that a site read one off is seen.
-        values = site[:, None] / 50.0 + np.arange(21) / 100.0 + 0.001 * (run - 5)
-        for what, table in (("site_loc", site[:, None]), ("para_result", values)):
-            path = root / layout.NETWORK.format(what=what, run=run)
-            pd.DataFrame(table).to_csv(path, header=False, index=False, float_format="%.18e")
     for name in fields:
         write_field(root, name)
     return root

@@ -1,6 +1,5 @@
 """A study's file names where profiles, forcing, covariates and reference maps come from, and stage 1 brings them in."""
 
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,12 +11,11 @@ from small_sources import study_with, write_everything
 from proda.data.covariates import BINN_COVARIATES
 from proda.data.forcing import has_forcing
 from proda.data.readers.archive import archive_forcing
-from proda.data.readers.archive_results import group_results
 from proda.data.sources import study_list, with_npp
 from proda.data.stage import cleaned_study
 from proda.errors import InputError
 from proda.model.configuration import PAPER
-from proda.study import Study, repository_root
+from proda.study import Study
 
 WOSIS = '[source]\nkind = "wosis"\nlayout = "december-2023"\n'
 HISTORY = '[source.forcing]\nkind = "clm-history"\nfolder = "history"\n'
@@ -201,14 +199,6 @@ def test_the_unpacked_archive_becomes_a_study(tmp_path):
     np.testing.assert_allclose(result.forcing.soil_temperature, expected)
     units = pd.read_parquet(study.path("covariates.parquet")).attrs["units"]
     assert units["BIO1"] == "degC" and units["nbedrock"] == "layers"
-    # Notebook 01 sets the group's choice beside it, which leaves out the sites 3, 6, 9 and 24.
-    notebook = nbformat.read(repository_root() / "notebooks" / "01-data-cleaning.ipynb", as_version=4)
-    (cell,) = (cell.source for cell in notebook.cells if cell.id == "group-choice")
-    shown = []
-    exec(cell, {"study": study, "result": result, "group_results": group_results, "display": lambda *x: shown.extend(x),
-                "Markdown": str})  # fmt: skip
-    both = len(set(row) - {3, 6, 9, 24})
-    assert shown[0] == f"The group keeps 26 profiles, this study {len(row)}; {both} are in both." and both < len(row)
     assert study_list(study)["name"].tolist() == list(BINN_COVARIATES)
 
 

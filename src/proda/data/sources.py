@@ -420,14 +420,14 @@ def _of_archive(study: Study, table: SourceTable, cells: pd.DataFrame, profiles:
 
     A profile of the archive takes its own row, any other the environment of its cell.
     """
-    from proda.data.readers.archive import read_archive_info, read_grid_environment, read_site_environment
+    from proda.data.readers.archive import read_grid_environment, read_site_environment
 
     grid = read_grid_environment(table.folder)
     away, row = cKDTree(grid[["Lon", "Lat"]].to_numpy()).query(cells[["lon", "lat"]].to_numpy(), p=np.inf)
     of_cells = grid.iloc[row].reset_index(drop=True)
     of_cells[away > RESOLUTION / 2 + 1e-6] = np.nan
     if "archive_row" in profiles:
-        of_sites = read_site_environment(table.folder, read_archive_info(table.folder)).iloc[profiles["archive_row"]]
+        of_sites = read_site_environment(table.folder).iloc[profiles["archive_row"]]
     else:
         of_sites = of_cells.iloc[profiles["cell"]]
     return Raw(of_cells, of_sites.reset_index(drop=True), _list(study, table), *CELL_MAPS)
@@ -759,7 +759,7 @@ def _tidy_tables(study: Study) -> ProfileTables:
 def _archive(study: Study) -> ProfileTables:
     from proda.data.readers.archive import read_archive_profiles
 
-    return read_archive_profiles(data_folder(study)).tables
+    return read_archive_profiles(data_folder(study))
 
 
 # Where profiles and layers come from.

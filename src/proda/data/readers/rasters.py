@@ -313,6 +313,12 @@ def _pixels_in_cells(
             yield cell[used], block[used], area[used]
 
 
+def nearest_index(axis: ArrayLike, values: ArrayLike, period: float | None = None) -> NDArray[np.int64]:
+    """Index of the point of `axis` nearest to each value, the first on ties; `period` 360 for longitudes."""
+    away = np.abs(np.asarray(axis, float) - np.asarray(values, float)[..., None])
+    return (away if period is None else np.minimum(away % period, -away % period)).argmin(axis=-1)
+
+
 METHODS = ("nearest", "bilinear")
 
 
