@@ -86,8 +86,8 @@ def test_densities_at_observed_depths_are_those_of_the_program(cases, pools):
     assert len(seen) > 100 and seen["depth_m"].min() < COLUMN.node[0]
     soc = soc_density(pools)
     size = soc.max(axis=0)[seen["case"]]
-    run_on = at_depths(soc, seen["case"], seen["depth_m"], COLUMN, run_on=True)
-    np.testing.assert_allclose(run_on / size, seen["model_at_obs"] / size, rtol=0, atol=1e-9)
+    extrapolate = at_depths(soc, seen["case"], seen["depth_m"], COLUMN, extrapolate=True)
+    np.testing.assert_allclose(extrapolate / size, seen["model_at_obs"] / size, rtol=0, atol=1e-9)
     held = at_depths(soc, seen["case"], seen["depth_m"], COLUMN)
     assert np.abs(held / size - seen["model_at_obs"] / size).max() > 1e-3
 

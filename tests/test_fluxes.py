@@ -80,7 +80,7 @@ def test_a_thin_active_layer_leaves_the_deep_soil_still():
     assert (cryo[NODE < 0.1] == 1.0).all() and (cryo[NODE > 0.3] == 0.0).all()
 
 
-def test_a_deep_active_layer_mixes_by_frost_and_no_permafrost_by_animals():
+def test_a_deep_active_layer_mixes_cryo_velocity_and_no_permafrost_by_animals():
     diffus, cryo = diffusivity(4.9)
     assert (cryo == 1.0).all() and not diffus.any()
     diffus, cryo = diffusivity(35.0)
@@ -88,16 +88,16 @@ def test_a_deep_active_layer_mixes_by_frost_and_no_permafrost_by_animals():
 
 
 def test_exchange_is_the_harmonic_mean_of_neighbours_over_their_distance():
-    by_frost = unit_exchange(thawing(1.0)).by_frost.downward[:-1]
+    cryo_velocity = unit_exchange(thawing(1.0)).cryoturbation.downward[:-1]
     _, cryo = diffusivity(1.0)
     mean = 2.0 / (1.0 / cryo[:-1] + 1.0 / cryo[1:])
-    np.testing.assert_allclose(by_frost[:, 0], mean / np.diff(NODE) / 365.0, rtol=1e-13)
+    np.testing.assert_allclose(cryo_velocity[:, 0], mean / np.diff(NODE) / 365.0, rtol=1e-13)
 
 
 def test_a_layer_that_does_not_mix_closes_its_interface():
-    by_frost = unit_exchange(thawing(0.1)).by_frost.downward[:-1]
+    cryo_velocity = unit_exchange(thawing(0.1)).cryoturbation.downward[:-1]
     _, cryo = diffusivity(0.1)
-    assert ((by_frost[:, 0] > 0.0) == ((cryo[:-1] > 0.0) & (cryo[1:] > 0.0))).all()
+    assert ((cryo_velocity[:, 0] > 0.0) == ((cryo[:-1] > 0.0) & (cryo[1:] > 0.0))).all()
 
 
 def test_exchange_velocity_takes_the_diffusivity_of_the_place():

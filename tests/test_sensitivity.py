@@ -43,8 +43,8 @@ def density(x, forcing, configuration):
     return soc_density(steady_state(physical(x, forcing, configuration.parameters), forcing, configuration))
 
 
-def observed(x, forcing, configuration, run_on=False):
-    return at_depths(density(x, forcing, configuration), SITE, LAYER, configuration.column, run_on=run_on)
+def observed(x, forcing, configuration, extrapolate=False):
+    return at_depths(density(x, forcing, configuration), SITE, LAYER, configuration.column, extrapolate=extrapolate)
 
 
 def stock_to_1_m(x, forcing, configuration):
@@ -66,12 +66,12 @@ def differences(function, x, h=1e-4):
 
 
 @CONFIGURATIONS
-@pytest.mark.parametrize("run_on", [False, True])
-def test_the_jacobian_of_observed_layers_is_that_of_differences(configuration, run_on):
+@pytest.mark.parametrize("extrapolate", [False, True])
+def test_the_jacobian_of_observed_layers_is_that_of_differences(configuration, extrapolate):
     x, forcing = columns(configuration)
-    found = soc_jacobian(x, forcing, SITE, LAYER, configuration, run_on)
-    np.testing.assert_allclose(found.value, observed(x, forcing, configuration, run_on), rtol=1e-12)
-    expected = differences(lambda x: observed(x, forcing, configuration, run_on), x).T
+    found = soc_jacobian(x, forcing, SITE, LAYER, configuration, extrapolate)
+    np.testing.assert_allclose(found.value, observed(x, forcing, configuration, extrapolate), rtol=1e-12)
+    expected = differences(lambda x: observed(x, forcing, configuration, extrapolate), x).T
     scale = np.abs(expected).max(axis=1, keepdims=True)
     assert found.derivative.shape == (SITE.size, len(x)) and (np.abs(found.derivative - expected) < 1e-8 * scale).all()
 

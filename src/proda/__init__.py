@@ -3,14 +3,14 @@
 import os
 from typing import TYPE_CHECKING, Any
 
-from proda.code_cache import let_jax_keep_its_code
+from proda.code_cache import set_jax_cache_folder
 
 if TYPE_CHECKING:
     from proda.study import Study
 
 # Keras reads its backend once, at import: without this it looks for TensorFlow.
 os.environ.setdefault("KERAS_BACKEND", "jax")
-let_jax_keep_its_code()
+set_jax_cache_folder()
 
 __version__ = "0.1.0"
 

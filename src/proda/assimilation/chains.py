@@ -212,7 +212,7 @@ def _round(
     """One run of the schedule for all sites: from where the chains stand, having learned from the draws `before`."""
     n_sites, d, n_chains = problem.n_sites, len(PAPER_PARAMETERS), plan.n_chains
     of_lane = np.repeat(np.arange(n_sites), n_chains)
-    target = new_target(problem.forcing.take(of_lane), problem.forms()[:, of_lane], pooled=False, moves=plan.moves)
+    target = new_target(problem.forcing.take(of_lane), problem.forms()[:, of_lane], pooled=False, proposal=plan.moves)
     n_lanes, n_draws = of_lane.size, schedule.n_draws
     draws = np.empty((n_lanes, n_draws, d), np.float32)
     phis, accepted = np.empty((n_lanes, n_draws)), np.empty(n_lanes)

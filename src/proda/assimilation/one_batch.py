@@ -161,7 +161,7 @@ def pooled_target(
     cells, column = np.unique(profiles["cell"].to_numpy(), return_inverse=True)
     sites = site_problem(profiles, layers, cell_forcing, relative_sd)
     forms = misfit_forms(column[sites.site], cells.size, sites.depth, sites.soc, sites.weight, sites.sd)
-    return new_target(cell_forcing.take(cells), B * forms, pooled=True, moves=moves)
+    return new_target(cell_forcing.take(cells), B * forms, pooled=True, proposal=moves)
 
 
 def one_batch_posterior(

@@ -1,7 +1,7 @@
 """Convergence of many chains at once: the paper's Gelman-Rubin factor, rank-normalised R-hat, bulk and tail ESS.
 
 ArviZ takes some 40 ms for each parameter of each site, hours for a continent. These are the same definitions (Vehtari
-et al. 2021), compiled, for any number of series; the tests hold them against ArviZ.
+et al. 2021), compiled, for any number of series; the tests compare them with ArviZ.
 """
 
 from typing import NamedTuple
@@ -18,10 +18,10 @@ def gelman_rubin(draws: NDArray) -> NDArray[np.float64]:
     """Potential scale reduction of Eq. 9-10, (...), for draws (..., chain, draw).
 
     ``Bv = N/(K-1) sum (mean_k - mean)^2``, ``W`` the mean within-chain variance, ``sqrt((W (N-1)/N + Bv/N)/W)``.
-    NaN for a series that never moved, infinite for chains that stand still apart.
+    NaN for a series that never moved, infinite for chains that never moved from different values.
     """
     n = draws.shape[-1]
-    # Seen from its start a chain that stands still is exactly zero; its own mean differs from it by rounding.
+    # Relative to its start a chain that never moves is exactly zero; relative to its mean it is off by rounding.
     start = draws[..., 0]
     moved = draws - start[..., None]
     within = moved.var(axis=-1, ddof=1).mean(axis=-1)
@@ -64,9 +64,9 @@ def convergence(draws: NDArray) -> Convergence:
     ordered = np.take_along_axis(flat, order, axis=1)
     tails = _quantiles(draws.reshape(len(flat), -1), ordered if draws.shape[-1] % 2 == 0 else None)
     folded = np.abs(flat - 0.5 * (ordered[:, (total - 1) // 2] + ordered[:, total // 2])[:, None])
-    found = np.empty((3, len(flat)))
-    _fill_convergence(flat, order, folded, folded.argsort(axis=1), quantile, tails, n_chains, found)
-    return Convergence(*found.reshape(3, *shape))
+    result = np.empty((3, len(flat)))
+    _fill_convergence(flat, order, folded, folded.argsort(axis=1), quantile, tails, n_chains, result)
+    return Convergence(*result.reshape(3, *shape))
 
 
 def _quantiles(flat: NDArray, ordered: NDArray | None) -> NDArray[np.float64]:
@@ -79,24 +79,24 @@ def _quantiles(flat: NDArray, ordered: NDArray | None) -> NDArray[np.float64]:
 
 
 @kept_compiled
-def _fill_convergence(flat, flat_order, folded, folded_order, quantile, tails, n_chains, found):
+def _fill_convergence(flat, flat_order, folded, folded_order, quantile, tails, n_chains, result):
     scores = np.empty((n_chains, flat.shape[1] // n_chains))
     of_chain = scores.ravel()
     for i in range(flat.shape[0]):
         _fill_scores(flat[i], flat_order[i], quantile, scores)
         bulk = _rhat(scores)
         if np.isnan(bulk):
-            found[:, i] = np.nan
+            result[:, i] = np.nan
             continue
-        found[1, i] = _ess(scores)
+        result[1, i] = _ess(scores)
         _fill_scores(folded[i], folded_order[i], quantile, scores)
-        found[0, i] = max(bulk, _rhat(scores))
+        result[0, i] = max(bulk, _rhat(scores))
         tail = np.inf
         for edge in tails[i]:
             for k in range(of_chain.size):
                 of_chain[k] = 1.0 if flat[i, k] <= edge else 0.0
             tail = min(tail, _ess(scores))
-        found[2, i] = tail
+        result[2, i] = tail
 
 
 @inlined
@@ -155,7 +155,7 @@ def _ess(scores):
     means, within, between = _moments(scores)
     total = within * (n - 1.0) / n + between
     if not total > 0.0:
-        # Such as an indicator of the tail of a series without one; a series that never moved is refused by the caller.
+        # Such as an indicator of the tail of a series without one; the caller excludes a series that never moved.
         return float(size)
     centred = scores - means.reshape(-1, 1)
     even, odd = 1.0, 1.0 - (within - _lagged_products(centred, 1)) / total

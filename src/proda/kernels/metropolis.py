@@ -1,33 +1,26 @@
-"""Chains over the soil-carbon model: the compiled loop that both assimilation schemes run.
+"""Adaptive Metropolis chains over the soil-carbon model, compiled, in SIMD blocks: both assimilation schemes run them.
 
-Site by site, every lane is a chain of its own. For one-batch, all lanes carry the same chain and its misfit is the sum
-over the columns of all cells, eight at a time.
+Site by site, every element of a block is a chain of its own. For one-batch, all elements carry the same chain, whose
+misfit is the sum over the columns of all cells, eight at a time.
 
-The coordinates in which chains take their steps: the unit cube of the prior, or one stretched towards small values.
+A chain has three parts (Haario, Saksman and Tamminen 2001; Eq. 6-8 of Tao et al. 2020). The *test run* takes uniform
+steps (Eq. 7) and yields a first covariance. The *burn-in* takes normal steps with the covariance of its own history
+(Eq. 8). The *kept* part continues with the covariance and step length reached there, unchanged: an ordinary Metropolis
+chain, exact without any argument about vanishing adaptation.
 
-Turnover times, temperature sensitivity and the fractions that feed the slow pools act on soil carbon as factors: what
-the layers tell is their product, which is a bent ridge on the unit cube and nearly a straight one for their logarithms.
-A coordinate u stretches its side of the cube by
+At the prior bounds every step must be as likely as its reverse, so that the acceptance of Eq. 6 needs no correction.
+The uniform steps, uncorrelated between parameters, are reflected, so that a chain can leave a corner. The normal steps
+are correlated, and reflection would not be symmetric: they re-enter at the opposite bound (x mod 1), which is symmetric
+for a step of any shape. Redrawing until inside, as the published programs do, undersamples the neighbourhood of the
+bounds.
+
+Steps are taken on the unit cube of the prior, or in coordinates u that stretch a side of it towards small values,
 
     x = (exp(a u) - 1) / (exp(a) - 1),    log dx/du = a u + constant,
 
-the logarithm of the parameter itself when a = log(max/min), and the plain cube in the limit a = 0. The posterior on the
-cube is that of the misfit Phi; in the coordinates u it is that of Phi - sum a u. The samples are the same, only the way
-there is shorter. u lies between 0 and 1 like x, so steps come back in through the opposite wall as before.
-
-The state of a block of chains, how long they run, and what is kept of them.
-
-Adaptive Metropolis on the unit cube (Haario, Saksman and Tamminen 2001; Eq. 6-8 of Tao et al. 2020), in lanes.
-
-A chain has three parts. The *test run* takes uniform steps (Eq. 7) and yields a first covariance. The *burn-in* takes
-normal steps with the covariance of its own history (Eq. 8). The *kept* part goes on with the covariance and step length
-reached there, unchanged: an ordinary Metropolis chain, exact without any argument about vanishing adaptation.
-
-At the walls every step must be as likely as its reverse, so that the acceptance of Eq. 6 needs no correction. The
-uniform steps of the test run, uncorrelated between parameters, are reflected, which lets a chain leave a corner that it
-ran into on its way down. The normal steps of the formal run are correlated, and reflection would no longer be
-symmetric: they come back in through the opposite wall (x mod 1), which is symmetric for a step of any shape. Redrawing
-until inside, as the published programs do, thins out the neighbourhood of the walls.
+the logarithm of the parameter itself when a = log(max/min), and the cube in the limit a = 0. Turnover times and other
+factors of soil carbon trade off along a curved ridge on the cube and along nearly a straight one in their logarithms.
+The posterior is the same: in u it is that of Phi - sum a u. u lies between 0 and 1 like x.
 """
 
 from typing import NamedTuple
@@ -45,6 +38,23 @@ from proda.model.forcing import Forcing
 from proda.model.parameters import INS, P4CL, P4LL, P4ML, PAPER_PARAMETERS, ParameterTable, bounds
 
 BOX, LOGARITHMIC = "box", "logarithmic"
+WIDEST = 1.0 / 5.0  # 1/D of Eq. 7 with the paper's D
+NARROWEST = 1.0 / 40.0  # of the widest step of Eq. 7: short steps for narrow posteriors
+OPTIMAL_SCALE = 2.38  # s_d = 2.38^2 / d in Eq. 8
+EPSILON = 1e-6  # of Eq. 8
+TARGET = 0.234  # acceptance aimed at, inside the paper's window of 15-50 %
+SCALE_RANGE = 20.0  # tuning may shorten the steps of Eq. 8 by this factor at most
+SUBSPACE_FROM = 16  # dimensions; in fewer a quarter of the directions would often be none
+HISTORY_EVERY = 4  # steps between states that enter the covariance
+REFACTOR_EVERY = 200  # steps between factorisations of the covariance
+# Each chain starts at the best of this many draws from the prior. A single draw is often so far out that the chain
+# spends its test run in a corner of the box; and one draw in six leaves no carbon for woody debris.
+_START_DRAWS = 400
+SCALE, TEST_ACCEPTED, KEPT_ACCEPTED = range(3)  # rows of `Chains.tuning`
+# Which directions a step moves along is drawn from one stream for all chains, whatever their site, batch or seed.
+_DIRECTIONS_SEED = 0x9E3779B97F4A7C15
+_GOLDEN, _MIX_1, _MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_ROUNDER = 6755399441055744.0  # adding 1.5 x 2^52 rounds to an integer
 # Parameters whose range begins at zero have no logarithm there; exp(a) is the ratio of steps at both ends. Of the
 # values tried, 1 to 6, these gave the most effective draws per second on virtual and on real profiles.
 _FROM_ZERO = {"efolding": 2.0, "fs1s2": 3.0, "fs1s3": 4.0, "fs2s3": 4.0}
@@ -72,7 +82,7 @@ def stretched(x: NDArray, a: NDArray) -> NDArray[np.float64]:
 
 @inlined
 def box_position(u, a):
-    """Lanes of x at coordinate `u`, for one parameter's stretch `a`, a scalar."""
+    """x at coordinate `u`, for one parameter's stretch `a`, a scalar."""
     if a == 0.0:
         return u
     return (simd_exp(a * u) - 1.0) * (1.0 / (np.exp(a) - 1.0))
@@ -80,19 +90,12 @@ def box_position(u, a):
 
 @inlined
 def log_density(u, stretch):
-    """sum a u of every lane, for coordinates `u` (n_parameters * BLOCK_WIDTH,): what the change of them takes off Phi."""  # noqa: E501
+    """sum a u, for coordinates `u` (n_parameters * BLOCK_WIDTH,): the log density of the coordinates."""
     total = load(u, 0) * 0.0
     for k in range(stretch.size):
         if stretch[k] > 0.0:
             total = total + stretch[k] * load(u, k)
     return total
-
-
-WIDEST = 1.0 / 5.0  # 1/D of Eq. 7 with the paper's D
-OPTIMAL_SCALE = 2.38  # s_d = 2.38^2 / d in Eq. 8
-SCALE, TEST_ACCEPTED, KEPT_ACCEPTED = range(3)  # rows of `Chains.tuning`
-# Which directions a step moves along is drawn from one stream for all chains, whatever their site, batch or seed.
-_DIRECTIONS_SEED = 0x9E3779B97F4A7C15
 
 
 class Schedule(NamedTuple):
@@ -113,9 +116,9 @@ class Schedule(NamedTuple):
 
 
 class Chains(NamedTuple):
-    """The state of `BLOCK_WIDTH` chains: flat rows of lanes, one row a parameter unless said otherwise."""
+    """The state of `BLOCK_WIDTH` chains: flat rows of blocks, one row a parameter unless stated otherwise."""
 
-    x: NDArray[np.float64]  # in the sampler's coordinates (`proda.kernels.metropolis`)
+    x: NDArray[np.float64]  # in the sampler's coordinates
     proposal: NDArray[np.float64]
     phi: NDArray[np.float64]  # one row: the misfit, less the log density of the coordinates
     random: NDArray[np.uint64]  # four rows
@@ -148,7 +151,7 @@ def new_chains(n_parameters: int, random: NDArray[np.uint64]) -> Chains:
 
 
 def with_history(chains: Chains, history: NDArray[np.float64]) -> Chains:
-    """Chains that have learned from `history`, (BLOCK_WIDTH, n, n_parameters), states in the sampler's coordinates."""
+    """Chains with the covariance of `history`, (BLOCK_WIDTH, n, n_parameters), states in the sampler's coordinates."""
     n, d = history.shape[1:]
     mean = history.mean(axis=1)
     about = history - mean[:, None]
@@ -170,28 +173,16 @@ def draw_to_keep(t, schedule):
 
 @inlined
 def keep(chains, stretch, draw, draws, phis):
-    """Write the present state of every lane to `draws`, (BLOCK_WIDTH, n_draws, n_parameters) on the unit cube, and `phis`."""  # noqa: E501
+    """Write the present state to `draws`, (BLOCK_WIDTH, n_draws, n_parameters) on the unit cube, and `phis`."""
     d = stretch.size
     place = chains.deviation
     for k in range(d):
         store(place, k, box_position(load(chains.x, k), stretch[k]))
     store(place, d, load(chains.phi, 0) + log_density(chains.x, stretch))
-    for lane in range(BLOCK_WIDTH):
+    for chain in range(BLOCK_WIDTH):
         for k in range(d):
-            draws[lane, draw, k] = place[k * BLOCK_WIDTH + lane]
-        phis[lane, draw] = place[d * BLOCK_WIDTH + lane]
-
-
-NARROWEST = 1.0 / 40.0  # of the widest step of Eq. 7: short steps for narrow posteriors
-EPSILON = 1e-6
-TARGET = 0.234  # acceptance aimed at, inside the paper's window of 15-50 %
-SCALE_RANGE = 20.0  # tuning may shorten the steps of Eq. 8 by this factor at most
-SUBSPACE_FROM = 16  # dimensions; in fewer a quarter of the directions would often be none
-HISTORY_EVERY = 4  # steps between states that enter the covariance
-REFACTOR_EVERY = 200  # steps between factorisations of the covariance
-
-_GOLDEN, _MIX_1, _MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_ROUNDER = 6755399441055744.0  # adding 1.5 x 2^52 rounds to an integer
+            draws[chain, draw, k] = place[k * BLOCK_WIDTH + chain]
+        phis[chain, draw] = place[d * BLOCK_WIDTH + chain]
 
 
 @inlined
@@ -227,7 +218,7 @@ def propose_uniform(chains):
 def moving_directions(chains):
     """Put the directions of the next step into `chains.moving`, ascending; their number.
 
-    In many dimensions a random quarter of them, the same for all lanes: the generator (splitmix64, Steele, Lea and
+    In many dimensions a random quarter of them, the same for all chains: the generator (splitmix64, Steele, Lea and
     Flood 2014) belongs to the schedule and not to a chain, so a step costs a quarter as well.
     """
     d = chains.x.size // BLOCK_WIDTH
@@ -275,7 +266,7 @@ def propose_normal(chains):
 
 @inlined
 def accept(chains, phi_proposed, cooling=1.0):
-    """Eq. 6: move to the proposal with probability min(1, exp(phi - phi_proposed)); 1 in the lanes that moved.
+    """Eq. 6: move to the proposal with probability min(1, exp(phi - phi_proposed)); 1 for the chains that moved.
 
     A misfit that is infinite or not a number is never accepted. A `cooling` above 1 multiplies the difference.
     """
@@ -292,7 +283,7 @@ def accept(chains, phi_proposed, cooling=1.0):
 
 @inlined
 def tune(chains, moved, t):
-    """Lengthen the steps of lanes that move too often, shorten the others (Robbins and Monro 1951)."""
+    """Lengthen the steps of chains that move too often, shorten the others (Robbins and Monro 1951)."""
     ideal = OPTIMAL_SCALE / np.sqrt(chains.x.size / BLOCK_WIDTH)
     scale = load(chains.tuning, SCALE) * simd_exp((1.0 + t) ** -0.6 * (moved - TARGET))
     scale = where_less(scale, ideal / SCALE_RANGE, ideal / SCALE_RANGE, scale)
@@ -326,7 +317,7 @@ def add_to_history(chains):
 
 @inlined
 def factor_history(chains):
-    """Cholesky factor of cov(history) + epsilon I, lane by lane, into `chains.factor`."""
+    """Cholesky factor of cov(history) + epsilon I, chain by chain, into `chains.factor`."""
     d = chains.x.size // BLOCK_WIDTH
     per_count = 1.0 / max(chains.count[0] - 1, 1)
     factor = chains.factor
@@ -349,7 +340,7 @@ def factor_history(chains):
 
 @inlined
 def adapt(chains, moved, t, schedule):
-    """Everything learned before the kept part: step lengths, and the covariance of the history."""
+    """The adaptation before the kept part: step lengths, and the covariance of the history."""
     since = t - schedule.test_steps
     if t == 0 and chains.count[0] > 1:
         factor_history(chains)
@@ -364,20 +355,15 @@ def adapt(chains, moved, t, schedule):
         tune(chains, moved, since)
         if t % HISTORY_EVERY == 0:
             add_to_history(chains)
-        # Until a tenth of the burn-in has passed the test run knows better (t_0 of Eq. 8).
+        # Until a tenth of the burn-in has passed the covariance of the test run is the better one (t_0 of Eq. 8).
         if 10 * since >= schedule.burn_in and (since % REFACTOR_EVERY == 0 or since == schedule.burn_in - 1):
             factor_history(chains)
     else:
         store(chains.tuning, KEPT_ACCEPTED, load(chains.tuning, KEPT_ACCEPTED) + moved)
 
 
-# Each chain starts at the best of this many draws from the prior. A single draw is often so far out that the chain
-# spends its test run in a corner of the box; and one draw in six leaves no carbon for woody debris.
-_START_DRAWS = 400
-
-
 class Target(NamedTuple):
-    """What a block of chains is fitted to and how: blocks of `BLOCK_WIDTH` columns, their forms, and work space."""
+    """The misfit of a block of chains: blocks of `BLOCK_WIDTH` columns, their quadratic forms, and work space."""
 
     place: NDArray[np.float64]  # (n_blocks, rows * BLOCK_WIDTH), `block_places`
     forms: NDArray[np.float64]  # (n_blocks, rows * BLOCK_WIDTH), `misfit_forms`
@@ -394,10 +380,10 @@ class Target(NamedTuple):
 
 
 class Proposal(NamedTuple):
-    """How chains move: in which coordinates, "box" or "logarithmic", and by which acceptance.
+    """In which coordinates chains move, "box" or "logarithmic", and by which acceptance.
 
     `annealed` is the rule of the published programs, exp(-dPhi ln(t + 2)) at step t: the chain cools, and its spread
-    comes out at a third to a half of the posterior's. It is there to be compared with.
+    comes out at a third to a half of the posterior's. It serves for comparison.
     """
 
     coordinates: str = BOX
@@ -411,10 +397,10 @@ def new_target(
     forcing: Forcing,
     forms: NDArray,
     pooled: bool,
-    moves: Proposal = DEFAULT_PROPOSAL,
+    proposal: Proposal = DEFAULT_PROPOSAL,
     configuration: Configuration = PAPER,
 ) -> Target:
-    """The target of chains in lanes (`pooled` false) or of one chain over all columns (`pooled` true).
+    """The target of one chain for each column (`pooled` false) or of one chain over all columns (`pooled` true).
 
     Parameters
     ----------
@@ -427,7 +413,7 @@ def new_target(
     table = configuration.parameters
     low, high = bounds(forcing, table)
     filling = -n % BLOCK_WIDTH
-    # Lanes beyond the last column must not count when columns are summed.
+    # Elements beyond the last column must not count when columns are summed.
     padded = np.pad(forms, ((0, 0), (0, filling))) if pooled else forms
     return Target(
         place=to_blocks(block_places(forcing, configuration)),
@@ -438,8 +424,8 @@ def new_target(
         grid=block_grid(configuration),
         n_layers=configuration.column.n_layers,
         pooled=pooled,
-        stretch=stretches(moves.coordinates, table),
-        annealed=moves.annealed,
+        stretch=stretches(proposal.coordinates, table),
+        annealed=proposal.annealed,
         theta=np.zeros(len(table) * BLOCK_WIDTH),
         work=block_work(configuration),
     )
@@ -453,7 +439,7 @@ def block_of(target: Target, block: int) -> Target:
 
 @inlined
 def proposed_phi(position, target):
-    """Misfit at `position` in every lane, less the log density of the coordinates.
+    """Misfit at `position`, less the log density of the coordinates.
 
     Infinite where no carbon is left for woody debris.
     """
@@ -475,7 +461,7 @@ def proposed_phi(position, target):
 
 @kept_compiled
 def start_chains(chains, target):
-    """Dispersed starts: each lane begins at the best of its own draws from the prior.
+    """Dispersed starts: each chain begins at the best of its own draws from the prior.
 
     The draws are even in the sampler's coordinates, which only decides where a chain begins.
     """
@@ -491,7 +477,7 @@ def start_chains(chains, target):
 
 @kept_compiled
 def run_chains(chains, target, schedule, begin, end, draws, phis):
-    """Take steps `begin` to `end` of the schedule; kept draws go to `draws` (BLOCK_WIDTH, n_draws, n_parameters), `phis`."""  # noqa: E501
+    """Take steps `begin` to `end` of the schedule and `keep` the draws."""
     for t in range(begin, end):
         if t < schedule.test_steps:
             propose_uniform(chains)

@@ -104,7 +104,7 @@ def _end_slope_block(h_end, h_next, end, following):
 
 @inlined
 def block_misfit(soc, forms, grid, n):
-    """Phi of `BLOCK_WIDTH` columns whose density stands in the first n rows of `soc`; `forms` is one block of lanes."""
+    """Phi of `BLOCK_WIDTH` columns whose density stands in the first n rows of `soc`; `forms` is one block."""
     phi = load(forms, TERMS * (n - 1))
     h = grid[1] - grid[0]
     h_after = grid[2] - grid[1]

@@ -1,7 +1,7 @@
-"""Random numbers in lanes: every lane has a generator of its own, seeded by what it samples.
+"""Random numbers in SIMD blocks: every element has a generator of its own, seeded by the chain that it belongs to.
 
-xoshiro256++ (Blackman and Vigna 2021), with four words of state a lane. A lane's stream depends on its seed alone, so a
-site's chain is the same whatever sites are computed beside it.
+xoshiro256++ (Blackman and Vigna 2021), with four words of state each. A stream depends on its seed alone, so a site's
+chain is the same whatever sites are computed beside it.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _HALF_PI = 0.5 * np.pi
 
 @inlined
 def _next_words(s0, s1, s2, s3):
-    """64 random bits a lane, and the state after them."""
+    """64 random bits for each element, and the state after them."""
     total = s0 + s3
     drawn = ((total << _B) | (total >> _REST_B)) + s0
     shifted = s1 << _A
@@ -42,7 +42,7 @@ def _uniform(words):
 
 @inlined
 def _normal_pair(first, second):
-    """Two independent standard normal numbers a lane from two uniform ones (Box and Muller 1958)."""
+    """Two independent standard normal numbers from two uniform ones (Box and Muller 1958)."""
     radius = square_root(-2.0 * simd_log(first))
     # Sine and cosine of a quarter of the angle by their series, then doubled twice: error below 1e-13.
     a = (second - 0.5) * _HALF_PI
@@ -60,8 +60,8 @@ def _normal_pair(first, second):
 
 @inlined
 def fill_uniform(state, out, n):
-    """Uniform numbers on the open interval (0, 1) into the first n rows of `out`; advances `state`, (4 * BLOCK_WIDTH,)."""  # noqa: E501
-    # The state stays in registers: it would be read and written for every number if it were an array in the loop.
+    """Uniform numbers on (0, 1) into the first n rows of `out`; advances `state`, (4 * BLOCK_WIDTH,)."""
+    # The state stays in registers: as an array it would be read and written for every number.
     s0, s1, s2, s3 = load(state, 0), load(state, 1), load(state, 2), load(state, 3)
     for k in range(n):
         words, s0, s1, s2, s3 = _next_words(s0, s1, s2, s3)
@@ -83,7 +83,7 @@ def fill_normal(state, out, n):
 
 @inlined
 def uniform_block(state):
-    """One uniform number a lane; advances `state`."""
+    """A block of uniform numbers; advances `state`."""
     words, s0, s1, s2, s3 = _next_words(load(state, 0), load(state, 1), load(state, 2), load(state, 3))
     store(state, 0, s0), store(state, 1, s1), store(state, 2, s2), store(state, 3, s3)
     return _uniform(words)

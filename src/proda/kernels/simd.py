@@ -1,13 +1,12 @@
-"""A number that is eight numbers: the vector type the compiled kernels are written in.
+"""Eight numbers as one: the vector type of the compiled kernels, and exp and log of it.
 
-Code for one column reads the same for eight when its numbers are of this type: ``a * b + c`` multiplies and adds lane
-by lane, in the widest registers the processor has. Automatic vectorisation of loops gives the same speed when it
-succeeds and a tenth of it, silently, when it does not. Lanes exist inside compiled functions only; arrays hold them as
-flat rows, element ``[row * BLOCK_WIDTH + lane]``.
+Code for one column reads the same for eight when its numbers are of this type: ``a * b + c`` multiplies and adds
+element by element, in the widest registers of the processor. Automatic vectorisation of loops gives the same speed when
+it succeeds and a tenth of it, silently, when it does not. SIMD blocks exist inside compiled functions only; arrays hold
+them as flat rows, element ``[row * BLOCK_WIDTH + k]``.
 
-exp and log of lanes, as sums and products: the mathematical library would take one lane at a time.
-
-Relative error of `simd_exp` below 5e-16; `simd_log` within 5e-16 of the result or 2e-16, whichever is greater (tested).
+exp and log are sums and products, since the mathematical library would take one element at a time. Relative error of
+`simd_exp` below 5e-16; `simd_log` within 5e-16 of the result or 2e-16, whichever is greater (tested).
 """
 
 import operator
@@ -19,13 +18,13 @@ from numba.extending import intrinsic, models, overload, register_model
 
 from proda.compiled import INLINED, inlined
 
-# Two registers of four doubles, or one of eight. With sixteen lanes hardly a number stays in a register, with four the
-# processor waits for one division after the other: a steady state takes a sixth, and a quarter, longer.
+# Two registers of four doubles, or one of eight. With a width of sixteen hardly a number stays in a register, with four
+# the processor waits for one division after the other: a steady state takes a sixth, and a quarter, longer.
 BLOCK_WIDTH = 8
 
 _DOUBLE, _WORD = ir.DoubleType(), ir.IntType(64)
-# Multiplications and additions may be fused; nothing else may change, so that lanes give the same bits everywhere in a
-# block of lanes, and NaN and infinity keep their meaning: a sampler has to see them to refuse them.
+# Multiplications and additions may be fused; nothing else may change, so that a number gives the same bits anywhere in
+# a block, and NaN and infinity keep their meaning: a sampler must recognise them to reject them.
 _FUSED = ("contract",)
 
 
@@ -42,16 +41,16 @@ DOUBLES, WORDS = SimdBlock(types.float64), SimdBlock(types.uint64)
 
 @register_model(SimdBlock)
 class _SimdBlockModel(models.PrimitiveModel):
-    def __init__(self, data_model_manager, lane_type):
-        element = _DOUBLE if lane_type.element == types.float64 else _WORD
-        super().__init__(data_model_manager, lane_type, ir.VectorType(element, BLOCK_WIDTH))
+    def __init__(self, data_model_manager, block_type):
+        element = _DOUBLE if block_type.element == types.float64 else _WORD
+        super().__init__(data_model_manager, block_type, ir.VectorType(element, BLOCK_WIDTH))
 
 
-def _spread(context, builder, value, value_type, lane_type):
-    """`value` itself when it is lanes, else the scalar repeated in every lane."""
+def _spread(context, builder, value, value_type, block_type):
+    """`value` itself when it is a block, else the scalar repeated."""
     if isinstance(value_type, SimdBlock):
         return value
-    scalar = context.cast(builder, value, value_type, lane_type.element)
+    scalar = context.cast(builder, value, value_type, block_type.element)
     vector = ir.VectorType(scalar.type, BLOCK_WIDTH)
     first = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
     everywhere = ir.Constant(ir.VectorType(ir.IntType(32), BLOCK_WIDTH), [0] * BLOCK_WIDTH)
@@ -59,31 +58,31 @@ def _spread(context, builder, value, value_type, lane_type):
 
 
 def _block_type(*candidates):
-    """The type of lanes among the arguments, None when all are scalars."""
+    """The block type among the arguments, None when all are scalars."""
     return next((candidate for candidate in candidates if isinstance(candidate, SimdBlock)), None)
 
 
 def _define_operator(function, on_doubles=None, on_words=None):
-    """Give `function` (of the module `operator`) a meaning for lanes, and for lanes with a scalar."""
+    """Define `function` (of the module `operator`) for two blocks, and for a block with a scalar."""
 
     @intrinsic
     def apply(typing_context, a, b):
-        lane_type = _block_type(a, b)
-        emit = on_doubles if lane_type is DOUBLES else on_words
+        block_type = _block_type(a, b)
+        emit = on_doubles if block_type is DOUBLES else on_words
 
         def code(context, builder, signature, args):
             left, right = (
-                _spread(context, builder, value, value_type, lane_type)
+                _spread(context, builder, value, value_type, block_type)
                 for value, value_type in zip(args, signature.args, strict=True)
             )
             return emit(builder, left, right)
 
-        return lane_type(a, b), code
+        return block_type(a, b), code
 
     @overload(function, jit_options=INLINED)
     def on_simd_blocks(a, b):
-        lane_type = _block_type(a, b)
-        if lane_type is None or (on_doubles if lane_type is DOUBLES else on_words) is None:
+        block_type = _block_type(a, b)
+        if block_type is None or (on_doubles if block_type is DOUBLES else on_words) is None:
             return None
         return lambda a, b: apply(a, b)
 
@@ -99,41 +98,41 @@ _define_operator(operator.lshift, None, lambda b, x, y: b.shl(x, y))
 _define_operator(operator.rshift, None, lambda b, x, y: b.lshr(x, y))
 
 
-def _row_pointer(context, builder, array_type, array, row, lane_type):
+def _row_pointer(context, builder, array_type, array, row, block_type):
     data = context.make_array(array_type)(context, builder, array).data
     start = builder.mul(row, ir.Constant(row.type, BLOCK_WIDTH))
-    return builder.bitcast(builder.gep(data, [start]), context.get_value_type(lane_type).as_pointer())
+    return builder.bitcast(builder.gep(data, [start]), context.get_value_type(block_type).as_pointer())
 
 
 @intrinsic
 def load(typing_context, array, row):
-    """The lanes in row `row` of a flat array of doubles or words."""
-    lane_type = DOUBLES if array.dtype == types.float64 else WORDS
+    """The block in row `row` of a flat array of doubles or words."""
+    block_type = DOUBLES if array.dtype == types.float64 else WORDS
 
     def code(context, builder, signature, args):
         row = context.cast(builder, args[1], signature.args[1], types.intp)
-        return builder.load(_row_pointer(context, builder, signature.args[0], args[0], row, lane_type), align=8)
+        return builder.load(_row_pointer(context, builder, signature.args[0], args[0], row, block_type), align=8)
 
-    return lane_type(array, row), code
+    return block_type(array, row), code
 
 
 @intrinsic
-def store(typing_context, array, row, lanes):
-    """Put `lanes` (or a scalar in every lane) into row `row` of a flat array."""
-    lane_type = DOUBLES if array.dtype == types.float64 else WORDS
+def store(typing_context, array, row, block):
+    """Put `block` (or a scalar, repeated) into row `row` of a flat array."""
+    block_type = DOUBLES if array.dtype == types.float64 else WORDS
 
     def code(context, builder, signature, args):
         row = context.cast(builder, args[1], signature.args[1], types.intp)
-        value = _spread(context, builder, args[2], signature.args[2], lane_type)
-        builder.store(value, _row_pointer(context, builder, signature.args[0], args[0], row, lane_type), align=8)
+        value = _spread(context, builder, args[2], signature.args[2], block_type)
+        builder.store(value, _row_pointer(context, builder, signature.args[0], args[0], row, block_type), align=8)
         return context.get_dummy_value()
 
-    return types.void(array, row, lanes), code
+    return types.void(array, row, block), code
 
 
 @intrinsic
 def where_less(typing_context, a, b, then, otherwise):
-    """Lane by lane `then` if a < b, else `otherwise`; a comparison with NaN is false."""
+    """Element by element `then` if a < b, else `otherwise`; a comparison with NaN is false."""
 
     def code(context, builder, signature, args):
         a, b, then, otherwise = (
@@ -147,7 +146,7 @@ def where_less(typing_context, a, b, then, otherwise):
 
 @intrinsic
 def square_root(typing_context, x):
-    """Square root of every lane."""
+    """Square root of every element."""
 
     def code(context, builder, signature, args):
         vector = args[0].type
@@ -176,7 +175,7 @@ doubles_of = _define_cast("doubles_of", "The doubles with these bits.", WORDS, D
 
 @inlined
 def spread(value, like):
-    """The scalar `value` in every lane; `like` is any lanes of doubles."""
+    """The scalar `value`, repeated; `like` is any block of doubles."""
     return like * 0.0 + value
 
 

@@ -1,14 +1,10 @@
-"""The steady state compiled, eight columns abreast: the fast path of samplers and maps.
+"""The steady state compiled, eight columns at a time: the fast path of samplers and maps.
 
-The algebra is that of `steady_state`, where it stands as matrices: read it first. Here every number is `SimdBlock`, one
-value for each of eight columns, so what follows reads like the computation of a single column. Layers that are needed
-again on the way up are kept in the rows of a work array; everything else stays in registers. What drives the columns is
-put into that array by `lane_drivers`.
-
-What drives the columns of the compiled steady state: rows of lanes that say how a place decays, mixes and is fed.
-
-`block_places` holds what does not depend on the parameters, computed once; the two compiled functions make of it and
-the parameters what `environment`, `mixing` and `carbon_input` say in arrays.
+The algebra is that of `proda.model.solver`, where it stands as arrays: read it first. Here every number is a
+`SimdBlock`, one value for each of eight columns, so what follows reads like the computation of a single column. Layers
+that are needed again on the way up are kept in the rows of a work array; everything else stays in registers.
+`block_places` holds what does not depend on the parameters, computed once; `fill_annual_drivers` and
+`fill_monthly_drivers` compute from it and the parameters the same as `proda.model.rates`.
 """
 
 import numpy as np
@@ -77,18 +73,18 @@ def block_work(configuration: Configuration = PAPER) -> NDArray[np.float64]:
 
 
 def block_months(forcing: AnyForcing) -> int:
-    """Number of months, zero for annual forcing, as `steady_block` wants to know it."""
+    """Number of months in the forcing, zero for annual forcing."""
     return 0 if isinstance(forcing, Forcing) else forcing.n_months
 
 
 def block_grid(configuration: Configuration = PAPER) -> NDArray[np.float64]:
-    """The column as the compiled functions read it: node (m), thickness/365 (m yr day-1), bounds of the input (cm)."""
+    """Node (m), thickness/365 (m yr day-1) and bounds of the input (cm) of every layer, (4 n_layers,)."""
     column = configuration.column
     return np.concatenate([column.node, column.thickness / DAYS_PER_YEAR, *input_bounds(configuration)])
 
 
 def to_blocks(rows: NDArray) -> NDArray[np.float64]:
-    """Columns side by side in blocks, (n_blocks, n_rows * BLOCK_WIDTH), the last block filled up with its last column."""  # noqa: E501
+    """Rows (n_rows, n) in blocks, (n_blocks, n_rows * BLOCK_WIDTH), the last one filled up with the last column."""
     n_rows, n = rows.shape
     n_blocks = -(-n // BLOCK_WIDTH)
     filled = np.pad(rows, ((0, 0), (0, n_blocks * BLOCK_WIDTH - n)), mode="edge")
@@ -97,27 +93,21 @@ def to_blocks(rows: NDArray) -> NDArray[np.float64]:
 
 def block_places(forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
     """What the forcing contributes to `steady_block`, (rows, n)."""
-    animals, frost, rest = unit_exchange(forcing, configuration)
+    bio, cryo, rest = unit_exchange(forcing, configuration)
     warmth = (forcing.soil_temperature - REFERENCE_TEMPERATURE) / 10.0
     only_top = [never_thaws(forcing, configuration)]
     if isinstance(forcing, Forcing):
         # Saturated soil (zero potential) is never limited: any finite dryness will do.
         dryness = np.log(MIN_WATER_POTENTIAL / np.minimum(forcing.water_potential, -1e-12))
         npp = [forcing.npp_mean / DAYS_PER_YEAR]
-        return np.concatenate(
-            [animals.downward, frost.downward, warmth, dryness, forcing.water_potential, npp, only_top]
-        )
-    shape = animals.downward.shape
-    groups = [
-        animals.downward,
-        frost.downward,
-        animals.upward,
-        frost.upward,
-        *(np.broadcast_to(r, shape) for r in rest),
-    ]
+        return np.concatenate([bio.downward, cryo.downward, warmth, dryness, forcing.water_potential, npp, only_top])
+    rest = (np.broadcast_to(values, bio.downward.shape) for values in rest)
     amounts = input_amounts(None, forcing, configuration)
     monthly = [warmth, forcing.water_scalar, forcing.oxygen_scalar, forcing.nitrogen_scalar]
-    return np.concatenate([*groups, amounts, only_top, *(values.reshape(-1, forcing.n_columns) for values in monthly)])
+    return np.concatenate(
+        [bio.downward, cryo.downward, bio.upward, cryo.upward, *rest, amounts, only_top]
+        + [values.reshape(-1, forcing.n_columns) for values in monthly]
+    )
 
 
 @inlined
@@ -172,10 +162,10 @@ def fill_monthly_drivers(theta, place, grid, n, months, w):
         soil, litter = soil * depth, litter * depth
         store(w, DECAY * n + j, where_less(soil, SLOWEST, SLOWEST, soil) * thickness)
         store(w, LITTER_DECAY * n + j, where_less(litter, SLOWEST, SLOWEST, litter) * thickness)
-        animals, frost = load(place, BIOTURBATION * n + j), load(place, CRYOTURBATION * n + j)
-        store(w, DOWNWARD * n + j, diffus * animals + cryo * frost + load(place, REST_DOWN * n + j))
-        animals, frost = load(place, BIOTURBATION_UP * n + j), load(place, CRYOTURBATION_UP * n + j)
-        store(w, UPWARD * n + j, diffus * animals + cryo * frost + load(place, REST_UP * n + j))
+        bio, frost = load(place, BIOTURBATION * n + j), load(place, CRYOTURBATION * n + j)
+        store(w, DOWNWARD * n + j, diffus * bio + cryo * frost + load(place, REST_DOWN * n + j))
+        bio, frost = load(place, BIOTURBATION_UP * n + j), load(place, CRYOTURBATION_UP * n + j)
+        store(w, UPWARD * n + j, diffus * bio + cryo * frost + load(place, REST_UP * n + j))
     fill_input_profile(theta, load(place, amount + 4), grid, n, w)
     for kind in range(4):
         store(w, AMOUNT * n + kind, load(place, amount + kind))
@@ -183,7 +173,7 @@ def fill_monthly_drivers(theta, place, grid, n, months, w):
 
 @inlined
 def fill_input_profile(theta, only_top, grid, n, w):
-    """Share of the carbon input that enters every layer, into `w`; lanes where `only_top` is 1 feed the top layer."""
+    """Share of the carbon input that enters every layer, into `w`; where `only_top` is 1 all enters the top layer."""
     log_beta = simd_log(load(theta, BETA))
     remaining = log_beta * 0.0 + 1.0
     entering = log_beta * 0.0
@@ -265,8 +255,8 @@ def fill_soc(theta, n, months, w):
         a23, a31, a32 = b23, decay * t31 + b31, decay * t32 + b32
         lost1, lost2 = decay * respired1 + lost_above1, decay * respired2 + lost_above2
         lost3 = decay * respired3 + lost_above3
-        # The inverse of the block, cofactor by cofactor (`steady_state.m_matrix_inverse`), brought near 1 by a power of
-        # two: far down, where decomposition all but stops, products of three rates would vanish.
+        # The inverse of the block, cofactor by cofactor (`solver.m_matrix_inverse`), brought near 1 by a power of two:
+        # far down, where decomposition is extremely slow, products of three rates would vanish.
         unit = inverse_power(decay * rate1 + downward + upward_above)
         a12, a13, a21, a23, a31, a32 = a12 * unit, a13 * unit, a21 * unit, a23 * unit, a31 * unit, a32 * unit
         r1, r2, r3 = (lost1 + downward) * unit, (lost2 + downward) * unit, (lost3 + downward) * unit
@@ -317,7 +307,7 @@ def steady_block(theta, place, grid, n, months, w):
     Parameters
     ----------
     theta : (n_parameters * BLOCK_WIDTH,)
-        Physical parameters, a row of lanes each.
+        Physical parameters, one row each.
     place : (rows * BLOCK_WIDTH,)
         One block of `block_places`.
     grid : (4 * n,)
@@ -343,11 +333,14 @@ def _fill_soc_blocks(theta, place, grid, n, months, w, soc):
 
 
 def soc_density(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
-    """Soil organic carbon at steady state, (..., n_layers, n), g C m-3: `steady_state.soc_density`, compiled.
+    """Soil organic carbon at steady state, (..., n_layers, n), g C m-3: that of `proda.model.solver`, compiled.
 
-    `theta` holds the physical parameters, (..., n_parameters, n), `forcing` the same n columns; axes before those are
-    any number of parameter sets for each column. Values are not checked (`checks.validated`,
-    `checks.checked_parameters`).
+    Parameters
+    ----------
+    theta : (..., n_parameters, n)
+        Physical parameters, any number of sets for each column. Values are not checked (`checks.checked_parameters`).
+    forcing : Forcing or MonthlyForcing
+        Of the same n columns; not checked either (`checks.validated`).
     """
     theta = np.asarray(theta, dtype=np.float64)
     expected = (len(configuration.parameters), forcing.n_columns)

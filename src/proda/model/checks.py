@@ -1,4 +1,4 @@
-"""Whether forcing and parameters can be what they are said to be: wrong units, wrong order and wrong shape are told."""
+"""Checks of forcing and parameters where they enter the model: wrong units, wrong order and wrong shape are errors."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,7 +39,7 @@ _RANGES = {
 
 
 def validated(forcing: AnyForcing, configuration: Configuration = PAPER, source: str = "forcing") -> AnyForcing:
-    """`forcing` as contiguous float64 arrays, once everything in it has been found sane.
+    """`forcing` as contiguous float64 arrays, if everything in it is plausible.
 
     Raises
     ------
@@ -77,13 +77,8 @@ def validated(forcing: AnyForcing, configuration: Configuration = PAPER, source:
                 f"expected {low:g} to {high:g}{unit} ({int(bad.sum())} of {bad.size} values are outside). "
                 f"Hint: {remedy}"
             )
-    if isinstance(forcing, Forcing):
-        _check_npp(fields, source)
-        return Forcing(**fields)
-    return configuration.forcing(**fields | {"bedrock": fields["bedrock"].astype(np.int64)})
-
-
-def _check_npp(fields: dict[str, NDArray], source: str) -> None:
+    if configuration.monthly:
+        return configuration.forcing(**fields | {"bedrock": fields["bedrock"].astype(np.int64)})
     low, mean, high = (fields[name] for name in ("npp_min", "npp_mean", "npp_max"))
     ordered = (low <= mean) & (mean <= high) & (low < high)
     if not ordered.all():
@@ -92,6 +87,7 @@ def _check_npp(fields: dict[str, NDArray], source: str) -> None:
             f"{source}: column {i} has npp_min {low[i]:g}, npp_mean {mean[i]:g}, npp_max {high[i]:g} g C m-2 yr-1; "
             "expected npp_min <= npp_mean <= npp_max with npp_min < npp_max, since they bound the carbon input."
         )
+    return Forcing(**fields)
 
 
 # What a physical parameter can be at all, whatever its prior; the defaults of CLM may leave the prior.
@@ -104,29 +100,21 @@ _POSSIBLE = {
 
 
 def checked_parameters(theta: ArrayLike, n_columns: int, configuration: Configuration = PAPER) -> NDArray[np.float64]:
-    """Physical parameters as float64, (n_parameters, n), once each of them is found possible.
+    """Physical parameters as float64, (n_parameters, n) or (n_parameters, 1), if each of them is possible.
 
     Parameters
     ----------
-    theta : (n_parameters, n), or (n_parameters, 1) or (n_parameters,) to serve all columns
-        An array with labels (`xarray.DataArray` with a coordinate `parameter`, `pandas.DataFrame` with the names as its
-        index) must have them in the order of the table.
+    theta
+        As in `ParameterTable.as_columns`.
 
     Raises
     ------
     InputError
         Naming the parameter, the value and the expected range: a wrong number of rows, names in another order, a value
-        that no parameter of that name can have, or fractions that hand on more carbon than there is.
+        that no parameter of that name can have, or fractions that sum to more than 1.
     """
     table = configuration.parameters
-    table.check_labels(theta, "theta")
-    theta = np.asarray(theta, dtype=np.float64)
-    theta = theta[:, None] if theta.ndim == 1 else theta
-    if theta.ndim != 2 or theta.shape[0] != len(table) or theta.shape[1] not in (1, n_columns):
-        raise InputError(
-            f"theta has shape {theta.shape}, expected ({len(table)}, {n_columns}) or ({len(table)}, 1): one row for "
-            f"each parameter of the {table.configuration!r} table, one column for each soil column or one for all."
-        )
+    theta = table.as_columns(theta, n_columns, "theta")
     for row, name in zip(theta, table.names, strict=True):
         low, high = _POSSIBLE.get(name, (0.0, 1.0))
         bad = ~((row >= low) & (row <= high))
@@ -145,7 +133,7 @@ def checked_parameters(theta: ArrayLike, n_columns: int, configuration: Configur
             if (passed > 1.0 + 1e-12).any():
                 i = int(np.argmax(passed))
                 raise InputError(
-                    f"theta: {' + '.join(names)} is {passed[i]:g} in column {i}, expected at most 1: more than all of "
-                    f"{donor} is handed on."
+                    f"theta: {' + '.join(names)} is {passed[i]:g} in column {i}, expected at most 1: they are "
+                    f"fractions of {donor}."
                 )
     return theta

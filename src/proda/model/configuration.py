@@ -1,10 +1,8 @@
-"""The two configurations of the model: one set of equations, two sets of data and named choices.
+"""The two configurations of the model, with their vertical grids: one set of equations, two sets of data and choices.
 
 `PAPER` is the study of Tao et al. 2020: ten layers, 25 parameters, annual means, carbon input from NPP. `CESM2` is what
 the same group used later (Tao et al. 2023, doi 10.1038/s41586-023-06042-3): the CLM5 grid, 21 parameters, twelve months
 of CLM's own scalars and litter fall.
-
-The vertical grid of a soil column: where layers end, and where within them the model computes.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +16,7 @@ from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
 from proda.model.parameters import CESM2_PARAMETERS, PAPER_PARAMETERS, ParameterTable
 
 DAYS_PER_YEAR = 365.0
-STRATA = ((0.0, 0.3), (0.3, 1.0), (1.0, 2.0))  # m, in which the study tells stocks and errors
+STRATA = ((0.0, 0.3), (0.3, 1.0), (1.0, 2.0))  # m, depth intervals of the reported stocks and errors
 
 
 def interval_name(interval: tuple[float, float]) -> str:
@@ -35,7 +33,7 @@ class Column:
     name : str
         The model configuration the grid belongs to.
     node : array, (n_layers,), m
-        Depth at which a layer's state, temperature and water potential are meant.
+        Depth at which a layer's state, temperature and water potential are given.
     top, bottom : array, (n_layers,), m
         Bounds of the layers.
     thickness : array, (n_layers,), m
@@ -62,33 +60,27 @@ class Column:
         return (self.bottom[:-1] - self.node[:-1]) / self.spacing
 
 
-def layered_column(name: str, node: NDArray[np.float64], interface: NDArray[np.float64]) -> Column:
-    """A column whose layers touch: `interface` holds their n_layers + 1 bounds from the surface down."""
-    return Column(name, node, interface[:-1], interface[1:], np.diff(interface))
-
-
-def exponential_column(n_layers: int = 10, scale: float = 0.025, growth: float = 0.5) -> Column:
-    """The CLM4.5 grid, z_j = scale (exp(growth (j - 1/2)) - 1), cut after `n_layers`.
+def _clm45_column() -> Column:
+    """The upper ten layers of the CLM4.5 grid, z_j = 0.025 (exp(0.5 (j - 1/2)) - 1) m.
 
     Interfaces lie midway between nodes, so the last layer needs the node below it: ending the formula at ten levels
     would put its bottom at the wrong depth (Oleson et al. 2013, CLM4.5 Technical Note, Eq. 6.5-6.7).
     """
-    node = scale * np.expm1(growth * (np.arange(1, n_layers + 2) - 0.5))
-    bottom = 0.5 * (node[:-1] + node[1:])
-    return layered_column("paper", node[:-1], np.concatenate([[0.0], bottom]))
+    node = 0.025 * np.expm1(0.5 * (np.arange(1, 12) - 0.5))
+    interface = np.concatenate([[0.0], 0.5 * (node[:-1] + node[1:])])
+    return Column("paper", node[:-1], interface[:-1], interface[1:], np.diff(interface))
 
 
-def clm5_column() -> Column:
+def _clm5_column() -> Column:
     """The upper twenty layers of the CLM5 soil grid, 8.60 m: nodes are layer centres (Lawrence et al. 2019)."""
-    thickness = np.concatenate([
-        [0.02, 0.04, 0.06, 0.08, 0.12], np.linspace(0.16, 0.44, 8), np.linspace(0.54, 1.14, 7),
-    ])  # fmt: skip
+    thickness = np.concatenate([[0.02, 0.04, 0.06, 0.08, 0.12], np.linspace(0.16, 0.44, 8), np.linspace(0.54, 1.14, 7)])
     bottom = np.cumsum(thickness)
-    return layered_column("cesm2", bottom - 0.5 * thickness, np.concatenate([[0.0], bottom]))
+    interface = np.concatenate([[0.0], bottom])
+    return Column("cesm2", bottom - 0.5 * thickness, interface[:-1], bottom, np.diff(interface))
 
 
-PAPER_COLUMN = exponential_column()
-CESM2_COLUMN = clm5_column()
+PAPER_COLUMN = _clm45_column()
+CESM2_COLUMN = _clm5_column()
 
 
 @dataclass(frozen=True)
@@ -103,13 +95,12 @@ class Configuration:
     parameters : ParameterTable
         Rows of every parameter array.
     forcing : type
-        The kind of forcing it takes: annual means and a water potential, or twelve months of CLM's scalars.
+        `Forcing` (annual means and a water potential) or `MonthlyForcing` (twelve months of CLM's scalars).
     input_depth : float, m
         No carbon enters below.
     bottom : 'closed' or 'published'
-        `closed`: nothing moves across the top of the bedrock. `published`: the leaking boundary of the `cesm2` program,
-        whose first bedrock layer is also mixed with the second, but not the second with the first: carbon is lost, or
-        made, there (`mixing.published_exchange`).
+        `closed`: nothing moves across the top of the bedrock. `published`: the leaking boundary of the `cesm2` program
+        (`rates.published_exchange`), where carbon is lost, or made.
     """
 
     name: str
@@ -125,7 +116,7 @@ class Configuration:
         return self.forcing is MonthlyForcing
 
     def soil_thickness(self, forcing: AnyForcing) -> NDArray[np.float64]:
-        """Thickness of layers above bedrock, zero below, (n_layers, n), m: what a stock of soil is taken over."""
+        """Thickness of layers above bedrock, zero below, (n_layers, n), m."""
         thickness = np.repeat(self.column.thickness[:, None], forcing.n_columns, axis=1)
         if self.monthly:
             thickness[np.arange(self.column.n_layers)[:, None] >= forcing.bedrock] = 0.0

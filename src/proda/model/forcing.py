@@ -1,4 +1,4 @@
-"""What climate and vegetation give a soil column: the input of the model that is not a parameter."""
+"""Forcing of the model: climate and carbon input of soil columns, annual (`Forcing`) or monthly (`MonthlyForcing`)."""
 
 from typing import NamedTuple, TypeAlias
 

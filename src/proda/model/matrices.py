@@ -1,12 +1,12 @@
-"""The matrices of Eq. 1 written out: for teaching, for checking, and as the textbook solution.
+"""The matrices of Eq. 1 written out, to look at and to check `proda.model.solver` with, and their dense solution.
 
-States are ordered pool by pool, top layer first: state n_layers p + j is pool p in layer j. Everything here is slow on
-purpose, one dense matrix a column; `steady_state` solves the same system by its structure.
+States are ordered pool by pool, top layer first: state n_layers p + j is pool p in layer j. Everything here is slow,
+one dense matrix a column; `steady_state` solves the same system by its structure.
 """
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from proda.model.checks import checked_parameters, validated
 from proda.model.configuration import DAYS_PER_YEAR, PAPER, Configuration
@@ -54,36 +54,34 @@ def mixing_matrix(theta: NDArray, forcing: AnyForcing, configuration: Configurat
     return v.reshape(n, n, -1)
 
 
-def _checked(theta: ArrayLike, forcing: AnyForcing, configuration: Configuration) -> tuple[NDArray, AnyForcing]:
-    forcing = validated(forcing, configuration)
-    theta = checked_parameters(theta, forcing.n_columns, configuration)
-    return np.repeat(theta, forcing.n_columns // theta.shape[1], axis=1), forcing
-
-
 def labelled_matrices(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> xr.Dataset:
     """A, K, V and u of Eq. 1 with names, depths and units.
 
     Dimensions are `pool` and `layer`, with `donor` and `neighbour` where a second of the kind is meant, and `column`.
     """
-    theta, forcing = _checked(theta, forcing, configuration)
+    forcing = validated(forcing, configuration)
+    theta = checked_parameters(theta, forcing.n_columns, configuration)
+    theta = np.repeat(theta, forcing.n_columns // theta.shape[1], axis=1)
     depth = {"units": "m", "positive": "down", "long_name": "depth of the node"}
-    entering = carbon_input(theta, forcing, configuration) / configuration.column.thickness[:, None]
-    u = np.concatenate([entering, np.zeros((3, *entering.shape[1:]))])
+    u = input_vector(theta, forcing, configuration).T.reshape(7, configuration.column.n_layers, -1)
     return xr.Dataset(
         {
             "A": (
-                ("pool", "donor", "column"), transfer_matrix(theta),
-                {"units": "1", "long_name": "fraction of the decayed carbon of a donor that enters a pool"},
+                ("pool", "donor", "column"),
+                transfer_matrix(theta),
+                {"units": "1", "long_name": "transfer fraction"},
             ),
             "K": (
-                ("pool", "layer", "column"), decay_rates(theta, forcing, configuration),
+                ("pool", "layer", "column"),
+                decay_rates(theta, forcing, configuration),
                 {"units": "day-1", "long_name": "decay rate"},
             ),
             "V": (
-                ("layer", "neighbour", "column"), mixing_matrix(theta, forcing, configuration),
+                ("layer", "neighbour", "column"),
+                mixing_matrix(theta, forcing, configuration),
                 {"units": "day-1", "long_name": "vertical mixing of litter and soil carbon"},
             ),
-            "u": (("pool", "layer", "column"), u, {"units": "g C m-3 day-1", "long_name": "fresh carbon"}),
+            "u": (("pool", "layer", "column"), u, {"units": "g C m-3 day-1", "long_name": "carbon input"}),
         },
         coords={
             "pool": list(POOLS),
@@ -91,7 +89,7 @@ def labelled_matrices(theta: NDArray, forcing: AnyForcing, configuration: Config
             "node_depth": ("layer", configuration.column.node, depth),
             "thickness": ("layer", configuration.column.thickness, {"units": "m"}),
         },
-    )  # fmt: skip
+    )
 
 
 def system_matrix(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
@@ -123,16 +121,6 @@ def dense_steady_state(
     matrix, u = system_matrix(theta, forcing, configuration), input_vector(theta, forcing, configuration)
     solution = np.linalg.solve(matrix, u[..., None])
     return solution.reshape(-1, 7, configuration.column.n_layers).transpose(1, 2, 0)
-
-
-def worst_pool_error(pools: NDArray, reference: NDArray, negligible: float = 1e-12) -> NDArray[np.float64]:
-    """Worst relative error of any pool in any layer, (n,), where it holds more than `negligible` of the pool's largest.
-
-    Both arrays are (7, n_layers, n).
-    """
-    counts = reference > negligible * reference.max(axis=1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(counts, np.abs(pools / reference - 1.0), 0.0).max(axis=(0, 1))
 
 
 def respiration(

@@ -1,8 +1,8 @@
 """From layers to observed depths: a monotone curve through the nodes.
 
 The curve is the piecewise cubic of Fritsch and Butland (1984), MATLAB's and SciPy's `pchip`. It follows a profile
-without overshooting. Above the first node and below the last one, where the model knows no more, it is constant in the
-`paper` configuration; the `cesm2` programs let the end cubics run on.
+without overshooting. Above the first node and below the last one it is constant in the `paper` configuration; the
+`cesm2` programs extrapolate the end cubics.
 """
 
 from typing import Any, NamedTuple
@@ -14,6 +14,55 @@ from proda.model.configuration import PAPER_COLUMN, Column
 from proda.model.rates import NUMPY, Namespace
 
 
+def at_depths(
+    soc: Any,
+    column_index: ArrayLike,
+    depth: ArrayLike,
+    column: Column = PAPER_COLUMN,
+    namespace: Namespace = NUMPY,
+    extrapolate: bool = False,
+) -> Any:
+    """SOC density at single depths of single columns, (k,), in the unit of `soc`.
+
+    Parameters
+    ----------
+    soc : (n_layers, n)
+        Density at the nodes.
+    column_index : (k,) integers below n
+    depth : (k,), m
+    extrapolate : bool
+        As in `curve_weights`.
+    """
+    index = np.asarray(column_index)
+    slopes = node_slopes(soc, column, namespace)
+    k, w = curve_weights(depth, column, extrapolate)
+    values = w[0] * soc[k, index] + w[1] * soc[k + 1, index]
+    return values + w[2] * slopes[k, index] + w[3] * slopes[k + 1, index]
+
+
+class CurveWeights(NamedTuple):
+    """Value at a depth = w . (C_k, C_k+1, slope_k, slope_k+1): `interval` is k, (n,), and `weight` is w, (4, n)."""
+
+    interval: NDArray[np.int64]
+    weight: NDArray[np.float64]
+
+
+def curve_weights(depth: ArrayLike, column: Column = PAPER_COLUMN, extrapolate: bool = False) -> CurveWeights:
+    """Cubic Hermite weights of `depth`, (n_depths,), m.
+
+    Depths beyond the end nodes take the end node's value, or that of the end cubic if `extrapolate`.
+    """
+    depth = np.asarray(depth, dtype=np.float64)
+    if not extrapolate:
+        depth = np.clip(depth, column.node[0], column.node[-1])
+    interval = np.clip(np.searchsorted(column.node, depth, side="right") - 1, 0, column.n_layers - 2)
+    h = column.spacing[interval]
+    t = (depth - column.node[interval]) / h
+    rise = t * t * (3.0 - 2.0 * t)
+    weight = np.stack([1.0 - rise, rise, h * t * (1.0 - t) ** 2, -h * t * t * (1.0 - t)])
+    return CurveWeights(interval, weight)
+
+
 def node_slopes(soc: Any, column: Column = PAPER_COLUMN, namespace: Namespace = NUMPY) -> Any:
     """Slopes of the monotone curve at the nodes, (n_layers, n), unit of `soc` per m."""
     xp = namespace.xp
@@ -23,7 +72,7 @@ def node_slopes(soc: Any, column: Column = PAPER_COLUMN, namespace: Namespace = 
     turning = before * after <= 0.0
     w1, w2 = 2.0 * h[1:] + h[:-1], h[1:] + 2.0 * h[:-1]
     denominator = xp.where(turning, 1.0, w1 * after + w2 * before)
-    # One quotient first: products of three densities, as derivatives have them, leave the range of floating point.
+    # One quotient first: products of three densities, as in derivatives, leave the range of floating point.
     within = xp.where(turning, 0.0, (w1 + w2) * before * (after / denominator))
     first = _end_slope(h[0], h[1], secant[0], secant[1], xp)
     last = _end_slope(h[-1], h[-2], secant[-1], secant[-2], xp)
@@ -36,55 +85,3 @@ def _end_slope(h_end: NDArray, h_next: NDArray, end: Any, following: Any, xp: An
     slope = xp.where(slope * end <= 0.0, 0.0, slope)
     steep = (end * following <= 0.0) & (xp.abs(slope) > 3.0 * xp.abs(end))
     return xp.where(steep, 3.0 * end, slope)
-
-
-class CurveWeights(NamedTuple):
-    """What each observed depth takes from the curve: value = w . (C_k, C_k+1, slope_k, slope_k+1).
-
-    `interval` is k, (n_depths,), `weight` is w, (4, n_depths).
-    """
-
-    interval: NDArray[np.int64]
-    weight: NDArray[np.float64]
-
-
-def curve_weights(depth: ArrayLike, column: Column = PAPER_COLUMN, run_on: bool = False) -> CurveWeights:
-    """Cubic Hermite weights of `depth`, (n_depths,), m.
-
-    Depths beyond the end nodes take the end node's value, or that of the end cubic if `run_on`.
-    """
-    depth = np.asarray(depth, dtype=np.float64)
-    if not run_on:
-        depth = np.clip(depth, column.node[0], column.node[-1])
-    interval = np.clip(np.searchsorted(column.node, depth, side="right") - 1, 0, column.n_layers - 2)
-    h = column.spacing[interval]
-    t = (depth - column.node[interval]) / h
-    rise = t * t * (3.0 - 2.0 * t)
-    weight = np.stack([1.0 - rise, rise, h * t * (1.0 - t) ** 2, -h * t * t * (1.0 - t)])
-    return CurveWeights(interval, weight)
-
-
-def at_depths(
-    soc: Any,
-    column_index: ArrayLike,
-    depth: ArrayLike,
-    column: Column = PAPER_COLUMN,
-    namespace: Namespace = NUMPY,
-    run_on: bool = False,
-) -> Any:
-    """SOC density at single depths of single columns, (k,), in the unit of `soc`.
-
-    Parameters
-    ----------
-    soc : (n_layers, n)
-        Density at the nodes.
-    column_index : (k,) integers below n
-    depth : (k,), m
-    run_on : bool
-        As in `curve_weights`.
-    """
-    index = np.asarray(column_index)
-    slopes = node_slopes(soc, column, namespace)
-    k, w = curve_weights(depth, column, run_on)
-    values = w[0] * soc[k, index] + w[1] * soc[k + 1, index]
-    return values + w[2] * slopes[k, index] + w[3] * slopes[k + 1, index]

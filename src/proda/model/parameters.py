@@ -1,12 +1,8 @@
 """The calibrated parameters: names, meanings, units, ranges, defaults, and the unit cube they are sampled in.
 
-The one corner of the unit cube that is not allowed: input shares that leave nothing to coarse woody debris.
-
 The shares of the carbon input to lignin, metabolic and cellulose litter (p4ll, p4ml, p4cl) are parameters, the share to
-coarse woody debris (CWD) is what remains, and it must be positive. The samplers reject other proposals; a network or a
-draw of independent parameters knows no such rule.
-
-How wide the parameters are before any data, and how much narrower a posterior must be to count as constrained.
+coarse woody debris (CWD) is what remains, and it must be positive: the one corner of the unit cube that is not allowed.
+Ranges and names are those of a public R port of Tao et al. 2020 (doi 10.3389/fdata.2020.00017).
 """
 
 from dataclasses import dataclass, replace
@@ -73,24 +69,37 @@ class ParameterTable:
             )
         return self.names.index(name)
 
-    def check_labels(self, values: ArrayLike, what: str) -> None:
-        """Refuse an array whose labels are not the table's names in the table's order; arrays without labels pass.
+    def as_columns(self, values: ArrayLike, n_columns: int, what: str) -> NDArray[np.float64]:
+        """Parameters as float64, (n_parameters, n_columns) or (n_parameters, 1), in the order of the table.
 
-        Labels are those of a coordinate `parameter` (xarray) or of the index (pandas).
+        Parameters
+        ----------
+        values : (n_parameters, n_columns), or (n_parameters, 1) or (n_parameters,) to serve all columns
+            Labels, of an xarray coordinate `parameter` or a pandas index, must be the names in the order of the table.
+        what : str
+            What to call the array in an error.
         """
         coords = getattr(values, "coords", None)
         labels = coords.get("parameter") if coords is not None else getattr(values, "index", None)
-        if labels is None or callable(labels) or np.issubdtype(np.asarray(labels).dtype, np.number):
-            return
-        found = tuple(str(label) for label in np.asarray(labels))
-        if found == self.names:
-            return
-        rows = [k for k, (a, b) in enumerate(zip(found, self.names, strict=False)) if a != b]
-        at = f"row {rows[0] + 1} is {found[rows[0]]!r}, expected {self.names[rows[0]]!r}" if rows else "rows missing"
-        raise InputError(
-            f"{what} has {len(found)} rows labelled otherwise than the {len(self)} of the {self.configuration!r} "
-            f"table: {at}. Put them in order: .sel(parameter=list(table.names)) or .loc[list(table.names)]."
-        )
+        if not (labels is None or callable(labels) or np.issubdtype(np.asarray(labels).dtype, np.number)):
+            names = tuple(str(label) for label in np.asarray(labels))
+            if names != self.names:
+                rows = [k for k, (a, b) in enumerate(zip(names, self.names, strict=False)) if a != b]
+                at = f"row {rows[0] + 1} is {names[rows[0]]!r}, expected {self.names[rows[0]]!r}" if rows else "missing"
+                raise InputError(
+                    f"{what} has {len(names)} labelled rows that are not the {len(self)} of the "
+                    f"{self.configuration!r} table: {at}. Put them in order: .sel(parameter=list(table.names)) or "
+                    ".loc[list(table.names)]."
+                )
+        values = np.asarray(values, dtype=np.float64)
+        values = values[:, None] if values.ndim == 1 else values
+        if values.ndim != 2 or values.shape[0] != len(self) or values.shape[1] not in (1, n_columns):
+            raise InputError(
+                f"{what} has shape {values.shape}, expected ({len(self)}, {n_columns}) or ({len(self)}, 1): one row "
+                f"for each parameter of the {self.configuration!r} table, one column for each soil column or one for "
+                "all."
+            )
+        return values
 
 
 # Tao et al. 2020, Table S1, with CLM4.5's values where CLM has one. CLM takes fs1s2 from the sand content and the
@@ -128,25 +137,33 @@ PAPER_PARAMETERS = ParameterTable(
 )
 
 
-# Tao et al. 2023, the ranges of its public programs. Defaults are those of the `paper` table where the two share a
-# parameter, except the e-folding depth: CLM5 ships 10 m, outside the range.
+# Ranges of the public programs of Tao et al. 2023 where they differ from the `paper` table.
+_CESM2_RANGES = {
+    "tau4cwd": (1.0, 6.0),
+    "tau4l1": (0.0, 0.11),
+    "tau4l2l3": (0.1, 0.3),
+    "tau4s3": (200.0, 1000.0),
+    "fl1s1": (0.1, 0.8),
+    "fs1s3": (0.0, 0.05),
+    "fs2s1": (0.1, 0.74),
+    "fs3s1": (0.0, 0.9),
+}
+
+
+def _cesm2_row(row: Parameter) -> Parameter:
+    minimum, maximum = _CESM2_RANGES.get(row.name, (row.minimum, row.maximum))
+    return replace(row, minimum=minimum, maximum=maximum)
+
+
+# Defaults are those of the `paper` table, also of the e-folding depth: CLM5 ships 10 m, outside the range.
 CESM2_PARAMETERS = ParameterTable(
     "cesm2",
     (
-        *(
-            replace(PAPER_PARAMETERS.rows[PAPER_PARAMETERS.index(name)], minimum=minimum, maximum=maximum)
-            for name, minimum, maximum in (
-                ("diffus", 3e-5, 5e-4), ("cryo", 3e-5, 1.6e-3), ("q10", 1.2, 3.0), ("efolding", 0.0, 1.0),
-                ("tau4cwd", 1.0, 6.0), ("tau4l1", 0.0, 0.11), ("tau4l2l3", 0.1, 0.3), ("tau4s1", 0.0, 1.0),
-                ("tau4s2", 1.0, 50.0), ("tau4s3", 200.0, 1000.0), ("fl1s1", 0.1, 0.8), ("fl2s1", 0.2, 0.8),
-                ("fl3s2", 0.2, 0.8), ("fs1s2", 0.0, 0.4), ("fs1s3", 0.0, 0.05), ("fs2s1", 0.1, 0.74),
-                ("fs2s3", 0.0, 0.1), ("fs3s1", 0.0, 0.9), ("fcwdl2", 0.5, 1.0),
-            )
-        ),
+        *(_cesm2_row(row) for row in PAPER_PARAMETERS.rows[:19]),
         Parameter("w_scaling", "multiple of CLM's water scalar", "1", 0.0, 5.0, 1.0),
-        Parameter("beta", "shape of the input's depth profile", "1", 0.5, 0.9999, 0.95),
+        PAPER_PARAMETERS.rows[20],
     ),
-)  # fmt: skip
+)
 
 # Rows of a parameter array. The first nineteen and `beta` stand in the same place in both tables.
 (DIFFUS, CRYO, Q10, EFOLDING, TAU_CWD, TAU_L1, TAU_L2L3, TAU_S1, TAU_S2, TAU_S3, FL1S1, FL2S1, FL3S2, FS1S2, FS1S3,
@@ -154,11 +171,15 @@ CESM2_PARAMETERS = ParameterTable(
 INS, BETA, P4LL, P4ML, P4CL, MAXPSI = range(19, 25)
 W_SCALING = 19
 
-# Least distance from the faces of the unit cube for parameters that no likelihood has approved. On a face SOC can be
+SHARES = (P4LL, P4ML, P4CL)
+LEAST_CWD_SHARE = 1e-3
+# Least distance from the faces of the unit cube for parameters that were not fitted to data. On a face SOC can be
 # undefined (a turnover time or e-folding depth of zero), and at a thousandth of the range of `efolding` it is finite
 # but millions of kg m-3, which would swamp the mean of any ensemble; at a hundredth it is thousands.
 INNER = 0.01
-SHARES = (P4LL, P4ML, P4CL)
+# A parameter counts as constrained where its posterior standard deviation is below this part of the prior's, in every
+# notebook: a convention of the report, not a test.
+CONSTRAINED_BELOW = 0.85
 
 
 def bounds(forcing: AnyForcing, table: ParameterTable = PAPER_PARAMETERS) -> tuple[NDArray, NDArray]:
@@ -175,19 +196,6 @@ def bounds(forcing: AnyForcing, table: ParameterTable = PAPER_PARAMETERS) -> tup
     return low, high
 
 
-def _as_columns(values: ArrayLike, forcing: AnyForcing, table: ParameterTable, what: str) -> NDArray:
-    table.check_labels(values, what)
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim == 1:
-        values = values[:, None]
-    if values.ndim != 2 or values.shape[0] != len(table) or values.shape[1] not in (1, forcing.n_columns):
-        raise InputError(
-            f"{what} has shape {values.shape}, expected ({len(table)}, {forcing.n_columns}) or ({len(table)},): "
-            f"one row for each parameter of the {table.configuration!r} table, one column for each soil column."
-        )
-    return values
-
-
 def physical(x: ArrayLike, forcing: AnyForcing, table: ParameterTable = PAPER_PARAMETERS) -> NDArray:
     """Physical parameters, theta = min + x (max - min), (n_parameters, n).
 
@@ -201,7 +209,7 @@ def physical(x: ArrayLike, forcing: AnyForcing, table: ParameterTable = PAPER_PA
     InputError
         When the shape is wrong or a value lies outside [0, 1].
     """
-    x = _as_columns(x, forcing, table, "x")
+    x = table.as_columns(x, forcing.n_columns, "x")
     bad = ~((x >= 0.0) & (x <= 1.0))
     if bad.any():
         row, column = (int(i[0]) for i in np.nonzero(bad))
@@ -215,15 +223,15 @@ def physical(x: ArrayLike, forcing: AnyForcing, table: ParameterTable = PAPER_PA
 
 def unit_cube(theta: ArrayLike, forcing: AnyForcing, table: ParameterTable = PAPER_PARAMETERS) -> NDArray:
     """Position of physical parameters between their bounds, (n_parameters, n); outside [0, 1] beyond them."""
-    theta = _as_columns(theta, forcing, table, "theta")
+    theta = table.as_columns(theta, forcing.n_columns, "theta")
     low, high = bounds(forcing, table)
     return (theta - low) / (high - low)
 
 
 def cwd_share(theta: ArrayLike) -> NDArray:
-    """Share of the carbon input that is coarse woody debris, what p4ll, p4ml and p4cl leave over, (n,)."""
+    """Share of the carbon input to coarse woody debris, what p4ll, p4ml and p4cl leave over, (n,)."""
     theta = np.asarray(theta)
-    return 1.0 - theta[SHARES[0]] - theta[SHARES[1]] - theta[SHARES[2]]
+    return 1.0 - theta[P4LL] - theta[P4ML] - theta[P4CL]
 
 
 def default_parameters(
@@ -244,27 +252,11 @@ def default_parameters(
     return theta
 
 
-LEAST_CWD_SHARE = 1e-3
-
-
 def with_positive_cwd_share(x: ArrayLike, least: float = LEAST_CWD_SHARE) -> tuple[NDArray, NDArray[np.bool_]]:
-    """Parameters whose CWD share is at least `least`, and which of them had to be changed.
+    """Unit-cube parameters, (n, 25), whose CWD share is at least `least`, and which rows were changed, (n,).
 
     The three shares, measured from their minima, are multiplied by one common factor (the largest that is allowed,
     at most 1): they keep their proportions, stay inside the prior box, and nothing else moves.
-
-    Parameters
-    ----------
-    x : (n, 25)
-        Parameters on the unit cube, one row a place.
-    least : float
-        Least share of the input to CWD, in (0, 0.94).
-
-    Returns
-    -------
-    x : (n, 25)
-        A copy.
-    changed : (n,) bool
     """
     x = np.array(x, dtype=np.float64)
     if x.ndim != 2 or x.shape[1] != len(PAPER_PARAMETERS):
@@ -278,22 +270,16 @@ def with_positive_cwd_share(x: ArrayLike, least: float = LEAST_CWD_SHARE) -> tup
     return x, changed
 
 
-# A posterior whose standard deviation is below this part of the prior's counts as constrained, in every notebook: a
-# convention of the report, not a test.
-CONSTRAINED_BELOW = 0.85
-
-
-def prior_sd(nodes: int = 80) -> NDArray[np.float64]:
+def prior_sd() -> NDArray[np.float64]:
     """Standard deviation of every parameter under the prior, unit cube, (25,).
 
-    1/sqrt(12) for all but the three input shares: requiring a positive share for coarse woody debris cuts off their
-    upper corner, which makes them narrower before any data speak. Their values are midpoint sums over `nodes` points a
-    share.
+    1/sqrt(12) for all but the three input shares, whose upper corner is cut off by the positive share of coarse woody
+    debris: midpoint sums over 80 points a share.
     """
     sd = np.full(len(PAPER_PARAMETERS), 1.0 / np.sqrt(12.0))
     rows = list(SHARES)
     low, span = PAPER_PARAMETERS.minimum[rows], (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)[rows]
-    middle = (np.arange(nodes) + 0.5) / nodes
+    middle = (np.arange(80) + 0.5) / 80
     cube = np.stack(np.meshgrid(middle, middle, middle, indexing="ij"), axis=-1).reshape(-1, 3)
     sd[rows] = cube[cube @ span < 1.0 - low.sum()].std(axis=0)
     return sd

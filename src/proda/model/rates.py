@@ -1,12 +1,8 @@
-"""The rates at which a column decays and mixes: Eq. 1 of Tao et al. 2020 as the structured solution wants it.
+"""Decay, mixing and carbon input of a column (Eq. 1 of Tao et al. 2020, doi 10.3389/fdata.2020.00017).
 
-One source for NumPy and JAX: an array module and a loop over layers that both understand.
-
-How fast a place lets pools decay: temperature, water, oxygen, nitrogen and depth, and the decay rates they make.
-
-How layers exchange carbon: diffusivities of frost and of animals, and the velocities they make between layers.
-
-Where fresh carbon enters a column, and as what.
+One source for NumPy and JAX, which differ in the array module and in the loop over layers (`Namespace`). The parts are
+the environmental scalars of decomposition, the exchange between layers, the input of fresh carbon, and the `Rates` that
+`proda.model.solver` solves with.
 """
 
 from collections.abc import Callable
@@ -74,8 +70,8 @@ NUMPY = Namespace(np, _loop)
 def sum_of_months(values: Any) -> Any:
     """Sum over the second axis, month after month.
 
-    The order in which NumPy's own sums add depends on how many columns lie in memory and how; a chain must not depend,
-    in its last digit, on the columns computed beside it.
+    The order in which NumPy's own sums add depends on the number of columns and on their layout in memory; a chain must
+    not depend, in its last digit, on the columns computed beside it.
     """
     total = values[:, 0]
     for month in range(1, values.shape[1]):
@@ -89,10 +85,7 @@ def mean_of_months(values: Any) -> Any:
 
 
 def jax_namespace() -> Namespace:
-    """The namespace of JAX; imported on demand, since NumPy users need not wait for it.
-
-    Work inside ``jax.enable_x64(True)``: in 32 bits the solve keeps some five digits.
-    """
+    """The namespace of JAX. Work inside ``jax.enable_x64(True)``: in 32 bits the solve keeps some five digits."""
     import jax
 
     return Namespace(jax.numpy, jax.lax.scan)
@@ -101,8 +94,8 @@ def jax_namespace() -> Namespace:
 REFERENCE_TEMPERATURE = 298.15  # K
 MIN_WATER_POTENTIAL = -25.0  # MPa; CLM itself has -10 (4.5) or -2 (5) and other floors
 MIN_WATER_SCALAR = 0.25
-# Decomposition never stops altogether: carbon that would last longer than this leaves the range of floating point
-# before it decays. The deepest layers of the `cesm2` grid reach it where the e-folding depth is below 2.5 cm.
+# Least decomposition scalar: below, densities would leave the range of floating point. The deepest layers of the
+# `cesm2` grid reach it where the e-folding depth is below 2.5 cm.
 SLOWEST_LOG = -322.0  # about the log of 1e-140
 SLOWEST = 1e-140
 
@@ -177,11 +170,11 @@ def environment(
 
 
 # The `paper` configuration.
-MAX_MIXING_DEPTH = 5.0  # m; nothing mixes below, and soil that thaws deeper is not churned by frost
-MIN_ACTIVE_LAYER = 0.01  # m; thinner thaw does not churn
+MAX_MIXING_DEPTH = 5.0  # m; no mixing below, and no cryoturbation of soil that thaws deeper
+MIN_ACTIVE_LAYER = 0.01  # m; no cryoturbation where less thaws
 # The `cesm2` configuration.
-MAX_ACTIVE_LAYER = 2.0  # m; soil that thaws deeper is not churned by frost
-MAX_CHURNING_DEPTH = 3.0  # m
+MAX_ACTIVE_LAYER = 2.0  # m; no cryoturbation of soil that thaws deeper
+MAX_CRYOTURBATION_DEPTH = 3.0  # m
 
 
 class Exchange(NamedTuple):
@@ -202,9 +195,9 @@ class Exchange(NamedTuple):
 def annual_diffusivity(active_layer: Any, column: Column, namespace: Namespace = NUMPY) -> tuple[Any, Any]:
     """Diffusivity at the nodes over `diffus` and over `cryo`, two arrays (n_layers, n) between 0 and 1.
 
-    Soil that thaws deeper than 1 cm and less deep than 5 m is churned by frost: fully down to the active layer, then
-    falling linearly to nothing at three times its depth. Soil that thaws deeper than 5 m is mixed by animals and roots.
-    Nothing mixes below 5 m, nor, as published, where the active layer is 5 m to the digit.
+    Where 1 cm to 5 m thaw, soil is mixed by cryoturbation: fully down to the active layer, then falling linearly to
+    nothing at three times its depth. Where more thaws, it is mixed by bioturbation. Nothing mixes below 5 m, nor, as
+    published, where the active layer is exactly 5 m.
     """
     xp = namespace.xp
     z, thaw = column.node[:, None], active_layer
@@ -232,9 +225,9 @@ def monthly_diffusivity(
     z, thaw = column.bottom[:, None, None], active_layer
     above = xp.arange(column.n_layers)[:, None, None] <= bedrock
     frozen = (thaw > 0.0) & (thaw <= MAX_ACTIVE_LAYER)
-    # Below the last layer of the grid every depth is beyond the greatest churning depth.
+    # Below the last layer of the grid every depth is beyond the greatest depth of cryoturbation.
     below_bedrock = xp.append(xp.asarray(column.bottom), xp.inf)[bedrock]
-    deepest = xp.minimum(MAX_CHURNING_DEPTH, below_bedrock)
+    deepest = xp.minimum(MAX_CRYOTURBATION_DEPTH, below_bedrock)
     reach = deepest - thaw
     # Written so that it is zero at the deepest depth in any arithmetic: the division of JAX may be off by one digit.
     faded = (deepest - z) / xp.where(reach == 0.0, 1.0, reach)
@@ -260,17 +253,17 @@ def velocities(relative: Any, column: Column, namespace: Namespace = NUMPY) -> A
 
 
 class UnitExchange(NamedTuple):
-    """What a place contributes to the exchange: for `diffus` = 1, for `cryo` = 1 m2 yr-1, and whatever they are."""
+    """Exchange per diffusivity of 1 m2 yr-1 by bioturbation and by cryoturbation, and what does not depend on them."""
 
-    by_animals: Exchange
-    by_frost: Exchange
+    bioturbation: Exchange
+    cryoturbation: Exchange
     residual: Exchange
 
     def total(self, diffus: Any, cryo: Any) -> Exchange:
         """The exchange at these diffusivities, m2 yr-1."""
         downward, upward = (
-            diffus * animals + cryo * frost + rest
-            for animals, frost, rest in zip(self.by_animals, self.by_frost, self.residual, strict=True)
+            diffus * of_diffus + cryo * of_cryo + rest
+            for of_diffus, of_cryo, rest in zip(self.bioturbation, self.cryoturbation, self.residual, strict=True)
         )
         return Exchange(downward, upward)
 
@@ -278,21 +271,55 @@ class UnitExchange(NamedTuple):
 def unit_exchange(
     forcing: AnyForcing, configuration: Configuration = PAPER, namespace: Namespace = NUMPY
 ) -> UnitExchange:
-    """The exchange of a place over its parameters; samplers compute it once. Monthly velocities are averaged."""
+    """The exchange of a place per diffusivity; samplers compute it once. Monthly velocities are averaged."""
     xp, column = namespace.xp, configuration.column
     if configuration.monthly:
         bedrock = xp.asarray(forcing.bedrock)
         thaw = xp.maximum(xp.asarray(forcing.active_layer), xp.asarray(forcing.active_layer_last_year))
         relative = monthly_diffusivity(thaw, bedrock, column, namespace)
         if configuration.bottom == "published":
-            return UnitExchange(*(Exchange(*pair) for pair in published_exchange(relative, bedrock, column, namespace)))
+            return published_exchange(relative, bedrock, column, namespace)
         open_above = xp.arange(1, column.n_layers)[:, None] < bedrock
         both = (xp.where(open_above, mean_of_months(velocities(part, column, namespace)), 0.0) for part in relative)
     else:
         relative = annual_diffusivity(xp.asarray(forcing.active_layer), column, namespace)
         both = (velocities(part, column, namespace) for part in relative)
-    animals, frost = (xp.concatenate([velocity, xp.zeros_like(velocity[:1])]) for velocity in both)
-    return UnitExchange(Exchange(animals, animals), Exchange(frost, frost), Exchange(0.0, 0.0))
+    diffus, cryo = (xp.concatenate([velocity, xp.zeros_like(velocity[:1])]) for velocity in both)
+    return UnitExchange(Exchange(diffus, diffus), Exchange(cryo, cryo), Exchange(0.0, 0.0))
+
+
+# Zero in the published program: m2 day-1 as a diffusivity, m day-1 as a velocity of advection.
+_PROGRAM_ZERO = 1e-30
+
+
+def published_exchange(relative: tuple, bedrock: Any, column: Column, namespace: Namespace = NUMPY) -> UnitExchange:
+    """The exchange as in the published `cesm2` program.
+
+    It differs from the closed bottom in two ways. From the first bedrock layer on, a layer gets the velocity of its
+    upper interface at its lower one too, but the layer below does not: carbon is lost, or made. And nothing is quite
+    closed: diffusivity and advection are 1e-30 at least, weighted by the power law of Patankar (1980, Eq. 5.34). This
+    is far below any carbon of interest; only the reference cases, compared in every pool, show it.
+    """
+    xp = namespace.xp
+    unit = [velocities(part, column, namespace) for part in relative]
+    open_above, open_below = ((relative[0] + relative[1] > 0.0)[rows] for rows in (slice(None, -1), slice(1, None)))
+    share, spacing = column.share_above[:, None, None], column.spacing[:, None, None]
+    weight = xp.where(open_above, 1.0 - share, xp.where(open_below, share, 1.0))
+    closed = ~(open_above & open_below)
+    velocity = xp.where(closed, _PROGRAM_ZERO / weight / spacing, 0.0)
+    power_law = velocity * xp.maximum(1.0 - 0.1 * _PROGRAM_ZERO / xp.where(closed, velocity, 1.0), 0.0) ** 5
+    upward = mean_of_months(xp.where(closed, power_law + _PROGRAM_ZERO, 0.0))
+    downward, plain = mean_of_months(power_law), mean_of_months(velocity)
+
+    nothing = xp.zeros_like(plain[:1])
+    in_bedrock = xp.arange(1, column.n_layers)[:, None] > bedrock
+
+    def with_bottom(down: Any, up: Any, above: Any) -> Exchange:
+        repeated = xp.where(in_bedrock, xp.concatenate([nothing, above[:-1]]), down)
+        return Exchange(xp.concatenate([repeated, nothing]), xp.concatenate([up, nothing]))
+
+    both = (with_bottom(part, part, part) for part in map(mean_of_months, unit))
+    return UnitExchange(*both, with_bottom(downward, upward, plain))
 
 
 def exchange(
@@ -302,42 +329,8 @@ def exchange(
     return unit_exchange(forcing, configuration, namespace).total(theta[DIFFUS], theta[CRYO])
 
 
-# What the published program takes for zero: m2 day-1 as a diffusivity, m day-1 as a velocity of advection.
-NEXT_TO_NOTHING = 1e-30
-
-
-def published_exchange(relative: tuple, bedrock: Any, column: Column, namespace: Namespace = NUMPY) -> tuple:
-    """The exchange as the published `cesm2` program has it: ((down, up) by animals, by frost, and residual).
-
-    It differs from the closed bottom in two ways. From the first bedrock layer on, a layer gets the velocity of its
-    upper interface at its lower one too, which the layer below does not know of: carbon is lost, or made. And nothing
-    is quite closed: diffusivity and advection are 1e-30 at least, weighted by the power law of Patankar (1980, Eq.
-    5.34). This changes no number anyone would look at; the reference cases, compared in every pool, show it.
-    """
-    xp = namespace.xp
-    unit = [velocities(part, column, namespace) for part in relative]
-    open_above, open_below = ((relative[0] + relative[1] > 0.0)[rows] for rows in (slice(None, -1), slice(1, None)))
-    share, spacing = column.share_above[:, None, None], column.spacing[:, None, None]
-    weight = xp.where(open_above, 1.0 - share, xp.where(open_below, share, 1.0))
-    closed = ~(open_above & open_below)
-    velocity = xp.where(closed, NEXT_TO_NOTHING / weight / spacing, 0.0)
-    power_law = velocity * xp.maximum(1.0 - 0.1 * NEXT_TO_NOTHING / xp.where(closed, velocity, 1.0), 0.0) ** 5
-    upward = mean_of_months(xp.where(closed, power_law + NEXT_TO_NOTHING, 0.0))
-    downward, plain = mean_of_months(power_law), mean_of_months(velocity)
-
-    nothing = xp.zeros_like(plain[:1])
-    in_bedrock = xp.arange(1, column.n_layers)[:, None] > bedrock
-
-    def ended(down: Any, up: Any, above: Any) -> tuple:
-        repeated = xp.where(in_bedrock, xp.concatenate([nothing, above[:-1]]), down)
-        return xp.concatenate([repeated, nothing]), xp.concatenate([up, nothing])
-
-    by_animals, by_frost = (ended(part, part, part) for part in map(mean_of_months, unit))
-    return by_animals, by_frost, ended(downward, upward, plain)
-
-
 class Rates(NamedTuple):
-    """What a place and its parameters make of V - A K, with rows multiplied by the layers' thickness.
+    """The parts of V - A K for a place and its parameters, with rows multiplied by the layers' thickness.
 
     Attributes
     ----------

@@ -1,10 +1,10 @@
-"""How soil organic carbon follows the parameters, and what observed layers can therefore tell about them.
+"""How soil organic carbon responds to the parameters, and how far observed layers can constrain them.
 
 Near parameters x on the unit cube the observed densities change by J dx, J their derivatives by JAX. Errors independent
 as in Eq. 5.2 of Tao et al. 2020, with weights w and standard deviations s, then carry the Fisher information
 F = J' diag(w / s^2) J. With the uniform prior replaced by a normal one of the same variances v (1/12 on the unit cube),
 the posterior is normal with the covariance (F + diag(1/v))^-1: what a sampler would find if the model were linear and
-the prior without walls.
+the prior unbounded.
 """
 
 from functools import cache
@@ -23,26 +23,16 @@ from proda.model.parameters import CONSTRAINED_BELOW, bounds, physical
 from proda.model.rates import jax_namespace
 from proda.model.solver import soc_density, steady_state
 
-UNIFORM_SD = 12.0**-0.5  # of the prior on the unit cube
-CONSTRAINED_BELOW = CONSTRAINED_BELOW
-
 
 class SocJacobian(NamedTuple):
-    """SOC density at k observed layers, `value` (k,), and its `derivative` by the parameters, (k, n_parameters), both
-    in g C m-3: parameters run from 0 to 1 over their range.
-    """
+    """SOC density at k layers, `value` (k,), and its `derivative` by x, (k, n_parameters), both in g C m-3."""
 
     value: NDArray[np.float64]
     derivative: NDArray[np.float64]
 
 
 def soc_jacobian(
-    x: ArrayLike,
-    forcing: AnyForcing,
-    site: ArrayLike,
-    depth: ArrayLike,
-    configuration: Configuration = PAPER,
-    run_on: bool = False,
+    x: ArrayLike, forcing: AnyForcing, site: ArrayLike, depth: ArrayLike, configuration: Configuration = PAPER
 ) -> SocJacobian:
     """The density at observed depths (`observation.at_depths`) and its derivatives.
 
@@ -55,13 +45,11 @@ def soc_jacobian(
     site : (k,) integers below n
         The column each layer is observed in.
     depth : (k,), m
-    run_on : bool
-        As in `observation.curve_weights`.
 
     Raises
     ------
     InputError
-        When parameters, forcing or depths cannot be what they are said to be, or where SOC has no derivative.
+        When parameters, forcing or depths are not plausible, or where SOC has no derivative.
     """
     site, depth = np.asarray(site), np.asarray(depth, dtype=np.float64)
     if site.ndim != 1 or depth.shape != site.shape or not np.issubdtype(site.dtype, np.integer):
@@ -77,7 +65,7 @@ def soc_jacobian(
             f"to {forcing.n_columns - 1}."
         )
     nodes, by_x = _at_nodes(x, forcing, configuration)
-    interval, weight = curve_weights(depth, configuration.column, run_on)
+    interval, weight = curve_weights(depth, configuration.column)
     places = [(quantity, interval + below, site) for quantity in (0, 1) for below in (0, 1)]
     return SocJacobian(
         sum(w * nodes[place] for w, place in zip(weight, places, strict=True)),
@@ -90,7 +78,7 @@ def stock_elasticity(
 ) -> NDArray[np.float64]:
     """Relative change of the SOC stock above `depth` (m) or bedrock with each parameter, (n_parameters, n), per range.
 
-    The derivative of the logarithm: 0.1 says that a hundredth of the parameter's range changes the stock by 0.1 %.
+    The derivative of the logarithm: at 0.1 a hundredth of the parameter's range changes the stock by 0.1 %.
     """
     (soc, _), by_x = _at_nodes(x, forcing, configuration)
     above = depth - configuration.column.top[:, None]
@@ -99,9 +87,7 @@ def stock_elasticity(
 
 
 def _at_nodes(x: ArrayLike, forcing: AnyForcing, configuration: Configuration) -> tuple[NDArray, NDArray]:
-    """Density and slope of the curve at the nodes, (2, n_layers, n), and their derivatives, (2, n_layers, n,
-    n_parameters).
-    """
+    """Density and slope at the nodes, (2, n_layers, n), and their derivatives, (2, n_layers, n, n_parameters)."""
     import jax
 
     table = configuration.parameters
@@ -133,7 +119,7 @@ def _compiled(configuration: Configuration) -> Any:
         return soc, node_slopes(soc, configuration.column, namespace)
 
     def with_derivatives(theta: Any, span: Any, forcing: AnyForcing) -> tuple[Any, Any]:
-        # Columns do not see each other, so one direction serves all of them at once.
+        # Columns are independent, so one direction serves all of them at once.
         directions = np.eye(len(theta))[:, :, None] * span
         along = jax.vmap(lambda step: jax.jvp(lambda t: curve(t, forcing), (theta,), (step,)), out_axes=(None, -1))
         return along(directions)
@@ -163,12 +149,12 @@ def fisher_information(
 
 
 class LinearPosterior(NamedTuple):
-    """What the data leave of a normal prior where the model is linear.
+    """The posterior of a linear model with a normal prior.
 
     Attributes
     ----------
     sd_ratio : (n_parameters, n)
-        Posterior over prior standard deviation of each parameter; 1 where the data tell nothing.
+        Posterior over prior standard deviation of each parameter; 1 without any constraint.
     information : (n_parameters, n)
         Of the data over that of the prior, along each direction, in descending order.
     direction : (n_parameters, n_parameters, n)
@@ -181,11 +167,11 @@ class LinearPosterior(NamedTuple):
 
     @property
     def n_constrained(self) -> NDArray[np.int64]:
-        """Number of directions about which the data tell more than the prior, (n,)."""
+        """Number of directions along which the data hold more information than the prior, (n,)."""
         return (self.information > 1.0).sum(axis=0)
 
 
-def linear_posterior(fisher: NDArray, prior_sd: ArrayLike = UNIFORM_SD) -> LinearPosterior:
+def linear_posterior(fisher: NDArray, prior_sd: ArrayLike = 12.0**-0.5) -> LinearPosterior:
     """The posterior of a linear model, from the Fisher information, (n_parameters, n_parameters, n).
 
     Parameters
@@ -203,22 +189,15 @@ def linear_posterior(fisher: NDArray, prior_sd: ArrayLike = UNIFORM_SD) -> Linea
     return LinearPosterior(sd_ratio.T, information.T, np.moveaxis(direction, 0, -1))
 
 
-def sensitivity_table(
-    elasticity: NDArray,
-    sd_ratio: NDArray,
-    configuration: Configuration = PAPER,
-    constrained_below: float = CONSTRAINED_BELOW,
-) -> pd.DataFrame:
-    """For each parameter: how it moves the stock, and whether the profiles tell it; the median over columns.
-
-    A parameter is told where its linearised posterior standard deviation is below `constrained_below` of the prior's.
+def sensitivity_table(elasticity: NDArray, sd_ratio: NDArray, configuration: Configuration = PAPER) -> pd.DataFrame:
+    """Elasticity of the stock, linearised sd ratio and whether it is constrained, by parameter; medians over columns.
 
     Parameters
     ----------
     elasticity : (n_parameters, n)
         From `stock_elasticity`.
     sd_ratio : (n_parameters, n)
-        From `linear_posterior`.
+        From `linear_posterior`; constrained below `CONSTRAINED_BELOW`.
     """
     table, ratio = configuration.parameters, np.median(sd_ratio, axis=1)
     return pd.DataFrame(
@@ -226,18 +205,7 @@ def sensitivity_table(
             "meaning": table.meaning,
             "change of the stock per range": np.median(elasticity, axis=1),
             "linearised sd / prior sd": ratio,
-            "told": np.where(ratio < constrained_below, "told", "not told"),
+            "constrained": ratio < CONSTRAINED_BELOW,
         },
         index=pd.Index(table.names, name="parameter"),
     )
-
-
-def direction_table(posterior: LinearPosterior, configuration: Configuration = PAPER, column: int = 0) -> pd.DataFrame:
-    """The directions about which one column's data tell more than the prior, a column each, best told first.
-
-    Entries are the parameters' parts in prior standard deviations; the heading is the information over the prior's.
-    """
-    n_constrained = posterior.n_constrained[column]
-    headings = [f"{k + 1}: {value:.3g}" for k, value in enumerate(posterior.information[:n_constrained, column])]
-    names = pd.Index(configuration.parameters.names, name="parameter")
-    return pd.DataFrame(posterior.direction[:, :n_constrained, column], index=names, columns=headings)

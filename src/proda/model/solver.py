@@ -41,8 +41,8 @@ def steady_state(
     Raises
     ------
     InputError
-        When the parameters or the forcing cannot be what they are said to be. JAX traces values without knowing them:
-        there, check beforehand (`checks.validated`, `checks.checked_parameters`).
+        When parameters or forcing are not plausible. With JAX nothing is checked: use `checks.validated` and
+        `checks.checked_parameters` beforehand.
     """
     if namespace is NUMPY:
         forcing = validated(forcing, configuration)
@@ -70,7 +70,7 @@ def balanced_pools(rates: Rates, source: Any, per_day: Any = 0.0, namespace: Nam
 
     decay = rates.soil / tau_cwd
     cwd = source[0] / (decay + storage)
-    # Not decay times density: where next to nothing enters, the derivatives of the two would not cancel but underflow.
+    # Not decay times density: where hardly any carbon enters, the derivatives of the two would underflow, not cancel.
     woody = decay / (decay + storage) * source[0]
     (l1,) = tridiagonal_solution(rates.litter / tau_l1 + storage, rates.exchange, (source[1],), namespace)
     fresh = source[2] + fcwdl2 * woody, source[3] + (1.0 - fcwdl2) * woody

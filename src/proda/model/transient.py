@@ -10,8 +10,6 @@ The second-order step is the L-stable pair of such solves by Alexander (1977, do
 
 It conserves carbon as exactly and is as stable, and its error falls with the square of the step; but a pool that
 empties within a small part of one step can come out slightly negative. Then take a shorter step, or the first order.
-
-How a soil at steady state answers a change of its climate or its carbon input, and how long it takes.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,7 +29,7 @@ _GAMMA = 1.0 - 0.5**0.5
 
 
 class Step(NamedTuple):
-    """The pools after a step, and the account of the step.
+    """The pools after a step, and the carbon balance of the step.
 
     Attributes
     ----------
@@ -122,7 +120,7 @@ def _balanced(held: NDArray, rates: Rates, fresh: NDArray, days: float) -> tuple
     return pools, fresh.sum(axis=(0, 1)), rates.respired(pools), rates.leaked(pools)
 
 
-_GROWTH = 1.08  # of the step: the answer slows down, and so may the stepping
+_GROWTH = 1.08  # of the step, since the response slows down
 _LONGEST = 1e7  # yr
 
 
@@ -166,7 +164,7 @@ def efolding_time(
     Raises
     ------
     InputError
-        When `before` and `after` lead to the same carbon everywhere, so that there is nothing to wait for.
+        When `before` and `after` lead to the same carbon everywhere, so that there is no response.
     """
     pools = steady_state(theta, before, configuration)
     start = soc_stock(pools, before, configuration)

@@ -256,7 +256,7 @@ class Cesm2Cases:
     def _of_the_observed(self, pools: NDArray) -> NDArray[np.float64]:
         case, depth, observed, reference, by_rank, by_depth = (self.observed[name] for name in ("case", *_OBSERVED))
         soc = soc_density(pools)
-        modelled = at_depths(soc, case, depth, self.configuration.column, run_on=True)
+        modelled = at_depths(soc, case, depth, self.configuration.column, extrapolate=True)
         squares = ((modelled - observed) / (RELATIVE_SD * observed)) ** 2 / 2.0
         costs = (np.bincount(case, weight * squares, soc.shape[1]) for weight in (by_rank, by_depth))
         single = _worst(
