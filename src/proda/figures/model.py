@@ -376,8 +376,7 @@ def _plain_numbers(axis: Axis) -> None:
 
 def acting_limits(found: xr.Dataset) -> list[str]:
     """The limits with a factor other than 1 anywhere, in the order in which they are put back onto the baseline."""
-    lifted = found.attrs["limits_lifted_in_order"].split(", ")
-    return [limit for limit in reversed(lifted) if (found[f"{limit}_factor"] != 1.0).any()]
+    return [limit for limit in reversed(LIMITS) if (found[f"{limit}_factor"] != 1.0).any()]
 
 
 def _names(found: xr.Dataset, names: ArrayLike | None) -> list[str]:

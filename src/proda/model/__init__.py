@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "interval_name",
         ],
         "forcing": ["Forcing", "MonthlyForcing"],
-        "matrices": ["dense_steady_state", "labelled_matrices", "respiration", "system_matrix", "worst_pool_error"],
+        "matrices": ["dense_steady_state", "labelled_matrices", "respiration", "system_matrix"],
         "observation": ["at_depths"],
         "parameters": [
             "CESM2_PARAMETERS",

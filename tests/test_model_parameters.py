@@ -1,4 +1,4 @@
-"""The parameter table against the model specification, and the way between the unit cube and physical values."""
+"""The parameter tables against the model specification, the unit cube, the prior, and the share to woody debris."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,20 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from proda.errors import InputError
-from proda.model.parameters import PAPER_PARAMETERS, bounds, cwd_share, default_parameters, physical, unit_cube
+from proda.model.parameters import (
+    CESM2_PARAMETERS,
+    CONSTRAINED_BELOW,
+    LEAST_CWD_SHARE,
+    PAPER_PARAMETERS,
+    SHARES,
+    bounds,
+    cwd_share,
+    default_parameters,
+    physical,
+    prior_sd,
+    unit_cube,
+    with_positive_cwd_share,
+)
 
 # name, least and greatest value, CLM's default: section 3 of the model specification.
 SPECIFIED = """
@@ -27,11 +40,21 @@ def test_the_table_is_that_of_the_specification():
     assert len(PAPER_PARAMETERS) == len(set(PAPER_PARAMETERS.meaning)) == 25
 
 
-def test_units_are_years_metres_and_megapascals():
-    unit = dict(zip(PAPER_PARAMETERS.names, PAPER_PARAMETERS.unit, strict=True))
-    assert unit["diffus"] == unit["cryo"] == "m2 yr-1"
-    assert {unit[name] for name in PAPER_PARAMETERS.names if name.startswith("tau4")} == {"yr"}
-    assert unit["efolding"] == "m" and unit["maxpsi"] == "MPa" and unit["fs1s2"] == "1"
+# name, least and greatest value of the later study
+SPECIFIED_CESM2 = """
+diffus 3e-5 5e-4   cryo 3e-5 1.6e-3   q10 1.2 3          efolding 0 1   tau4cwd 1 6     tau4l1 0 0.11
+tau4l2l3 0.1 0.3   tau4s1 0 1         tau4s2 1 50        tau4s3 200 1000
+fl1s1 .1 .8        fl2s1 .2 .8        fl3s2 .2 .8        fs1s2 0 .4     fs1s3 0 .05     fs2s1 .1 .74
+fs2s3 0 .1         fs3s1 0 .9         fcwdl2 .5 1        w_scaling 0 5  beta .5 .9999
+""".split()
+
+
+def test_the_cesm2_table_is_that_of_the_specification():
+    assert CESM2_PARAMETERS.names == tuple(SPECIFIED_CESM2[::3]) and len(CESM2_PARAMETERS) == 21
+    low, high = CESM2_PARAMETERS.minimum, CESM2_PARAMETERS.maximum
+    for column, values in enumerate((low, high), 1):
+        np.testing.assert_array_equal(values, [float(word) for word in SPECIFIED_CESM2[column::3]])
+    assert ((CESM2_PARAMETERS.default >= low) & (CESM2_PARAMETERS.default <= high)).all()
 
 
 @given(arrays(float, (25, 3), elements=st.floats(0.0, 1.0)))
@@ -43,13 +66,6 @@ def test_the_way_to_physical_values_and_back_ends_where_it_began(x):
     np.testing.assert_allclose(unit_cube(theta, forcing), x, atol=1e-12)
 
 
-def test_the_corners_of_the_cube_are_the_bounds():
-    forcing = temperate(2)
-    low, high = bounds(forcing)
-    np.testing.assert_array_equal(physical(np.zeros(25), forcing), low)
-    np.testing.assert_allclose(physical(np.ones(25), forcing), high, rtol=1e-15, atol=1e-18)
-
-
 def test_the_bounds_of_the_carbon_input_are_those_of_each_columns_npp():
     forcing = temperate(2)._replace(
         npp_mean=np.array([400.0, 500.0]), npp_min=np.array([100.0, 400.0]), npp_max=np.array([600.0, 2000.0])
@@ -59,29 +75,12 @@ def test_the_bounds_of_the_carbon_input_are_those_of_each_columns_npp():
     assert low[row].tolist() == [0.25, 0.8] and high[row].tolist() == [1.5, 4.0]
 
 
-def test_a_single_parameter_set_serves_all_columns(rng):
-    x = rng.random(25)
-    forcing = temperate(4)
-    np.testing.assert_array_equal(physical(x, forcing), physical(np.repeat(x[:, None], 4, axis=1), forcing))
-
-
 @pytest.mark.parametrize("value", [-0.1, 1.1, np.nan])
 def test_a_value_outside_the_cube_is_named_with_its_parameter_and_column(value):
     x = np.full((25, 3), 0.5)
     x[PAPER_PARAMETERS.index("tau4s2"), 1] = value
     with pytest.raises(InputError, match=r"x of tau4s2 is .* in column 1, expected 0 to 1"):
         physical(x, temperate(3))
-
-
-@pytest.mark.parametrize("shape", [(24, 3), (25, 2), (3, 25), (25, 3, 1)])
-def test_a_wrong_shape_is_told_with_the_right_one(shape):
-    with pytest.raises(InputError, match=r"expected \(25, 3\) or \(25,\)"):
-        physical(np.full(shape, 0.5), temperate(3))
-
-
-def test_an_unknown_parameter_is_told_with_the_known_ones():
-    with pytest.raises(InputError, match=r"no parameter 'tau4s4'.*tau4s3"):
-        PAPER_PARAMETERS.index("tau4s4")
 
 
 def test_the_default_fraction_to_slow_carbon_follows_sand_up_to_its_cap():
@@ -97,8 +96,34 @@ def test_an_impossible_sand_content_is_refused(sand):
         default_parameters(temperate(2), [50.0, sand])
 
 
-def test_woody_debris_gets_what_the_other_shares_leave():
-    theta = default_parameters(temperate(1), 50.0)
-    assert cwd_share(theta) == pytest.approx(0.2)
-    theta[PAPER_PARAMETERS.index("p4cl")] = 0.7
-    assert cwd_share(theta) == pytest.approx(-0.1)
+def test_the_prior_of_the_shares_is_narrower_as_a_sample_of_it_shows(rng):
+    x = rng.random((200_000, 25))
+    theta = PAPER_PARAMETERS.minimum + x * (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)
+    np.testing.assert_allclose(prior_sd(), x[cwd_share(theta.T) > 0.0].std(axis=0), rtol=6e-3)
+    ratio = prior_sd() * np.sqrt(12)
+    np.testing.assert_allclose(np.delete(ratio, SHARES), 1.0, rtol=1e-12)
+    assert (ratio[list(SHARES)] < 0.999).all() and ratio.min() > CONSTRAINED_BELOW
+
+
+def share(x: np.ndarray) -> np.ndarray:
+    span = PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum
+    return cwd_share((PAPER_PARAMETERS.minimum + x * span).T)
+
+
+def test_only_rows_without_a_cwd_share_are_changed_and_keep_their_proportions_and_the_prior_box(rng):
+    x = rng.random((5000, 25))
+    before = x.copy()
+    fixed, changed = with_positive_cwd_share(x)
+    np.testing.assert_array_equal(x, before)
+    assert (changed == (share(x) < LEAST_CWD_SHARE)).all() and 0.05 < changed.mean() < 0.4
+    np.testing.assert_array_equal(np.delete(fixed, SHARES, axis=1), np.delete(x, SHARES, axis=1))
+    np.testing.assert_array_equal(fixed[~changed], x[~changed])
+    np.testing.assert_allclose(share(fixed)[changed], LEAST_CWD_SHARE, atol=1e-12)
+    assert fixed.min() >= 0.0 and fixed.max() <= 1.0
+    factor = fixed[changed][:, SHARES] / x[changed][:, SHARES]
+    np.testing.assert_allclose(factor, factor[:, :1] * np.ones(3), rtol=1e-12)
+
+
+def test_parameters_along_the_wrong_axis_are_refused():
+    with pytest.raises(InputError, match=r"\(25, 40\).*\(n, 25\)"):
+        with_positive_cwd_share(np.zeros((25, 40)))

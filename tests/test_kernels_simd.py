@@ -1,4 +1,4 @@
-"""exp and log of lanes, against extended precision."""
+"""exp and log of SIMD blocks, against extended precision."""
 
 import numpy as np
 

@@ -31,21 +31,21 @@ def series(rng):
 @pytest.mark.parametrize("n_draws", [301, 300, 57, 12])
 def test_rhat_bulk_and_tail_ess_are_arvizs(series, n_draws):
     draws = series[..., :n_draws]
-    found = convergence(draws)
-    np.testing.assert_allclose(found.rhat, [float(az.rhat(one, method="rank")) for one in draws], rtol=1e-6)
-    np.testing.assert_allclose(found.ess_bulk, [float(az.ess(one, method="bulk")) for one in draws], rtol=1e-6)
+    result = convergence(draws)
+    np.testing.assert_allclose(result.rhat, [float(az.rhat(one, method="rank")) for one in draws], rtol=1e-6)
+    np.testing.assert_allclose(result.ess_bulk, [float(az.ess(one, method="bulk")) for one in draws], rtol=1e-6)
     tails = [float(az.ess(one, method="tail", prob=(0.05, 0.95))) for one in draws]
-    np.testing.assert_allclose(found.ess_tail, tails, rtol=1e-6)
+    np.testing.assert_allclose(result.ess_tail, tails, rtol=1e-6)
 
 
 def test_many_parameters_of_many_sites_keep_their_places(series):
     sites = series[:12].reshape(3, 4, 3, 301)
-    found = convergence(sites)
-    assert found.rhat.shape == found.ess_bulk.shape == (3, 4)
-    np.testing.assert_array_equal(found.rhat.ravel(), convergence(series[:12]).rhat)
+    result = convergence(sites)
+    assert result.rhat.shape == result.ess_bulk.shape == (3, 4)
+    np.testing.assert_array_equal(result.rhat.ravel(), convergence(series[:12]).rhat)
 
 
-def test_chains_that_disagree_are_told_from_chains_that_agree(series):
+def test_chains_that_disagree_are_distinguished_from_chains_that_agree(series):
     rhat = convergence(series).rhat
     assert rhat[0] < 1.01 and rhat[10] > 1.3, "agreeing, then apart"
     assert rhat[11] > 1.1, "unlike spread shows in the folded ranks alone"
@@ -59,20 +59,20 @@ def test_the_effective_sample_size_of_a_known_process_is_found(rng):
 
 
 def test_gelman_rubin_is_the_papers_equations_term_by_term(series):
-    for draws, found in zip(series, gelman_rubin(series), strict=True):
+    for draws, result in zip(series, gelman_rubin(series), strict=True):
         k, n = draws.shape
         mean_of = [sum(chain) / n for chain in draws]
         mean = sum(mean_of) / k
         between = n / (k - 1) * sum((m - mean) ** 2 for m in mean_of)
         within = sum((c - m) ** 2 for chain, m in zip(draws, mean_of, strict=True) for c in chain) / (k * (n - 1))
-        assert found == pytest.approx(np.sqrt((within * (n - 1) / n + between / n) / within), rel=1e-10)
+        assert result == pytest.approx(np.sqrt((within * (n - 1) / n + between / n) / within), rel=1e-10)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1.0 / 3.0, 0.7])
 def test_a_series_that_never_moved_has_no_diagnostics(value):
     still = np.full((2, 3, 100), value)
-    found = convergence(still)
-    assert all(np.isnan(one).all() for one in found) and np.isnan(gelman_rubin(still)).all()
+    result = convergence(still)
+    assert all(np.isnan(one).all() for one in result) and np.isnan(gelman_rubin(still)).all()
 
 
 def test_chains_that_stand_still_apart_have_not_converged():

@@ -1,12 +1,12 @@
-"""Decay, mixing and input of a column, each against values worked out from the model specification."""
+"""Decay, mixing and carbon input of a column, each against values worked out from the model specification."""
 
 import numpy as np
 import pytest
-from columns import any_columns, temperate
+from columns import any_columns, seasonal_columns, temperate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proda.model.configuration import PAPER_COLUMN
+from proda.model.configuration import CESM2, PAPER_COLUMN
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters
 from proda.model.rates import (
     annual_diffusivity,
@@ -67,7 +67,7 @@ def test_ground_that_hardly_thaws_does_not_mix(active_layer):
     assert not diffus.any() and not cryo.any()
 
 
-def test_frost_churns_to_the_active_layer_and_fades_to_three_times_its_depth():
+def test_cryoturbation_reaches_the_active_layer_and_fades_to_three_times_its_depth():
     diffus, cryo = diffusivity(1.0)
     assert not diffus.any()
     expected = np.where(NODE < 1.0, 1.0, np.clip((3.0 - NODE) / 2.0, 0.0, 1.0))
@@ -134,3 +134,42 @@ def test_the_input_of_a_column_is_its_npp_in_the_shares_of_the_parameters(column
     np.testing.assert_allclose(entering.sum(axis=0), annual, rtol=1e-12)
     woody = 1.0 - p["p4ll"] - p["p4ml"] - p["p4cl"]
     np.testing.assert_allclose(entering, annual * [woody, p["p4ml"], p["p4cl"], p["p4ll"]], rtol=1e-12)
+
+
+def test_months_are_averaged_as_products_not_factor_by_factor():
+    theta, forcing = seasonal_columns(30, low=0.1)
+    factors = environment(theta, forcing, CESM2)
+    month_by_month = factors.temperature * factors.water * factors.oxygen * factors.depth
+    np.testing.assert_allclose(factors.of_soil(), month_by_month.mean(axis=1), rtol=1e-14)
+    of_means = factors.temperature.mean(axis=1) * factors.water.mean(axis=1) * factors.oxygen.mean(axis=1)
+    assert (np.abs(of_means * factors.depth[:, 0] / factors.of_soil() - 1.0).max(axis=0) > 1e-3).all()
+
+
+def test_the_water_scalar_is_scaled_and_never_exceeds_one():
+    theta, forcing = seasonal_columns(30)
+    water = environment(theta, forcing, CESM2).water
+    scaled = theta[CESM2.parameters.index("w_scaling")] * forcing.water_scalar
+    assert (water == np.where(scaled > 1.0, 1.0, scaled)).all()
+    assert (water == 1.0).any() and (water < 1.0).any()
+
+
+def test_nitrogen_limits_litter_and_nothing_else():
+    theta, forcing = seasonal_columns(30, low=0.1)
+    limited = environment(theta, forcing._replace(nitrogen_scalar=0.5 * forcing.nitrogen_scalar), CESM2)
+    unlimited = environment(theta, forcing, CESM2)
+    np.testing.assert_allclose(limited.of_litter() / unlimited.of_litter(), 0.5, rtol=1e-13)
+    np.testing.assert_array_equal(limited.of_soil(), unlimited.of_soil())
+
+
+def test_the_deeper_thaw_of_two_years_mixes_and_that_of_last_year_lets_carbon_in():
+    theta, forcing = seasonal_columns(30)
+    last, this = forcing.active_layer_last_year, forcing.active_layer
+    turned = forcing._replace(active_layer=last, active_layer_last_year=this)
+    for one, other in zip(exchange(theta, forcing, CESM2), exchange(theta, turned, CESM2), strict=True):
+        np.testing.assert_array_equal(one, other)
+    once_frozen = last.copy()
+    once_frozen[6, ::2] = 0.0
+    entering = carbon_input(theta, forcing._replace(active_layer_last_year=once_frozen), CESM2).sum(axis=0)
+    assert not entering[1:, ::2].any() and (entering[1:5, 1::2] > 0.0).all()
+    still_frozen = carbon_input(theta, forcing._replace(active_layer=0.0 * this), CESM2)
+    np.testing.assert_array_equal(still_frozen, carbon_input(theta, forcing, CESM2))

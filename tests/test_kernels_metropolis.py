@@ -1,0 +1,220 @@
+"""The chains sample the distribution they should, in any coordinates, and the test can fail."""
+
+import numpy as np
+import pytest
+from known_targets import ANNEALED, CLIPPED, REDRAWN, REFLECTED, UNIFORM_STEPS, Bent, chain_draws
+from scipy import stats
+from scipy.integrate import quad
+
+from proda.compiled import kept_compiled
+from proda.kernels.metropolis import (
+    BOX,
+    LOGARITHMIC,
+    Schedule,
+    box_position,
+    log_density,
+    reflected,
+    stretched,
+    stretches,
+    wrapped,
+)
+from proda.kernels.simd import BLOCK_WIDTH, load, store
+from proda.model.parameters import PAPER_PARAMETERS
+
+SCHEDULE = Schedule(5_000, 15_000, 400_000, 400)
+
+
+def covariance(sd, correlation):
+    sd, d = np.asarray(sd, float), len(sd)
+    return np.outer(sd, sd) * np.where(np.eye(d, dtype=bool), 1.0, correlation)
+
+
+FAR_FROM_BOUNDS = Bent(np.full(5, 0.5), covariance([0.02, 0.05, 0.08, 0.06, 0.03], 0.7))
+CUT_BY_BOUNDS = Bent(np.array([0.1, 0.05, 0.5]), covariance([0.15, 0.2, 0.2], 0.8))
+WIDE = Bent(np.array([0.2, 0.8]), covariance([0.6, 0.5], -0.6))
+BANANA = Bent(np.array([0.5, 0.3, 0.9]), covariance([0.12, 0.03, 0.1], 0.0), bend=12.0)
+# So many dimensions that each step goes along a few directions only; bounds cut two of them.
+MANY = Bent(np.array([0.08, 0.9, *[0.5] * 16]), covariance([0.12, 0.1, *np.linspace(0.02, 0.09, 16)], 0.5))
+FORBIDDEN = Bent(np.array([0.5, 0.5]), covariance([0.15, 0.15], 0.5), nan_above=0.6, inf_above=0.55)
+TARGETS = {
+    "normal far from the bounds": FAR_FROM_BOUNDS,
+    "normal cut by the bounds": CUT_BY_BOUNDS,
+    "almost flat": WIDE,
+    "banana": BANANA,
+    "eighteen dimensions": MANY,
+    "forbidden regions": FORBIDDEN,
+}
+
+
+def faults(target, draws):
+    """What is wrong with draws (chain, draw, d) of a target: means, spreads, shapes of the margins."""
+    exact, found = target.exact_draws(200_000), draws.reshape(-1, target.mean.size)
+    mean, sd = exact.mean(axis=0), exact.std(axis=0)
+    by_rank = np.array([stats.ks_2samp(found[:, k], exact[:, k]).pvalue for k in range(mean.size)])
+    wrong = {
+        "mean": np.abs(found.mean(axis=0) - mean) > 0.05 * sd,
+        "sd": np.abs(found.std(axis=0) / sd - 1.0) > 0.05,
+        "margin": by_rank * mean.size < 1e-3,
+    }
+    return [name for name, where in wrong.items() if where.any()]
+
+
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_chains_give_the_distribution_they_are_asked_for(target):
+    draws, _ = chain_draws(target, SCHEDULE)
+    assert ((draws >= 0.0) & (draws <= 1.0)).all()
+    assert not faults(target, draws)
+    correlation = np.corrcoef(draws.reshape(-1, target.mean.size).T)
+    np.testing.assert_allclose(correlation, np.corrcoef(target.exact_draws(200_000).T), atol=0.03)
+
+
+@pytest.mark.parametrize("name", ["normal cut by the bounds", "banana", "eighteen dimensions"])
+def test_stretched_coordinates_give_the_same_distribution(name):
+    target = TARGETS[name]
+    stretch = np.resize([3.0, 0.0, 1.0], target.mean.size)
+    draws, phis = chain_draws(target, SCHEDULE, stretch=stretch)
+    assert not faults(target, draws)
+    u = draws - target.mean
+    u[..., 1] -= target.bend * u[..., 0] ** 2
+    direct = 0.5 * np.einsum("cnk,km,cnm->cn", u, np.linalg.inv(target.covariance), u)
+    np.testing.assert_allclose(phis, direct, rtol=1e-8, atol=1e-8)
+
+
+def test_the_uniform_steps_of_the_test_run_are_a_right_sampler_too():
+    draws, _ = chain_draws(CUT_BY_BOUNDS, SCHEDULE, UNIFORM_STEPS)
+    assert not faults(CUT_BY_BOUNDS, draws)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [(CLIPPED, {"margin", "sd"}), (REFLECTED, {"margin"}), (REDRAWN, {"margin"}), (ANNEALED, {"sd", "margin"})],
+    ids=["clipping at the bounds", "reflecting correlated steps", "redrawing until inside", "annealed acceptance"],
+)
+def test_a_wrong_rule_is_noticed(rule, expected):
+    draws, _ = chain_draws(CUT_BY_BOUNDS, SCHEDULE, rule)
+    assert expected <= set(faults(CUT_BY_BOUNDS, draws))
+
+
+def test_what_happens_at_the_bounds_does_not_matter_far_from_them_but_annealing_does():
+    plan = SCHEDULE._replace(kept_steps=100_000, thin=200)
+    assert not faults(FAR_FROM_BOUNDS, chain_draws(FAR_FROM_BOUNDS, plan, REFLECTED)[0])
+    assert "sd" in faults(FAR_FROM_BOUNDS, chain_draws(FAR_FROM_BOUNDS, plan, ANNEALED)[0])
+
+
+def test_infinite_misfits_and_misfits_that_are_not_numbers_are_never_accepted():
+    draws, phis = chain_draws(FORBIDDEN, SCHEDULE._replace(kept_steps=20_000, thin=1))
+    # Each chain starts anywhere, and takes the first finite proposal when it starts where it may not be.
+    assert draws[..., 0].max() <= 0.6 and draws[..., 1].max() <= 0.55
+    assert np.isfinite(phis).all()
+
+
+@pytest.mark.parametrize("nowhere", [{"nan_above": -1.0}, {"inf_above": -1.0}], ids=["not a number", "infinite"])
+def test_a_chain_that_finds_no_finite_misfit_does_not_move(nowhere):
+    draws, phis = chain_draws(FORBIDDEN._replace(**nowhere), Schedule(300, 300, 300, 10))
+    assert (np.ptp(draws, axis=1) == 0.0).all() and not np.isfinite(phis).any()
+
+
+def test_the_misfit_kept_with_a_draw_is_that_of_the_draw():
+    draws, phis = chain_draws(BANANA, Schedule(500, 500, 1000, 10))
+    u = draws - BANANA.mean
+    u[..., 1] -= BANANA.bend * u[..., 0] ** 2
+    direct = 0.5 * np.einsum("cnk,km,cnm->cn", u, np.linalg.inv(BANANA.covariance), u)
+    np.testing.assert_allclose(phis, direct, rtol=1e-10)
+
+
+def test_chains_of_one_seed_are_identical_and_of_two_seeds_are_not():
+    plan = Schedule(500, 500, 1000, 10)
+    one = chain_draws(CUT_BY_BOUNDS, plan, seed=5)[0]
+    np.testing.assert_array_equal(one, chain_draws(CUT_BY_BOUNDS, plan, seed=5)[0])
+    assert not np.array_equal(one, chain_draws(CUT_BY_BOUNDS, plan, seed=6)[0])
+    assert len({chain.tobytes() for chain in one}) == 2 * BLOCK_WIDTH
+
+
+def test_the_kept_part_is_not_adapted():
+    """A chain kept twice as long begins with the draws of the shorter one."""
+    short = chain_draws(CUT_BY_BOUNDS, Schedule(500, 1500, 1000, 10))[0]
+    long = chain_draws(CUT_BY_BOUNDS, Schedule(500, 1500, 2000, 10))[0]
+    np.testing.assert_array_equal(long[:, :100], short)
+
+
+@kept_compiled
+def fill_folded(x, wrapping, out):
+    for row in range(x.size // BLOCK_WIDTH):
+        store(out, row, wrapped(load(x, row)) if wrapping else reflected(load(x, row)))
+
+
+def test_wrapping_is_the_remainder_and_reflection_folds_at_both_bounds(rng):
+    x = np.concatenate([rng.uniform(-3.0, 4.0, 30 * BLOCK_WIDTH - 4), [0.0, 1.0, 0.5, -0.0]])
+    out = np.empty_like(x)
+    fill_folded(x, True, out)
+    distance = np.abs(out - np.mod(x, 1.0))
+    assert np.minimum(distance, 1.0 - distance).max() < 1e-15 and ((out >= 0.0) & (out <= 1.0)).all()
+    x = rng.uniform(-1.0, 2.0, 30 * BLOCK_WIDTH)
+    out = np.empty_like(x)
+    fill_folded(x, False, out)
+    np.testing.assert_allclose(out, 1.0 - np.abs(np.mod(x, 2.0) - 1.0), atol=1e-15)
+
+
+A = np.array([0.0, 0.5, 1.5, 3.0, 5.0])
+
+
+@kept_compiled
+def fill_positions(u, stretch, out, density):
+    for k in range(stretch.size):
+        store(out, k, box_position(load(u, k), stretch[k]))
+    store(density, 0, log_density(u, stretch))
+
+
+def positions(u, stretch):
+    """Positions on the unit cube, (n, d), and log densities, (n,), of coordinates u (n, d)."""
+    n, d = u.shape
+    x, density = np.empty((n, d)), np.empty(n)
+    for first in range(0, n, BLOCK_WIDTH):
+        rows = u[np.minimum(np.arange(first, first + BLOCK_WIDTH), n - 1)]
+        out, total = np.empty(d * BLOCK_WIDTH), np.empty(BLOCK_WIDTH)
+        fill_positions(np.ascontiguousarray(rows.T).ravel(), stretch, out, total)
+        used = min(BLOCK_WIDTH, n - first)
+        x[first : first + used] = out.reshape(d, BLOCK_WIDTH).T[:used]
+        density[first : first + used] = total[:used]
+    return x, density
+
+
+def test_a_position_comes_back_from_its_coordinates_and_the_bounds_stay_where_they_are(rng):
+    x = np.concatenate([rng.random((200, A.size)), np.zeros((1, A.size)), np.ones((1, A.size)), np.full((1, 5), 1e-6)])
+    u = stretched(x, A)
+    assert u.min() >= 0.0 and u.max() <= 1.0 + 1e-15
+    np.testing.assert_allclose(positions(u, A)[0], x, rtol=0, atol=2e-12)
+    np.testing.assert_array_equal(u[:, 0], x[:, 0])
+    assert (u[:200, 1:] > x[:200, 1:]).all(), "small values take more room"
+    back = positions(rng.random((200, A.size)), A)[0]
+    np.testing.assert_allclose(positions(stretched(back, A), A)[0], back, rtol=0, atol=2e-12)
+
+
+def test_the_density_is_the_derivative_of_the_position_and_integrates_to_one(rng):
+    u, step = rng.uniform(0.01, 0.99, (100, A.size)), 1e-5
+    density = positions(u, A)[1]
+    logarithm = np.zeros(100)
+    for k in range(A.size):
+        away = np.zeros(A.size)
+        away[k] = step
+        logarithm += np.log((positions(u + away, A)[0] - positions(u - away, A)[0])[:, k] / (2.0 * step))
+    # Up to the constant that no acceptance depends on: the logarithm of a / (exp(a) - 1).
+    constant = np.log(A[1:] / np.expm1(A[1:])).sum()
+    np.testing.assert_allclose(density + constant, logarithm, rtol=0, atol=1e-7)
+    for a in A[1:]:
+        one = np.array([a])
+        total, _ = quad(lambda u, one=one: np.exp(positions(np.array([[u]]), one)[1][0]), 0.0, 1.0)
+        assert total * a / np.expm1(a) == pytest.approx(1.0, rel=1e-10)
+
+
+def test_the_logarithmic_coordinate_of_a_turnover_time_is_its_logarithm():
+    a = stretches(LOGARITHMIC)
+    for name in ("tau4s2", "tau4s3", "q10", "diffus"):
+        k = PAPER_PARAMETERS.index(name)
+        row = PAPER_PARAMETERS.rows[k]
+        x = np.zeros((5, 25))
+        x[:, k] = np.linspace(0.0, 1.0, 5)
+        value = row.minimum + x[:, k] * (row.maximum - row.minimum)
+        expected = np.log(value / row.minimum) / np.log(row.maximum / row.minimum)
+        np.testing.assert_allclose(stretched(x, a)[:, k], expected, rtol=0, atol=1e-12)
+    assert not stretches(BOX).any() and 0 < (a > 0.0).sum() < 25

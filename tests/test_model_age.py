@@ -1,0 +1,312 @@
+"""Ages, transit times and traceability: closed formulas, the dense solution, identities, and a response in time."""
+
+import numpy as np
+import pytest
+from columns import any_columns, drawn_columns, seasonal_forcing, temperate
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proda.errors import InputError
+from proda.model.age import LIMITS, ages, traceability
+from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER
+from proda.model.matrices import decay_rates, respiration, system_matrix, transfer_matrix
+from proda.model.parameters import PAPER_PARAMETERS, default_parameters, physical
+from proda.model.rates import carbon_input, environment, input_amounts
+from proda.model.solver import POOLS, steady_state
+from proda.model.transient import trajectory
+
+ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}
+CWD, L1, L2, L3, S1, S2, S3 = range(len(POOLS))
+HARDLY_THAWING = 0.005  # m: nothing mixes, but carbon enters every layer
+
+
+def stock(pools, configuration=PAPER):
+    return (pools * configuration.column.thickness[:, None]).sum(axis=(0, 1))
+
+
+@pytest.fixture(scope="module")
+def columns():
+    """With no permafrost, churned deeply and thinly, never thawed, and unmixed."""
+    theta, forcing = drawn_columns(5, seed=7, low=0.3, high=0.9)
+    return theta, forcing._replace(active_layer=np.array([35.0, 2.0, 0.3, 0.0, HARDLY_THAWING]))
+
+
+@pytest.fixture(scope="module")
+def seasonal():
+    forcing = seasonal_forcing(3)
+    x = np.random.default_rng(12).uniform(0.3, 0.9, (len(CESM2.parameters), 3))
+    return physical(x, forcing, CESM2.parameters), forcing
+
+
+@pytest.fixture(scope="module")
+def unmixed():
+    """Columns without mixing, and the mean time that carbon stays in each pool of each layer, yr."""
+    theta, forcing = drawn_columns(4, seed=5)
+    forcing = forcing._replace(active_layer=np.full(4, HARDLY_THAWING))
+    return theta, forcing, 1.0 / (365.0 * decay_rates(theta, forcing))
+
+
+def test_woody_debris_is_as_old_as_it_takes_to_decay(columns):
+    theta, forcing = columns
+    stay = 1.0 / (365.0 * decay_rates(theta, forcing)[CWD])
+    thawing = forcing.active_layer > 0.0
+    np.testing.assert_allclose(ages(*columns).pool[CWD][:, thawing], stay[:, thawing], rtol=1e-12)
+
+
+def test_without_mixing_litter_has_the_age_of_its_decay_and_of_the_debris_it_came_from(unmixed):
+    theta, forcing, stay = unmixed
+    result = ages(theta, forcing).pool
+    np.testing.assert_allclose(result[L1], stay[L1], rtol=1e-12)
+    woody, _, cellulose, _ = carbon_input(theta, forcing)
+    from_debris = theta[ROW["fcwdl2"]] * woody
+    np.testing.assert_allclose(result[L2], stay[L2] + from_debris / (from_debris + cellulose) * stay[CWD], rtol=1e-12)
+
+
+def test_along_a_chain_of_pools_without_feedback_ages_add_up(unmixed):
+    theta, forcing, stay = unmixed
+    theta = theta.copy()
+    theta[[ROW[name] for name in ("fl2s1", "fl3s2", "fs2s1", "fs3s1", "fs1s3")]] = 0.0
+    mean = ages(theta, forcing).pool
+    for end in range(1, 5):
+        chain = [L1, S1, S2, S3][:end]
+        np.testing.assert_allclose(mean[chain[-1]], stay[chain].sum(axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("configuration", [PAPER, CESM2], ids=lambda c: c.name)
+def test_the_dense_inverse_gives_the_same_ages(request, configuration):
+    theta, forcing = request.getfixturevalue("columns" if configuration is PAPER else "seasonal")
+    n = forcing.n_columns
+    pools = steady_state(theta, forcing, configuration)
+    inverse = np.linalg.inv(system_matrix(theta, forcing, configuration))
+    held = np.moveaxis(pools, -1, 0).reshape(n, -1, 1)
+    aged = inverse @ held
+    mean = ages(theta, forcing, configuration).pool
+
+    def divided(values):
+        return np.moveaxis((values / np.where(held > 0.0, held, np.nan)).reshape(n, 7, -1), 0, -1)
+
+    has_age = np.isfinite(mean)
+    dense_mean = divided(aged) / 365.0
+    np.testing.assert_allclose(mean[has_age], dense_mean[has_age], rtol=1e-9)
+
+
+@given(any_columns())
+def test_what_is_respired_is_as_old_as_carbon_takes_to_pass_through(columns):
+    pools, result = steady_state(*columns), ages(*columns)
+    of_age = respiration(pools * np.nan_to_num(result.pool), *columns)
+    np.testing.assert_allclose(of_age / respiration(pools, *columns), result.transit, rtol=1e-11)
+
+
+@given(any_columns())
+def test_transit_time_and_input_make_the_stock(columns):
+    entering = 365.0 * carbon_input(*columns).sum(axis=(0, 1))
+    np.testing.assert_allclose(ages(*columns).transit * entering, stock(steady_state(*columns)), rtol=1e-12)
+
+
+@given(any_columns())
+def test_carbon_has_a_positive_age_wherever_there_is_carbon_and_means_are_weighted_by_it(columns):
+    pools, result = steady_state(*columns), ages(*columns)
+    np.testing.assert_array_equal(np.isnan(result.pool), pools == 0.0)
+    assert (result.pool[pools > 0.0] > 0.0).all()
+    aged = pools * np.nan_to_num(result.pool)
+    np.testing.assert_allclose(result.system, stock(aged) / stock(pools), rtol=1e-12)
+    np.testing.assert_allclose(result.soil, stock(aged[S1:]) / stock(pools[S1:]), rtol=1e-12)
+    soil = pools[S1:].sum(axis=0)
+    expected = np.where(soil > 0.0, aged[S1:].sum(axis=0) / np.where(soil > 0.0, soil, 1.0), np.nan)
+    np.testing.assert_allclose(result.soil_by_layer, expected, rtol=1e-12)
+
+
+@given(any_columns(), st.floats(0.01, 1.3))
+def test_ages_do_not_depend_on_how_much_carbon_enters(columns, factor):
+    theta, forcing = columns
+    for before, after in zip(ages(theta, forcing), ages(theta, forcing.fertilised(factor)), strict=True):
+        np.testing.assert_allclose(after, before, rtol=1e-11)
+
+
+@given(any_columns())
+def test_when_everything_goes_twice_as_fast_ages_halve(columns):
+    theta, forcing = columns
+    fast = theta.copy()
+    fast[ROW["tau4cwd"] : ROW["tau4s3"] + 1] *= 0.5
+    fast[[ROW["diffus"], ROW["cryo"]]] *= 2.0
+    for slow, quick in zip(ages(theta, forcing), ages(fast, forcing), strict=True):
+        np.testing.assert_allclose(quick, 0.5 * slow, rtol=1e-11)
+
+
+def test_without_mixing_age_grows_with_depth_as_decomposition_slows(unmixed):
+    theta, forcing, _ = unmixed
+    theta, forcing = (
+        theta.copy(),
+        forcing._replace(soil_temperature=np.full((10, 4), 283.0), water_potential=np.full((10, 4), -0.05)),
+    )
+    # What enters has the same composition everywhere, so only the pace differs.
+    deeper = np.exp(PAPER.column.node[:, None] / theta[ROW["efolding"]])
+    result = ages(theta, forcing)
+    for age in (*result.pool, result.soil_by_layer):
+        assert (np.diff(age, axis=0) > 0.0).all()
+        np.testing.assert_allclose(age / age[0], deeper / deeper[0], rtol=1e-11)
+
+
+def test_in_ground_that_never_thaws_carbon_without_age_spoils_no_mean(columns):
+    result, frozen = ages(*columns), 3
+    assert np.isnan(result.pool[:, 1:, frozen]).all() and np.isfinite(result.pool[:, 0, frozen]).all()
+    assert np.isfinite([result.system, result.soil, result.transit]).all()
+
+
+def test_the_mean_age_of_a_column_is_the_time_its_response_to_more_input_takes():
+    forcing = temperate(3)._replace(active_layer=np.array([35.0, 2.0, 0.5]))
+    theta = default_parameters(forcing, 50.0)
+    start = pools = steady_state(theta, forcing)
+    days, days_since, to_come = 0.1, [0.0], [np.ones(3)]
+    while days < 5e8:
+        pools = next(trajectory(pools, theta, forcing.fertilised(1.1), days, 1, order=2)).pools
+        days_since.append(days_since[-1] + days)
+        to_come.append(1.0 - stock(pools - start) / (0.1 * stock(start)))
+        days *= 1.1
+    assert np.abs(to_come[-1]).max() < 1e-6
+    integral = np.trapezoid(np.array(to_come), np.array(days_since) / 365.0, axis=0)
+    np.testing.assert_allclose(integral, ages(theta, forcing).system, rtol=0.002)
+
+
+def test_in_the_cesm2_configuration_carbon_counts_down_to_bedrock(seasonal):
+    theta, forcing = seasonal
+    result = ages(theta, forcing, CESM2)
+    above = np.arange(20)[:, None] < forcing.bedrock
+    assert (np.isfinite(result.pool) == above).all()
+    pools = steady_state(theta, forcing, CESM2) * above
+    entering = 365.0 * (carbon_input(theta, forcing, CESM2) * above).sum(axis=(0, 1))
+    np.testing.assert_allclose(result.transit * entering, stock(pools, CESM2), rtol=1e-12)
+    of_age = respiration(pools * np.nan_to_num(result.pool), theta, forcing, CESM2)
+    np.testing.assert_allclose(of_age / respiration(pools, theta, forcing, CESM2), result.transit, rtol=1e-12)
+
+
+@pytest.mark.parametrize("of", [ages, traceability], ids=lambda of: of.__name__)
+def test_a_column_that_leaks_is_refused(seasonal, of):
+    with pytest.raises(InputError, match=r"the bottom of 'cesm2' is 'published', expected 'closed'.*Use `CESM2`"):
+        of(*seasonal, CESM2_AS_PUBLISHED)
+
+
+TURNOVER = [ROW[name] for name in ("tau4cwd", "tau4l1", "tau4l2l3", "tau4l2l3", "tau4s1", "tau4s2", "tau4s3")]
+FACTORS = [f"{limit}_factor" for limit in LIMITS]
+
+
+@pytest.fixture(scope="module")
+def limited():
+    """Columns in which every limit acts."""
+    forcing = seasonal_forcing(6)
+    theta = physical(np.random.default_rng(12).uniform(0.3, 0.9, (21, 6)), forcing, CESM2.parameters)
+    theta[CESM2.parameters.index("w_scaling")] = 1.0
+    return theta, forcing
+
+
+def one_box_residence(theta, shares):
+    """Residence time, (n,), yr, of the seven pools without layers: input shares (4, n), one dense solve a column."""
+    cascade = -np.moveaxis(transfer_matrix(theta), -1, 0) / theta[TURNOVER].T[:, None, :]
+    entering = np.concatenate([shares, np.zeros((3, shares.shape[1]))]).T[..., None]
+    return np.linalg.solve(cascade, entering).sum(axis=(1, 2))
+
+
+def assert_product(result):
+    residence = result["baseline_residence_time"] / np.prod([result[name] for name in FACTORS], axis=0)
+    np.testing.assert_allclose(residence, result["residence_time"], rtol=1e-10)
+    np.testing.assert_allclose(result["carbon_input"] * result["residence_time"], result["storage"], rtol=1e-10)
+
+
+@given(any_columns())
+def test_storage_is_the_carbon_of_the_steady_state_and_the_factors_make_its_residence_time(columns):
+    result = traceability(*columns)
+    pools = steady_state(*columns) * PAPER.column.thickness[:, None]
+    np.testing.assert_allclose(result["storage"], pools.sum(axis=(0, 1)) / 1000.0, rtol=1e-12)
+    entering = carbon_input(*columns).sum(axis=(0, 1)) * 365.0 / 1000.0
+    np.testing.assert_allclose(result["carbon_input"], entering, rtol=1e-12)
+    assert_product(result)
+
+
+def test_in_the_cesm2_configuration_storage_and_input_end_at_bedrock(limited):
+    theta, forcing = limited
+    result = traceability(theta, forcing, CESM2)
+    above = (np.arange(20)[:, None] < forcing.bedrock) * CESM2.column.thickness[:, None]
+    pools = steady_state(theta, forcing, CESM2)
+    np.testing.assert_allclose(result["storage"], (pools * above).sum(axis=(0, 1)) / 1000.0, rtol=1e-12)
+    assert_product(result)
+    np.testing.assert_allclose(result["residence_time"], ages(theta, forcing, CESM2).transit, rtol=1e-12)
+
+
+@given(any_columns())
+def test_the_baseline_is_that_of_one_box_whatever_the_layers_mix_and_receive(columns):
+    theta, forcing = columns
+    amounts = input_amounts(theta, forcing)
+    expected = one_box_residence(theta, amounts / amounts.sum(axis=0))
+    np.testing.assert_allclose(traceability(theta, forcing)["baseline_residence_time"], expected, rtol=1e-10)
+
+
+@given(any_columns())
+def test_no_factor_but_that_of_temperature_exceeds_one(columns):
+    theta, forcing = columns
+    result = traceability(theta, forcing)
+    cold, warm = ((forcing.soil_temperature <= 298.15).all(axis=0), (forcing.soil_temperature >= 298.15).all(axis=0))
+    assert (result["temperature_factor"].values[cold] <= 1.0 + 1e-12).all()
+    assert (result["temperature_factor"].values[warm] >= 1.0 - 1e-12).all()
+    for name in FACTORS[1:]:
+        assert (result[name] > 0.0).all() and (result[name] <= 1.0 + 1e-12).all()
+
+
+def test_every_limit_of_the_cesm2_configuration_slows_decomposition(limited):
+    result = traceability(*limited, CESM2)
+    assert all((result[name] < 1.0).all() for name in FACTORS)
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_limit_that_is_absent_has_a_factor_of_one(limited, limit):
+    theta, forcing = (values.copy() if isinstance(values, np.ndarray) else values for values in limited)
+    everywhere = np.ones_like(forcing.soil_temperature)
+    if limit == "depth":
+        theta[ROW["efolding"]] = 100.0
+    elif limit == "temperature":
+        forcing = forcing._replace(soil_temperature=298.15 * everywhere)
+    else:
+        forcing = forcing._replace(**{f"{limit}_scalar": everywhere})
+    result = traceability(theta, forcing, CESM2)
+    # The e-folding depth cannot be infinite: 100 m slows decomposition in 8 m of soil by 8 % at most.
+    expected = environment(theta, forcing, CESM2).depth.min() if limit == "depth" else 1.0
+    assert (result[f"{limit}_factor"] >= expected).all() and (result[f"{limit}_factor"] <= 1.0).all()
+    others = [result[name] for name in FACTORS if name != f"{limit}_factor"]
+    assert all((factor != 1.0).all() for factor in others)
+
+
+def test_annual_forcing_limits_neither_by_oxygen_nor_by_nitrogen():
+    result = traceability(*drawn_columns(5, seed=2))
+    assert (result["oxygen_factor"] == 1.0).all() and (result["nitrogen_factor"] == 1.0).all()
+    assert all((result[f"{limit}_factor"] < 1.0).all() for limit in ("temperature", "water", "depth"))
+
+
+def test_with_the_same_limit_in_every_layer_its_factor_is_the_scalar_where_nothing_mixes():
+    theta, forcing = drawn_columns(4, seed=5)
+    forcing = forcing._replace(
+        soil_temperature=np.broadcast_to([270.0, 280.0, 290.0, 300.0], (10, 4)),
+        water_potential=np.full((10, 4), -0.3),
+        active_layer=np.full(4, 0.005),
+    )
+    result, factors = traceability(theta, forcing), environment(theta, forcing)
+    np.testing.assert_allclose(result["temperature_factor"], factors.temperature[0, 0], rtol=1e-12)
+    np.testing.assert_allclose(result["water_factor"], factors.water[0, 0], rtol=1e-12)
+
+
+@given(any_columns(), st.floats(0.1, 15.0))
+def test_warmer_soil_raises_the_factor_of_temperature_and_no_other(columns, kelvin):
+    theta, forcing = columns
+    before, after = traceability(theta, forcing), traceability(theta, forcing.warmed(kelvin))
+    assert (after["temperature_factor"] > before["temperature_factor"]).all()
+    for name in ("carbon_input", "baseline_residence_time", *FACTORS[1:]):
+        np.testing.assert_array_equal(after[name], before[name])
+
+
+def test_where_no_carbon_enters_nothing_is_stored():
+    forcing = temperate(2)
+    theta = default_parameters(forcing, 50.0)
+    theta[ROW["ins"], 0] = 0.0
+    result = traceability(theta, forcing)
+    assert result["storage"].values[0] == 0.0 and np.isnan(result["residence_time"].values[0])
+    alone = traceability(theta[:, 1:], forcing.take([1]))
+    for name in result:
+        assert float(result[name][1]) == pytest.approx(float(alone[name][0]), rel=1e-12)

@@ -1,0 +1,305 @@
+"""The steady state anywhere in the prior box of both configurations: carbon balance, bounds, scaling, derivatives."""
+
+import jax
+import numpy as np
+import pytest
+from columns import any_columns, any_months, drawn_columns, seasonal_columns, seasonal_forcing
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from proda.kernels.misfit import layer_weights, misfit, misfit_forms
+from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER, PAPER_COLUMN
+from proda.model.matrices import (
+    decay_rates,
+    dense_steady_state,
+    input_vector,
+    mixing_matrix,
+    respiration,
+    system_matrix,
+    transfer_matrix,
+)
+from proda.model.parameters import BETA, CESM2_PARAMETERS, EFOLDING, PAPER_PARAMETERS, bounds, default_parameters
+from proda.model.rates import NUMPY, carbon_input, input_amounts, jax_namespace
+from proda.model.solver import m_matrix_inverse, soc_density, soc_stock, steady_state
+
+ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}
+COLUMN = CESM2.column
+BOTH = pytest.mark.parametrize("configuration", [CESM2, CESM2_AS_PUBLISHED], ids=lambda c: c.bottom)
+
+
+def stock(density):
+    """Carbon of the columns, (n,), g C m-2."""
+    return np.tensordot(PAPER_COLUMN.thickness, density, axes=(0, -2))
+
+
+@given(any_columns())
+def test_what_enters_a_column_leaves_it_as_carbon_dioxide_and_no_pool_is_negative(columns):
+    theta, forcing = columns
+    pools = steady_state(theta, forcing)
+    assert pools.shape == (7, 10, 3) and np.isfinite(pools).all() and (pools >= 0.0).all()
+    entering = PAPER_COLUMN.thickness @ input_vector(theta, forcing).reshape(-1, 7, 10).sum(axis=1).T
+    np.testing.assert_allclose(respiration(pools, theta, forcing), entering, rtol=1e-12)
+
+
+@given(any_columns(), st.floats(0.1, 1.3))
+def test_pools_are_proportional_to_npp(columns, factor):
+    theta, forcing = columns
+    more = forcing.fertilised(factor)
+    np.testing.assert_allclose(
+        steady_state(theta, more), factor * steady_state(theta, forcing), rtol=1e-11, atol=1e-200
+    )
+
+
+@given(any_columns(), st.floats(1.001, 2.0))
+def test_slower_passive_carbon_means_more_soil_carbon(columns, factor):
+    theta, forcing = columns
+    forcing = forcing._replace(soil_temperature=np.repeat(forcing.soil_temperature[:1], 10, axis=0))
+    slower = theta.copy()
+    slower[ROW["tau4s3"]] *= factor
+    before, after = steady_state(theta, forcing), steady_state(slower, forcing)
+    assert (after[6] >= before[6] * (1.0 - 1e-12)).all()
+    assert (stock(soc_density(after)) > stock(soc_density(before))).all()
+
+
+@given(any_columns(n=5), st.integers(1, 4))
+def test_a_column_does_not_depend_on_its_neighbours(columns, cut):
+    theta, forcing = columns
+    parts = (slice(0, cut), slice(cut, 5))
+    apart = [steady_state(theta[:, part], forcing.take(part)) for part in parts]
+    # Not to the last bit: NumPy takes exponentials of whole vectors and of their remainders by different code.
+    np.testing.assert_allclose(np.concatenate(apart, axis=-1), steady_state(theta, forcing), rtol=1e-12)
+
+
+def dense_uncertainty(pools, theta, forcing):
+    """What double precision may cost a dense solution, relative to its largest pool, (n,).
+
+    The condition number of Skeel (1979), max(M^-1 |M| C) / max(C) at the solution C = `pools`, times the rounding
+    error: unlike the usual condition number it does not count that pools differ in size. V - A K is an M-matrix, so its
+    inverse is not negative, and M^-1 |M| C is itself the solution of the system for another right-hand side.
+    """
+    matrix = system_matrix(theta, forcing)
+    flat = np.moveaxis(pools, -1, 0).reshape(matrix.shape[0], -1, 1)
+    turned_over = np.linalg.solve(matrix, np.abs(matrix) @ flat)
+    return np.finfo(float).eps * np.abs(turned_over).max(axis=(1, 2)) / flat.max(axis=(1, 2))
+
+
+@given(any_columns())
+def test_the_dense_solve_agrees_where_it_is_well_conditioned(columns):
+    theta, forcing = columns
+    pools = steady_state(theta, forcing)
+    with np.errstate(all="ignore"):
+        reliable = dense_uncertainty(pools, theta, forcing) < 1e-11
+    assume(reliable.any())
+    error = np.abs(dense_steady_state(theta, forcing) - pools).max(axis=(0, 1)) / pools.max(axis=(0, 1))
+    assert (error[reliable] <= 1e-10).all()
+
+
+def test_a_stock_reaches_to_its_depth_or_to_bedrock():
+    theta, forcing = drawn_columns(5, seed=3)
+    pools, top = steady_state(theta, forcing), PAPER_COLUMN.top
+    np.testing.assert_allclose(soc_stock(pools, forcing), stock(soc_density(pools)), rtol=1e-13)
+    shallow = soc_stock(pools, forcing, depth=0.5 * (top[4] + top[5]))
+    whole = soc_density(pools)[:4] * PAPER_COLUMN.thickness[:4, None]
+    half = 0.5 * soc_density(pools)[4] * PAPER_COLUMN.thickness[4]
+    np.testing.assert_allclose(shallow, whole.sum(axis=0) + half, rtol=1e-12)
+    seasons = seasonal_forcing(3)
+    pools = np.ones((7, 20, 3))
+    np.testing.assert_allclose(soc_stock(pools, seasons, CESM2), 3.0 * CESM2.column.bottom[[11, 8, 19]], rtol=1e-12)
+
+
+def test_the_inverse_of_an_m_matrix_keeps_its_digits_where_elimination_loses_them(rng):
+    rates, leak = 10.0 ** rng.uniform(-6, 0, (6, 100)), 10.0 ** rng.uniform(-14, -8, (3, 100))
+    inverse = np.array(m_matrix_inverse(rates, leak))
+    assert (inverse > 0.0).all()
+    # Column sums of the matrix are the leaks: the inverse must give them back one, whatever the cancellation.
+    np.testing.assert_allclose(np.einsum("jn,jin->in", leak, inverse), 1.0, rtol=1e-13)
+    a12, a13, a21, a23, a31, a32 = rates
+    matrix = np.array([[leak[0] + a21 + a31, -a12, -a13], [-a21, leak[1] + a12 + a32, -a23],
+                       [-a31, -a32, leak[2] + a13 + a23]])  # fmt: skip
+    easy = leak.min(axis=0) > 1e-10
+    product = np.einsum("ijn,jkn->nik", matrix, inverse)[easy]
+    np.testing.assert_allclose(product, np.broadcast_to(np.eye(3), product.shape), atol=1e-5)
+
+
+@given(any_months())
+def test_in_the_cesm2_configuration_what_enters_leaves_as_carbon_dioxide(columns):
+    theta, forcing = columns
+    entering = carbon_input(theta, forcing, CESM2).sum(axis=(0, 1))
+    np.testing.assert_allclose(entering, forcing.carbon_input.sum(axis=(0, 1)) / 365.0, rtol=1e-12)
+    pools = steady_state(theta, forcing, CESM2)
+    np.testing.assert_allclose(respiration(pools, theta, forcing, CESM2), entering, rtol=1e-12)
+
+
+@given(any_months())
+def test_what_the_published_bottom_loses_or_makes_closes_the_balance(columns):
+    theta, forcing = columns
+    pools = steady_state(theta, forcing, CESM2_AS_PUBLISHED)
+    mixing = mixing_matrix(theta, forcing, CESM2_AS_PUBLISHED)
+    moved = np.einsum("jkn,pkn,j->pn", mixing, pools[1:], COLUMN.thickness)
+    entering, respired = carbon_input(theta, forcing, CESM2).sum(axis=(0, 1)), respiration(pools, theta, forcing, CESM2)
+    # Where the bottom makes carbon, respiration and loss may both be far larger than the input.
+    size = entering + respired + np.abs(moved).sum(axis=0)
+    assert (np.abs(respired + moved.sum(axis=0) - entering) <= 1e-11 * size).all()
+
+
+@BOTH
+def test_pools_at_a_thousand_corners_of_the_box_are_finite_and_not_negative(configuration, rng):
+    _, forcing = seasonal_columns(1000)
+    span = CESM2_PARAMETERS.maximum - CESM2_PARAMETERS.minimum
+    theta = CESM2_PARAMETERS.minimum[:, None] + rng.choice([0.01, 0.99], (21, 1000)) * span[:, None]
+    pools = steady_state(theta, forcing, configuration)
+    assert np.isfinite(pools).all() and (pools >= 0.0).all()
+
+
+@given(any_months(), st.floats(0.1, 2.0))
+def test_pools_are_proportional_to_the_input(columns, factor):
+    theta, forcing = columns
+    more = steady_state(theta, forcing.fertilised(factor), CESM2)
+    np.testing.assert_allclose(more, factor * steady_state(theta, forcing, CESM2), rtol=1e-11, atol=1e-200)
+
+
+@given(any_months())
+def test_pools_are_the_sum_of_what_each_kind_of_litter_leaves(columns):
+    theta, forcing = columns
+    kinds = np.eye(4)[:, :, None, None] * forcing.carbon_input
+    apart = [steady_state(theta, forcing._replace(carbon_input=one), CESM2) for one in kinds]
+    np.testing.assert_allclose(sum(apart), steady_state(theta, forcing, CESM2), rtol=1e-11, atol=1e-200)
+    assert not apart[1][[0, 2, 3]].any()  # metabolic litter becomes neither debris nor other litter
+
+
+@BOTH
+@given(columns=any_months(), month=st.integers(0, 11))
+def test_twelve_equal_months_are_their_annual_mean(configuration, columns, month):
+    theta, forcing = columns
+    constant = forcing.in_month(month)
+    *climate, carbon_input, bedrock = constant
+    twelve = [np.repeat(values, 12, axis=-2) for values in climate]
+    equal = type(forcing)(*twelve, np.repeat(carbon_input / 12.0, 12, axis=1), bedrock)
+    pools = steady_state(theta, constant, configuration)
+    np.testing.assert_allclose(steady_state(theta, equal, configuration), pools, rtol=1e-11, atol=1e-200)
+
+
+def above_bedrock(forcing):
+    return np.arange(COLUMN.n_layers)[:, None] < forcing.bedrock
+
+
+@given(any_months())
+def test_nothing_crosses_the_bedrock(columns):
+    theta, forcing = columns
+    v, above = mixing_matrix(theta, forcing, CESM2), above_bedrock(forcing)
+    assert not v[above[:, None] & ~above[None]].any() and not v[~above[:, None] & above[None]].any()
+    pools = steady_state(theta, forcing, CESM2)
+    respired = -transfer_matrix(theta).sum(axis=0)[:, None] * decay_rates(theta, forcing, CESM2) * pools
+    leaving = (COLUMN.thickness[:, None] * respired).sum(axis=0)
+    entering = carbon_input(theta, forcing, CESM2).sum(axis=0)
+    for part in (above, ~above):
+        np.testing.assert_allclose((leaving * part).sum(0), (entering * part).sum(0), rtol=1e-12, atol=1e-200)
+
+
+def test_what_happens_below_the_bedrock_is_not_felt_above_unless_the_bottom_leaks():
+    theta, forcing = seasonal_columns(60, low=0.3)
+    above, below = above_bedrock(forcing)[:, None], ~above_bedrock(forcing)[:, None]
+    for part, others in ((below, above), (above, below)):
+        warmer = forcing._replace(soil_temperature=forcing.soil_temperature + 5.0 * part)
+        before, after = steady_state(theta, forcing, CESM2), steady_state(theta, warmer, CESM2)
+        np.testing.assert_allclose(np.where(others[:, 0], after / before, 1.0), 1.0, rtol=1e-13)
+        assert (np.where(part[:, 0], after / before, 0.0) < 0.99).all()
+    warmer = forcing._replace(soil_temperature=forcing.soil_temperature + 5.0 * below)
+    before, after = (steady_state(theta, f, CESM2_AS_PUBLISHED) for f in (forcing, warmer))
+    felt = np.abs(np.where(above[:, 0], after / before, 1.0) - 1.0).max(axis=(0, 1)) > 1e-6
+    unfrozen = forcing.active_layer.min(axis=0) > 2.0
+    assert felt[unfrozen & (forcing.bedrock < 20)].all() and not felt[forcing.bedrock == 20].any()
+
+
+@pytest.fixture(scope="module")
+def bottoms():
+    """Forcing without frost, pools at default parameters with either bottom, and the share the published one loses."""
+    _, forcing = seasonal_columns(200, seed=5)
+    always = np.full_like(forcing.active_layer, 41.998)
+    forcing = forcing._replace(active_layer=always, active_layer_last_year=always)
+    theta = default_parameters(forcing, 50.0, CESM2.parameters)
+    closed, published = (steady_state(theta, forcing, c) for c in (CESM2, CESM2_AS_PUBLISHED))
+    entering = input_amounts(theta, forcing, CESM2).sum(axis=0)
+    lost = 1.0 - respiration(published, theta, forcing, CESM2_AS_PUBLISHED) / entering
+    return forcing, closed, published, lost
+
+
+def layer_stock(pools, layers):
+    return (COLUMN.thickness[:, None] * layers * soc_density(pools)).sum(axis=0)
+
+
+def test_where_bedrock_lies_below_the_grid_the_bottoms_agree(bottoms):
+    forcing, closed, published, lost = bottoms
+    deep = forcing.bedrock == 20
+    assert deep.sum() == 10
+    np.testing.assert_allclose(published[..., deep], closed[..., deep], rtol=1e-12)
+    np.testing.assert_allclose(lost[deep], 0.0, atol=1e-12)
+
+
+def test_where_one_layer_of_the_grid_is_bedrock_the_published_bottom_is_open_but_loses_nothing(bottoms):
+    forcing, closed, published, lost = bottoms
+    last = forcing.bedrock == 19
+    np.testing.assert_allclose(lost[last], 0.0, atol=1e-12)
+    assert (published[6, 19, last] > 1.01 * closed[6, 19, last]).all()
+    above = layer_stock(published, above_bedrock(forcing))[last] / layer_stock(closed, above_bedrock(forcing))[last]
+    assert (above < 1.0).all() and (above > 0.999).all()
+
+
+def test_where_two_layers_or_more_are_bedrock_the_published_bottom_loses_carbon(bottoms):
+    forcing, closed, published, lost = bottoms
+    # Where bedrock lies right below the top layer the published bottom may also make carbon.
+    shallow = (forcing.bedrock >= 2) & (forcing.bedrock <= 18)
+    assert (lost[shallow] > 1e-6).all() and (lost[shallow] < 0.1).all()
+    change = (layer_stock(published, above_bedrock(forcing)) / layer_stock(closed, above_bedrock(forcing)))[shallow]
+    assert (change < 0.995).all() and (change > 0.5).all()
+
+
+def test_where_frost_churns_less_deep_than_bedrock_the_bottoms_agree_above_it():
+    theta, forcing = seasonal_columns(200, seed=6)
+    thaw = np.full_like(forcing.active_layer, 0.3)
+    forcing = forcing._replace(active_layer=thaw, active_layer_last_year=thaw, bedrock=np.full(200, 12))
+    closed, published = (steady_state(theta, forcing, c)[:, :12] for c in (CESM2, CESM2_AS_PUBLISHED))
+    counts = closed > 1e-12 * closed.max(axis=1, keepdims=True)
+    np.testing.assert_allclose(published[counts], closed[counts], rtol=1e-6)
+
+
+def log_density_and_misfit(x, low, high, forcing, forms, configuration, namespace=NUMPY):
+    """Log density of every layer, and Phi, (n_layers + 1, n), of parameters x on the unit cube."""
+    soc = soc_density(steady_state(low + x * (high - low), forcing, configuration, namespace))
+    phi = misfit(soc, forms, configuration.column, namespace)
+    return namespace.xp.concatenate([namespace.xp.log(soc + 1e-290), phi[None]])
+
+
+@pytest.mark.parametrize("configuration", [PAPER, CESM2], ids=lambda c: c.name)
+def test_derivatives_are_finite_and_central_differences_and_the_same_in_both_modes(configuration, rng):
+    n, n_parameters = 24, len(configuration.parameters)
+    _, forcing = drawn_columns(n, seed=2) if configuration is PAPER else seasonal_columns(n, seed=2)
+    x = rng.uniform(0.1, 0.6, (n_parameters, n))
+    # Carbon that all but never decays: densities far beyond any soil's, whose gradient must not spoil a sum.
+    x[[EFOLDING, BETA], -1] = 0.01
+    site, depth = np.repeat(np.arange(n), 5), rng.uniform(0.0, 2.5, 5 * n)
+    observed = rng.lognormal(8.5, 1.0, site.size)
+    forms = misfit_forms(site, n, depth, observed, layer_weights(site, depth), 0.3 * observed, configuration.column)
+    others = *bounds(forcing, configuration.parameters), forcing, forms, configuration
+
+    def of_x(x):
+        return log_density_and_misfit(x, *others, jax_namespace())
+
+    weight = rng.normal(size=(configuration.column.n_layers + 1, n))
+    weight[-1, -1] = 0.0
+    step = rng.normal(size=x.shape)
+    quickly = {"xla_backend_optimization_level": 0}  # of compiling
+    with jax.enable_x64(True):
+        forward = jax.jit(lambda x: jax.jvp(of_x, (x,), (step,))[1], compiler_options=quickly)
+        reverse = jax.jit(jax.grad(lambda x: (weight * of_x(x)).sum()), compiler_options=quickly)
+        along, gradient = np.asarray(forward(x)), np.asarray(reverse(x))
+    assert np.isfinite(along).all() and np.isfinite(gradient).all()
+    np.testing.assert_allclose((gradient * step).sum(axis=0), (weight * along).sum(axis=0), rtol=1e-9)
+    h = 1e-5
+    far_before, before, after, far_after = (
+        log_density_and_misfit(x + k * h * step, *others)[:, :-1] for k in (-2, -1, 1, 2)
+    )
+    differences = (far_before - 8.0 * before + 8.0 * after - far_after) / (12.0 * h)
+    error = np.abs(along[:, :-1] - differences) / np.abs(along[:, :-1]).max(axis=0)
+    # A kink of a limit or of the curve may lie within a step.
+    assert (error < 1e-6).mean() > 0.97
