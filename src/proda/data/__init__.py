@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "bulk_density": ["PEDOTRANSFER"],
         "cleaned": ["CleanedStudy", "read_cleaned_study"],
-        "cleaning": ["RULES", "layers_above"],
+        "cleaning": ["RULES"],
         "grid": ["cells_at", "read_grid"],
         "sources": ["study_list"],
         "stage": ["cleaned_study"],
