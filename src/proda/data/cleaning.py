@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -315,6 +315,19 @@ def cleaned(tables: ProfileTables, limits: Limits, rules: tuple[Rule, ...] = RUL
     result = CleanedTables(current.profiles.reset_index(drop=True), layers, listed, pd.DataFrame(account))
     _check_account(tables, result)
     return result
+
+
+def rules_table(account: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
+    """The rules with their thresholds in the study's `settings`, and the profiles and layers that each excluded."""
+    counts = account.set_index("rule")
+    return pd.DataFrame(
+        {
+            "excludes": [rule.meaning for rule in RULES],
+            "threshold": [str(settings.get(rule.setting, "")) for rule in RULES],
+            "profiles": counts["profiles_before"] - counts["profiles_after"],
+            "layers": counts["layers_before"] - counts["layers_after"],
+        }
+    )
 
 
 def _check_account(tables: ProfileTables, result: CleanedTables) -> None:
