@@ -1,18 +1,24 @@
-"""Sites whose profiles are the model's own, and a plan that samples them in a moment."""
+"""Sites and studies that are sampled in a moment: profiles that are the model's own, and a small virtual study."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from columns import drawn_columns
 
+from proda.assimilation import one_batch, sites, stage
 from proda.assimilation.chains import SitePlan
+from proda.assimilation.one_batch import ChainCheckpoint, OneBatch, Progress, one_batch_posterior
 from proda.assimilation.problem import SiteProblem
 from proda.assimilation.sites import site_posteriors
+from proda.assimilation.store import SiteStore, batch_arrays
+from proda.data.stage import cleaned_study
 from proda.kernels import steady_state as lanes
 from proda.kernels.metropolis import Schedule
 from proda.kernels.misfit import layer_weights
 from proda.model.observation import at_depths
+from proda.study import Study
 
 DEPTH = np.array([0.03, 0.12, 0.3, 0.6, 1.0, 1.6])
 SHORT = SitePlan(Schedule(200, 200, 300, 10), n_kept=30)
@@ -42,3 +48,93 @@ def store_bytes(folder: Path) -> dict[str, bytes]:
     """Every file of `sites.zarr` in `folder`, by its path."""
     store = folder / "sites.zarr"
     return {path.relative_to(store).as_posix(): path.read_bytes() for path in store.rglob("*") if path.is_file()}
+
+
+# One-batch: 30 profiles in some of 40 cells.
+POOLED_PLAN = Schedule(500, 500, 800, 8)
+N_CELLS, N_PROFILES = 40, 30
+
+
+def pooled_problem(times: int = 1, relative_sd: float = 0.3) -> tuple[SiteProblem, np.ndarray]:
+    """30 profiles, several in one cell, with 30 % error, and the cell of each.
+
+    `times` repeats them: as many times the information, in the same cells.
+    """
+    rng = np.random.default_rng(2)
+    theta, forcing = drawn_columns(N_CELLS, seed=21, low=0.3, high=0.7)
+    cell = rng.integers(0, 25, N_PROFILES)
+    n_layers = rng.integers(2, 7, N_PROFILES)
+    site = np.repeat(np.arange(N_PROFILES), n_layers)
+    depth = np.concatenate([np.sort(rng.uniform(0.02, 2.0, n)) for n in n_layers])
+    soc = at_depths(lanes.soc_density(theta, forcing), cell[site], depth) * rng.lognormal(0.0, 0.3, site.size)
+    names = [f"P{k}" for k in range(N_PROFILES)]
+    one = SiteProblem(names, forcing.take(cell), site, depth, soc, relative_sd * soc, layer_weights(site, depth))
+    every = np.tile(np.arange(N_PROFILES), times)
+    return one.take(every), cell[every]
+
+
+def pooled_draws(study: tuple[SiteProblem, np.ndarray], B: float = 1.0 / N_PROFILES, **how) -> OneBatch:
+    """`one_batch_posterior` of `pooled_problem`, with a short plan."""
+    return one_batch_posterior(
+        *study, how.pop("seed", 3), how.pop("plan", POOLED_PLAN), how.pop("n_chains", 3), B, **how
+    )
+
+
+# A small virtual study whose assimilation stages can be run, and killed, in another process.
+SETTINGS = {
+    "n_profiles": 60,
+    "site_test_steps": 2000,
+    "site_steps": 10_000,
+    "site_max_steps": 30_000,
+    "kept_draws": 60,
+    "one_batch_test_steps": 4000,
+    "one_batch_steps": 8000,
+}
+STAGES = {"sites": stage.SITE_BY_SITE, "one-batch": stage.ONE_BATCH}
+FILES = {"sites": ("sites.zarr", "site_status.csv"), "one-batch": ("one_batch.nc", "one_batch_formal.nc")}
+RUN = {"sites": stage.site_assimilation, "one-batch": stage.one_batch_assimilation}
+
+
+def study_in(out: Path) -> Study:
+    """The small study in the folder `out`."""
+    return Study.open("virtual", "tiny", out=out, settings=SETTINGS)
+
+
+def make_data(out: Path) -> None:
+    """Run the stage that assimilation reads from."""
+    cleaned_study(study_in(out))
+
+
+def stage_files(out: Path, name: str) -> dict[str, bytes]:
+    """Every file of the result of a stage, by its path."""
+    tops = [out / file for file in FILES[name]]
+    paths = [path for top in tops for path in ([top] if top.is_file() else sorted(top.rglob("*"))) if path.is_file()]
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in paths}
+
+
+def run_stage(out: Path, name: str, send: Callable[[str], None]) -> None:
+    """Run a stage, "sites" or "one-batch", in small steps, and send what it goes on with."""
+    sites.SITES_PER_BATCH = 4
+    one_batch.SECONDS_BETWEEN = 0.05
+    finished, read = SiteStore.finished, ChainCheckpoint.read
+
+    def sending_finished(*given) -> bool:
+        there = finished(*given)
+        if there:
+            send("went on with a batch")
+        return there
+
+    def sending_read(*given) -> Progress | None:
+        progress = read(*given)
+        if progress is not None:
+            send(f"went on at step {progress.step}")
+        return progress
+
+    SiteStore.finished, ChainCheckpoint.read = sending_finished, sending_read
+    # What is compiled the first time must not be among the moments in which a test kills.
+    batch_arrays(few_sites(1), 7, SHORT)
+    pooled_draws(pooled_problem(), plan=SHORT.schedule)
+    study = study_in(out)
+    send("begun")
+    RUN[name](study)
+    send("ended")

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from matplotlib.path import Path
 from synthetic_study import write_study
 
-from proda.figures.chains import parameter_densities
+from proda.figures.cleaning import VEGETATION_COLOUR, grid_figure
 from proda.figures.maps import (
     reference_bias_maps,
     regional_bias_figure,
@@ -23,10 +24,12 @@ from proda.figures.style import use_style
 from proda.learning.scores import correlations
 from proda.maps.prediction import METHODS
 from proda.maps.references import reference_scores, zonal_means
-from proda.maps.regions import REGIONS, regional_biases
+from proda.maps.regions import CLASSES, REGIONS, regional_biases
 from proda.maps.scores import FILE_COLUMNS, parameter_summary, summary_columns
 from proda.maps.stage import final_results
 from proda.model.parameters import PAPER_PARAMETERS
+
+pytestmark = pytest.mark.filterwarnings("ignore::proda.data.tables.VersionWarning")
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,20 @@ def closed():
     plt.close("all")
 
 
+def test_the_grid_counts_the_profiles_of_every_cell_and_hatches_the_empty_ones(results):
+    cell, grid = results.inputs.sites["cell"].to_numpy(), results.inputs.grid
+    figure = grid_figure(cell, grid)
+    left = next(ax for ax in figure.axes if hasattr(ax, "counts"))
+    assert np.nansum(left.counts.get_array()) == cell.size
+    hatched = [c for c in left.collections if c.get_hatch()]
+    assert (hatched[0].get_paths()[0].codes == Path.MOVETO).sum() == grid.sizes["cell"] - np.unique(cell).size
+
+
+def test_every_kind_of_vegetation_has_a_colour_of_its_own():
+    assert set(VEGETATION_COLOUR) == {*CLASSES, "other"}
+    assert len(set(VEGETATION_COLOUR.values())) == len(VEGETATION_COLOUR)
+
+
 def test_uncertainty_is_shown_for_the_methods_that_have_draws_and_for_the_network_once_it_has(results):
     widths = widths_by_method(results.maps)
     assert list(widths) == ["One-batch", "Random-sampling", "Hybrid"]
@@ -53,28 +70,6 @@ def test_uncertainty_is_shown_for_the_methods_that_have_draws_and_for_the_networ
     widths["Neural network"][:9] = np.nan
     figure = width_figure(widths, results.inputs.grid)
     assert sum(any(c.get_hatch() for c in ax.collections) for ax in figure.axes) == 1
-
-
-def test_parameter_densities_show_sites_and_one_batch_on_common_axes(results):
-    inputs = results.inputs
-    defaults = np.full(25, 0.5)
-    defaults[3] = 1.7
-    figure = parameter_densities(inputs.x_mode, inputs.one_batch, defaults, PAPER_PARAMETERS.names)
-    panels = figure.axes[:25]
-    assert [ax.get_title() for ax in panels] == list(PAPER_PARAMETERS.names)
-    assert len({(ax.get_xlim(), ax.get_ylim()) for ax in panels}) == 1
-    markers = [sum(line.get_marker() == "^" for line in ax.lines) for ax in panels]
-    assert markers == [1, 1, 1, 0] + [1] * 21, "a default outside its range has no place on the axis"
-    assert len(figure.legends[0].get_texts()) == 4
-
-
-def test_a_density_beyond_the_axis_is_marked_with_its_height():
-    rng = np.random.default_rng(1)
-    modes, draws = rng.uniform(size=(300, 4)), rng.uniform(size=(300, 4))
-    draws[:, 2] = 0.5
-    figure = parameter_densities(modes, draws, [0.5] * 4, list("abcd"))
-    arrows = [bool(ax.texts) for ax in figure.axes[:4]]
-    assert arrows == [False, False, True, False] and figure.axes[2].texts[0].get_text().endswith(" 25")
 
 
 def test_the_triangles_of_the_regional_figure_stand_where_the_paper_says_something(results):

@@ -1,0 +1,36 @@
+"""Bayesian data assimilation: the posterior of CLM's parameters, of all profiles together and of every site."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "chains": ["SitePlan", "sampled_by_workers", "schedule", "site_plan"],
+        "one_batch": ["OneBatch", "one_batch_posterior"],
+        "problem": ["SiteProblem", "site_problem"],
+        "published_programs": ["VARIANTS", "one_batch_as_coded", "one_batch_carbon", "variants_table"],
+        "results": [
+            "misfit_by_sign",
+            "most_for_too_little",
+            "one_batch_tree",
+            "posterior_tree",
+            "read_posterior",
+            "site_posterior",
+            "variance_with_published",
+        ],
+        "sbc": [
+            "AS_ASSUMED",
+            "AS_IN_PAPER",
+            "EQUAL_WEIGHTS",
+            "N_RANKED",
+            "PAPER_WEIGHTS",
+            "coverage_by_depth",
+            "outside_band",
+            "proposals_table",
+            "simulated_calibration",
+            "withheld_predictions",
+        ],
+        "stage": ["one_batch_assimilation", "site_assimilation"],
+        "store": ["opened_sites", "status_counts"],
+    },
+)

@@ -1,10 +1,7 @@
-"""The chains of some sites, in lanes, as long as their plan says or until they have converged.
+"""The chains of sites: as long as their plan says or until they have converged.
 
-A site's chains depend on the study's seed, the profile's id and the chain's number alone, not on the sites beside it.
-
-How long to sample and how, from the settings of a study.
-
-Chains of many sites on all cores of this machine, in memory: for comparisons and calibrations.
+The chains of eight sites run side by side in SIMD blocks. A site's chains depend on the study's seed, the profile's id
+and the chain's number alone, so the sites beside it, their order and the number of cores do not matter.
 """
 
 import hashlib
@@ -49,7 +46,7 @@ class SitePlan(NamedTuple):
     ----------
     schedule : Schedule
     n_chains : int
-    moves : Proposal
+    proposal : Proposal
     accepted_only : bool
         Keep only states that a step arrived at, as the published programs do: waiting times are lost.
     rhat_limit, ess_limit : float
@@ -63,7 +60,7 @@ class SitePlan(NamedTuple):
 
     schedule: Schedule
     n_chains: int = 3
-    moves: Proposal = DEFAULT_PROPOSAL
+    proposal: Proposal = DEFAULT_PROPOSAL
     accepted_only: bool = False
     rhat_limit: float = 1.05
     ess_limit: float = 400.0
@@ -71,8 +68,22 @@ class SitePlan(NamedTuple):
     n_kept: int = 500
 
 
+def site_plan(settings: Mapping[str, Any]) -> SitePlan:
+    """The plan of site-by-site assimilation, from the settings of a study (`Study.settings`, or the study itself)."""
+    return SitePlan(
+        schedule=schedule(settings["site_test_steps"], settings["site_steps"], settings["kept_draws"]),
+        n_chains=settings["chains"],
+        proposal=Proposal(settings["site_coordinates"], settings["site_acceptance"] == "annealed"),
+        accepted_only=settings["site_kept_states"] == "accepted",
+        rhat_limit=settings["site_rhat_limit"],
+        ess_limit=settings["site_ess_limit"],
+        max_steps=settings["site_max_steps"],
+        n_kept=settings["kept_draws"],
+    )
+
+
 def schedule(test_steps: int, steps: int, draws: int) -> Schedule:
-    """Half of all steps are kept (the paper's), and thinned to at most `draws` a chain.
+    """A schedule that keeps the second half of all steps, thinned to at most `draws` a chain.
 
     Parameters
     ----------
@@ -103,27 +114,13 @@ def schedule(test_steps: int, steps: int, draws: int) -> Schedule:
 def lengthened(first: Schedule, times: int) -> Schedule:
     """A later round of a site that has not converged: `times` the kept steps of the first for as many draws.
 
-    The quarter of them that comes before lets the chains settle with the covariance that they have learned together.
+    The burn-in, a quarter as long, lets the chains settle with the covariance of their history together.
     """
     kept = times * first.kept_steps
     return Schedule(0, kept // 4, kept, times * first.thin)
 
 
-def site_plan(settings: Mapping[str, Any]) -> SitePlan:
-    """The plan of site-by-site assimilation, from the settings of a study (`Study.settings`, or the study itself)."""
-    return SitePlan(
-        schedule=schedule(settings["site_test_steps"], settings["site_steps"], settings["kept_draws"]),
-        n_chains=settings["chains"],
-        moves=Proposal(settings["site_coordinates"], settings["site_acceptance"] == "annealed"),
-        accepted_only=settings["site_kept_states"] == "accepted",
-        rhat_limit=settings["site_rhat_limit"],
-        ess_limit=settings["site_ess_limit"],
-        max_steps=settings["site_max_steps"],
-        n_kept=settings["kept_draws"],
-    )
-
-
-_LONGEST_LEAP = 16.0  # times that a round may be longer than the last: what a short round says of mixing is vague
+_LONGEST_LEAP = 16.0  # times that a round may be longer than the last: a short round gives a vague estimate of mixing
 
 
 class SampledSites(NamedTuple):
@@ -156,16 +153,16 @@ class _Ends(NamedTuple):
 
 
 def chain_seed(study_seed: int, profile_id: str, chain: int) -> tuple[int, int, int]:
-    """What seeds one chain of one site, wherever and with whatever others it is run."""
+    """The seed of one chain of one site, wherever and with whatever others it is run."""
     name = int.from_bytes(hashlib.sha256(profile_id.encode()).digest()[:8], "big")
     return study_seed, name, chain
 
 
 def sampled_sites(problem: SiteProblem, seed: int, plan: SitePlan) -> SampledSites:
-    """Run the chains of all sites of `problem`, in lanes.
+    """Run the chains of all sites of `problem`.
 
     With `plan.max_steps` the chains of sites that have not converged go on, round after round: each round is as many
-    times longer as the effective sample size of the last lets expect, has learned the covariance from all chains of the
+    times longer as the effective sample size of the last suggests, begins with the covariance of all chains of the
     site, and replaces the draws. A site is given up when no longer round fits into `max_steps`.
     """
     seeds = [chain_seed(seed, name, chain) for name in problem.profile_id for chain in range(plan.n_chains)]
@@ -209,28 +206,29 @@ def _growth(sampled: SampledSites, plan: SitePlan, times: NDArray[np.int64]) -> 
 def _round(
     problem: SiteProblem, plan: SitePlan, schedule: Schedule, ends: _Ends, before: NDArray | None = None
 ) -> tuple[SampledSites, _Ends]:
-    """One run of the schedule for all sites: from where the chains stand, having learned from the draws `before`."""
+    """One run of the schedule for all sites: from where the chains stand, with the covariance of the draws `before`."""
     n_sites, d, n_chains = problem.n_sites, len(PAPER_PARAMETERS), plan.n_chains
     of_lane = np.repeat(np.arange(n_sites), n_chains)
-    target = new_target(problem.forcing.take(of_lane), problem.forms()[:, of_lane], pooled=False, proposal=plan.moves)
+    forms = problem.forms()[:, of_lane]
+    target = new_target(problem.forcing.take(of_lane), forms, pooled=False, proposal=plan.proposal)
     n_lanes, n_draws = of_lane.size, schedule.n_draws
     draws = np.empty((n_lanes, n_draws, d), np.float32)
     phis, accepted = np.empty((n_lanes, n_draws)), np.empty(n_lanes)
     x, phi, random = np.empty((d, n_lanes)), np.empty((1, n_lanes)), np.empty((4, n_lanes), np.uint64)
-    learned = None
+    history = None
     if before is not None:
-        learned = stretched(before, stretches(plan.moves.coordinates)).reshape(n_sites, -1, d)
+        history = stretched(before, stretches(plan.proposal.coordinates)).reshape(n_sites, -1, d)
     filled = _Ends(*(to_blocks(rows) if rows.size else rows for rows in ends))
     for block, first in enumerate(range(0, n_lanes, BLOCK_WIDTH)):
         used = slice(first, min(first + BLOCK_WIDTH, n_lanes))
         count = used.stop - first
         chains = new_chains(d, filled.random[block])
         own = block_of(target, block)
-        if learned is None:
+        if history is None:
             start_chains(chains, own)
         else:
             lanes = of_lane[np.minimum(np.arange(first, first + BLOCK_WIDTH), n_lanes - 1)]
-            chains = with_history(chains, learned[lanes])
+            chains = with_history(chains, history[lanes])
             chains.x[:], chains.phi[:] = filled.x[block], filled.phi[block]
         draws[used], phis[used] = (kept[:count] for kept in _kept(chains, own, schedule, plan.accepted_only))
         for rows, now in ((x, chains.x), (phi, chains.phi), (random, chains.random)):
@@ -261,7 +259,7 @@ def _kept(chains, target: Target, schedule: Schedule, accepted_only: bool) -> tu
     return np.take_along_axis(draws, chosen[..., None], axis=1), np.take_along_axis(phis, chosen, axis=1)
 
 
-# Few sites go on after the first rounds, and their chains fill lanes the better the more sites a part has.
+# Few sites go on after the first rounds, and their chains fill SIMD blocks the better the more sites a part has.
 _LEAST, _MOST = 32, 128
 
 
@@ -275,7 +273,7 @@ def sampled_by_workers(problem: SiteProblem, seed: int, plan: SitePlan) -> Sampl
     size = min(max(-(-problem.n_sites // (2 * n_workers())), _LEAST), _MOST)
     parts = [problem.part(first, min(first + size, problem.n_sites)) for first in range(0, problem.n_sites, size)]
     with ThreadPoolExecutor(n_workers()) as pool:
-        found = list(pool.map(lambda part: sampled_sites(part, seed, plan), parts))
-    arrays = (np.concatenate(values) for values in zip(*(one[:4] for one in found), strict=True))
-    mixing = Convergence(*(np.concatenate(values) for values in zip(*(one.mixing for one in found), strict=True)))
+        sampled = list(pool.map(lambda part: sampled_sites(part, seed, plan), parts))
+    arrays = (np.concatenate(values) for values in zip(*(one[:4] for one in sampled), strict=True))
+    mixing = Convergence(*(np.concatenate(values) for values in zip(*(one.mixing for one in sampled), strict=True)))
     return SampledSites(*arrays, mixing)

@@ -2,12 +2,9 @@
 
 The profiles of a grid cell share their forcing, so their misfits add up to one quadratic form and the column is solved
 once for all of them. Eq. 5.1 leaves the constant B open: with B = 1 the posterior is the formal one of all profiles;
-with B = 1/(number of profiles) it holds one profile's worth of information, and is about as wide as the paper's.
-
-A long chain on disk: its whole state, saved from time to time, so that it can go on after any interruption.
-
-The state decides all later steps, so a chain that goes on ends with the bits of one that never stopped, wherever it was
-saved.
+with B = 1/(number of profiles) it holds one profile's worth of information, and is about as wide as the paper's. The
+chains save their state from time to time: it decides all later steps, so a chain that goes on from a file ends with the
+bits of one that was never interrupted.
 """
 
 import os
@@ -20,10 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from proda.assimilation.problem import site_problem
+from proda.assimilation.problem import SiteProblem
 from proda.errors import InputError
 from proda.kernels.metropolis import (
     DEFAULT_PROPOSAL,
@@ -43,77 +39,10 @@ from proda.kernels.misfit import misfit_forms
 from proda.kernels.random import generator_states
 from proda.kernels.simd import BLOCK_WIDTH
 from proda.kernels.steady_state import block_work
-from proda.model.forcing import Forcing
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.stage import write_errors_explained
 
-SECONDS_BETWEEN = 20.0
-
-
-class Progress(NamedTuple):
-    """A chain of one-batch assimilation after `step` steps; all its lanes are alike.
-
-    `draws` (BLOCK_WIDTH, n_draws, n_parameters) and `phis` (BLOCK_WIDTH, n_draws) are filled as far as it got;
-    `accepted_before` is
-    the number of steps accepted when the width of the test run was last judged.
-    """
-
-    step: int
-    chains: Chains
-    draws: NDArray[np.float64]
-    phis: NDArray[np.float64]
-    accepted_before: float = 0.0
-
-    def accepted(self, row: int) -> float:
-        """Number of accepted steps of the test run or the kept part, the row of `Chains.tuning`."""
-        return float(self.chains.tuning[row * BLOCK_WIDTH])
-
-
-class ChainCheckpoint:
-    """The file of one chain; without a path nothing is saved or found."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.path, self._saved = path, time.monotonic()
-
-    def read(self) -> Progress | None:
-        """The chain as it was saved; None when it was not, or when the file cannot be read."""
-        if self.path is None or not self.path.is_file():
-            return None
-        try:
-            with np.load(self.path) as saved:
-                chains = Chains(**{name: saved[f"chains_{name}"] for name in Chains._fields})
-                draws, phis = (np.repeat(saved[name][None], BLOCK_WIDTH, axis=0) for name in ("draws", "phis"))
-                return Progress(int(saved["step"]), chains, draws, phis, float(saved["accepted_before"]))
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-            return None
-
-    def write_now_and_then(self, progress: Progress) -> None:
-        """Save the chain if `SECONDS_BETWEEN` have passed since it was last saved.
-
-        Raises
-        ------
-        ProdaError
-            When the disk refuses; what was saved before stays.
-        """
-        if self.path is None or time.monotonic() - self._saved < SECONDS_BETWEEN:
-            return
-        state = {f"chains_{name}": value for name, value in progress.chains._asdict().items()}
-        partial = self.path.with_suffix(".part.npz")
-        with write_errors_explained(self.path, "the chain goes on from where it was last saved"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as stream:
-                np.savez(
-                    stream,
-                    step=progress.step,
-                    draws=progress.draws[0],
-                    phis=progress.phis[0],
-                    accepted_before=progress.accepted_before,
-                    **state,
-                )
-            os.replace(partial, self.path)
-        self._saved = time.monotonic()
-
-
+SECONDS_BETWEEN = 20.0  # between two saved states of a chain
 STEPS_PER_REPORT = 50
 WINDOW = 0.15, 0.50  # the paper's, of accepted steps
 _RAISE = 1.5  # factor by which D changes after a piece of the test run outside the window
@@ -149,31 +78,14 @@ def batch_constant(setting: str | float, n_profiles: int) -> float:
     return value
 
 
-def pooled_target(
-    profiles: pd.DataFrame,
-    layers: pd.DataFrame,
-    cell_forcing: Forcing,
-    B: float,
-    relative_sd: float,
-    moves: Proposal = DEFAULT_PROPOSAL,
-) -> Target:
-    """All profiles as the target of one chain: a column for each grid cell that holds any."""
-    cells, column = np.unique(profiles["cell"].to_numpy(), return_inverse=True)
-    sites = site_problem(profiles, layers, cell_forcing, relative_sd)
-    forms = misfit_forms(column[sites.site], cells.size, sites.depth, sites.soc, sites.weight, sites.sd)
-    return new_target(cell_forcing.take(cells), B * forms, pooled=True, proposal=moves)
-
-
 def one_batch_posterior(
-    profiles: pd.DataFrame,
-    layers: pd.DataFrame,
-    cell_forcing: Forcing,
+    problem: SiteProblem,
+    cell: ArrayLike,
     seed: int,
     schedule: Schedule,
     n_chains: int = 3,
     B: float = 1.0,
-    relative_sd: float = 0.3,
-    moves: Proposal = DEFAULT_PROPOSAL,
+    proposal: Proposal = DEFAULT_PROPOSAL,
     n_workers: int = 2,
     report: Callable[[int], None] = lambda n_steps: None,
     checkpoints: Path | None = None,
@@ -182,17 +94,23 @@ def one_batch_posterior(
 
     Parameters
     ----------
-    profiles, layers : DataFrame
-        The study's cleaned tables.
-    cell_forcing : Forcing
-        Of all grid cells; only those that hold profiles are solved.
+    problem : SiteProblem
+    cell : (n_sites,)
+        Grid cell of every site: sites of one cell have the same forcing.
     report : callable
-        Told the number of steps just taken by some chain.
+        Called with the number of steps just taken by some chain.
     checkpoints : Path, optional
-        Folder where the chains leave their state from time to time, and go on from when they find it: the result is the
+        Folder where the chains save their state from time to time, and go on from when they find it: the result is the
         same to the last bit.
+
+    Raises
+    ------
+    InputError
+        When a chain never moves, or finds no finite misfit.
     """
-    target = pooled_target(profiles, layers, cell_forcing, B, relative_sd, moves)
+    cells, first, column = np.unique(np.asarray(cell), return_index=True, return_inverse=True)
+    forms = misfit_forms(column[problem.site], cells.size, problem.depth, problem.soc, problem.weight, problem.sd)
+    target = new_target(problem.forcing.take(first), B * forms, pooled=True, proposal=proposal)
 
     def run(chain: int) -> Progress:
         own = target._replace(theta=np.zeros_like(target.theta), work=block_work())
@@ -212,10 +130,67 @@ def one_batch_posterior(
             shutil.rmtree(checkpoints, ignore_errors=True)  # they lead here again, and other settings are the remedy
         raise InputError(
             f"one-batch: chain {worst + 1} of {n_chains} never moved in its kept part, at a misfit of "
-            f"{result.phi[worst, -1]:g}; expected a finite misfit and accepted steps. Check relative_sd "
-            f"({relative_sd:g}) and one_batch_B ({B:g}), or run longer (one_batch_steps)."
+            f"{result.phi[worst, -1]:g}; expected a finite misfit and accepted steps. Check relative_sd and "
+            f"one_batch_B ({B:g}), or run longer (one_batch_steps)."
         )
     return result
+
+
+class Progress(NamedTuple):
+    """A chain after `step` steps; all lanes of its SIMD block are alike.
+
+    `draws` (BLOCK_WIDTH, n_draws, n_parameters) and `phis` (BLOCK_WIDTH, n_draws) are filled as far as it got;
+    `accepted_before` is the number of steps accepted when the width of the test run was last adjusted.
+    """
+
+    step: int
+    chains: Chains
+    draws: NDArray[np.float64]
+    phis: NDArray[np.float64]
+    accepted_before: float = 0.0
+
+    def accepted(self, row: int) -> float:
+        """Number of accepted steps of the test run or the kept part, the row of `Chains.tuning`."""
+        return float(self.chains.tuning[row * BLOCK_WIDTH])
+
+
+class ChainCheckpoint:
+    """The file of one chain; without a path nothing is saved or read."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path, self._saved = path, time.monotonic()
+
+    def read(self) -> Progress | None:
+        """The chain as it was saved; None when it was not, or when the file cannot be read."""
+        if self.path is None or not self.path.is_file():
+            return None
+        try:
+            with np.load(self.path) as saved:
+                chains = Chains(**{name: saved[f"chains_{name}"] for name in Chains._fields})
+                draws, phis = (np.repeat(saved[name][None], BLOCK_WIDTH, axis=0) for name in ("draws", "phis"))
+                return Progress(int(saved["step"]), chains, draws, phis, float(saved["accepted_before"]))
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+            return None
+
+    def write_now_and_then(self, progress: Progress) -> None:
+        """Save the chain if `SECONDS_BETWEEN` have passed since it was last saved.
+
+        Raises
+        ------
+        ProdaError
+            When the disk refuses; what was saved before stays.
+        """
+        if self.path is None or time.monotonic() - self._saved < SECONDS_BETWEEN:
+            return
+        state = {f"chains_{name}": value for name, value in progress.chains._asdict().items()}
+        state |= {"step": progress.step, "accepted_before": progress.accepted_before}
+        partial = self.path.with_suffix(".part.npz")
+        with write_errors_explained(self.path, "the chain goes on from where it was last saved"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as stream:
+                np.savez(stream, draws=progress.draws[0], phis=progress.phis[0], **state)
+            os.replace(partial, self.path)
+        self._saved = time.monotonic()
 
 
 def _sampled_chain(

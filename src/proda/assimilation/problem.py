@@ -1,4 +1,4 @@
-"""What the sampler needs to know of the sites, and which sites it cannot sample at all."""
+"""The sites that are sampled: a column of forcing and the observed layers of each."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from proda.kernels.misfit import layer_weights, misfit_forms
 from proda.model.forcing import Forcing
+
+_OF_LAYERS = "depth", "soc", "sd", "weight"
 
 
 class SiteProblem(NamedTuple):
@@ -38,34 +40,26 @@ class SiteProblem(NamedTuple):
         return len(self.profile_id)
 
     def take(self, sites: ArrayLike) -> "SiteProblem":
-        """The sites of these ascending numbers, renumbered from 0."""
+        """The sites of these numbers, in this order, renumbered from 0; one that is named twice becomes two sites."""
         sites = np.asarray(sites, np.int64)
-        inside = np.isin(self.site, sites)
+        order = np.argsort(self.site, kind="stable")
+        ends = np.searchsorted(self.site[order], np.arange(self.n_sites + 1))
+        rows = [order[ends[k] : ends[k + 1]] for k in sites]
+        every = np.concatenate([order[:0], *rows])
         return SiteProblem(
             [self.profile_id[k] for k in sites],
             self.forcing.take(sites),
-            np.searchsorted(sites, self.site[inside]),
-            *(values[inside] for values in (self.depth, self.soc, self.sd, self.weight)),
+            np.repeat(np.arange(sites.size), [row.size for row in rows]),
+            *(getattr(self, name)[every] for name in _OF_LAYERS),
         )
 
     def part(self, first: int, last: int) -> "SiteProblem":
         """Sites `first` to `last` (excluded), renumbered from 0."""
         return self.take(np.arange(first, last))
 
-    def repeated(self, sites: ArrayLike) -> "SiteProblem":
-        """The sites of these numbers, in this order, each as often as it is named: a site of its own every time."""
-        rows = [np.flatnonzero(self.site == k) for k in np.asarray(sites, np.int64)]
-        every = np.concatenate(rows)
-        return SiteProblem(
-            [self.profile_id[k] for k in sites],
-            self.forcing.take(sites),
-            np.repeat(np.arange(len(rows)), [row.size for row in rows]),
-            *(values[every] for values in (self.depth, self.soc, self.sd, self.weight)),
-        )
-
     def layers(self, inside: NDArray[np.bool_]) -> "SiteProblem":
         """The same sites with some of their layers; the weights stay what they were."""
-        return self._replace(**{name: getattr(self, name)[inside] for name in ("site", "depth", "soc", "sd", "weight")})
+        return self._replace(**{name: getattr(self, name)[inside] for name in ("site", *_OF_LAYERS)})
 
     def forms(self) -> NDArray[np.float64]:
         """The misfit of every site as a quadratic form (`misfit_forms`)."""
@@ -75,7 +69,7 @@ class SiteProblem(NamedTuple):
 def site_problem(
     profiles: pd.DataFrame, layers: pd.DataFrame, cell_forcing: Forcing, relative_sd: float
 ) -> SiteProblem:
-    """The sites of a study: its cleaned tables, and the forcing of the cells they lie in.
+    """The sites of a study, from its cleaned tables and the forcing of its cells.
 
     The standard deviation of a layer is `relative_sd` of its density. Where the table has a column
     `density_relative_sd`, the uncertainty of a density computed from an estimated bulk density, the two add in
@@ -83,39 +77,41 @@ def site_problem(
     """
     site, depth = layers["site"].to_numpy(np.int64), layers["depth"].to_numpy(float)
     soc = layers["soc"].to_numpy(float)
-    more = layers["density_relative_sd"].to_numpy(float) if "density_relative_sd" in layers else 0.0
+    of_density = layers["density_relative_sd"].to_numpy(float) if "density_relative_sd" in layers else 0.0
     return SiteProblem(
         profiles["profile_id"].tolist(),
         cell_forcing.take(profiles["cell"].to_numpy()),
         site,
         depth,
         soc,
-        np.hypot(relative_sd, more) * soc,
+        np.hypot(relative_sd, of_density) * soc,
         layer_weights(site, depth),
     )
 
 
 def site_faults(problem: SiteProblem) -> list[str]:
-    """Why a site cannot be sampled, in words, a text for each; empty for a site that can."""
+    """Why a site cannot be sampled, a text for each; empty for a site that can."""
     faults = [""] * problem.n_sites
+
+    def note(site: int, fault: str) -> None:
+        faults[site] = faults[site] or fault
+
     for name, values in problem.forcing._asdict().items():
         finite = np.isfinite(values) if values.ndim == 1 else np.isfinite(values).all(axis=0)
         for k in np.flatnonzero(~finite):
             column = np.atleast_1d(values[..., k])
-            faults[k] = faults[k] or f"{name} of the forcing is {column[~np.isfinite(column)][0]}"
+            note(k, f"{name} of the forcing is {column[~np.isfinite(column)][0]}")
     for k in np.flatnonzero(problem.forcing.npp_mean <= 0.0):
-        faults[k] = faults[k] or f"npp_mean of the forcing is {problem.forcing.npp_mean[k]:g}: nothing enters the soil"
-    layer = pd.Series(problem.site).groupby(problem.site).cumcount().to_numpy() + 1
-    for name in ("depth", "soc", "sd", "weight"):
+        note(k, f"npp_mean of the forcing is {problem.forcing.npp_mean[k]:g}: nothing enters the soil")
+    number_in_site = pd.Series(problem.site).groupby(problem.site).cumcount().to_numpy() + 1
+    for name in _OF_LAYERS:
         values = getattr(problem, name)
         for row in np.flatnonzero(~(np.isfinite(values) & (values > 0.0))):
-            k = problem.site[row]
-            faults[k] = faults[k] or f"{name} of observed layer {layer[row]} is {values[row]:g}"
-    observed = np.bincount(problem.site, minlength=problem.n_sites)
-    for k in np.flatnonzero(observed == 0):
-        faults[k] = faults[k] or "it has no observed layer"
+            note(problem.site[row], f"{name} of observed layer {number_in_site[row]} is {values[row]:g}")
+    for k in np.flatnonzero(np.bincount(problem.site, minlength=problem.n_sites) == 0):
+        note(k, "it has no observed layer")
     with np.errstate(all="ignore"):
-        sound = np.isfinite(problem.forms()).all(axis=0)
-    for k in np.flatnonzero(~sound):
-        faults[k] = faults[k] or "the misfit of its layers is not a finite number"
+        finite = np.isfinite(problem.forms()).all(axis=0)
+    for k in np.flatnonzero(~finite):
+        note(k, "the misfit of its layers is not a finite number")
     return faults

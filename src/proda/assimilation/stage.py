@@ -12,10 +12,10 @@ import xarray as xr
 from proda.assimilation.chains import n_workers, schedule, site_plan
 from proda.assimilation.one_batch import OneBatch, batch_constant, one_batch_posterior
 from proda.assimilation.problem import SiteProblem, site_faults, site_problem
-from proda.assimilation.results import one_batch_data, write_inference_data
+from proda.assimilation.results import one_batch_tree
 from proda.assimilation.sites import site_posteriors
 from proda.assimilation.store import STORE, opened_sites, site_status
-from proda.data.cleaned import CleanedStudy, read_cleaned_study
+from proda.data.stage import read_cleaned_study
 from proda.data.tables import write_site_status
 from proda.kernels.metropolis import Proposal, Schedule
 from proda.progress import progress_bar
@@ -24,20 +24,18 @@ from proda.study import Study
 
 ONE_BATCH_DRAWS = 5000  # a chain, at most
 SCHEDULER = "PRODA_SCHEDULER"  # environment variable: the address of a Dask scheduler
-# B of Eq. 5.1 at both ends: the formal posterior, and one profile's worth of information.
-EXTREMES = {"one_batch_formal.nc": "1", "one_batch_single.nc": "1/n"}
 
 
-class OneBatches(NamedTuple):
-    """The one-batch posterior with the study's B, and those with B = 1 and B = 1/n."""
+class OneBatchAssimilation(NamedTuple):
+    """The sites, the posterior of one parameter set with the study's B, and the formal posterior, with B = 1."""
 
+    problem: SiteProblem
     result: OneBatch
     formal: OneBatch
-    single: OneBatch
 
 
 class SiteAssimilation(NamedTuple):
-    """What site-by-site assimilation leaves behind: the problem, the posteriors and a row of outcome for each site."""
+    """The sites, their posteriors (`sites.zarr`) and a row of outcome for each site (`site_status.csv`)."""
 
     problem: SiteProblem
     sites: xr.Dataset
@@ -50,50 +48,42 @@ def one_batch_plan(study: Study) -> Schedule:
     return schedule(test_steps, steps, min(ONE_BATCH_DRAWS, (test_steps + steps) // 4))
 
 
-def one_batch_assimilation(study: Study) -> OneBatches:
-    """Run the one-batch stage of a study and write one_batch.nc, and beside it what other constants B would give.
+def one_batch_assimilation(study: Study) -> OneBatchAssimilation:
+    """Run the one-batch stage of a study and write one_batch.nc, and one_batch_formal.nc unless the study's B is 1.
 
     Settings: chains, relative_sd, one_batch_test_steps, one_batch_steps, one_batch_B, one_batch_coordinates.
     """
-    plan = one_batch_plan(study)
+    plan, n_chains = one_batch_plan(study), study["chains"]
     with study.stage(ONE_BATCH, resumable=True) as folder:
         cleaned = read_cleaned_study(study)
-        n = len(cleaned.profiles)
-        main = batch_constant(study["one_batch_B"], n)
-        extremes = {name: batch_constant(word, n) for name, word in EXTREMES.items()}
-        wanted = {"one_batch.nc": main, **{name: B for name, B in extremes.items() if B != main}}
-        with progress_bar(len(wanted) * study["chains"] * plan.total, "one-batch", "step") as bar:
-            # Side by side, so that three chains on two cores do not leave one of them waiting for the last.
-            share = max(1, n_workers() // len(wanted))
-            with ThreadPoolExecutor(len(wanted)) as pool:
-                runs = {}
-                for name, B in wanted.items():
-                    saved = folder / CHECKPOINTS / Path(name).stem
-                    runs[name] = pool.submit(_one_batch, study, cleaned, plan, B, share, bar.update, saved)
-                found = {name: run.result() for name, run in runs.items()}
-        for name, result in found.items():
-            write_inference_data(one_batch_data(result), folder / name)
-    result = found["one_batch.nc"]
-    return OneBatches(result, *(found.get(name, result) for name in EXTREMES))
+        problem = site_problem(cleaned.profiles, cleaned.layers, cleaned.forcing, study["relative_sd"])
+        constants = {"one_batch.nc": batch_constant(study["one_batch_B"], problem.n_sites), "one_batch_formal.nc": 1.0}
+        if constants["one_batch.nc"] == 1.0:
+            del constants["one_batch_formal.nc"]
+        # Side by side, so that three chains on two cores do not leave one of them waiting for the last.
+        workers = max(1, n_workers() // len(constants))
+        with progress_bar(len(constants) * n_chains * plan.total, "one-batch", "step") as bar:
 
+            def run(name: str) -> OneBatch:
+                return one_batch_posterior(
+                    problem,
+                    cleaned.profiles["cell"],
+                    study.seed,
+                    plan,
+                    n_chains,
+                    constants[name],
+                    Proposal(study["one_batch_coordinates"]),
+                    n_workers=workers,
+                    report=bar.update,
+                    checkpoints=folder / CHECKPOINTS / Path(name).stem,
+                )
 
-def _one_batch(
-    study: Study, cleaned: CleanedStudy, plan: Schedule, B: float, workers: int, report, checkpoints: Path
-) -> OneBatch:
-    return one_batch_posterior(
-        cleaned.profiles,
-        cleaned.layers,
-        cleaned.forcing,
-        study.seed,
-        plan,
-        study["chains"],
-        B,
-        study["relative_sd"],
-        Proposal(study["one_batch_coordinates"]),
-        n_workers=workers,
-        report=report,
-        checkpoints=checkpoints,
-    )
+            with ThreadPoolExecutor(len(constants)) as pool:
+                results = dict(zip(constants, pool.map(run, constants), strict=True))
+        for name, result in results.items():
+            one_batch_tree(result).to_netcdf(folder / name)
+    result = results["one_batch.nc"]
+    return OneBatchAssimilation(problem, result, results.get("one_batch_formal.nc", result))
 
 
 def site_assimilation(study: Study) -> SiteAssimilation:

@@ -1,21 +1,13 @@
-"""`sites.zarr` while it is being made: batches written one by one, each marked when it is whole.
+"""What is stored of every site, and `sites.zarr` while it is being made.
 
-A batch is a chunk of every array, so batches can be written side by side, by threads or by processes elsewhere. A batch
-without its mark, or whose content is not what the mark says, is sampled again; chains follow from seeds alone, so the
-finished store is the same whatever happened on the way.
+A batch of sites is a chunk of every array, so batches can be written side by side, by threads or by processes
+elsewhere, and each is marked when it is whole. A batch without its mark, or whose content differs from its mark, is
+sampled again; chains follow from seeds alone, so the finished store is the same whatever happened on the way.
 
-The dataset of `sites.zarr`: what is stored of every site, with dimensions, meaning and unit.
-
-Modes of posterior densities by a generalized extreme-value distribution, fitted to all series in one go.
-
-The paper takes the mode of a fitted GEV as the maximum-likelihood value of a site's parameter. The fit here is by
-L-moments (Hosking, Wallis and Wood 1985): closed expressions, so a million fits take a second. On samples that no GEV
-describes well, such as posteriors cut off by the prior, its modes differ from those of a maximum-likelihood fit by some
-hundredths of the parameter's range.
-
-How well each site's profile is reproduced, and what becomes of the site after that.
-
-What is stored of a batch of sites: their chains thinned out, and what they say of parameters and carbon.
+The paper takes the mode of a fitted generalized extreme-value distribution as the most likely value of a site's
+parameter. The fit here is by L-moments (Hosking, Wallis and Wood 1985, doi 10.1080/00401706.1985.10488049): closed
+expressions, so a million fits take a second. On samples that no such distribution describes well, such as posteriors
+cut off by the prior, its modes differ from those of a maximum-likelihood fit by some hundredths of the range.
 """
 
 import hashlib
@@ -34,7 +26,6 @@ from scipy.special import gamma
 
 from proda.assimilation.chains import SampledSites, SitePlan, sampled_sites
 from proda.assimilation.problem import SiteProblem, site_faults
-from proda.errors import InputError
 from proda.kernels.diagnostics import gelman_rubin
 from proda.kernels.steady_state import soc_density
 from proda.model.configuration import PAPER_COLUMN
@@ -76,9 +67,8 @@ VARIABLES = (
     Stored("soc_sd", _LAYER, "standard deviation over draws of soil organic carbon density", "g m-3"),
     Stored("soc_p05", _LAYER, "5 % quantile over draws of soil organic carbon density", "g m-3"),
     Stored("soc_p95", _LAYER, "95 % quantile over draws of soil organic carbon density", "g m-3"),
-    Stored("soc_at_mean", _LAYER, "soil organic carbon density at the posterior-mean parameters", "g m-3"),
     Stored("r2", ("site",), "squared correlation of the mean profile with the observed layers"),
-    Stored("efficiency", ("site",), "1:1 efficiency of the mean profile"),
+    Stored("efficiency", ("site",), "model efficiency (Nash-Sutcliffe) of the mean profile"),
     Stored("acceptance", _CHAIN, "share of kept steps that moved"),
     Stored("steps", ("site",), "steps of every chain"),
 )
@@ -128,7 +118,6 @@ def opened_sites(path: Path) -> xr.Dataset:
 
 MARKS = "batches"
 _KEPT = "finished batches are kept and it goes on from there"
-_SPARE = 50 * 2**20  # bytes that a disk should have left
 
 
 class SiteStore:
@@ -146,26 +135,13 @@ class SiteStore:
         self.path, self.marks = Path(folder) / STORE, Path(checkpoints) / MARKS
 
     def create(self, coordinates: xr.Dataset, plan: SitePlan, batch: int) -> None:
-        """Make the empty store, unless one is there: it is, when an interrupted run goes on.
-
-        Raises
-        ------
-        InputError
-            When the disk has too little room for it.
-        """
+        """Make the empty store, unless one of this layout is there: it is, when an interrupted run goes on."""
         ready = self.marks / "store.json"
         sizes = sizes_of(plan, coordinates.sizes["site"])
         layout = {"sizes": sizes, "batch": batch}
         frame = [self.path / name / "zarr.json" for name in ("", *coordinates.coords, *(row.name for row in VARIABLES))]
         if read_json(ready) == layout and all(path.is_file() for path in frame):
             return
-        needed = sum(np.prod([sizes[dim] for dim in row.dims]) * np.dtype(row.dtype).itemsize for row in VARIABLES)
-        free = shutil.disk_usage(self.path.parent).free
-        if free < needed + _SPARE:
-            raise InputError(
-                f"{self.path} will need up to {needed / 1e9:.2f} GB, {free / 1e9:.2f} GB are free: free some space, "
-                "store fewer draws (kept_draws), or give a folder on another disk as --out"
-            )
         with write_errors_explained(self.path, _KEPT):
             shutil.rmtree(self.path, ignore_errors=True)
             shutil.rmtree(self.marks, ignore_errors=True)
@@ -186,7 +162,7 @@ class SiteStore:
             write_json(ready, layout)
 
     def write(self, first: int, arrays: Mapping[str, NDArray]) -> None:
-        """Put a batch of sites at its place, and mark it as finished.
+        """Write a batch of sites to its place, and mark it as finished.
 
         Raises
         ------
@@ -201,7 +177,7 @@ class SiteStore:
             write_json(self._mark(first), {"first": first, "last": last, "sha256": _digest(arrays)})
 
     def finished(self, first: int, last: int) -> bool:
-        """Whether sites `first` to `last` (excluded) are there, with the content that their mark names."""
+        """Whether sites `first` to `last` (excluded) are there, with the content that their mark records."""
         mark = read_json(self._mark(first))
         if mark is None or mark.get("last") != last:
             return False
@@ -228,6 +204,57 @@ def _digest(arrays: Mapping[str, NDArray]) -> str:
         total.update(json.dumps([row.name, list(values.shape)]).encode())
         total.update(values.tobytes())
     return total.hexdigest()
+
+
+def batch_arrays(problem: SiteProblem, seed: int, plan: SitePlan) -> dict[str, NDArray]:
+    """Sample the sites of a batch: the variables of `site_dataset`, NaN at sites that cannot be sampled."""
+    arrays = empty_arrays(plan, problem.n_sites)
+    sound = np.flatnonzero([not fault for fault in site_faults(problem)])
+    if sound.size:
+        part = problem.take(sound)
+        for name, values in site_summaries(part, sampled_sites(part, seed, plan), plan).items():
+            arrays[name][sound] = values
+    return arrays
+
+
+def soc_of_draws(x: NDArray, forcing: Forcing) -> NDArray[np.float64]:
+    """Modelled density of draws, (n_draws, n_layers, n_sites), g C m-3, for x (n_sites, n_draws, n_parameters)."""
+    low, high = bounds(forcing)
+    return soc_density(low + np.moveaxis(x, 0, -1).astype(np.float64) * (high - low), forcing)
+
+
+def site_summaries(problem: SiteProblem, sampled: SampledSites, plan: SitePlan) -> dict[str, NDArray]:
+    """What is stored of sampled sites, by the names of `sites.zarr`."""
+    draws = sampled.draws
+    n_sites, n_chains, n_draws, n_parameters = draws.shape
+    series = np.ascontiguousarray(np.moveaxis(draws, -1, 1))  # site, parameter, chain, draw
+    pooled = series.reshape(n_sites, n_parameters, -1)
+    pick = np.linspace(0, n_draws - 1, draws_per_chain(plan)).round().astype(int)
+    kept = draws[:, :, pick]
+    soc = soc_of_draws(kept.reshape(n_sites, -1, n_parameters), problem.forcing)
+    mean_profile = soc.mean(axis=0)
+    soc_05, soc_95 = np.quantile(soc, [0.05, 0.95], axis=0)
+    modelled = at_depths(mean_profile, problem.site, problem.depth)
+    fit = agreement_by_site(problem.site, problem.soc, modelled, n_sites)
+    return {
+        "x": kept,
+        "phi": sampled.phi[:, :, pick],
+        "x_mean": pooled.mean(axis=-1, dtype=np.float64),
+        "x_sd": pooled.std(axis=-1, ddof=1, dtype=np.float64),
+        "x_mode": gev_modes(pooled),
+        "rhat_gelman_rubin": gelman_rubin(series.astype(np.float64)),
+        "rhat": sampled.mixing.rhat,
+        "ess_bulk": sampled.mixing.ess_bulk,
+        "ess_tail": sampled.mixing.ess_tail,
+        "soc_mean": mean_profile.T,
+        "soc_sd": soc.std(axis=0, ddof=1).T,
+        "soc_p05": soc_05.T,
+        "soc_p95": soc_95.T,
+        "r2": fit.r2,
+        "efficiency": fit.efficiency,
+        "acceptance": sampled.acceptance,
+        "steps": sampled.steps,
+    }
 
 
 class GEV(NamedTuple):
@@ -269,7 +296,7 @@ def gev_modes(draws: NDArray, low: float = 0.0, high: float = 1.0) -> NDArray[np
 STUCK_GAP = 5.0  # in Phi: a factor of 150 in posterior density between the middles of two chains
 OUT_OF_REACH = 10.0  # standard deviations
 
-# What `status` can be, from the worst to the best.
+# The values of `status`, from the worst to the best.
 NOT_SAMPLED, NO_POSTERIOR, FAR, STUCK = "not sampled", "no finite posterior", "out of reach", "a chain is stuck"
 NOT_CONVERGED, CONVERGED = "not converged", "converged"
 STATUS_MEANING = {
@@ -283,14 +310,14 @@ STATUS_MEANING = {
 
 
 class SiteAgreement(NamedTuple):
-    """`r2`, squared correlation, and `efficiency`, 1 - SSE/SST about the 1:1 line; (n_sites,) each."""
+    """`r2`, squared correlation, and model `efficiency` (Nash-Sutcliffe, 1 - SSE/SST); (n_sites,) each."""
 
     r2: NDArray[np.float64]
     efficiency: NDArray[np.float64]
 
 
 def agreement_by_site(site: NDArray, observed: NDArray, modelled: NDArray, n_sites: int) -> SiteAgreement:
-    """Agreement of the layers of each site, (n_sites,); NaN where a site's layers are all alike or there is only one.
+    """Agreement of the layers of each site; NaN where a site's layers are all alike or there is only one.
 
     Parameters
     ----------
@@ -318,9 +345,9 @@ def site_status(
 ) -> pd.DataFrame:
     """The outcome of every site, a row each: the table of `site_status.csv`.
 
-    A site is `used_downstream`, as the paper has it, unless its 1:1 efficiency is negative (or undefined, where all its
-    layers are alike). `status`, one of `STATUS_MEANING`, is about the chains, and `reason` says what is the matter
-    (`faults`, from `site_faults`, of a site that was not sampled). All are flagged, none is dropped.
+    A site is `used_downstream`, as in the paper, unless its model efficiency is negative (or undefined, where all its
+    layers are alike). `status`, one of `STATUS_MEANING`, is about the chains, with its `reason` (`faults`, from
+    `site_faults`, of a site that was not sampled). All are flagged, none is dropped.
     """
     rhat, bulk, tail = (sites[name].to_numpy() for name in ("rhat", "ess_bulk", "ess_tail"))
     worst, efficiency = rhat.max(axis=1), sites["efficiency"].to_numpy()
@@ -370,7 +397,7 @@ def site_status(
 
 
 def status_counts(status: pd.DataFrame) -> pd.DataFrame:
-    """Sites by `status`, the worst first: how many, how many are used downstream, what it means, an example."""
+    """Sites by `status`, the worst first: `sites`, `used downstream`, its `meaning`, and a reason `for example`."""
     rows = {}
     for name, meaning in STATUS_MEANING.items():
         here = status[status["status"] == name]
@@ -378,55 +405,3 @@ def status_counts(status: pd.DataFrame) -> pd.DataFrame:
             used, example = int(here["used_downstream"].sum()), here["reason"].iloc[0]
             rows[name] = {"sites": len(here), "used downstream": used, "meaning": meaning, "for example": example}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("status")
-
-
-def batch_arrays(problem: SiteProblem, seed: int, plan: SitePlan) -> dict[str, NDArray]:
-    """Sample the sites of a batch: the variables of `site_dataset`, NaN at sites that cannot be sampled."""
-    arrays = empty_arrays(plan, problem.n_sites)
-    sound = np.flatnonzero([not fault for fault in site_faults(problem)])
-    if sound.size:
-        part = problem.take(sound)
-        for name, values in site_summaries(part, sampled_sites(part, seed, plan), plan).items():
-            arrays[name][sound] = values
-    return arrays
-
-
-def soc_of_draws(x: NDArray, forcing: Forcing) -> NDArray[np.float64]:
-    """Modelled density of draws, (n_draws, n_layers, n_sites), g C m-3, for x (n_sites, n_draws, n_parameters)."""
-    low, high = bounds(forcing)
-    return soc_density(low + np.moveaxis(x, 0, -1).astype(np.float64) * (high - low), forcing)
-
-
-def site_summaries(problem: SiteProblem, sampled: SampledSites, plan: SitePlan) -> dict[str, NDArray]:
-    """What is stored of sampled sites, by the names of `sites.zarr`."""
-    draws = sampled.draws
-    n_sites, n_chains, n_draws, n_parameters = draws.shape
-    series = np.ascontiguousarray(np.moveaxis(draws, -1, 1))  # site, parameter, chain, draw
-    pooled = series.reshape(n_sites, n_parameters, -1)
-    pick = np.linspace(0, n_draws - 1, draws_per_chain(plan)).round().astype(int)
-    kept = draws[:, :, pick]
-    soc = soc_of_draws(kept.reshape(n_sites, -1, n_parameters), problem.forcing)
-    mean, mean_profile = pooled.mean(axis=-1, dtype=np.float64), soc.mean(axis=0)
-    soc_05, soc_95 = np.quantile(soc, [0.05, 0.95], axis=0)
-    modelled = at_depths(mean_profile, problem.site, problem.depth)
-    fit = agreement_by_site(problem.site, problem.soc, modelled, n_sites)
-    return {
-        "x": kept,
-        "phi": sampled.phi[:, :, pick],
-        "x_mean": mean,
-        "x_sd": pooled.std(axis=-1, ddof=1, dtype=np.float64),
-        "x_mode": gev_modes(pooled),
-        "rhat_gelman_rubin": gelman_rubin(series.astype(np.float64)),
-        "rhat": sampled.mixing.rhat,
-        "ess_bulk": sampled.mixing.ess_bulk,
-        "ess_tail": sampled.mixing.ess_tail,
-        "soc_mean": mean_profile.T,
-        "soc_sd": soc.std(axis=0, ddof=1).T,
-        "soc_p05": soc_05.T,
-        "soc_p95": soc_95.T,
-        "soc_at_mean": soc_of_draws(mean[:, None], problem.forcing)[0].T,
-        "r2": fit.r2,
-        "efficiency": fit.efficiency,
-        "acceptance": sampled.acceptance,
-        "steps": sampled.steps,
-    }

@@ -5,8 +5,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "bulk_density": ["PEDOTRANSFER"],
         "cleaned": ["CleanedStudy", "read_cleaned_study"],
-        "cleaning": ["rules_table"],
+        "cleaning": ["RULES", "layers_above"],
         "grid": ["cells_at", "read_grid"],
         "sources": ["study_list"],
         "stage": ["cleaned_study"],

@@ -11,15 +11,19 @@ import xarray as xr
 from proda.data.covariates import read_covariates
 from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
-from proda.data.tables import read_layers, read_profiles
+from proda.data.tables import RAW_LAYERS, RAW_PROFILES, check_study, read_exclusions, read_layers, read_profiles
 from proda.model.forcing import Forcing
 from proda.study import Study
 
 STAGE = "01-data-cleaning"
+STAMPED = (
+    "profiles.parquet", "layers.parquet", "forcing.nc", "covariates.parquet", "grid.nc", RAW_PROFILES,
+    RAW_LAYERS,
+)  # fmt: skip
 
 
 class CleanedStudy(NamedTuple):
-    """The cleaned data of a study.
+    """The tidy data of a study, as stage 1 left them in its folder.
 
     Attributes
     ----------
@@ -30,10 +34,11 @@ class CleanedStudy(NamedTuple):
     site_covariates, cell_covariates : DataFrame
     grid : Dataset
         Of the land cells.
-    exclusions, account : DataFrame
+    exclusions, account, by_source : DataFrame
         As in `proda.data.cleaning.CleanedTables`.
     findings : DataFrame
-        One row a variable of every source of forcing, covariates and reference maps (`proda.data.findings.Finding`).
+        What every source of forcing, covariates and reference maps was found to hold, one row a variable
+        (`proda.data.findings.Finding`).
     """
 
     profiles: geopandas.GeoDataFrame
@@ -44,6 +49,7 @@ class CleanedStudy(NamedTuple):
     grid: xr.Dataset
     exclusions: pd.DataFrame
     account: pd.DataFrame
+    by_source: pd.DataFrame
     findings: pd.DataFrame
 
 
@@ -56,8 +62,8 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
         When the stage has not been run, was interrupted, or was run with other settings.
     """
     study.require(STAGE)
+    check_study([study.path(name) for name in STAMPED], study)
     sites, cells = read_covariates(study.path("covariates.parquet"))
-    exclusions = pd.read_csv(study.path("exclusions.csv"), dtype={"profile_id": str, "layer": "Int64"})
     findings = pd.read_csv(study.path("drivers.csv"), keep_default_na=False, na_values=[""], dtype={"note": object})
     return CleanedStudy(
         profiles=read_profiles(study.path("profiles.parquet")),
@@ -66,7 +72,8 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
         site_covariates=sites,
         cell_covariates=cells,
         grid=read_grid(study.path("grid.nc")),
-        exclusions=exclusions,
+        exclusions=read_exclusions(study.path("exclusions.csv")),
         account=pd.read_csv(study.path("cleaning.csv")),
+        by_source=pd.read_csv(study.path("cleaning_by_source.csv")),
         findings=findings.fillna({"note": ""}),
     )

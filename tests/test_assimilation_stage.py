@@ -10,15 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from assimilated_study import STAGES, make_data, run_stage, stage_files, study_in
+from made_sites import RUN, STAGES, make_data, run_stage, stage_files, study_in
 
+from proda.assimilation.results import read_posterior, site_posterior
+from proda.errors import InputError
 from proda.stage import partial_path
 
 KILLS = 2  # at least, and until one of them has met a run that went on
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="there is no SIGKILL"),
-]
 
 
 class Run:
@@ -31,7 +29,7 @@ class Run:
         self.process = context.Process(target=run_stage, args=(out, stage, theirs.send))
         self.process.start()
         theirs.close()
-        self.told = [self.messages.recv()]
+        self.received = [self.messages.recv()]
         self.begun = time.monotonic()
 
     def killed_after(self, seconds: float) -> bool:
@@ -44,19 +42,19 @@ class Run:
     def ended(self) -> float:
         """Wait for its end; seconds since it began."""
         self._listen()
-        assert self.process.exitcode == 0 and self.told[-1] == "ended"
+        assert self.process.exitcode == 0 and self.received[-1] == "ended"
         return time.monotonic() - self.begun
 
     def _listen(self) -> None:
         try:
             while True:
-                self.told.append(self.messages.recv())
+                self.received.append(self.messages.recv())
         except EOFError:
             self.process.join()
 
     @property
     def went_on(self) -> int:
-        return sum(word.startswith("went on") for word in self.told)
+        return sum(word.startswith("went on") for word in self.received)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +64,8 @@ def cleaned(tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
+@pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="there is no SIGKILL")
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_killed_again_and_again_ends_with_the_bits_of_an_undisturbed_one(cleaned, stage, tmp_path):
     seed = int(os.environ.get("PRODA_KILL_SEED") or secrets.randbits(32))
@@ -87,9 +87,32 @@ def test_a_stage_killed_again_and_again_ends_with_the_bits_of_an_undisturbed_one
         assert kills < 20, "no run ever went on from what the one before had left"
     Run(tmp_path / "killed", stage).ended()
 
-    expected, found = (stage_files(tmp_path / name, stage) for name in ("undisturbed", "killed"))
-    assert set(found) == set(expected)
-    assert [name for name in expected if found[name] != expected[name]] == []
+    expected, files = (stage_files(tmp_path / name, stage) for name in ("undisturbed", "killed"))
+    assert set(files) == set(expected)
+    assert [name for name in expected if files[name] != expected[name]] == []
     study = study_in(tmp_path / "killed")
     study.require(STAGES[stage])
     assert not partial_path(study.out, STAGES[stage]).exists()
+
+
+@pytest.mark.slow
+def test_checkpoints_of_other_settings_are_refused_and_results_can_be_read(cleaned, tmp_path):
+    shutil.copytree(cleaned, tmp_path / "study")
+    study = study_in(tmp_path / "study")
+    with pytest.raises(KeyboardInterrupt), study.stage(STAGES["sites"], resumable=True) as folder:
+        (folder / "checkpoints" / "batches").mkdir(parents=True)
+        (folder / "checkpoints" / "batches" / "store.json").write_text("{}")
+        raise KeyboardInterrupt
+    other = type(study).open("virtual", "tiny", out=study.out, settings={**study.overrides, "site_steps": 9000})
+    with pytest.raises(InputError, match=r"checkpoints of an interrupted run .* other settings \(site_steps\)"):
+        RUN["sites"](other)
+    result = RUN["sites"](study)
+    assert len(result.status) == result.problem.n_sites == result.sites.sizes["site"]
+    tree = site_posterior(study, result.problem.profile_id[3])
+    np.testing.assert_array_equal(tree["posterior/x"], result.sites["x"][3])
+    with pytest.raises(InputError, match="has no site 'nowhere': expected a profile_id or a number from 0"):
+        site_posterior(study, "nowhere")
+    pooled = RUN["one-batch"](study)
+    for name, run in (("one_batch.nc", pooled.result), ("one_batch_formal.nc", pooled.formal)):
+        np.testing.assert_array_equal(read_posterior(study.path(name))["x"], run.x)
+    assert pooled.formal.B == 1.0 and pooled.result.B == 1.0 / result.problem.n_sites

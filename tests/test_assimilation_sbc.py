@@ -1,4 +1,4 @@
-"""Simulation-based calibration of the whole site-by-site path, and the band that it is judged by."""
+"""Simulation-based calibration of the whole site-by-site path, withheld layers, and the band for ranks."""
 
 import numpy as np
 import pytest
@@ -10,12 +10,14 @@ from proda.assimilation.sbc import (
     AS_ASSUMED,
     AS_IN_PAPER,
     N_RANKED,
-    calibration,
+    PROPOSALS,
     coverage_by_depth,
     outside_band,
     prior_draws,
+    proposals_table,
     rank_band,
     rank_ecdf,
+    simulated_calibration,
     simulated_profiles,
     withheld_layers,
     withheld_predictions,
@@ -26,9 +28,11 @@ from proda.kernels.steady_state import soc_density
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share, physical
 
-N = 200
+N = 160
 DEPTHS = np.array([0.03, 0.15, 0.4, 0.8, 1.4])
-PLAN = SitePlan(Schedule(5000, 20_000, 25_000, 50), moves=Proposal("logarithmic"), ess_limit=100.0, max_steps=250_000)
+PLAN = SitePlan(
+    Schedule(5000, 20_000, 25_000, 50), proposal=Proposal("logarithmic"), ess_limit=100.0, max_steps=250_000
+)
 
 
 def places(n, seed=5):
@@ -41,38 +45,24 @@ def places(n, seed=5):
     return SiteProblem([f"P{k}" for k in range(n)], temperate(n, seed), site, depth, ones, ones, ones)
 
 
-@pytest.fixture(scope="module")
-def found():
-    return calibration(places(N), 11, PLAN)
+@pytest.mark.slow
+def test_the_truth_ranks_uniformly_among_the_draws_and_intervals_hold_it_as_often_as_they_should():
+    result = simulated_calibration(places(N), 11, PLAN)
+    assert result.ranks.shape == (N, 25) and result.ranks.min() >= 0 and result.ranks.max() <= N_RANKED
+    assert not outside_band(result.ranks, N_RANKED).any()
+    # Layers of one profile are not independent: 160 profiles are fewer than 560 layers.
+    assert result.layers["inside"].mean() == pytest.approx(0.9, abs=4.0 * np.sqrt(0.09 / N))
+    table = coverage_by_depth(result.layers)
+    assert table.loc["all", "layers"] == len(result.layers) and table["inside"].between(0.8, 1.0).all()
 
 
 @pytest.mark.slow
-def test_the_truth_ranks_uniformly_among_the_draws_of_every_parameter(found):
-    assert found.ranks.shape == (N, 25) and found.ranks.min() >= 0 and found.ranks.max() <= N_RANKED
-    assert not outside_band(found.ranks, N_RANKED).any()
-
-
-@pytest.mark.slow
-def test_intervals_of_carbon_hold_the_truth_as_often_as_they_say(found):
-    inside = found.layers["inside"]
-    # Layers of one profile are not independent: 200 profiles are fewer than 700 layers.
-    assert inside.mean() == pytest.approx(0.9, abs=4.0 * np.sqrt(0.09 / N))
-    table = coverage_by_depth(found.layers)
-    assert table.loc["all", "layers"] == len(found.layers) and table["inside"].between(0.8, 1.0).all()
-
-
-@pytest.mark.slow
-def test_the_calibration_notices_chains_that_cool_down():
+def test_chains_that_cool_down_and_the_papers_error_model_claim_too_much():
     """The published acceptance makes posteriors too narrow, so that the truth is too often beyond all draws."""
-    cooled = calibration(places(N), 11, PLAN._replace(moves=Proposal("box", annealed=True), max_steps=0))
-    assert outside_band(cooled.ranks, N_RANKED).any()
-    assert cooled.layers["inside"].mean() < 0.8
-
-
-@pytest.mark.slow
-def test_the_papers_weights_and_proportional_errors_claim_too_much():
-    like = places(N)
-    claimed = calibration(like, 11, PLAN._replace(max_steps=0), AS_IN_PAPER)
+    short = PLAN._replace(schedule=Schedule(3000, 7000, 10_000, 20), max_steps=0)
+    cooled = simulated_calibration(places(N), 11, short._replace(proposal=Proposal("box", annealed=True)))
+    assert outside_band(cooled.ranks, N_RANKED).any() and cooled.layers["inside"].mean() < 0.8
+    claimed = simulated_calibration(places(N), 11, short, AS_IN_PAPER)
     assert claimed.layers["inside"].mean() < 0.7
 
 
@@ -96,16 +86,15 @@ def test_simulated_observations_carry_the_error_that_each_choice_names(rng):
     assert (paper.soc / truth).std() == pytest.approx(0.3, abs=0.03) and paper.soc.min() > 0.0
 
 
-def test_uniform_ranks_stay_in_the_band_of_all_parameters_as_often_as_it_says():
+def test_uniform_ranks_stay_in_the_band_of_all_parameters_as_often_as_it_promises():
     rng = np.random.default_rng(3)
     left = [outside_band(rng.integers(0, N_RANKED + 1, (100, 5)), N_RANKED).any() for _ in range(400)]
     assert np.mean(left) == pytest.approx(0.05, abs=4.0 * np.sqrt(0.05 * 0.95 / 400))
 
 
-@pytest.mark.parametrize("wrong", ["too narrow", "too wide", "too high"])
-def test_ranks_of_a_wrong_posterior_leave_the_band(wrong, rng):
+@pytest.mark.parametrize(("scale", "shift"), [(0.7, 0.0), (1.4, 0.0), (1.0, 0.3)], ids=["narrow", "wide", "high"])
+def test_ranks_of_a_wrong_posterior_leave_the_band(scale, shift, rng):
     truth, draws = rng.normal(size=(500, 3)), rng.normal(size=(500, N_RANKED, 3))
-    scale, shift = {"too narrow": (0.7, 0.0), "too wide": (1.4, 0.0), "too high": (1.0, 0.3)}[wrong]
     draws[..., 1] = shift + scale * draws[..., 1]
     ranks = (draws < truth[:, None]).sum(axis=1)
     assert outside_band(ranks, N_RANKED).tolist() == [False, True, False]
@@ -116,29 +105,29 @@ def test_the_band_holds_the_expected_distribution_and_narrows_with_more_simulati
     for band in (few, many):
         assert (band.low <= band.z).all() and (band.z <= band.high).all()
     assert (many.high - many.low).max() < 0.3 * (few.high - few.low).max()
-    assert rank_ecdf(np.array([[0], [50], [99]]), N_RANKED)[[0, 49, 50, 98], 0] == pytest.approx(
-        [1 / 3, 1 / 3, 2 / 3, 2 / 3]
-    )
+    ecdf = rank_ecdf(np.array([[0], [50], [99]]), N_RANKED)[[0, 49, 50, 98], 0]
+    assert ecdf == pytest.approx([1 / 3, 1 / 3, 2 / 3, 2 / 3])
 
 
-def test_one_layer_of_every_profile_with_three_or_more_is_withheld():
-    like = places(300)
-    out = withheld_layers(like, 4)
-    per_site = np.bincount(like.site[out], minlength=300)
-    np.testing.assert_array_equal(per_site, np.bincount(like.site) >= 3)
-    assert not np.array_equal(out, withheld_layers(like, 5))
-
-
-@pytest.mark.slow
 def test_predictions_of_withheld_layers_are_scored_against_truth_and_observation(rng):
-    like, x = places(60), prior_draws(60, rng)
+    like, x = places(40), prior_draws(40, rng)
     problem, soc = simulated_profiles(like, x, AS_IN_PAPER, 0.3, rng)
-    plan = PLAN._replace(schedule=Schedule(2000, 3000, 5000, 20), max_steps=0)
+    out = withheld_layers(problem, 3)
+    np.testing.assert_array_equal(np.bincount(like.site[out], minlength=40), np.bincount(like.site) >= 3)
+    assert not np.array_equal(out, withheld_layers(problem, 5))
+    plan = PLAN._replace(schedule=Schedule(1000, 1000, 2000, 20), max_steps=0)
     table = withheld_predictions(problem, 3, plan, true_soc=soc)
-    rows = problem.layers(withheld_layers(problem, 3))
+    rows = problem.layers(out)
     np.testing.assert_array_equal(table["site"], rows.site)
     np.testing.assert_array_equal(table["observed"], rows.soc)
     np.testing.assert_allclose(table["truth"], at_depths(soc, rows.site, rows.depth))
     assert ((table["truth"] - table["low"]) * (table["high"] - table["truth"]) >= 0.0).equals(table["truth_inside"])
     by_depth = coverage_by_depth(table)
     assert by_depth["layers"].iloc[:-1].sum() == by_depth.loc["all", "layers"] == len(table)
+
+
+def test_proposals_are_compared_at_equal_numbers_of_steps(rng):
+    problem, _ = simulated_profiles(places(8), prior_draws(8, rng), AS_IN_PAPER, 0.3, rng)
+    table = proposals_table(problem, 3, SitePlan(Schedule(1000, 1000, 2000, 10)))
+    assert table.index.tolist() == list(PROPOSALS) and (table["ns per step"] > 0.0).all()
+    assert table["difference of means / sd"].tolist()[0] == 0.0 and (table["worst ESS"] > 1.0).all()

@@ -1,0 +1,127 @@
+"""Where the published programs differ from the paper, measured on the same sites with the same random numbers.
+
+The programs are those of the group, and a public R port of the 2020 study; the paper is Tao et al. 2020.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from proda.assimilation.chains import SampledSites, SitePlan, sampled_by_workers
+from proda.assimilation.one_batch import one_batch_posterior
+from proda.assimilation.problem import SiteProblem
+from proda.assimilation.store import agreement_by_site, soc_of_draws
+from proda.kernels.metropolis import Schedule
+from proda.kernels.steady_state import soc_density
+from proda.model.observation import at_depths
+from proda.model.parameters import physical, prior_sd
+
+CODED_SD = 0.6  # standard deviation of an observation over its value
+CODED_PROFILES = 10  # of one-batch, drawn at random
+
+
+class Variant(NamedTuple):
+    """One way to assimilate: error and weights of an observation, acceptance, and which states are kept."""
+
+    relative_sd: float = 0.3
+    weights_by_depth: bool = False  # exp(-depth in m), without the paper's 10 for both ends of a profile
+    annealed: bool = False
+    accepted_only: bool = False
+
+    def problem(self, problem: SiteProblem) -> SiteProblem:
+        """The sites with the error and the weights of this variant."""
+        weight = np.exp(-problem.depth) if self.weights_by_depth else problem.weight
+        return problem._replace(sd=self.relative_sd * problem.soc, weight=weight)
+
+    def plan(self, plan: SitePlan) -> SitePlan:
+        """The plan with the acceptance and the kept states of this variant, and a fixed number of steps."""
+        proposal = plan.proposal._replace(annealed=self.annealed)
+        return plan._replace(proposal=proposal, accepted_only=self.accepted_only, max_steps=0)
+
+
+VARIANTS = {
+    "as in the paper": Variant(),
+    "60 % error": Variant(relative_sd=CODED_SD),
+    "weights exp(-depth) alone": Variant(weights_by_depth=True),
+    "annealed acceptance": Variant(annealed=True),
+    "accepted states only": Variant(accepted_only=True),
+    "as coded: all four": Variant(CODED_SD, True, True, True),
+}
+
+
+def variants_table(problem: SiteProblem, seed: int, plan: SitePlan) -> pd.DataFrame:
+    """Assimilate the same sites by every variant.
+
+    Returns
+    -------
+    DataFrame
+        By variant: `sd ratio`, posterior over prior standard deviation, mean over parameters and median over sites;
+        `SOC sd / mean`, spread over the draws of the modelled density, median over sites and nodes; `acceptance`;
+        `efficiency`, median over sites of the model efficiency of the mean profile; `sites used`, those where it is not
+        negative; and `RMSE` of all layers, kg C m-3.
+    """
+    rows = {}
+    for name, variant in VARIANTS.items():
+        own = variant.problem(problem)
+        sampled = sampled_by_workers(own, seed, variant.plan(plan))
+        soc = soc_of_draws(_some_draws(sampled, plan.n_kept), own.forcing)
+        modelled = at_depths(soc.mean(axis=0), own.site, own.depth)
+        efficiency = agreement_by_site(own.site, own.soc, modelled, own.n_sites).efficiency
+        sd = sampled.draws.std(axis=(1, 2), dtype=float) / prior_sd()
+        rows[name] = {
+            "sd ratio": np.median(sd.mean(axis=1)),
+            "SOC sd / mean": np.median(soc.std(axis=0, ddof=1) / soc.mean(axis=0)),
+            "acceptance": np.median(sampled.acceptance),
+            "efficiency": np.nanmedian(efficiency),
+            "sites used": int((efficiency >= 0.0).sum()),
+            "RMSE": float(np.sqrt(np.mean((modelled - own.soc) ** 2))) / 1000.0,
+        }
+    return pd.DataFrame(rows).T.rename_axis("variant")
+
+
+def one_batch_as_coded(
+    problem: SiteProblem, cell: ArrayLike, seed: int, schedule: Schedule, n_selections: int = 6
+) -> pd.DataFrame:
+    """One-batch as coded: 10 random profiles with B = 1, weights exp(-depth) and 60 % error, judged on all profiles.
+
+    Parameters
+    ----------
+    problem : SiteProblem
+        All profiles, as in the paper.
+    cell : (n_sites,)
+        Grid cell of every site.
+
+    Returns
+    -------
+    DataFrame
+        By selection of 10 profiles: median of `modelled / observed` density over all layers, and their `efficiency`.
+    """
+    coded, cell = Variant(CODED_SD, weights_by_depth=True).problem(problem), np.asarray(cell)
+    rows = []
+    for k in range(n_selections):
+        rng = np.random.default_rng([seed, 9, k])
+        few = np.sort(rng.choice(problem.n_sites, min(CODED_PROFILES, problem.n_sites), replace=False))
+        x = one_batch_posterior(coded.take(few), cell[few], seed + k, schedule).x.reshape(-1, prior_sd().size)
+        modelled = one_batch_carbon(x, problem)
+        error = modelled - problem.soc
+        efficiency = 1.0 - (error**2).sum() / ((problem.soc - problem.soc.mean()) ** 2).sum()
+        rows.append({"modelled / observed": np.median(modelled / problem.soc), "efficiency": efficiency})
+    return pd.DataFrame(rows, index=pd.RangeIndex(1, n_selections + 1, name="selection"))
+
+
+def one_batch_carbon(x: NDArray, problem: SiteProblem, n_draws: int = 100) -> NDArray[np.float64]:
+    """Mean modelled density at the observed layers of all sites, (k,) g C m-3, of draws x (n, 25) for all sites.
+
+    At most `n_draws` of them, evenly spaced, are used.
+    """
+    some = x[:: max(1, len(x) // n_draws)]
+    total = sum(soc_density(physical(one, problem.forcing), problem.forcing) for one in some)
+    return at_depths(total / len(some), problem.site, problem.depth)
+
+
+def _some_draws(sampled: SampledSites, n: int) -> NDArray[np.float64]:
+    """`n` draws of each site, evenly spaced over its chains, (n_sites, n, n_parameters)."""
+    draws = sampled.draws.reshape(len(sampled.draws), -1, sampled.draws.shape[-1])
+    return draws[:, np.linspace(0, draws.shape[1] - 1, n).round().astype(int)].astype(float)

@@ -1,0 +1,214 @@
+"""One-batch assimilation: the misfit of all profiles together, its constant B, and chains that go on from a file."""
+
+import errno
+
+import numpy as np
+import pytest
+from made_sites import N_CELLS, N_PROFILES, POOLED_PLAN, pooled_draws, pooled_problem
+
+from proda.assimilation import one_batch
+from proda.assimilation.one_batch import batch_constant
+from proda.errors import InputError, ProdaError
+from proda.kernels import steady_state as lanes
+from proda.kernels.metropolis import TEST_ACCEPTED, Proposal, Schedule
+from proda.kernels.misfit import misfit
+from proda.kernels.simd import BLOCK_WIDTH
+from proda.model.parameters import physical
+
+
+@pytest.fixture(scope="module")
+def study():
+    return pooled_problem()
+
+
+@pytest.fixture(scope="module")
+def result(study):
+    return pooled_draws(study)
+
+
+def profile_misfits(x, problem):
+    """Misfit of each profile at one parameter set, (n_profiles,), solved for each profile by itself."""
+    return misfit(lanes.soc_density(physical(x, problem.forcing), problem.forcing), problem.forms())
+
+
+def test_the_misfit_is_the_sum_over_all_profiles_and_lanes_to_spare_do_not_count(study, result):
+    problem, cell = study
+    assert np.unique(cell).size % BLOCK_WIDTH != 0, "the last block of cells must have lanes to spare"
+    assert np.unique(cell).size < N_PROFILES < N_CELLS
+    for chain, draw in [(0, 0), (1, 50), (2, 99)]:
+        expected = profile_misfits(result.x[chain, draw], problem).sum()
+        assert result.phi[chain, draw] == pytest.approx(expected, rel=1e-9)
+
+
+def test_chains_can_be_repeated_whatever_the_number_of_workers(study, result):
+    steps = []
+    again = pooled_draws(study, n_workers=1, report=steps.append)
+    np.testing.assert_array_equal(again.x, result.x)
+    np.testing.assert_array_equal(again.phi, result.phi)
+    assert sum(steps) == 3 * POOLED_PLAN.total
+    assert not np.array_equal(result.x[0], result.x[1])
+    assert not np.array_equal(pooled_draws(study, seed=4, n_chains=1).x[0], result.x[0])
+    assert result.acceptance.shape == (3, 2) and ((result.acceptance > 0.0) & (result.acceptance < 1.0)).all()
+
+
+def test_the_formal_posterior_fits_closer_and_is_narrower_than_the_tempered_one(study):
+    plan = Schedule(2000, 4000, 6000, 20)
+    tempered, formal = (pooled_draws(study, B, plan=plan) for B in (1.0 / 30.0, 1.0))
+    assert formal.phi.mean() < tempered.phi.mean()
+    assert formal.x.std(axis=1).mean() < 0.8 * tempered.x.std(axis=1).mean()
+    prior = np.random.default_rng(1).uniform(0.05, 0.6, (20, 25))
+    assert tempered.phi.mean() < np.median([profile_misfits(x, study[0]).sum() for x in prior])
+
+
+def test_logarithmic_coordinates_give_the_same_posterior(study):
+    plan = Schedule(2000, 6000, 12000, 20)
+    box, logarithmic = (
+        pooled_draws(study, plan=plan, proposal=Proposal(name)).x.reshape(-1, 25) for name in ("box", "logarithmic")
+    )
+    assert np.abs(box.mean(axis=0) - logarithmic.mean(axis=0)).max() < 0.1
+    assert np.abs(box.std(axis=0) / logarithmic.std(axis=0) - 1.0).max() < 0.25
+
+
+@pytest.mark.parametrize("phi", [7.5, np.nan, np.inf])
+def test_chains_that_never_move_or_find_no_finite_misfit_are_an_error_that_says_what_to_change(study, phi, monkeypatch):
+    """Whatever the reason: here the chains are not run at all."""
+    monkeypatch.setattr(one_batch, "run_chains", lambda *given: given[-1].fill(phi))
+    with pytest.raises(InputError, match=r"chain 1 of 3 never moved .* Check relative_sd and one_batch_B"):
+        pooled_draws(study)
+
+
+def test_the_batch_constant_is_a_number_or_one_over_the_number_of_profiles():
+    assert batch_constant("1/n", 50) == batch_constant(" 1 / n ", 50) == 0.02
+    assert batch_constant("1", 50) == batch_constant(1.0, 50) == 1.0
+
+
+@pytest.mark.parametrize("setting", ["0", "-1", "1/m", "nan", "inf", "", 0.0])
+def test_a_batch_constant_that_is_not_positive_is_refused(setting):
+    with pytest.raises(InputError, match="one_batch_B is .* expected a positive number or '1/n'"):
+        batch_constant(setting, 50)
+
+
+WIDTH_PLAN = Schedule(10_000, 500, 500, 10)
+PIECE = 500  # a twentieth of the test run
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """Shares accepted in the pieces of the test run, with the D they were taken with, in the order of judgement."""
+    seen, judge = [], one_batch._with_adjusted_width
+
+    def watched(progress, piece):
+        share = (progress.accepted(TEST_ACCEPTED) - progress.accepted_before) / piece
+        seen.append((progress.step, share, 1.0 / progress.chains.widest[0]))
+        return judge(progress, piece)
+
+    monkeypatch.setattr(one_batch, "_with_adjusted_width", watched)
+    return seen
+
+
+def test_the_formal_posterior_of_many_profiles_raises_d_until_enough_steps_are_accepted(judged):
+    result = pooled_draws(pooled_problem(times=100), B=1.0, plan=WIDTH_PLAN, n_chains=1)
+    step, share, D = np.array(judged).T
+    assert step.tolist() == list(range(PIECE, WIDTH_PLAN.test_steps, PIECE))
+    assert share[D == 5.0].max() < 0.15, "the paper's D would have done"
+    assert result.D[0] > 10.0 and (np.diff(D) >= 0.0).all()
+    assert ((share[-5:] > 0.10) & (share[-5:] < 0.50)).all()
+    rose = np.append(np.diff(D) > 0.0, result.D[0] > D[-1])
+    np.testing.assert_array_equal(rose, share < 0.15)
+    np.testing.assert_allclose(np.log(result.D[0] / 5.0) / np.log(1.5), np.count_nonzero(rose), atol=1e-9)
+
+
+def test_d_stays_the_papers_where_enough_steps_are_accepted_and_comes_down_to_it(study, judged, monkeypatch):
+    assert pooled_draws(study, plan=WIDTH_PLAN, n_chains=2, n_workers=1).D.tolist() == [5.0, 5.0]
+    assert all(share > 0.15 and D == 5.0 for _, share, D in judged)
+    judged.clear()
+    monkeypatch.setattr(one_batch, "WINDOW", (0.15, 0.25))
+    began = one_batch.new_chains
+
+    def narrow(*given):
+        chains = began(*given)
+        chains.widest[:] = 1.0 / 100.0
+        return chains
+
+    monkeypatch.setattr(one_batch, "new_chains", narrow)
+    result = pooled_draws(study, B=1.0, plan=WIDTH_PLAN, n_chains=1)
+    D = np.array([D for _, _, D in judged])
+    assert D[0] == pytest.approx(100.0) and (np.diff(D) <= 0.0).all() and result.D[0] == pytest.approx(5.0)
+
+
+# Chains on disk.
+MANY = pooled_problem(times=100)
+
+
+class Stopped(Exception):
+    """The run ends here, as by a signal."""
+
+
+def stopping_after(steps: int):
+    """A `report` that stops the run when so many steps have been taken."""
+    taken = []
+
+    def report(n: int) -> None:
+        taken.append(n)
+        if sum(taken) > steps:
+            raise Stopped
+
+    return report
+
+
+@pytest.fixture
+def often(monkeypatch):
+    monkeypatch.setattr(one_batch, "SECONDS_BETWEEN", 0.0)
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    return pooled_draws(MANY, B=1.0, n_chains=2)
+
+
+@pytest.mark.parametrize("steps", [330, 700, 1600], ids=["test run", "burn-in", "kept part"])
+def test_an_interrupted_chain_goes_on_to_the_same_bits(undisturbed, tmp_path, often, steps):
+    how = {"B": 1.0, "n_chains": 2, "n_workers": 1, "checkpoints": tmp_path}
+    with pytest.raises(Stopped):
+        pooled_draws(MANY, **how, report=stopping_after(steps))
+    reported = []
+    again = pooled_draws(MANY, **how, report=reported.append)
+    assert max(reported) > 50 and sum(reported) == 2 * POOLED_PLAN.total
+    for name, values in again._asdict().items():
+        np.testing.assert_array_equal(values, getattr(undisturbed, name), err_msg=name)
+
+
+@pytest.mark.parametrize("how", ["cut short", "empty", "a bit flipped", "of another kind"])
+def test_a_chain_whose_file_is_damaged_begins_anew(undisturbed, tmp_path, often, how):
+    with pytest.raises(Stopped):
+        pooled_draws(MANY, B=1.0, n_chains=1, checkpoints=tmp_path, report=stopping_after(1000))
+    path = tmp_path / "chain-1.npz"
+    content = path.read_bytes()
+    middle = content.index(b"chains_mean") + 600
+    flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    damaged = {"cut short": content[: len(content) // 2], "empty": b"", "a bit flipped": flipped}
+    if how in damaged:
+        path.write_bytes(damaged[how])
+    else:
+        np.savez(path, step=50)
+    reported = []
+    again = pooled_draws(MANY, B=1.0, n_chains=1, checkpoints=tmp_path, report=reported.append)
+    np.testing.assert_array_equal(again.x[0], undisturbed.x[0])
+    assert max(reported) == 50
+
+
+def test_a_full_disk_is_an_error_and_leaves_what_was_saved_before(undisturbed, tmp_path, often, monkeypatch):
+    with pytest.raises(Stopped):
+        pooled_draws(MANY, B=1.0, n_chains=1, checkpoints=tmp_path, report=stopping_after(600))
+    before = (tmp_path / "chain-1.npz").read_bytes()
+
+    def full(*given, **named):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(one_batch.np, "savez", full)
+        with pytest.raises(ProdaError, match=r"chain-1.npz cannot be written: No space left on device\. Make room"):
+            pooled_draws(MANY, B=1.0, n_chains=1, checkpoints=tmp_path)
+    assert (tmp_path / "chain-1.npz").read_bytes() == before
+    again = pooled_draws(MANY, B=1.0, n_chains=1, checkpoints=tmp_path)
+    np.testing.assert_array_equal(again.x[0], undisturbed.x[0])

@@ -1,0 +1,110 @@
+"""Posteriors as trees in ArviZ's layout, and what over- and under-estimates add to the misfit."""
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from made_sites import few_sites
+
+from proda.assimilation.one_batch import OneBatch
+from proda.assimilation.results import (
+    misfit_by_sign,
+    most_for_too_little,
+    one_batch_tree,
+    posterior_tree,
+    read_posterior,
+    site_tree,
+    variance_with_published,
+)
+from proda.kernels.misfit import layer_weights
+from proda.model.parameters import PAPER_PARAMETERS
+
+
+@pytest.fixture
+def result(rng):
+    rates = np.array([[0.4, 0.2], [0.5, 0.3], [0.6, 0.1]])
+    return OneBatch(rng.random((3, 40, 25)), rng.random((3, 40)), rates, np.array([5.0, 7.5, 5.0]), 0.01)
+
+
+def test_a_posterior_comes_back_from_its_file_which_may_then_be_replaced(result, tmp_path):
+    path = tmp_path / "one_batch.nc"
+    one_batch_tree(result).to_netcdf(path)
+    posterior = read_posterior(path)
+    one_batch_tree(result._replace(x=1.0 - result.x)).to_netcdf(path)
+    assert posterior["x"].dims == ("chain", "draw", "parameter")
+    np.testing.assert_array_equal(posterior["x"], result.x)
+    np.testing.assert_array_equal(posterior["x"].sel(parameter="q10"), result.x[..., 2])
+    assert tuple(posterior["parameter"].values) == PAPER_PARAMETERS.names
+    assert posterior.attrs["B"] == 0.01
+    np.testing.assert_array_equal(posterior.attrs["D"], [5.0, 7.5, 5.0])
+    np.testing.assert_array_equal(posterior.attrs["acceptance"], [0.2, 0.3, 0.1])
+    with xr.open_dataset(path, group="sample_stats") as stats:
+        np.testing.assert_array_equal(stats["phi"], result.phi)
+
+
+def test_arviz_reads_the_file_and_summarises_it_by_parameter(result, tmp_path):
+    one_batch_tree(result).to_netcdf(tmp_path / "one_batch.nc")
+    summary = az.summary(az.from_netcdf(str(tmp_path / "one_batch.nc")), var_names=["x"], round_to="none")
+    assert len(summary) == 25
+    np.testing.assert_allclose(np.asarray(summary["mean"], float), result.x.mean(axis=(0, 1)), rtol=1e-12)
+
+
+def test_the_tree_of_a_site_holds_its_observations_and_predictions(rng):
+    problem, x = few_sites(3).part(2, 3), rng.uniform(0.2, 0.6, (2, 100, 25))
+    tree = site_tree(x, rng.random((2, 100)), problem, seed=1)
+    assert set(tree.children) == {"posterior", "sample_stats", "posterior_predictive", "observed_data"}
+    np.testing.assert_array_equal(tree["observed_data/soc"], problem.soc)
+    np.testing.assert_allclose(tree["observed_data/sd"], 0.3 * problem.soc)
+    predicted = tree["posterior_predictive/soc"]
+    assert predicted.dims == ("chain", "draw", "depth") and predicted.attrs["units"] == "g m-3"
+    # The spread of predictions holds at least the error of an observation, and is finite.
+    assert (predicted.std(("chain", "draw")) > 0.8 * problem.sd / np.sqrt(problem.weight)).all()
+    assert tree["posterior"].attrs["profile_id"] == "P2"
+    assert "sample_stats" not in posterior_tree(x).children
+
+
+def test_a_variance_on_the_published_side_agrees():
+    names = list(PAPER_PARAMETERS.names)
+    variance = pd.Series(0.05, names) + pd.Series({"tau4l1": 0.02, "efolding": -0.02}).reindex(names, fill_value=0.0)
+    agree = variance_with_published(variance)["agree"]
+    assert set(agree.index[agree]) == {"tau4l1", "efolding"} and len(agree) == 6
+
+
+@pytest.fixture
+def layers(rng):
+    site, depth = np.repeat(np.arange(50), 4), np.tile([0.05, 0.2, 0.5, 1.1], 50)
+    return pd.DataFrame({"site": site, "depth": depth, "soc": rng.lognormal(9, 1, 200)})
+
+
+def test_no_carbon_at_all_is_the_most_that_too_little_can_add(layers, rng):
+    observed = layers["soc"].to_numpy()
+    modelled = {"none": 0 * observed, "little": observed * rng.uniform(0.01, 1, 200), "three times": 3 * observed}
+    table = misfit_by_sign(layers, modelled, np.ones(50, bool), 0.3)
+    limit = most_for_too_little(0.3) * layer_weights(layers["site"], layers["depth"]).mean()
+    assert most_for_too_little(0.3) == pytest.approx(1 / 0.18)
+    assert table.loc["none", "misfit, too low"] == pytest.approx(limit)
+    assert 0 < table.loc["little", "misfit, too low"] < limit
+    assert table.loc["three times", "misfit, too high"] == pytest.approx(4 * limit)
+
+
+def test_the_signs_add_up_to_the_misfit_of_the_assimilation_at_comparable_sites(layers, rng):
+    observed = layers["soc"].to_numpy()
+    modelled = observed * rng.lognormal(0, 0.5, 200)
+    missing = np.where(np.arange(200) == 17, np.nan, modelled)
+    used = np.arange(50) != 9
+    table = misfit_by_sign(layers, {"any": modelled, "other": missing}, used, 0.3).loc["any"]
+    weight = layer_weights(layers["site"], layers["depth"])
+    chosen = ~layers["site"].isin([4, 9]).to_numpy()
+    expected = np.mean((weight * (modelled - observed) ** 2 / (2 * (0.3 * observed) ** 2))[chosen])
+    assert table["misfit, too high"] + table["misfit, too low"] == pytest.approx(expected)
+    assert table["misfit"] == pytest.approx(expected)
+    assert table["layers too high (%)"] == pytest.approx(100 * (modelled > observed)[chosen].mean())
+
+
+def test_one_value_for_sites_that_differ_is_drawn_below_their_median(layers):
+    observed = layers["soc"].to_numpy()
+    values = np.quantile(observed, np.linspace(0.01, 0.99, 99))
+    same = {f"{value:.3f}": np.full(200, value) for value in values}
+    best = misfit_by_sign(layers, same, np.ones(50, bool), 0.3)["misfit"].idxmin()
+    assert float(best) < 0.5 * np.median(observed)
