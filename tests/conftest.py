@@ -23,7 +23,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """The file of a study with few settings."""
+    """The file of a small study."""
     path = tmp_path / "small.toml"
     path.write_text(STUDY)
     return path
@@ -31,5 +31,5 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def opened(file: Path):
-    """Opens that study, at scale tiny unless told otherwise."""
+    """Opens that study, at scale tiny unless another is given."""
     return lambda **given: Study.open(file, **{"scale": "tiny", "out": file.parent / "out", **given})

@@ -1,30 +1,32 @@
-"""A study's file, its folder, and the files of its stages: whole or not there."""
+"""A study file, its settings at one scale, and what `Study.open` refuses."""
 
-import psutil
+import re
+import warnings
+
 import pytest
 from small_study import STUDY, finish
 
-from proda import stage as stages
+import proda
 from proda.errors import InputError, MissingOutput
-from proda.study import Study
-
-ORDER = tuple(stages.STAGES)
+from proda.study import ALIASES, Study, read_study_file, settings_at, study_folder
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("seed = 7", "", "has no 'seed'"),
-        ("seed = 7", 'seed = "7"', "seed is '7'"),
+        ("seed = 7", 'seed = "7"', "seed is '7'; expected seed = 20200017"),
         ("seed = 7", "seed = 7\nsead = 8", "unknown entry 'sead': did you mean 'seed'"),
+        ("seed = 7", 'seed = 7\nconfiguration = "clm5"', "configuration is 'clm5'; expected one of"),
         ('kind = "virtual"', "", "has no kind"),
+        ("[settings]", "[settings]\nepoch = 1", r"\[settings\]: unknown setting 'epoch': did you mean 'epochs'"),
         ("[scales.tiny]", "[scales.tiny]\nepoch = 1", r"\[scales.tiny\]: unknown setting 'epoch'"),
         ("[source]", "[source", "not valid TOML"),
     ],
 )
-def test_a_faulty_study_file_is_named_with_the_entry_at_fault(file, old, new, told):
+def test_a_faulty_study_file_is_named_with_the_entry_at_fault(file, old, new, message):
     file.write_text(STUDY.replace(old, new))
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=rf"small\.toml.*{message}"):
         Study.open(file, scale="tiny")
 
 
@@ -44,128 +46,119 @@ def test_a_study_that_makes_its_data_refuses_a_folder(opened, tmp_path):
         opened(data=tmp_path)
 
 
-def test_an_unknown_study_name_lists_the_shipped_ones():
-    with pytest.raises(InputError, match="unknown study 'no-such-study'.*Known: .*virtual"):
-        Study.open("no-such-study")
-
-
-def test_a_finished_stage_satisfies_a_later_one(opened):
-    study = opened()
-    finish(study, *ORDER)
-    study.require(*ORDER)
-    assert study.path("05.txt").read_text() == "result"
-    assert not list(study.out.glob(".partial*")) and not list(study.out.glob("stages/*.attempt.json"))
-
-
-def test_a_stage_that_was_not_run_is_named_with_the_command_that_makes_it(opened):
-    finish(opened(), ORDER[0])
-    with pytest.raises(MissingOutput, match="04-site-by-site-assimilation.*has not been run.*--scale tiny.*--from 2"):
-        opened().require(ORDER[0], ORDER[3])
-
-
-def test_an_exception_leaves_the_old_files_but_no_valid_stage(opened):
-    study = opened()
-    finish(study, ORDER[0])
-    with pytest.raises(RuntimeError), study.stage(ORDER[0]) as folder:
-        (folder / "01.txt").write_text("half")
-        raise RuntimeError("power cut")
-    assert study.path("01.txt").read_text() == "result"
-    assert not list(study.out.glob(".partial*"))
-    with pytest.raises(MissingOutput, match="01-data-cleaning.*failed: RuntimeError: power cut"):
-        study.require(ORDER[0])
-
-
-def test_a_stage_stopped_by_hand_is_told_as_interrupted(opened):
-    with pytest.raises(KeyboardInterrupt), opened().stage(ORDER[0]):
-        raise KeyboardInterrupt
-    with pytest.raises(MissingOutput, match="was interrupted"):
-        opened().require(ORDER[0])
-
-
-def test_a_killed_stage_is_told_as_interrupted_and_cleared_by_the_next_run(opened):
-    study = opened()
-    (study.out / ".partial-01-data-cleaning").mkdir(parents=True)
-    (study.out / ".partial-01-data-cleaning" / "half.txt").write_text("half")
-    stages.write_json(stages.attempt_path(study.out, ORDER[0]), {"pid": 1, "process_start": 0.0, "started": "noon"})
-    with pytest.raises(MissingOutput, match="was interrupted"):
-        study.require(ORDER[0])
-    finish(study, ORDER[0])
-    assert not study.path("half.txt").exists()
-
-
-def test_a_repeated_stage_takes_away_the_files_it_no_longer_writes(opened):
-    study = opened()
-    with study.stage(ORDER[0]) as folder:
-        (folder / "old.txt").write_text("a")
-        (folder / "sites.zarr" / "x").mkdir(parents=True)
-        (folder / "sites.zarr" / "x" / "chunk-old").write_text("b")
-    with pytest.raises(RuntimeError), study.stage(ORDER[0]):
-        raise RuntimeError
-    with study.stage(ORDER[0]) as folder:
-        (folder / "sites.zarr").mkdir()
-        (folder / "sites.zarr" / "chunk-new").write_text("b")
-    assert not study.path("old.txt").exists()
-    assert [path.name for path in study.path("sites.zarr").rglob("*")] == ["chunk-new"]
-
-
-def test_a_folder_of_figures_is_shared_by_the_stages_that_write_it(opened):
-    study = opened()
-    for name in ORDER[:2]:
-        with study.stage(name) as folder:
-            (folder / "figures").mkdir()
-            (folder / "figures" / f"{name}.png").write_text("picture")
-    assert len(list(study.path("figures").iterdir())) == 2
-
-
-def test_a_missing_and_a_changed_file_are_named(opened):
-    study = opened()
-    finish(study, ORDER[0], ORDER[1])
-    study.path("01.txt").write_text("tampered with")
-    with pytest.raises(MissingOutput, match="01.txt has changed"):
-        study.require(ORDER[0])
-    study.path("02.txt").unlink()
-    with pytest.raises(MissingOutput, match="02.txt is missing"):
-        study.require(ORDER[1])
-
-
-def test_a_stage_does_not_start_before_what_it_reads_is_there(opened):
-    with pytest.raises(MissingOutput, match="01-data-cleaning"), opened().stage(ORDER[4]):
-        pytest.fail("the stage has begun")
-
-
-def test_a_stage_at_which_another_process_works_is_left_alone(opened):
-    study = opened()
-    other = psutil.Process().parent()
-    attempt = {"pid": other.pid, "process_start": other.create_time(), "started": "noon"}
-    stages.write_json(stages.attempt_path(study.out, ORDER[0]), attempt)
+def test_an_unknown_study_or_scale_lists_the_known_ones(opened):
+    with pytest.raises(InputError, match="unknown study 'virtal': did you mean 'virtual'.*Known: archive, us-profiles"):
+        Study.open("virtal")
     with pytest.raises(
-        InputError, match=f"01-data-cleaning is being run .*process \\({other.pid}, since noon\\): wait"
+        InputError, match="no scale 'tinny': did you mean 'tiny'\\? Known: converged, demo, paper, tiny"
     ):
-        finish(study, ORDER[0])
-    assert stages.read_json(stages.attempt_path(study.out, ORDER[0])) == attempt
-    stages.write_json(stages.attempt_path(study.out, ORDER[0]), {**attempt, "ended": True})
-    finish(study, ORDER[0])
-    study.require(ORDER[0])
+        opened(scale="tinny")
 
 
-def test_the_process_that_left_a_stage_undone_may_begin_it_again(opened):
+def test_a_scale_replaces_the_settings_and_the_user_replaces_the_scale(opened):
+    assert opened()["epochs"] == 2
+    assert opened(scale="demo")["epochs"] == 10
+    assert opened(settings={"epochs": 5})["epochs"] == 5
+    assert opened()["chains"] == 3  # of defaults.toml
+    assert opened().label == "small-tiny"
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("epochs", "5e1", 50),
+        ("dropout", "0", 0.0),
+        ("learning_rate", 1, 1.0),
+        ("one_batch_B", 0.5, "0.5"),
+        ("exclude_litter", "True", True),
+    ],
+)
+def test_text_and_numbers_become_the_settings_own_type(opened, name, given, expected):
+    value = opened(settings={name: given})[name]
+    assert value == expected and type(value) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("epochs", 0, "a whole number of at least 1, such as 2"),
+        ("epochs", "many", "a whole number of at least 1"),
+        ("epochs", 1.5, "a whole number"),
+        ("exclude_litter", 1, "true or false"),
+        ("chains", 1, "at least 2"),
+        ("relative_sd", "inf", "a number above 0"),
+        ("site_ess_limit", -1, "a number of at least 0"),
+        ("site_coordinates", "cube", "one of: box, logarithmic"),
+        ("test_share", 0, "a number above 0 and below 1"),
+        ("dropout", "nan", "a number of at least 0 and below 1"),
+        ("network_scaling", "gird", "one of: training, grid"),
+    ],
+)
+def test_a_value_that_a_setting_cannot_have_is_named_wherever_it_stands(file, name, value, expected):
+    message = re.escape(f"{name} is {value!r}, expected ") + f".*{expected}"
+    with pytest.raises(InputError, match=message):
+        Study.open(file, "tiny", settings={name: value})
+    in_file = f'"{value}"' if isinstance(value, str) else value
+    for table in ("settings", "scales.demo"):
+        file.write_text(STUDY.replace("epochs = 10\n", "") + f"[{table}]\n{name} = {in_file}\n")
+        if table == "settings":
+            file.write_text(STUDY.replace("[settings]", f"[settings]\n{name} = {in_file}").replace("\nepochs = 10", ""))
+        with pytest.raises(InputError, match=rf"\[{table}\]: " + message.replace(", such as 2", "")):
+            Study.open(file, "demo")
+
+
+@pytest.mark.parametrize("old", ALIASES)
+def test_the_old_name_of_a_setting_is_accepted_with_a_warning(file, old):
+    file.write_text(STUDY.replace("hybrid_distillation_share = 0.9", ""))
+    value = 0.5 if old == "hybrid_panel_share" else 30
+    with pytest.warns(FutureWarning, match=f"setting {old} is now called {ALIASES[old]}"):
+        study = Study.open(file, "tiny", settings={old: value})
+    assert study[ALIASES[old]] == value
+    file.write_text(file.read_text().replace("[scales.tiny]", f"[scales.tiny]\n{old} = {value}"))
+    with pytest.warns(FutureWarning):
+        assert Study.open(file, "tiny")[ALIASES[old]] == value
+
+
+def test_the_shipped_studies_keep_the_limits_at_every_scale():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for path in study_folder().glob("*.toml"):
+            if path.stem != "defaults":
+                for scale in ("tiny", "demo", "paper", "converged"):
+                    settings_at(read_study_file(path), scale, {}, path)
+
+
+def test_a_study_file_that_states_every_setting_has_the_same_fingerprints(file, opened):
+    short = opened()
+    lines = [
+        f"{name} = {str(value).lower() if isinstance(value, bool) else repr(value)}"
+        for name, value in short.settings.items()
+    ]
+    file.write_text(STUDY[: STUDY.index("[settings]")] + "[settings]\n" + "\n".join(lines) + "\n[scales.full]\n")
+    assert opened(scale="full").fingerprints() == short.fingerprints()
+
+
+def test_seeds_differ_between_purposes_and_never_change(opened):
     study = opened()
-    attempt = {**stages.this_process(), "started": "noon"}
-    stages.write_json(stages.attempt_path(study.out, ORDER[0]), attempt)
-    finish(study, ORDER[0])
-    study.require(ORDER[0])
+    assert len({study.seed_for("site", site, chain) for site in range(50) for chain in range(3)}) == 150
+    # Chains and splits follow from it: another formula would change the results of every study.
+    assert study.seed_for("site", 4, 2) == 8638975602107089986
 
 
-def test_a_stage_below_that_is_renewed_meanwhile_makes_the_result_stale(opened):
+def test_a_study_opens_from_the_package_and_gives_the_command_that_runs_it(file):
+    study = proda.open_study(file, scale="tiny", out=file.parent / "out", settings={"epochs": 3})
+    assert study.command("--from", "2") == (
+        f"python -m proda run --study {file} --scale tiny --out {file.parent / 'out'} --set epochs=3 --from 2"
+    )
+
+
+def test_a_summary_is_read_until_it_is_stale(opened):
     study = opened()
-    finish(study, ORDER[0])
-    with study.stage(ORDER[1]):
-        finish(study, ORDER[0], text="another result")
-    assert study.faults()[ORDER[1]] == "is stale: 01-data-cleaning has a new result since"
-
-
-def test_seeds_differ_between_purposes_and_are_the_same_every_time(opened):
-    study = opened()
-    seeds = {study.seed_for("site", site, chain) for site in range(50) for chain in range(3)}
-    assert len(seeds) == 150
-    assert study.seed_for("site", 4, 2) == opened().seed_for("site", 4, 2)
+    assert study.summary("S5-model-properties") is None
+    finish(study, "01-data-cleaning")
+    study.write_summary("S5-model-properties", {"age_years": 7.5})
+    assert opened().summary("S5-model-properties") == {"age_years": 7.5}
+    finish(study, "01-data-cleaning", text="another result")
+    assert study.summary("S5-model-properties") is None
+    with pytest.raises(MissingOutput, match="S5-model-properties.*new result since.*--only S5"):
+        study.require("S5-model-properties")

@@ -163,6 +163,6 @@ def test_defaults_overestimate_and_covariates_explain_what_one_set_cannot(result
 
 def test_a_study_of_an_unknown_kind_is_refused(tmp_path):
     path = tmp_path / "odd.toml"
-    path.write_text('title = "odd"\nseed = 1\n[source]\nkind = "odd"\nfolder = "."\n[settings]\nx = 1\n[scales.demo]\n')
+    path.write_text('title = "odd"\nseed = 1\n[source]\nkind = "odd"\nfolder = "."\n[settings]\n')
     with pytest.raises(InputError, match="kind is 'odd', expected one of virtual, tidy-tables, wosis"):
         cleaned_study(Study.open(path, out=tmp_path / "out"))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("KERAS_BACKEND", "jax")
 set_jax_cache_folder()
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def open_study(*arguments: Any, **named: Any) -> "Study":

@@ -33,12 +33,11 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--scale", default="demo", help="one of the study's scales (default: demo)")
     run.add_argument("--data", default="", metavar="DIR", help="folder with the raw tables, for studies that read them")
     run.add_argument("--out", default="", metavar="DIR", help="study folder (default: data/processed/<study>-<scale>)")
-    run.add_argument(
-        "--reports", type=Path, metavar="DIR", help="folder for executed notebooks and pages (default: reports)"
-    )
+    run.add_argument("--reports", type=Path, metavar="DIR", help="folder for executed notebooks and pages")
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; repeatable")
     run.add_argument("--from", dest="first", type=int, default=1, metavar="N", help="begin with notebook N")
-    run.add_argument("--only", type=int, metavar="N", help="run notebook N alone")
+    run.add_argument("--only", default="", metavar="N", help="run notebook N alone (1 to 6, S1 to S5)")
+    run.add_argument("--supplement", action="store_true", help="run the supplementary notebooks S1 to S5 as well")
     run.add_argument("--scheduler", default="", metavar="ADDRESS", help="run the sites on a Dask cluster")
     run.add_argument("--fresh", action="store_true", help="give up what interrupted runs of these notebooks left")
     run.set_defaults(command=_run)
@@ -54,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     fetch = commands.add_parser("fetch", help="download a public data set; without a name, list them")
     fetch.add_argument("source", nargs="?", default="", metavar="SOURCE", help="a source of data/sources.toml")
     fetch.add_argument("--to", default="", metavar="DIR", help="folder to download to (default: data/raw/<source>)")
-    fetch.add_argument("--dry-run", action="store_true", help="say what would be downloaded, and stop")
+    fetch.add_argument("--dry-run", action="store_true", help="print what would be downloaded, and stop")
     fetch.set_defaults(command=_fetch)
 
     status = commands.add_parser("status", help="what a study folder holds, what is stale, what failed")
@@ -65,37 +64,39 @@ def parser() -> argparse.ArgumentParser:
 
 def overrides(pairs: Sequence[str]) -> dict[str, str]:
     """``{name: value}`` from the ``NAME=VALUE`` texts of ``--set``."""
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
             raise InputError(f"--set {pair}: expected NAME=VALUE, as in --set epochs=50")
-        if name.strip() in found:
+        if name.strip() in settings:
             raise InputError(f"--set {name.strip()} is given twice")
-        found[name.strip()] = value.strip()
-    return found
+        settings[name.strip()] = value.strip()
+    return settings
 
 
 # The rooms are imported where they are used: `status` and a mistyped argument need not wait for JAX.
 
 
 def _run(options: argparse.Namespace) -> int:
+    from proda.study import Study
+
+    study = Study.open(options.study, options.scale, options.data, options.out, overrides(options.set))
+    # Only now what takes seconds to import.
     from proda.assimilation.chains import site_plan
     from proda.assimilation.one_batch import batch_constant
     from proda.assimilation.sites import cluster_client
     from proda.assimilation.stage import one_batch_plan
     from proda.run.run import run
-    from proda.study import Study
 
-    study = Study.open(options.study, options.scale, options.data, options.out, overrides(options.set))
-    # What is wrong with the settings of a late stage is said before the early ones have run.
+    # A wrong setting of a late stage ends the run before the early ones.
     one_batch_plan(study)
     site_plan(study.settings)
     batch_constant(study["one_batch_B"], n_profiles=1)
     if options.scheduler:
         cluster_client(options.scheduler).close()
     reports = options.reports.expanduser().resolve() if options.reports else None
-    choices = {"first": options.first, "only": options.only, "scheduler": options.scheduler, "fresh": options.fresh}
+    choices = {name: getattr(options, name) for name in ("first", "only", "supplement", "scheduler", "fresh")}
     run(study, reports=reports, **choices)
     return 0
 

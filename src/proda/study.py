@@ -1,13 +1,9 @@
-"""A study: what its TOML file says, at one scale, and the folder where its stages leave their files.
+"""A study: its TOML file, its settings at one scale, and the folder where its stages leave their files.
 
 study = Study.open("virtual", scale="tiny")
 study.require("01-data-cleaning")
 with study.stage("05-network-training") as folder:
     table.to_csv(folder / "training.csv")
-
-The settings of a study: defaults, replaced by the scale's, then by the user's; checked for name, type and range.
-
-Where studies are: the clone, the TOML file of a study, and the folder of its raw tables.
 """
 
 import difflib
@@ -16,6 +12,7 @@ import math
 import os
 import shlex
 import tomllib
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +21,20 @@ from typing import Any, NamedTuple
 
 from proda import stage as stages
 from proda.errors import InputError, MissingOutput
-from proda.stage import fault, fingerprint, written_stage
+from proda.fingerprint import fingerprint
+
+CONFIGURATIONS = ("paper", "cesm2")
+# Entry of a study file: its type, and an example for the error.
+ENTRIES: dict[str, tuple[type, str]] = {
+    "title": (str, 'title = "..."'),
+    "seed": (int, "seed = 20200017"),
+    "source": (dict, "a [source] table"),
+    "description": (str, 'description = "..."'),
+    "configuration": (str, 'configuration = "paper"'),
+    "settings": (dict, "a [settings] table"),
+    "scales": (dict, "a [scales.tiny] table"),
+}
+REQUIRED = ("title", "seed", "source")
 
 
 class Numbers(NamedTuple):
@@ -61,10 +71,10 @@ _KIND_NAMES = {int: "a whole number", float: "a number", bool: "true or false", 
 _SHARE = Numbers(float, 0, 1, without=(0, 1))
 _NOT_NEGATIVE = Numbers(float, 0)
 
-# What each setting may be. One that is not listed here only needs the type of its default.
+# What a setting may be; one that is not listed only needs the type of its value in data/studies/defaults.toml.
 ALLOWED: dict[str, Numbers | Choices] = {
     # 01 data
-    "n_profiles": Numbers(int, 5),  # each of the network's three parts gets one
+    "n_profiles": Numbers(int, 5),  # one for each part of the network's split
     "min_layers": Numbers(int, 1),
     "max_depth_m": Numbers(float, 0, 3.8, without=(0,)),  # the model column ends there
     "max_soc_kg_m3": Numbers(float, 0, without=(0,)),
@@ -114,22 +124,38 @@ ALLOWED: dict[str, Numbers | Choices] = {
 }
 
 
+# Old names of settings, which are accepted with a warning for one version.
+ALIASES = {
+    "hybrid_panel_share": "hybrid_distillation_share",
+    "shown_simulations": "sbc_simulations",
+    "shown_sites": "supplement_sites",
+}
+
+
 def settings_at(
     content: Mapping[str, Any], scale: str, overrides: Mapping[str, Any], file: Path
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Every setting at ``scale`` with ``overrides`` applied, and the overrides in the settings' own types.
 
+    The settings of ``data/studies/defaults.toml`` come first, then those of the study file, each table with its scale.
+
     Raises
     ------
     InputError
-        An unknown scale or setting, or a value of the wrong type or outside what `ALLOWED` says.
+        An unknown scale or setting, or a value of the wrong type or outside what `ALLOWED` has.
     """
-    if scale not in content["scales"]:
-        raise InputError(f"study {file.stem} has no scale {scale!r}: {suggestion(scale, content['scales'])}")
-    defaults = _checked(content["settings"], content["settings"], f"study file {file}, [settings]")
-    at_scale = _checked(content["scales"][scale], defaults, f"study file {file}, [scales.{scale}]")
-    given = _checked(overrides, defaults, f"study {file.stem}")
-    return {**defaults, **at_scale, **given}, given
+    defaults = _toml(study_folder() / "defaults.toml")
+    tables = [("defaults.toml", defaults), (f"study file {file}", content)]
+    scales = {name for _, table in tables for name in table.get("scales", {})}
+    if scale not in scales:
+        raise InputError(f"study {file.stem} has no scale {scale!r}: {suggestion(scale, scales)}")
+    settings: dict[str, Any] = dict(defaults["settings"])
+    for where, table in tables:
+        settings |= _checked(table.get("settings", {}), settings, f"{where}, [settings]")
+    for where, table in tables:
+        settings |= _checked(table.get("scales", {}).get(scale, {}), settings, f"{where}, [scales.{scale}]")
+    given = _checked(overrides, settings, f"study {file.stem}", add=False)
+    return settings | given, given
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -139,42 +165,39 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return (f"did you mean {close[0]!r}? " if close else "") + "Known: " + ", ".join(names)
 
 
-def _checked(values: Mapping[str, Any], defaults: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """``values``, each in the type of its setting and allowed for it; ``where`` begins the error of one that is not."""
+def _checked(values: Mapping[str, Any], known: Mapping[str, Any], where: str, add: bool = True) -> dict[str, Any]:
+    """``values`` in the types of their settings; with ``add``, settings of `ALLOWED` need not be ``known`` already."""
     result = {}
-    for name, value in values.items():
-        if name not in defaults:
-            raise InputError(f"{where}: unknown setting {name!r}: {suggestion(name, defaults)}")
+    for given_name, value in values.items():
+        name = ALIASES.get(given_name, given_name)
+        if name != given_name:
+            text = f"{where}: setting {given_name} is now called {name}; the next version does not accept the old name"
+            warnings.warn(text, FutureWarning, stacklevel=5)
+        if name not in known and not (add and name in ALLOWED):
+            raise InputError(
+                f"{where}: unknown setting {given_name!r}: {suggestion(name, {*known, *(ALLOWED if add else ())})}"
+            )
         allowed = ALLOWED.get(name)
-        kind = allowed.kind if allowed else type(defaults[name])
+        kind = allowed.kind if allowed else type(known[name])
         result[name] = _converted(value, kind)
         if type(result[name]) is not kind or (allowed and result[name] not in allowed):
-            # The default, unless it is itself at fault, shows what the setting looks like.
-            example = "" if value is defaults[name] or isinstance(allowed, Choices) else f", such as {defaults[name]!r}"
-            expected = allowed or _KIND_NAMES.get(kind, kind.__name__)
-            raise InputError(f"{where}: {name} is {value!r}, expected {expected}{example}")
+            expected = allowed or _KIND_NAMES[kind]
+            example = f", such as {known[name]!r}" if name in known and not isinstance(allowed, Choices) else ""
+            raise InputError(f"{where}: {given_name} is {value!r}, expected {expected}{example}")
     return result
 
 
 def _converted(value: Any, kind: type) -> Any:
     """``value`` as a ``kind`` where it can be one: text is read as TOML, 1 may stand for 1.0 and 5e4 for 50000."""
-    if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    if kind is not str and isinstance(value, str):
+    if kind is str:
+        return str(value) if type(value) in (int, float) else value
+    if isinstance(value, str):
         try:
             value = tomllib.loads(f"value = {value.lower() if kind is bool else value}")["value"]
         except tomllib.TOMLDecodeError:
             return value
-    if kind is float and type(value) is int:
-        return float(value)
-    if kind is int and type(value) is float and value.is_integer():
-        return int(value)
-    return value
-
-
-REQUIRED = {"title": str, "seed": int, "source": dict, "settings": dict, "scales": dict}
-OPTIONAL = {"description": str, "configuration": str}
-CONFIGURATIONS = ("paper", "cesm2")
+    whole = type(value) is float and value.is_integer()
+    return kind(value) if (kind is float and type(value) is int) or (kind is int and whole) else value
 
 
 def repository_root() -> Path:
@@ -195,6 +218,11 @@ def repository_root() -> Path:
     )
 
 
+def study_folder() -> Path:
+    """The folder of the study files that come with the compendium."""
+    return repository_root() / "data" / "studies"
+
+
 def study_file(study: str | Path) -> Path:
     """The TOML file of a study, from its name or its path."""
     text = str(study)
@@ -203,7 +231,7 @@ def study_file(study: str | Path) -> Path:
         if not path.is_file():
             raise InputError(f"study file {path} does not exist")
         return path
-    shipped = {path.stem: path for path in (repository_root() / "data" / "studies").glob("*.toml")}
+    shipped = {path.stem: path for path in study_folder().glob("*.toml") if path.stem != "defaults"}
     if text not in shipped:
         raise InputError(f"unknown study {text!r}: {suggestion(text, shipped)}; or give the path of a TOML file")
     return shipped[text]
@@ -218,12 +246,9 @@ def data_folder(file: Path, source: Mapping[str, Any], data: str | Path) -> Path
     if not str(data) and "folder" not in source:
         raise InputError(f"study {file.stem} reads its tables from a folder: give it with --data DIR")
     folder = Path(data).expanduser().resolve() if str(data) else (file.parent / source["folder"]).resolve()
-    if not folder.is_dir():
-        raise InputError(
-            f"data folder {folder} does not exist; give the one with the tables of {file.stem} as --data DIR"
-        )
+    state = "does not exist" if not folder.is_dir() else "is empty"
     if not any(path.is_file() for path in folder.rglob("*")):
-        raise InputError(f"data folder {folder} is empty; give the one with the tables of {file.stem} as --data DIR")
+        raise InputError(f"data folder {folder} {state}; give the one with the tables of {file.stem} as --data DIR")
     return folder
 
 
@@ -235,19 +260,16 @@ def read_study_file(path: Path) -> dict[str, Any]:
     InputError
         Names the file and the entry at fault.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"study file {path} is not valid TOML: {error}") from error
-    for name, kind in {**REQUIRED, **OPTIONAL}.items():
+    content = _toml(path)
+    for name in REQUIRED:
         if name not in content:
-            if name in REQUIRED:
-                raise InputError(f"study file {path} has no {name!r}: add {_example(name, kind)}")
-        elif type(content[name]) is not kind:
-            raise InputError(f"study file {path}: {name} is {content[name]!r}; expected {_example(name, kind)}")
-    for name in content:
-        if name not in REQUIRED and name not in OPTIONAL:
-            raise InputError(f"study file {path}: unknown entry {name!r}: {suggestion(name, [*REQUIRED, *OPTIONAL])}")
+            raise InputError(f"study file {path} has no {name!r}: add {ENTRIES[name][1]}")
+    for name, value in content.items():
+        if name not in ENTRIES:
+            raise InputError(f"study file {path}: unknown entry {name!r}: {suggestion(name, ENTRIES)}")
+        kind, example = ENTRIES[name]
+        if type(value) is not kind:
+            raise InputError(f"study file {path}: {name} is {value!r}; expected {example}")
     if content.get("configuration", "paper") not in CONFIGURATIONS:
         raise InputError(
             f"study file {path}: configuration is {content['configuration']!r}; expected one of {CONFIGURATIONS}"
@@ -259,8 +281,11 @@ def read_study_file(path: Path) -> dict[str, Any]:
     return content
 
 
-def _example(name: str, kind: type) -> str:
-    return {str: f'{name} = "..."', int: f"{name} = 20200017", dict: f"a [{name}] table"}[kind]
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"study file {path} is not valid TOML: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -316,8 +341,7 @@ class Study:
         """
         file = study_file(study)
         content = read_study_file(file)
-        overrides = dict(settings or {})
-        values, overrides = settings_at(content, scale, overrides, file)
+        values, overrides = settings_at(content, scale, settings or {}, file)
         label = f"{file.stem}-{scale}"
         return cls(
             name=file.stem,
@@ -348,7 +372,7 @@ class Study:
     @property
     def opened_with(self) -> dict[str, Any]:
         """The arguments of `open` that give this study again, as text."""
-        shipped = self.file.parent == repository_root() / "data" / "studies"
+        shipped = self.file.parent == study_folder()
         return {
             "study": self.name if shipped else str(self.file),
             "scale": self.scale,
@@ -372,14 +396,14 @@ class Study:
         return shlex.join([*words, *extra])
 
     def fingerprints(self) -> dict[str, dict[str, Any]]:
-        """What decides the result of each stage (see `proda.stage.fingerprint`)."""
-        identity = {"source": self.source, "configuration": self.configuration}
-        return {name: fingerprint(name, self.settings, identity, self.seed, self.data) for name in stages.ALL_STAGES}
+        """What decides the result of each stage (see `proda.fingerprint.fingerprint`)."""
+        shared = (self.settings, self.source, self.configuration, self.seed, self.data)
+        return {name: fingerprint(name, *shared) for name in stages.ALL_STAGES}
 
     def faults(self) -> dict[str, str]:
         """For each stage why its files cannot be used, empty text when they can."""
         expected = self.fingerprints()
-        return {name: fault(self.out, name, expected) for name in stages.STAGES}
+        return {name: stages.fault(self.out, name, expected) for name in stages.ALL_STAGES}
 
     def require(self, *names: str) -> None:
         """Check that the stages ``names`` are complete and made with the present settings, data and code.
@@ -389,14 +413,16 @@ class Study:
         MissingOutput
             For the first that is not, with the reason and the command that makes it.
         """
-        expected = self.fingerprints()
         for name in names:
-            _check_stage_name(name)
-            reason = fault(self.out, name, expected)
-            if reason:
-                first = next(key for key in (*stages.STAGES, name) if fault(self.out, key, expected))
+            if name not in stages.ALL_STAGES:
+                raise InputError(f"unknown stage {name!r}: {suggestion(name, stages.ALL_STAGES)}")
+        faults = self.faults() if names else {}
+        for name in names:
+            if faults[name]:
+                below = stages.STAGES if name in stages.STAGES else stages.SUPPLEMENTS[name].upstream
+                first = next(key for key in (*below, name) if faults[key])
                 command = self.command(*stages.how_to_run(first))
-                raise MissingOutput(f"{name} of {self.label} {reason}. Run it first: {command}")
+                raise MissingOutput(f"{name} of {self.label} {faults[name]}. Run it first: {command}")
 
     def seed_for(self, *labels: object) -> int:
         """A 63-bit seed for one purpose, from the study's seed and labels: ``seed_for("site", profile_id, chain)``."""
@@ -421,11 +447,12 @@ class Study:
         ------
         MissingOutput, InputError
             When a stage that this one reads from is not complete; when another process is at work on this one; when
-            an interrupted run of other settings, data or code could still go on.
+            an interrupted run with other settings, data or code could still be resumed.
         """
-        _check_stage_name(name)
+        if name not in stages.ALL_STAGES:
+            raise InputError(f"unknown stage {name!r}: {suggestion(name, stages.ALL_STAGES)}")
         self.require(*stages.ALL_STAGES[name].upstream)
-        with written_stage(self, name, self.fingerprints()[name], resumable) as folder:
+        with stages.written_stage(self, name, self.fingerprints()[name], resumable) as folder:
             yield folder
 
     def write_summary(self, name: str, values: Mapping[str, Any]) -> None:
@@ -435,10 +462,5 @@ class Study:
 
     def summary(self, name: str) -> dict[str, Any] | None:
         """What `write_summary` left of the supplementary stage ``name``; None when it was not run or is stale."""
-        _check_stage_name(name)
-        return None if fault(self.out, name, self.fingerprints()) else stages.read_json(self.path(f"{name}.json"))
-
-
-def _check_stage_name(name: str) -> None:
-    if name not in stages.ALL_STAGES:
-        raise InputError(f"unknown stage {name!r}: {suggestion(name, stages.ALL_STAGES)}")
+        reason = stages.fault(self.out, name, self.fingerprints())
+        return None if reason else stages.read_json(self.path(f"{name}.json"))

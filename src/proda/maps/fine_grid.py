@@ -35,6 +35,7 @@ from numpy.typing import ArrayLike, NDArray
 from proda.assimilation.chains import n_workers
 from proda.data.forcing import VARIABLES, has_forcing
 from proda.errors import InputError
+from proda.fingerprint import code_digest
 from proda.kernels import steady_state as lanes
 from proda.maps.netcdf import BEYOND, EXTRAPOLATED, LEVELS, SOC_CONTENT, file_attributes, quantile_meanings
 from proda.maps.stocks import MAP_INTERVALS, QUANTILES, overlap
@@ -43,7 +44,7 @@ from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
 from proda.model.parameters import PAPER_PARAMETERS, bounds
 from proda.progress import progress_bar
-from proda.stage import code_digest, read_json, write_errors_explained, write_json
+from proda.stage import read_json, write_errors_explained, write_json
 
 if TYPE_CHECKING:  # Keras takes seconds to import, and fixed draws need none of it
     from proda.learning.hybrid_training import HybridPredictor
@@ -588,7 +589,7 @@ def _identity(
         "chunk": chunk,
         "covariates": list(covariates),
         "predictor": hashlib.sha256(given).hexdigest(),
-        "code": code_digest("maps"),
+        "code": code_digest(("maps.fine_grid",)),
     }
 
 

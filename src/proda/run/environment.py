@@ -23,12 +23,8 @@ def requirements(pyproject: Path) -> list[str]:
     """Every requirement in ``pyproject``: the package's, its extras' and its groups', once each, in order."""
     content = tomllib.loads(pyproject.read_text(encoding="utf-8"))
     project, groups = content["project"], content.get("dependency-groups", {})
-    found = list(project["dependencies"])
-    for extra in project.get("optional-dependencies", {}).values():
-        found += extra
-    for group in groups.values():
-        found += [item for item in group if isinstance(item, str)]
-    return list(dict.fromkeys(found))
+    lists = [project["dependencies"], *project.get("optional-dependencies", {}).values(), *groups.values()]
+    return list(dict.fromkeys(item for items in lists for item in items if isinstance(item, str)))
 
 
 def environment_text(pyproject: Path) -> str:
@@ -48,7 +44,7 @@ def environment_text(pyproject: Path) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write ``environment.yml``, or with ``--check`` only say whether it agrees with ``pyproject.toml`` (1 if not)."""
+    """Write ``environment.yml``, or with ``--check`` compare it with ``pyproject.toml`` (1 if they differ)."""
     root = repository_root()
     target, text = root / "environment.yml", environment_text(root / "pyproject.toml")
     if arguments == ["--check"]:

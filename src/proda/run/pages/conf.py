@@ -7,7 +7,7 @@ author = "The PRODA compendium authors"
 html_title = os.environ["PRODA_REPORT_TITLE"]
 extensions = ["myst_nb"]
 root_doc = "index"
-exclude_patterns = ["_build"]
+exclude_patterns = [".tmp", "_build"]
 
 # The notebooks have been executed.
 nb_execution_mode = "off"
@@ -24,29 +24,24 @@ myst_enable_extensions = ["amsmath", "attrs_block", "colon_fence", "deflist", "d
 myst_heading_anchors = 3
 # An option such as --data keeps its two hyphens.
 smartquotes = False
-mathjax_path = "mathjax/tex-svg.js"
+mathjax_path = "tex-svg.js"
 
 html_theme = "sphinx_book_theme"
 html_static_path = ["_static"]
 html_css_files = ["report.css"]
-html_copy_source = True
-# An index of terms, of which there are none.
+# A download of a notebook's source would hold its outputs a second time.
+html_copy_source = False
 html_use_index = False
-html_show_sourcelink = False
 html_show_sphinx = False
 html_show_copyright = False
 # The excerpts under search results are fetched, which a browser refuses from the file system.
 html_show_search_summary = False
-# As the system of the reader has it.
-html_context = {"default_mode": "auto"}
 html_theme_options = {
     "use_repository_button": False,
-    "use_download_button": True,
+    "use_download_button": False,
     "use_fullscreen_button": False,
     "home_page_in_toc": True,
-    "show_toc_level": 2,
     "navbar_persistent": [],
     "search_bar_text": "Search the report",
-    "article_header_end": ["article-header-buttons.html"],
     "footer_content_items": [],
 }

@@ -17,9 +17,10 @@ def test_the_conda_environment_is_the_one_made_from_pyproject():
     assert main(["--check"]) == 0
 
 
-def test_every_requirement_has_bounds():
+def test_every_requirement_has_bounds_on_both_ends():
     for text in requirements(PYPROJECT):
-        assert Requirement(text).specifier, f"{text} has no bounds"
+        operators = {bound.operator for bound in Requirement(text).specifier}
+        assert operators in ({">=", "<"}, {"=="}), f"{text} has no bound on one end"
 
 
 @pytest.mark.parametrize("text", requirements(PYPROJECT))

@@ -1,0 +1,164 @@
+"""What decides the result of a stage: settings, seed, source table, raw data and the code that the stage runs."""
+
+import ast
+import hashlib
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from proda.code_cache import code_folder
+from proda.stage import ALL_STAGES, DATA, file_sha256, read_json, sha256, write_json
+
+PACKAGE = Path(__file__).parent
+# These name, print and keep results; they do not compute them.
+NO_RESULT = ("", "study", "stage", "fingerprint", "errors", "progress", "code_cache")
+# Modules of stage 1 that count only for a study whose [source] tables name one of these kinds. The first holds for
+# every study: "half-degree-table" is what forcing and covariates are read from unless the study file says otherwise.
+SOURCE_MODULES: dict[str, tuple[str, ...]] = {
+    "virtual": ("data.virtual_continent", "data.virtual_profiles"),
+    "half-degree-table": ("data.readers.tidy",),
+    "tidy-tables": ("data.readers.tidy",),
+    "wosis": ("data.readers.wosis",),
+    "public-archive": ("data.readers.archive",),
+    "clm-history": ("data.readers.clm_history",),
+    "maps": ("data.readers.map_layers", "data.readers.rasters"),
+    "references": ("data.readers.reference_maps", "data.readers.rasters"),
+}
+_OF_SOME_SOURCES = ("data.readers.", "data.virtual_")
+HASHED_WHOLE = 256 * 2**20  # bytes; a larger raw file counts by its size and time of change
+
+
+def fingerprint(
+    stage: str, settings: Mapping[str, Any], source: Mapping[str, Any], configuration: str, seed: int, data: Path | None
+) -> dict[str, Any]:
+    """What decides the result of ``stage`` beside the stages below it: values, or their SHA-256 (hex).
+
+    Parameters
+    ----------
+    settings : every setting of the study, by name
+    source : the [source] table of the study file
+    data : folder of the raw tables, or None for a study that makes its own
+    """
+    raw = data if not ALL_STAGES[stage].upstream else None
+    files = {path.relative_to(raw).as_posix(): _raw_digest(path) for path in raw_files(raw)} if raw else {}
+    return {
+        "study": sha256({"source": source, "configuration": configuration}),
+        "seed": seed,
+        "settings": settings_read(stage, settings),
+        "data": sha256(files),
+        "code": code_digest(ALL_STAGES[stage].code, source_kinds(source) if stage == DATA else ()),
+    }
+
+
+def settings_read(stage: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings on which ``stage`` depends: those that it names, and those that no stage names.
+
+    A setting that no stage names counts for every stage: a new one can make too much stale, never too little.
+    """
+    named = {name for name in settings for other in ALL_STAGES.values() if _matches(name, other.settings)}
+    own = ALL_STAGES[stage].settings
+    return {name: value for name, value in settings.items() if name not in named or _matches(name, own)}
+
+
+def source_kinds(source: Mapping[str, Any]) -> tuple[str, ...]:
+    """The kinds in the [source] tables of a study, with "references" where it has maps to compare with."""
+    kinds = {"half-degree-table", source["kind"]} | {"references"} & set(source)
+    kinds |= {table["kind"] for table in source.values() if isinstance(table, Mapping) and "kind" in table}
+    return tuple(sorted(kinds))
+
+
+@lru_cache(maxsize=64)
+def code_digest(code: tuple[str, ...], kinds: tuple[str, ...] = (), package: Path = PACKAGE) -> str:
+    """SHA-256 (hex) of what the code of a stage does, without docstrings and comments.
+
+    Counts the modules and rooms in ``code`` and all that they import, anywhere in them, within the package. What
+    another stage has made counts by its content: its own module is not followed.
+
+    Parameters
+    ----------
+    kinds : kinds of source (`SOURCE_MODULES`) whose readers count
+    package : folder of the package
+    """
+    digests: dict[str, str] = {}
+    waiting = [name for entry in code for name in _modules_of(entry, package)]
+    of_sources = [name for kind in kinds for name in SOURCE_MODULES.get(kind, ())]
+    while waiting or of_sources:
+        name = waiting.pop() if waiting else of_sources.pop()
+        path = package.joinpath(*name.split(".")).with_suffix(".py")
+        if name in digests or name in NO_RESULT or not path.is_file():
+            continue
+        digests[name], imported = _syntax(path)
+        if name.startswith(_OF_SOME_SOURCES):
+            of_sources += imported
+        else:
+            waiting += [item for item in imported if not item.startswith(_OF_SOME_SOURCES) and ".stage" not in item]
+    _keep_syntax()
+    return sha256(digests)
+
+
+def _modules_of(entry: str, package: Path) -> list[str]:
+    folder = package / entry.replace(".", "/")
+    if not folder.is_dir():
+        return [entry]
+    return [f"{entry}.{path.stem}" for path in folder.glob("*.py") if path.stem not in ("__init__", "stage")]
+
+
+def _syntax(path: Path) -> tuple[str, list[str]]:
+    """Digest of a module without docstrings and comments, and the names in the package that it imports."""
+    state = path.stat()
+    stamp = [state.st_mtime_ns, state.st_size]
+    kept = _kept_syntax().get(str(path))
+    if kept and kept[0] == stamp:
+        return kept[1], kept[2]
+    tree = ast.parse(path.read_bytes())
+    imported = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            imported |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    names = sorted(name.removeprefix("proda.") for name in imported if name.startswith("proda."))
+    _kept_syntax()[str(path)] = [stamp, hashlib.sha256(ast.unparse(tree).encode()).hexdigest(), names]
+    return _syntax(path)
+
+
+@cache
+def _kept_syntax() -> dict[str, Any]:
+    """What `_syntax` gave earlier, also in other processes: parsing all modules takes half a second."""
+    return read_json(code_folder() / "syntax.json") or {}
+
+
+def _keep_syntax() -> None:
+    with suppress(OSError):
+        if _kept_syntax() != read_json(code_folder() / "syntax.json"):
+            write_json(code_folder() / "syntax.json", _kept_syntax())
+
+
+def raw_files(folder: Path) -> list[Path]:
+    """The raw data files in and below ``folder``, sorted; a study folder that lies there is no raw data."""
+    files = []
+    for place, below, names in os.walk(folder):
+        below[:] = [name for name in below if not _is_study_folder(Path(place, name))]
+        files += [Path(place, name) for name in names]
+    return sorted(path for path in files if path.is_file())
+
+
+def _is_study_folder(folder: Path) -> bool:
+    return (folder / "run.json").is_file() or any((folder / "stages").glob("*.json"))
+
+
+def _raw_digest(path: Path) -> str:
+    state = path.stat()
+    if state.st_size > HASHED_WHOLE:
+        return f"{state.st_size} bytes, changed {state.st_mtime_ns}"
+    return file_sha256(path, state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

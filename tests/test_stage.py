@@ -1,0 +1,264 @@
+"""The files of a stage: whole or not there, refused when stale, and resumed only by the run that left them."""
+
+import multiprocessing
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from small_study import STUDY, finish
+
+from proda import stage as stages
+from proda.errors import InputError, MissingOutput, ProdaError
+from proda.stage import CHECKPOINTS, is_locked, locked, marker_path, partial_path, read_json, write_json
+from proda.study import Study
+
+ORDER = tuple(stages.STAGES)
+BELOW, STAGE = "01-data-cleaning", "04-site-by-site-assimilation"
+
+
+def held(out: Path, ready, message) -> None:
+    """Hold the first stage until killed."""
+    with locked(out, ORDER[0]):
+        ready.set()
+        time.sleep(60)
+
+
+@pytest.fixture
+def other_process(opened):
+    """A process that is at work on the first stage."""
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    process = context.Process(target=held, args=(opened().out, ready, None))
+    process.start()
+    assert ready.wait(60)
+    yield process
+    process.kill()
+    process.join()
+
+
+def interrupted(study: Study) -> Path:
+    """The folder that a stage leaves when it is interrupted half-way."""
+    finish(study, BELOW)
+    with pytest.raises(KeyboardInterrupt), study.stage(STAGE, resumable=True) as folder:
+        (folder / "half.txt").write_text("half")
+        (folder / CHECKPOINTS / "state").write_text("step 5")
+        raise KeyboardInterrupt
+    return folder
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_finished_stages_satisfy_the_later_ones(opened):
+    study = opened()
+    finish(study, *ORDER)
+    study.require(*ORDER)
+    assert study.path("05.txt").read_text() == "result"
+    assert not list(study.out.glob(".partial*"))
+
+
+def test_a_stage_that_was_not_run_is_named_with_the_command_that_runs_it(opened):
+    finish(opened(), ORDER[0])
+    with pytest.raises(MissingOutput, match="04-site.* has not been run.*--scale tiny.*--from 2"):
+        opened().require(ORDER[0], ORDER[3])
+    with pytest.raises(MissingOutput, match="04-site"), opened().stage(ORDER[4]):
+        pytest.fail("the stage has begun")
+    with pytest.raises(InputError, match="unknown stage '01-data': did you mean"):
+        opened().require("01-data")
+
+
+def test_an_exception_leaves_the_old_files_but_no_valid_stage(opened):
+    study = opened()
+    finish(study, ORDER[0])
+    with pytest.raises(RuntimeError), study.stage(ORDER[0]) as folder:
+        (folder / "01.txt").write_text("half")
+        raise RuntimeError("power cut")
+    assert study.path("01.txt").read_text() == "result"
+    assert not list(study.out.glob(".partial*"))
+    with pytest.raises(MissingOutput, match="01-data-cleaning.*failed: RuntimeError: power cut"):
+        study.require(ORDER[0])
+
+
+def test_a_stage_stopped_by_hand_counts_as_interrupted(opened):
+    with pytest.raises(KeyboardInterrupt), opened().stage(ORDER[0]):
+        raise KeyboardInterrupt
+    with pytest.raises(MissingOutput, match="was interrupted"):
+        opened().require(ORDER[0])
+
+
+def test_a_repeated_stage_removes_the_files_it_no_longer_writes(opened):
+    study = opened()
+    with study.stage(ORDER[0]) as folder:
+        (folder / "old.txt").write_text("a")
+        (folder / "sites.zarr" / "x").mkdir(parents=True)
+        (folder / "sites.zarr" / "x" / "chunk-old").write_text("b")
+    with pytest.raises(RuntimeError), study.stage(ORDER[0]):
+        raise RuntimeError
+    with study.stage(ORDER[0]) as folder:
+        (folder / "sites.zarr").mkdir()
+        (folder / "sites.zarr" / "chunk-new").write_text("b")
+    assert not study.path("old.txt").exists()
+    assert [path.name for path in study.path("sites.zarr").rglob("*")] == ["chunk-new"]
+
+
+def test_a_missing_and_a_changed_file_are_named(opened):
+    study = opened()
+    finish(study, ORDER[0], ORDER[1])
+    study.path("01.txt").write_text("tampered with")
+    assert "01.txt has changed" in study.faults()[ORDER[0]]
+    study.path("01.txt").write_text("resulT")
+    assert "01.txt has other content" in study.faults()[ORDER[0]]
+    study.path("02.txt").unlink()
+    assert "02.txt is missing" in study.faults()[ORDER[1]]
+
+
+def test_a_stage_at_which_another_process_works_is_refused_until_that_process_is_killed(opened, other_process):
+    study = opened()
+    write_json(marker_path(study.out, ORDER[0]), {"form": 2, "status": "begun", "pid": 99, "started": "noon"})
+    with pytest.raises(InputError, match=r"01-data-cleaning is being run .*process \(99, since noon\): wait"):
+        finish(study, ORDER[0])
+    assert study.faults()[ORDER[0]] == "is running"
+    other_process.kill()
+    other_process.join()
+    assert study.faults()[ORDER[0]] == "was interrupted (started noon)"
+    partial_path(study.out, ORDER[0]).mkdir()
+    (partial_path(study.out, ORDER[0]) / "half.txt").write_text("half")
+    finish(study, ORDER[0])
+    study.require(ORDER[0])
+    assert not study.path("half.txt").exists() and not is_locked(study.out, ORDER[0])
+
+
+def test_a_stage_below_that_is_run_again_meanwhile_makes_the_result_stale(opened):
+    study = opened()
+    finish(study, ORDER[0])
+    with study.stage(ORDER[1]):
+        finish(study, ORDER[0], text="another result")
+    assert study.faults()[ORDER[1]] == "is stale: 01-data-cleaning has a new result since"
+
+
+def test_a_repeated_stage_with_the_same_result_leaves_the_later_ones_valid(opened):
+    study = opened()
+    finish(study, *ORDER)
+    finish(study, ORDER[0])
+    study.require(*ORDER)
+    finish(study, ORDER[0], text="another result")
+    with pytest.raises(MissingOutput, match="05-network-training.*is stale: 01-data-cleaning has a new result"):
+        study.require(ORDER[4])
+
+
+def test_a_study_folder_of_version_0_1_is_refused_and_not_misread(opened):
+    study = opened()
+    finish(study, ORDER[0])
+    path = marker_path(study.out, ORDER[0])
+    marker = {name: value for name, value in read_json(path).items() if name not in ("form", "status")}
+    write_json(path, {**marker, "version": "0.1.0"})
+    with pytest.raises(
+        MissingOutput, match=r"was written by proda 0\.1\.0, whose study folders proda \S+ does not read"
+    ):
+        study.require(ORDER[0])
+
+
+# Stages that can be resumed.
+
+
+def test_an_interrupted_stage_goes_on_with_the_files_it_left(opened):
+    study = opened()
+    folder = interrupted(study)
+    with pytest.raises(MissingOutput, match=f"{STAGE}.*was interrupted"):
+        study.require(STAGE)
+    # Settings of another stage are no obstacle.
+    with opened(settings={"epochs": 9, "one_batch_steps": 700}).stage(STAGE, resumable=True) as again:
+        assert again == folder and (again / "half.txt").read_text() == "half"
+        assert (again / CHECKPOINTS / "state").read_text() == "step 5"
+        (again / "whole.txt").write_text("whole")
+    study.require(STAGE)
+    assert sorted(path.name for path in study.out.glob("*.txt")) == ["01.txt", "half.txt", "whole.txt"]
+    assert not folder.exists() and not (study.out / CHECKPOINTS).exists()
+    with study.stage(STAGE, resumable=True) as anew:
+        assert not (anew / "half.txt").exists()
+
+
+def test_an_error_leaves_the_files_as_an_interruption_does(opened):
+    study = opened()
+    finish(study, BELOW)
+    with pytest.raises(ProdaError), study.stage(STAGE, resumable=True) as folder:
+        (folder / "half.txt").write_text("half")
+        raise ProdaError("the disk is full")
+    assert study.faults()[STAGE] == "failed: ProdaError: the disk is full"
+    with study.stage(STAGE, resumable=True) as again:
+        assert (again / "half.txt").exists()
+
+
+def test_a_run_with_other_settings_is_refused_and_nothing_is_touched(opened):
+    folder = interrupted(opened())
+    before, marker = content(folder), marker_path(opened().out, STAGE).read_bytes()
+    other = opened(settings={"kept_draws": 50, "site_coordinates": "logarithmic"})
+    with pytest.raises(InputError) as refused, other.stage(STAGE, resumable=True):
+        pytest.fail("it has begun")
+    assert refused.match(r"cannot go on from: it was made with other settings \(kept_draws, site_coordinates\)")
+    assert refused.match(r"Nothing was overwritten.*--set kept_draws=50.*--from 4 --fresh")
+    assert content(folder) == before and marker_path(opened().out, STAGE).read_bytes() == marker
+    with opened().stage(STAGE, resumable=True) as again:
+        assert content(again) == before
+
+
+def _other_seed(file: Path, patch) -> None:
+    file.write_text(STUDY.replace("seed = 7", "seed = 8"))
+
+
+def _other_source(file: Path, patch) -> None:
+    file.write_text(STUDY.replace('kind = "virtual"', 'kind = "virtual"\nname = "elsewhere"'))
+
+
+def _other_code(file: Path, patch) -> None:
+    patch.setattr("proda.fingerprint.code_digest", lambda code, kinds: f"changed {code}")
+
+
+@pytest.mark.parametrize(
+    ("change", "text", "message"),
+    [
+        (_other_seed, "result", "it was made with another seed"),
+        (_other_source, "result", "it was made with another source or configuration"),
+        (_other_code, "result", "the package has changed since"),
+        (lambda file, patch: None, "another result", "what it reads from has a new result since"),
+    ],
+)
+def test_a_run_with_another_seed_source_code_or_result_below_is_refused(
+    opened, file, monkeypatch, change, text, message
+):
+    folder = interrupted(opened())
+    before = content(folder)
+    change(file, monkeypatch)
+    finish(opened(), BELOW, text=text)
+    with pytest.raises(InputError, match=f"{message}.*--fresh"), opened().stage(STAGE, resumable=True):
+        pytest.fail("it has begun")
+    with pytest.raises(InputError, match="it cannot be resumed.*--fresh"), opened().stage(STAGE):
+        pytest.fail("it has begun")
+    assert content(folder) == before
+
+
+def test_an_interrupted_run_without_checkpoints_is_no_obstacle_to_another(opened):
+    study = opened()
+    finish(study, BELOW)
+    with pytest.raises(InputError), study.stage(STAGE, resumable=True) as folder:
+        (folder / "half.txt").write_text("half")
+        raise InputError("raise the number of steps")
+    with opened(settings={"kept_draws": 50}).stage(STAGE, resumable=True) as again:
+        assert not (again / "half.txt").exists()
+    folder = interrupted(study)
+    shutil.rmtree(folder / CHECKPOINTS)
+    with study.stage(STAGE, resumable=True) as again:
+        assert not (again / "half.txt").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs file locks of the system")
+def test_a_lock_is_free_after_its_block_whatever_ended_it(tmp_path):
+    with pytest.raises(ZeroDivisionError), locked(tmp_path, "run"):
+        assert is_locked(tmp_path, "run")
+        with pytest.raises(InputError, match="a study is being run in"), locked(tmp_path, "run"):
+            pytest.fail("both hold the folder")
+        raise ZeroDivisionError
+    assert not is_locked(tmp_path, "run")
