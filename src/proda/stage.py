@@ -233,8 +233,8 @@ def locked(out: Path, name: str) -> Iterator[None]:
             holder = read_json(out / "run.json" if name == "run" else marker_path(out, name)) or {}
             raise InputError(
                 f"{'a study' if name == 'run' else name} is being run in {out} by another process "
-                f"({holder.get('pid')}, since {holder.get('started')}): wait for it, stop it (a notebook: shut down its "
-                "kernel), or give another folder as --out"
+                f"({holder.get('pid')}, since {holder.get('started')}): wait for it, stop it (a notebook: shut down "
+                "its kernel), or give another folder as --out"
             ) from None
     try:
         yield
