@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from pathlib import Path
 
 import pytest
 from small_study import STUDY, finish
@@ -62,7 +61,7 @@ def package(tmp_path, monkeypatch):
     """A copy of the package that may be changed: gives the digest of every stage for a kind of source."""
     copy = tmp_path / "proda"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(fingerprints, "code_folder", lambda: tmp_path)
+    monkeypatch.setattr(fingerprints, "_syntax_file", lambda: tmp_path / "syntax.json")
     fingerprints._kept_syntax.cache_clear()
 
     def digests(kind: str = "virtual") -> dict[str, str]:
@@ -138,4 +137,3 @@ def test_fingerprints_are_quick(opened):
     begun = time.process_time()
     opened().fingerprints()
     assert time.process_time() - begun < 0.3
-    assert Path(fingerprints.code_folder() / "syntax.json").is_file()

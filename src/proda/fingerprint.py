@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from proda.code_cache import code_folder
+from proda.code_cache import cache_root
 from proda.stage import ALL_STAGES, DATA, file_sha256, read_json, sha256, write_json
 
 PACKAGE = Path(__file__).parent
@@ -129,15 +129,20 @@ def _syntax(path: Path) -> tuple[str, list[str]]:
 
 
 @cache
+def _syntax_file() -> Path:
+    return cache_root() / "syntax.json"
+
+
+@cache
 def _kept_syntax() -> dict[str, Any]:
     """What `_syntax` gave earlier, also in other processes: parsing all modules takes half a second."""
-    return read_json(code_folder() / "syntax.json") or {}
+    return read_json(_syntax_file()) or {}
 
 
 def _keep_syntax() -> None:
     with suppress(OSError):
-        if _kept_syntax() != read_json(code_folder() / "syntax.json"):
-            write_json(code_folder() / "syntax.json", _kept_syntax())
+        if _kept_syntax() != read_json(_syntax_file()):
+            write_json(_syntax_file(), _kept_syntax())
 
 
 def raw_files(folder: Path) -> list[Path]:

@@ -278,16 +278,3 @@ def colour_bar(mappable: ScalarMappable, axes, label: str | None = None, **optio
     bar.set_label(label if label is not None else mappable.get_label())
     bar.outline.set_linewidth(0.4)
     return bar
-
-
-CAPTION_KEY = "caption"
-
-
-def in_few_colours(image):
-    """The image."""
-    return image
-
-
-def description_in(path) -> str:
-    """Nothing."""
-    return ""
