@@ -137,7 +137,7 @@ def settings_at(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Every setting at ``scale`` with ``overrides`` applied, and the overrides in the settings' own types.
 
-    The settings of ``data/studies/defaults.toml`` come first, then those of the study file, each table with its scale.
+    Those of ``data/studies/defaults.toml``, replaced by those of its scale, of the study file, and of that file's scale.
 
     Raises
     ------
@@ -152,7 +152,6 @@ def settings_at(
     settings: dict[str, Any] = dict(defaults["settings"])
     for where, table in tables:
         settings |= _checked(table.get("settings", {}), settings, f"{where}, [settings]")
-    for where, table in tables:
         settings |= _checked(table.get("scales", {}).get(scale, {}), settings, f"{where}, [scales.{scale}]")
     given = _checked(overrides, settings, f"study {file.stem}", add=False)
     return settings | given, given
