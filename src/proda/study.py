@@ -137,7 +137,7 @@ def settings_at(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Every setting at ``scale`` with ``overrides`` applied, and the overrides in the settings' own types.
 
-    Those of ``data/studies/defaults.toml``, replaced by those of its scale, of the study file, and of that file's scale.
+    Those of ``data/studies/defaults.toml``, replaced by those of its scale, of the study file, and of the file's scale.
 
     Raises
     ------
