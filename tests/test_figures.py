@@ -9,12 +9,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
 from matplotlib.collections import QuadMesh
 from matplotlib.path import Path
 from synthetic_study import write_study
 
-from proda.figures.cleaning import covariate_maps, forcing_maps
 from proda.figures.maps import mapped_stocks, stock_maps
 from proda.figures.results import (
     CLASSES,
@@ -38,8 +36,6 @@ from proda.figures.style import (
 from proda.maps.prediction import METHODS
 from proda.maps.regions import stock_differences
 from proda.maps.stage import final_results
-from proda.model.configuration import PAPER_COLUMN
-from proda.model.forcing import Forcing
 
 
 @pytest.fixture(scope="module")
@@ -61,30 +57,6 @@ def offline(monkeypatch):
 def test_differences_are_white_at_zero_and_symmetric():
     norm = scale_of("difference", [-1.0, 5.0], limits=(-2.0, 6.0)).norm
     assert (norm.vmin, norm.vcenter, norm.vmax) == (-6, 0, 6)
-
-
-def test_maps_of_one_quantity_have_one_scale_in_every_figure():
-    n = 9
-    lon, lat = (values.ravel() for values in np.meshgrid(np.arange(-100.0, -97.0), np.arange(38.0, 41.0)))
-    grid = xr.Dataset({"lon": ("cell", lon), "lat": ("cell", lat)}, attrs={"resolution_degrees": 1.0})
-    layers = np.ones((PAPER_COLUMN.n_layers, n))
-    npp = np.linspace(200.0, 700.0, n)
-    forcing = Forcing(280.0 * layers, -0.5 * layers, 35.0 * np.ones(n), npp, 0.7 * npp, 1.3 * npp)
-    units = ["g C m-2 yr-1", "degC", "1"]
-    listed = pd.DataFrame({"name": list("abc"), "meaning": ["NPP of a satellite", "air", "pH in water"], "unit": units})
-    driving = forcing_maps(forcing, grid)
-    telling = covariate_maps(pd.DataFrame({"a": 0.3 * npp, "b": npp / 50, "c": npp}), grid, list("abc"), listed)
-
-    assert any(ax.get_title().startswith("pH in water") for ax in telling.axes), "a name keeps its small letter"
-
-    def ends(figure, begin):
-        ax = next(ax for ax in figure.axes if ax.get_title().startswith(begin))
-        norm = next(c for c in ax.collections if isinstance(c, QuadMesh)).norm
-        return norm.vmin, norm.vmax
-
-    assert ends(driving, "Net primary") == ends(telling, "NPP of") and ends(driving, "Soil temp") == ends(
-        telling, "Air"
-    )
 
 
 def test_a_quantity_keeps_its_scale_whatever_the_values():

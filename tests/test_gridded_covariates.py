@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_maps import HOMOLOSINE, geotiff, in_degrees
 
-from proda.data.covariates import PAPER_LIST, covariate_list
+from proda.data.covariates import PAPER_LIST
 from proda.data.readers.map_layers import (
     IGBP,
     KOPPEN,
@@ -17,7 +17,6 @@ from proda.data.readers.map_layers import (
     npp_at,
     npp_of_cells,
 )
-from proda.data.sources import covariates_of_places, reading_plan
 from proda.errors import InputError
 
 TRANSFORM, LON, LAT = in_degrees(-101.0, 42.0, 0.1, 40, 50)
@@ -124,17 +123,6 @@ def test_npp_is_mean_greatest_and_least_of_the_years_and_codes_are_missing(tmp_p
     np.testing.assert_allclose(cells.values, [[435.0, 440.0, 430.0]] * 2)
     with pytest.raises(InputError, match="NPP of 2015 is read from one file named like .*2015.*; found none"):
         npp_at(tmp_path, X, Y, years=range(2000, 2016))
-
-
-def test_a_mean_of_npp_of_ones_own_needs_no_years_and_goes_before_them(tmp_path):
-    geotiff(tmp_path / "NPPmean.tif", np.full(LON.shape, 321.0), TRANSFORM)
-    covariates = covariate_list(["NPPmean"])
-    np.testing.assert_allclose(covariates_of_places(reading_plan(covariates, tmp_path), X, Y).values, 321.0)
-    for year in range(2000, 2015):
-        geotiff(tmp_path / f"MOD17A3_NPP_{year}.tif", np.full(LON.shape, 5000), TRANSFORM, dtype="u2")
-    table = covariates_of_places(reading_plan(covariate_list(["NPPmean", "NPPmax"]), tmp_path), X, Y)
-    np.testing.assert_allclose(table.values, [[321.0, 500.0]] * 3)
-    assert len(table.findings) == 2
 
 
 def test_files_that_stand_beside_a_map_are_not_taken_for_it(tmp_path):

@@ -1,14 +1,11 @@
 """Reference maps: found under the names that tables and readers give them, compared over their depths, never learnt."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
 from synthetic_study import write_study
-from test_tidy_tables import grid_rows
 
 from proda.data.readers.reference_maps import reference_map
-from proda.data.stage import cleaned_study
 from proda.maps.prediction import soc_of_one
 from proda.maps.references import (
     maps_to_compare,
@@ -23,7 +20,6 @@ from proda.maps.references import (
 )
 from proda.maps.stage import final_results
 from proda.maps.stocks import land_area, reference_stocks, unread_references
-from proda.study import Study
 
 DENSITY = 20e3  # g C m-3 in every layer: 20 kg C m-2 to one metre
 
@@ -149,34 +145,3 @@ def test_site_by_site_is_no_map_to_compare_everywhere(tmp_path):
     table = reference_scores(results.maps, results.inputs.grid).set_index(["interval", "method"])
     assert table.loc[("0-100 cm", "truth"), "r"] == pytest.approx(1.0)
     assert 0 < table.loc[("0-100 cm", "site-by-site"), "land_share"] < 0.9
-
-
-def test_no_value_of_a_reference_map_reaches_what_the_network_or_the_model_is_given(tmp_path):
-    read = {}
-    for factor in (1.0, 7.0):
-        folder = tmp_path / f"{factor:g}"
-        folder.mkdir()
-        grid = grid_rows()
-        references = [name for name in grid if name.startswith("ref_")]
-        assert references
-        grid[references] = grid[references] * factor
-        grid.to_csv(folder / "grid_half_degree.csv", index=False)
-        ids = np.repeat([f"p{i:02d}" for i in range(9)], 2)
-        pd.DataFrame({"profile_id": ids[::2], "lon": -100.2, "lat": 40.2, "source": "S"}).to_csv(
-            folder / "profiles.csv", index=False
-        )
-        layers = {
-            "profile_id": ids,
-            "layer": [1, 2] * 9,
-            "upper_depth_m": [0, 0.3] * 9,
-            "lower_depth_m": [0.3, 1.0] * 9,
-        }
-        pd.DataFrame(layers | {"soc_kg_m3": np.linspace(5, 30, 18)}).to_csv(folder / "layers.csv", index=False)
-        read[factor] = cleaned_study(Study.open("us-profiles", data=folder, out=folder / "out"))
-    one, other = read.values()
-    assert not np.array_equal(one.grid[references[0]], other.grid[references[0]])
-    pd.testing.assert_frame_equal(one.site_covariates, other.site_covariates)
-    pd.testing.assert_frame_equal(one.cell_covariates, other.cell_covariates)
-    assert not [name for name in one.site_covariates if name.startswith("ref_")]
-    for field, same in zip(one.forcing, other.forcing, strict=True):
-        np.testing.assert_array_equal(field, same)

@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from matplotlib.path import Path
 from synthetic_study import write_study
 
-from proda.figures.cleaning import VEGETATION_COLOUR, grid_figure
 from proda.figures.maps import (
     reference_bias_maps,
     regional_bias_figure,
@@ -24,12 +22,10 @@ from proda.figures.style import use_style
 from proda.learning.scores import correlations
 from proda.maps.prediction import METHODS
 from proda.maps.references import reference_scores, zonal_means
-from proda.maps.regions import CLASSES, REGIONS, regional_biases
+from proda.maps.regions import REGIONS, regional_biases
 from proda.maps.scores import FILE_COLUMNS, parameter_summary, summary_columns
 from proda.maps.stage import final_results
 from proda.model.parameters import PAPER_PARAMETERS
-
-pytestmark = pytest.mark.filterwarnings("ignore::proda.data.tables.VersionWarning")
 
 
 @pytest.fixture(scope="module")
@@ -42,20 +38,6 @@ def results(tmp_path_factory):
 def closed():
     yield
     plt.close("all")
-
-
-def test_the_grid_counts_the_profiles_of_every_cell_and_hatches_the_empty_ones(results):
-    cell, grid = results.inputs.sites["cell"].to_numpy(), results.inputs.grid
-    figure = grid_figure(cell, grid)
-    left = next(ax for ax in figure.axes if hasattr(ax, "counts"))
-    assert np.nansum(left.counts.get_array()) == cell.size
-    hatched = [c for c in left.collections if c.get_hatch()]
-    assert (hatched[0].get_paths()[0].codes == Path.MOVETO).sum() == grid.sizes["cell"] - np.unique(cell).size
-
-
-def test_every_kind_of_vegetation_has_a_colour_of_its_own():
-    assert set(VEGETATION_COLOUR) == {*CLASSES, "other"}
-    assert len(set(VEGETATION_COLOUR.values())) == len(VEGETATION_COLOUR)
 
 
 def test_uncertainty_is_shown_for_the_methods_that_have_draws_and_for_the_network_once_it_has(results):

@@ -5,9 +5,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "bulk_density": ["PEDOTRANSFER"],
         "cleaned": ["CleanedStudy", "read_cleaned_study"],
-        "cleaning": ["RULES", "layers_above"],
+        "cleaning": ["rules_table"],
         "grid": ["cells_at", "read_grid"],
         "sources": ["study_list"],
         "stage": ["cleaned_study"],

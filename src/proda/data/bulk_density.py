@@ -1,9 +1,9 @@
-"""Carbon by volume from carbon by mass, and what stands in for a bulk density that nobody measured.
+"""Carbon by volume from carbon by mass, with published estimates of bulk densities that were not measured.
 
 SOC [g m-3] = organic carbon [g kg-1] x bulk density of the fine earth [kg m-3] x (1 - volume of coarse fragments).
-A stock or density that the source reports passes through. Where carbon by mass has no bulk density beside it, the study
-names one of the published `PEDOTRANSFER` functions, or "none", and how far that function is off goes with the layer as
-`density_relative_sd`: an error of the density is an error of the same relative size of the carbon.
+Carbon by volume that the source reports is not changed. Where bulk density is missing, the study names one of the
+published `PEDOTRANSFER` functions, or "none"; the error of the function is kept with the layer as
+`density_relative_sd`, since a relative error of the density is the same relative error of the carbon.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Pedotransfer(NamedTuple):
     density : callable
         Organic carbon (g kg-1) -> bulk density of the fine earth, g cm-3.
     greatest_carbon : float, g kg-1
-        Beyond it the function was not meant to be used, and gives no density.
+        Above it the function gives no density.
     relative_sd : (float, float, float)
         Below, between and above `CARBON_CLASSES`: the greater of what the authors published and the 68th percentile of
         |measured / estimated - 1| in 27,218 layers with a measured density of the public profiles that
@@ -112,17 +112,15 @@ def estimated_density(organic_carbon: ArrayLike, rule: str) -> tuple[NDArray, ND
 
 
 def greatest_density(organic_carbon: ArrayLike) -> NDArray:
-    """Bulk density (g cm-3) that mineral soil with so much organic carbon (g kg-1) cannot exceed, (n,).
+    """Greatest possible bulk density (g cm-3) of mineral soil with so much organic carbon (g kg-1), (n,).
 
-    Organic matter as light as Adams has it, and minerals without a single pore in the volume that it leaves. Of the
-    measured layers with 3 to 12 % carbon of the public profiles, 5 % of 1,452 are denser below pH 7, where there is
-    hardly lime, 12 % of 120 from pH 7 to 7.5, and 24 % of 226 above.
+    Organic matter of the density of Adams (1973), and minerals without pores in the rest of the volume.
     """
     return _mixture(ORGANIC_DENSITY, ROCK_DENSITY)(np.asarray(organic_carbon, float))
 
 
 def estimated_by_source(layers: pd.DataFrame) -> NDArray[np.bool_]:
-    """Layers whose source says in `bulk_density_method` that it estimated the bulk density ("ptf ..."), (n,)."""
+    """Layers whose bulk density was estimated by the source (`bulk_density_method` begins with "ptf"), (n,)."""
     method = layers.get("bulk_density_method", pd.Series(None, layers.index, dtype=object)).astype("string")
     return method.str.lower().str.startswith("ptf").fillna(False).to_numpy(bool)
 
@@ -153,22 +151,14 @@ def carbon_by_mass(soc: ArrayLike) -> NDArray:
     return np.interp(np.asarray(soc, float), soc_density(carbon, function.density(carbon), 0.0), carbon)
 
 
-def kinds(organic_carbon: pd.Series, litter: pd.Series) -> NDArray:
-    """Litter, organic (`ORGANIC_FROM` or more), mineral, or unknown where carbon by mass is not given, (n,) text."""
-    carbon = organic_carbon.to_numpy(float)
-    found = np.select([litter.to_numpy(bool), carbon >= ORGANIC_FROM, carbon >= 0], KINDS[2::-1], KINDS[3])
-    return found.astype(object)
-
-
 def with_soc_density(tables: ProfileTables, rule: str = NONE) -> ProfileTables:
-    """Tables whose layers have `soc` wherever it can be known, with `kind`, `density_source` and `density_relative_sd`.
+    """`tables` with `soc` of layers wherever it can be computed, and `kind`, `density_source`, `density_relative_sd`.
 
     Parameters
     ----------
     tables : ProfileTables
         Layers with `soc` (g m-3, as reported, or missing), `organic_carbon` (g kg-1), `bulk_density` (g cm-3),
-        `coarse_fraction`, `bulk_density_method` (text; one that begins with "ptf" is an estimate of the source's own)
-        and `litter`.
+        `coarse_fraction`, `bulk_density_method` (begins with "ptf" for an estimate of the source) and `litter`.
     rule : str
         One of `RULES`.
     """
@@ -179,14 +169,13 @@ def with_soc_density(tables: ProfileTables, rule: str = NONE) -> ProfileTables:
     origin = np.select([reported, measured], ["as reported", "measured bulk density"], "").astype(object)
     sd = np.zeros(len(layers))
 
-    theirs = estimated_by_source(layers) & (reported | measured).to_numpy(bool)
-    names = layers["bulk_density_method"].astype("string")[theirs]
-    for method in names.unique():
-        rows = theirs & (layers["bulk_density_method"] == method).to_numpy(bool)
+    by_source = estimated_by_source(layers) & (reported | measured).to_numpy(bool)
+    for method in layers["bulk_density_method"].astype("string")[by_source].unique():
+        rows = by_source & (layers["bulk_density_method"] == method).to_numpy(bool)
         alike = [name for name in PEDOTRANSFER if name.split("-")[0] in method.lower()]
         by_mass = carbon[rows].fillna(pd.Series(carbon_by_mass(layers["soc"][rows]), carbon[rows].index))
         error = estimated_density(by_mass, alike[0] if alike else "adams-1973")[1]
-        # Beyond what a function was made for its error is not known, and not nothing: that of the coarsest for peat.
+        # Above the greatest carbon of a function its error is not known: take that of the coarsest, for peat.
         sd[rows] = np.where(np.isnan(error), COARSEST_SD, error)
         origin[rows] = f"estimated by the source ({method})"
 
@@ -198,11 +187,13 @@ def with_soc_density(tables: ProfileTables, rule: str = NONE) -> ProfileTables:
         sd[missing] = error
         origin[missing] = np.where(np.isfinite(estimate), f"estimated ({rule})", "")
     soc = layers["soc"].where(reported, soc_density(carbon, density, layers["coarse_fraction"]))
+    # Conditions in the order in which they apply; carbon by mass that is missing fails both comparisons.
+    kind = np.select([layers["litter"].to_numpy(bool), carbon >= ORGANIC_FROM, carbon >= 0], KINDS[2::-1], KINDS[3])
     return ProfileTables(
         tables.profiles,
         layers.assign(
             soc=soc,
-            kind=kinds(carbon, layers["litter"]),
+            kind=kind.astype(object),
             density_source=origin,
             density_relative_sd=np.where(soc.notna(), sd, 0.0),
         ),

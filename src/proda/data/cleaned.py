@@ -11,19 +11,15 @@ import xarray as xr
 from proda.data.covariates import read_covariates
 from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
-from proda.data.tables import RAW_LAYERS, RAW_PROFILES, check_study, read_exclusions, read_layers, read_profiles
+from proda.data.tables import read_layers, read_profiles
 from proda.model.forcing import Forcing
 from proda.study import Study
 
 STAGE = "01-data-cleaning"
-STAMPED = (
-    "profiles.parquet", "layers.parquet", "forcing.nc", "covariates.parquet", "grid.nc", RAW_PROFILES,
-    RAW_LAYERS,
-)  # fmt: skip
 
 
 class CleanedStudy(NamedTuple):
-    """The tidy data of a study, as stage 1 left them in its folder.
+    """The cleaned data of a study.
 
     Attributes
     ----------
@@ -34,11 +30,10 @@ class CleanedStudy(NamedTuple):
     site_covariates, cell_covariates : DataFrame
     grid : Dataset
         Of the land cells.
-    exclusions, account, by_source : DataFrame
+    exclusions, account : DataFrame
         As in `proda.data.cleaning.CleanedTables`.
     findings : DataFrame
-        What every source of forcing, covariates and reference maps was found to hold, one row a variable
-        (`proda.data.findings.Finding`).
+        One row a variable of every source of forcing, covariates and reference maps (`proda.data.findings.Finding`).
     """
 
     profiles: geopandas.GeoDataFrame
@@ -49,7 +44,6 @@ class CleanedStudy(NamedTuple):
     grid: xr.Dataset
     exclusions: pd.DataFrame
     account: pd.DataFrame
-    by_source: pd.DataFrame
     findings: pd.DataFrame
 
 
@@ -62,8 +56,8 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
         When the stage has not been run, was interrupted, or was run with other settings.
     """
     study.require(STAGE)
-    check_study([study.path(name) for name in STAMPED], study)
     sites, cells = read_covariates(study.path("covariates.parquet"))
+    exclusions = pd.read_csv(study.path("exclusions.csv"), dtype={"profile_id": str, "layer": "Int64"})
     findings = pd.read_csv(study.path("drivers.csv"), keep_default_na=False, na_values=[""], dtype={"note": object})
     return CleanedStudy(
         profiles=read_profiles(study.path("profiles.parquet")),
@@ -72,8 +66,7 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
         site_covariates=sites,
         cell_covariates=cells,
         grid=read_grid(study.path("grid.nc")),
-        exclusions=read_exclusions(study.path("exclusions.csv")),
+        exclusions=exclusions,
         account=pd.read_csv(study.path("cleaning.csv")),
-        by_source=pd.read_csv(study.path("cleaning_by_source.csv")),
         findings=findings.fillna({"note": ""}),
     )

@@ -1,18 +1,14 @@
-"""The cleaning of soil profiles: rules with names, applied in order, and an account that adds up.
+"""The cleaning of soil profiles: named rules, applied in order, and an account of every profile and layer.
 
-Every rule of `proda.data.cleaning` says which profiles or layers it takes out and which value it took offence at.
-
-The rules that clean soil profiles: each has a name, a threshold in the study's settings, and says what it finds.
-
-Nothing is repaired: an upper bound below its lower bound may be a slip of the pen, or an organic layer measured upwards
-from the mineral surface as surveys did before 1993, and the table does not say which.
+Nothing is repaired. An upper bound below its lower bound may be a slip of the pen, or an organic layer measured upwards
+from the mineral surface, as in surveys before 1993, and the table does not say which.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -20,54 +16,52 @@ from proda.data.bulk_density import ORGANIC_FROM, estimated_by_source, greatest_
 from proda.data.tables import ProfileTables
 from proda.errors import InputError, ProdaError
 
-# What a rule finds: the value that offends, by row label of the table it judges.
-Found = pd.Series
+Excluded = pd.Series  # the value that a rule does not allow, by row label of the table it applies to
 Limits = Mapping[str, float]
 OFF = 0  # the value of a threshold whose rule is not applied
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One reason to leave something out.
+    """One reason to exclude a profile or a layer.
 
     Attributes
     ----------
     name : str
-        As it stands in exclusions.csv.
+        As in exclusions.csv.
     meaning : str
-        One line for the reader of the account.
-    judges : "profiles" or "layers"
-        When a profile goes, the layers it still has go with it, under the same rule.
-    found : callable
-        (tables, limits) -> the offending rows of that table with their values.
+    table : "profiles" or "layers"
+        The layers of an excluded profile are excluded with it, under the same rule.
+    excluded : callable
+        (tables, limits) -> the excluded rows of that table with their values.
     setting : str
         The setting that holds its threshold; empty where it needs none.
     """
 
     name: str
     meaning: str
-    judges: str
-    found: Callable[[ProfileTables, Limits], Found]
+    table: str
+    excluded: Callable[[ProfileTables, Limits], Excluded]
     setting: str = ""
 
 
-def _orphans(tables: ProfileTables, limits: Limits) -> Found:
+def _orphans(tables: ProfileTables, limits: Limits) -> Excluded:
     known = tables.layers["profile_id"].isin(tables.profiles["profile_id"])
     return tables.layers.loc[~known, "profile_id"]
 
 
-def _position_missing(tables: ProfileTables, limits: Limits) -> Found:
+def _position_missing(tables: ProfileTables, limits: Limits) -> Excluded:
     lon, lat = tables.profiles["lon"], tables.profiles["lat"]
     possible = lon.between(-180, 180) & lat.between(-90, 90)
     return _shown_position(tables.profiles[~possible]).astype(object).map(lambda text: text.replace("nan", "missing"))
 
 
-def _no_layers(tables: ProfileTables, limits: Limits) -> Found:
+def _no_layers(tables: ProfileTables, limits: Limits) -> Excluded:
     empty = ~tables.profiles["profile_id"].isin(tables.layers["profile_id"])
     return pd.Series("no layer", tables.profiles.index[empty], dtype=object)
 
 
-def _position_uncertain(tables: ProfileTables, limits: Limits) -> Found:
+def _position_uncertain(tables: ProfileTables, limits: Limits) -> Excluded:
     most = limits.get("max_position_uncertainty_km", OFF)
     if most == OFF or "position_uncertainty" not in tables.profiles:
         return pd.Series(dtype=object)
@@ -75,7 +69,7 @@ def _position_uncertain(tables: ProfileTables, limits: Limits) -> Found:
     return uncertainty[uncertainty > most].map("{:.4g} km".format)
 
 
-def _outside_domain(tables: ProfileTables, limits: Limits) -> Found:
+def _outside_domain(tables: ProfileTables, limits: Limits) -> Excluded:
     profiles = tables.profiles
     return _shown_position(profiles[~profiles["in_domain"]])
 
@@ -84,20 +78,20 @@ def _shown_position(profiles: pd.DataFrame) -> pd.Series:
     return profiles["lon"].map("lon {:g}".format) + profiles["lat"].map(", lat {:g}".format)
 
 
-def _off_land(tables: ProfileTables, limits: Limits) -> Found:
+def _off_land(tables: ProfileTables, limits: Limits) -> Excluded:
     profiles = tables.profiles
     return profiles.loc[profiles["cell"] < 0, "distance"].map("{:.3g} degrees".format)
 
 
-def _no_forcing(tables: ProfileTables, limits: Limits) -> Found:
+def _no_forcing(tables: ProfileTables, limits: Limits) -> Excluded:
     return tables.profiles.loc[~tables.profiles["has_forcing"], "cell"].map("source cell {}".format)
 
 
-def _no_covariates(tables: ProfileTables, limits: Limits) -> Found:
+def _no_covariates(tables: ProfileTables, limits: Limits) -> Excluded:
     return tables.profiles.loc[~tables.profiles["has_covariates"], "cell"].map("source cell {}".format)
 
 
-def _duplicates(tables: ProfileTables, limits: Limits) -> Found:
+def _duplicates(tables: ProfileTables, limits: Limits) -> Excluded:
     """Profiles with the layers of an earlier one, bounds and carbon alike to four digits, at the same place."""
     layers, tolerance = tables.layers, limits["duplicate_tolerance_degrees"]
     text = layers["upper_depth"].map("{:.3f}".format) + layers["lower_depth"].map("-{:.3f}".format)
@@ -105,7 +99,7 @@ def _duplicates(tables: ProfileTables, limits: Limits) -> Found:
     prints = text.groupby(layers["profile_id"], sort=False).sum()
     profiles = tables.profiles.assign(print=tables.profiles["profile_id"].map(prints)).dropna(subset="print")
     twins = profiles[profiles["print"].duplicated(keep=False)]
-    found, kept = {}, {}
+    original_of, kept = {}, {}
     for row, name, lon, lat, same in twins[["profile_id", "lon", "lat", "print"]].itertuples():
         others = kept.setdefault(same, [])
         near = (other for other, x, y in others if max(abs(x - lon), abs(y - lat)) <= tolerance)
@@ -113,17 +107,17 @@ def _duplicates(tables: ProfileTables, limits: Limits) -> Found:
         if original is None:
             others.append((name, lon, lat))
         else:
-            found[row] = original
-    return pd.Series(found, dtype=object)
+            original_of[row] = original
+    return pd.Series(original_of, dtype=object)
 
 
-def _layer_twice(tables: ProfileTables, limits: Limits) -> Found:
+def _layer_twice(tables: ProfileTables, limits: Limits) -> Excluded:
     layers = tables.layers
     twice = layers.duplicated(["profile_id", "layer"])
     return layers.loc[twice, "layer"].map("layer {} a second time".format)
 
 
-def _litter(tables: ProfileTables, limits: Limits) -> Found:
+def _litter(tables: ProfileTables, limits: Limits) -> Excluded:
     layers = tables.layers
     if not limits.get("exclude_litter", True) or "kind" not in layers:
         return pd.Series(dtype=object)
@@ -131,67 +125,67 @@ def _litter(tables: ProfileTables, limits: Limits) -> Found:
     return litter["upper_depth"].map("{:g}".format) + litter["lower_depth"].map(" to {:g} m".format)
 
 
-def _no_density(tables: ProfileTables, limits: Limits) -> Found:
+def _no_density(tables: ProfileTables, limits: Limits) -> Excluded:
     unknown = tables.layers["soc"].isna()
     return pd.Series("no bulk density", tables.layers.index[unknown], dtype=object)
 
 
-def _no_carbon(tables: ProfileTables, limits: Limits) -> Found:
+def _no_carbon(tables: ProfileTables, limits: Limits) -> Excluded:
     return (tables.layers.loc[tables.layers["soc"] <= 0, "soc"] / 1000).map("{:g} kg m-3".format)
 
 
-def _inverted_depths(tables: ProfileTables, limits: Limits) -> Found:
+def _inverted_depths(tables: ProfileTables, limits: Limits) -> Excluded:
     upper, lower = tables.layers["upper_depth"], tables.layers["lower_depth"]
     good = (upper >= 0) & (lower > upper)  # false where a bound is missing
     return upper[~good].map("{:g} to ".format) + lower[~good].map("{:g} m".format)
 
 
-def _implausible(tables: ProfileTables, limits: Limits) -> Found:
+def _implausible(tables: ProfileTables, limits: Limits) -> Excluded:
     soc = tables.layers["soc"] / 1000
     return soc[soc > limits["max_soc_kg_m3"]].map("{:.4g} kg m-3".format)
 
 
-def _limestone(tables: ProfileTables, limits: Limits) -> Found:
-    """Alkaline layers too dense for their carbon to be that of organic matter, which is light.
+def _limestone(tables: ProfileTables, limits: Limits) -> Excluded:
+    """Alkaline mineral layers too dense for their carbon to be that of organic matter, which is light.
 
-    Only a measured density can say so: one that was estimated from carbon agrees with it, whatever carbon that is. The
-    rule is not for organic soil, since peat and muck do not keep to the law that organic and mineral volumes add up.
+    Only a measured density is evidence: one that was estimated from carbon agrees with any carbon. Organic soils are
+    exempt, since in peat and muck organic and mineral volumes do not add up.
     """
     layers, least_ph = tables.layers, limits.get("limestone_from_ph", OFF)
     if least_ph == OFF or not {"organic_carbon", "bulk_density", "ph"} <= set(layers):
         return pd.Series(dtype=object)
     mineral = layers[(layers["organic_carbon"] < ORGANIC_FROM) & ~estimated_by_source(layers)]
     too_dense = mineral["bulk_density"] > greatest_density(mineral["organic_carbon"])
-    found = mineral[too_dense & (mineral["ph"] >= least_ph)]
-    text = (found["organic_carbon"] / 10).map("{:.3g} % carbon at pH ".format)
-    return text + found["ph"].map("{:.1f} and ".format) + found["bulk_density"].map("{:.2f} g cm-3".format)
+    excluded = mineral[too_dense & (mineral["ph"] >= least_ph)]
+    text = (excluded["organic_carbon"] / 10).map("{:.3g} % carbon at pH ".format)
+    return text + excluded["ph"].map("{:.1f} and ".format) + excluded["bulk_density"].map("{:.2f} g cm-3".format)
 
 
-def _too_deep(tables: ProfileTables, limits: Limits) -> Found:
+def _too_deep(tables: ProfileTables, limits: Limits) -> Excluded:
     middle = 0.5 * (tables.layers["upper_depth"] + tables.layers["lower_depth"])
     return middle[middle > limits["max_depth_m"]].map("{:.3g} m".format)
 
 
-def _overlapping(tables: ProfileTables, limits: Limits) -> Found:
+def _overlapping(tables: ProfileTables, limits: Limits) -> Excluded:
     """Layers that start above the end of a layer kept before them, reading each profile from the top."""
     layers = tables.layers.sort_values(["profile_id", "upper_depth", "lower_depth"], kind="stable")
     tolerance = limits["overlap_tolerance_m"] + 1e-9
     profile_id = layers["profile_id"]
     deepest = layers.groupby("profile_id", sort=False)["lower_depth"].cummax().groupby(profile_id, sort=False).shift()
     suspects = layers.loc[layers["upper_depth"] < deepest - tolerance, "profile_id"].unique()
-    found, current, end = {}, None, 0.0
+    within, current, end = {}, None, 0.0
     suspected = layers[layers["profile_id"].isin(suspects)]
     for row, name, upper, lower in suspected[["profile_id", "upper_depth", "lower_depth"]].itertuples():
         if name != current:
             current, end = name, 0.0
         if upper < end - tolerance:
-            found[row] = f"{upper:g} m, within a layer down to {end:g} m"
+            within[row] = f"{upper:g} m, within a layer down to {end:g} m"
         else:
             end = max(end, lower)
-    return pd.Series(found, dtype=object)
+    return pd.Series(within, dtype=object)
 
 
-def _few_layers(tables: ProfileTables, limits: Limits) -> Found:
+def _few_layers(tables: ProfileTables, limits: Limits) -> Excluded:
     n_layers = tables.profiles["profile_id"].map(tables.layers["profile_id"].value_counts()).fillna(0).astype(int)
     return n_layers[n_layers < limits["min_layers"]].map("{} left".format)
 
@@ -249,33 +243,28 @@ RULES = (
 )
 
 
-ACCOUNT_COLUMNS = ("rule", "profiles_before", "profiles_after", "layers_before", "layers_after")
-
-
 class CleanedTables(NamedTuple):
-    """What cleaning leaves, and the account of what it took.
+    """The tables that cleaning leaves, and the account of what it excludes.
 
     Attributes
     ----------
     profiles, layers : DataFrame
         As in `ProfileTables`, the layers sorted by profile and depth.
     exclusions : DataFrame
-        profile_id, layer (missing for a whole profile), rule, value, kind (of a layer), source.
+        One row an excluded profile or layer, in the order of the rules: profile_id, layer (the source's own number,
+        missing for a whole profile), rule, value, kind (of a layer), source (of the profile).
     account : DataFrame
-        One row a rule, in order, with `ACCOUNT_COLUMNS`.
-    by_source : DataFrame
-        The same, one row a source and rule, with `source` besides.
+        One row a rule, in order: rule, profiles_before, profiles_after, layers_before, layers_after.
     """
 
     profiles: pd.DataFrame
     layers: pd.DataFrame
     exclusions: pd.DataFrame
     account: pd.DataFrame
-    by_source: pd.DataFrame
 
 
 def cleaned(tables: ProfileTables, limits: Limits, rules: tuple[Rule, ...] = RULES) -> CleanedTables:
-    """What `rules`, applied one after the other, leave of `tables`.
+    """`tables` without what `rules`, applied one after the other, exclude.
 
     Parameters
     ----------
@@ -295,61 +284,50 @@ def cleaned(tables: ProfileTables, limits: Limits, rules: tuple[Rule, ...] = RUL
         When rows in are not rows out plus rows excluded.
     """
     current = ProfileTables(tables.profiles.reset_index(drop=True), tables.layers.reset_index(drop=True))
-    source = tables.profiles.set_index("profile_id")["source"]
     exclusions, account = [], []
     for rule in rules:
-        found = rule.found(current, limits)
+        excluded = rule.excluded(current, limits)
         before = current
-        if rule.judges == "profiles":
-            gone = before.profiles.loc[found.index, "profile_id"]
+        if rule.table == "profiles":
+            gone = before.profiles.loc[excluded.index, "profile_id"]
+            exclusions.append(pd.DataFrame({"profile_id": gone, "layer": pd.NA, "rule": rule.name, "value": excluded}))
             lost = before.layers[before.layers["profile_id"].isin(gone)]
-            values = pd.Series(found.to_numpy(), gone.to_numpy(), dtype=object)
-            exclusions.append(pd.DataFrame({"profile_id": gone, "layer": pd.NA, "rule": rule.name, "value": found}))
-            lost_values = lost["profile_id"].map(values)
-            current = ProfileTables(before.profiles.drop(found.index), before.layers.drop(lost.index))
+            values = lost["profile_id"].map(pd.Series(excluded.to_numpy(), gone.to_numpy(), dtype=object))
+            current = ProfileTables(before.profiles.drop(excluded.index), before.layers.drop(lost.index))
         else:
-            lost, lost_values = before.layers.loc[found.index], found
-            current = ProfileTables(before.profiles, before.layers.drop(found.index))
+            lost, values = before.layers.loc[excluded.index], excluded
+            current = ProfileTables(before.profiles, before.layers.drop(excluded.index))
         kind = lost.get("kind", pd.Series(pd.NA, lost.index))
-        exclusions.append(lost[["profile_id", "layer"]].assign(rule=rule.name, value=lost_values, kind=kind))
-        sizes = (before.profiles, current.profiles, before.layers, current.layers)
-        account.append((rule.name, *map(len, sizes)))
+        exclusions.append(lost[["profile_id", "layer"]].assign(rule=rule.name, value=values, kind=kind))
+        account.append(
+            {
+                "rule": rule.name,
+                "profiles_before": len(before.profiles),
+                "profiles_after": len(current.profiles),
+                "layers_before": len(before.layers),
+                "layers_after": len(current.layers),
+            }
+        )
+    source = tables.profiles.set_index("profile_id")["source"]
     listed = pd.concat([part.astype(object) for part in exclusions], ignore_index=True)
     listed = listed.assign(source=listed["profile_id"].map(source), layer=listed["layer"].astype("Int64"))
     layers = current.layers.sort_values(["profile_id", "upper_depth", "lower_depth"], kind="stable", ignore_index=True)
-    account = pd.DataFrame(account, columns=ACCOUNT_COLUMNS)
-    by_source = account_by_source(tables, listed, [rule.name for rule in rules])
-    result = CleanedTables(current.profiles.reset_index(drop=True), layers, listed, account, by_source)
+    result = CleanedTables(current.profiles.reset_index(drop=True), layers, listed, pd.DataFrame(account))
     _check_account(tables, result)
     return result
 
 
-def account_by_source(tables: ProfileTables, exclusions: pd.DataFrame, rules: list[str]) -> pd.DataFrame:
-    """The account of cleaning for each source: source, rule and `ACCOUNT_COLUMNS`, rules in order.
-
-    Layers whose profile is not listed are of the source "unknown".
-    """
-    source_of = tables.profiles.set_index("profile_id")["source"]
-    whole, source = exclusions["layer"].isna(), exclusions["source"].fillna("unknown")
-    of_layers = tables.layers["profile_id"].map(source_of).fillna("unknown").value_counts()
-    begun = {"profiles": tables.profiles["source"].value_counts(), "layers": of_layers}
-    names = begun["profiles"].index.union(of_layers.index, sort=False)
-    table = pd.MultiIndex.from_product([names, rules], names=["source", "rule"]).to_frame(index=False)
-    for of, rows in (("profiles", whole), ("layers", ~whole)):
-        counted = pd.crosstab(source[rows], exclusions["rule"][rows])
-        lost = counted.reindex(index=names, columns=rules, fill_value=0).to_numpy(int)
-        after = begun[of].reindex(names, fill_value=0).to_numpy(int)[:, None] - lost.cumsum(axis=1)
-        table[f"{of}_before"], table[f"{of}_after"] = (after + lost).ravel(), after.ravel()
-    return table[["source", *ACCOUNT_COLUMNS]]
-
-
-def layers_above(tables: ProfileTables, thresholds: tuple[float, ...]) -> pd.DataFrame:
-    """How many raw layers hold more carbon than each threshold, kg m-3, by source: what a limit would take out."""
-    source = tables.layers["profile_id"].map(tables.profiles.set_index("profile_id")["source"])
-    density = tables.layers["soc"] / 1000
-    counts = {f"above {limit:g}": (density > limit).groupby(source).sum() for limit in thresholds}
-    table = pd.DataFrame({"layers": source.value_counts(), **counts}).sort_values("layers", ascending=False)
-    return pd.concat([table, table.sum().to_frame("all").T]).rename_axis("source")
+def rules_table(account: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
+    """The rules with their thresholds in the study's `settings`, and the profiles and layers that each excluded."""
+    counts = account.set_index("rule")
+    return pd.DataFrame(
+        {
+            "excludes": [rule.meaning for rule in RULES],
+            "threshold": [str(settings.get(rule.setting, "")) for rule in RULES],
+            "profiles": counts["profiles_before"] - counts["profiles_after"],
+            "layers": counts["layers_before"] - counts["layers_after"],
+        }
+    )
 
 
 def _check_account(tables: ProfileTables, result: CleanedTables) -> None:
@@ -363,6 +341,6 @@ def _check_account(tables: ProfileTables, result: CleanedTables) -> None:
     if not len(result.profiles):
         worst = result.exclusions["rule"].value_counts()
         raise InputError(
-            f"cleaning left no profile of {len(tables.profiles)}; most went under the rule {worst.index[0]!r} "
+            f"cleaning left no profile of {len(tables.profiles)}; most were excluded by the rule {worst.index[0]!r} "
             f"({worst.iloc[0]} rows). Look at the source tables and at the thresholds of the study."
         )

@@ -1,6 +1,6 @@
-"""What a source was found to hold: one row a variable, for the reader of a notebook and for a bug report.
+"""Summary of what each source contains, one row a variable, and the check of its units.
 
-Units as files spell them: a variable in another unit than the reader expects is an error, never a conversion.
+A variable in another unit than the reader expects is an error, never converted.
 """
 
 from __future__ import annotations
@@ -17,34 +17,21 @@ from proda.model.forcing import AnyForcing
 
 
 class Finding(NamedTuple):
-    """One variable of a source as it arrived at the places it was asked for.
+    """One variable of a source at the places of the study."""
 
-    Attributes
-    ----------
-    source : str
-        Name of the data set or file.
-    variable, unit : str
-    values, missing : int
-        How many there are in all, and how many of them have no value.
-    least, middle, greatest : float
-        Of those that have one; the middle is the median.
-    note : str
-        What was chosen, converted, clipped or counted on the way.
-    """
-
-    source: str
+    source: str  # name of the data set or file
     variable: str
     unit: str
-    values: int
-    missing: int
+    values: int  # number of places
+    missing: int  # of them without a value
     least: float
-    middle: float
+    middle: float  # median
     greatest: float
-    note: str = ""
+    note: str = ""  # what was chosen, converted, clipped or counted
 
 
 def finding(source: str, variable: str, unit: str, values: ArrayLike, note: str = "") -> Finding:
-    """What `values` of `variable` are like."""
+    """Number, range and median of `values` of `variable`."""
     values = np.asarray(values, float).ravel()
     known = values[np.isfinite(values)]
     ends = (known.min(), float(np.median(known)), known.max()) if known.size else (np.nan,) * 3
@@ -52,26 +39,16 @@ def finding(source: str, variable: str, unit: str, values: ArrayLike, note: str 
 
 
 def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
-    """Findings of all sources of a study as a table."""
+    """Findings as a table, one row a variable."""
     return pd.DataFrame(list(findings), columns=list(Finding._fields))
 
 
 class SourcedForcing(NamedTuple):
-    """Forcing of some places and where it comes from.
+    """Forcing of some places and where it comes from."""
 
-    Attributes
-    ----------
-    forcing : Forcing or MonthlyForcing
-        NaN at places for which the source has no value, such as the sea: `has_forcing` counts them.
-    findings : DataFrame
-        One row a variable, `Finding`.
-    comment : str
-        One or two sentences for `forcing.nc`.
-    """
-
-    forcing: AnyForcing
+    forcing: AnyForcing  # NaN at places for which the source has no value, such as the sea
     findings: pd.DataFrame
-    comment: str
+    comment: str  # one or two sentences for `forcing.nc`
 
 
 # Expected unit: other spellings of the same unit, compared without blanks, '^', '*', brackets and case.
@@ -88,7 +65,7 @@ _SPELLINGS = {
     "kg C m-2": ("kgc/m2", "kgcm-2", "kg/m2", "kgm-2"),
 }
 
-# What a wrong unit most likely means and what to do about it, by expected unit.
+# What another unit probably is and what to do about it, by expected unit.
 _REMEDIES = {
     "K": "Temperatures in degrees Celsius? Add 273.15",
     "MPa": "Water potential as a head in mm? Multiply by 9.80665e-6; in kPa? Divide by 1000",
@@ -101,17 +78,17 @@ def _plain(unit: str) -> str:
     return "".join(c for c in unit.lower() if c not in " ^*()[]_.")
 
 
-def same_unit(found: str, expected: str) -> bool:
-    """Whether `found` is a spelling of `expected`."""
-    return _plain(found) in (_plain(expected), *_SPELLINGS.get(expected, ()))
+def same_unit(unit: str, expected: str) -> bool:
+    """Whether `unit` is a spelling of `expected`."""
+    return _plain(unit) in (_plain(expected), *_SPELLINGS.get(expected, ()))
 
 
-def checked_unit(found: object, expected: tuple[str, ...], where: str) -> str:
-    """The one of the `expected` units that `found`, the attribute `units` of a variable, spells.
+def checked_unit(unit: object, expected: tuple[str, ...], where: str) -> str:
+    """The one of the `expected` units that `unit`, the attribute `units` of a variable, spells.
 
     Parameters
     ----------
-    found : str or None
+    unit : str or None
         None where the file has no such attribute.
     expected : tuple of str
         Units as this package writes them, for example "g C m-2 s-1".
@@ -123,16 +100,15 @@ def checked_unit(found: object, expected: tuple[str, ...], where: str) -> str:
     InputError
         When the unit is missing or another one.
     """
-    if found is None and not {"1", "layers"} & set(expected):
+    known = " or ".join(map(repr, expected))
+    if unit is None and not {"1", "layers"} & set(expected):
         raise InputError(
-            f"{where} has no attribute 'units', expected {' or '.join(map(repr, expected))}. Make sure of the unit, "
-            "then write it into the file."
+            f"{where} has no attribute 'units', expected {known}. Make sure of the unit, then write it into the file."
         )
-    for unit in expected:
-        if same_unit("" if found is None else str(found), unit):
-            return unit
+    for name in expected:
+        if same_unit("" if unit is None else str(unit), name):
+            return name
     remedy = _REMEDIES.get(expected[0], "Convert the values")
     raise InputError(
-        f"{where} is in {found!r}, expected {' or '.join(map(repr, expected))}. {remedy}, and set the attribute "
-        f"'units' to {expected[0]!r}."
+        f"{where} is in {unit!r}, expected {known}. {remedy}, and set the attribute 'units' to {expected[0]!r}."
     )

@@ -1,19 +1,17 @@
-"""The forcing file of a study: what climate and vegetation give each land cell, with units, for the model.
+"""Forcing of the land cells: from annual climate and texture where there is no land model, and the file `forcing.nc`.
 
-Soil temperature and soil water potential from annual climate and texture, for studies without land-model output.
-
-A land model would simulate both through the year. Where only mean annual temperature, precipitation and texture are
-known, three published relations and an assumption stand in for it, one function each:
+A land model would simulate soil temperature and moisture through the year. From annual temperature, precipitation and
+texture alone they follow from three published relations and one assumption:
 
 1. soil temperature: Soil Survey Staff (1999), Soil Taxonomy, 2nd ed., USDA Agriculture Handbook 436;
 2. potential and actual evaporation: Turc (1954), Annales agronomiques 5, 491-595, with his own constant 0.9 (Pike
    1964, Journal of Hydrology 2, 116-123, put 1 in its place);
-3. mean soil moisture, the assumption: a bucket that evaporates in proportion to its filling, read backwards;
+3. mean soil moisture, the assumption: a bucket that evaporates in proportion to its filling;
 4. retention: Clapp and Hornberger (1978), Water Resources Research 14, 601-604, with the regressions of Cosby et al.
    (1984), Water Resources Research 20, 682-690, as in CLM4.5 (Oleson et al. 2013, section on hydraulic properties).
 
-The potential of the mean moisture is closer to zero than the mean of the potential, because dry spells weigh heavily
-in the latter: this forcing is wetter, and decomposition in it somewhat faster, than CLM's own annual mean would be.
+The potential of the mean moisture is closer to zero than the mean of the potential, which dry spells dominate: this
+forcing is wetter, and decomposition somewhat faster, than with the annual mean of CLM.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.tables import version_checked
+from proda.data.tables import check_layout, existing
 from proda.errors import InputError
 from proda.model.checks import validated
 from proda.model.configuration import PAPER_COLUMN, Column
@@ -35,7 +33,8 @@ FREEZING = 273.15
 MPA_PER_MM = 9.80665e-6  # weight of one millimetre of water
 WILTING_POINT = -1.5  # MPa
 FIELD_CAPACITY = -0.033  # MPa
-DRIEST = -25.0  # MPa; the model's water scalar ends here
+DRIEST = -25.0  # MPa; the model's water scalar is zero below
+NO_PERMAFROST = 35.0  # m; an active layer deeper than any model column
 
 
 def soil_temperature(air_temperature: ArrayLike, offset: float = 1.0, n_layers: int = 10) -> NDArray:
@@ -117,20 +116,16 @@ def water_potential(wetness: ArrayLike, sand_percent: ArrayLike, clay_percent: A
 def wetness_of_climate(air_temperature: ArrayLike, precipitation: ArrayLike) -> NDArray:
     """Mean filling of the available water, 0 to 1, as the ratio of actual to potential evaporation.
 
-    An assumption: evaporation is its potential times the filling of the bucket, up to the brim. Over a year the ratio
-    of the two is then the mean filling, weighted by the potential. The bucket of Manabe (1969, Monthly Weather Review
-    97, 739-774) instead evaporates at the potential rate from three quarters of its capacity on: read backwards it
-    would give 0.75 times this filling below the threshold, and above it, where the ratio is 1, none in particular.
-    Decomposition would then be slower by 8 to 11 % for ratios of 0.3 to 0.95 (a loam, `maxpsi` -0.002 MPa).
+    An assumption: evaporation is its potential times the filling of the bucket, up to the brim, so that over a year
+    the ratio of the two is the mean filling, weighted by the potential. The bucket of Manabe (1969, Monthly Weather
+    Review 97, 739-774) evaporates at the potential rate from three quarters of its capacity on: its filling would be
+    0.75 times this one where the ratio is below 1, and decomposition 8 to 11 % slower for ratios of 0.3 to 0.95 (a
+    loam, `maxpsi` -0.002 MPa).
     """
     potential = potential_evaporation(air_temperature)
     return actual_evaporation(precipitation, potential) / potential
 
 
-NO_PERMAFROST = 35.0  # m; an active layer deeper than any model column
-
-# Layout 1 wrote a C for carbon, which UDUNITS takes for coulombs.
-_OLDER_UNITS = {"g m-2 yr-1": ("g C m-2 yr-1",)}
 # variable in the file: (field of Forcing, dims, attributes)
 VARIABLES = {
     "soil_temperature": (
@@ -175,8 +170,7 @@ def surrogate_forcing(
     soil_minus_air_temperature: float = 1.0,
     column: Column = PAPER_COLUMN,
 ) -> Forcing:
-    """Forcing made from annual climate and texture (`proda.data.forcing`), NaN where a cell lacks one of them or has an
-    impossible one.
+    """Forcing from annual climate and texture; NaN where a cell lacks one of them or has an impossible value.
 
     Parameters
     ----------
@@ -184,7 +178,7 @@ def surrogate_forcing(
         `air_temperature` (degrees Celsius), `precipitation` (mm yr-1), `npp` (g C m-2 yr-1), `sand_percent`,
         `clay_percent`.
     npp_min_multiple, npp_max_multiple : float
-        Assumed least and greatest annual NPP as multiples of the mean: they bound the parameter `ins`.
+        Assumed least and greatest annual NPP as multiples of the mean; they bound the parameter `ins`.
     soil_minus_air_temperature : float, K
     """
     air, rain, npp = (cells[name].to_numpy(float) for name in ("air_temperature", "precipitation", "npp"))
@@ -237,31 +231,20 @@ def forcing_dataset(forcing: Forcing, lon: ArrayLike, lat: ArrayLike, comment: s
 
 
 def read_forcing(path: Path | str) -> Forcing:
-    """Forcing of all land cells, checked for units, shapes and missing values.
+    """Forcing of all land cells, from `forcing.nc`.
 
     Raises
     ------
     InputError
-        Naming the file, the variable, the first bad cell and layer, what was found and what was expected.
+        When the file or a variable is missing, or a value is missing or impossible: names the first bad cell and layer.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Run notebook 01-data-cleaning, which writes it.")
-    with version_checked(path), xr.open_dataset(path) as file:
+    with xr.open_dataset(existing(path)) as file:
+        check_layout(file.attrs, path)
         missing = [name for name in VARIABLES if name not in file]
         if missing:
             raise InputError(
                 f"{path}: no variable {', '.join(missing)}; it has {', '.join(map(str, file.data_vars))}. "
                 f"Expected {', '.join(VARIABLES)}."
             )
-        for name, (_, dims, attrs) in VARIABLES.items():
-            unit = file[name].attrs.get("units")
-            if unit not in (attrs["units"], *_OLDER_UNITS.get(attrs["units"], ())):
-                raise InputError(
-                    f"{path}: {name} is in {unit!r}, expected {attrs['units']!r}. Convert the values and set the "
-                    "attribute `units`."
-                )
-            if set(file[name].dims) != set(dims):
-                raise InputError(f"{path}: {name} has dimensions {file[name].dims}, expected {dims}.")
         fields = {field: file[name].transpose(*dims).to_numpy() for name, (field, dims, _) in VARIABLES.items()}
-        return validated(Forcing(**fields), source=str(path))
+    return validated(Forcing(**fields), source=str(path))

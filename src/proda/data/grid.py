@@ -1,9 +1,4 @@
-"""The half-degree grid of land cells: what a map is drawn on and where a site finds its forcing.
-
-Outlines of the conterminous United States, shipped with the repository: nothing is asked of the network.
-
-Where profiles lie on the study's land cells, and whether longitude and latitude are what they say.
-"""
+"""The half-degree grid of land cells, the outline it is made from, and the cell in which each profile lies."""
 
 from __future__ import annotations
 
@@ -19,14 +14,15 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from proda.data.tables import version_checked
+from proda.data.tables import check_layout, existing
 from proda.errors import InputError
 from proda.study import repository_root
 
-RESOLUTION = 0.5
+RESOLUTION = 0.5  # degrees
 EARTH_RADIUS = 6_371_007.2  # m; the sphere with the area of the WGS84 ellipsoid
-AREA_TOLERANCE = 0.02  # of the sphere's; areas on the ellipsoid differ by under 1 %
-
+AREA_TOLERANCE = 0.02  # relative; areas on the ellipsoid and on the sphere differ by under 1 %
+OUTLINES = "data/outlines/us_states_10m.topojson"
+_ELSEWHERE = {"02", "15", "60", "66", "69", "72", "78"}  # FIPS codes outside the conterminous states
 _ATTRIBUTES = {
     "lon": {"standard_name": "longitude", "units": "degrees_east", "long_name": "longitude of the cell centre"},
     "lat": {"standard_name": "latitude", "units": "degrees_north", "long_name": "latitude of the cell centre"},
@@ -35,7 +31,6 @@ _ATTRIBUTES = {
     "land_cover": {"units": "1", "long_name": "IGBP land-cover class"},
     "sand_percent": {"long_name": "sand in the top soil, by mass", "units": "%"},
 }
-REQUIRED = ("lon", "lat", "land_fraction", "cell_area", "land_cover", "sand_percent")
 
 
 def cell_area(lat: ArrayLike, resolution: float = RESOLUTION) -> NDArray:
@@ -137,37 +132,19 @@ def cells_at(lon: ArrayLike, lat: ArrayLike, grid, tolerance: float = 0.5) -> tu
     return cell, distance
 
 
-def in_domain(lon: ArrayLike, lat: ArrayLike, grid, tolerance: float = 0.5) -> NDArray[np.bool_]:
-    """Which positions (degrees) lie in the box around the cells of `grid`, or no farther than `tolerance`, (n,)."""
-    inside = True
-    for given, name in ((lon, "lon"), (lat, "lat")):
-        centres, reach = np.asarray(grid[name], float), RESOLUTION / 2 + tolerance
-        values = np.asarray(given, float)
-        inside &= (values >= centres.min() - reach) & (values <= centres.max() + reach)
-    return inside
-
-
 def grid_dataset(cells: pd.DataFrame) -> xr.Dataset:
-    """The table of land cells as the dataset that `grid.nc` holds, with units; `ref_*` columns are maps in kg m-2.
-
-    Raises
-    ------
-    InputError
-        When a required column is missing.
-    """
-    missing = [name for name in REQUIRED if name not in cells]
-    if missing:
-        raise InputError(f"grid table: no column {', '.join(missing)}; it has: {', '.join(cells.columns)}.")
+    """The table of land cells as the dataset that `grid.nc` holds, with units; `ref_*` columns are maps in kg m-2."""
     references = [name for name in cells if name.startswith("ref_")]
-    grid = xr.Dataset({name: ("cell", cells[name].to_numpy()) for name in (*REQUIRED, *references)})
+    grid = xr.Dataset({name: ("cell", cells[name].to_numpy()) for name in (*_ATTRIBUTES, *references)})
     grid["land_cover"] = grid["land_cover"].astype(int)
     for name, attributes in _ATTRIBUTES.items():
         grid[name].attrs |= attributes
     for name in references:
         grid[name].attrs |= {"units": "kg m-2", "long_name": f"published map, for comparison only: {name[4:]}"}
-    grid = grid.set_coords(["lon", "lat"])
     title = "Land cells of the study"
-    return grid.assign_attrs(Conventions="CF-1.11", title=title, resolution_degrees=RESOLUTION)
+    return grid.set_coords(["lon", "lat"]).assign_attrs(
+        Conventions="CF-1.11", title=title, resolution_degrees=RESOLUTION
+    )
 
 
 def read_grid(path: Path | str) -> xr.Dataset:
@@ -176,41 +153,20 @@ def read_grid(path: Path | str) -> xr.Dataset:
     Raises
     ------
     InputError
-        When the file does not exist or lacks a variable, or a cell has an impossible area or share of land.
+        When the file does not exist, lacks a variable, or is of a newer layout.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Run notebook 01-data-cleaning, which writes it.")
-    with version_checked(path):
-        grid = xr.load_dataset(path)
-        missing = [name for name in REQUIRED if name not in grid]
-        if missing:
-            raise InputError(
-                f"{path}: no variable {', '.join(missing)}; it has: {', '.join(map(str, grid.variables))}."
-            )
-        resolution = grid.attrs.get("resolution_degrees", RESOLUTION)
-        check_areas(grid, lambda cell: f"{path}, cell {cell}", resolution=resolution)
-        return grid
-
-
-OUTLINES = "data/outlines/us_states_10m.topojson"
-
-# FIPS codes of what the Census lists as states but which lies outside the conterminous domain.
-_ELSEWHERE = {"02", "15", "60", "66", "69", "72", "78"}
+    grid = xr.load_dataset(existing(path))
+    check_layout(grid.attrs, path)
+    missing = [name for name in _ATTRIBUTES if name not in grid]
+    if missing:
+        raise InputError(f"{path}: no variable {', '.join(missing)}; it has: {', '.join(map(str, grid.variables))}.")
+    return grid
 
 
 @cache
 def states() -> geopandas.GeoDataFrame:
-    """The 48 conterminous states and the District of Columbia: `id` (FIPS code), `name`, geometry (EPSG:4326).
-
-    Raises
-    ------
-    InputError
-        When the outlines are missing from the repository.
-    """
+    """The 48 conterminous states and the District of Columbia: `id` (FIPS code), `name`, geometry (EPSG:4326)."""
     path = repository_root() / OUTLINES
-    if not path.is_file():
-        raise InputError(f"{path}: not found. The state outlines come with the repository: restore the file.")
     shapes = geopandas.read_file(path, layer="states", engine="pyogrio").set_crs(4326, allow_override=True)
     shapes = shapes[~shapes["id"].isin(_ELSEWHERE)].sort_values("id", ignore_index=True)
     # Quantised topology leaves self-touching rings; a buffer of zero rebuilds them.
@@ -238,8 +194,10 @@ def placed(profiles: pd.DataFrame, cells: pd.DataFrame, tolerance: float) -> pd.
     """
     cell, distance = cells_at(profiles["lon"], profiles["lat"], cells, tolerance)
     _check_not_exchanged(profiles, cell, cells, tolerance)
-    inside = in_domain(profiles["lon"], profiles["lat"], cells, tolerance)
-    return profiles.assign(in_domain=inside, cell=cell, distance=distance)
+    reach = RESOLUTION / 2 + tolerance
+    box = {name: (cells[name].min() - reach, cells[name].max() + reach) for name in ("lon", "lat")}
+    inside = profiles["lon"].between(*box["lon"]) & profiles["lat"].between(*box["lat"])
+    return profiles.assign(in_domain=inside.to_numpy(), cell=cell, distance=distance)
 
 
 def _check_not_exchanged(profiles: pd.DataFrame, cell: NDArray, cells: pd.DataFrame, tolerance: float) -> None:

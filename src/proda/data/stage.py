@@ -1,11 +1,10 @@
-"""Stage 1 of a study as one call: from raw sources to the tidy files that every later stage reads."""
+"""Stage 1 of a study as one call: from the raw sources to the tidy files that every later stage reads."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
-from proda.data import tables as raw_tables
 from proda.data.bulk_density import NONE, with_soc_density
 from proda.data.cleaned import STAGE, CleanedStudy, read_cleaned_study
 from proda.data.cleaning import cleaned
@@ -16,11 +15,10 @@ from proda.data.sources import Drivers, study_source
 from proda.data.tables import (
     LAYER_COLUMNS,
     ProfileTables,
-    cf_attributes,
-    study_stamp,
-    write_exclusions,
+    file_attributes,
     write_layers,
     write_profiles,
+    write_raw_tables,
 )
 from proda.errors import InputError
 from proda.study import Study
@@ -29,12 +27,12 @@ CONFIGURATION = "paper"  # of the sampler, and of forcing.nc
 
 
 def cleaned_study(study: Study) -> CleanedStudy:
-    """Run stage 1: read or make the raw data, clean them, write the study's tidy files, return what was written.
+    """Run stage 1: read or make the raw data, clean them, write the study's tidy files and return them.
 
     Raises
     ------
     InputError
-        When the study names another configuration than `CONFIGURATION`, or a source is not what it should be.
+        When the study has another configuration than `CONFIGURATION`, or a source is not as expected.
     """
     if study.configuration != CONFIGURATION:
         raise InputError(
@@ -51,54 +49,53 @@ def cleaned_study(study: Study) -> CleanedStudy:
         result = cleaned(_with_drivers(raw, drivers), study.settings)
 
         profiles, layers = _numbered(result.profiles, result.layers)
-        site_covariates = drivers.covariates_of(profiles["profile_id"])
-        # Cells without forcing or covariates have no place in a map; the cells left are numbered anew.
+        site_covariates = drivers.site_covariates.loc[profiles["profile_id"]].reset_index(drop=True)
+        # Cells without forcing or covariates are not mapped; the other cells are numbered anew.
         profiles["cell"] = (np.cumsum(usable) - 1)[profiles["cell"].to_numpy()]
         cells = drivers.cells[usable].reset_index(drop=True)
         profiles["land_cover"] = cells["land_cover"].to_numpy(int)[profiles["cell"].to_numpy()]
         cell_covariates = drivers.cell_covariates[usable].reset_index(drop=True)
 
-        stamp = study_stamp(study, STAGE)
-        write_profiles(profiles, folder / "profiles.parquet", stamp)
-        write_layers(layers, folder / "layers.parquet", stamp)
+        attributes = file_attributes(study)
+        write_profiles(profiles, folder / "profiles.parquet", attributes)
+        write_layers(layers, folder / "layers.parquet", attributes)
         forcing = forcing_dataset(drivers.forcing.take(usable), cells["lon"], cells["lat"], drivers.comment)
-        forcing.assign_attrs(cf_attributes(stamp)).to_netcdf(folder / "forcing.nc")
+        forcing.assign_attrs(attributes).to_netcdf(folder / "forcing.nc")
         covariates = covariate_table(site_covariates, cell_covariates, profiles)
-        write_covariates(covariates, folder / "covariates.parquet", stamp, drivers.units)
-        grid = grid_dataset(cells).assign_attrs(cells_left_out=int((~usable).sum()), **cf_attributes(stamp))
+        write_covariates(covariates, folder / "covariates.parquet", drivers.units, attributes)
+        grid = grid_dataset(cells).assign_attrs(cells_left_out=int((~usable).sum()), **attributes)
         grid.to_netcdf(folder / "grid.nc")
-        write_exclusions(result.exclusions, folder / "exclusions.csv")
+        result.exclusions.to_csv(folder / "exclusions.csv", index=False)
         result.account.to_csv(folder / "cleaning.csv", index=False)
-        result.by_source.to_csv(folder / "cleaning_by_source.csv", index=False)
         drivers.findings.to_csv(folder / "drivers.csv", index=False)
-        raw_tables.write_raw_tables(raw, result.exclusions, folder, stamp)
+        write_raw_tables(raw, result.exclusions, folder, attributes)
         if source.truth is not None:
-            source.truth(profiles).isel(cell=usable).assign_attrs(cf_attributes(stamp)).to_netcdf(folder / "truth.nc")
+            source.truth(profiles).isel(cell=usable).assign_attrs(attributes).to_netcdf(folder / "truth.nc")
     return read_cleaned_study(study)
 
 
 def _nothing_usable(study: Study, drivers: Drivers) -> str:
-    """Why no land cell has everything, with the variables that have the most gaps."""
-    found = drivers.findings[drivers.findings["missing"] > 0]
-    empty = found[found["missing"] == found["values"]]
-    listed = (empty if len(empty) else found.sort_values("missing", ascending=False)).head(5)
+    """Why no land cell has everything, with the variables that have most gaps."""
+    gaps = drivers.findings[drivers.findings["missing"] > 0]
+    empty = gaps[gaps["missing"] == gaps["values"]]
+    listed = (empty if len(empty) else gaps.sort_values("missing", ascending=False)).head(5)
     rows = zip(listed["variable"], listed["source"], listed["missing"], listed["values"], strict=True)
-    told = "; ".join(f"{name} ({source}) is missing at {n:,} of {of:,} places" for name, source, n, of in rows)
+    text = "; ".join(f"{name} ({source}) is missing at {n:,} of {of:,} places" for name, source, n, of in rows)
     return (
-        f"{study.data or study.file}: no land cell has climate, NPP and all covariates. {told or 'NPP is zero'}. Fill "
+        f"{study.data or study.file}: no land cell has climate, NPP and all covariates. {text or 'NPP is zero'}. Fill "
         "the gaps, leave the covariate out of the list, or give sources that cover the study's cells."
     )
 
 
 def _with_drivers(raw: ProfileTables, drivers: Drivers) -> ProfileTables:
-    """Raw tables that say of every profile whether it has what the model and the network need."""
+    """Raw tables in which every profile has `has_forcing` and `has_covariates`."""
     profiles, cell = raw.profiles, raw.profiles["cell"].to_numpy()
-    forced = np.append(has_forcing(drivers.forcing), True)[cell]  # cell -1, off the land, is another rule's business
-    told = profiles.assign(has_forcing=forced, has_covariates=True)
+    forced = np.append(has_forcing(drivers.forcing), True)[cell]  # cell -1, off the land, has a rule of its own
+    marked = profiles.assign(has_forcing=forced, has_covariates=True)
     on_land = (cell >= 0) & forced
-    of_sites = has_covariates(drivers.covariates_of(profiles.loc[on_land, "profile_id"]))
-    told.loc[on_land, "has_covariates"] = of_sites & has_covariates(drivers.cell_covariates)[cell[on_land]]
-    return ProfileTables(told, raw.layers)
+    of_sites = has_covariates(drivers.site_covariates.loc[profiles.loc[on_land, "profile_id"]])
+    marked.loc[on_land, "has_covariates"] = of_sites & has_covariates(drivers.cell_covariates)[cell[on_land]]
+    return ProfileTables(marked, raw.layers)
 
 
 def _numbered(profiles: pd.DataFrame, layers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -1,4 +1,4 @@
-"""The lists say what every covariate is; a class becomes a number only where the study says so."""
+"""The lists describe every covariate, classes become columns, and the file keeps order and places."""
 
 import numpy as np
 import pandas as pd
@@ -6,13 +6,19 @@ import pytest
 
 from proda.data.covariates import (
     BINN_LIST,
+    CLASSES,
     GRID_TABLE_LIST,
-    PAPER_COVARIATES,
     PAPER_LIST,
     Covariate,
+    class_covariates,
+    class_of_cover,
     covariate_frame,
     covariate_list,
+    covariate_table,
+    land_use_of_sites,
     numeric_covariates,
+    read_covariates,
+    write_covariates,
 )
 from proda.data.fetch import known_sources
 from proda.data.readers.archive import ENVIRONMENT_COLUMNS
@@ -22,8 +28,10 @@ from proda.errors import InputError
 
 
 def test_the_papers_list_describes_its_sixty_covariates_in_its_order():
-    assert tuple(row.name for row in PAPER_LIST) == PAPER_COVARIATES
     table = covariate_frame(PAPER_LIST)
+    assert table["name"].is_unique and table["name"].tolist()[:8] == [
+        "IGBP", "Climate", "Soil_Type", "NPPmean", "NPPmax", "NPPmin", "Veg_Cover", "BIO1",
+    ]  # fmt: skip
     assert table.shape == (60, 6) and (table != "").all(axis=None)
     classes = table.loc[table["kind"] == "categorical", "name"]
     assert set(classes) == {
@@ -58,7 +66,7 @@ def test_a_list_of_ones_own_is_read_from_a_table(tmp_path):
         covariate_list(str(path))
 
 
-def test_names_choose_from_the_lists_and_a_wrong_one_is_told():
+def test_names_choose_from_the_lists_and_a_wrong_one_is_named():
     assert [row.unit for row in covariate_list(["BIO1", "CEC_0cm"])] == ["degC", "cmol(+) kg-1"]
     with pytest.raises(InputError, match="no description of the covariate 'BIO20'"):
         covariate_list(["BIO1", "BIO20"])
@@ -78,9 +86,7 @@ def test_a_class_becomes_a_column_for_each_that_a_site_has_and_others_are_missin
     assert list(result.sites) == list(result.cells) == ["BIO1", "IGBP=4", "IGBP=10", "Drought"]
     assert result.sites["IGBP=4"].tolist() == [1, 0, 1] and result.sites["IGBP=10"].tolist() == [0, 1, 0]
     np.testing.assert_array_equal(result.cells[["IGBP=4", "IGBP=10"]], [[0, 1], [np.nan] * 2, [np.nan] * 2])
-    account = result.account.set_index("covariate")
-    assert account.loc["IGBP"].tolist() == [2, 0, 1, 1]
-    assert account.loc["BIO1", "sites_missing"] == 1 and np.isnan(result.sites["BIO1"][2])
+    assert result.unknown == {"IGBP": 1} and np.isnan(result.sites["BIO1"][2])
 
 
 def test_as_the_paper_did_classes_are_numbers_and_places_with_a_value_below_zero_are_missing():
@@ -89,7 +95,6 @@ def test_as_the_paper_did_classes_are_numbers_and_places_with_a_value_below_zero
     assert result.sites["IGBP"].tolist() == [4, 10, 4]
     np.testing.assert_allclose(result.sites["Drought"], [0.5, 1.1, 1.2])
     assert result.cells.isna().all(axis=1).tolist() == [False, False, True]  # Drought -1.5 + 1 is below zero
-    assert result.account.set_index("covariate").loc["Drought", "cells_missing"] == 1
 
 
 def test_as_numbers_leaves_codes_and_units_as_they_are():
@@ -100,8 +105,8 @@ def test_as_numbers_leaves_codes_and_units_as_they_are():
     assert numeric_covariates(SITES, CELLS, CHOSEN, "as the paper did").units["BIO1"] == "K"
 
 
-def test_a_licence_is_told_alike_wherever_it_stands():
-    """In the list of covariates, at the reader of the maps and where they are downloaded."""
+def test_a_licence_is_the_same_wherever_it_is_given():
+    """In the list of covariates, in the reader of the maps and where they are downloaded."""
     fetched = {name: source.licence for name, source in known_sources().items()}
     lists = {row.name: row.licence for row in (*PAPER_LIST, *BINN_LIST)}
     for covariate, reader, download in (
@@ -113,14 +118,54 @@ def test_a_licence_is_told_alike_wherever_it_stands():
         ("Koppen_Climate_2018", "Koppen-Geiger 2018", "koppen-2018"),
         ("NPPmean", "", "modis-npp"),
     ):
-        told = {fetched[download], lists.get(covariate, fetched[download])}
-        assert len(told | ({SOURCES[reader].licence} if reader else set())) == 1, (covariate, told)
+        licences = {fetched[download], lists.get(covariate, fetched[download])}
+        assert len(licences | ({SOURCES[reader].licence} if reader else set())) == 1, (covariate, licences)
 
 
-def test_a_mean_of_classes_and_an_unknown_treatment_are_told():
+def test_a_mean_of_classes_and_a_missing_column_are_named():
     with pytest.raises(InputError, match="'IGBP' is a class but holds 4.5"):
         numeric_covariates(SITES.assign(IGBP=4.5), CELLS, CHOSEN)
-    with pytest.raises(InputError, match="treatment of classes is 'numbers'"):
-        numeric_covariates(SITES, CELLS, CHOSEN, "numbers")
     with pytest.raises(InputError, match="of the cells: no column Drought"):
         numeric_covariates(SITES, CELLS.drop(columns="Drought"), CHOSEN)
+
+
+def named(codes):
+    return [CLASSES.get(int(code), "") if np.isfinite(code) else "" for code in codes]
+
+
+def test_land_use_follows_the_words_of_several_collections():
+    words = {
+        "wetland": "wetland", "woodyWetlands": "wetland", "Forested Upland": "forest", "evergreenForest": "forest",
+        "shrubScrub": "shrubland", "Non-Natural Woody": "shrubland", "rangeland": "grassland",
+        "pastureHay": "pasture and hay", "CRP": "pasture and hay", "Planted/Cultivated": "cropland",
+        "cultivatedCrops": "cropland", "Developed": "developed", "urban": "developed", "Barren": "barren",
+    }  # fmt: skip
+    land_use = land_use_of_sites(pd.Series(list(words)), np.full(len(words), 10))
+    assert named(land_use.classes) == list(words.values())
+    assert land_use.by_word == len(words) and land_use.unknown_words == ()
+
+
+def test_land_use_without_a_known_word_is_the_land_cover_of_the_cell():
+    land_use = land_use_of_sites(pd.Series([None, "wetland", "orchid house", None]), [12, 12, 7, 99])
+    assert named(land_use.classes) == ["cropland", "wetland", "shrubland", ""]
+    assert land_use.by_word == 1 and land_use.unknown_words == ("orchid house",)
+    assert all(named(class_of_cover(range(1, 18)))) and np.isnan(class_of_cover([0, 18, np.nan])).all()
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_the_file_is_read_in_the_order_of_sites_and_cells(tmp_path, shuffled):
+    sites, cells = (
+        pd.DataFrame({"BIO1": [1.0, 2.0], "IGBP": [4, 10]}),
+        pd.DataFrame({"BIO1": [5.0, 6.0, 7.0], "IGBP": 1}),
+    )
+    profiles, path = pd.DataFrame({"profile_id": ["a", "b"], "cell": [2, 0]}), tmp_path / "covariates.parquet"
+    table = covariate_table(sites, cells, profiles)
+    write_covariates(
+        table.sample(frac=1, random_state=1) if shuffled else table, path, {"IGBP": "class", "BIO1": "degC"}
+    )
+    for read, written in zip(read_covariates(path), (sites, cells), strict=True):
+        pd.testing.assert_frame_equal(read, written.astype(float))
+    assert class_covariates(path) == ("IGBP",)
+    write_covariates(table.assign(BIO1=np.nan), path, {})
+    with pytest.raises(InputError, match="covariates.parquet, row 0: BIO1 is missing"):
+        read_covariates(path)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from proda.data.grid import cell_area, cells_at, grid_dataset, land, land_cells, read_grid, states
+from proda.data.grid import cell_area, cells_at, check_areas, grid_dataset, land, land_cells, placed, read_grid, states
 from proda.errors import InputError
 
 EARTH = 5.1006e14  # m2
@@ -59,15 +59,32 @@ def test_what_is_written_is_what_is_read(tmp_path):
     np.testing.assert_array_equal(grid["cell_area"], cells["cell_area"])
 
 
-def test_a_missing_column_of_the_grid_is_named():
-    with pytest.raises(InputError, match="no column land_cover, sand_percent"):
-        grid_dataset(pd.DataFrame({"lon": [0.25], "lat": [0.25], "land_fraction": [1.0], "cell_area": [3e9]}))
+def test_a_file_without_a_variable_and_a_missing_file_are_named(tmp_path):
+    with pytest.raises(InputError, match="grid.nc: no such file. Run notebook 01"):
+        read_grid(tmp_path / "grid.nc")
+    cells = land_cells(shapely.box(-100.0, 40.0, -98.0, 41.0)).assign(land_cover=10.0, sand_percent=40.0)
+    grid_dataset(cells).drop_vars("cell_area").to_netcdf(tmp_path / "grid.nc")
+    with pytest.raises(InputError, match="grid.nc: no variable cell_area"):
+        read_grid(tmp_path / "grid.nc")
 
 
 @pytest.mark.parametrize(("name", "factor"), [("land_fraction", 100.0), ("land_fraction", np.nan), ("cell_area", 0.5)])
-def test_a_file_with_an_impossible_share_of_land_or_area_is_named_with_its_cell(tmp_path, name, factor):
-    cells = land_cells(shapely.box(-100.0, 40.0, -98.0, 41.0)).assign(land_cover=10.0, sand_percent=40.0)
+def test_an_impossible_share_of_land_or_area_is_named_with_its_cell(name, factor):
+    cells = land_cells(shapely.box(-100.0, 40.0, -98.0, 41.0))
+    check_areas(cells, "cell {}".format)
     cells.loc[3, name] *= factor
-    grid_dataset(cells).to_netcdf(tmp_path / "grid.nc")
-    with pytest.raises(InputError, match=f"grid.nc, cell 3: {name} is .*, expected"):
-        read_grid(tmp_path / "grid.nc")
+    with pytest.raises(InputError, match=f"cell 3: {name} is .*, expected"):
+        check_areas(cells, "cell {}".format)
+
+
+def test_profiles_are_placed_and_exchanged_or_distant_positions_are_refused():
+    cells = land_cells(shapely.box(-100.0, 40.0, -98.0, 41.0))
+    profiles = pd.DataFrame({"lon": [-99.2, -97.9, -90.0, np.nan], "lat": [40.3, 40.3, 40.3, 40.3]})
+    result = placed(profiles, cells, 0.5)
+    assert result["in_domain"].tolist() == [True, True, False, False]
+    assert (result["cell"] >= 0).tolist() == [True, True, False, False]
+    exchanged = profiles.rename(columns={"lon": "lat", "lat": "lon"})
+    with pytest.raises(InputError, match="0 of 4 profiles lie on .* 2 would with longitude and latitude exchanged"):
+        placed(exchanged, cells, 0.5)
+    with pytest.raises(InputError, match=r"none of 4 profiles lies on a land cell.*lon -99\.75 to -98\.25"):
+        placed(profiles.assign(lon=profiles["lon"] - 50), cells, 0.5)

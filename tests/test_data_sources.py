@@ -6,12 +6,13 @@ import pytest
 import xarray as xr
 from history_files import truth
 from small_archive import N, write_archive
-from small_sources import study_with, write_everything
+from small_maps import geotiff
+from small_sources import EAST, TRANSFORM, study_with, write_everything, write_maps
 
-from proda.data.covariates import BINN_COVARIATES
+from proda.data.covariates import BINN_COVARIATES, covariate_list
 from proda.data.forcing import has_forcing
 from proda.data.readers.archive import archive_forcing
-from proda.data.sources import study_list, with_npp
+from proda.data.sources import covariates_from_maps, study_list, with_npp
 from proda.data.stage import cleaned_study
 from proda.errors import InputError
 from proda.model.configuration import PAPER
@@ -75,7 +76,7 @@ def test_sites_take_the_pixel_they_lie_in_and_classes_become_columns(from_maps):
     np.testing.assert_allclose(result.cell_covariates["slope"], np.abs(result.grid["lon"]) / 10, rtol=1e-6)
 
 
-def test_cells_that_a_map_does_not_reach_are_left_out_and_told(from_maps):
+def test_cells_beyond_a_map_are_left_out_and_counted(from_maps):
     study, result = from_maps
     assert result.grid["lat"].max() < 48.3 and result.grid.attrs["cells_left_out"] > 100
     missing = result.findings.set_index(["source", "variable"])["missing"]
@@ -135,7 +136,7 @@ def test_another_map_makes_the_stage_stale(opened, raw):
 
 
 @pytest.mark.parametrize(
-    ("tables", "told"),
+    ("tables", "message"),
     [
         (
             '[source.forcing]\nkind = "era5"\n',
@@ -144,7 +145,7 @@ def test_another_map_makes_the_stage_stale(opened, raw):
         ('[source.forcng]\nkind = "clm-history"\n', r"unknown table \[source.forcng\]: did you mean 'forcing'"),
         (HISTORY + 'metod = "nearest"\n', "clm-history has no option 'metod': did you mean 'method'"),
         (HISTORY + 'npp = "year"\n', "npp is 'year', expected one of years, multiples, covariates"),
-        (HISTORY + "vertical = 1\n", "vertical is 1, expected text, such as 'match'"),
+        (HISTORY + "vertical = 1\n", "vertical is 1, expected one of match, linear"),
         ('[source.forcing]\nkind = "clm-history"\nfolder = "runs"\n', "no 'runs' in the data folder"),
         ('[source.forcing]\nkind = "clm-history"\nfolder = "../elsewhere"\n', "is not below the data folder"),
         ('[source.covariates]\nclasses = "numbers"\n', "classes is 'numbers', expected one of one-hot, as numbers"),
@@ -152,12 +153,12 @@ def test_another_map_makes_the_stage_stale(opened, raw):
         (MAPS.replace("covariates.csv", "paper"), "no map of Climate, Soil_Type, Veg_Cover, BIO2"),
     ],
 )
-def test_a_source_that_there_is_not_is_told_in_the_words_of_the_study_file(opened, tables, told):
-    with pytest.raises(InputError, match=told):
+def test_an_unknown_source_or_option_is_named_with_the_study_file(opened, tables, message):
+    with pytest.raises(InputError, match=message):
         cleaned_study(opened(tables))
 
 
-def test_profiles_with_exchanged_coordinates_are_told_before_any_map_is_read(opened, raw, tmp_path):
+def test_profiles_with_exchanged_coordinates_are_refused_before_any_map_is_read(opened, raw, tmp_path):
     folder = tmp_path / "exchanged"
     folder.mkdir()
     for path in raw.iterdir():
@@ -169,13 +170,6 @@ def test_profiles_with_exchanged_coordinates_are_told_before_any_map_is_read(ope
             )
     with pytest.raises(InputError, match="longitude and latitude are exchanged|with longitude and latitude exchanged"):
         cleaned_study(study_with(tmp_path, WOSIS + HISTORY, folder))
-
-
-def test_the_other_configuration_is_refused_not_run_as_the_papers(tmp_path, raw):
-    study = study_with(tmp_path, WOSIS, raw)
-    study.file.write_text(study.file.read_text().replace('configuration = "paper"', 'configuration = "cesm2"'))
-    with pytest.raises(InputError, match="configuration is 'cesm2', but studies run 'paper'"):
-        cleaned_study(Study.open(study.file, data=raw, out=tmp_path / "out"))
 
 
 def test_the_unpacked_archive_becomes_a_study(tmp_path):
@@ -209,5 +203,18 @@ def test_npp_of_another_map_replaces_all_three_and_gaps_stay_gaps(from_maps):
     assert has_forcing(result).tolist() == [True, False, False, True]
     assert result.npp_min[3] == 0.0 and result.npp_max[0] == 500.0
     assert result.soil_temperature is forcing.soil_temperature
-    with pytest.raises(InputError, match=r"mean NPP has shape \(3,\), expected \(4,\)"):
-        with_npp(forcing, np.ones(3), np.ones(4), np.ones(4))
+
+
+def test_maps_of_ones_own_go_before_annual_npp_and_a_covariate_without_a_map_is_named(tmp_path):
+    write_maps(tmp_path)
+    places = ([-100.1, -90.2], [40.1, 38.3])
+    rows = covariate_list(["Lon", "NPPmean", "BIO1"])
+    result = covariates_from_maps(rows, tmp_path, *places)
+    assert list(result.values) == ["Lon", "NPPmean", "BIO1"] and result.values["Lon"].tolist() == places[0]
+    np.testing.assert_allclose(result.values["NPPmean"], 400.0)
+    geotiff(tmp_path / "NPPmean.tif", 7.0 + 0 * EAST, TRANSFORM)
+    np.testing.assert_allclose(covariates_from_maps(rows, tmp_path, *places).values["NPPmean"], 7.0)
+    cells = covariates_from_maps(covariate_list(["IGBP"]), tmp_path, [-99.75], [40.25], 0.5)
+    assert cells.values["IGBP"].tolist() == [4]
+    with pytest.raises(InputError, match=r"no map of Drought, BIO2.*Drought\.tif"):
+        covariates_from_maps(covariate_list(["Drought", "BIO2"]), tmp_path, *places)

@@ -1,0 +1,168 @@
+"""Stage 1 of a study of tidy tables, from the raw folder to the tidy files."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from small_tables import N, grid_rows, small_study
+
+from proda import __version__
+from proda.data.cleaned import read_cleaned_study
+from proda.data.stage import cleaned_study
+from proda.data.tables import read_raw_tables
+from proda.errors import InputError, MissingOutput
+from proda.study import Study
+
+
+def test_sites_take_the_covariates_and_the_land_cover_of_their_cell(tmp_path):
+    grid = grid_rows()
+    grid["npp_gC_m2_yr"] = [400.0, 500.0]
+    result = cleaned_study(small_study(tmp_path, grid, lon=-99.6))
+    assert len(result.profiles) == N
+    assert (result.profiles["cell"] == 1).all()
+    assert (result.site_covariates["npp_gC_m2_yr"] == 500.0).all()
+    assert (result.profiles["land_cover"] == 10).all()
+    assert "ref_whrc_soc_0_30cm_kg_m2" in result.grid
+
+
+def test_settings_of_the_study_reach_the_forcing(tmp_path):
+    forcing = cleaned_study(small_study(tmp_path, npp_max_multiple=1.6, soil_minus_air_temperature=2.0)).forcing
+    np.testing.assert_allclose(forcing.npp_max / forcing.npp_mean, 1.6)
+    np.testing.assert_allclose(forcing.soil_temperature, 285.15)
+
+
+def test_a_cell_without_npp_is_left_out_and_its_profiles_are_counted(tmp_path):
+    grid = grid_rows()
+    grid.loc[0, "npp_gC_m2_yr"] = np.nan
+    study = small_study(tmp_path, grid, lon=[-100.2] * 10 + [-99.7] * 20)
+    result = cleaned_study(study)
+    assert len(result.profiles) == 20 and (result.profiles["cell"] == 0).all()
+    assert result.grid.attrs["cells_left_out"] == 1
+    assert result.grid["lon"].to_numpy().tolist() == [-99.75]
+    gone = result.exclusions[result.exclusions["rule"] == "no forcing"]
+    assert gone["layer"].isna().sum() == 10 and len(gone) == 30
+    raw = read_raw_tables(study.out)
+    assert len(raw.layers) == 2 * N and (raw.profiles["n_layers"] == 2).all()
+    assert raw.profiles["excluded_by"].fillna("kept").value_counts().to_dict() == {"kept": 20, "no forcing": 10}
+    kept = raw.profiles["profile_id"][raw.profiles["excluded_by"].isna()]
+    assert set(kept) == set(result.profiles["profile_id"])
+
+
+def test_a_cell_without_a_covariate_is_left_out_and_its_profiles_are_counted(tmp_path):
+    grid = grid_rows().astype({"koppen_class": float})
+    grid.loc[0, "koppen_class"] = np.nan
+    result = cleaned_study(small_study(tmp_path, grid, lon=[-100.2] * 10 + [-99.7] * 20))
+    assert set(result.exclusions["rule"]) == {"no covariates"} and len(result.profiles) == 20
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("precipitation_mm_yr", r"soil_water_potential \(derived from grid_half_degree\.csv\) is missing at 20 of 20"),
+        ("npp_gC_m2_yr", r"npp_mean \(derived .* is missing at 2 of 2 places.*npp_gC_m2_yr \(.* at 2 of 2"),
+        (
+            "koppen_class",
+            r"no land cell .* covariates\. koppen_class \(grid_half_degree\.csv, cells\) is missing at 2 of 2",
+        ),
+    ],
+)
+def test_a_driver_without_a_single_value_is_named_when_no_cell_is_usable(tmp_path, column, message):
+    with pytest.raises(InputError, match=message):
+        cleaned_study(small_study(tmp_path, grid_rows().assign(**{column: np.nan})))
+
+
+def test_a_missing_density_is_estimated_when_the_study_names_a_function(tmp_path):
+    study = small_study(tmp_path, bulk_density_rule="manrique-jones-1991")
+    layers = pd.read_csv(study.data / "layers.csv").assign(oc_percent=1.0, bulk_density_g_cm3=np.nan)
+    layers.loc[::2, "soc_kg_m3"] = np.nan
+    layers.to_csv(study.data / "layers.csv", index=False)
+    result = cleaned_study(study)
+    np.testing.assert_allclose(result.layers["soc"][::2], 13_420.0)
+    assert result.layers["density_relative_sd"].tolist() == [0.18, 0.0] * N
+
+
+def test_carbon_of_limestone_is_recognised_in_the_columns_of_the_tables(tmp_path):
+    study = small_study(tmp_path)
+    layers = pd.read_csv(study.data / "layers.csv").assign(oc_percent=1.0, bulk_density_g_cm3=1.4, ph=8.0)
+    layers["bd_method"] = "measured_oven_dry"
+    layers.loc[[1, 3], ["oc_percent", "bulk_density_g_cm3"]] = [4.9, 1.8]
+    layers.loc[3, "bd_method"] = "ptf_adams"
+    layers = layers.assign(soc_kg_m3=10 * layers["oc_percent"] * layers["bulk_density_g_cm3"])
+    layers.loc[::2, "soc_kg_m3"] += np.arange(N) / 100  # no two profiles alike
+    layers.to_csv(study.data / "layers.csv", index=False)
+    gone = cleaned_study(study).exclusions
+    assert gone[gone["rule"] == "carbon of limestone"][["profile_id", "layer"]].values.tolist() == [["p00", 2]]
+    assert gone["value"].iloc[0] == "4.9 % carbon at pH 8.0 and 1.80 g cm-3"
+    assert read_raw_tables(study.out).layers["ph"].eq(8.0).all()
+
+
+def test_profiles_with_exchanged_coordinates_or_beyond_the_grid_are_counted(tmp_path):
+    study = small_study(tmp_path, lon=[-100.2] * 20 + [-99.7] * 8 + [-110.0] * 2)
+    path = study.data / "profiles.csv"
+    profiles = pd.read_csv(path)
+    profiles.loc[:2, ["lon", "lat"]] = [40.2, -100.2]  # no such latitude
+    profiles.loc[3:4, ["lon", "lat"]] = [40.2, -80.2]  # possible, and in Antarctica
+    profiles.to_csv(path, index=False)
+    result = cleaned_study(study)
+    gone = result.exclusions[result.exclusions["layer"].isna()]
+    assert gone.groupby("rule")["profile_id"].agg(list).to_dict() == {
+        "position missing": ["p00", "p01", "p02"],
+        "outside the domain": ["p03", "p04", "p28", "p29"],
+    }
+    assert "lon -110, lat 40.2" in set(gone["value"]) and len(result.profiles) == N - 7
+
+
+def test_every_file_names_the_version_and_the_study(tmp_path):
+    study = small_study(tmp_path)
+    cleaned_study(study)
+    for name in ("profiles", "layers", "covariates", "raw_profiles", "raw_layers"):
+        attributes = pd.read_parquet(study.path(f"{name}.parquet")).attrs
+        assert (attributes["proda_version"], attributes["proda_study"]) == (__version__, "us-profiles-demo")
+    for name in ("forcing.nc", "grid.nc"):
+        with xr.open_dataset(study.path(name)) as file:
+            assert file.attrs["history"] == f"written by proda {__version__} for the study us-profiles-demo"
+
+
+def test_a_file_of_another_study_is_noticed(tmp_path):
+    one = small_study(tmp_path / "one")
+    other = small_study(tmp_path / "other", npp_max_multiple=1.4)
+    for study in (one, other):
+        cleaned_study(study)
+    shutil.copy(other.path("forcing.nc"), one.path("forcing.nc"))
+    with pytest.raises(MissingOutput, match=r"its file forcing\.nc has"):
+        read_cleaned_study(one)
+
+
+def test_a_failed_stage_leaves_nothing_that_could_be_taken_for_a_result(tmp_path):
+    study = small_study(tmp_path)
+    cleaned_study(study)
+    (study.data / "layers.csv").write_text("profile_id,layer\n")
+    with pytest.raises(InputError, match="no column upper_depth_m"):
+        cleaned_study(study)
+    assert study.faults()["01-data-cleaning"].startswith("failed")
+
+
+def test_the_other_configuration_is_refused(tmp_path):
+    study = small_study(tmp_path)
+    file = tmp_path / "own.toml"
+    file.write_text(study.file.read_text().replace('configuration = "paper"', 'configuration = "cesm2"'))
+    with pytest.raises(InputError, match="configuration is 'cesm2', but studies run 'paper'"):
+        cleaned_study(Study.open(file, data=study.data, out=tmp_path / "out"))
+
+
+def test_no_value_of_a_reference_map_reaches_the_network_or_the_model(tmp_path):
+    results = []
+    for factor in (1.0, 7.0):
+        grid = grid_rows()
+        references = [name for name in grid if name.startswith("ref_")]
+        grid[references] *= factor
+        results.append(cleaned_study(small_study(tmp_path / f"{factor:g}", grid)))
+    one, other = results
+    assert references and not np.array_equal(one.grid[references[0]], other.grid[references[0]])
+    pd.testing.assert_frame_equal(one.site_covariates, other.site_covariates)
+    pd.testing.assert_frame_equal(one.cell_covariates, other.cell_covariates)
+    assert not [name for name in one.site_covariates if name.startswith("ref_")]
+    for field, same in zip(one.forcing, other.forcing, strict=True):
+        np.testing.assert_array_equal(field, same)
