@@ -1,12 +1,10 @@
 """A small source of fine maps: forcing and two covariates on cells, some of them with gaps."""
 
-import time
-
 import numpy as np
 import xarray as xr
 
 from proda.data.forcing import VARIABLES
-from proda.maps.fine_grid import MapDraws, fine_maps
+from proda.maps.fine_grid import MapDraws
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
 
@@ -40,16 +38,13 @@ def fine_source(n: int, seed: int = 5, gaps: bool = True) -> xr.Dataset:
 
 
 class Responding:
-    """A predictor whose draws follow two covariates; counts its calls, and breaks from one of them on if told to.
-
-    It has met values up to `HIGHEST`.
-    """
+    """A predictor whose draws follow two covariates, trained up to `HIGHEST`; interrupts at call `breaks_at`."""
 
     covariates = ("wet", "warm")
 
-    def __init__(self, n_draws: int, breaks_at: int | None = None, shift: float = 0.0) -> None:
+    def __init__(self, n_draws: int, breaks_at: int | None = None) -> None:
         rng = np.random.default_rng(2)
-        self.centre = rng.uniform(0.3, 0.6, (n_draws, 25, 1)) + shift
+        self.centre = rng.uniform(0.3, 0.6, (n_draws, 25, 1))
         self.slope = rng.uniform(-0.2, 0.2, (2, 1, 25, 1))
         self.calls, self.breaks_at = 0, breaks_at
 
@@ -60,15 +55,3 @@ class Responding:
         wet, warm = covariates["wet"].to_numpy(), covariates["warm"].to_numpy()
         x = self.centre + self.slope[0] * wet + self.slope[1] * warm
         return MapDraws(x, (wet > HIGHEST).astype(float) + (warm > HIGHEST))
-
-
-class Slow(Responding):
-    """Takes its time, so that it can be killed in the middle."""
-
-    def __call__(self, covariates):
-        time.sleep(0.3)
-        return super().__call__(covariates)
-
-
-def make_maps_slowly(path, n):
-    fine_maps(fine_source(n), Slow(12), path, chunk=10, workers=2)

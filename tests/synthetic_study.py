@@ -1,6 +1,8 @@
 """A small study folder with exactly the files the stages before leave, made in a second from a known truth."""
 
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import geopandas
 import numpy as np
@@ -10,6 +12,7 @@ import xarray as xr
 
 from proda.data.grid import land
 from proda.kernels import steady_state as lanes
+from proda.maps.stage import Results, final_results
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
 from proda.model.observation import at_depths
@@ -19,7 +22,7 @@ N = len(PAPER_PARAMETERS)
 
 
 class FolderStudy:
-    """What stage 6 asks of a `proda.study.Study`, for a folder that is there already."""
+    """The part of `proda.study.Study` that stage 6 uses, for a folder that exists."""
 
     name, scale, label, title, seed = "virtual", "tiny", "virtual-tiny", "A made continent", 20200017
 
@@ -35,6 +38,13 @@ class FolderStudy:
 
     def path(self, name: str) -> Path:
         return self.out / name
+
+
+@cache
+def small_results() -> Results:
+    """The results of stage 6 for such a study; to be read, not changed."""
+    with TemporaryDirectory() as folder:
+        return final_results(write_study(Path(folder)))
 
 
 def write_study(out: Path, resolution: float = 2.0, n_sites: int = 120, references: bool = True) -> FolderStudy:

@@ -16,6 +16,17 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "site_profiles",
             "trace_figure",
         ],
-        "style": ["map_axes", "use_style"],
+        "maps": [
+            "mapped_stocks",
+            "reference_bias_maps",
+            "regional_bias_figure",
+            "relative_width",
+            "stock_map",
+            "stock_maps",
+            "width_figure",
+            "widths_by_method",
+        ],
+        "results": ["agreement_figure", "land_cover_figure", "stock_figure"],
+        "style": ["METHOD_COLOUR", "colour_bar", "draw_cells", "draw_sites", "map_axes", "save_figures", "use_style"],
     },
 )

@@ -1,13 +1,4 @@
-"""Fig. 3: soil organic carbon by method and depth, all on one colour scale.
-
-Where a map is an extrapolation: how many covariates of a cell no training site has had.
-
-Fig. S4, and what B decides: how wide the interval of a cell's stock is, on the map and over all cells.
-
-Our maps against published ones: where they differ, and how both change with latitude.
-
-The regions that the paper speaks of, and how far each method is off in them.
-"""
+"""Maps of soil carbon (Fig. 3), their uncertainty (Fig. S4), differences from published maps, biases by region."""
 
 from __future__ import annotations
 
@@ -18,8 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
-from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -37,42 +27,15 @@ from proda.figures.style import (
     draw_cells,
     label_plainly,
     map_axes,
+    method_label,
     missing_patch,
 )
-from proda.maps.references import reference_in, stock_in, weighted_scores
-from proda.maps.regions import HIGH, REGIONS, region_shapes
-from proda.maps.stocks import MAP_INTERVALS, Interval, land_area, reference_stocks
+from proda.maps.references import stock_in, weighted_scores
+from proda.maps.regions import HIGH
+from proda.maps.stocks import MAP_INTERVALS, Interval, land_area, reference_in, reference_stocks
 from proda.model.configuration import interval_name
 
-# The least number of each class. Cells without are pale, so that the others are what one sees.
-CLASSES = {"none": 0, "1": 1, "2": 2, "3-4": 3, "5-9": 5, "10 or more": 10}
-COLOURS = ("#f2f0e6", *(plt.get_cmap("viridis_r")(share) for share in (0.2, 0.4, 0.6, 0.8, 1.0)))
-STIPPLED = "dotted: a covariate that no training site has had"
-
-
-def extrapolation_maps(counts: Mapping[str, NDArray], grid: xr.Dataset, figure: Figure | None = None) -> Figure:
-    """Maps of the number of covariates that no training site has had, side by side on one scale.
-
-    Parameters
-    ----------
-    counts : mapping
-        Method -> (n_cells,), from `proda.maps.prediction.extrapolated_cells`.
-    grid : xarray.Dataset
-        Cells: `lon`, `lat`, `cell_area` (m2), `land_fraction`.
-    """
-    figure = figure if figure is not None else plt.figure(figsize=(4.3 * len(counts), 3.75))
-    scale = Quantity("", ListedColormap(COLOURS), BoundaryNorm(np.arange(len(CLASSES) + 1) - 0.5, len(CLASSES)))
-    area, axes = land_area(grid), []
-    for column, (name, count) in enumerate(counts.items(), start=1):
-        axes.append(map_axes(figure, (1, len(counts), column)))
-        land = area[count > 0].sum() / area.sum()
-        axes[-1].set_title(f"{METHOD_LABEL.get(name, name)}: {land:.0%} of the land extrapolated")
-        shown = draw_cells(np.digitize(count, list(CLASSES.values())) - 1.0, grid, axes[-1], scale)
-    label = "Covariates of the cell that no training site has had"
-    bar = colour_bar(shown, axes, label, orientation="horizontal", ticks=range(len(CLASSES)), aspect=45)
-    bar.ax.set_xticklabels(CLASSES)
-    bar.ax.tick_params(length=0, which="both")
-    return figure
+STIPPLED = "dotted: a covariate outside the range of the training sites"
 
 
 def stipple(count: ArrayLike, grid: xr.Dataset, ax: Axes) -> Line2D | None:
@@ -81,7 +44,7 @@ def stipple(count: ArrayLike, grid: xr.Dataset, ax: Axes) -> Line2D | None:
     Parameters
     ----------
     count : (n_cells,)
-        Covariates that no training site has had.
+        Covariates outside the range of the training sites.
     ax : matplotlib.axes.Axes
         From `proda.figures.style.map_axes`.
     """
@@ -121,10 +84,8 @@ def mapped_stocks(maps, grid) -> dict[str, NDArray]:
     return first | references | ours
 
 
-def stock_maps(stocks: dict[str, NDArray], grid, figure: Figure | None = None) -> Figure:
+def stock_maps(stocks: dict[str, NDArray], grid) -> Figure:
     """Small maps, one row a method and one column a depth interval, on one scale; missing cells hatched grey.
-
-    A map without any value says so.
 
     Parameters
     ----------
@@ -133,7 +94,7 @@ def stock_maps(stocks: dict[str, NDArray], grid, figure: Figure | None = None) -
     grid : xarray.Dataset
         `lon`, `lat` of the cells.
     """
-    figure = figure if figure is not None else plt.figure(figsize=(8, 1.72 * len(stocks) + 0.9))
+    figure = plt.figure(figsize=(8, 1.72 * len(stocks) + 0.9), layout="constrained")
     places = figure.add_gridspec(len(stocks), len(MAP_INTERVALS))
     axes = np.empty((len(stocks), len(MAP_INTERVALS)), dtype=object)
     for row, (name, values) in enumerate(stocks.items()):
@@ -159,17 +120,17 @@ def stock_maps(stocks: dict[str, NDArray], grid, figure: Figure | None = None) -
     return figure
 
 
-def stock_map(values, grid, title: str, extrapolated=None, figure: Figure | None = None) -> Figure:
-    """One map of stocks at the size of a page: what the README and the front page show.
+def stock_map(values, grid, title: str, extrapolated=None) -> Figure:
+    """One map of stocks at the size of a page.
 
     Parameters
     ----------
     values : array_like
         (n_cells,), kg C m-2.
     extrapolated : array_like, optional
-        (n_cells,) covariates that no training site has had; cells with any are dotted.
+        (n_cells,) covariates outside the range of the training sites; cells with any are dotted.
     """
-    figure = figure if figure is not None else plt.figure(figsize=(8, 5.4))
+    figure = plt.figure(figsize=(8, 5.4), layout="constrained")
     ax = map_axes(figure)
     ax.set_title(title, loc="left")
     colour_bar(draw_cells(values, grid, ax, "soc_stock"), ax, orientation="horizontal", aspect=45)
@@ -203,10 +164,10 @@ def widths_by_method(maps: xr.Dataset, depth: str = "0-100 cm") -> dict[str, NDA
     widths = {
         str(name): relative_width(maps.sel(parameterisation=name), depth) for name in maps["parameterisation"].values
     }
-    return {METHOD_LABEL.get(name, name): width for name, width in widths.items() if np.isfinite(width).any()}
+    return {method_label(name): width for name, width in widths.items() if np.isfinite(width).any()}
 
 
-def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset, figure: Figure | None = None) -> Figure:
+def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset) -> Figure:
     """Maps of widths side by side on one logarithmic scale, with their histograms below; cells without one are hatched.
 
     Parameters
@@ -217,7 +178,7 @@ def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset, figure: Figure
     every = np.concatenate([width[np.isfinite(width)] for width in widths.values()])
     low, high = max(np.quantile(every, 0.005), 1e-3), np.quantile(every, 0.995)
     norm = LogNorm(low, max(high, 1.01 * low))
-    figure = figure if figure is not None else plt.figure(figsize=(8.4, 4.3))
+    figure = plt.figure(figsize=(8.4, 4.3), layout="constrained")
     places = figure.add_gridspec(2, len(widths), height_ratios=(2.4, 1))
     axes, below = [], None
     for column, (name, width) in enumerate(widths.items()):
@@ -238,12 +199,8 @@ def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset, figure: Figure
     return figure
 
 
-DASHES = ("-", "--", ":", "-.")
-
-
 def reference_bias_maps(
     maps: xr.Dataset, grid: xr.Dataset, methods: tuple[str, ...], interval: Interval = (0.0, 1.0),
-    figure: Figure | None = None,
 ) -> Figure:  # fmt: skip
     """Maps of our stock minus a reference's, by method and reference, on one scale centred at zero.
 
@@ -261,19 +218,18 @@ def reference_bias_maps(
     references = {name: stock for name, stock in found.items() if stock is not None}
     panels = {(m, name): ours[m] - stock for m in methods for name, stock in references.items()}
     every = np.concatenate([np.abs(values[np.isfinite(values)]) for values in panels.values()])
-    reach = float(np.quantile(every, 0.95)) if every.size else 1.0
+    end = float(np.quantile(every, 0.95)) if every.size else 1.0
     n = max(len(references), 2)
     rows = -(-len(panels) // n)
-    figure = figure if figure is not None else plt.figure(figsize=(3.4 * n + 0.4, 2.4 * rows + 0.8))
+    figure = plt.figure(figsize=(3.4 * n + 0.4, 2.4 * rows + 0.8), layout="constrained")
     axes = []
     for k, ((method, name), values) in enumerate(panels.items(), start=1):
         axes.append(map_axes(figure, (rows, n, k)))
-        shown = draw_cells(values, grid, axes[-1], "difference", limits=(-reach, reach))
+        shown = draw_cells(values, grid, axes[-1], "difference", limits=(-end, end))
         both = np.isfinite(values)
         found = weighted_scores(references[name][both], ours[method][both], area[both])
         axes[-1].set_title(
-            f"{METHOD_LABEL.get(method, method)} minus {name}\n"
-            f"r {found['r']:.2f}, bias {found['bias']:+.1f} kg C m$^{{-2}}$",
+            f"{method_label(method)} minus {name}\nr {found['r']:.2f}, bias {found['bias']:+.1f} kg C m$^{{-2}}$",
             fontsize=9,
         )
     label = f"Ours minus reference, {interval_name(interval)} (kg C m$^{{-2}}$)"
@@ -283,71 +239,10 @@ def reference_bias_maps(
     return figure
 
 
-def zonal_profile(zonal: pd.DataFrame, ax: Axes) -> Axes:
-    """Mean stock against latitude: references as black lines, methods in their colours.
-
-    Parameters
-    ----------
-    zonal : DataFrame
-        From `proda.maps.references.zonal_means`.
-    """
-    n_references = 0
-    for name in zonal:
-        if name.endswith("(reference)") or name == "truth":
-            look = {"color": INK, "lw": 2.0, "ls": DASHES[n_references % len(DASHES)]}
-            n_references += 1
-        else:
-            look = {"color": METHOD_COLOUR.get(name), "lw": 1.6}
-        ax.plot(zonal[name], zonal.index, label=METHOD_LABEL.get(name, name), **look)
-    ax.set(xscale="log", xlabel="Stock (kg C m$^{-2}$ of land)", ylabel="Latitude (°N)")
-    ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_formatter("")
-    ax.grid(axis="x", which="both", color="#e9e9e9", lw=0.6)
-    return ax
-
-
-def zonal_figure(zonal: dict[str, pd.DataFrame], figure: Figure | None = None) -> Figure:
-    """`zonal_profile` for several depth intervals side by side with common axes.
-
-    Parameters
-    ----------
-    zonal : dict
-        Name of the interval -> table.
-    """
-    figure = figure if figure is not None else plt.figure(figsize=(8.4, 4.4))
-    axes = figure.subplots(1, len(zonal), sharex=True, sharey=True, squeeze=False)[0]
-    marks: dict = {}
-    for (name, table), ax in zip(zonal.items(), axes, strict=True):
-        zonal_profile(table, ax).set_title(name)
-        ax.label_outer()
-        marks |= dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
-    figure.legend(marks.values(), marks, loc="outside lower center", ncols=4, fontsize=8.5)
-    return figure
-
-
-def region_map(name: str, ax: Axes) -> Axes:
-    """One region filled on the map of the states."""
-    shape = region_shapes().to_crs(ALBERS.proj4_init)[name]
-    parts = [np.asarray(part.exterior.coords)[:, :2] for part in getattr(shape, "geoms", [shape])]
-    ax.add_collection(PolyCollection(parts, facecolor=CYCLE[5], linewidth=0, zorder=2), autolim=False)
-    ax.set_title(name, fontsize=9.5)
-    return ax
-
-
-def regions_figure(figure: Figure | None = None) -> Figure:
-    """Small maps of all regions, which overlap."""
-    columns = 4
-    rows = -(-len(REGIONS) // columns)
-    figure = figure if figure is not None else plt.figure(figsize=(8.4, 1.65 * rows))
-    for i, name in enumerate(REGIONS, start=1):
-        region_map(name, map_axes(figure, (rows, columns, i)))
-    return figure
-
-
 def bias_points(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
-    """Mean bias of one method by region, with two standard errors, and a triangle that points to the side published.
+    """Mean bias of one method by region, with two standard errors, and the published sign as a triangle.
 
-    The triangle stands at the right edge and is filled where our bias lies on that side of zero.
+    The triangle is filled where our bias has that sign.
 
     Parameters
     ----------
@@ -368,30 +263,36 @@ def bias_points(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
                 0.95, y, ">" if high else "<", transform=ax.get_yaxis_transform(), ms=6.5,
                 mec=INK, mfc=INK if agrees else "white", zorder=4,
             )  # fmt: skip
-    ax.set_title(METHOD_LABEL.get(method, method), fontsize=9.5)
+    ax.set_title(method_label(method), fontsize=9.5)
     ax.set(ylim=(len(rows) - 0.5, -0.5))
     ax.set_yticks(place, [f"{name} ({n:,})" for name, n in zip(rows.index, rows["n_sites"], strict=True)])
     ax.tick_params(axis="y", length=0)
     return ax
 
 
-def regional_bias_figure(table: pd.DataFrame, figure: Figure | None = None) -> Figure:
-    """`bias_points` of every method side by side with common axes; beside a region's name the number of its sites."""
+def regional_bias_figure(table: pd.DataFrame) -> Figure:
+    """Biases by region of every method, side by side with common axes; numbers of sites in brackets.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From `proda.maps.regions.regional_biases`.
+    """
     methods = list(dict.fromkeys(table.index.get_level_values("method")))
-    figure = figure if figure is not None else plt.figure(figsize=(9, 3.9))
+    figure = plt.figure(figsize=(9, 3.9), layout="constrained")
     axes = figure.subplots(1, len(methods), sharex=True, sharey=True, squeeze=False)[0]
     for method, ax in zip(methods, axes, strict=True):
         bias_points(table, method, ax)
     # Room for the triangles beside the farthest bar.
-    reach = 1.3 * float((table["bias"].abs() + 2 * table["se"].fillna(0.0)).max())
-    axes[0].set_xlim(-reach, reach)
+    end = 1.3 * float((table["bias"].abs() + 2 * table["se"].fillna(0.0)).max())
+    axes[0].set_xlim(-end, end)
     axes[0].xaxis.set_major_locator(MaxNLocator(3, symmetric=True))
     figure.supxlabel(
         "Modelled minus observed stock of the profiles, mean and two standard errors (kg C m$^{-2}$)", fontsize=9.5
     )
     marks = {
-        "published: this way, and so is ours": plt.Line2D([], [], marker=">", ls="", mfc=INK, mec=INK, ms=7),
-        "published: this way, but not ours": plt.Line2D([], [], marker=">", ls="", mfc="white", mec=INK, ms=7),
+        "published sign, as here": plt.Line2D([], [], marker=">", ls="", mfc=INK, mec=INK, ms=7),
+        "published sign, not as here": plt.Line2D([], [], marker=">", ls="", mfc="white", mec=INK, ms=7),
     }
     figure.legend(marks.values(), marks, loc="outside upper center", ncols=2, fontsize=8.5)
     return figure

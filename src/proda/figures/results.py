@@ -1,16 +1,10 @@
-"""Fig. 2: where a method is too high or too low, and how its SOC compares with every observed layer.
+"""Figures of results: agreement with the profiles (Fig. 2), stocks (Fig. 4), profiles by vegetation (Fig. 5).
 
-Fig. 4: how much carbon the continent's soils hold by each method, beside the published numbers.
-
-Totals go from a few Pg to more than five hundred, and so do their intervals: on a logarithmic axis of points and lines
-the least can be read as well as the greatest. Bars would have to begin at zero, which such an axis does not have.
-
-Fig. 5: mean SOC against depth in each class of land cover, observed and by method.
+Stocks go from a few Pg to more than five hundred: points and lines on a logarithmic axis show the least as well as the
+greatest.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,18 +18,24 @@ from numpy.typing import ArrayLike
 from proda.figures.style import (
     INK,
     METHOD_COLOUR,
-    METHOD_LABEL,
     QUANTITIES,
     colour_bar,
     draw_sites,
     label_plainly,
     map_axes,
+    method_label,
 )
 from proda.learning.scores import scores
 from proda.maps.regions import CLASSES, stock_differences, vegetation_class
+from proda.maps.scores import PUBLISHED_SCORES, row_name
 from proda.model.configuration import STRATA, interval_name
 
-DENSITY_LIMITS = (0.1, 300.0)
+# r2 and RMSE (kg C m-3) of Table 1 of the paper.
+PUBLISHED_FIT = {row_name(*key): (r2, rmse) for key, (r2, _, rmse) in PUBLISHED_SCORES.items()}
+DENSITY_LIMITS = (0.1, 300.0)  # kg C m-3
+PUBLISHED = "#8a8a8a"
+DEPTH_EDGES = np.array([0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0])  # m
+LEAST_LAYERS = 5
 
 
 def difference_norm(difference: ArrayLike) -> TwoSlopeNorm:
@@ -51,13 +51,13 @@ def difference_norm(difference: ArrayLike) -> TwoSlopeNorm:
     values = np.asarray(difference, float)
     low, high = (values[side] for side in (values < 0, values > 0))
     ends = np.quantile(low, 0.05) if low.size else 0.0, np.quantile(high, 0.95) if high.size else 0.0
-    reach = max(abs(ends[0]), ends[1]) or 1.0
-    # A side without a difference gets the reach of the other, so that the scale has two sides.
-    return TwoSlopeNorm(0.0, float(ends[0] or -reach), float(ends[1] or reach))
+    largest = max(abs(ends[0]), ends[1]) or 1.0
+    # A side without a difference gets the end of the other, so that the scale has two sides.
+    return TwoSlopeNorm(0.0, float(ends[0] or -largest), float(ends[1] or largest))
 
 
-def difference_map(difference: ArrayLike, sites: pd.DataFrame, ax: Axes, norm: TwoSlopeNorm | None = None) -> Axes:
-    """Map of modelled minus observed stock at the sites.
+def difference_map(difference: ArrayLike, sites: pd.DataFrame, ax: Axes) -> Axes:
+    """Map of modelled minus observed stock at the sites, with the colour scale `difference_norm`.
 
     Parameters
     ----------
@@ -67,18 +67,14 @@ def difference_map(difference: ArrayLike, sites: pd.DataFrame, ax: Axes, norm: T
         `lon`, `lat` of the same sites.
     ax : matplotlib.axes.Axes
         From `proda.figures.style.map_axes`.
-    norm : TwoSlopeNorm, optional
-        Colour scale; `difference_norm` of these differences if left out.
     """
     size = float(np.clip(12000 / max(len(sites), 1), 1.5, 14))
-    quantity = QUANTITIES["difference"]._replace(norm=norm or difference_norm(difference))
+    quantity = QUANTITIES["difference"]._replace(norm=difference_norm(difference))
     ax.differences = draw_sites(difference, sites, ax, quantity, size=size, on_top="any")
     return ax
 
 
-def density_scatter(
-    observed: ArrayLike, modelled: ArrayLike, ax: Axes, most: float | None = None, published: tuple | None = None
-) -> Axes:
+def density_scatter(observed: ArrayLike, modelled: ArrayLike, ax: Axes, published: tuple | None = None) -> Axes:
     """Modelled against observed SOC of all layers on log axes, as counts in hexagons, with the 1:1 line and scores.
 
     Parameters
@@ -86,8 +82,6 @@ def density_scatter(
     observed, modelled : array_like
         (n_layers,) kg C m-3. The scores are of these values, not of their logarithms; values beyond the axes are drawn
         at their ends.
-    most : float, optional
-        Count at the end of the colour scale; the largest count if left out.
     published : (float, float), optional
         r2 and RMSE (kg C m-3) of the paper, to stand below ours.
     """
@@ -95,11 +89,11 @@ def density_scatter(
     ends = DENSITY_LIMITS[0] * 1.01, DENSITY_LIMITS[1] * 0.99
     ax.counts = ax.hexbin(
         np.clip(observed, *ends), np.clip(modelled, *ends), xscale="log", yscale="log", gridsize=40, mincnt=1,
-        extent=(low, high, low, high), cmap=plt.get_cmap("viridis_r", 24), norm=LogNorm(1, most), linewidths=0.1,
+        extent=(low, high, low, high), cmap=plt.get_cmap("viridis_r", 24), norm=LogNorm(1), linewidths=0.1,
     )  # fmt: skip
     ax.plot(DENSITY_LIMITS, DENSITY_LIMITS, color=INK, lw=0.8, ls="--")
-    found = scores(observed, modelled)
-    text = f"$r^2$ {found['r2']:.2f}   RMSE {found['rmse']:.1f}   bias {found['bias']:+.1f} kg C m$^{{-3}}$"
+    score = scores(observed, modelled)
+    text = f"$r^2$ {score['r2']:.2f}   RMSE {score['rmse']:.1f}   bias {score['bias']:+.1f} kg C m$^{{-3}}$"
     if published is not None:
         text += f"\npublished: $r^2$ {published[0]:.2f}   RMSE {published[1]:.2f}"
     ax.set_title(text, loc="right", fontsize=8)
@@ -110,10 +104,12 @@ def density_scatter(
     return ax
 
 
-def agreement_figure(
-    layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites: pd.DataFrame,
-    published: Mapping[str, tuple[float, float]] | None = None, figure: Figure | None = None,
-) -> Figure:  # fmt: skip
+def _two_digits(value: float) -> str:
+    """A signed number of two digits, or of all before the point."""
+    return f"{value:+.0f}" if abs(value) >= 10 else f"{value:+.2g}" if value else "0"
+
+
+def agreement_figure(layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites: pd.DataFrame) -> Figure:
     """One row a method: map of its stock differences at the sites, and its SOC against the observed at all layers.
 
     As in the paper every map has a scale of its own (`difference_norm`), so colours show a pattern and not an amount.
@@ -126,23 +122,26 @@ def agreement_figure(
         Method -> (n_layers,) g C m-3; NaN leaves a layer out.
     sites : pandas.DataFrame
         `lon`, `lat`.
-    published : mapping, optional
-        Method -> r2 and RMSE of the paper.
     """
     observed = layers["soc"].to_numpy(float)
-    figure = figure if figure is not None else plt.figure(figsize=(8, 2.85 * len(modelled) + 0.6))
+    figure = plt.figure(figsize=(8, 2.85 * len(modelled) + 0.6), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.09)  # a bar's label must not read as the title below
     places = figure.add_gridspec(len(modelled), 2, width_ratios=(1.6, 1))
     left, right = [], []
     for row, (name, soc) in enumerate(modelled.items()):
         difference = stock_differences(layers, soc, len(sites))
         left.append(difference_map(difference, sites, map_axes(figure, places[row, 0])))
-        left[-1].set_title(METHOD_LABEL.get(name, name), loc="left", fontweight="bold")
-        _bar_of_differences(left[-1])
+        left[-1].set_title(method_label(name), loc="left", fontweight="bold")
+        norm = left[-1].differences.norm
+        ticks = [norm.vmin, norm.vmin / 2, 0.0, norm.vmax / 2, norm.vmax]
+        bar = colour_bar(
+            left[-1].differences, left[-1], orientation="horizontal", extend="both", shrink=0.8, aspect=34, ticks=ticks
+        )
+        bar.ax.set_xticklabels([_two_digits(tick) for tick in ticks])
         finite = np.isfinite(soc)
         right.append(figure.add_subplot(places[row, 1], sharex=right[0] if right else None))
         density_scatter(
-            observed[finite] / 1e3, np.asarray(soc)[finite] / 1e3, right[-1], published=(published or {}).get(name)
+            observed[finite] / 1e3, np.asarray(soc)[finite] / 1e3, right[-1], published=PUBLISHED_FIT.get(name)
         )
         right[-1].set_ylabel("Modelled (kg C m$^{-3}$)")
         right[-1].tick_params(labelbottom=name == list(modelled)[-1])
@@ -158,34 +157,10 @@ def agreement_figure(
     return figure
 
 
-def _bar_of_differences(ax: Axes) -> None:
-    norm = ax.differences.norm
-    ticks = [norm.vmin, norm.vmin / 2, 0.0, norm.vmax / 2, norm.vmax]
-    ax.bar = colour_bar(ax.differences, ax, orientation="horizontal", extend="both", shrink=0.8, aspect=34, ticks=ticks)
-    ax.bar.ax.set_xticklabels([_short(tick) for tick in ticks])
-
-
-def _short(value: float) -> str:
-    """A signed number of two digits, or of all before the point."""
-    return f"{value:+.0f}" if abs(value) >= 10 else f"{value:+.2g}" if value else "0"
-
-
-COVERS_THE_LAND = 0.98
-PUBLISHED = "#8a8a8a"
-LEAST = 1.0  # Pg C, where the axis may begin at the latest
-
-
 def stocks_shown(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the stock table that stand for the continent: published, or with a value on nearly all land."""
+    """Rows of the stock table for the whole continent: published, or with a value on at least 98 % of the land."""
     strata = table["interval"].isin([interval_name(stratum) for stratum in STRATA])
-    return table[strata & ((table["source"] == "published") | (table["land_share"] >= COVERS_THE_LAND))]
-
-
-def axis_of(shown: pd.DataFrame) -> tuple[float, float]:
-    """Ends of the logarithmic axis, Pg C: around all points and lines, from `LEAST` or a positive value below."""
-    numbers = shown[["stock_pg", "p05_pg", "p95_pg"]].to_numpy(float)
-    known = numbers[np.isfinite(numbers) & (numbers > 0)]
-    return min(LEAST, 0.8 * known.min(initial=LEAST)), 1.25 * known.max(initial=10.0 * LEAST)
+    return table[strata & ((table["source"] == "published") | (table["land_share"] >= 0.98))]
 
 
 def stock_points(table: pd.DataFrame, interval: str, ax: Axes) -> Axes:
@@ -199,7 +174,9 @@ def stock_points(table: pd.DataFrame, interval: str, ax: Axes) -> Axes:
         Such as "30-100 cm".
     """
     shown = stocks_shown(table)
-    low, high = axis_of(shown)
+    numbers = shown[["stock_pg", "p05_pg", "p95_pg"]].to_numpy(float)
+    positive = numbers[np.isfinite(numbers) & (numbers > 0)]
+    low, high = min(1.0, 0.8 * positive.min(initial=1.0)), 1.25 * positive.max(initial=10.0)
     names = list(dict.fromkeys(shown["method"]))
     is_published = shown["source"] == "published"
     both = set(shown.loc[is_published, "method"]) & set(shown.loc[~is_published, "method"])
@@ -216,7 +193,7 @@ def stock_points(table: pd.DataFrame, interval: str, ax: Axes) -> Axes:
         )  # fmt: skip
     for k in range(1, len(names)):
         ax.axhline(k - 0.5, color="#ededed", lw=0.8, zorder=0)
-    ax.set_yticks(range(len(names)), [METHOD_LABEL.get(name, name) for name in names])
+    ax.set_yticks(range(len(names)), [method_label(name) for name in names])
     ax.set(xscale="log", xlim=(low, high), ylim=(len(names) - 0.5, -0.5), xlabel="Pg C")
     ax.set_title(interval)
     label_plainly(ax.xaxis)
@@ -237,10 +214,10 @@ def number_text(row) -> str:
     return f"{digits[0]} ({digits[1]}\u2013{digits[2]})" if np.isfinite(row.p95_pg) else digits[0]
 
 
-def stock_figure(table: pd.DataFrame, figure: Figure | None = None) -> Figure:
+def stock_figure(table: pd.DataFrame) -> Figure:
     """Points of the three depth intervals side by side, with shared axes."""
     n_names = stocks_shown(table)["method"].nunique()
-    figure = figure if figure is not None else plt.figure(figsize=(8.4, 0.42 * n_names + 1.5))
+    figure = plt.figure(figsize=(8.4, 0.42 * n_names + 1.5), layout="constrained")
     axes = figure.subplots(1, len(STRATA), sharex=True, sharey=True)
     for ax, interval in zip(axes, STRATA, strict=True):
         stock_points(table, interval_name(interval), ax)
@@ -256,10 +233,6 @@ def stock_figure(table: pd.DataFrame, figure: Figure | None = None) -> Figure:
         del marks["reference map"]
     figure.legend(marks.values(), marks, loc="outside lower center", ncols=len(marks), fontsize=8.5)
     return figure
-
-
-DEPTH_EDGES = np.array([0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0])
-LEAST_LAYERS = 5
 
 
 def mean_by_depth(depth: ArrayLike, soc: ArrayLike) -> pd.DataFrame:
@@ -284,14 +257,12 @@ def soc_profiles(depth: ArrayLike, soc: dict[str, ArrayLike], ax: Axes) -> Axes:
     for name, values in soc.items():
         mean = mean_by_depth(depth, values)
         look = {"marker": "o", "ms": 4, "ls": "none", "zorder": 5} if name == "observed" else {"lw": 1.6}
-        ax.plot(mean["soc"], mean["depth"], color=METHOD_COLOUR.get(name), label=METHOD_LABEL.get(name, name), **look)
+        ax.plot(mean["soc"], mean["depth"], color=METHOD_COLOUR.get(name), label=method_label(name), **look)
     ax.set(xscale="log", ylim=(2.0, 0.0), yticks=[0, 0.5, 1, 1.5, 2])
     return ax
 
 
-def land_cover_figure(
-    layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites: pd.DataFrame, figure: Figure | None = None
-) -> Figure:
+def land_cover_figure(layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites: pd.DataFrame) -> Figure:
     """Small multiples of `soc_profiles`, one for each vegetation class, sharing axes.
 
     Parameters
@@ -303,7 +274,7 @@ def land_cover_figure(
     sites : pandas.DataFrame
         See `vegetation_class`.
     """
-    figure = figure if figure is not None else plt.figure(figsize=(8, 6.2))
+    figure = plt.figure(figsize=(8, 6.2), layout="constrained")
     axes = figure.subplots(2, 4, sharex=True, sharey=True)
     vegetation = vegetation_class(sites)[layers["site"].to_numpy()]
     soc = {"observed": layers["soc"].to_numpy(float)} | {name: np.asarray(v, float) for name, v in modelled.items()}

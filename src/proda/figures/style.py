@@ -112,6 +112,12 @@ def scale_of(quantity: str | Quantity | None, values, limits=None) -> Quantity:
     return shown._replace(norm=Normalize(low, high if high > low else low + 1.0))
 
 
+def method_label(name: str) -> str:
+    """Name of a method in a figure, such as "Neural network (test sites)" of "network (test sites)"."""
+    method, bracket, rest = name.partition(" (")
+    return METHOD_LABEL.get(method, method) + bracket + rest
+
+
 def use_style() -> None:
     """Set Matplotlib's defaults for the report: sizes that stay legible when a page shows figures 800 pixels wide."""
     if "IPython" in sys.modules and "inline" in plt.get_backend():

@@ -1,0 +1,26 @@
+"""Maps of soil organic carbon by every method, their scores, totals and files, and maps of finer grids."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "fine_grid": ["FixedDraws", "MapDraws", "MemberDraws", "NetworkDraws", "fine_maps"],
+        "netcdf": ["csoil_product", "soc_product", "write_product"],
+        "parameter_maps": ["clm_parameters", "counterpart_table", "parameter_product"],
+        "prediction": [
+            "METHODS",
+            "extrapolated_cells",
+            "extrapolated_shares",
+            "maps_by_method",
+            "one_batch_draws",
+            "read_inputs",
+            "soc_of_draws",
+        ],
+        "references": ["reference_scores"],
+        "regions": ["vegetation_class"],
+        "scores": ["readable", "scores_on", "stocks_by_interval"],
+        "stage": ["final_results", "write_results"],
+        "stocks": ["MAP_INTERVALS", "land_area", "stock_table"],
+    },
+)

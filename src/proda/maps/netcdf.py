@@ -1,17 +1,10 @@
-"""What all NetCDF products share: the raster as CF coordinates with bounds, cell areas, attributes of the file.
+"""SOC maps as NetCDF files for other programs: CF-1.8 on the regular raster, and one file a method for ILAMB.
 
-Land cells in a list and the regular longitude-latitude raster they sit on.
-
-SOC maps as a NetCDF file that follows the CF conventions, on the regular raster, for other programs to read.
-
-SOC maps as ILAMB reads them: one NetCDF file a method with `cSoil` and `cSoilAbove1m` on time, lat and lon.
-
-ILAMB (Collier et al. 2018, doi 10.1029/2018MS001354) takes CF files whose variable carries CMIP's name; it finds time,
-latitude and longitude by the names of the dimensions, and the period to compare from the bounds of time
-(ilamb.org, "Formatting a Benchmark Dataset"). Its soil carbon is `cSoilAbove1m`, or `cSoil` where a model has only
-that; in the data set it makes of HWSD v2, `cSoil` is 0 to 2 m, as here. A file can be a benchmark (`source` in a
-configuration) or stand among the models: ILAMB 2.7.3 reads it as either, and scores a map against itself with 1. ILAMB
-takes whole cells for its totals: along coasts they are above `stocks.csv`, which counts land only.
+ILAMB (Collier et al. 2018, doi 10.1029/2018MS001354) takes CF files with CMIP's variable names, finds time, latitude
+and longitude by the names of the dimensions, and the period from the bounds of time (ilamb.org, "Formatting a Benchmark
+Dataset"). Its soil carbon is `cSoil`, here 0 to 2 m as in its data set of HWSD v2, or `cSoilAbove1m`. ILAMB 2.7.3 reads
+these files as benchmarks and as models. Its totals are of whole cells: along coasts they are above `stocks.csv`, which
+counts land only.
 """
 
 from __future__ import annotations
@@ -117,12 +110,11 @@ def rastered(values: np.ndarray, raster: Raster) -> np.ndarray:
 
 CONVENTIONS = "CF-1.8"
 PAPER = "Tao et al. 2020, Frontiers in Big Data 3:17, https://doi.org/10.3389/fdata.2020.00017"
-# The software can say under which terms it may be used; for the data of a study only their owners can.
+# The terms of the software are ours to state, those of a study's data are their owners'.
 LICENCE = "made with software under the MIT licence; the maps carry the terms of the data that the study was made from"
 FILL = np.float32(9.96921e36)
-# One name and one long name wherever a map says where its method had to extrapolate.
-BEYOND = "extrapolated"
-EXTRAPOLATED = "number of covariates, numbers or classes, that no training site has had: above 0, extrapolated"
+BEYOND = "extrapolated"  # the variable's name in every file of maps
+EXTRAPOLATED = "number of covariates outside the range (or classes) of the training sites: above 0, extrapolated"
 PLACE = {"grid_mapping": "crs", "cell_measures": "area: cell_area"}
 _DEGREES = {"lat": ("latitude", "degrees_north", "Y"), "lon": ("longitude", "degrees_east", "X")}
 
@@ -164,15 +156,15 @@ def land_variables(grid: xr.Dataset) -> xr.Dataset:
     })  # fmt: skip
 
 
-def file_attributes(title: str, source: str, comment: str) -> dict[str, Any]:
-    """Global attributes of a product."""
+def file_attributes(title: str, source: str, comment: str, by: str = "notebook 06-final-figures") -> dict[str, Any]:
+    """Global attributes of a product that the program `by` wrote."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {
         "Conventions": CONVENTIONS,
         "title": title,
         "source": source or "CLM soil-carbon matrix model, 10 layers x 7 pools, steady state",
         "references": PAPER,
-        "history": f"{now} written by proda {proda.__version__}, notebook 06-final-figures",
+        "history": f"{now} written by proda {proda.__version__}, {by}",
         "license": LICENCE,
         "comment": comment,
     }
@@ -184,7 +176,7 @@ def write_product(product: xr.Dataset, path: str | Path, labels: Sequence[str] =
     Parameters
     ----------
     labels : sequence of str
-        Dimensions that are numbered by words. They are written as arrays of characters: a coordinate variable of CF is
+        Dimensions with text coordinates. They are written as arrays of characters: a coordinate variable of CF is
         numeric, and a string variable of that name stops its checkers. xarray reads them back as an index.
     """
     encoding: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in product.variables}
@@ -213,15 +205,14 @@ SOC_CONTENT = "soil_mass_content_of_carbon"
 LAYER_CONTENT = "carbon_mass_content_of_soil_layer"
 LEVELS = {"mean": "", "p05": "_p05", "p50": "_p50", "p95": "_p95"}
 METHOD = "parameterisation"
-_OVER = "over the method's parameter draws (hybrid: of the error of its mean, which stands for its median)"
 _COMMENT = (
     "Per area of land: a cell's carbon is the content times cell_area times land_area_fraction. The standard name "
     "soil_mass_content_of_carbon is used for the content from the surface down to the depth that depth_bounds gives. "
     "CF has no standard name for a density of carbon: soc_density times the layer's thickness is "
     "carbon_mass_content_of_soil_layer. Methods without draws have no quantiles. The site-by-site method has values "
     "only in cells that hold sites, and only as deep as these were observed: at least 15, 65 and 150 cm for the "
-    "intervals to 30, 100 and 200 cm. extrapolated says where network and hybrid met what no training site has had; it "
-    "is missing for the other methods, which look at no covariates."
+    "intervals to 30, 100 and 200 cm. extrapolated counts the covariates of network and hybrid outside the range "
+    "of their training sites; it is missing for the other methods, which use no covariates."
 )
 
 
@@ -243,12 +234,20 @@ def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = ""
         `soil_mass_content_of_carbon` (parameterisation, depth, lat, lon), kg m-2 of land, with its quantiles `_p05`,
         `_p50`, `_p95` (missing for methods with one value a cell); by model layer (parameterisation, layer, lat, lon)
         `soc_density`, kg m-3, and `carbon_mass_content_of_soil_layer`, kg m-2; `extrapolated` (parameterisation, lat,
-        lon), how many covariates no training site has had; `cell_area`, `land_area_fraction`.
+        lon), number of covariates outside the range of the training sites; `cell_area`, `land_area_fraction`.
         Select an interval by its lower depth: `depth=1.0` is 0 to 1 m.
     """
     raster = raster_of(grid)
-    product = _coordinates(maps, raster)
-    meaning = quantile_meanings("soil organic carbon", _OVER)
+    intervals, layers = np.array(MAP_INTERVALS), np.stack([PAPER_COLUMN.top, PAPER_COLUMN.bottom], axis=1)
+    product = raster_coordinates(raster).assign_coords({
+        METHOD: (METHOD, maps[METHOD].values.astype(str), {"long_name": "method that set the model's parameters"}),
+        "depth": vertical("depth", intervals[:, 1], "lower depth of the interval"),
+        "layer": vertical("layer", PAPER_COLUMN.node, "depth of the layer's node"),
+    })  # fmt: skip
+    product["depth_bounds"] = (("depth", "bounds"), intervals)
+    product["layer_bounds"] = (("layer", "bounds"), layers)
+    over = "over the method's parameter draws (hybrid: of the error of its mean, which stands for its median)"
+    meaning = quantile_meanings("soil organic carbon", over)
     for statistic, suffix in LEVELS.items():
         stock = rastered(maps["stock"].sel(statistic=statistic).values, raster)
         attributes = {"standard_name": SOC_CONTENT, "units": "kg m-2", "long_name": meaning[statistic]} | PLACE
@@ -275,19 +274,6 @@ def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = ""
     beyond = rastered(maps[BEYOND].transpose(METHOD, "cell").values, raster).astype("f4")
     product[BEYOND] = (METHOD, "lat", "lon"), beyond, {"long_name": EXTRAPOLATED, "units": "1"} | PLACE
     return product.assign(land_variables(grid)).assign_attrs(file_attributes(title, source, _COMMENT))
-
-
-def _coordinates(maps: xr.Dataset, raster: Raster) -> xr.Dataset:
-    intervals, layers = np.array(MAP_INTERVALS), np.stack([PAPER_COLUMN.top, PAPER_COLUMN.bottom], axis=1)
-    method = {"long_name": "how the model's parameters were found"}
-    product = raster_coordinates(raster).assign(
-        depth_bounds=(("depth", "bounds"), intervals), layer_bounds=(("layer", "bounds"), layers)
-    )
-    return product.assign_coords({
-        METHOD: (METHOD, maps[METHOD].values.astype(str), method),
-        "depth": vertical("depth", intervals[:, 1], "lower depth of the interval"),
-        "layer": vertical("layer", PAPER_COLUMN.node, "depth of the layer's node"),
-    })  # fmt: skip
 
 
 EPOCH = "1850-01-01"
@@ -323,22 +309,15 @@ def csoil_product(
     xarray.Dataset
         `cSoil` and `cSoilAbove1m` (time, lat, lon), kg m-2 of land, at one time with bounds; quantiles `_p05`, `_p50`,
         `_p95` where the method has draws; cells without a value are missing.
-
-    Raises
-    ------
-    InputError
-        When there is no such method, or the period ends before it begins.
     """
-    if method not in maps[METHOD].values:
-        raise InputError(f"no map by {method!r}; there are: {', '.join(map(str, maps[METHOD].values))}")
-    if period[0] > period[1]:
-        raise InputError(f"the period is {period[0]} to {period[1]}: give the first year and then the last")
     raster = raster_of(grid)
-    product = raster_coordinates(raster).assign_coords(_time(period))
-    bounds = [pd.Timestamp(year, 1, 1) for year in (period[0], period[1] + 1)]
-    product["time_bounds"] = (("time", "bounds"), [[float((day - pd.Timestamp(EPOCH)).days) for day in bounds]])
+    bounds = [float((pd.Timestamp(year, 1, 1) - pd.Timestamp(EPOCH)).days) for year in (period[0], period[1] + 1)]
+    attributes = {"standard_name": "time", "long_name": "middle of the years of the observed profiles", "axis": "T"}
+    attributes |= {"units": f"days since {EPOCH} 00:00:00", "calendar": "standard", "bounds": "time_bounds"}
+    product = raster_coordinates(raster).assign_coords(time=("time", [sum(bounds) / 2], attributes))
+    product["time_bounds"] = (("time", "bounds"), [bounds])
     stock = maps["stock"].sel({METHOD: method})
-    lower = [round(float(text.split("-")[1].split()[0]) / 100, 6) for text in maps["interval"].values]
+    lower = [interval[1] for interval in MAP_INTERVALS]
     for name, (depth, meaning) in VARIABLES.items():
         for statistic, suffix in LEVELS.items():
             values = stock.sel(statistic=statistic).isel(depth=lower.index(depth)).values
@@ -348,19 +327,11 @@ def csoil_product(
             attributes |= PLACE | {"cell_methods": "area: mean where land time: mean"}
             product[name + suffix] = (("time", "lat", "lon"), rastered(values, raster).astype("f4")[None], attributes)
     comment = (
-        f"By {method}. Steady state under mean forcing; time says from when the observed profiles are. Per area of "
+        f"By {method}. Steady state under mean forcing; time is the period of the observed profiles. Per area of "
         "land: totals are sums over cell_area times land_area_fraction; ILAMB itself takes whole cells, so that its "
         "totals are higher along coasts. Per method one file: read as variable cSoil (0 to 2 m) or cSoilAbove1m."
     )
     return product.assign(land_variables(grid)).assign_attrs(file_attributes(title, source, comment))
-
-
-def _time(period: tuple[int, int]) -> dict[str, tuple]:
-    first, after = pd.Timestamp(period[0], 1, 1), pd.Timestamp(period[1] + 1, 1, 1)
-    middle = (first - pd.Timestamp(EPOCH)).days + (after - first).days / 2
-    attributes = {"standard_name": "time", "long_name": "middle of the years of the observed profiles", "axis": "T"}
-    attributes |= {"units": f"days since {EPOCH} 00:00:00", "calendar": "standard", "bounds": "time_bounds"}
-    return {"time": ("time", [middle], attributes)}
 
 
 def write_csoil(

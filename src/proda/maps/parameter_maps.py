@@ -1,16 +1,12 @@
-"""The parameters of network or hybrid at every cell as a NetCDF file: units, ranges, CLM names, where to doubt them.
+"""The parameters of network or hybrid at every cell as a NetCDF file, with their counterparts in CLM5.
 
-What our parameters are called in CLM5, in which unit and where, and what CLM5 has no place for.
+The counterparts were read from CLM5's technical note (Lawrence et al. 2018, chapter Decomposition,
+escomp.github.io/ctsm-docs) and from the public source of CTSM: `SoilBiogeochemDecompCascadeBGCMod`,
+`SoilBiogeochemLittVertTranspMod`, `CNSharedParamsMod` and `pftconMod` name the variables of the parameter file, which
+the group's own programs read from `clm5_params.c190829.nc`.
 
-Read from CLM5's technical note (Lawrence et al. 2018, chapter Decomposition, escomp.github.io/ctsm-docs) and from the
-public source of CTSM: `SoilBiogeochemDecompCascadeBGCMod`, `SoilBiogeochemLittVertTranspMod`, `CNSharedParamsMod` and
-`pftconMod` name the variables of the parameter file, and the group's own programs read them from
-`clm5_params.c190829.nc`.
-
-* CLM5 reads one number of each for the whole globe. None of them is on its surface data set (plant types, texture,
-  organic matter, bedrock): to use a map, `readParams` has to be changed to read a field.
-* The CTSM source that was read holds turnover times and diffusivities as constants in the code, after reading those
-  of the file: look into yours before you rely on the file.
+* CLM5 reads one number of each for the whole globe: to use a map, `readParams` has to be changed to read a field. The
+  CTSM source that was read holds turnover times and diffusivities as constants in the code, after reading the file's.
 * CLM scales all rates so that its Q10 meets CENTURY's temperature function at 15 C (`normalize_q10_to_century_tfunc`,
   true unless changed); this model does not. `clm_parameters` puts that factor into the turnover times.
 * CLM's water scalar has no floor of 0.25 and another `minpsi_hr`, litter decomposes by nitrogen too, and carbon comes
@@ -27,7 +23,6 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from proda.errors import InputError
 from proda.maps.netcdf import (
     BEYOND,
     EXTRAPOLATED,
@@ -189,7 +184,7 @@ def clm_parameters(maps: xr.Dataset) -> xr.Dataset:
 
 
 def counterpart_table() -> pd.DataFrame:
-    """The whole mapping as a table: a row a parameter, with our unit and range, CLM5's name, place and conversion."""
+    """Every parameter with its unit, range and default, and CLM5's name, unit, place and conversion."""
     rows = []
     for row in PAPER_PARAMETERS.rows:
         other = COUNTERPARTS[row.name]
@@ -202,7 +197,7 @@ def counterpart_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-# Columns of network_parameters.parquet that say how a prediction came about, and what they mean.
+# Columns of network_parameters.parquet on how a prediction came about, and what they mean.
 NOTES = {
     BEYOND: EXTRAPOLATED,
     "clipped": "number of parameters put at a bound of the prior or beyond, set inside",
@@ -252,20 +247,9 @@ def parameter_product(
         A variable (lat, lon) for each parameter under its own name, float64 so that no value is rounded out of its
         valid range; `cwd_share`, what the three shares leave over; `default_fs1s2`, which follows the sand content;
         the notes; `cell_area` and `land_area_fraction`.
-
-    Raises
-    ------
-    InputError
-        When there are not as many rows as cells, or a value lies outside [0, 1].
     """
-    x = np.asarray(x, dtype=np.float64)
-    if x.shape != (grid.sizes["cell"], len(PAPER_PARAMETERS)):
-        raise InputError(
-            f"parameters have shape {x.shape}, expected ({grid.sizes['cell']}, {len(PAPER_PARAMETERS)}): a row for "
-            "each cell of the grid, a column for each parameter"
-        )
     raster = raster_of(grid)
-    theta = physical(x.T, forcing)
+    theta = physical(np.asarray(x, dtype=np.float64).T, forcing)
     low, high = bounds(forcing)
     product = raster_coordinates(raster)
     noted = [name for name in NOTES if notes is not None and name in notes]
@@ -276,14 +260,13 @@ def parameter_product(
             "units": row.unit,
             "valid_min": low[k].min(),
             "valid_max": high[k].max(),
-        }
-        attributes |= {
             "default_value": row.default,
             "clm_name": other.clm or "no counterpart",
             "clm_place": other.where,
+            "clm_conversion": other.conversion or "none",
+            "clm_note": other.note or "none",
+            "clm_name_verified": "yes" if other.verified else "no",
         }
-        attributes |= {"clm_conversion": other.conversion or "none", "clm_note": other.note or "none"}
-        attributes["clm_name_verified"] = "yes" if other.verified else "no"
         if noted:
             attributes["ancillary_variables"] = " ".join(noted)
         product[row.name] = _on(raster, theta[k], attributes)

@@ -1,28 +1,13 @@
-"""From parameters to soil organic carbon at sites and cells, by method.
-
-The parameters each method maps with: draws on the unit cube, with a valid share for coarse woody debris.
-
-What the maps are made from: the files of the stages before, read, and checked to speak of the same sites.
-
-How deep a cell's profiles go: below them a site's own parameters are an extrapolation, and no map counts it.
-
-A posterior that no layer restrains is free to put any amount of carbon there: unmasked, single cells reach more than
-1,000 kg m-2 between 1 and 2 m.
-
-The map of one method: mean SOC of every cell, stocks with the spread of the draws, and totals over the land.
+"""SOC maps by method: read what the stages before wrote, compute SOC at every cell and site, with its uncertainty.
 
 A method with draws is mapped by the mean of SOC over the draws, never by the SOC of the mean parameters. The interval
 of a continental total is that of the draws' totals: the errors of cells go together, so quantiles do not add up.
 
-Each function returns a Dataset with soc (layer, cell) g C m-3; stock (statistic, depth, cell) kg C m-2; total
+Below its lowest observed layer a site's own posterior is not constrained by data (single cells observed_to more than
+1,000 kg m-2 between 1 and 2 m), so site-by-site estimates are mapped to the observed depth only.
+
+The map of one method is a Dataset with soc (layer, cell) g C m-3; stock (statistic, depth, cell) kg C m-2; total
 (statistic, stratum) Pg C; covered (stratum, cell), whether the method has a value there.
-
-The map of an ensemble whose members have parameters of their own in every cell, with the error of its means.
-
-The interval of a cell holds the spread of the members and what they do not show, as measured on withheld blocks of
-land, on logarithms. Errors of the strata of a column are taken to go together, as are those of
-the cells of a block; those of different blocks are taken as independent but for the part that all land has in common,
-and so the interval of a total is narrower than the sum of those of the cells.
 """
 
 from __future__ import annotations
@@ -45,6 +30,7 @@ from proda.kernels import steady_state as lanes
 from proda.learning.hybrid_training import PARAMETERS_FILE, WIDTH_90, read_hybrid_parameters
 from proda.learning.splits import block_of_place
 from proda.maps.netcdf import BEYOND
+from proda.maps.parameter_maps import NOTES
 from proda.maps.stocks import MAP_INTERVALS, QUANTILES, STATISTICS, land_area, petagrams, stocks
 from proda.model.configuration import PAPER_COLUMN, STRATA, interval_name
 from proda.model.forcing import Forcing
@@ -52,65 +38,11 @@ from proda.model.observation import at_depths
 from proda.model.parameters import INNER, PAPER_PARAMETERS, cwd_share, default_parameters, physical
 from proda.study import Study
 
-
-def shares_of(x: NDArray) -> NDArray[np.float64]:
-    """Share of the carbon input that enters coarse woody debris, (n,), for x (n, 25) on the unit cube.
-
-    The ranges of the three shares that it is left over from are the same everywhere, so no forcing is needed.
-    """
-    low, high = PAPER_PARAMETERS.minimum[:, None], PAPER_PARAMETERS.maximum[:, None]
-    return cwd_share(low + np.asarray(x, float).T * (high - low))
-
-
-def one_batch_draws(posterior: NDArray, n_draws: int, seed: int) -> NDArray[np.float64]:
-    """Random draws of the pooled one-batch posterior, (n_draws, 25), each at most once if there are enough.
-
-    Parameters
-    ----------
-    posterior : numpy.ndarray
-        (n_kept, 25), unit cube.
-    """
-    if len(posterior) == 0:
-        raise InputError("one_batch.nc holds no draws: run notebook 03 again")
-    rng = np.random.default_rng(seed)
-    chosen = rng.choice(len(posterior), size=n_draws, replace=len(posterior) < n_draws)
-    return np.asarray(posterior, float)[chosen]
-
-
-def random_sampling_draws(modes: NDArray, n_draws: int, seed: int) -> NDArray[np.float64]:
-    """Draws from the distribution of all sites' modes, each parameter on its own, (n_draws, 25).
-
-    The paper's random sampling keeps how often each parameter takes which value, and loses where and together with
-    which others. A draw whose coarse-woody-debris share is not positive is drawn anew. A mode that the fit put on a
-    face of the cube, where SOC may be undefined, counts as `INNER` from it.
-
-    Parameters
-    ----------
-    modes : numpy.ndarray
-        (n_sites, 25) modes of the sites' posteriors, unit cube; sites with a missing mode are left out.
-
-    Raises
-    ------
-    InputError
-        If no site has modes, or (nearly) no combination of them is valid.
-    """
-    modes = np.asarray(modes, float)
-    modes = np.clip(modes[np.isfinite(modes).all(axis=1)], INNER, 1.0 - INNER)
-    if len(modes) == 0:
-        raise InputError("no site has posterior modes (x_mode in sites.zarr): random sampling has nothing to draw from")
-    rng = np.random.default_rng(seed)
-    columns = np.arange(modes.shape[1])
-    draws = modes[rng.integers(len(modes), size=(n_draws, modes.shape[1])), columns]
-    for _ in range(1000):
-        invalid = shares_of(draws) <= 0
-        if not invalid.any():
-            return draws
-        again = rng.integers(len(modes), size=(int(invalid.sum()), modes.shape[1]))
-        draws[invalid] = modes[again, columns]
-    raise InputError(
-        f"{int(invalid.sum())} of {n_draws} random-sampling draws found no positive coarse-woody-debris share in 1000 "
-        "tries: p4ll, p4ml and p4cl of x_mode in sites.zarr are too large"
-    )
+METHODS = ("default", "one-batch", "random-sampling", "site-by-site", "network", "hybrid")
+AT_MEAN = "site-by-site, at mean parameters"
+# A site counts in a stratum whose middle its lowest observed layer reaches, and in an interval from the surface down
+# if it counts in the stratum at the bottom of it: 15, 65 and 150 cm.
+LEAST_OBSERVED_DEPTH = np.array([(upper + lower) / 2 for upper, lower in STRATA])
 
 
 class Inputs(NamedTuple):
@@ -133,18 +65,18 @@ class Inputs(NamedTuple):
     soc_mean : numpy.ndarray
         (10, n_sites) mean over the draws of each site's own posterior, g C m-3.
     used : numpy.ndarray of bool
-        (n_sites,) sites of non-negative 1:1 efficiency.
+        (n_sites,) sites of non-negative model efficiency.
     network_sites, network_cells : numpy.ndarray
         (n, 25) parameters the network predicts, unit cube.
-    network_extrapolated : numpy.ndarray
-        (n_cells,) covariates outside the range of the network's training sites.
+    network_notes : pandas.DataFrame
+        (n_cells,) notes on the network's prediction, `proda.maps.parameter_maps.NOTES`.
     hybrid_sites, hybrid_cells : numpy.ndarray
         (n_members, n, 25) parameters of the hybrid's members, unit cube.
     hybrid_extrapolated : numpy.ndarray of int
-        (n_cells,) covariates that no training site of the hybrid has had.
+        (n_cells,) covariates outside the range of the hybrid's training sites.
     hybrid_unseen, hybrid_common : numpy.ndarray
-        (n_strata,) variance of the logarithm of a cell's carbon that the members do not show, on withheld blocks, and
-        of the relative error that all land has in common.
+        (n_strata,) variance of the logarithm of a cell's carbon beyond the members' spread, measured on withheld
+        blocks, and of the relative error that all land has in common.
     block_km : float
         Side of these blocks, within which errors of the hybrid's map go together.
     split : numpy.ndarray of str
@@ -164,7 +96,7 @@ class Inputs(NamedTuple):
     used: NDArray
     network_sites: NDArray
     network_cells: NDArray
-    network_extrapolated: NDArray
+    network_notes: pd.DataFrame
     hybrid_sites: NDArray
     hybrid_cells: NDArray
     hybrid_extrapolated: NDArray
@@ -182,8 +114,6 @@ def read_inputs(study: Study) -> Inputs:
     ------
     MissingOutput
         If a stage before has not been run or is out of date.
-    InputError
-        If two files disagree about the sites or a parameter is missing.
     """
     study.require(
         "01-data-cleaning", "03-one-batch-assimilation", "04-site-by-site-assimilation", "05-network-training"
@@ -192,31 +122,12 @@ def read_inputs(study: Study) -> Inputs:
     grid = read_grid(study.path("grid.nc"))
     one_batch = read_posterior(study.path("one_batch.nc"))["x"].transpose("chain", "draw", "parameter")
     posterior = opened_sites(study.path("sites.zarr"))
-    ids = sites["profile_id"].to_numpy(object)
-    _same_sites(ids, posterior["profile_id"].values, "sites.zarr")
     status = read_site_status(study.path("site_status.csv")).sort_values("site")
-    _same_sites(ids, status["profile_id"], "site_status.csv")
     network = pd.read_parquet(study.path("network_parameters.parquet"))
     at_sites = network[network["place"] == "site"].sort_values("site")
-    _same_sites(ids, at_sites["profile_id"], "network_parameters.parquet")
     at_cells = network[network["place"] == "cell"].sort_values("cell")
-    if len(at_cells) != grid.sizes["cell"]:
-        raise InputError(
-            f"{study.path('network_parameters.parquet')}: {len(at_cells)} cells, expected the {grid.sizes['cell']} of "
-            "grid.nc: run notebook 05 again"
-        )
     names = list(PAPER_PARAMETERS.names)
-    if not (network[names].to_numpy() >= 0).all() or (shares_of(network[names]) <= 0).any():
-        raise InputError(
-            f"{study.path('network_parameters.parquet')}: a place has a parameter missing or below 0, or leaves no "
-            "share of the input for coarse woody debris: run notebook 05 again"
-        )
     hybrid = read_hybrid_parameters(study.path(PARAMETERS_FILE))
-    for place, n in (("site", len(ids)), ("cell", grid.sizes["cell"])):
-        if hybrid.sizes[place] != n:
-            raise InputError(
-                f"{study.path(PARAMETERS_FILE)}: {hybrid.sizes[place]} {place}s, expected {n}: run notebook 05 again"
-            )
     return Inputs(
         sites=sites,
         layers=read_layers(study.path("layers.parquet")),
@@ -229,7 +140,7 @@ def read_inputs(study: Study) -> Inputs:
         used=status["used_downstream"].to_numpy(bool),
         network_sites=at_sites[names].to_numpy(float),
         network_cells=at_cells[names].to_numpy(float),
-        network_extrapolated=at_cells["extrapolated"].to_numpy(float),
+        network_notes=at_cells.filter(items=NOTES).reset_index(drop=True),
         hybrid_sites=hybrid["x_site"].transpose("member", "site", "parameter").values.astype(float),
         hybrid_cells=hybrid["x_cell"].transpose("member", "cell", "parameter").values.astype(float),
         hybrid_extrapolated=hybrid["extrapolated_cell"].values,
@@ -241,20 +152,61 @@ def read_inputs(study: Study) -> Inputs:
     )
 
 
-def _same_sites(expected: NDArray, found, file: str) -> None:
-    found = np.array([str(name) for name in found], dtype=object)
-    if found.size != expected.size:
-        raise InputError(f"{file} has {found.size} sites, profiles.parquet {expected.size}: run its notebook again")
-    if (found != expected).any():
-        first = int(np.argmax(found != expected))
-        raise InputError(
-            f"{file}: site {first} is {found[first]!r}, in profiles.parquet {expected[first]!r}: run its notebook again"
-        )
+def _woody_debris_share(x: NDArray) -> NDArray[np.float64]:
+    """Share of the carbon input to coarse woody debris, (n,), of x (n, 25) on the unit cube, in any forcing."""
+    low, high = PAPER_PARAMETERS.minimum[:, None], PAPER_PARAMETERS.maximum[:, None]
+    return cwd_share(low + np.asarray(x, float).T * (high - low))
 
 
-# A site counts in a stratum whose middle its lowest observed layer reaches, and in an interval from the surface down
-# if it counts in the stratum at the bottom of it: 15, 65 and 150 cm.
-LEAST_OBSERVED_DEPTH = np.array([(upper + lower) / 2 for upper, lower in STRATA])
+def one_batch_draws(posterior: NDArray, n_draws: int, seed: int) -> NDArray[np.float64]:
+    """Random draws of the pooled one-batch posterior, (n_draws, 25), each at most once if there are enough.
+
+    Parameters
+    ----------
+    posterior : numpy.ndarray
+        (n_kept, 25), unit cube.
+    """
+    if len(posterior) == 0:
+        raise InputError("one_batch.nc holds no draws: run notebook 03 again")
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(len(posterior), size=n_draws, replace=len(posterior) < n_draws)
+    return np.asarray(posterior, float)[chosen]
+
+
+def random_sampling_draws(modes: NDArray, n_draws: int, seed: int) -> NDArray[np.float64]:
+    """Draws from the distribution of all sites' modes, each parameter on its own, (n_draws, 25).
+
+    As in the paper, each parameter keeps the distribution of its modes and loses its place and its relation to the
+    others. A draw without a positive share for coarse woody debris is drawn anew. A mode on a bound of the prior, where
+    SOC may be undefined, counts as `INNER` from it.
+
+    Parameters
+    ----------
+    modes : numpy.ndarray
+        (n_sites, 25) modes of the sites' posteriors, unit cube; sites with a missing mode are left out.
+
+    Raises
+    ------
+    InputError
+        If no site has modes, or (nearly) no combination of them is valid.
+    """
+    modes = np.asarray(modes, float)
+    modes = np.clip(modes[np.isfinite(modes).all(axis=1)], INNER, 1.0 - INNER)
+    if len(modes) == 0:
+        raise InputError("no site has posterior modes (x_mode in sites.zarr): random sampling has nothing to draw from")
+    rng = np.random.default_rng(seed)
+    columns = np.arange(modes.shape[1])
+    draws = modes[rng.integers(len(modes), size=(n_draws, modes.shape[1])), columns]
+    for _ in range(1000):
+        invalid = _woody_debris_share(draws) <= 0
+        if not invalid.any():
+            return draws
+        again = rng.integers(len(modes), size=(int(invalid.sum()), modes.shape[1]))
+        draws[invalid] = modes[again, columns]
+    raise InputError(
+        f"{int(invalid.sum())} of {n_draws} random-sampling draws found no positive coarse-woody-debris share in 1000 "
+        "tries: p4ll, p4ml and p4cl of x_mode in sites.zarr are too large"
+    )
 
 
 def observed_depth(layers: pd.DataFrame, n_sites: int) -> NDArray[np.float64]:
@@ -265,20 +217,15 @@ def observed_depth(layers: pd.DataFrame, n_sites: int) -> NDArray[np.float64]:
     layers : pandas.DataFrame
         `site`, `lower_depth` (m).
     """
-    reach = np.zeros(n_sites)
-    np.maximum.at(reach, layers["site"].to_numpy(), layers["lower_depth"].to_numpy(float))
-    return reach
+    observed_to = np.zeros(n_sites)
+    np.maximum.at(observed_to, layers["site"].to_numpy(), layers["lower_depth"].to_numpy(float))
+    return observed_to
 
 
-def where_observed(values: NDArray, reach: NDArray, least: NDArray = LEAST_OBSERVED_DEPTH) -> NDArray[np.float64]:
-    """Values (k, n_sites) with NaN where a site's reach (n_sites,) is less than `least` (k,), m."""
+def where_observed(values: NDArray, observed_to: NDArray, least: NDArray = LEAST_OBSERVED_DEPTH) -> NDArray[np.float64]:
+    """Values (k, n_sites) with NaN where a site was observed to less than `least` (k,), m."""
     # Depths are sums of decimal fractions: a layer that ends at 0.65 m must not miss 0.65 m by rounding.
-    return np.where(reach >= np.asarray(least)[:, None] - 1e-9, values, np.nan)
-
-
-def soc_where_observed(soc: NDArray, reach: NDArray) -> NDArray[np.float64]:
-    """Densities (n_layers, n_sites) with NaN in the model layers whose node lies below a site's reach."""
-    return where_observed(soc, reach, PAPER_COLUMN.node)
+    return np.where(observed_to >= np.asarray(least)[:, None] - 1e-9, values, np.nan)
 
 
 def cell_means(values: NDArray, cell: NDArray, n_cells: int) -> NDArray[np.float64]:
@@ -299,7 +246,7 @@ def finite_soc(x: NDArray, forcing: Forcing, what: str) -> NDArray[np.float64]:
     Parameters
     ----------
     what : str
-        What to call the parameters in an error.
+        Name of the parameters in an error.
 
     Raises
     ------
@@ -357,23 +304,24 @@ def soc_of_one(soc: NDArray, area: NDArray) -> xr.Dataset:
     return _without_spread(soc, stocks(soc, MAP_INTERVALS), stocks(soc, STRATA), area)
 
 
-def soc_of_sites(soc: NDArray, reach: NDArray, cell: NDArray, area: NDArray) -> xr.Dataset:
-    """The map of a method that knows sites only: means over the sites of a cell, as deep as these were observed.
+def soc_of_sites(soc: NDArray, observed_to: NDArray, cell: NDArray, area: NDArray) -> xr.Dataset:
+    """The map of a method with values at sites only: means over the sites of a cell, as deep as these were observed.
 
     Parameters
     ----------
     soc : numpy.ndarray
         (n_layers, n_sites) g C m-3.
-    reach : numpy.ndarray
+    observed_to : numpy.ndarray
         (n_sites,) m, from `proda.maps.prediction.observed_depth`.
     cell : numpy.ndarray of int
         (n_sites,)
     """
-    in_intervals, in_strata = (where_observed(stocks(soc, kind), reach) for kind in (MAP_INTERVALS, STRATA))
-    means = [
-        cell_means(values, cell, area.size) for values in (soc_where_observed(soc, reach), in_intervals, in_strata)
-    ]
-    return _without_spread(*means, area)
+    observed = (
+        where_observed(soc, observed_to, PAPER_COLUMN.node),
+        where_observed(stocks(soc, MAP_INTERVALS), observed_to),
+        where_observed(stocks(soc, STRATA), observed_to),
+    )
+    return _without_spread(*(cell_means(values, cell, area.size) for values in observed), area)
 
 
 def _without_spread(soc: NDArray, in_intervals: NDArray, in_strata: NDArray, area: NDArray) -> xr.Dataset:
@@ -403,7 +351,12 @@ def map_dataset(soc: NDArray, stock: NDArray, total: NDArray, covered: NDArray) 
 def soc_of_members(
     x: NDArray, forcing: Forcing, area: NDArray, unseen: NDArray, common: NDArray, block: NDArray, what: str = "hybrid"
 ) -> xr.Dataset:
-    """The map of an ensemble: the mean over its members with 5, 50 and 95 % of the mean's error.
+    """The map of an ensemble whose members have parameters of their own in every cell: mean, and the mean's error.
+
+    The interval of a cell holds the members' spread and the error measured on withheld blocks of land, on logarithms.
+    Errors of the strata of a column go together, as do those of the cells of a block; those of different blocks are
+    independent but for the part that all land has in common, so the interval of a total is narrower than the sum of
+    those of the cells.
 
     Parameters
     ----------
@@ -452,15 +405,11 @@ def _total_error(error: NDArray, block: NDArray) -> NDArray[np.float64]:
     return np.sqrt((by_block**2).sum(axis=1))
 
 
-METHODS = ("default", "one-batch", "random-sampling", "site-by-site", "network", "hybrid")
-AT_MEAN = "site-by-site, at mean parameters"
-
-
 def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
-    """SOC maps of every method (and of the truth, where a study knows it).
+    """SOC maps of every method, and of the truth in a virtual study.
 
     Site-by-site assimilation has values only in cells that hold used sites, the mean of those sites, and only as deep
-    as these were observed (`proda.maps.prediction`).
+    as these were observed.
 
     Parameters
     ----------
@@ -470,9 +419,9 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        As in `proda.maps.prediction`, with a leading dimension `parameterisation` (xarray's `sel` would take `method`
-        for its own argument), and `extrapolated` (parameterisation, cell): how many covariates no training site has
-        had; NaN for methods that look at no covariates.
+        The maps of the methods along `parameterisation` (xarray's `sel` has an argument `method` of its own), and
+        `extrapolated` (parameterisation, cell): the number of covariates outside the range of the training sites; NaN
+        for methods without covariates.
 
     Raises
     ------
@@ -482,7 +431,7 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
     forcing, area = inputs.forcing, land_area(inputs.grid)
     sand = inputs.grid["sand_percent"].values
     own = inputs.used & np.isfinite(inputs.soc_mean).all(axis=0)
-    cell, reach = inputs.sites["cell"].to_numpy(), observed_depth(inputs.layers, len(inputs.sites))
+    cell, observed_to = inputs.sites["cell"].to_numpy(), observed_depth(inputs.layers, len(inputs.sites))
     modes = inputs.x_mode[inputs.used]
     block = block_of_place(inputs.grid["lon"], inputs.grid["lat"], inputs.block_km)
     found = {
@@ -491,16 +440,16 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
         "random-sampling": soc_of_draws(
             random_sampling_draws(modes, n_draws, seed + 1), forcing, area, "random-sampling"
         ),
-        "site-by-site": soc_of_sites(inputs.soc_mean[:, own], reach[own], cell[own], area),
+        "site-by-site": soc_of_sites(inputs.soc_mean[:, own], observed_to[own], cell[own], area),
         "network": soc_of_one(finite_soc(inputs.network_cells.T, forcing, "network, cells"), area),
         "hybrid": soc_of_members(inputs.hybrid_cells, forcing, area, inputs.hybrid_unseen, inputs.hybrid_common, block),
     }
     if inputs.truth is not None:
         found["truth"] = soc_of_one(inputs.truth["soc_cell"].transpose("layer", "cell").values, area)
     maps = xr.concat(list(found.values()), dim="parameterisation", coords="minimal", compat="override")
-    beyond = {"network": inputs.network_extrapolated, "hybrid": inputs.hybrid_extrapolated}
-    unasked = np.full(area.size, np.nan)
-    maps[BEYOND] = ("parameterisation", "cell"), np.stack([beyond.get(name, unasked) for name in found])
+    beyond = {"network": inputs.network_notes[BEYOND].to_numpy(float), "hybrid": inputs.hybrid_extrapolated}
+    none = np.full(area.size, np.nan)
+    maps[BEYOND] = ("parameterisation", "cell"), np.stack([beyond.get(name, none) for name in found])
     return maps.assign_coords(parameterisation=list(found)).assign_attrs(draws=n_draws)
 
 
@@ -543,7 +492,7 @@ def at_observed_depths(profiles: dict[str, NDArray], layers) -> dict[str, NDArra
 
 
 def extrapolated_cells(maps: xr.Dataset) -> dict[str, NDArray[np.float64]]:
-    """Covariates that no training site has had, (n_cells,), of every method that looks at covariates.
+    """Number of covariates outside the range of the training sites, (n_cells,), of every method with covariates.
 
     Parameters
     ----------
@@ -555,7 +504,7 @@ def extrapolated_cells(maps: xr.Dataset) -> dict[str, NDArray[np.float64]]:
 
 
 def extrapolated_shares(maps: xr.Dataset, grid: xr.Dataset, depth: str = "0-100 cm") -> pd.DataFrame:
-    """What lies in cells with at least one covariate that no training site has had.
+    """Cells, land and carbon where at least one covariate is outside the range of the training sites.
 
     Parameters
     ----------

@@ -1,16 +1,13 @@
-"""Regions of the conterminous United States that the paper speaks of: groups of states cut by meridians and parallels.
+"""Bias of every method by region and by vegetation.
 
-They are approximations: physiographic regions do not end at the borders of states, and the paper draws no borders for
-"around the Great Lakes". They overlap, since its statements do.
-
-Where each method has too much or too little carbon, by region, beside what the paper found.
-
-Vegetation of sites and cells: the paper's eight kinds, from the grid's IGBP classes and the sites' own words.
+The regions are those that the paper speaks of, as groups of states cut by meridians and parallels: approximations,
+since physiographic regions do not end at state borders and the paper draws no borders for "around the Great Lakes".
+They overlap, since its statements do. Vegetation has the paper's eight kinds, from the grid's IGBP classes and the
+sites' own records.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, NamedTuple
 
 import geopandas
@@ -39,21 +36,6 @@ class Region(NamedTuple):
     east: float = 180.0
     south: float = -90.0
     north: float = 90.0
-
-    @property
-    def words(self) -> str:
-        """The region in words: its states, and where they are cut."""
-        cuts = [
-            f"{where} {abs(limit):g}°{letter}"
-            for where, limit, whole, letter in (
-                ("east of", self.west, -180.0, "W"),
-                ("west of", self.east, 180.0, "W"),
-                ("north of", self.south, -90.0, "N"),
-                ("south of", self.north, 90.0, "N"),
-            )
-            if limit != whole
-        ]
-        return "; ".join([", ".join(self.states), " and ".join(cuts)] if cuts else [", ".join(self.states)])
 
 
 REGIONS = {
@@ -120,22 +102,6 @@ def region_masks(lon: ArrayLike, lat: ArrayLike) -> dict[str, NDArray[np.bool_]]
     }
 
 
-@cache
-def region_shapes() -> geopandas.GeoSeries:
-    """The outline of every region, by name, longitude and latitude in degrees."""
-    states = outlines.states().set_index("name").geometry
-    return geopandas.GeoSeries(
-        {
-            name: shapely.intersection(
-                states[list(region.states)].union_all(),
-                shapely.box(region.west, region.south, region.east, region.north),
-            )
-            for name, region in REGIONS.items()
-        },
-        crs=4326,
-    )
-
-
 HIGH, LOW = "too high", "too low"
 
 # The text beside Fig. 2 of Tao et al. 2020; of the network it says that its errors follow no pattern.
@@ -149,14 +115,6 @@ PUBLISHED_BIASES = {
     ("one-batch", "Northeast"): HIGH,
     ("random-sampling", "Northeast"): HIGH,
     ("random-sampling", "Southwest"): LOW,
-}
-
-
-# How a statement of the paper is judged, and the column of `regional_biases` that has the verdict.
-VERDICTS = {
-    "mean as published": "bias_agrees",
-    "most sites as published": "sites_agree",
-    "pattern as published": "pattern_agrees",
 }
 
 
@@ -197,8 +155,8 @@ def regional_biases(
         By region (and "all") and method: n_sites; observed (mean stock, kg C m-2); bias (modelled minus observed);
         se, its standard error with the sites of one cell taken as one draw; too_high, the share of sites; ratio of the
         mean stocks; pattern, that ratio over the one of all sites: above 1 where a method has more carbon than its own
-        continental error explains; published ("too high", "too low" or ""); bias_agrees, sites_agree and pattern_agrees
-        with it (missing where nothing is published).
+        continental error explains; published ("too high", "too low" or "") and bias_agrees, whether the bias
+        has the published sign (missing where nothing is published).
     """
     n_sites = len(sites)
     chosen = comparable_sites(layers["site"], modelled, n_sites) & used
@@ -216,12 +174,8 @@ def regional_biases(
     everywhere = table["ratio"].xs("all", level="region")
     table["pattern"] = table["ratio"] / everywhere.reindex(table.index.get_level_values("method")).to_numpy()
     table["published"] = [PUBLISHED_BIASES.get((method, region), "") for region, method in table.index]
-    for verdict, value, level in (
-        ("bias_agrees", "bias", 0.0), ("sites_agree", "too_high", 0.5), ("pattern_agrees", "pattern", 1.0)
-    ):  # fmt: skip
-        agrees = (table[value] > level) == (table["published"] == HIGH)
-        known = (table["published"] != "") & table[value].notna()
-        table[verdict] = agrees.astype("boolean").where(known)
+    known = (table["published"] != "") & table["bias"].notna()
+    table["bias_agrees"] = ((table["bias"] > 0) == (table["published"] == HIGH)).astype("boolean").where(known)
     return table
 
 
@@ -239,36 +193,6 @@ def _bias(difference: NDArray, observed: NDArray, cell: NDArray) -> dict[str, fl
         "too_high": float((difference > 0).mean()),
         "ratio": float((observed + difference).mean() / observed.mean()) if observed.mean() > 0 else np.nan,
     }
-
-
-def with_published_findings(table: pd.DataFrame) -> pd.DataFrame:
-    """What the paper says of a method and a region, in its order, beside ours: from `regional_biases`.
-
-    Whether ours is as published is asked three ways: by the sign of the mean bias, which few rich soils decide; by
-    what most sites are; and by whether the method has more or less there than its own error over all sites explains.
-    """
-    rows = table.loc[[(region, method) for method, region in PUBLISHED_BIASES if (region, method) in table.index]]
-    rows, words = rows.swaplevel(), {True: "yes", False: "no"}
-    shown = {
-        "published": rows["published"],
-        "bias (kg m-2)": rows["bias"],
-        "standard error": rows["se"],
-        "sites too high (%)": 100 * rows["too_high"],
-        "pattern": rows["pattern"],
-    }
-    return pd.DataFrame(shown).assign(**{name: rows[column].map(words).fillna("") for name, column in VERDICTS.items()})
-
-
-def regional_spread(table: pd.DataFrame) -> pd.Series:
-    """Standard deviation over the regions of the mean bias, by method, kg C m-2: 0 for errors without a pattern."""
-    return table.drop(index="all", level="region")["bias"].groupby(level="method", sort=False).std()
-
-
-def biases_in_a_row(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean bias with a row a region and a column a method, beside the sites and the observed stock."""
-    wide = table.pivot_table(index="region", columns="method", values="bias", sort=False)
-    of_region = table.groupby(level="region")[["n_sites", "observed"]].first()
-    return of_region.join(wide).loc[["all", *REGIONS]]
 
 
 # IGBP classes of each kind; urban, ice, barren and water are in none.
@@ -293,8 +217,8 @@ def vegetation_of(land_cover: ArrayLike) -> NDArray[np.object_]:
     return found
 
 
-def says_wetland(sites: Any) -> NDArray[np.bool_]:
-    """Sites whose own record (`land_use`) says wetland, (n_sites,)."""
+def recorded_wetland(sites: Any) -> NDArray[np.bool_]:
+    """Sites that are wetlands by their own record (`land_use`), (n_sites,)."""
     if "land_use" not in sites:
         return np.zeros(len(sites), bool)
     words = pd.Series(sites["land_use"]).astype("string")
@@ -304,14 +228,34 @@ def says_wetland(sites: Any) -> NDArray[np.bool_]:
 def vegetation_class(sites: pd.DataFrame) -> NDArray[np.object_]:
     """Vegetation of every site, (n_sites,), a name in `CLASSES` or "".
 
-    The class of the half-degree cell, except that a site whose own record says wetland is a wetland: at half a degree
-    hardly any cell is.
+    The class of the half-degree cell, except for sites that are wetlands by their own record: at half a degree hardly
+    any cell is one.
 
     Parameters
     ----------
     sites : pandas.DataFrame
-        `land_cover` (IGBP code of the cell) and, if known, `land_use` (the source's own word).
+        `land_cover` (IGBP code of the cell) and, if known, `land_use` (the source's own class).
     """
     found = vegetation_of(sites["land_cover"])
-    found[says_wetland(sites)] = "Wetland"
+    found[recorded_wetland(sites)] = "Wetland"
     return found
+
+
+def vegetation_biases(
+    layers: pd.DataFrame, modelled: dict[str, NDArray], sites: pd.DataFrame, used: NDArray[np.bool_]
+) -> pd.DataFrame:
+    """Mean modelled minus observed SOC by vegetation (rows) and method (columns), kg C m-3, on the same used sites.
+
+    Parameters
+    ----------
+    layers, modelled, used
+        As of `proda.maps.scores.table_1`.
+    sites : pandas.DataFrame
+        See `vegetation_class`.
+    """
+    site = layers["site"].to_numpy()
+    chosen = (comparable_sites(site, modelled, len(sites)) & used)[site]
+    observed = layers["soc"].to_numpy(float)
+    errors = pd.DataFrame({method: (soc - observed)[chosen] / 1e3 for method, soc in modelled.items()})
+    means = errors.groupby(vegetation_class(sites)[site[chosen]]).mean()
+    return means.reindex([name for name in CLASSES if name in means.index]).rename_axis("vegetation")

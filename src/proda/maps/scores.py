@@ -1,23 +1,13 @@
-"""How well modelled SOC agrees with observed SOC: Table 1 of the paper, for all methods on identical sites.
-
-Which sites a score is taken over, and what the tables call them.
-
-Tables as a reader wants them: rounded, without what does not differ, numbers missing shown as a dash.
-
-Table S1: every parameter, its range, what both assimilations found of it, and how well the network predicts it.
-"""
+"""How well modelled SOC agrees with observed SOC: Table 1 of the paper, for all methods on identical sites."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from proda.kernels.diagnostics import gelman_rubin
-from proda.learning.scores import SCORES, correlations, scores
-from proda.learning.splits import ASSIMILATED, PARTS, TEST, TRAIN, UNUSED, USED, outside_training_cells
-from proda.model.parameters import PAPER_PARAMETERS
+from proda.learning.scores import SCORES, scores
+from proda.learning.splits import ASSIMILATED, PARTS, TEST, UNUSED, USED, outside_training_cells
 
 ALL = "all"
 NEW_CELLS = "test, new cells"
@@ -29,17 +19,16 @@ def site_subsets(
 ) -> dict[tuple[str, str], NDArray[np.bool_]]:
     """Names of filter and subset -> which sites they hold, (n_sites,) bool.
 
-    The paper's filter looks at a site's own layers: it takes sites away at which the model fails, for any method. With
-    it come "all" sites, the network's three parts, and "test, new cells", the test sites in cells without a training
-    site. Without it come "all", "unused" (what the filter takes away) and "never seen" (these and the test sites): what
-    a network meets at a place where nobody has looked yet.
+    The paper's filter removes sites by the fit to their own layers. With it: "all" sites, the network's three parts,
+    and "test, new cells", the test sites in cells without a training site. Without it: "all", "unused" (what the filter
+    removes) and "never seen" (these and the test sites), what a network meets at a place without a profile.
 
     Parameters
     ----------
     used : numpy.ndarray of bool
-        (n_sites,) whether the site's 1:1 efficiency is not negative.
+        (n_sites,) whether the model efficiency (NSE) at the site's own layers is not negative.
     split : numpy.ndarray of str, optional
-        (n_sites,) "train", "validation", "test" or "unused"; without it only "all" can be told.
+        (n_sites,) "train", "validation", "test" or "unused"; without it there is only "all".
     cell : numpy.ndarray of int, optional
         (n_sites,) grid cell; without it there are no new cells.
     """
@@ -56,7 +45,7 @@ def site_subsets(
     return found
 
 
-LEARNT = ("network", "hybrid")  # methods that have seen training sites
+TRAINED = ("network", "hybrid")  # methods with training sites
 
 # Tao et al. 2020, Table 1: r2, r, RMSE (kg C m-3); the network's on its training sites.
 PUBLISHED_SCORES = {
@@ -66,8 +55,6 @@ PUBLISHED_SCORES = {
     ("random-sampling", "all"): (0.36, 0.60, 12.39),
     ("network", "train"): (0.62, 0.79, 8.95),
 }
-# Fig. 2 of the paper says the same two of each method.
-PUBLISHED_FIT = {method: (r2, rmse) for (method, _), (r2, _, rmse) in PUBLISHED_SCORES.items()}
 
 
 def comparable_sites(site: ArrayLike, modelled: dict[str, NDArray], n_sites: int) -> NDArray[np.bool_]:
@@ -126,18 +113,22 @@ def table_1(
     return pd.DataFrame(rows)[columns].astype({"n": "Int64", "n_sites": "Int64"})
 
 
+def row_name(method: str, subset: str) -> str:
+    """A method in a table, with the part of the sites if it is not all."""
+    return method if subset == ALL else f"{method} ({subset} sites)"
+
+
 def with_published(table: pd.DataFrame) -> pd.DataFrame:
     """Table 1 as the paper prints it: one row a method, with the published numbers in columns of their own."""
     table = table[table["sites"] == USED]
     rows = []
     for method in dict.fromkeys(table["method"]):
-        for subset in PARTS if method in LEARNT else (ALL,):
+        for subset in PARTS if method in TRAINED else (ALL,):
             pick = table[(table["method"] == method) & (table["subset"] == subset)]
             ours, published = (pick[pick["source"] == source] for source in ("this study", "published"))
             if ours.empty:
                 continue
-            name = f"{method} ({subset} sites)" if subset != ALL else method
-            row = {"method": name} | ours.iloc[0][SCORES].to_dict()
+            row = {"method": row_name(method, subset)} | ours.iloc[0][SCORES].to_dict()
             for score in ("r2", "r", "rmse"):
                 row[f"published {score}"] = published[score].iloc[0] if len(published) else np.nan
             rows.append(row)
@@ -180,13 +171,17 @@ def readable(table: pd.DataFrame, digits: int = 2):
     return table.style.format(formats, na_rep="–")
 
 
-def scores_on(table: pd.DataFrame, subset: str, sites: str = USED) -> pd.DataFrame:
-    """Our scores of Table 1 for one subset of the sites, a row a method."""
-    rows = table[(table["source"] == "this study") & (table["sites"] == sites) & (table["subset"] == subset)]
-    return rows.set_index("method").drop(columns=["source", "sites", "subset"])
+def scores_on(table: pd.DataFrame, subset: str, sites: str = "") -> pd.DataFrame:
+    """Our scores of Table 1 for one subset of the sites, a row a method.
+
+    With the paper's filter of sites for the subsets that have it, unless `sites` names a filter (`site_subsets`).
+    """
+    rows = table[(table["source"] == "this study") & (table["subset"] == subset)]
+    sites = sites or (USED if USED in set(rows["sites"]) else ASSIMILATED)
+    return rows[rows["sites"] == sites].set_index("method").drop(columns=["source", "sites", "subset"])
 
 
-def stocks_in_a_row(table: pd.DataFrame) -> pd.DataFrame:
+def stocks_by_interval(table: pd.DataFrame) -> pd.DataFrame:
     """Stocks with a row a method and columns by depth interval: the total and, where there are draws, 5 and 95 %.
 
     The last two columns are the shares of the land with a value, in the intervals where they are largest and smallest.
@@ -200,95 +195,3 @@ def stocks_in_a_row(table: pd.DataFrame) -> pd.DataFrame:
     wide.columns = [f"{interval}: {names[kind]}" for kind, interval in wide.columns]
     land = table.groupby(["source", "method"])["land_share"].agg(["max", "min"]).mul(100)
     return wide.assign(**{"most land (%)": land["max"], "least land (%)": land["min"]})
-
-
-def best_method(scores: pd.Series, least: bool = False) -> str:
-    """The name of the method with the greatest score, with the `least` if so wished; "none" where none has a score.
-
-    A region's filter may have taken no site away, and then there is nothing to score on those that it took.
-    """
-    known = scores.dropna()
-    return "none" if known.empty else str(known.idxmin() if least else known.idxmax())
-
-
-# Words of the table's two rows of headings as parts of one name in the file.
-SHORT = {
-    "one-batch": "one_batch",
-    "site-by-site": "sites",
-    "Gelman-Rubin": "rhat",
-    "network r": "network_r",
-    f"{TRAIN} sites": TRAIN,
-    f"{TEST} sites": TEST,
-}
-FILE_COLUMNS = (
-    "parameter", "meaning", "unit", "minimum", "maximum", "default",
-    "one_batch_mean", "one_batch_variance", "one_batch_rhat", "sites_mean", "sites_variance", "sites_rhat",
-    f"network_r_{TRAIN}", f"network_r_{TEST}",
-)  # fmt: skip
-
-
-def parameter_summary(
-    one_batch: xr.DataArray, sites: xr.Dataset, used: NDArray[np.bool_], network: NDArray, split: NDArray
-) -> pd.DataFrame:
-    """Table S1, by parameter; means and variances on the unit cube, where the prior has 0.5 and 1/12.
-
-    Parameters
-    ----------
-    one_batch : xarray.DataArray
-        `x` (chain, draw, parameter) of the one-batch posterior.
-    sites : xarray.Dataset
-        `x_mean`, `x_sd`, `rhat_gelman_rubin` (site, parameter).
-    used : (n_sites,) bool
-        Sites of non-negative efficiency, whose posteriors count.
-    network : (n_sites, 25)
-        Parameters that the network predicts.
-    split : (n_sites,) str
-
-    Returns
-    -------
-    pandas.DataFrame
-        meaning, unit, range, default; for one-batch and for site-by-site (mean over the used sites) `mean`, `variance`,
-        `Gelman-Rubin` (median over the sites); `network r` with the posterior means, of training and of test sites.
-    """
-    series = one_batch.transpose("parameter", "chain", "draw").values.astype(float)
-    mean, sd, rhat = (
-        sites[name].transpose("site", "parameter").values[used] for name in ("x_mean", "x_sd", "rhat_gelman_rubin")
-    )
-    x_mean, split = sites["x_mean"].transpose("site", "parameter").values, np.asarray(split, dtype=object)
-    columns = {
-        ("", "meaning"): PAPER_PARAMETERS.meaning,
-        ("", "unit"): PAPER_PARAMETERS.unit,
-        ("", "range"): [f"{row.minimum:g} to {row.maximum:g}" for row in PAPER_PARAMETERS.rows],
-        ("", "default"): PAPER_PARAMETERS.default,
-        ("one-batch", "mean"): series.mean(axis=(1, 2)),
-        ("one-batch", "variance"): series.var(axis=(1, 2)),
-        ("one-batch", "Gelman-Rubin"): gelman_rubin(series),
-        ("site-by-site", "mean"): np.nanmean(mean, axis=0),
-        ("site-by-site", "variance"): np.nanmean(sd**2, axis=0),
-        ("site-by-site", "Gelman-Rubin"): np.nanmedian(rhat, axis=0),
-    }
-    for part in (TRAIN, TEST):
-        rows = split == part
-        columns["network r", f"{part} sites"] = correlations(network[rows], x_mean[rows])
-    index = pd.Index(PAPER_PARAMETERS.names, name="parameter")
-    return pd.DataFrame(columns, index=index).rename_axis(columns=[None, None])
-
-
-def summary_columns(table: pd.DataFrame) -> pd.DataFrame:
-    """Table S1 as `table_s1.csv` has it: one row of names, the range as two numbers, `parameter` the first column.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `parameter_summary`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `FILE_COLUMNS`. `unit` is that of minimum, maximum and default; means and variances are on the unit cube.
-    """
-    found = table.rename(columns=SHORT).set_axis(
-        ["_".join(filter(None, names)) for names in table.rename(columns=SHORT).columns], axis=1
-    )
-    found = found.assign(minimum=PAPER_PARAMETERS.minimum, maximum=PAPER_PARAMETERS.maximum)
-    return found.reset_index()[list(FILE_COLUMNS)]

@@ -1,13 +1,13 @@
-"""Carbon stocks: from density on layers to kg C m-2 over depth intervals, and to Pg C over the land.
+"""Carbon stocks: density on layers to kg C m-2 over depth intervals, and to Pg C over the land.
 
-Published maps of soil carbon that a grid carries: their names, and the depth intervals that each of them has.
-
-They are there to compare with. No covariate, no forcing and no parameter comes from them.
+Published maps of soil carbon that a grid carries are here too, to compare stocks with: no covariate, no forcing and no
+parameter comes from them.
 """
 
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -17,52 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from proda.errors import InputError
 from proda.model.configuration import PAPER_COLUMN, STRATA, Column, interval_name
 
-Interval = tuple[float, float]
-
-# Columns of `proda.data.readers`, which give a stock from the surface down to one depth, and the names of their maps.
-_READ = {
-    "soilgrids_2": "SoilGrids 2.0",
-    "soilgrids_2017": "SoilGrids 2017",
-    "wise30sec": "WISE30sec",
-    "hwsd": "HWSD 1.2",
-}
-
-
-def reference_stocks(grid: Any) -> dict[str, dict[Interval, NDArray]]:
-    """Reference maps of a grid: name -> depth interval in m -> (n_cells,) kg C m-2, as published, nothing resampled.
-
-    Variables are named `ref_<map>_soc_<upper>_<lower>cm_kg_m2`, as in a half-degree table, or `ref_<map>_<lower>cm`, as
-    the readers of published maps name them.
-    """
-    found: dict[str, dict[Interval, NDArray]] = {}
-    for column in _columns(grid):
-        named = _named(column)
-        if named is not None:
-            name, interval = named
-            found.setdefault(name, {})[interval] = np.asarray(grid[column], float)
-    return {name: dict(sorted(found[name].items())) for name in found}
-
-
-def unread_references(grid: Any) -> list[str]:
-    """Variables `ref_*` of a grid whose names do not tell a depth interval: no figure or table has them."""
-    return [column for column in _columns(grid) if _named(column) is None]
-
-
-def _columns(grid: Any) -> list[str]:
-    return [name for name in map(str, getattr(grid, "data_vars", grid)) if name.startswith("ref_")]
-
-
-def _named(column: str) -> tuple[str, Interval] | None:
-    for key, name in _READ.items():
-        match = re.fullmatch(rf"ref_{key}_(\d+)cm", column)
-        if match:
-            return name, (0.0, int(match[1]) / 100)
-    # The name of a map may hold numbers of its own, so the two depths are the last ones.
-    match = re.fullmatch(r"ref_(\w+?)(?:_soc)?_(\d+)_(\d+)cm(?:_kg_m2)?", column)
-    if match is None or int(match[2]) >= int(match[3]):
-        return None
-    return match[1].upper(), (int(match[2]) / 100, int(match[3]) / 100)
-
+Interval = tuple[float, float]  # upper and lower depth, m
 
 MAP_INTERVALS = ((0.0, 0.3), (0.0, 1.0), (0.0, 2.0))
 STATISTICS = ("mean", "p05", "p50", "p95")
@@ -130,11 +85,57 @@ def profile_stocks(layers: pd.DataFrame, soc: ArrayLike, n_sites: int) -> NDArra
     return np.bincount(layers["site"], weights=np.asarray(soc) * thickness, minlength=n_sites) / 1000.0
 
 
-def _stratum_of(maps: dict[tuple[float, float], NDArray], stratum: tuple[float, float]) -> NDArray | None:
-    if stratum in maps:
-        return maps[stratum]
-    upper, lower = (0.0, stratum[0]), (0.0, stratum[1])
-    return maps[lower] - maps[upper] if upper in maps and lower in maps else None
+# Columns of `proda.data.readers`, which give a stock from the surface down to one depth, and the names of their maps.
+_READ = {
+    "soilgrids_2": "SoilGrids 2.0",
+    "soilgrids_2017": "SoilGrids 2017",
+    "wise30sec": "WISE30sec",
+    "hwsd": "HWSD 1.2",
+}
+
+
+def reference_stocks(grid: Any) -> dict[str, dict[Interval, NDArray]]:
+    """Reference maps of a grid: name -> depth interval in m -> (n_cells,) kg C m-2, as published, nothing resampled.
+
+    Variables are named `ref_<map>_soc_<upper>_<lower>cm_kg_m2`, as in a half-degree table, or `ref_<map>_<lower>cm`, as
+    the readers of published maps name them. One with another name is left out with a warning.
+    """
+    references: dict[str, dict[Interval, NDArray]] = {}
+    for column in (name for name in map(str, getattr(grid, "data_vars", grid)) if name.startswith("ref_")):
+        named = _map_and_interval(column)
+        if named is None:
+            warnings.warn(
+                f"{column} of the grid is not shown: expected a name such as ref_hwsd_100cm or "
+                "ref_hwsd_soc_0_100cm_kg_m2, with the depth interval",
+                stacklevel=2,
+            )
+        else:
+            name, interval = named
+            references.setdefault(name, {})[interval] = np.asarray(grid[column], float)
+    return {name: dict(sorted(intervals.items())) for name, intervals in references.items()}
+
+
+def _map_and_interval(column: str) -> tuple[str, Interval] | None:
+    for key, name in _READ.items():
+        match = re.fullmatch(rf"ref_{key}_(\d+)cm", column)
+        if match:
+            return name, (0.0, int(match[1]) / 100)
+    # The name of a map may hold numbers of its own, so the two depths are the last ones.
+    match = re.fullmatch(r"ref_(\w+?)(?:_soc)?_(\d+)_(\d+)cm(?:_kg_m2)?", column)
+    if match is None or int(match[2]) >= int(match[3]):
+        return None
+    return match[1].upper(), (int(match[2]) / 100, int(match[3]) / 100)
+
+
+def reference_in(reference: dict[Interval, NDArray], interval: Interval) -> NDArray[np.float64] | None:
+    """Stock of a reference in an interval, (n_cells,) kg C m-2, or None where it has none.
+
+    The difference of two of its own intervals from the surface counts as its own.
+    """
+    if interval in reference:
+        return reference[interval]
+    upper, lower = (0.0, interval[0]), (0.0, interval[1])
+    return reference[lower] - reference[upper] if upper in reference and lower in reference else None
 
 
 def stock_table(maps, grid) -> pd.DataFrame:
@@ -172,7 +173,7 @@ def stock_table(maps, grid) -> pd.DataFrame:
             add("this study", str(method), stratum, [total.sel(statistic=s) for s in ("mean", "p05", "p95")], has_value)
     for name, reference in reference_stocks(grid).items():
         for stratum in [*STRATA, *(set(reference) - set(MAP_INTERVALS) - set(STRATA))]:
-            values = _stratum_of(reference, stratum)
+            values = reference_in(reference, stratum)
             if values is not None:
                 add("reference map", name, stratum, (petagrams(values, area), None, None), np.isfinite(values))
         if (0.0, 1.0) in reference and (0.0, 0.3) not in reference:

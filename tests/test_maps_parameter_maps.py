@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from synthetic_study import write_study
+from synthetic_study import small_results
 
-from proda.errors import InputError
 from proda.maps.netcdf import raster_of, write_product
 from proda.maps.parameter_maps import (
     CONVERSIONS,
@@ -16,19 +15,16 @@ from proda.maps.parameter_maps import (
     counterpart_table,
     parameter_product,
 )
-from proda.maps.prediction import read_inputs
-from proda.maps.stage import network_notes
 from proda.model.parameters import INS, PAPER_PARAMETERS, bounds, physical
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    study = write_study(tmp_path_factory.mktemp("study"))
-    inputs = read_inputs(study)
+    inputs = small_results().inputs
     product = parameter_product(inputs.network_cells, inputs.forcing, inputs.grid, "Parameters")
     path = write_product(product, tmp_path_factory.mktemp("maps") / "parameter_maps.nc")
     with xr.open_dataset(path) as file:
-        return study, inputs, file.load()
+        return inputs, file.load()
 
 
 def on_cells(inputs, variable):
@@ -37,7 +33,7 @@ def on_cells(inputs, variable):
 
 
 def test_every_parameter_of_the_network_is_there_in_physical_units(made):
-    _, inputs, maps = made
+    inputs, maps = made
     theta = physical(inputs.network_cells.T, inputs.forcing)
     for k, row in enumerate(PAPER_PARAMETERS.rows):
         np.testing.assert_array_equal(on_cells(inputs, maps[row.name]), theta[k])
@@ -45,7 +41,7 @@ def test_every_parameter_of_the_network_is_there_in_physical_units(made):
 
 
 def test_every_value_lies_in_its_valid_range_and_the_range_is_the_prior(made):
-    _, inputs, maps = made
+    inputs, maps = made
     for row in PAPER_PARAMETERS.rows:
         low, high = maps[row.name].attrs["valid_min"], maps[row.name].attrs["valid_max"]
         values = on_cells(inputs, maps[row.name])
@@ -56,25 +52,12 @@ def test_every_value_lies_in_its_valid_range_and_the_range_is_the_prior(made):
     assert (maps["ins"].attrs["valid_min"], maps["ins"].attrs["valid_max"]) == (low.min(), high.max())
 
 
-def test_what_the_network_noted_stands_beside_the_parameters(made):
-    study, inputs, _ = made
-    path = study.path("network_parameters.parquet")
-    table = pd.read_parquet(path)
-    cells = (table["place"] == "cell").to_numpy()
-    table.loc[cells, "extrapolated"] = np.arange(cells.sum()) % 4
-    table.to_parquet(path)
-    notes = network_notes(study, inputs.grid.sizes["cell"])
+def test_notes_on_the_prediction_are_ancillary_variables_of_the_parameters(made):
+    inputs, _ = made
+    notes = pd.DataFrame({"extrapolated": np.arange(inputs.grid.sizes["cell"]) % 4})
     maps = parameter_product(inputs.network_cells, inputs.forcing, inputs.grid, "x", notes=notes)
-    np.testing.assert_array_equal(on_cells(inputs, maps["extrapolated"]), np.arange(cells.sum()) % 4)
+    np.testing.assert_array_equal(on_cells(inputs, maps["extrapolated"]), notes["extrapolated"])
     assert maps["q10"].attrs["ancillary_variables"] == "extrapolated"
-    with pytest.raises(InputError, match="its cells are not 0 to 11"):
-        network_notes(study, 12)
-
-
-def test_parameters_of_other_cells_than_the_grids_are_refused(made):
-    _, inputs, _ = made
-    with pytest.raises(InputError, match="a row for each cell"):
-        parameter_product(inputs.network_cells[1:], inputs.forcing, inputs.grid, "x")
 
 
 def test_every_parameter_has_a_line_in_the_mapping_and_every_clm_name_a_conversion():
@@ -123,7 +106,7 @@ def test_what_leaves_the_slow_pool_in_clm_is_what_leaves_it_here(rng):
 
 
 def test_litter_fractions_add_up_to_one_and_come_from_a_map(made):
-    _, inputs, maps = made
+    inputs, maps = made
     clm = clm_parameters(maps)
     total = on_cells(inputs, clm["lf_flab"] + clm["lf_fcel"] + clm["lf_flig"])
     np.testing.assert_allclose(total, 1.0, rtol=1e-12)

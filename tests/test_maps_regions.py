@@ -1,4 +1,4 @@
-"""Regional biases: places lie in the right states, differences are those that were put in, signs are compared."""
+"""Biases by region and vegetation: places lie in the right regions, differences are those that were put in."""
 
 import numpy as np
 import pandas as pd
@@ -6,17 +6,12 @@ import pytest
 
 from proda.errors import InputError
 from proda.maps.regions import (
-    PUBLISHED_BIASES,
-    REGIONS,
-    VERDICTS,
-    biases_in_a_row,
     region_masks,
-    region_shapes,
     regional_biases,
-    regional_spread,
     state_of,
     stock_differences,
-    with_published_findings,
+    vegetation_biases,
+    vegetation_class,
 )
 
 PLACES = {
@@ -44,7 +39,7 @@ def test_a_missing_position_is_an_error():
         state_of([-100.0, np.nan], [40.0, 40.0])
 
 
-def test_regions_hold_the_places_that_everybody_would_put_there():
+def test_regions_hold_the_places_that_lie_in_them():
     assert regions_at("Portland") == {"West coast"}
     assert regions_at("New York") == {"East coast", "Northeast"}
     assert regions_at("Des Moines") == {"Midwest"}
@@ -53,16 +48,6 @@ def test_regions_hold_the_places_that_everybody_would_put_there():
     assert regions_at("Oklahoma City") == {"Southern Great Plains"}
     assert regions_at("Phoenix") == {"Intermontane Plateaus", "Southwest"}
     assert regions_at("Birmingham") == set()
-
-
-def test_the_shapes_are_those_of_the_masks(rng):
-    lon, lat = rng.uniform(-124, -68, 400), rng.uniform(26, 49, 400)
-    shapes = region_shapes()
-    points = shapes.from_xy(lon, lat, crs=4326)
-    land = np.any([points.within(shape) for shape in shapes], axis=0)
-    for name, inside in region_masks(lon, lat).items():
-        assert not (points.within(shapes[name]) & ~inside).any()
-        assert (points.within(shapes[name]) == inside)[land].mean() > 0.97
 
 
 @pytest.fixture
@@ -92,31 +77,6 @@ def test_the_bias_of_a_region_is_the_one_that_was_put_there(profiles):
     assert table.loc[("all", "default"), "bias"] == pytest.approx(-1.0)
     assert table.loc[("West coast", "default"), "pattern"] == pytest.approx((26 / 20) / (19 / 20))
     assert table.loc[("West coast", "default"), "too_high"] == 1 and table.loc["Midwest", "n_sites"].tolist() == [4, 4]
-    spread = regional_spread(table)
-    assert spread["network"] == 0 and spread["default"] > 2
-    assert biases_in_a_row(table).index.tolist() == ["all", *REGIONS]
-
-
-def test_agreement_is_told_by_the_sign_and_by_the_pattern(profiles):
-    sites, layers = profiles
-    west = np.isin(layers["site"], [0, 1])
-    modelled = {"default": (layers["soc"] - np.where(west, 1e3, 8e3)).to_numpy()}
-    shown = with_published_findings(regional_biases(layers, modelled, sites, np.ones(16, bool)))
-    assert [place for method, place in PUBLISHED_BIASES if method == "default"] == [place for _, place in shown.index]
-    coast, middle = shown.loc[("default", "West coast")], shown.loc[("default", "Midwest")]
-    assert coast["published"] == "too high" and [coast[name] for name in VERDICTS] == ["no", "no", "yes"]
-    assert middle["published"] == "too low" and [middle[name] for name in VERDICTS] == ["yes"] * 3
-
-
-def test_the_mean_and_most_sites_may_disagree(profiles):
-    sites, layers = profiles
-    error = np.where(np.isin(layers["site"], [4, 6]), -9e3, 1e3)
-    table = regional_biases(
-        layers, {"default": layers["soc"] + error}, sites.assign(lon=-93.6, lat=41.6), np.ones(16, bool)
-    )
-    row = with_published_findings(table).loc[("default", "Midwest")]
-    assert row["bias (kg m-2)"] < 0 < row["sites too high (%)"] - 50
-    assert (row["mean as published"], row["most sites as published"]) == ("yes", "no")
 
 
 def test_sites_of_one_cell_do_not_make_a_mean_surer(profiles):
@@ -134,3 +94,27 @@ def test_a_region_without_sites_has_no_bias_and_no_verdict(profiles):
     used = ~np.isin(np.arange(16), [0, 1])
     row = regional_biases(layers, {"default": layers["soc"] + 1e3}, sites, used).loc[("West coast", "default")]
     assert row["n_sites"] == 0 and np.isnan(row["bias"]) and pd.isna(row["bias_agrees"])
+
+
+def test_a_bias_agrees_with_the_paper_when_it_has_the_published_sign(profiles):
+    sites, layers = profiles
+    table = regional_biases(layers, {"default": layers["soc"] - 1e3}, sites, np.ones(16, bool))
+    assert table["published"].xs("default", level="method")[["West coast", "Midwest"]].tolist() == [
+        "too high",
+        "too low",
+    ]
+    assert table["bias_agrees"].xs("default", level="method")[["West coast", "Midwest"]].tolist() == [False, True]
+
+
+def test_a_site_recorded_as_wetland_is_one():
+    sites = pd.DataFrame({"land_cover": [1, 12, 13, 11], "land_use": ["woodyWetlands", None, "urban", "x"]})
+    assert vegetation_class(sites).tolist() == ["Wetland", "Cropland", "", "Wetland"]
+
+
+def test_the_bias_of_a_vegetation_class_is_the_mean_error_of_its_layers(profiles):
+    sites, layers = profiles
+    sites = sites.assign(land_cover=np.where(np.arange(16) < 6, 1, 12))
+    error = np.where(layers["site"] < 6, 2e3, -1e3)
+    error[0] = np.nan
+    bias = vegetation_biases(layers, {"network": layers["soc"].to_numpy() + error}, sites, np.arange(16) != 15)
+    assert bias["network"].to_dict() == {"Evergreen forest": 2.0, "Cropland": -1.0}

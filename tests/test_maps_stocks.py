@@ -9,7 +9,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proda.data.grid import EARTH_RADIUS, cell_area
+from proda.data.readers.reference_maps import reference_map
 from proda.errors import InputError
 from proda.maps.prediction import soc_of_one
 from proda.maps.stocks import (
@@ -20,28 +20,14 @@ from proda.maps.stocks import (
     overlap,
     petagrams,
     profile_stocks,
+    reference_in,
     reference_stocks,
     stock_table,
     stocks,
 )
 from proda.model.configuration import PAPER_COLUMN
 
-
-def test_overlap_with_one_interval_adds_up_to_its_thickness():
-    np.testing.assert_allclose(overlap(STRATA).sum(axis=1), [0.3, 0.7, 1.0], rtol=0, atol=1e-12)
-
-
-def test_overlap_is_the_measure_of_the_intersection(rng):
-    upper = rng.uniform(0, 2, 200)
-    intervals = np.stack([upper, upper + rng.uniform(0.001, 1.7, 200)], axis=1)
-    expected = np.empty((200, PAPER_COLUMN.n_layers))
-    for k, (a, b) in enumerate(intervals):
-        for j, (top, bottom) in enumerate(zip(PAPER_COLUMN.top, PAPER_COLUMN.bottom, strict=True)):
-            expected[k, j] = max(0.0, min(b, bottom) - max(a, top))
-    np.testing.assert_allclose(overlap(intervals), expected, rtol=0, atol=1e-12)
-
-
-# Zero, or a number that nature knows: products of the smallest floats have no relative precision left.
+# Zero, or a number that occurs in nature: products of the smallest floats have no relative precision left.
 depths = st.just(0.0) | st.floats(1e-6, float(PAPER_COLUMN.bottom[-1]))
 densities = st.lists(st.just(0.0) | st.floats(1e-6, 5e5), min_size=10, max_size=10)
 contents = st.just(0.0) | st.floats(1e-6, 200)
@@ -89,21 +75,6 @@ def test_a_total_is_the_exact_sum_of_stock_times_area_times_land(cells):
     assert abs(Fraction(float(petagrams(stock, land_area(grid)))) - exact) <= Fraction(1, 10**12) * exact
 
 
-def test_the_area_of_all_cells_around_the_globe_is_that_of_the_sphere():
-    """True areas: a cell of half a degree at 60 degrees north is half of one at the equator."""
-    centres = np.arange(-89.75, 90, 0.5)
-    assert 720 * cell_area(centres).sum() == pytest.approx(4 * np.pi * EARTH_RADIUS**2, rel=1e-12)
-    assert cell_area(60.0) / cell_area(0.0) == pytest.approx(0.5, rel=1e-4)
-
-
-def test_a_stock_equals_the_integral_of_a_fine_staircase():
-    soc = np.exp(-PAPER_COLUMN.node)[:, None] * 40e3
-    step = 1e-5
-    depth = np.arange(step / 2, 1.0, step)
-    layer = np.searchsorted(PAPER_COLUMN.bottom, depth)
-    assert stocks(soc, [(0.0, 1.0)])[0, 0] == pytest.approx(soc[layer, 0].sum() * step / 1000, rel=1e-4)
-
-
 def test_strata_add_up_to_the_nested_intervals(rng):
     soc = rng.uniform(1e3, 1e5, (10, 50))
     np.testing.assert_allclose(np.cumsum(stocks(soc, STRATA), axis=0), stocks(soc, MAP_INTERVALS), rtol=1e-12)
@@ -144,6 +115,34 @@ def test_reference_maps_are_found_by_their_names(grid):
     found = reference_stocks(grid)
     assert set(found) == {"WHRC", "HWSD"}
     assert set(found["WHRC"]) == {(0.0, 0.3), (0.0, 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("soilgrids_2", "SoilGrids 2.0"),
+        ("soilgrids_2017", "SoilGrids 2017"),
+        ("wise30sec", "WISE30sec"),
+        ("hwsd", "HWSD 1.2"),
+    ],
+)
+def test_the_maps_that_the_readers_make_are_found_with_the_depths_they_have(key, name):
+    made = reference_map(key, "a citation", {depth: np.ones(2) * depth for depth in (0.3, 1.0, 2.0)}, {}).stocks
+    found = reference_stocks(made)
+    assert list(found) == [name] and list(found[name]) == [(0.0, 0.3), (0.0, 1.0), (0.0, 2.0)]
+    assert found[name][0.0, 2.0].tolist() == [2.0, 2.0]
+
+
+def test_an_interval_that_a_reference_lacks_is_missing_and_a_stratum_is_a_difference(grid):
+    references = reference_stocks(grid)
+    assert reference_in(references["WHRC"], (0.0, 2.0)) is None and reference_in(references["HWSD"], (0.0, 0.3)) is None
+    assert reference_in(references["WHRC"], (0.3, 1.0)).tolist()[:2] == [2.0, 3.0]
+
+
+@pytest.mark.parametrize("column", ["ref_c_carbon", "ref_d_soc_30_30cm_kg_m2"])
+def test_a_reference_whose_name_has_no_depth_interval_is_left_out_with_a_warning(column):
+    with pytest.warns(UserWarning, match=f"{column} of the grid is not shown: expected a name such as"):
+        assert reference_stocks({column: [1.0]}) == {}
 
 
 def test_the_stock_table_sums_strata_and_counts_the_cells_of_a_reference(grid):

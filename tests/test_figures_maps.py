@@ -1,0 +1,100 @@
+"""Figures of maps: one scale, all methods and references, gaps and extrapolation shown."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.collections import QuadMesh
+from synthetic_study import small_results
+
+from proda.figures.maps import (
+    STIPPLED,
+    mapped_stocks,
+    reference_bias_maps,
+    regional_bias_figure,
+    stock_map,
+    stock_maps,
+    width_figure,
+    widths_by_method,
+)
+from proda.maps.prediction import METHODS
+
+
+@pytest.fixture(scope="module")
+def results():
+    return small_results()
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def test_maps_begin_with_what_was_observed_and_show_references_and_all_methods(results):
+    stocks = mapped_stocks(results.maps, results.inputs.grid)
+    assert list(stocks) == [
+        "truth", "site-by-site", "WHRC (reference)", "default", "one-batch", "random-sampling", "network",
+        "hybrid",
+    ]  # fmt: skip
+    figure = stock_maps(stocks, results.inputs.grid)
+    meshes = [c for ax in figure.axes for c in ax.collections if isinstance(c, QuadMesh) and c.get_array().size > 50]
+    assert len(meshes) == 3 * len(stocks) and len({id(mesh.norm) for mesh in meshes}) == 1
+
+
+def test_a_reference_without_an_interval_is_labelled_and_not_hatched(results):
+    grid = results.inputs.grid.drop_vars("ref_whrc_soc_0_200cm_kg_m2")
+    stocks = {name: mapped_stocks(results.maps, grid)[name] for name in ("WHRC (reference)", "network")}
+    figure = stock_maps(stocks, grid)
+    without = [ax for ax in figure.axes if any("no map of" in text.get_text() for text in ax.texts)]
+    assert len(without) == 1 and not any(c.get_hatch() for c in without[0].collections)
+
+
+def test_a_map_of_carbon_has_dots_where_it_is_extrapolated():
+    lon, lat = (values.ravel() for values in np.meshgrid([-100.25, -99.75, -99.25], [40.25, 40.75]))
+    grid = xr.Dataset({"lon": ("cell", lon), "lat": ("cell", lat)})
+    ax = stock_map(np.ones(6), grid, "Carbon", np.array([0.0, 0.0, 1.0, 4.0, 12.0, 2.0])).axes[0]
+    assert len(ax.stippled.get_offsets()) == 4
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [STIPPLED]
+    assert stock_map(np.ones(6), grid, "Carbon", np.zeros(6)).axes[0].get_legend() is None
+
+
+def test_uncertainty_is_shown_for_the_methods_that_have_draws(results):
+    widths = widths_by_method(results.maps)
+    assert list(widths) == ["One-batch", "Random-sampling", "Hybrid"]
+    maps = results.maps.copy(deep=True)
+    for statistic, factor in (("p05", 0.5), ("p95", 1.5)):
+        network = maps["stock"].sel(parameterisation="network", statistic="mean") * factor
+        maps["stock"].loc[{"parameterisation": "network", "statistic": statistic}] = network.values
+    widths = widths_by_method(maps)
+    np.testing.assert_allclose(widths["Neural network"], 100.0)
+    widths["Neural network"][:9] = np.nan
+    figure = width_figure(widths, results.inputs.grid)
+    assert sum(any(c.get_hatch() for c in ax.collections) for ax in figure.axes) == 1
+
+
+def test_the_triangles_of_the_regional_figure_are_the_published_signs(results):
+    figure = regional_bias_figure(results.regional)
+    panels = dict(zip(METHODS, figure.axes, strict=True))
+    assert len({ax.get_xlim() for ax in panels.values()}) == 1
+    assert sum(panels["default"].get_xlim()) == pytest.approx(0.0)
+    marks = {
+        name: sorted(line.get_marker() for line in ax.lines if line.get_marker() in "<>") for name, ax in panels.items()
+    }
+    assert marks["default"] == ["<", ">", ">"] and marks["network"] == []
+
+
+def test_reference_maps_of_differences_share_a_scale_that_is_white_at_zero(results):
+    methods = ("default", "network")
+    figure = reference_bias_maps(results.maps, results.inputs.grid, methods)
+    titles = [ax.get_title() for ax in figure.axes[:2]]
+    table = results.references.set_index(["interval", "method"])
+    for title, method in zip(titles, methods, strict=True):
+        assert f"r {table.loc[('0-100 cm', method), 'r']:.2f}" in title and "minus WHRC" in title
+    norms = {
+        c.norm
+        for ax in figure.axes[:2]
+        for c in ax.collections
+        if getattr(c, "norm", None) and c.get_array() is not None
+    }
+    assert {(norm.vmin, norm.vmax) for norm in norms} == {(-max(n.vmax for n in norms), max(n.vmax for n in norms))}

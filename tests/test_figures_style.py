@@ -1,0 +1,78 @@
+"""The look of figures: scales are fixed by quantity, cells and missing cells stand at their places, without network."""
+
+import socket
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.path import Path
+from synthetic_study import small_results
+
+from proda.figures.style import (
+    ALBERS,
+    QUANTITIES,
+    draw_cells,
+    draw_sites,
+    map_axes,
+    method_label,
+    save_figures,
+    scale_of,
+)
+
+
+@pytest.fixture(scope="module")
+def grid():
+    return small_results().inputs.grid
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    def refused(*args, **kwargs):
+        raise AssertionError("a figure asked for the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    yield
+    plt.close("all")
+
+
+def test_differences_are_white_at_zero_and_symmetric():
+    norm = scale_of("difference", [-1.0, 5.0], limits=(-2.0, 6.0)).norm
+    assert (norm.vmin, norm.vcenter, norm.vmax) == (-6, 0, 6)
+
+
+def test_a_quantity_keeps_its_scale_whatever_the_values():
+    assert scale_of("soc_stock", [1.0, 2.0]).norm is QUANTITIES["soc_stock"].norm
+
+
+def test_a_cell_is_drawn_where_it_lies(grid):
+    mesh = draw_cells(np.arange(grid.sizes["cell"]), grid, map_axes())
+    centres = mesh.get_coordinates()[:-1, :-1] / 2 + mesh.get_coordinates()[1:, 1:] / 2
+    values = mesh.get_array()
+    row, column = np.argwhere(values == 7)[0]
+    expected = ALBERS.transform_point(float(grid["lon"][7]), float(grid["lat"][7]), ALBERS.as_geodetic())
+    assert np.hypot(*(centres[row, column] - expected)) < 30e3
+
+
+def test_missing_cells_are_hatched_and_not_left_white(grid):
+    ax = map_axes()
+    values = np.ones(grid.sizes["cell"])
+    values[:5] = np.nan
+    draw_cells(values, grid, ax)
+    hatched = [c for c in ax.collections if c.get_hatch()]
+    assert len(hatched) == 1 and (hatched[0].get_paths()[0].codes == Path.MOVETO).sum() == 5
+
+
+def test_the_largest_differences_are_drawn_last():
+    sites = pd.DataFrame({"lon": [-100.0, -90, -80], "lat": [40.0, 40, 40]})
+    dots = draw_sites([-9.0, 1.0, np.nan], sites, map_axes(), "difference")
+    assert dots.get_array().tolist() == [1.0, -9.0]
+
+
+def test_a_part_of_the_sites_stays_in_the_label_of_a_method():
+    assert method_label("network (test sites)") == "Neural network (test sites)" and method_label("one") == "one"
+
+
+def test_figures_are_saved_under_their_names(tmp_path):
+    save_figures({"figure_3": map_axes().figure}, tmp_path / "figures")
+    assert (tmp_path / "figures" / "figure_3.png").read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,215 @@
+"""The files for other programs: they pass a CF checker, keep what was put in, and are those of ILAMB."""
+
+import netCDF4
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from compliance_checker.base import BaseCheck
+from compliance_checker.runner import CheckSuite
+from synthetic_study import FolderStudy, small_results
+
+from proda.errors import InputError
+from proda.maps.netcdf import SOC_CONTENT, csoil_product, observed_period, raster_of, rastered
+from proda.maps.stage import write_results
+
+CheckSuite.load_all_available_checkers()
+MAPS = ("soc_maps.nc", "parameter_maps.nc", "hybrid_parameter_maps.nc")
+FILES = (*MAPS, "ilamb/cSoil_network.nc", "ilamb/cSoil_one-batch.nc")
+
+
+def cf_faults(path) -> list[str]:
+    """Everything that the CF-1.8 check of compliance-checker objects to in a file, recommendations included."""
+    suite = CheckSuite()
+    with suite.load_dataset(str(path)) as dataset:
+        groups, broken = suite.run_all(dataset, ["cf:1.8"])["cf:1.8"]
+    faults = [f"{check}: {error[0]!r}" for check, error in broken.items()]
+    for group in groups:
+        scored = group.value if isinstance(group.value, tuple) else (int(bool(group.value)), 1)
+        if scored[0] < scored[1] and group.weight >= BaseCheck.MEDIUM:
+            faults += [f"{group.name}: {message}" for message in group.msgs]
+    return faults
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    write_results(small_results(), FolderStudy(folder), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def product(folder):
+    with xr.open_dataset(folder / "soc_maps.nc") as dataset:
+        yield dataset.load()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_checker_has_nothing_against_a_product(folder, name):
+    assert cf_faults(folder / name) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "attribute", "value", "fault"),
+    [
+        (SOC_CONTENT, "standard_name", "soil_content_of_carbon", "standard_name soil_content_of_carbon"),
+        (SOC_CONTENT, "units", "kg s-1", "units"),
+        ("depth", "positive", "sideways", "positive"),
+        ("lat", "bounds", "lat_edges", "lat_bounds"),
+        (SOC_CONTENT, "cell_measures", "area: surface", "surface"),
+    ],
+)
+def test_the_checker_finds_a_seeded_fault(folder, tmp_path, variable, attribute, value, fault):
+    path = tmp_path / "seeded.nc"
+    path.write_bytes((folder / "soc_maps.nc").read_bytes())
+    with netCDF4.Dataset(path, "a") as file:
+        file[variable].setncattr(attribute, value)
+    faults = cf_faults(path)
+    assert any(fault in line for line in faults), faults
+
+
+def test_every_file_has_title_source_references_and_licence(folder):
+    for name in FILES:
+        with xr.open_dataset(folder / name) as file:
+            assert {"title", "source", "history", "references", "license", "comment"} <= set(file.attrs), name
+            assert file.attrs["Conventions"] == "CF-1.8"
+
+
+def test_labels_are_characters_in_the_file_and_an_index_in_xarray(folder):
+    with netCDF4.Dataset(folder / "soc_maps.nc") as file:
+        assert file["parameterisation"].dtype == "S1"
+    with xr.open_dataset(folder / "soc_maps.nc") as maps:
+        assert maps[SOC_CONTENT].sel(parameterisation="network", depth=1.0).dims == ("lat", "lon")
+
+
+def test_content_of_the_layers_sums_to_density_times_thickness(folder):
+    with xr.open_dataset(folder / "soc_maps.nc") as maps:
+        thickness = maps["layer_bounds"].diff("bounds").squeeze("bounds")
+        expected = (maps["soc_density"].sel(parameterisation="network") * thickness).sum("layer", skipna=False)
+        content = maps["carbon_mass_content_of_soil_layer"].sel(parameterisation="network").sum("layer", skipna=False)
+        np.testing.assert_allclose(content, expected, rtol=1e-5)
+
+
+def test_every_variable_has_units_and_a_name(product):
+    for name, variable in product.variables.items():
+        if name == "crs" or name.endswith("_bounds"):
+            continue
+        if name != "parameterisation":
+            assert "units" in variable.attrs, name
+        assert "standard_name" in variable.attrs or "long_name" in variable.attrs, name
+    assert product[SOC_CONTENT].attrs["standard_name"] == "soil_mass_content_of_carbon"
+    assert product[SOC_CONTENT].attrs["units"] == "kg m-2"
+
+
+def test_every_coordinate_has_bounds_that_enclose_it(product):
+    for name in ("lat", "lon", "depth", "layer"):
+        bounds = product[product[name].attrs["bounds"]]
+        assert bounds.dims == (name, "bounds")
+        assert (bounds[:, 0] <= product[name]).all() and (product[name] <= bounds[:, 1]).all()
+    assert product["depth"].attrs["positive"] == "down"
+    np.testing.assert_allclose(product["depth_bounds"], [[0, 0.3], [0, 1], [0, 2]])
+
+
+def test_latitudes_go_up_and_cells_without_land_are_missing(product):
+    assert (np.diff(product["lat"]) > 0).all()
+    has_land = np.isfinite(product["land_area_fraction"].values)
+    has_carbon = np.isfinite(product[SOC_CONTENT].sel(parameterisation="network").values)
+    assert not has_land.all() and (has_carbon == has_land).all()
+
+
+def test_totals_from_the_file_are_those_of_the_stock_table(product):
+    table = (
+        small_results().stocks.query("source == 'this study' and method == 'network'").set_index("interval")["stock_pg"]
+    )
+    land = product["cell_area"] * product["land_area_fraction"]
+    total = float((product[SOC_CONTENT].sel(parameterisation="network", depth=2.0) * land).sum() / 1e12)
+    assert total == pytest.approx(table.sum(), rel=1e-6)
+
+
+def test_density_on_layers_sums_to_the_stock(product):
+    thickness = (product["layer_bounds"][:, 1].clip(max=1.0) - product["layer_bounds"][:, 0]).clip(min=0)
+    stock = (product["soc_density"].sel(parameterisation="default") * thickness).sum("layer", skipna=False)
+    np.testing.assert_allclose(stock, product[SOC_CONTENT].sel(parameterisation="default", depth=1.0), rtol=1e-5)
+
+
+def test_quantiles_surround_the_median_and_exist_only_for_methods_with_draws(product):
+    names = [f"{SOC_CONTENT}_{quantile}" for quantile in ("p05", "p50", "p95")]
+    low, middle, high = (product[name].sel(parameterisation="one-batch").values for name in names)
+    land = np.isfinite(low)
+    assert land.any() and (low[land] <= middle[land]).all() and (middle[land] <= high[land]).all()
+    assert np.isnan(product[names[0]].sel(parameterisation="default")).all()
+
+
+def test_cells_carry_the_number_of_extrapolated_covariates_of_network_and_hybrid(product):
+    inputs = small_results().inputs
+    raster = raster_of(inputs.grid)
+    for method, expected in (("network", inputs.network_notes["extrapolated"]), ("hybrid", inputs.hybrid_extrapolated)):
+        beyond = product["extrapolated"].sel(parameterisation=method).values
+        np.testing.assert_array_equal(beyond[raster.row, raster.column], expected)
+        assert (expected > 0).any() and np.isfinite(beyond).sum() == expected.size
+    assert np.isnan(product["extrapolated"].sel(parameterisation="one-batch")).all()
+    for name in (SOC_CONTENT, "soc_density", "carbon_mass_content_of_soil_layer"):
+        assert product[name].attrs["ancillary_variables"].split()[-1] == "extrapolated"
+
+
+def test_tables_are_written_with_their_columns(folder):
+    table = pd.read_csv(folder / "table_1.csv")
+    assert {"source", "sites", "subset", "method", "r2", "r", "efficiency", "rmse", "bias", "n"} <= set(table)
+    stocks = pd.read_csv(folder / "stocks.csv")
+    assert {"source", "method", "interval", "stock_pg", "p05_pg", "p95_pg", "cells", "land_share"} <= set(stocks)
+
+
+def test_the_raster_puts_every_cell_at_its_place():
+    grid = xr.Dataset({"lon": ("cell", [-100.25, -99.25]), "lat": ("cell", [40.25, 39.75])})
+    raster = raster_of(grid)
+    assert raster.shape == (2, 3)
+    np.testing.assert_array_equal(rastered([1.0, 2.0], raster), [[np.nan, np.nan, 2.0], [1.0, np.nan, np.nan]])
+
+
+def test_cells_off_the_raster_or_listed_twice_are_refused():
+    with pytest.raises(InputError, match="not a multiple"):
+        raster_of(pd.DataFrame({"lon": [-100.25, -100.0], "lat": [40.25, 40.25]}))
+    with pytest.raises(InputError, match="share"):
+        raster_of(pd.DataFrame({"lon": [-100.25, -100.25], "lat": [40.25, 40.25]}))
+
+
+def test_a_file_for_ilamb_has_cmips_variables_on_time_lat_lon_with_bounds(folder):
+    with netCDF4.Dataset(folder / "ilamb" / "cSoil_network.nc") as file:
+        for name in ("cSoil", "cSoilAbove1m"):
+            assert file[name].dimensions == ("time", "lat", "lon") and file[name].units == "kg m-2"
+        assert file["time"].units == "days since 1850-01-01 00:00:00"
+        for axis in ("time", "lat", "lon"):
+            bounds = file[file[axis].bounds][:]
+            assert (bounds[:, 0] < file[axis][:]).all() and (file[axis][:] < bounds[:, 1]).all()
+
+
+def test_the_carbon_for_ilamb_is_that_of_the_maps(folder):
+    with xr.open_dataset(folder / "soc_maps.nc") as maps, xr.open_dataset(folder / "ilamb/cSoil_one-batch.nc") as own:
+        for name, depth in (("cSoil", 2.0), ("cSoilAbove1m", 1.0)):
+            for suffix in ("", "_p05", "_p50", "_p95"):
+                expected = maps[SOC_CONTENT + suffix].sel(parameterisation="one-batch", depth=depth)
+                np.testing.assert_array_equal(own[name + suffix].isel(time=0), expected)
+
+
+def test_the_configuration_for_ilamb_names_every_file(folder):
+    named = {line.split("/")[-1].strip('"') for line in (folder / "ilamb" / "proda.cfg").read_text().splitlines()
+             if line.startswith("source")}  # fmt: skip
+    assert named == {path.name for path in (folder / "ilamb").glob("*.nc")}
+
+
+def test_the_configuration_for_ilamb_has_its_variable_in_a_section_and_its_sources_in_the_variable(folder):
+    headings = [line[:3] for line in (folder / "ilamb" / "proda.cfg").read_text().splitlines() if line.startswith("[")]
+    assert headings[:2] == ["[h1", "[h2"] and set(headings[2:]) == {"[PR"}
+
+
+def test_the_period_is_that_of_nearly_all_profiles_and_a_wrong_date_does_not_stretch_it():
+    years = pd.Series([np.nan, 1066.0, *np.linspace(1960, 2000, 99)])
+    assert observed_period(years) == (1961, 1997)
+    assert observed_period(pd.Series([np.nan])) == (1960, 2020)
+
+
+def test_the_period_is_the_bounds_of_time_in_whole_years():
+    results = small_results()
+    product = csoil_product(results.maps, results.inputs.grid, "network", (1960, 1999), "x")
+    days = product["time_bounds"].values[0]
+    assert [str(np.datetime64("1850-01-01") + int(day)) for day in days] == ["1960-01-01", "2000-01-01"]
