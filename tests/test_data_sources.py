@@ -143,7 +143,7 @@ def test_another_map_makes_the_stage_stale(opened, raw):
             "kind is 'era5', expected one of half-degree-table, clm-history",
         ),
         ('[source.forcng]\nkind = "clm-history"\n', r"unknown table \[source.forcng\]: did you mean 'forcing'"),
-        (HISTORY + 'metod = "nearest"\n', "clm-history has no option 'metod': did you mean 'method'"),
+        (HISTORY + 'verticl = "match"\n', "clm-history has no option 'verticl': did you mean 'vertical'"),
         (HISTORY + 'npp = "year"\n', "npp is 'year', expected one of years, multiples, covariates"),
         (HISTORY + "vertical = 1\n", "vertical is 1, expected one of match, linear"),
         ('[source.forcing]\nkind = "clm-history"\nfolder = "runs"\n', "no 'runs' in the data folder"),

@@ -424,24 +424,13 @@ def covariates_from_maps(
     InputError
         When there is no map for some covariates (names all of them), or a value is not possible.
     """
-    from proda.data.readers.map_layers import (
-        NPP_YEARS,
-        Covariates,
-        covariates_at,
-        covariates_of_cells,
-        npp_at,
-        npp_of_cells,
-    )
+    from proda.data.readers.map_layers import NPP_YEARS, Covariates, covariates_at, npp_at
 
     names = [row.name for row in covariates]
     sources, npp = _maps_of(covariates, Path(folder))
-    if resolution is None:
-        parts = [covariates_at(source, folder, lon, lat, wanted) for source, wanted in sources]
-        annual = npp_at(folder, lon, lat, NPP_YEARS) if npp else None
-    else:
-        parts = [covariates_of_cells(source, folder, lon, lat, wanted, resolution) for source, wanted in sources]
-        annual = npp_of_cells(folder, lon, lat, NPP_YEARS, resolution) if npp else None
-    if annual is not None:
+    parts = [covariates_at(source, folder, lon, lat, wanted, resolution) for source, wanted in sources]
+    if npp:
+        annual = npp_at(folder, lon, lat, NPP_YEARS, resolution)
         parts.append(Covariates(annual.values[npp], annual.findings[annual.findings["variable"].isin(npp)]))
     position = pd.DataFrame({"Lon": np.asarray(lon, float), "Lat": np.asarray(lat, float)})
     values = pd.concat([*(part.values for part in parts), position], axis=1)
@@ -578,8 +567,7 @@ def _from_history(study: Study, table: SourceTable, cells: pd.DataFrame) -> Sour
 
     # A single year has no least and greatest; where NPP of the covariates follows, those of the run do not matter.
     multiples = None if table.options["npp"] == "years" else _multiples(study)
-    method, vertical = (table.options[name] for name in ("method", "vertical"))
-    return forcing_from_history(table.folder, cells["lon"], cells["lat"], PAPER, method, vertical, multiples)
+    return forcing_from_history(table.folder, cells["lon"], cells["lat"], PAPER, table.options["vertical"], multiples)
 
 
 def _from_archive(study: Study, table: SourceTable, cells: pd.DataFrame) -> SourcedForcing:
@@ -594,7 +582,6 @@ FORCING_KINDS: dict[str, tuple[dict[str, Any], _ForcingReader]] = {
     GRID_TABLE: ({}, _from_grid_table),
     "clm-history": (
         {
-            "method": ("nearest", "bilinear"),
             "vertical": ("match", "linear"),
             "npp": ("years", "multiples", "covariates"),
         },
@@ -627,7 +614,6 @@ def study_references(study: Study, cells: pd.DataFrame) -> ReferenceMap | None:
         "ocd_0-5cm_mean*.*": maps.soilgrids_2_stocks,
         "OCSTHA_M_sd1_*_ll.tif": maps.soilgrids_2017_stocks,
         maps.WISE_MAP: maps.wise30sec_stocks,
-        "AWT_T_SOC.nc4": maps.hwsd_stocks,
         maps.HWSD2_MAP: maps.hwsd2_stocks,
     }
     made = [reader(folder, cells["lon"], cells["lat"]) for name, reader in readers.items() if any(folder.rglob(name))]

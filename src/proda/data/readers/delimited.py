@@ -1,40 +1,32 @@
-"""Large delimited files, read by columns and in chunks, from a folder or from a zip in it; a file that is not what its
-header says is an error with its line, never a table with shifted columns.
+"""Tables in text files, plain or in a zip, read by columns and in chunks.
+
+pandas fills up lines that are too short and lets an unbalanced quote swallow the lines that follow. Here both are
+errors with their line, as is a text in a column of numbers: as many rows are read as the file has lines.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv as arrow_csv
 
 from proda.errors import InputError
 from proda.study import suggestion
 
-NUMBER, TEXT = pa.float64(), pa.string()
-BLOCK = 16 * 2**20  # bytes in memory at a time
-_LIMIT = 2**31 - 1  # characters of a field that is looked at to tell the line of an error
+CHUNK = 200_000  # rows in memory at a time
+_MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")  # in a column of numbers; a text may be "NA"
 
 
 class DataFile(NamedTuple):
-    """A file of a data folder, or a member of a zip there.
-
-    Attributes
-    ----------
-    path : Path
-        Of the file, or of the zip.
-    member : str
-        Name in the zip; empty for a plain file.
-    """
+    """A file of a data folder; `member` is its name in the zip `path`, or empty for a plain file."""
 
     path: Path
     member: str = ""
@@ -60,108 +52,131 @@ def data_files(folder: Path) -> dict[str, DataFile]:
     InputError
         When a zip cannot be opened.
     """
-    found: dict[str, DataFile] = {}
+    members: dict[str, DataFile] = {}
     paths = sorted(path for path in folder.iterdir() if path.is_file())
     for path in paths:
         if path.suffix.lower() == ".zip":
             try:
                 with zipfile.ZipFile(path) as archive:
-                    members = [DataFile(path, name) for name in archive.namelist() if not name.endswith("/")]
+                    files = [DataFile(path, name) for name in archive.namelist() if not name.endswith("/")]
             except zipfile.BadZipFile:
                 raise InputError(
-                    f"{path}: {path.stat().st_size:,} bytes, but no zip: its table of contents, at the end, "
-                    "is missing. The download was cut short; download it again."
+                    f"{path}: {path.stat().st_size:,} bytes, but no whole zip file. The download was cut short; "
+                    "download it again."
                 ) from None
-            found |= {file.name: file for file in members}
-    return found | {path.name: DataFile(path) for path in paths if path.suffix.lower() != ".zip"}
+            members |= {file.name: file for file in files}
+    return members | {path.name: DataFile(path) for path in paths if path.suffix.lower() != ".zip"}
 
 
-def header(file: DataFile, delimiter: str) -> list[str]:
-    """Names of the columns, from the file's first line."""
-    with _reading(file), file.open() as stream:
-        line = stream.readline().decode("utf-8-sig")
-    return [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+def read_delimited(
+    file: DataFile,
+    numbers: Sequence[str],
+    texts: Sequence[str] = (),
+    optional: Sequence[str] = (),
+    any_of: Sequence[str] = (),
+    others: bool = False,
+) -> pd.DataFrame:
+    """Columns of a table, `numbers` as floats and `texts` as they stand, missing where a field is empty.
 
-
-def chunks(file: DataFile, columns: Mapping[str, pa.DataType], delimiter: str) -> Iterator[pd.DataFrame]:
-    """The named columns of a file, `NUMBER` as floats and `TEXT` as text, empty fields missing, a chunk at a time.
+    Parameters
+    ----------
+    file : DataFile
+        Separated by tabs and without quotes when its name ends in ".tsv", else by commas.
+    optional : names
+        Those of `numbers` and `texts` that need not be there.
+    any_of : names
+        Keep only rows in which one of these columns has a value.
+    others : bool
+        Whether to give all other columns too, in the types that pandas sees in them.
 
     Raises
     ------
     InputError
-        When the file is empty or cut short, a column is missing, a line has more or fewer fields than the header, or a
-        number is none; names the file, its line and the value.
+        Names the file and the line: it is empty, damaged or not UTF-8, a column is missing, a line has more or fewer
+        fields than the header or a quote that is not closed in it, or a number is none.
     """
-    names = header(file, delimiter)
-    missing = [name for name in columns if name not in names]
-    if missing:
-        hint = suggestion(missing[0], names) if len(names) > 1 else f"one column only, {names}: another delimiter?"
-        raise InputError(f"{file}: no column {', '.join(missing)}; {hint}. data/README.md describes the layout.")
-    n_rows = 0
-    with _reading(file), file.open() as stream:
-        try:
-            reader = arrow_csv.open_csv(
-                stream,
-                read_options=arrow_csv.ReadOptions(block_size=BLOCK),
-                parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-                convert_options=arrow_csv.ConvertOptions(
-                    include_columns=list(columns), column_types=dict(columns), strings_can_be_null=True
-                ),
-            )
-            for batch in reader:
-                n_rows += batch.num_rows
-                yield batch.to_pandas()
-        except pa.ArrowInvalid as error:
-            raise InputError(_fault(file, names, delimiter, str(error))) from None
-    if not n_rows:
-        raise InputError(f"{file}: the file has a header but no rows.")
+    separator = "\t" if file.name.endswith(".tsv") else ","
+    with _readable(file):
+        names = _checked_lines(file, separator)
+        missing = [name for name in (*numbers, *texts) if name not in names and name not in optional]
+        if missing:
+            hint = suggestion(missing[0], names) if len(names) > 1 else f"one column only, {names}: another separator?"
+            raise InputError(f"{file}: no column {', '.join(missing)}; {hint}. data/README.md describes the layout.")
+        kinds = {name: float for name in numbers if name in names} | {name: str for name in texts if name in names}
+        options = {
+            "sep": separator,
+            "quoting": csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
+            "usecols": None if others else list(kinds),
+            "keep_default_na": False,
+            "na_values": {name: [""] if kinds.get(name) is str else list(_MISSING) for name in names},
+            "encoding": "utf-8-sig",
+        }
+        parts = []
+        with file.open() as stream:
+            try:
+                for chunk in pd.read_csv(stream, dtype=kinds, chunksize=CHUNK, **options):
+                    if separator == "\t":  # quotes around a whole field, as some fields of WoSIS 2019 have
+                        chunk = chunk.assign(**{name: chunk[name].str.strip('"') for name in texts if name in kinds})
+                    parts.append(chunk[chunk[list(any_of)].notna().any(axis=1)] if any_of else chunk)
+            except UnicodeDecodeError:
+                raise
+            except ValueError as error:
+                raise InputError(_no_number(file, list(kinds), list(numbers), options) or f"{file}: {error}") from None
+    table = pd.concat(parts, ignore_index=True)
+    if not len(table) and not any_of:
+        raise InputError(f"{file}: the table is empty: it has a header but no rows.")
+    return table
 
 
-class _reading:
-    """Damage below the level of the table, such as a bad checksum in a zip, told as what it is."""
-
-    def __init__(self, file: DataFile) -> None:
-        self.file = file
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind, error, trace) -> None:
-        if isinstance(error, zipfile.BadZipFile | zlib.error | EOFError):
-            raise InputError(f"{self.file}: the file is damaged ({error}). Download it again.") from None
-        if isinstance(error, UnicodeDecodeError):
-            raise InputError(f"{self.file}: the file is not UTF-8 text ({error}).") from None
+@contextmanager
+def _readable(file: DataFile) -> Iterator[None]:
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InputError(f"{file}: the file is damaged ({error}). Download it again.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not UTF-8 text ({error}). Save the file as UTF-8.") from None
 
 
-def _fault(file: DataFile, names: list[str], delimiter: str, told: str) -> str:
-    """What is wrong in words, with the line, from the parser's message."""
-    value = re.search(r"CSV column #(\d+):.*invalid value '(.*)'", told, re.DOTALL)
-    if value:
-        name, text = names[int(value[1])], value[2]
-        line = _line_of(file, delimiter, lambda row: len(row) > int(value[1]) and row[int(value[1])] == text)
-        guess = "Are the columns of this line shifted?"
-        if re.fullmatch(r"[-+]?\d+,\d+", text):
-            guess = "A decimal comma? Write the file with decimal points."
-        elif text.startswith("{"):
-            guess = "A list of values in braces belongs in the column 'value'; the mean of it is expected here."
-        return f"{file}, line {line}: {name} is {text!r}, expected a number or an empty field. {guess}"
-    fields = re.search(r"Expected (\d+) columns, got (\d+)", told)
-    if fields:
-        line = _line_of(file, delimiter, lambda row: len(row) == int(fields[2]))
-        return (
-            f"{file}, line {line}: {fields[2]} fields, expected {fields[1]} as in the header: its columns are shifted. "
-            "Was the file cut short, or edited by hand?"
-        )
-    if "Empty CSV" in told:
-        return f"{file}: the file is empty; expected a header and rows."
-    return f"{file}: {told}"
-
-
-def _line_of(file: DataFile, delimiter: str, wanted) -> int | str:
-    csv.field_size_limit(_LIMIT)
+def _checked_lines(file: DataFile, separator: str) -> list[str]:
+    """Names of the columns, once every line has as many fields as the header."""
+    names: list[str] = []
+    mark = separator.encode()
     with file.open() as stream:
-        rows = csv.reader(io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline=""), delimiter=delimiter)
-        for row in rows:
-            if row and rows.line_num > 1 and wanted(row):
-                return rows.line_num
-    return "unknown"
+        for number, line in enumerate(stream, start=1):
+            quoted = separator == "," and b'"' in line
+            if quoted and line.count(b'"') % 2:
+                raise InputError(
+                    f"{file}, line {number}: a quote is not closed in its line, so the rows that follow would be read "
+                    "as text. Close or remove it, and write every field in one line."
+                )
+            if not names:
+                names = [name.strip() for name in next(csv.reader([line.decode("utf-8-sig")], delimiter=separator))]
+            elif len(names) > 1 and line.strip(b"\r\n"):
+                n = len(next(csv.reader([line.decode("utf-8-sig")]))) if quoted else line.count(mark) + 1
+                if n != len(names):
+                    raise InputError(
+                        f"{file}, line {number}: {n} fields, expected {len(names)} as in the header: its columns are "
+                        "shifted. A decimal comma, a comma in a text without quotes, or a line cut short?"
+                    )
+    if not names:
+        raise InputError(f"{file}: the file is empty; expected a header and rows.")
+    return names
+
+
+def _no_number(file: DataFile, columns: list[str], numbers: list[str], options: dict) -> str:
+    """What to say of the first text in a column of numbers."""
+    with file.open() as stream:
+        for chunk in pd.read_csv(stream, dtype=dict.fromkeys(columns, str), chunksize=CHUNK, **options):
+            for name in (name for name in numbers if name in chunk):
+                wrong = pd.to_numeric(chunk[name], errors="coerce").isna() & chunk[name].notna()
+                if wrong.any():
+                    row = int(np.argmax(wrong))
+                    text, guess = str(chunk[name].iloc[row]), "Are the columns of this line shifted?"
+                    if re.fullmatch(r"[-+]?\d+,\d+", text.strip()):
+                        guess = "A decimal comma? Write a point."
+                    elif text.startswith("{"):
+                        guess = "Values in braces are a list; give one number, such as WoSIS has in value_avg."
+                    line = int(chunk.index[row]) + 2
+                    return f"{file}, line {line}: {name} is {text!r}, expected a number or an empty field. {guess}"
+    return ""

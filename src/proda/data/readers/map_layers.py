@@ -1,80 +1,32 @@
-"""Covariates of sites and of grid cells from the maps of `gridded_sources`, with an account of what is missing.
-
-The maps that covariates come from: file names, scale factors, plausible ranges and licences of each public source.
-
-Stored numbers times `factor` are in the unit of the covariate. A value beyond the plausible range is an error: it is a
-wrong factor, another version of the map or a fill value that the file does not declare.
+"""Covariates of sites and of grid cells from public maps: file names, scale factors, plausible ranges and licences of
+each source, and an account of what is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from proda.data.covariates import PAPER_LIST
-from proda.data.findings import Finding, finding, findings_table
-from proda.data.grid import RESOLUTION
-from proda.data.readers.rasters import Raster, cell_majorities, cell_means, values_at
+from proda.data.findings import finding, findings_table
+from proda.data.readers.rasters import Layer, map_values
 from proda.errors import InputError
 
 
-class Layer(NamedTuple):
-    """One covariate in one map file.
-
-    Attributes
-    ----------
-    name : str
-        The covariate.
-    pattern : str
-        Of the file's name, for `Path.glob`; resolution and ending may vary.
-    unit : str
-    least, greatest : float
-        Plausible, in that unit.
-    factor : float
-    missing : tuple
-        Stored values that mean "missing" besides the declared one.
-    classes : bool
-        Whether the values are classes, which have majorities and no means.
-    """
-
-    name: str
-    pattern: str
-    unit: str
-    least: float
-    greatest: float
-    factor: float = 1.0
-    missing: tuple[float, ...] = ()
-    classes: bool = False
-
-
 class GriddedSource(NamedTuple):
-    """A data set.
-
-    Attributes
-    ----------
-    name, citation, licence : str
-    layers : tuple of Layer
-    hint : str
-        What is likely when a value is not plausible.
-    """
+    """A data set: the layers that are read from it, and what is likely when a value is not plausible (`hint`)."""
 
     name: str
     citation: str
     licence: str
     layers: tuple[Layer, ...]
     hint: str = ""
-
-    def layer(self, name: str) -> Layer:
-        """The layer of a covariate."""
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        raise InputError(f"{self.name} has no {name!r}; it has: {', '.join(layer.name for layer in self.layers)}.")
 
 
 _UNITS = {row.name: row.unit for row in PAPER_LIST}
@@ -93,14 +45,14 @@ WORLDCLIM = GriddedSource(
 
 # Covariate: (code in the file names of 2017, factor; code in those of SoilGrids 2.0, factor; unit, least, greatest).
 _SOIL = {
-    "Bulk_Density": ("BLDFIE", 1.0, "bdod", 10.0, "kg m-3", 50.0, 2800.0),
-    "CEC": ("CECSOL", 1.0, "cec", 0.1, "cmol(+) kg-1", 0.0, 250.0),
-    "Clay_Content": ("CLYPPT", 1.0, "clay", 0.1, "%", 0.0, 100.0),
-    "Coarse_Fragments_v": ("CRFVOL", 1.0, "cfvo", 0.1, "%", 0.0, 100.0),
+    "Bulk_Density": ("BLDFIE", None, "bdod", 10.0, "kg m-3", 50.0, 2800.0),
+    "CEC": ("CECSOL", None, "cec", 0.1, "cmol(+) kg-1", 0.0, 250.0),
+    "Clay_Content": ("CLYPPT", None, "clay", 0.1, "%", 0.0, 100.0),
+    "Coarse_Fragments_v": ("CRFVOL", None, "cfvo", 0.1, "%", 0.0, 100.0),
     "pH_Water": ("PHIHOX", 0.1, "phh2o", 0.1, "pH", 2.0, 12.0),
-    "Sand_Content": ("SNDPPT", 1.0, "sand", 0.1, "%", 0.0, 100.0),
-    "Silt_Content": ("SLTPPT", 1.0, "silt", 0.1, "%", 0.0, 100.0),
-    "SWC_v_Wilting_Point": ("WWP", 1.0, "wv1500", 0.1, "%", 0.0, 100.0),
+    "Sand_Content": ("SNDPPT", None, "sand", 0.1, "%", 0.0, 100.0),
+    "Silt_Content": ("SLTPPT", None, "silt", 0.1, "%", 0.0, 100.0),
+    "SWC_v_Wilting_Point": ("WWP", None, "wv1500", 0.1, "%", 0.0, 100.0),
 }
 # SoilGrids 2017 predicts at seven depths, of which 0, 30 and 100 cm are these; 2.0 predicts for intervals, of which the
 # ones that begin at these depths are taken.
@@ -156,18 +108,12 @@ KOPPEN = GriddedSource(
 )
 SOURCES = {source.name: source for source in (WORLDCLIM, SOILGRIDS_2017, SOILGRIDS_2, IGBP, KOPPEN)}
 
-
-def implausible(values: np.ndarray, layer: Layer) -> np.ndarray:
-    """Which values lie beyond what the layer can hold; a missing one does not."""
-    return (values < layer.least) | (values > layer.greatest)
-
-
-Reading = Callable[[Raster], NDArray]
-# A MODIS file of annual NPP holds tenths of a gram; above this are fill codes for water, cities, rock and ice.
-NPP_FACTOR, NPP_VALID = 0.1, (-30000.0, 32700.0)
+# Annual NPP of MODIS: tenths of a gram; above 32700 are codes for water, cities, rock and ice.
+_NPP = Layer(
+    "NPP", "", "g C m-2 yr-1", -500.0, 3200.0, factor=0.1, valid=(-30000.0, 32700.0), hint="kg, or scaled already?"
+)
 NPP_YEARS = tuple(range(2000, 2015))
-NPP_CITATION = "MODIS MOD17A3"
-BESIDE = (".xml", ".ovr", ".tfw", ".msk", ".md5", ".sha256")  # what stands beside a map under its name
+_BESIDE = (".xml", ".ovr", ".tfw", ".msk", ".md5", ".sha256")  # what stands beside a map under its name
 
 
 class Covariates(NamedTuple):
@@ -186,16 +132,23 @@ class Covariates(NamedTuple):
 
 
 def covariates_at(
-    source: GriddedSource, folder: Path | str, lon: ArrayLike, lat: ArrayLike, names: Iterable[str] | None = None
+    source: GriddedSource,
+    folder: Path | str,
+    lon: ArrayLike,
+    lat: ArrayLike,
+    names: Iterable[str],
+    resolution: float | None = None,
 ) -> Covariates:
-    """Covariates of the places at `lon`, `lat` (degrees): the pixel each lies in.
+    """Covariates of places, the pixel each lies in, or of grid cells, means of numbers and the most frequent class.
 
     Parameters
     ----------
     folder : path
         Holds the map files, anywhere below.
-    names : names, optional
-        Covariates wanted; all of the source's by default.
+    lon, lat : (n,), degrees
+    names : covariates of the source
+    resolution : float, degrees, optional
+        Edge of the cells whose centres `lon`, `lat` are; places without it.
 
     Raises
     ------
@@ -203,50 +156,54 @@ def covariates_at(
         When a file is missing, there are two for one covariate, a map has no value at any place, or a value is beyond
         what the covariate can be.
     """
-    return _read(source, folder, names, lambda layer: lambda raster: values_at(raster, lon, lat))
+    layers = {layer.name: layer._replace(hint=source.hint) for layer in source.layers}
+    columns, findings = {}, []
+    for layer in (layers[name] for name in names):
+        path = map_file(folder, layer.pattern, layer.name)
+        columns[layer.name] = values = map_values(path, layer, lon, lat, resolution)
+        note = path.name + (f", stored values times {layer.factor:g}" if layer.factor is not None else "")
+        findings.append(finding(source.name, layer.name, layer.unit, values, note))
+    return Covariates(pd.DataFrame(columns), findings_table(findings))
 
 
-def covariates_of_cells(
-    source: GriddedSource,
+def npp_at(
     folder: Path | str,
     lon: ArrayLike,
     lat: ArrayLike,
-    names: Iterable[str] | None = None,
-    resolution: float = RESOLUTION,
+    years: Iterable[int] = NPP_YEARS,
+    resolution: float | None = None,
 ) -> Covariates:
-    """Covariates of the grid cells centred at `lon`, `lat`: means of numbers, the most frequent class.
+    """MODIS NPP of places or grid cells, mean, greatest and least year: `NPPmean`, `NPPmax`, `NPPmin`, g C m-2 yr-1.
 
-    As `covariates_at` otherwise.
+    A place without a value in any of the years is missing.
+
+    Parameters
+    ----------
+    folder : path
+        Holds one map a year, GeoTIFFs with "NPP" and the year in their names (MOD17A3 as distributed: stored values are
+        tenths of g C m-2 yr-1, those above 32700 codes for land without vegetation).
+    resolution : float, degrees, optional
+        As in `covariates_at`.
+
+    Raises
+    ------
+    InputError
+        When a year is missing or there twice, or values are beyond what NPP can be.
     """
-
-    def reading(layer: Layer) -> Reading:
-        how = cell_majorities if layer.classes else cell_means
-        return lambda raster: how(raster, lon, lat, resolution)
-
-    return _read(source, folder, names, reading)
-
-
-def _read(
-    source: GriddedSource, folder: Path | str, names: Iterable[str] | None, reading: Callable[[Layer], Reading]
-) -> Covariates:
-    wanted = [layer.name for layer in source.layers] if names is None else list(names)
-    columns, found = {}, []
-    for layer in map(source.layer, wanted):
-        path = map_file(folder, layer.pattern, layer.name)
-        with Raster(path, missing=layer.missing) as raster:
-            values = reading(layer)(raster) * layer.factor
-        check_values(values, layer, path, source.hint)
-        columns[layer.name] = values
-        found.append(finding(source.name, layer.name, layer.unit, values, _note(layer, path)))
-    return Covariates(pd.DataFrame(columns), findings_table(found))
+    years = tuple(years)
+    # The year stands alone or, as AppEEARS writes it, before the day: doy2001001.
+    paths = [map_file(folder, "*[Nn][Pp][Pp]*.tif", f"NPP of {y}", rf"(?<!\d){y}(001)?(?!\d)") for y in years]
+    stack = np.array([map_values(path, _NPP, lon, lat, resolution) for path in paths])
+    columns = {"NPPmean": stack.mean(axis=0), "NPPmax": stack.max(axis=0), "NPPmin": stack.min(axis=0)}
+    note = f"{years[0]} to {years[-1]}, {len(years)} files"
+    findings = [finding("MODIS MOD17A3", name, _NPP.unit, values, note) for name, values in columns.items()]
+    return Covariates(pd.DataFrame(columns), findings_table(findings))
 
 
-def _note(layer: Layer, path: Path) -> str:
-    return path.name + (f", stored values times {layer.factor:g}" if layer.factor != 1.0 else "")
+def map_file(folder: Path | str, pattern: str, what: str, with_text: str = "") -> Path:
+    """The one file below `folder` whose name fits `pattern` and holds the regular expression `with_text`.
 
-
-def map_file(folder: Path | str, pattern: str, what: str) -> Path:
-    """The one file below `folder` whose name fits `pattern`; a GeoTIFF goes before a .vrt, quality layers are no maps.
+    A GeoTIFF goes before a .vrt; quality layers are no maps.
 
     Raises
     ------
@@ -256,73 +213,10 @@ def map_file(folder: Path | str, pattern: str, what: str) -> Path:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected the maps in it.")
-    paths = sorted(path for path in folder.rglob(pattern) if path.suffix not in BESIDE and "_QC" not in path.name)
+    paths = sorted(path for path in folder.rglob(pattern) if path.suffix not in _BESIDE and "_QC" not in path.name)
+    paths = [path for path in paths if re.search(with_text, path.name)]
     paths = [path for path in paths if path.suffix != ".vrt"] if len(paths) > 1 else paths
     if len(paths) != 1:
         has = f"{len(paths)} files: {', '.join(path.name for path in paths[:3])}" if paths else "none"
-        raise InputError(f"{folder}: {what} is read from one file named like {pattern}; found {has}.")
+        raise InputError(f"{folder}: {what} is read from one file named like {pattern}; there are {has}.")
     return paths[0]
-
-
-def check_values(values: NDArray, layer: Layer, path: Path, hint: str = "") -> None:
-    """Refuse a map without any value at the places asked for, and values that the covariate cannot have."""
-    if not np.isfinite(values).any():
-        raise InputError(
-            f"{path}: {layer.name} has no value at any of the {values.size} places. A map of another region, or "
-            "longitudes and latitudes exchanged?"
-        )
-    bad = implausible(values, layer)
-    if bad.any():
-        i = int(np.argmax(bad))
-        raise InputError(
-            f"{path}: {layer.name} is {values[i]:g} {layer.unit} at place {i}, expected {layer.least:g} to "
-            f"{layer.greatest:g} ({int(bad.sum())} of {values.size} places). Hint: "
-            f"{hint or 'a fill value that the file does not declare?'}"
-        )
-
-
-def npp_at(folder: Path | str, lon: ArrayLike, lat: ArrayLike, years: Iterable[int] = NPP_YEARS) -> Covariates:
-    """MODIS NPP of places, mean, greatest and least year: `NPPmean`, `NPPmax`, `NPPmin`, g C m-2 yr-1.
-
-    A place without a value in any of the years is missing.
-
-    Parameters
-    ----------
-    folder : path
-        Holds one map a year, GeoTIFFs with "NPP" and the year in their names (MOD17A3 as distributed: stored values are
-        tenths of g C m-2 yr-1, those above 32700 codes for land without vegetation).
-
-    Raises
-    ------
-    InputError
-        When a year is missing or there twice, or values are beyond what NPP can be.
-    """
-    return _npp(folder, years, lambda raster: values_at(raster, lon, lat))
-
-
-def npp_of_cells(
-    folder: Path | str,
-    lon: ArrayLike,
-    lat: ArrayLike,
-    years: Iterable[int] = NPP_YEARS,
-    resolution: float = RESOLUTION,
-) -> Covariates:
-    """MODIS NPP of grid cells: means over the pixels of each year, then over the years. As `npp_at` otherwise."""
-    return _npp(folder, years, lambda raster: cell_means(raster, lon, lat, resolution))
-
-
-def _npp(folder: Path | str, years: Iterable[int], reading: Reading) -> Covariates:
-    annual, years = [], tuple(years)
-    for year in years:
-        path = map_file(folder, f"*[Nn][Pp][Pp]*{year}*.tif", f"NPP of {year}")
-        with Raster(path, valid=NPP_VALID) as raster:
-            values = reading(raster) * NPP_FACTOR
-        check_values(values, Layer("NPP", "", "g C m-2 yr-1", -500.0, 3200.0), path, "kg, or scaled already?")
-        annual.append(values)
-    stack = np.array(annual)
-    columns = {"NPPmean": stack.mean(axis=0), "NPPmax": stack.max(axis=0), "NPPmin": stack.min(axis=0)}
-    note = f"{years[0]} to {years[-1]}, {len(years)} files"
-    found: list[Finding] = [
-        finding(NPP_CITATION, name, "g C m-2 yr-1", values, note) for name, values in columns.items()
-    ]
-    return Covariates(pd.DataFrame(columns), findings_table(found))

@@ -1,316 +1,116 @@
-"""A map in a file, GeoTIFF or NetCDF, as blocks of numbers: missing is NaN, whatever the file marks it with.
+"""Values of a map, GeoTIFF or NetCDF, at places and over the cells of the study's grid.
 
-A map at places, and a map summed up over the cells of the study's grid: means of numbers, majorities of classes.
-
-From a regular grid of longitudes and latitudes to places: the nearest cell, or a bilinear mean of the cells around.
-
-Longitudes may run from 0 to 360 or from -180 to 180, latitudes north or south; places may use the other convention.
+Stored values become numbers in the unit of the layer, missing ones NaN, before anything is averaged, and a value that
+the layer cannot have is an error. Over a cell, a map is read on pixels that divide the cell, each the nearest of the
+map's own; a projected map is brought to them by GDAL.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
-import netCDF4
 import numpy as np
 import pandas as pd
 import pyproj
 import rasterio
+import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
 from rasterio.transform import Affine
-from rasterio.vrt import WarpedVRT
+from rasterio.warp import reproject, transform_bounds
 from rasterio.windows import Window
+from scipy.stats import mode
 
 from proda.errors import InputError
 
-DEGREES = pyproj.CRS.from_epsg(4326)
+DEGREES = "EPSG:4326"
+TILE = 512  # pixels; places are read tile by tile
+FINEST = 240  # pixels along the edge of a cell, at most; 250 m in half a degree
 _LON_NAMES, _LAT_NAMES = ("lon", "longitude", "x"), ("lat", "latitude", "y")
 
 
-class Raster:
-    """A map of one variable; use as a context manager.
-
-    Parameters
-    ----------
-    path : path
-        `.nc` and `.nc4` are read as NetCDF with axes of longitude and latitude, anything else by GDAL.
-    variable : str, optional
-        Of a NetCDF file; not needed where there is only one on both axes.
-    missing : numbers
-        Stored values that mean "missing", besides those the file declares.
-    valid : (float, float), optional
-        Least and greatest stored value that means anything; others are missing.
+class Layer(NamedTuple):
+    """One variable of a map file.
 
     Attributes
     ----------
-    shape : (rows, columns)
-    transform : Affine
-        From (column, row) of pixel corners to coordinates.
-    crs : pyproj.CRS
+    name : str
+        The covariate.
+    pattern : str
+        Of the file's name, for `Path.glob`; resolution and ending may vary.
+    unit : str
+    least, greatest : float
+        Plausible, in that unit.
+    factor : float, optional
+        From the whole numbers that the file stores to `unit`; None takes the scale and offset that the file declares.
+    missing : tuple
+        Stored values that mean "missing" besides the declared one.
+    classes : bool
+        Whether the values are classes, which have majorities and no means.
+    valid : (float, float), optional
+        Least and greatest stored value that is no code for "missing".
+    hint : str
+        What is likely when a value is not plausible.
     """
 
-    def __init__(
-        self,
-        path: Path | str,
-        variable: str | None = None,
-        missing: Iterable[float] = (),
-        valid: tuple[float, float] | None = None,
-    ):
-        self.path = Path(path)
-        if not self.path.is_file():
-            raise InputError(f"{path}: no such file; expected a map as GeoTIFF or NetCDF.")
-        self.missing, self.valid = tuple(missing), valid
-        self._netcdf = self.path.suffix in (".nc", ".nc4")
-        try:
-            self._file = netCDF4.Dataset(self.path) if self._netcdf else rasterio.open(self.path)
-        except (OSError, RasterioError) as error:
-            raise InputError(
-                f"{path}: not a readable map ({str(error).splitlines()[0]}). Broken off in transfer?"
-            ) from None
-        self._source = self._file
-        if self._netcdf:
-            self._describe_netcdf(variable)
-        else:
-            self._describe_geotiff()
-
-    def __enter__(self) -> Raster:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._source is not self._file:
-            self._source.close()
-        self._file.close()
-
-    @property
-    def in_degrees(self) -> bool:
-        """Whether rows and columns run along latitude and longitude."""
-        return self.crs.is_geographic
-
-    def block(self, rows: slice, columns: slice) -> NDArray[np.float64]:
-        """Pixels of a window, (n_rows, n_columns), missing ones NaN."""
-        try:
-            if self._netcdf:
-                stored = self._source[self._variable][rows, columns]
-                values = np.ma.filled(np.ma.asarray(stored).astype(np.float64), np.nan)
-            else:
-                window = Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
-                values = self._source.read(1, window=window, masked=True).astype(np.float64).filled(np.nan)
-        except (OSError, RuntimeError, RasterioError) as error:
-            raise InputError(f"{self.path}: cannot be read ({str(error).splitlines()[0]}). Broken off?") from None
-        for code in self.missing:
-            values[values == code] = np.nan
-        if self.valid is not None:
-            values[(values < self.valid[0]) | (values > self.valid[1])] = np.nan
-        return values
-
-    def warp_to_degrees(self, west: float, south: float, east: float, north: float, step: float) -> None:
-        """From now on be the map on pixels of `step` degrees between these bounds, each the nearest of the file's."""
-        width, height = round((east - west) / step), round((north - south) / step)
-        self._source = WarpedVRT(
-            self._file,
-            crs="EPSG:4326",
-            transform=Affine(step, 0, west, 0, -step, north),
-            width=width,
-            height=height,
-            resampling=Resampling.nearest,
-            nodata=self._file.nodata,
-            add_alpha=self._file.nodata is None,
-        )
-        self.transform, self.shape, self.crs = self._source.transform, (height, width), DEGREES
-
-    def _describe_geotiff(self) -> None:
-        file = self._file
-        if file.crs is None:
-            raise InputError(f"{self.path}: no coordinate reference system; the map cannot be placed. Set it first.")
-        if file.count != 1:
-            raise InputError(f"{self.path}: {file.count} bands, expected one. Give one file a variable.")
-        if (file.scales[0], file.offsets[0]) != (1.0, 0.0):
-            raise InputError(
-                f"{self.path}: declares a scale of {file.scales[0]:g} and an offset of {file.offsets[0]:g}, expected "
-                "none: stored values are scaled by the reader. Save it as distributed by its makers."
-            )
-        if file.transform.b or file.transform.d:
-            raise InputError(f"{self.path}: the map is turned against north; expected rows and columns along the axes.")
-        self.transform, self.shape = file.transform, file.shape
-        self.crs = pyproj.CRS.from_wkt(file.crs.to_wkt())
-        self._check_latitudes()
-
-    def _describe_netcdf(self, variable: str | None) -> None:
-        file = self._file
-        lon = next((name for name in file.variables if name.lower() in _LON_NAMES), None)
-        lat = next((name for name in file.variables if name.lower() in _LAT_NAMES), None)
-        if lon is None or lat is None:
-            raise InputError(f"{self.path}: no axes of longitude and latitude; it has {', '.join(file.variables)}.")
-        maps = [name for name, v in file.variables.items() if v.dimensions == (lat, lon)]
-        if variable is None and len(maps) != 1:
-            raise InputError(f"{self.path}: maps on (lat, lon): {', '.join(maps) or 'none'}; say which variable.")
-        if variable is not None and variable not in maps:
-            raise InputError(
-                f"{self.path}: no variable {variable!r} on (lat, lon); it has {', '.join(maps) or 'none'}."
-            )
-        self._variable = variable or maps[0]
-        x, y = (np.asarray(file[axis][:], float) for axis in (lon, lat))
-        dx, dy = ((axis[-1] - axis[0]) / (axis.size - 1) for axis in (x, y))
-        for name, axis, step in ((lon, x, dx), (lat, y, dy)):
-            if not np.allclose(np.diff(axis), step, rtol=1e-3):
-                raise InputError(f"{self.path}: {name} is not evenly spaced; expected a regular grid.")
-        self.transform = Affine(dx, 0, x[0] - dx / 2, 0, dy, y[0] - dy / 2)
-        self.shape, self.crs = (y.size, x.size), DEGREES
-        self._check_latitudes()
-
-    def _check_latitudes(self) -> None:
-        """Refuse a map in degrees that reaches beyond the poles by more than a pixel."""
-        top, step, rows = self.transform.f, self.transform.e, self.shape[0]
-        ends = sorted((top, top + rows * step))
-        if self.in_degrees and (ends[0] < -90 - abs(step) or ends[1] > 90 + abs(step)):
-            raise InputError(
-                f"{self.path}: the map reaches from {ends[0]:g} to {ends[1]:g} degrees north, expected -90 to 90. Are "
-                "longitude and latitude exchanged?"
-            )
-
-    @property
-    def unit(self) -> str | None:
-        """The attribute `units` of a NetCDF variable."""
-        return getattr(self._file[self._variable], "units", None) if self._netcdf else None
+    name: str
+    pattern: str
+    unit: str
+    least: float
+    greatest: float
+    factor: float | None = None
+    missing: tuple[float, ...] = ()
+    classes: bool = False
+    valid: tuple[float, float] | None = None
+    hint: str = ""
 
 
-TILE = 512  # pixels; places are read tile by tile
-STRIP_PIXELS = 8_000_000
-FINEST = 120  # pixels along the edge of a cell when a projected map is brought to degrees
-
-
-def values_at(raster: Raster, lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float64]:
-    """The pixel each place lies in, (n,); NaN where the map has none or no value."""
-    row, column = _pixels(raster, np.asarray(lon, float), np.asarray(lat, float))
-    inside = (row >= 0) & (row < raster.shape[0]) & (column >= 0) & (column < raster.shape[1])
-    result = np.full(row.size, np.nan)
-    chosen = np.flatnonzero(inside)
-    tile = (row[chosen] // TILE) * (raster.shape[1] // TILE + 1) + column[chosen] // TILE
-    order = np.argsort(tile, kind="stable")
-    for group in np.split(chosen[order], np.flatnonzero(np.diff(tile[order])) + 1):
-        if group.size:
-            top, left = int(row[group].min()), int(column[group].min())
-            block = raster.block(slice(top, int(row[group].max()) + 1), slice(left, int(column[group].max()) + 1))
-            result[group] = block[row[group] - top, column[group] - left]
-    return result
-
-
-def cell_means(raster: Raster, lon: ArrayLike, lat: ArrayLike, resolution: float) -> NDArray[np.float64]:
-    """Mean over the pixels with a value in each cell, weighted by area, (n,); NaN in a cell without any.
+def map_values(
+    path: Path | str,
+    layer: Layer,
+    lon: ArrayLike,
+    lat: ArrayLike,
+    resolution: float | None = None,
+    convert: Callable[[NDArray], NDArray] | None = None,
+) -> NDArray[np.float64]:
+    """Values of a map in the layer's unit, (n,); NaN where it has none.
 
     Parameters
     ----------
     lon, lat : (n,), degrees
-        Centres of cells of a regular grid of `resolution` degrees. A map coarser than the cells gives each the pixel
-        its centre lies in.
+        Of places, or centres of the cells of a regular grid.
+    resolution : float, degrees, optional
+        Edge of the cells. A cell takes the mean over its pixels with a value, by area, or the most frequent class, the
+        lowest on ties. Without it a place takes the pixel it lies in.
+    convert : callable, optional
+        Stored values -> values in the layer's unit, in the place of the layer's factor.
+
+    Raises
+    ------
+    InputError
+        When the file is no map that can be placed on the globe, holds no value at any place, or one that the layer
+        cannot have.
     """
     lon, lat = np.asarray(lon, float), np.asarray(lat, float)
-    if _coarser(raster, resolution):
-        return values_at(raster, lon, lat)
-    total, weight = np.zeros(lon.size), np.zeros(lon.size)
-    for cell, value, area in _pixels_in_cells(raster, lon, lat, resolution):
-        total += np.bincount(cell, value * area, lon.size)
-        weight += np.bincount(cell, area, lon.size)
-    with np.errstate(invalid="ignore"):
-        return np.where(weight > 0, total / weight, np.nan)
-
-
-def cell_majorities(raster: Raster, lon: ArrayLike, lat: ArrayLike, resolution: float) -> NDArray[np.float64]:
-    """The most frequent class in each cell, the lowest on ties, (n,); NaN in a cell without any."""
-    lon, lat = np.asarray(lon, float), np.asarray(lat, float)
-    if _coarser(raster, resolution):
-        return values_at(raster, lon, lat)
-    cell, code, pixels = _code_counts(raster, lon, lat, resolution)
-    result = np.full(lon.size, np.nan)
-    order = np.lexsort((-code, pixels, cell))  # the last of each cell has most pixels and, on ties, the lowest code
-    last = np.flatnonzero(np.diff(np.append(cell[order], -1)))
-    result[cell[order][last]] = code[order][last]
-    return result
-
-
-def cell_code_shares(
-    raster: Raster, lon: ArrayLike, lat: ArrayLike, resolution: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Which codes each cell holds and how many pixels of each: cell, code, pixels, all (n_pairs,).
-
-    In a map coarser than the cells it is the code at each cell's centre, one pixel.
-    """
-    lon, lat = np.asarray(lon, float), np.asarray(lat, float)
-    if _coarser(raster, resolution):
-        value = values_at(raster, lon, lat)
-        known = np.flatnonzero(np.isfinite(value))
-        return known, np.round(value[known]).astype(np.int64), np.ones(known.size)
-    return _code_counts(raster, lon, lat, resolution)
-
-
-def _code_counts(raster: Raster, lon: NDArray, lat: NDArray, resolution: float) -> tuple[NDArray, NDArray, NDArray]:
-    """Cell, code and pixels of every pair that occurs, sorted by cell and code."""
-    parts = []
-    for cell, value, _ in _pixels_in_cells(raster, lon, lat, resolution):
-        pair = pd.Series(1, pd.MultiIndex.from_arrays([cell, np.round(value).astype(np.int64)]))
-        parts.append(pair.groupby(level=[0, 1]).sum())
-    if not parts:
-        return np.empty(0, int), np.empty(0, int), np.empty(0)
-    counts = pd.concat(parts).groupby(level=[0, 1]).sum()
-    cell, code = (counts.index.get_level_values(i).to_numpy(np.int64) for i in (0, 1))
-    return cell, code, counts.to_numpy(float)
-
-
-def _coarser(raster: Raster, resolution: float) -> bool:
-    return raster.in_degrees and max(abs(raster.transform.a), abs(raster.transform.e)) > resolution
-
-
-def _pixels(raster: Raster, lon: NDArray, lat: NDArray) -> tuple[NDArray, NDArray]:
-    """Row and column of each place, possibly outside the map; -1 for a place that the projection does not know."""
-    if raster.in_degrees:
-        x, y = raster.transform.c + np.mod(lon - raster.transform.c, 360.0), lat
-    else:
-        x, y = pyproj.Transformer.from_crs(DEGREES, raster.crs, always_xy=True).transform(lon, lat)
-    known = np.isfinite(x) & np.isfinite(y)
-    column = np.where(known, np.floor((np.where(known, x, 0) - raster.transform.c) / raster.transform.a), -1)
-    row = np.where(known, np.floor((np.where(known, y, 0) - raster.transform.f) / raster.transform.e), -1)
-    return row.astype(np.int64), column.astype(np.int64)
-
-
-def _pixels_in_cells(
-    raster: Raster, lon: NDArray, lat: NDArray, resolution: float
-) -> Iterator[tuple[NDArray, NDArray, NDArray]]:
-    """Cell, value and relative area of the pixels whose centres lie in a cell, a strip of the map at a time."""
-    half = resolution / 2
-    west, east, south, north = lon.min() - half, lon.max() + half, lat.min() - half, lat.max() + half
-    if not raster.in_degrees:
-        metres = max(abs(raster.transform.a), abs(raster.transform.e))
-        along = int(np.clip(round(resolution * 111_320.0 / metres), 1, FINEST))
-        raster.warp_to_degrees(west, south, east, north, resolution / along)
-    a, c, e, f = raster.transform.a, raster.transform.c, raster.transform.e, raster.transform.f
-    cells = np.full((round((north - south) / resolution), round((east - west) / resolution)), -1)
-    cells[((lat - south) / resolution).astype(int), ((lon - west) / resolution).astype(int)] = np.arange(lon.size)
-
-    pixel_lon = west + np.mod(c + a * (np.arange(raster.shape[1]) + 0.5) - west, 360.0)
-    pixel_lat = f + e * (np.arange(raster.shape[0]) + 0.5)
-    rows = np.flatnonzero((pixel_lat > south) & (pixel_lat < north))
-    columns = np.flatnonzero(pixel_lon < east)
-    if not rows.size or not columns.size:
-        return
-    runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
-    for run in runs:
-        x = np.minimum(((pixel_lon[run] - west) / resolution).astype(int), cells.shape[1] - 1)
-        step = max(1, STRIP_PIXELS // run.size)
-        for begin in range(0, rows.size, step):
-            strip = rows[begin : begin + step]
-            y = np.minimum(((pixel_lat[strip] - south) / resolution).astype(int), cells.shape[0] - 1)
-            cell = cells[np.ix_(y, x)]
-            if (cell < 0).all():
-                continue
-            block = raster.block(slice(strip[0], strip[-1] + 1), slice(run[0], run[-1] + 1))
-            area = np.broadcast_to(np.cos(np.radians(pixel_lat[strip]))[:, None], block.shape)
-            used = (cell >= 0) & np.isfinite(block)
-            yield cell[used], block[used], area[used]
+    try:
+        with _opened(Path(path)) as file:
+            if resolution is None:
+                values = _cleaned(path, layer, file, _at_places(file, lon, lat), convert)
+            else:
+                values = _over_cells(path, layer, file, lon, lat, resolution, convert)
+    except RasterioError as error:
+        raise InputError(f"{path}: cannot be read as a map ({error}). Broken off in transfer?") from None
+    if not np.isfinite(values).any():
+        raise InputError(
+            f"{path}: {layer.name} has no value at any of the {values.size} places. A map of another region, or "
+            "longitudes and latitudes exchanged?"
+        )
+    return values
 
 
 def nearest_index(axis: ArrayLike, values: ArrayLike, period: float | None = None) -> NDArray[np.int64]:
@@ -319,134 +119,175 @@ def nearest_index(axis: ArrayLike, values: ArrayLike, period: float | None = Non
     return (away if period is None else np.minimum(away % period, -away % period)).argmin(axis=-1)
 
 
-METHODS = ("nearest", "bilinear")
+@contextmanager
+def _opened(path: Path) -> Iterator[rasterio.DatasetReader]:
+    """The map as a rasterio dataset, once it has one band, axes along north and a place on the globe."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; expected a map as GeoTIFF or NetCDF.")
+    with ExitStack() as stack:
+        memory = stack.enter_context(_from_netcdf(path)) if path.suffix in (".nc", ".nc4") else None
+        file = stack.enter_context(memory.open() if memory else rasterio.open(path))
+        if file.crs is None:
+            raise InputError(f"{path}: no coordinate reference system; the map cannot be placed. Set it first.")
+        if file.count != 1:
+            raise InputError(f"{path}: {file.count} bands, expected one. Give one file a variable.")
+        if file.transform.b or file.transform.d:
+            raise InputError(f"{path}: the map is turned against north; expected rows and columns along the axes.")
+        top, step = file.transform.f, file.transform.e
+        low, high = sorted((top, top + file.height * step))
+        if file.crs.is_geographic and (low < -90 - abs(step) or high > 90 + abs(step)):
+            raise InputError(
+                f"{path}: the map reaches from {low:g} to {high:g} degrees north, expected -90 to 90. Are longitude "
+                "and latitude exchanged?"
+            )
+        yield file
 
 
-class Sampling(NamedTuple):
-    """Which cells of a grid are needed for some places, and how each place is made from them.
-
-    Attributes
-    ----------
-    row, column : (n_cells,) int
-        Indices along latitude and longitude of the cells that are read, each once.
-    index : (k, n) int
-        Into `row` and `column`; k is 1 (nearest) or 4 (bilinear).
-    weight : (k, n)
-        Sums to 1 in each place.
-    """
-
-    row: NDArray
-    column: NDArray
-    index: NDArray
-    weight: NDArray
-
-    def at_places(self, values: NDArray) -> NDArray:
-        """Values (..., n_cells) of the cells as values (..., n) of the places.
-
-        A cell without a value leaves its weight to the others around the place, as at a coast; a place with none of
-        them is missing, never zero.
-        """
-        total = np.zeros((*values.shape[:-1], self.index.shape[1]))
-        weight = np.zeros_like(total)
-        for index, share in zip(self.index, self.weight, strict=True):
-            part = values[..., index]
-            known = np.isfinite(part) & (share > 0)
-            total += np.where(known, share * np.where(known, part, 0.0), 0.0)
-            weight += np.where(known, share, 0.0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(weight > 0, total / weight, np.nan)
+def _from_netcdf(path: Path) -> MemoryFile:
+    """The one variable of a NetCDF file on longitude and latitude as a GeoTIFF in memory."""
+    try:
+        with xr.open_dataset(path, decode_times=False, engine="netcdf4") as content:
+            names = {axis.lower(): axis for axis in map(str, content.variables)}
+            lon, lat = (next((names[n] for n in known if n in names), "") for known in (_LON_NAMES, _LAT_NAMES))
+            maps = [str(name) for name in content.data_vars if lon and content[name].dims == (lat, lon)]
+            if len(maps) != 1:
+                raise InputError(
+                    f"{path}: {len(maps)} variables on (latitude, longitude) {maps}, expected one. Give one file a "
+                    "variable."
+                )
+            values = content[maps[0]].to_numpy().astype(np.float64)
+            x, y = (content[axis].to_numpy().astype(float) for axis in (lon, lat))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read as a NetCDF map ({error}). Broken off in transfer?") from None
+    dx, dy = ((axis[-1] - axis[0]) / (axis.size - 1) for axis in (x, y))
+    if not (np.allclose(np.diff(x), dx, rtol=1e-3) and np.allclose(np.diff(y), dy, rtol=1e-3)):
+        raise InputError(f"{path}: longitudes or latitudes are not evenly spaced; expected a regular grid.")
+    profile = {"driver": "GTiff", "height": y.size, "width": x.size, "count": 1, "dtype": "float64", "nodata": np.nan}
+    memory = MemoryFile()
+    with memory.open(**profile, crs=DEGREES, transform=Affine(dx, 0, x[0] - dx / 2, 0, dy, y[0] - dy / 2)) as file:
+        file.write(values, 1)
+    return memory
 
 
-def nearest_on_axis(axis: ArrayLike, values: ArrayLike, period: float | None = None) -> NDArray:
-    """Index of the point of `axis` nearest to each value, the first one on ties, as argmin of the distances has it."""
-    axis = np.asarray(axis, float)
-    low, high, share = _neighbours(axis, np.asarray(values, float), period)
-    first = np.minimum(low, high)
-    return np.where(share < 0.5, low, np.where(share > 0.5, high, first))
-
-
-def sampling(
-    grid_lon: ArrayLike, grid_lat: ArrayLike, lon: ArrayLike, lat: ArrayLike, method: str, source: str
-) -> Sampling:
-    """How places at `lon`, `lat` are made from the cells of a grid.
-
-    Parameters
-    ----------
-    grid_lon, grid_lat : (n_columns,), (n_rows,), degrees
-        Centres of the cells, each in one direction and evenly or unevenly spaced.
-    lon, lat : (n,), degrees
-    method : "nearest" or "bilinear"
-    source : str
-        What the grid belongs to, for errors.
-
-    Raises
-    ------
-    InputError
-        When the axes are none, or a place lies farther outside the grid than half a cell.
-    """
-    if method not in METHODS:
-        raise InputError(f"method is {method!r}, expected one of: {', '.join(METHODS)}.")
-    grid_lon, grid_lat = _checked_axis(grid_lon, 360.0, "lon", source), _checked_axis(grid_lat, 90.0, "lat", source)
-    lon, lat = np.asarray(lon, float), np.asarray(lat, float)
-    _check_covered(grid_lon, grid_lat, lon, lat, source)
-    if method == "nearest":
-        row, column = nearest_on_axis(grid_lat, lat)[None], nearest_on_axis(grid_lon, lon, 360.0)[None]
-        weight = np.ones((1, lat.size))
+def _cleaned(path: Path | str, layer: Layer, file: rasterio.DatasetReader, stored: NDArray, convert) -> NDArray:
+    """Stored values in the layer's unit, codes for "missing" as NaN."""
+    stored = np.where(np.isin(stored, layer.missing), np.nan, stored)
+    if layer.valid is not None:
+        stored = np.where((stored < layer.valid[0]) | (stored > layer.valid[1]), np.nan, stored)
+    if convert is not None:
+        values = convert(stored)
+    elif layer.factor is None:
+        values = stored * file.scales[0] + file.offsets[0]
+    elif np.issubdtype(file.dtypes[0], np.floating) and (stored % 1 != 0)[np.isfinite(stored)].any():
+        raise InputError(
+            f"{path}: {layer.name} is stored with decimals, expected whole numbers that times {layer.factor:g} are in "
+            f"{layer.unit}. Scaled already, or resampled? Bring it to {layer.unit} and name it {layer.name}.tif."
+        )
     else:
-        (south, north, up), (west, east, right) = _neighbours(grid_lat, lat), _neighbours(grid_lon, lon, 360.0)
-        row, column = np.stack([south, south, north, north]), np.stack([west, east, west, east])
-        weight = np.stack([(1 - up) * (1 - right), (1 - up) * right, up * (1 - right), up * right])
-    used, index = np.unique(row * grid_lon.size + column, return_inverse=True)
-    return Sampling(used // grid_lon.size, used % grid_lon.size, index.reshape(row.shape), weight)
-
-
-def _neighbours(axis: NDArray, values: NDArray, period: float | None = None) -> tuple[NDArray, NDArray, NDArray]:
-    """Indices of the axis points below and above each value, and how far along from the one to the other it lies.
-
-    Beyond an end, or in a gap of the axis wider than its spacing, it is the nearer of the two alone.
-    """
-    order = np.argsort(np.mod(axis, period) if period else axis, kind="stable")
-    points = np.mod(axis, period)[order] if period else axis[order]
-    if period:
-        values = np.mod(values, period)
-        points = np.concatenate([[points[-1] - period], points, [points[0] + period]])
-        order = np.concatenate([[order[-1]], order, [order[0]]])
-    above = np.clip(np.searchsorted(points, values, side="left"), 1, points.size - 1)
-    below = above - 1
-    width = points[above] - points[below]
-    share = np.clip((values - points[below]) / width, 0.0, 1.0)
-    share = np.where(width > 1.5 * np.median(np.abs(np.diff(axis))) + 1e-9, np.round(share), share)
-    return order[below], order[above], share
-
-
-def _checked_axis(axis: ArrayLike, limit: float, name: str, source: str) -> NDArray:
-    axis = np.asarray(axis, float)
-    if axis.ndim != 1 or axis.size < 2:
-        raise InputError(f"{source}: {name} has shape {axis.shape}, expected one axis of at least two cell centres.")
-    step = np.diff(axis)
-    if not np.isfinite(axis).all() or not ((step > 0).all() or (step < 0).all()):
-        raise InputError(f"{source}: {name} does not run in one direction from {axis[0]:g} to {axis[-1]:g}.")
-    if np.abs(axis).max() > limit + 1e-6 or (name == "lon" and np.ptp(axis) > 360.0):
+        values = stored * layer.factor
+    bad = (values < layer.least) | (values > layer.greatest)
+    if bad.any():
         raise InputError(
-            f"{source}: {name} runs from {axis.min():g} to {axis.max():g}, expected degrees, at most {limit:g}. "
-            "Latitude and longitude exchanged, or metres of a projection?"
+            f"{path}: {layer.name} is {values[bad][0]:g} {layer.unit} in a pixel, expected {layer.least:g} to "
+            f"{layer.greatest:g} ({int(bad.sum())} of {values.size} pixels). Hint: "
+            f"{layer.hint or 'a fill value that the file does not declare?'}"
         )
-    return axis
+    return values
 
 
-def _check_covered(grid_lon: NDArray, grid_lat: NDArray, lon: NDArray, lat: NDArray, source: str) -> None:
-    missing = ~(np.isfinite(lon) & np.isfinite(lat))
-    if missing.any():
-        raise InputError(f"place {int(np.argmax(missing))} has no position; {source} cannot be sampled there.")
-    spacing_lon, spacing_lat = (float(np.median(np.abs(np.diff(axis)))) for axis in (grid_lon, grid_lat))
-    near_lon = grid_lon[nearest_on_axis(grid_lon, lon, 360.0)]
-    away_lon = np.abs(np.mod(lon - near_lon + 180.0, 360.0) - 180.0)
-    away_lat = np.abs(lat - grid_lat[nearest_on_axis(grid_lat, lat)])
-    outside = (away_lon > spacing_lon / 2 + 1e-6) | (away_lat > spacing_lat / 2 + 1e-6)
-    if outside.any():
-        i = int(np.argmax(outside))
-        raise InputError(
-            f"{source}: the grid, lon {grid_lon.min():g} to {grid_lon.max():g}, lat {grid_lat.min():g} to "
-            f"{grid_lat.max():g}, does not cover {int(outside.sum())} of {outside.size} places; the first is place "
-            f"{i} at lon {lon[i]:g}, lat {lat[i]:g}. Use files of the whole domain, or leave these places out."
+def _pixels(file: rasterio.DatasetReader, lon: NDArray, lat: NDArray) -> tuple[NDArray, NDArray]:
+    """Row and column of the pixels that positions in degrees lie in; -1, or beyond the last, where the map has none."""
+    if file.crs.is_geographic:
+        x, y = file.transform.c + np.mod(lon - file.transform.c, 360.0), lat
+    else:
+        x, y = pyproj.Transformer.from_crs(DEGREES, file.crs.to_wkt(), always_xy=True).transform(lon, lat)
+    known = np.isfinite(x) & np.isfinite(y)
+    row, column = _row_column(file, np.where(known, x, 0.0), np.where(known, y, 0.0))
+    return np.where(known, row, -1), np.where(known, column, -1)
+
+
+def _row_column(file: rasterio.DatasetReader, x: NDArray, y: NDArray) -> tuple[NDArray, NDArray]:
+    t = file.transform
+    return tuple(np.floor(part).astype(np.int64) for part in ((y - t.f) / t.e, (x - t.c) / t.a))
+
+
+def _at_places(file: rasterio.DatasetReader, lon: NDArray, lat: NDArray) -> NDArray:
+    """Stored values of the pixels that places lie in, read a tile at a time; NaN beyond the map."""
+    row, column = _pixels(file, lon, lat)
+    inside = np.flatnonzero((row >= 0) & (row < file.height) & (column >= 0) & (column < file.width))
+    tile = row[inside] // TILE * file.width + column[inside] // TILE
+    result = np.full(row.size, np.nan)
+    for group in pd.Series(inside).groupby(tile).groups.values():
+        here = inside[group]
+        window = Window.from_slices(
+            (row[here].min(), row[here].max() + 1), (column[here].min(), column[here].max() + 1)
         )
+        result[here] = _read(file, window)[row[here] - row[here].min(), column[here] - column[here].min()]
+    return result
+
+
+def _read(file: rasterio.DatasetReader, window: Window) -> NDArray:
+    return file.read(1, window=window, masked=True).astype(np.float64).filled(np.nan)
+
+
+def _over_cells(path, layer: Layer, file, lon: NDArray, lat: NDArray, resolution: float, convert) -> NDArray:
+    """Means or majorities of cells, a row of cells at a time."""
+    west, north = lon.min() - resolution / 2, lat.max() + resolution / 2
+    row, column = (np.floor(x / resolution).astype(np.int64) for x in (north - lat, lon - west))
+    n_columns = int(column.max()) + 1
+    metres = 1.0 if file.crs.is_geographic else 111_320.0
+    pixel = max(abs(file.transform.a), abs(file.transform.e)) / metres
+    along = int(np.clip(round(resolution / pixel), 1, FINEST))  # pixels along the edge of a cell
+    fine_lon = west + resolution / along * (np.arange(n_columns * along) + 0.5)
+    result = np.full(lon.size, np.nan)
+    for strip in np.unique(row):
+        here = np.flatnonzero(row == strip)
+        fine_lat = north - resolution * strip - resolution / along * (np.arange(along) + 0.5)
+        stored = _on_fine_pixels(file, fine_lon, fine_lat, resolution / along)
+        cells = stored.reshape(along, n_columns, along)[:, column[here]]
+        cells = _cleaned(path, layer, file, cells, convert)
+        if layer.classes:
+            known = np.isfinite(cells).any(axis=(0, 2))
+            result[here[known]] = mode(cells[:, known], axis=(0, 2), nan_policy="omit").mode
+        else:
+            area = np.broadcast_to(np.cos(np.radians(fine_lat))[:, None, None], cells.shape)
+            known = np.isfinite(cells)
+            with np.errstate(invalid="ignore"):
+                total = np.where(known, cells * area, 0.0).sum(axis=(0, 2))
+                result[here] = total / np.where(known, area, 0.0).sum(axis=(0, 2))
+    return result
+
+
+def _on_fine_pixels(file: rasterio.DatasetReader, lon: NDArray, lat: NDArray, step: float) -> NDArray:
+    """Stored values of the pixels nearest to the points of a grid of `lon` and `lat`, (lat.size, lon.size)."""
+    if file.crs.is_geographic:
+        (row, _), (_, column) = _pixels(file, lon[:1], lat), _pixels(file, lon, lat[:1])
+    else:
+        bounds = (lon[0] - step, lat[-1] - step, lon[-1] + step, lat[0] + step)
+        left, bottom, right, top = transform_bounds(DEGREES, file.crs, *bounds, densify_pts=99)
+        row, column = _row_column(file, np.array([left, right]), np.array([top, bottom]))
+    window = Window.from_slices(
+        (max(row.min(), 0), max(min(row.max() + 1, file.height), 0)),
+        (max(column.min(), 0), max(min(column.max() + 1, file.width), 0)),
+    )
+    result = np.full((lat.size, lon.size), np.nan)
+    if window.height <= 0 or window.width <= 0:
+        return result
+    block = _read(file, window)
+    if file.crs.is_geographic:
+        rows, columns = row - window.row_off, column - window.col_off
+        in_rows, in_columns = (rows >= 0) & (rows < window.height), (columns >= 0) & (columns < window.width)
+        result[np.ix_(in_rows, in_columns)] = block[np.ix_(rows[in_rows], columns[in_columns])]
+        return result
+    reproject(
+        block,
+        result,
+        src_transform=rasterio.windows.transform(window, file.transform),
+        src_crs=file.crs,
+        src_nodata=np.nan,
+        dst_transform=Affine(step, 0, lon[0] - step / 2, 0, -step, lat[0] + step / 2),
+        dst_crs=DEGREES,
+        dst_nodata=np.nan,
+        resampling=Resampling.nearest,
+    )
+    return result

@@ -1,4 +1,4 @@
-"""Covariates come from maps in their own units; what is missing is counted, what cannot be is told."""
+"""Covariates come from maps in their own units; what is missing is counted, what cannot be is an error."""
 
 import numpy as np
 import pytest
@@ -13,9 +13,7 @@ from proda.data.readers.map_layers import (
     SOURCES,
     WORLDCLIM,
     covariates_at,
-    covariates_of_cells,
     npp_at,
-    npp_of_cells,
 )
 from proda.errors import InputError
 
@@ -33,7 +31,9 @@ def test_worldclim_is_read_in_its_own_units(tmp_path):
         values = i + 0.1 * (LON + 101) + 0.01 * LAT
         values[0, :] = np.nan
         geotiff(tmp_path / f"wc2.1_10m_bio_{i}.tif", values, TRANSFORM, nodata=-3.4e38, dtype="f4")
-    result = covariates_at(WORLDCLIM, tmp_path, np.append(X, -100.0), np.append(Y, 41.95))
+    result = covariates_at(
+        WORLDCLIM, tmp_path, np.append(X, -100.0), np.append(Y, 41.95), [f"BIO{i}" for i in range(1, 20)]
+    )
     assert list(result.values) == [f"BIO{i}" for i in range(1, 20)]
     x, y = pixel(X, Y)
     np.testing.assert_allclose(result.values["BIO7"][:3], 7 + 0.1 * (x + 101) + 0.01 * y, rtol=1e-6)
@@ -42,15 +42,9 @@ def test_worldclim_is_read_in_its_own_units(tmp_path):
     assert result.findings.set_index("variable").loc["BIO12", "unit"] == "mm"
 
 
-def test_worldclim_in_tenths_of_a_degree_is_told(tmp_path):
-    geotiff(tmp_path / "wc2.1_10m_bio_1.tif", np.full(LON.shape, 153.0), TRANSFORM)
-    with pytest.raises(InputError, match="BIO1 is 153 degC at place 0, expected -70 to 60 .3 of 3.*WorldClim 1.4"):
-        covariates_at(WORLDCLIM, tmp_path, X, Y, ["BIO1"])
-
-
-def test_worldclim_in_kelvin_and_a_map_of_another_region_are_told(tmp_path):
+def test_worldclim_in_kelvin_and_a_map_of_another_region_are_errors(tmp_path):
     geotiff(tmp_path / "wc2.1_10m_bio_1.tif", np.full(LON.shape, 288.15), TRANSFORM)
-    with pytest.raises(InputError, match="BIO1 is 288.15 degC at place 0, expected -70 to 60 .3 of 3"):
+    with pytest.raises(InputError, match="BIO1 is 288.15 degC in a pixel, expected -70 to 60 .3 of 3.*WorldClim 1.4"):
         covariates_at(WORLDCLIM, tmp_path, X, Y, ["BIO1"])
     with pytest.raises(InputError, match="BIO1 has no value at any of the 3 places. A map of another region"):
         covariates_at(WORLDCLIM, tmp_path, X + 60, Y, ["BIO1"])
@@ -85,13 +79,16 @@ def test_soilgrids_2_is_in_homolosine_and_in_integers_of_odd_units(code, covaria
     geotiff(path, np.full((80, 100), stored), Affine(4000, 0, left, 0, -4000, top), -32768, crs=HOMOLOSINE, dtype="i2")
     result = covariates_at(SOILGRIDS_2, tmp_path, [-100.2, -99.1], [39.9, 39.0], [covariate])
     np.testing.assert_allclose(result.values[covariate], value)
-    cells = covariates_of_cells(SOILGRIDS_2, tmp_path, [-99.75, -99.25], [39.25, 39.25], [covariate])
+    cells = covariates_at(SOILGRIDS_2, tmp_path, [-99.75, -99.25], [39.25, 39.25], [covariate], 0.5)
     np.testing.assert_allclose(cells.values[covariate], value)
 
 
-def test_a_soilgrids_map_that_was_scaled_already_is_told(tmp_path):
-    geotiff(tmp_path / "phh2o_0-5cm_mean.tif", np.full(LON.shape, 6.7), TRANSFORM)
-    with pytest.raises(InputError, match="pH_Water_0cm is 0.67 pH at place 0, expected 2 to 12.*scaled already"):
+def test_a_soilgrids_map_that_was_scaled_already_is_an_error(tmp_path):
+    geotiff(tmp_path / "clay_0-5cm_mean_30s.tif", np.full(LON.shape, 25.3), TRANSFORM)
+    with pytest.raises(InputError, match="Clay_Content_0cm is stored with decimals, expected whole numbers"):
+        covariates_at(SOILGRIDS_2, tmp_path, X, Y, ["Clay_Content_0cm"])
+    geotiff(tmp_path / "phh2o_0-5cm_mean.tif", np.full(LON.shape, 7), TRANSFORM, dtype="i2")
+    with pytest.raises(InputError, match="pH_Water_0cm is 0.7 pH in a pixel, expected 2 to 12.*scaled already"):
         covariates_at(SOILGRIDS_2, tmp_path, X, Y, ["pH_Water_0cm"])
 
 
@@ -99,7 +96,7 @@ def test_land_cover_of_a_cell_is_its_most_frequent_land_class_and_water_is_none(
     classes = np.full(LON.shape, 17)
     classes[LON < -99.9] = 10
     geotiff(tmp_path / "MCD12Q1_LC_Type1_2010.tif", classes, TRANSFORM, nodata=255, dtype="u1")
-    cells = covariates_of_cells(IGBP, tmp_path, [-100.25, -99.75, -99.25], [40.25] * 3)
+    cells = covariates_at(IGBP, tmp_path, [-100.25, -99.75, -99.25], [40.25] * 3, ["IGBP"], 0.5)
     np.testing.assert_array_equal(cells.values["IGBP"], [10, 10, np.nan])
     assert cells.findings["missing"].tolist() == [1]
 
@@ -107,7 +104,7 @@ def test_land_cover_of_a_cell_is_its_most_frequent_land_class_and_water_is_none(
 def test_the_sea_of_the_koppen_map_is_missing_not_class_zero(tmp_path):
     classes = np.where(LON < -99.0, 8, 0)
     geotiff(tmp_path / "Beck_KG_V1_present_0p0083.tif", classes, TRANSFORM, dtype="u1")
-    result = covariates_at(KOPPEN, tmp_path, X, Y)
+    result = covariates_at(KOPPEN, tmp_path, X, Y, ["Koppen_Climate_2018"])
     np.testing.assert_array_equal(result.values["Koppen_Climate_2018"], [8, np.nan, np.nan])
 
 
@@ -119,9 +116,9 @@ def test_npp_is_mean_greatest_and_least_of_the_years_and_codes_are_missing(tmp_p
     result = npp_at(tmp_path, X, Y)
     np.testing.assert_allclose(result.values.iloc[:2], [[500.0, 570.0, 430.0]] * 2)
     assert result.values.iloc[2].isna().all() and result.findings["missing"].tolist() == [1, 1, 1]
-    cells = npp_of_cells(tmp_path, [-100.25, -98.25], [40.25, 40.25], years=(2000, 2001))
+    cells = npp_at(tmp_path, [-100.25, -98.25], [40.25, 40.25], (2000, 2001), 0.5)
     np.testing.assert_allclose(cells.values, [[435.0, 440.0, 430.0]] * 2)
-    with pytest.raises(InputError, match="NPP of 2015 is read from one file named like .*2015.*; found none"):
+    with pytest.raises(InputError, match="NPP of 2015 is read from one file named like .*; there are none"):
         npp_at(tmp_path, X, Y, years=range(2000, 2016))
 
 
@@ -130,24 +127,24 @@ def test_files_that_stand_beside_a_map_are_not_taken_for_it(tmp_path):
     for name in ("phh2o_0-5cm_mean.tif.aux.xml", "phh2o_0-5cm_mean.vrt", "phh2o_0-5cm_mean.vrt.ovr"):
         (tmp_path / name).write_text("beside")
     np.testing.assert_allclose(covariates_at(SOILGRIDS_2, tmp_path, X, Y, ["pH_Water_0cm"]).values, 6.7)
-    geotiff(tmp_path / "Npp_500m_doy2001001.tif", np.full(LON.shape, 4000), TRANSFORM, dtype="i2")
+    # The names of AppEEARS: "2001" also stands in the name of 2002 and of 2012.
+    for year in (2001, 2002, 2012):
+        geotiff(tmp_path / f"Npp_500m_doy{year}001.tif", np.full(LON.shape, 2 * year - 2), TRANSFORM, dtype="i2")
     geotiff(tmp_path / "Npp_QC_500m_doy2001001.tif", np.full(LON.shape, 7), TRANSFORM, dtype="i2")
     np.testing.assert_allclose(npp_at(tmp_path, X, Y, years=(2001,)).values, 400.0)
 
 
-def test_missing_doubled_and_empty_maps_are_told(tmp_path):
-    with pytest.raises(InputError, match="IGBP is read from one file named like .*LC_Type1.*; found none"):
-        covariates_at(IGBP, tmp_path, X, Y)
+def test_missing_doubled_and_empty_maps_are_errors(tmp_path):
+    with pytest.raises(InputError, match="IGBP is read from one file named like .*LC_Type1.*; there are none"):
+        covariates_at(IGBP, tmp_path, X, Y, ["IGBP"])
     geotiff(tmp_path / "a_LC_Type1.tif", np.full(LON.shape, 255), TRANSFORM, dtype="u1")
     with pytest.raises(InputError, match="IGBP has no value at any of the 3 places"):
-        covariates_at(IGBP, tmp_path, X, Y)
+        covariates_at(IGBP, tmp_path, X, Y, ["IGBP"])
     geotiff(tmp_path / "b_LC_Type1.tif", np.full(LON.shape, 1), TRANSFORM, dtype="u1")
-    with pytest.raises(InputError, match="found 2 files: a_LC_Type1.tif, b_LC_Type1.tif"):
-        covariates_at(IGBP, tmp_path, X, Y)
+    with pytest.raises(InputError, match="there are 2 files: a_LC_Type1.tif, b_LC_Type1.tif"):
+        covariates_at(IGBP, tmp_path, X, Y, ["IGBP"])
     with pytest.raises(InputError, match="no such folder"):
-        covariates_at(IGBP, tmp_path / "elsewhere", X, Y)
-    with pytest.raises(InputError, match="Koppen-Geiger 2018 has no 'BIO1'"):
-        covariates_at(KOPPEN, tmp_path, X, Y, ["BIO1"])
+        covariates_at(IGBP, tmp_path / "elsewhere", X, Y, ["IGBP"])
 
 
 def test_every_covariate_of_the_paper_with_a_stated_source_can_be_read_in_the_unit_of_the_list():

@@ -1,0 +1,195 @@
+"""A map gives each place its pixel and each cell its mean or its majority, in degrees or in a projection."""
+
+import netCDF4
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import Affine
+from small_maps import HOMOLOSINE, geotiff, in_degrees, netcdf
+
+from proda.data.readers import rasters
+from proda.data.readers.rasters import Layer, map_values, nearest_index
+from proda.errors import InputError
+
+ANY = Layer("value", "", "m", -np.inf, np.inf)
+CLASS = ANY._replace(classes=True)
+
+CELL_LON, CELL_LAT = (axis.ravel() for axis in np.meshgrid(np.arange(-99.75, -97, 0.5), np.arange(39.25, 41, 0.5)))
+CELL_LON, CELL_LAT = np.delete(CELL_LON, 4), np.delete(CELL_LAT, 4)  # not all cells of the box are land
+
+
+@pytest.fixture(scope="module")
+def tilted(tmp_path_factory):
+    """A map of 1/20 degree that tells where it was read, with a hole, beyond the cells on all sides."""
+    transform, lon, lat = in_degrees(-101.0, 42.0, 0.05, 80, 100)
+    values = 1000 * lon + lat
+    values[30:38, 40:54] = np.nan
+    path = tmp_path_factory.mktemp("maps") / "tilted.tif"
+    return geotiff(path, values, transform, nodata=-9999.0, tiled=True, blockxsize=16, blockysize=16), values, lon, lat
+
+
+def test_a_place_gets_the_pixel_it_lies_in_whatever_the_tiles(tilted, monkeypatch):
+    path, values, lon, lat = tilted
+    random = np.random.default_rng(2)
+    x, y = random.uniform(-100.99, -96.01, 300), random.uniform(38.01, 41.99, 300)
+    monkeypatch.setattr(rasters, "TILE", 7)
+    nearest = values[np.abs(lat[:, :1] - y).argmin(axis=0), np.abs(lon[0] - x[:, None]).argmin(axis=1)]
+    result = map_values(path, ANY, x, y)
+    np.testing.assert_array_equal(result, nearest)
+    np.testing.assert_array_equal(map_values(path, ANY, x + 360.0, y), nearest)
+    assert 0 < np.isnan(result).sum() < 20
+    beyond = map_values(path, ANY, [-120.0, -100.0, 5.0, -99.0], [40.0, 60.0, 40.0, 39.0])
+    assert np.isnan(beyond).tolist() == [True, True, True, False]
+
+
+def exact_means(values, lon, lat, edge=0.5):
+    """Means by area over the pixels whose centres lie in each cell, one by one."""
+    means = []
+    for x, y in zip(CELL_LON, CELL_LAT, strict=True):
+        inside = (np.abs(lon - x) < edge / 2) & (np.abs(lat - y) < edge / 2) & np.isfinite(values)
+        means.append(np.average(values[inside], weights=np.cos(np.radians(lat[inside]))) if inside.any() else np.nan)
+    return means
+
+
+@pytest.mark.parametrize("south_up", [False, True])
+def test_a_cell_gets_the_mean_of_its_pixels_by_area_north_up_or_south_up(tilted, tmp_path, south_up):
+    path, values, lon, lat = tilted
+    if south_up:
+        path = geotiff(tmp_path / "up.tif", values[::-1], Affine(0.05, 0, -101.0, 0, 0.05, 38.0), nodata=-9999.0)
+    means = map_values(path, ANY, CELL_LON, CELL_LAT, 0.5)
+    np.testing.assert_allclose(means, exact_means(values, lon, lat), rtol=1e-12)
+
+
+def test_a_cell_without_a_pixel_that_has_a_value_is_missing(tmp_path):
+    transform, lon, lat = in_degrees(-101.0, 42.0, 0.1, 40, 50)
+    values = np.where(lon < -99.0, 7.0, np.nan)
+    means = map_values(geotiff(tmp_path / "half.tif", values, transform, nodata=0.0), ANY, CELL_LON, CELL_LAT, 0.5)
+    np.testing.assert_allclose(means, np.where(CELL_LON < -99, 7.0, np.nan), rtol=1e-12)
+
+
+def test_codes_and_fill_values_never_enter_a_mean(tmp_path):
+    transform, lon, lat = in_degrees(-101.0, 42.0, 0.1, 40, 50)
+    values = np.where((np.arange(50) % 2)[None] == 1, 65535, 100 + 0 * lon)
+    path = geotiff(tmp_path / "codes.tif", values, transform, dtype="u2")
+    for layer in (ANY._replace(missing=(65535,)), ANY._replace(valid=(0, 1000))):
+        np.testing.assert_allclose(map_values(path, layer, CELL_LON, CELL_LAT, 0.5), 100.0)
+    # An undeclared fill value is an error of a pixel, though the mean over a cell would be plausible.
+    with pytest.raises(InputError, match=r"value is 65535 m in a pixel, expected 0 to 40000 .*does not declare"):
+        map_values(path, ANY._replace(least=0, greatest=40000), CELL_LON, CELL_LAT, 0.5)
+
+
+def test_a_cell_gets_its_most_frequent_class_and_the_lowest_on_ties(tmp_path):
+    transform, lon, lat = in_degrees(-100.0, 41.0, 0.125, 16, 24)
+    classes = np.random.default_rng(4).choice([1, 4, 10, 12], size=lon.shape, p=[0.3, 0.2, 0.2, 0.3]).astype("u1")
+    path = geotiff(tmp_path / "classes.tif", classes, transform)
+    majorities = map_values(path, CLASS._replace(missing=(12,)), CELL_LON, CELL_LAT, 0.5)
+    for x, y, code in zip(CELL_LON, CELL_LAT, majorities, strict=True):
+        inside = classes[(np.abs(lon - x) < 0.25) & (np.abs(lat - y) < 0.25)]
+        count = np.bincount(inside[inside != 12], minlength=12)
+        assert code == count.argmax()
+
+
+def test_a_map_coarser_than_the_cells_gives_each_the_pixel_of_its_centre(tmp_path):
+    transform, lon, lat = in_degrees(-102.0, 42.0, 1.0, 4, 6)
+    means = map_values(geotiff(tmp_path / "coarse.tif", 100 * lon + lat, transform), ANY, CELL_LON, CELL_LAT, 0.5)
+    np.testing.assert_array_equal(means, 100 * (np.floor(CELL_LON) + 0.5) + np.floor(CELL_LAT) + 0.5)
+
+
+def test_a_netcdf_map_from_0_to_360_south_to_north_reads_as_a_geotiff_does(tmp_path):
+    lon, lat = np.arange(0.05, 360.0, 0.1), np.arange(38.05, 42.0, 0.1)
+    east = (lon + 180) % 360 - 180
+    path = netcdf(tmp_path / "world.nc4", "npp", 10 * east[None] + lat[:, None], lon, lat)
+    at = map_values(path, ANY, [-100.01, -0.03, 0.03], [40.11] * 3)
+    np.testing.assert_allclose(at, [-960.35, 39.65, 40.65], rtol=1e-6)
+    means = map_values(path, ANY, CELL_LON, CELL_LAT, 0.5)
+    np.testing.assert_allclose(means, 10 * CELL_LON + CELL_LAT, rtol=1e-5)
+    # Cells on both sides of Greenwich, where the map begins and ends.
+    both = map_values(path, ANY, np.array([-0.25, 0.25]), np.array([40.25, 40.25]), 0.5)
+    np.testing.assert_allclose(both, [37.75, 42.75], rtol=1e-4)
+
+
+def test_cells_on_both_sides_of_the_antimeridian_take_their_own_pixels(tmp_path):
+    transform, lon, lat = in_degrees(-180.0, 60.0, 0.25, 8, 1440)
+    path = geotiff(tmp_path / "world.tif", lon, transform)
+    means = map_values(path, ANY, np.array([179.75, -179.75]), np.array([59.25, 59.25]), 0.5)
+    np.testing.assert_allclose(means, [179.75, -179.75])
+
+
+def homolosine_map(path, value_of):
+    """A map of 2 km pixels in the interrupted homolosine, from 41.7 to 38 degrees north, around 100 degrees west."""
+    radius = 6378137.0
+    left, top, step = -radius * np.radians(100.0) - 120_000.0, radius * np.radians(40.7), 2000.0
+    x, y = np.meshgrid(left + step * (np.arange(240) + 0.5), top - step * (np.arange(150) + 0.5))
+    # South of 40 44' the projection is sinusoidal in every lobe; the lobe here is centred at 100 W (Goode 1925).
+    lat = np.degrees(y / radius)
+    lon = -100.0 + np.degrees((x + radius * np.radians(100.0)) / (radius * np.cos(np.radians(lat))))
+    return (
+        geotiff(path, value_of(lon, lat), Affine(step, 0, left, 0, -step, top), crs=HOMOLOSINE, nodata=-32768.0),
+        lon,
+        lat,
+    )
+
+
+def test_a_map_in_the_homolosine_projection_of_soilgrids_is_read_at_the_right_places(tmp_path):
+    x, y = np.array([-100.0, -99.5, -98.2, -100.8]), np.array([40.0, 38.6, 39.3, 40.5])
+    path, *_ = homolosine_map(tmp_path / "igh.tif", lambda lon, lat: lon)
+    np.testing.assert_allclose(map_values(path, ANY, x, y), x, atol=0.013)  # half a pixel
+    path, *_ = homolosine_map(tmp_path / "lat.tif", lambda lon, lat: lat)
+    np.testing.assert_allclose(map_values(path, ANY, x, y), y, atol=0.009)
+
+
+def test_a_homolosine_map_is_summed_up_over_cells(tmp_path):
+    path, *_ = homolosine_map(tmp_path / "igh.tif", lambda lon, lat: 3 * lon + lat)
+    x, y = np.array([-99.75, -99.25, -98.75]), np.array([39.25, 39.25, 38.75])
+    np.testing.assert_allclose(map_values(path, ANY, x, y, 0.5), 3 * x + y, atol=0.02)
+    codes, *_ = homolosine_map(tmp_path / "codes.tif", lambda lon, lat: np.where(lon < -99.5, 4.0, 9.0))
+    assert map_values(codes, CLASS, x, y, 0.5).tolist() == [4, 9, 9]
+
+
+def test_a_map_whose_longitudes_and_latitudes_are_exchanged_is_an_error(tmp_path):
+    # At 10 degrees east and 50 north such a map has a value, that of another place.
+    lon, lat = np.arange(-179.5, 180.0), np.arange(-89.5, 90.0)
+    path = netcdf(tmp_path / "turned.nc", "npp", np.zeros((lon.size, lat.size)), lat, lon)
+    with pytest.raises(InputError, match=r"turned\.nc: the map reaches from -180 to 180 degrees north.*exchanged"):
+        map_values(path, ANY, [10.0], [50.0])
+    path = geotiff(tmp_path / "turned.tif", np.zeros((360, 180)), Affine(1, 0, -90, 0, -1, 180))
+    with pytest.raises(InputError, match=r"turned\.tif: the map reaches from -180 to 180 degrees north.*exchanged"):
+        map_values(path, ANY, [10.0], [50.0])
+
+
+def test_a_declared_scale_is_applied_unless_the_layer_has_a_factor_for_whole_numbers(tmp_path):
+    transform, lon, _ = in_degrees(-100.0, 41.0, 0.5, 4, 4)
+    with rasterio.open(geotiff(tmp_path / "scaled.tif", 0 * lon + 400, transform, dtype="i2"), "r+") as file:
+        file.scales = (0.0001,)
+    assert map_values(tmp_path / "scaled.tif", ANY, [-99.0], [40.0]) == pytest.approx(0.04)
+    assert map_values(tmp_path / "scaled.tif", ANY._replace(factor=0.1), [-99.0], [40.0]) == pytest.approx(40.0)
+    path = geotiff(tmp_path / "decimals.tif", 0 * lon + 25.3, transform)
+    with pytest.raises(InputError, match=r"value is stored with decimals, expected whole numbers.*name it value\.tif"):
+        map_values(path, ANY._replace(factor=0.1), [-99.0], [40.0])
+
+
+def test_what_is_no_map_is_an_error(tmp_path):
+    transform, lon, _ = in_degrees(-100.0, 41.0, 0.5, 4, 4)
+    broken = geotiff(tmp_path / "cut.tif", lon, transform)
+    broken.write_bytes(broken.read_bytes()[:100])
+    two = netcdf(tmp_path / "two.nc", "a", lon, np.arange(4), np.arange(4))
+    with netCDF4.Dataset(two, "a") as file:
+        file.createVariable("b", "f4", ("lat", "lon"))
+    (tmp_path / "text.nc").write_text("no map")
+    for path, message in (
+        (tmp_path / "none.tif", "no such file"),
+        (broken, "cut.tif: cannot be read as a map"),
+        (geotiff(tmp_path / "nowhere.tif", lon, transform, crs=None), "no coordinate reference system"),
+        (two, "2 variables on .latitude, longitude."),
+        (tmp_path / "text.nc", "cannot be read as a NetCDF map"),
+    ):
+        with pytest.raises(InputError, match=message):
+            map_values(path, ANY, [-99.0], [40.0])
+    with pytest.raises(InputError, match="value has no value at any of the 2 places. A map of another region"):
+        map_values(geotiff(tmp_path / "a.tif", lon, transform), ANY, [-40.0, -41.0], [40.0, 40.0])
+
+
+def test_the_nearest_point_of_an_axis_is_found_across_the_seam_of_longitudes():
+    axis = np.arange(0.0, 360.0, 2.5)
+    assert nearest_index(axis, [-0.5, 359.5, -100.0, 1.25, 181.0], 360.0).tolist() == [0, 0, 104, 0, 72]
+    assert nearest_index([90.0, 0.0, -90.0], [45.0, -46.0]).tolist() == [0, 2]

@@ -1,0 +1,176 @@
+"""The three layouts of WoSIS give the same tidy tables, with units, from a folder or a zip."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import wosis_files
+
+from proda.data.readers import wosis
+from proda.data.readers.wosis import read_wosis_201909, read_wosis_202312, read_wosis_latest
+from proda.data.stage import cleaned_study
+from proda.errors import InputError
+from proda.study import Study
+
+LAYOUTS = {
+    "december-2023": (wosis_files.write_december_2023, read_wosis_202312),
+    "september-2019": (wosis_files.write_september_2019, read_wosis_201909),
+    "latest": (wosis_files.write_latest, read_wosis_latest),
+}
+
+
+@pytest.fixture(scope="module")
+def made():
+    return wosis_files.made_world(60, seed=5)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_gives_back_what_was_written_in_metres_and_grams(made, tmp_path, layout):
+    write, read = LAYOUTS[layout]
+    tables = read(write(made, tmp_path / "höhe, mit Leerzeichen"))
+    profiles = tables.profiles.set_index("profile_id").loc[made.profiles["profile_id"].astype(str)]
+    np.testing.assert_allclose(profiles["lon"], made.profiles["longitude"])
+    np.testing.assert_allclose(profiles["lat"], made.profiles["latitude"])
+    assert profiles["state"].tolist() == made.profiles["country_name"].tolist()
+    assert profiles["source"].tolist() == ("WoSIS " + made.profiles["dataset_code"]).tolist()
+    expected = pd.to_numeric(made.profiles["date"].str[:4]).to_numpy(float)
+    np.testing.assert_array_equal(profiles["year"].to_numpy(float), expected)
+    layers, truth = tables.layers.set_index("layer").loc[made.layers["layer_id"]], made.layers
+    np.testing.assert_allclose(layers["upper_depth"], truth["upper_depth"] / 100)
+    np.testing.assert_allclose(layers["lower_depth"], truth["lower_depth"] / 100)
+    np.testing.assert_allclose(layers["organic_carbon"], truth["orgc"])
+    np.testing.assert_allclose(layers["bulk_density"], truth["bdfi33"].fillna(truth["bdfiod"]))
+    np.testing.assert_allclose(layers["coarse_fraction"], truth["cfvo"] / 100)
+    np.testing.assert_allclose(layers["ph"], truth["phaq"])
+
+
+def test_a_zip_gives_the_same_tables_as_its_files(made, tmp_path):
+    plain = read_wosis_202312(wosis_files.write_december_2023(made, tmp_path / "plain"))
+    zipped = read_wosis_202312(wosis_files.write_december_2023(made, tmp_path / "zip", zipped=True))
+    pd.testing.assert_frame_equal(plain.layers, zipped.layers)
+    pd.testing.assert_frame_equal(plain.profiles, zipped.profiles)
+
+
+def test_profiles_without_organic_carbon_are_listed_so_that_they_can_be_counted(made, tmp_path):
+    some = made._replace(layers=made.layers[made.layers["profile_id"] % 2 == 0])
+    tables = read_wosis_202312(wosis_files.write_december_2023(some, tmp_path))
+    assert len(tables.profiles) == 60
+    assert tables.layers["profile_id"].nunique() == 30
+
+
+def test_the_average_is_used_where_several_values_stand_in_braces(made, tmp_path):
+    folder = wosis_files.write_december_2023(made, tmp_path)
+    path = folder / "wosis_202312_orgc.tsv"
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    table.loc[0, ["value", "value_avg"]] = ["{20,30}", "25"]
+    table.to_csv(path, sep="\t", index=False)
+    assert read_wosis_202312(folder).layers["organic_carbon"].iloc[0] == 25
+
+
+@pytest.mark.parametrize(
+    ("text", "metres"),
+    [("< 100 m", 100), ("100 m - 1 km", 1000), ("> 10 km", np.inf), ("250", 250), ("unknown", np.nan), (None, np.nan)],
+)
+def test_the_uncertainty_of_a_position_is_the_greatest_distance_named(text, metres):
+    np.testing.assert_equal(wosis.metres_of(pd.Series([text], dtype="string")).iloc[0], metres)
+
+
+@pytest.mark.parametrize("flag", ["t", "True", "1"])
+def test_a_layer_flagged_as_litter_or_above_the_surface_is_marked(made, tmp_path, flag):
+    layers = made.layers.copy()
+    layers.loc[0, "litter"] = flag
+    layers.loc[3, ["upper_depth", "lower_depth"]] = [-5, 0]
+    read = read_wosis_202312(wosis_files.write_december_2023(made._replace(layers=layers), tmp_path)).layers
+    assert set(read["layer"][read["litter"]]) == set(layers["layer_id"].iloc[[0, 3]])
+
+
+def test_accuracy_in_degrees_becomes_metres(made, tmp_path):
+    tables = read_wosis_201909(wosis_files.write_september_2019(made, tmp_path))
+    assert tables.profiles["position_uncertainty"].max() == pytest.approx(111_195)
+
+
+@pytest.mark.parametrize(
+    ("columns", "factor", "message"),
+    [
+        (["upper_depth", "lower_depth"], 0.01, "median of lower_depth is .*metres.? Multiply by 100"),
+        (["upper_depth", "lower_depth"], 10, "median of lower_depth.*millimetres"),
+        (["upper_depth", "lower_depth"], -1, "lower_depth is negative in .* positive down"),
+        (["orgc"], 0.1, "in percent.? Multiply by 10"),
+        (["orgc"], 1000, "mg per kg"),
+        (["bdfi33", "bdfiod"], 1000, "In kg per m3.? Divide by 1000"),
+        (["cfvo"], 0.01, "fraction.? Multiply by 100"),
+        (["phaq"], 10, "median of pH is .*Times ten.? Divide by 10"),
+    ],
+)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_column_in_another_unit_is_an_error_with_the_remedy(made, tmp_path, columns, factor, message, layout):
+    layers = made.layers.copy()
+    layers[columns] = layers[columns] * factor
+    write, read = LAYOUTS[layout]
+    with pytest.raises(InputError, match=message):
+        read(write(made._replace(layers=layers), tmp_path))
+
+
+def test_bounds_under_each_others_name_are_errors(made, tmp_path):
+    layers = made.layers.rename(columns={"upper_depth": "lower_depth", "lower_depth": "upper_depth"})
+    with pytest.raises(InputError, match="lower_depth is above upper_depth.*exchanged"):
+        read_wosis_202312(wosis_files.write_december_2023(made._replace(layers=layers), tmp_path))
+
+
+def exchanged(made):
+    names = {"longitude": "latitude", "latitude": "longitude"}
+    return wosis_files.Made(made.profiles.rename(columns=names), made.layers.rename(columns=names))
+
+
+def test_longitude_and_latitude_that_are_exchanged_are_errors(made, tmp_path):
+    with pytest.raises(InputError, match="latitudes are beyond 90 degrees.*exchanged"):
+        read_wosis_202312(wosis_files.write_december_2023(exchanged(made), tmp_path))
+
+
+def test_positions_that_are_possible_but_exchanged_are_errors_by_the_land(tmp_path):
+    europe = wosis_files.BOXES[3:4]
+    made = exchanged(wosis_files.made_world(30, boxes=europe))
+    wosis_files.write_december_2023(made, tmp_path / "data")
+    study = Study.open("wosis", data=wosis_files.write_grid(tmp_path / "data", europe), out=tmp_path / "out")
+    with pytest.raises(InputError, match="30 would with longitude and latitude exchanged"):
+        cleaned_study(study)
+
+
+def test_a_grid_that_does_not_cover_the_profiles_is_an_error(tmp_path):
+    wosis_files.write_december_2023(wosis_files.made_world(30, boxes=wosis_files.BOXES[3:4]), tmp_path / "data")
+    grid = wosis_files.write_grid(tmp_path / "data", wosis_files.BOXES[:1])
+    with pytest.raises(InputError, match="none of 30 profiles lies on a land cell.*Give a grid that covers"):
+        cleaned_study(Study.open("wosis", data=grid, out=tmp_path / "out"))
+
+
+def test_an_identifier_that_occurs_twice_is_named(made, tmp_path):
+    profiles = pd.concat([made.profiles, made.profiles.iloc[:1]])
+    for write, read in (
+        (wosis_files.write_december_2023, read_wosis_202312),
+        (wosis_files.write_september_2019, read_wosis_201909),
+    ):
+        with pytest.raises(InputError, match="profile_id '100000' stands for 2 profiles"):
+            read(write(made._replace(profiles=profiles), tmp_path / write.__name__))
+
+
+def test_a_profile_at_two_positions_is_named(made, tmp_path):
+    layers = made.layers.copy()
+    layers.loc[0, "longitude"] += 1
+    with pytest.raises(InputError, match="profile_id '100000' stands for 2 profiles"):
+        read_wosis_latest(wosis_files.write_latest(made._replace(layers=layers), tmp_path))
+
+
+def test_a_folder_of_another_layout_names_the_layout_to_set(made, tmp_path):
+    folder = wosis_files.write_december_2023(made, tmp_path / "data")
+    with pytest.raises(InputError, match=r'no wosis_201909_profiles\.tsv.*set layout = "december-2023"'):
+        read_wosis_201909(folder)
+    with pytest.raises(InputError, match=r"no wosis_latest_orgc\.csv.*it holds nothing"):
+        (tmp_path / "empty").mkdir()
+        read_wosis_latest(tmp_path / "empty")
+
+
+def test_an_unknown_layout_lists_the_known_ones(made, tmp_path):
+    folder = wosis_files.write_december_2023(made, tmp_path / "data")
+    file = tmp_path / "mine.toml"
+    file.write_text(Study.open("wosis", data=folder).file.read_text().replace('"december-2023" ', '"2016" '))
+    with pytest.raises(InputError, match="layout is '2016', expected one of december-2023, september-2019, latest"):
+        cleaned_study(Study.open(file, data=folder, out=tmp_path / "out"))
