@@ -1,9 +1,9 @@
 """Forcing of both model configurations from history files of CLM and CTSM: monthly means on longitudes and latitudes.
 
-Each place takes the nearest cell. A variable in another unit, on other levels, with a gap in time or on a grid that does
-not cover the places is an error. CLM stamps a monthly mean with the end of its month, so the month is read from the
-time bounds. The files are read one by one: xarray opens many files as one only with dask, which this package does not
-need otherwise.
+Each place takes the nearest cell. A variable in another unit, on other levels, with a gap in time or on a grid that
+does not cover the places is an error. CLM stamps a monthly mean with the end of its month: the month is that of the
+middle of the time bounds. Files are read one by one, for xarray opens many as one with dask only, which is no
+requirement here.
 """
 
 from __future__ import annotations
