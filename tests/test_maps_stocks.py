@@ -127,7 +127,7 @@ def test_reference_maps_are_found_by_their_names(grid):
     ],
 )
 def test_the_maps_that_the_readers_make_are_found_with_the_depths_they_have(key, name):
-    made = reference_map(key, "a citation", {depth: np.ones(2) * depth for depth in (0.3, 1.0, 2.0)}, {}).stocks
+    made = reference_map(key, "a citation", {depth: np.ones(2) * depth for depth in (0.3, 1.0, 2.0)}).stocks
     found = reference_stocks(made)
     assert list(found) == [name] and list(found[name]) == [(0.0, 0.3), (0.0, 1.0), (0.0, 2.0)]
     assert found[name][0.0, 2.0].tolist() == [2.0, 2.0]
