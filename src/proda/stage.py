@@ -98,7 +98,8 @@ def fault(out: Path, stage: str, expected: Mapping[str, Fingerprint]) -> str:
         return _unfinished(out, stage, marker)
     stale = difference(marker["fingerprint"], expected[stage])
     if stale:
-        return f"is stale: {stale}"
+        other = f" (written by proda {marker['version']})" if marker["version"] != __version__ else ""
+        return f"is stale: {stale}{other}"
     for name, recorded in marker["files"].items():
         path = out / name
         if not path.exists():
