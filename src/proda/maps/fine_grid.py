@@ -49,18 +49,10 @@ _PLACES = {
 
 
 class MapDraws(NamedTuple):
-    """Parameters of a chunk of cells, and where they are an extrapolation.
+    """Parameters of a chunk of cells, and where they are an extrapolation."""
 
-    Attributes
-    ----------
-    x : (n_draws, 25, n)
-        On the unit cube; (n_draws, 25, 1) where they hold in every cell.
-    extrapolated : (n,)
-        Number of covariates outside the range of the training sites; NaN for a predictor without covariates.
-    """
-
-    x: NDArray[np.float64]
-    extrapolated: NDArray[np.float64]
+    x: NDArray[np.float64]  # (n_draws, 25, n) on the unit cube, or (n_draws, 25, 1) where they hold in every cell
+    extrapolated: NDArray[np.float64]  # (n,) number of covariates outside the range of the training sites, or NaN
 
 
 # Takes the covariates (n, n_covariates) of a chunk, gives `MapDraws`, or their `x` alone. Its attribute `covariates`

@@ -26,28 +26,13 @@ from proda.model.configuration import PAPER_COLUMN
 
 
 class Raster(NamedTuple):
-    """A regular raster and the place of every cell in it.
+    """A regular raster and the place of every cell in it."""
 
-    Attributes
-    ----------
-    lat, lon : numpy.ndarray
-        Centres of the rows (south to north) and columns (west to east), degrees.
-    row, column : numpy.ndarray of int
-        (n_cells,) place of each cell.
-    resolution : float
-        Width and height of a cell, degrees.
-    """
-
-    lat: np.ndarray
-    lon: np.ndarray
-    row: np.ndarray
+    lat: np.ndarray  # centres of the rows, south to north, degrees
+    lon: np.ndarray  # centres of the columns, west to east, degrees
+    row: np.ndarray  # (n_cells,) place of each cell
     column: np.ndarray
-    resolution: float
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.lat.size, self.lon.size
+    resolution: float  # width and height of a cell, degrees
 
     @property
     def lat_bounds(self) -> np.ndarray:
@@ -103,7 +88,8 @@ def _places(centres: np.ndarray, resolution: float, name: str) -> tuple[np.ndarr
 def rastered(values: np.ndarray, raster: Raster) -> np.ndarray:
     """Values (..., n_cells) on the raster, (..., n_rows, n_columns), NaN where no cell is."""
     values = np.asarray(values)
-    out = np.full((*values.shape[:-1], *raster.shape), np.nan, dtype=np.result_type(values.dtype, np.float32))
+    shape = (*values.shape[:-1], raster.lat.size, raster.lon.size)
+    out = np.full(shape, np.nan, dtype=np.result_type(values.dtype, np.float32))
     out[..., raster.row, raster.column] = values
     return out
 

@@ -46,26 +46,13 @@ Values = Mapping[str, xr.DataArray]
 
 
 class Counterpart(NamedTuple):
-    """A parameter of this model in CLM5.
+    """A parameter of this model in CLM5."""
 
-    Attributes
-    ----------
-    clm : str
-        Variables of CLM5, empty where it has none.
-    where : str
-        Where CLM5 has them.
-    conversion : str
-        From our value to CLM's, as a formula.
-    note : str
-    verified : bool
-        Whether the name was read in CTSM's source; otherwise it is an inference, and says so.
-    """
-
-    clm: str
-    where: str
-    conversion: str = "same"
+    clm: str  # variables of CLM5, empty where it has none
+    where: str  # where CLM5 has them
+    conversion: str = "same"  # from our value to CLM's, as a formula
     note: str = ""
-    verified: bool = True
+    verified: bool = True  # whether the name was read in CTSM's source; otherwise it is inferred
 
 
 _NORMALISED = "times century_normalisation(q10)"

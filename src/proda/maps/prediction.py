@@ -46,75 +46,32 @@ LEAST_OBSERVED_DEPTH = np.array([(upper + lower) / 2 for upper, lower in STRATA]
 
 
 class Inputs(NamedTuple):
-    """Everything the maps of a study need.
+    """Everything the maps of a study need; parameters on the unit cube, SOC in g C m-3."""
 
-    Attributes
-    ----------
-    sites : geopandas.GeoDataFrame
-        A row a site, with `cell` and `land_cover`.
-    layers : pandas.DataFrame
-        Observed layers: `site`, `depth` (m), `upper_depth`, `lower_depth` (m), `soc` (g C m-3).
-    grid : xarray.Dataset
-        Land cells.
-    forcing : Forcing
-        Of every cell.
-    one_batch : numpy.ndarray
-        (n_draws, 25) pooled posterior draws of the one-batch assimilation, unit cube.
-    x_mode, x_mean : numpy.ndarray
-        (n_sites, 25) per-site GEV modes and posterior means, unit cube.
-    soc_mean : numpy.ndarray
-        (10, n_sites) mean over the draws of each site's own posterior, g C m-3.
-    used : numpy.ndarray of bool
-        (n_sites,) sites of non-negative model efficiency.
-    network_sites, network_cells : numpy.ndarray
-        (n, 25) parameters the network predicts, unit cube.
-    network_notes : pandas.DataFrame
-        (n_cells,) notes on the network's prediction, `proda.maps.parameter_maps.NOTES`.
-    hybrid_sites, hybrid_cells : numpy.ndarray
-        (n_members, n, 25) parameters of the hybrid's members, unit cube.
-    hybrid_extrapolated : numpy.ndarray of int
-        (n_cells,) covariates outside the range of the hybrid's training sites.
-    hybrid_unseen, hybrid_common : numpy.ndarray
-        (n_strata,) variance of the logarithm of a cell's carbon beyond the members' spread, measured on withheld
-        blocks, and of the relative error that all land has in common.
-    block_km : float
-        Side of these blocks, within which errors of the hybrid's map go together.
-    split : numpy.ndarray of str
-        (n_sites,) the network's "train", "validation", "test"; "unused" elsewhere.
-    truth : xarray.Dataset or None
-        `soc_site` and `soc_cell` (layer, ...) g C m-3 of a study with known truth.
-    """
-
-    sites: geopandas.GeoDataFrame
-    layers: pd.DataFrame
-    grid: xr.Dataset
-    forcing: Forcing
-    one_batch: NDArray
-    x_mode: NDArray
-    x_mean: NDArray
-    soc_mean: NDArray
-    used: NDArray
-    network_sites: NDArray
-    network_cells: NDArray
-    network_notes: pd.DataFrame
-    hybrid_sites: NDArray
-    hybrid_cells: NDArray
-    hybrid_extrapolated: NDArray
-    hybrid_unseen: NDArray
-    hybrid_common: NDArray
-    block_km: float
-    split: NDArray
-    truth: xr.Dataset | None
+    sites: geopandas.GeoDataFrame  # a row a site, with `cell` and `land_cover`
+    layers: pd.DataFrame  # observed: site, depth, upper_depth, lower_depth (m), soc
+    grid: xr.Dataset  # land cells
+    forcing: Forcing  # of every cell
+    one_batch: NDArray  # (n_draws, 25) pooled posterior draws
+    x_mode: NDArray  # (n_sites, 25) modes of the sites' posteriors (GEV)
+    x_mean: NDArray  # (n_sites, 25) means of the sites' posteriors
+    soc_mean: NDArray  # (10, n_sites) mean SOC over the draws of each site's posterior
+    used: NDArray  # (n_sites,) bool, sites of non-negative model efficiency
+    network_sites: NDArray  # (n_sites, 25) predicted by the network
+    network_cells: NDArray  # (n_cells, 25)
+    network_notes: pd.DataFrame  # (n_cells,) notes on the prediction, `proda.maps.parameter_maps.NOTES`
+    hybrid_sites: NDArray  # (n_members, n_sites, 25) predicted by the hybrid's members
+    hybrid_cells: NDArray  # (n_members, n_cells, 25)
+    hybrid_extrapolated: NDArray  # (n_cells,) number of covariates outside the range of the hybrid's training sites
+    hybrid_unseen: NDArray  # (n_strata,) variance of a cell's log carbon beyond the members' spread (withheld blocks)
+    hybrid_common: NDArray  # (n_strata,) variance of the relative error that all land has in common
+    block_km: float  # side of these blocks, within which errors of the hybrid's map go together
+    split: NDArray  # (n_sites,) the network's "train", "validation", "test"; "unused" elsewhere
+    truth: xr.Dataset | None  # `soc_site`, `soc_cell` (layer, ...) of a study with known truth
 
 
 def read_inputs(study: Study) -> Inputs:
-    """The inputs of the maps from the study's folder.
-
-    Raises
-    ------
-    MissingOutput
-        If a stage before has not been run or is out of date.
-    """
+    """The inputs of the maps from the study's folder; `MissingOutput` where a stage before is not up to date."""
     study.require(
         "01-data-cleaning", "03-one-batch-assimilation", "04-site-by-site-assimilation", "05-network-training"
     )

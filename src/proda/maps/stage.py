@@ -25,40 +25,18 @@ STAGE = "06-final-figures"
 
 
 class Results(NamedTuple):
-    """The results of stage 6.
-
-    Attributes
-    ----------
-    inputs : Inputs
-        The files of the stages before.
-    maps : xarray.Dataset
-        From `proda.maps.prediction.maps_by_method`.
-    modelled : dict
-        Method -> (n_observed,) g C m-3 at the observed layers.
-    table : pandas.DataFrame
-        Table 1.
-    stocks : pandas.DataFrame
-        Continental stocks, Pg C.
-    regional : pandas.DataFrame
-        Biases by region, kg C m-2.
-    findings : pandas.DataFrame
-        Findings of the paper and whether they hold here.
-    references : pandas.DataFrame
-        Scores against published maps; empty for a grid without any.
-    true_maps, true_sites : pandas.DataFrame or None
-        Scores against the truth of a virtual study: of maps on cells, of SOC at the observed depths.
-    """
+    """The results of stage 6."""
 
     inputs: Inputs
-    maps: xr.Dataset
-    modelled: dict[str, NDArray]
-    table: pd.DataFrame
-    stocks: pd.DataFrame
-    regional: pd.DataFrame
-    findings: pd.DataFrame
-    references: pd.DataFrame
-    true_maps: pd.DataFrame | None
-    true_sites: pd.DataFrame | None
+    maps: xr.Dataset  # from `proda.maps.prediction.maps_by_method`
+    modelled: dict[str, NDArray]  # method -> (n_observed,) g C m-3 at the observed layers
+    table: pd.DataFrame  # Table 1, kg C m-3
+    stocks: pd.DataFrame  # continental stocks, Pg C
+    regional: pd.DataFrame  # biases by region, kg C m-2
+    findings: pd.DataFrame  # findings of the paper and whether they hold here
+    references: pd.DataFrame  # scores against published maps; empty for a grid without any
+    true_maps: pd.DataFrame | None  # scores of maps against the truth of a virtual study, kg C m-2
+    true_sites: pd.DataFrame | None  # scores of SOC at the observed depths against the truth, kg C m-3
 
     @property
     def headline(self) -> pd.DataFrame:
