@@ -1,12 +1,5 @@
-"""The made continent's 60 covariates and its forcing, at any place.
-
-The nineteen bioclimatic variables of WorldClim (Fick and Hijmans 2017) from monthly means.
-
-The made continent's relief, climate and vegetation: smooth functions of longitude and latitude.
-
-Everything can be evaluated anywhere: a site has the climate of its own position, a cell that of its centre.
-
-The true parameters of the made continent: smooth nonlinear functions of covariates, and noise at the sites.
+"""The virtual study's synthetic continent: climate, covariates, forcing and true parameters as smooth functions of
+longitude and latitude, so that a site has those of its own position and a cell those of its centre.
 """
 
 from __future__ import annotations
@@ -28,7 +21,7 @@ from proda.model.parameters import PAPER_PARAMETERS, SHARES
 
 
 def bioclimatic_variables(temperature: NDArray, precipitation: NDArray, diurnal_range: NDArray) -> dict[str, NDArray]:
-    """BIO1 to BIO19, each (n,), temperatures in degrees Celsius, precipitation in mm.
+    """The variables BIO1 to BIO19 of WorldClim (Fick and Hijmans 2017), each (n,), degrees Celsius and mm.
 
     Parameters
     ----------
@@ -81,38 +74,22 @@ MONTHS = np.arange(12)[:, None]
 
 
 class Climate(NamedTuple):
-    """Relief, climate and productivity of n places.
+    """Relief, climate and productivity of n places."""
 
-    Attributes
-    ----------
-    elevation : (n,), m
-    temperature : (12, n), degrees Celsius, monthly means of air temperature
-    diurnal_range : (n,), K
-    precipitation : (12, n), mm month-1
-    npp : (n,), g C m-2 yr-1
-    npp_spread : (n,), half the range of annual NPP over the years, as a fraction of the mean
-    forest : (n,), 0 to 1, how far trees outdo grass
-    """
-
-    elevation: NDArray
-    temperature: NDArray
-    diurnal_range: NDArray
-    precipitation: NDArray
-    npp: NDArray
-    npp_spread: NDArray
-    forest: NDArray
+    elevation: NDArray  # (n,), m
+    temperature: NDArray  # (12, n), degrees Celsius, monthly means of air temperature
+    diurnal_range: NDArray  # (n,), K
+    precipitation: NDArray  # (12, n), mm month-1
+    npp: NDArray  # (n,), g C m-2 yr-1
+    npp_spread: NDArray  # (n,), half the range of annual NPP over the years, as a fraction of the mean
+    forest: NDArray  # (n,), 0 to 1, how far trees outdo grass
 
 
 def waves(lon: ArrayLike, lat: ArrayLike, seed: int, name: str, length: float, n_waves: int = 48) -> NDArray:
-    """A smooth random field with mean 0 and variance 1, the same at a place however often it is asked for.
+    """A smooth random field with mean 0 and variance 1, a function of the place, correlated over `length` degrees.
 
-    A sum of cosines with random directions, lengths around `length` and phases approximates a Gaussian field with a
+    A sum of cosines with random directions, wavelengths and phases approximates a Gaussian field with a
     squared-exponential covariance (Rahimi and Recht 2007).
-
-    Parameters
-    ----------
-    length : float, degrees of latitude
-        Distance over which the field forgets itself.
     """
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     number = rng.normal(size=(n_waves, 2)) / length
@@ -147,7 +124,7 @@ def virtual_climate(lon: ArrayLike, lat: ArrayLike, seed: int) -> Climate:
     season = 1.0 - summer * np.cos(2 * np.pi * (MONTHS - 0.5) / 12) + 0.05 * np.sin(2 * np.pi * MONTHS / 6)
     precipitation = annual / 12.0 * season
 
-    npp = 1.25 * productivity(mean, annual) * np.exp(0.12 * field("vigour", 3.0))
+    npp = 1.25 * _productivity(mean, annual) * np.exp(0.12 * field("vigour", 3.0))
     dry = expit(-(annual - 600.0) / 150.0)
     spread = np.clip(0.22 + 0.2 * dry + 0.04 * field("spread", 4.0), 0.12, 0.6)
     forest = expit((annual - 750.0 - 14.0 * (mean - 10.0)) / 130.0 + 0.9 * field("forest", 2.5))
@@ -155,14 +132,10 @@ def virtual_climate(lon: ArrayLike, lat: ArrayLike, seed: int) -> Climate:
     return Climate(elevation, temperature, diurnal, precipitation, npp, spread, forest)
 
 
-def productivity(temperature: ArrayLike, precipitation: ArrayLike) -> NDArray:
-    """Net primary production by Lieth's (1975) Miami model, g C m-2 yr-1, with carbon 45 % of dry matter.
-
-    The smaller of 3000 / (1 + exp(1.315 - 0.119 T)) and 3000 (1 - exp(-0.000664 P)) g of dry matter, the corner
-    between the two rounded off so that the map is smooth.
-    """
-    by_warmth = 3000.0 / (1.0 + np.exp(1.315 - 0.119 * np.asarray(temperature, float)))
-    by_rain = 3000.0 * -np.expm1(-0.000664 * np.asarray(precipitation, float))
+def _productivity(temperature: NDArray, precipitation: NDArray) -> NDArray:
+    """Lieth's (1975) Miami model, g C m-2 yr-1 (carbon 45 % of dry matter), with a smooth lesser of its two limits."""
+    by_warmth = 3000.0 / (1.0 + np.exp(1.315 - 0.119 * temperature))
+    by_rain = 3000.0 * -np.expm1(-0.000664 * precipitation)
     return 0.45 * (by_warmth**-4.0 + by_rain**-4.0) ** -0.25
 
 
@@ -306,40 +279,59 @@ def virtual_forcing(covariates: pd.DataFrame, column: Column = PAPER_COLUMN) -> 
     return Forcing(temperature, psi, np.full(len(covariates), NO_PERMAFROST), npp, least, greatest)
 
 
-MARGIN = 0.03  # of the unit cube, kept free so that no truth lies at a wall
+MARGIN = 0.03  # of the unit cube, kept free so that no true parameter lies at a prior bound
 LEAST_WOODY = 0.02  # of the carbon input; noise could otherwise share out more litter than there is
 
 
-def drivers(covariates: pd.DataFrame) -> dict[str, NDArray]:
-    """What the truth depends on: ten covariates, each shifted and scaled by constants to about -2..2."""
-    value = {name: covariates[name].to_numpy(float) for name in covariates}
-    return {
-        "warmth": (value["BIO1"] - 11.0) / 6.0,
-        "rain": np.log(value["BIO12"] / 700.0) / 0.6,
-        "range": (value["BIO7"] - 30.0) / 6.0,
-        "npp": (value["NPPmean"] - 470.0) / 200.0,
-        "cover": (value["Veg_Cover"] - 45.0) / 30.0,
-        "sand": (value["Sand_Content_0cm"] - 45.0) / 18.0,
-        "clay": (value["Clay_Content_30cm"] - 20.0) / 9.0,
-        "acid": (6.7 - value["pH_Water_0cm"]) / 0.9,
-        "stones": (value["Coarse_Fragments_v_30cm"] - 12.0) / 6.0,
-        "bedrock": (value["Depth_Bedrock_R"] - 165.0) / 45.0,
-    }
+def true_parameters(covariates: pd.DataFrame, noise: NDArray | float = 0.0) -> NDArray:
+    """True parameters on the unit cube, (25, n), at least `MARGIN` away from the prior bounds.
+
+    The input shares of litter are reduced in proportion where they would leave too little for woody debris.
+
+    Parameters
+    ----------
+    covariates : DataFrame
+        From `virtual_covariates`, n rows.
+    noise : (25, n)
+        From `site_noise`; 0 for the part that the covariates determine, which is the truth of the map.
+    """
+    x = MARGIN + (1.0 - 2.0 * MARGIN) * expit(_logits(covariates) + noise)
+    rows = list(SHARES)
+    low, span = PAPER_PARAMETERS.minimum[rows], (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)[rows]
+    least = low.sum() + MARGIN * span.sum()
+    above = span @ (x[rows] - MARGIN)
+    kept = np.minimum(1.0, (1.0 - LEAST_WOODY - least) / above)
+    x[rows] = MARGIN + kept * (x[rows] - MARGIN)
+    return x
 
 
-def smooth_logits(covariates: pd.DataFrame) -> NDArray:
+def site_noise(n: int, rng: np.random.Generator, sd: float = 0.5) -> NDArray:
+    """What the covariates do not determine at a site, added to the logits, (25, n)."""
+    return sd * rng.standard_normal((len(PAPER_PARAMETERS), n))
+
+
+def _logits(covariates: pd.DataFrame) -> NDArray:
     """Logit of every true parameter as the covariates give it, (25, n), rows as in `PAPER_PARAMETERS`.
 
     Parameters to which the profiles are sensitive follow the covariates strongly, the others weakly or not at all.
     """
-    d = drivers(covariates)
-    warmth, rain, npp, cover = d["warmth"], d["rain"], d["npp"], d["cover"]
-    sand, clay, acid, stones, bedrock = d["sand"], d["clay"], d["acid"], d["stones"], d["bedrock"]
+    value = {name: covariates[name].to_numpy(float) for name in covariates}
+    # Ten covariates, each shifted and scaled by constants to about -2..2.
+    warmth = (value["BIO1"] - 11.0) / 6.0
+    rain = np.log(value["BIO12"] / 700.0) / 0.6
+    temperature_range = (value["BIO7"] - 30.0) / 6.0
+    npp = (value["NPPmean"] - 470.0) / 200.0
+    cover = (value["Veg_Cover"] - 45.0) / 30.0
+    sand = (value["Sand_Content_0cm"] - 45.0) / 18.0
+    clay = (value["Clay_Content_30cm"] - 20.0) / 9.0
+    acid = (6.7 - value["pH_Water_0cm"]) / 0.9
+    stones = (value["Coarse_Fragments_v_30cm"] - 12.0) / 6.0
+    bedrock = (value["Depth_Bedrock_R"] - 165.0) / 45.0
     nothing = np.zeros_like(warmth)
     logits = {
         "diffus": -0.2 + 0.8 * np.tanh(warmth) - 0.5 * acid,
         "cryo": nothing,
-        "q10": -2.7 + 0.4 * np.tanh(d["range"]) + 0.3 * cover,
+        "q10": -2.7 + 0.4 * np.tanh(temperature_range) + 0.3 * cover,
         "efolding": 1.5 + 0.7 * np.tanh(sand) - 0.6 * np.tanh(bedrock) + 0.3 * rain * np.tanh(stones),
         "tau4cwd": 0.3 * cover,
         "tau4l1": nothing,
@@ -364,33 +356,3 @@ def smooth_logits(covariates: pd.DataFrame) -> NDArray:
         "maxpsi": 0.4 * sand,
     }
     return np.stack([logits[name] for name in PAPER_PARAMETERS.names])
-
-
-def site_noise(n: int, rng: np.random.Generator, sd: float = 0.5) -> NDArray:
-    """What the covariates do not know of a site, added to the logits, (25, n)."""
-    return sd * rng.standard_normal((len(PAPER_PARAMETERS), n))
-
-
-def true_parameters(covariates: pd.DataFrame, noise: NDArray | float = 0.0) -> NDArray:
-    """True parameters on the unit cube, (25, n), within `MARGIN` of no wall.
-
-    Parameters
-    ----------
-    covariates : DataFrame
-        From `virtual_covariates`, n rows.
-    noise : (25, n)
-        From `site_noise`; 0 for the part that the covariates determine, which is the truth of the map.
-    """
-    x = MARGIN + (1.0 - 2.0 * MARGIN) * expit(smooth_logits(covariates) + noise)
-    return _with_woody_debris(x)
-
-
-def _with_woody_debris(x: NDArray) -> NDArray:
-    """`x` with the input shares of litter reduced in proportion where they would leave too little for woody debris."""
-    rows = list(SHARES)
-    low, span = PAPER_PARAMETERS.minimum[rows], (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)[rows]
-    least = low.sum() + MARGIN * span.sum()
-    above = span @ (x[rows] - MARGIN)
-    kept = np.minimum(1.0, (1.0 - LEAST_WOODY - least) / above)
-    x[rows] = MARGIN + kept * (x[rows] - MARGIN)
-    return x

@@ -1,8 +1,5 @@
-"""The virtual study: a made continent on the real outline of the conterminous United States, with a known truth.
-
-Faults planted in the made profiles, of the kinds that real collections have, with a list of what was planted.
-
-Pits dug on the made continent: where, how deep, in which layers, and what a laboratory would report of them.
+"""The virtual study: synthetic profiles on the outline of the conterminous United States, with known parameters, and
+faults of the kinds that real collections have.
 """
 
 from __future__ import annotations
@@ -24,6 +21,13 @@ from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, physical
 from proda.model.solver import soc_density, steady_state
 
+RELATIVE_SD = 0.3
+
+_SOURCES = ("Survey A", "Survey B", "Wetland programme", "Field stations")
+_LAND_USE = {
+    1: "evergreen forest", 4: "deciduous forest", 5: "mixed forest", 7: "rangeland", 8: "woodland", 10: "grassland",
+    12: "cropland", 14: "cropland and pasture",
+}  # fmt: skip
 # Share of profiles that get each fault. The first group is spoiled beyond use; of the second one layer is lost.
 _WHOLE = {"position missing": 0.01, "off the land": 0.01, "one layer": 0.03, "no density at all": 0.02}
 DUPLICATES = 0.02
@@ -38,152 +42,87 @@ _LAYER = {
 _SEA = np.array([[-72.0, 36.0], [-78.0, 29.5], [-90.0, 27.0], [-120.5, 32.0], [-123.0, 33.0], [-68.0, 39.5]])
 
 
-def n_spoiled(n_sound: int) -> int:
-    """How many pits to dig beyond `n_sound`, to be spoiled beyond use."""
-    return sum(_count(share, n_sound) for share in _WHOLE.values())
+class VirtualContinent(NamedTuple):
+    """Land cells in the columns of `grid.nc`, the paper's 60 covariates at their centres, and their forcing."""
+
+    cells: pd.DataFrame
+    covariates: pd.DataFrame
+    forcing: Forcing
 
 
-def _count(share: float, n: int) -> int:
-    return max(2, round(share * n))
+def virtual_continent(seed: int) -> VirtualContinent:
+    """The virtual continent of a seed: about 3,370 half-degree land cells."""
+    cells = land_cells(land())
+    covariates = virtual_covariates(cells["lon"], cells["lat"], seed)
+    cells = cells.assign(land_cover=covariates["IGBP"].astype(int), sand_percent=covariates["Sand_Content_0cm"])
+    return VirtualContinent(cells, covariates, virtual_forcing(covariates))
 
 
-def with_faults(
-    profiles: pd.DataFrame, layers: pd.DataFrame, n_sound: int, seed: int
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Tables with faults, such that cleaning leaves the first `n_sound` profiles, all with two layers or more.
+def write_raw_profiles(
+    continent: VirtualContinent, n_profiles: int, seed: int, folder: Path, relative_sd: float = RELATIVE_SD
+) -> Pits:
+    """Write profiles.csv, layers.csv and planted_faults.csv into `folder`; the files are the same for the same seed.
 
     Parameters
     ----------
-    profiles, layers : DataFrame
-        In the columns of profiles.csv and layers.csv, `n_sound + n_spoiled(n_sound)` profiles, none with a fault.
+    n_profiles : int
+        Profiles that are sound, or nearly so; those spoiled beyond use come on top.
 
     Returns
     -------
-    profiles, layers : DataFrame
-        In random order.
-    planted : DataFrame
-        profile_id, layer (missing for a whole profile), rule: what cleaning must find. Layers that go with their
-        whole profile are not listed.
+    Pits
+        All pits before faults were planted, with their true parameters.
     """
-    rng = np.random.default_rng([seed, n_sound, 2])
-    profiles, layers = profiles.copy(), layers.copy()
-    planted: list[pd.DataFrame] = []
-    ids = profiles["profile_id"].to_numpy()
-    start = n_sound
-    for fault, share in _WHOLE.items():
-        chosen = ids[start : start + _count(share, n_sound)]
-        start += len(chosen)
-        profiles, layers = _spoil(fault, chosen, profiles, layers, planted, rng)
-
-    sound = ids[:n_sound]
-    rich = layers["profile_id"].value_counts()
-    rich = rng.permutation(sound[rich.reindex(sound).to_numpy() >= 3])
-    for fault, share in _LAYER.items():
-        chosen, rich = np.split(rich, [_count(share, n_sound)])
-        layers = _damage(fault, chosen, layers, planted)
-
-    copied = rng.choice(sound, _count(DUPLICATES, n_sound), replace=False)
-    profiles, layers = _copied(copied, profiles, layers, planted)
-    profiles = profiles.iloc[_originals_first(profiles, rng)].reset_index(drop=True)
-    return profiles, layers.reset_index(drop=True), pd.concat(planted, ignore_index=True)
+    n_spoiled = sum(_count(share, n_profiles) for share in _WHOLE.values())
+    dug = pits(n_profiles + n_spoiled, continent.cells, continent.forcing, seed, relative_sd)
+    profiles, layers, planted = _with_faults(dug.profiles, dug.layers, n_profiles, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    profiles.to_csv(folder / "profiles.csv", index=False)
+    layers.to_csv(folder / "layers.csv", index=False, float_format="%.7g")
+    planted.to_csv(folder / "planted_faults.csv", index=False)
+    return dug
 
 
-def _listed(ids, rule: str, layer=pd.NA) -> pd.DataFrame:
-    return pd.DataFrame({"profile_id": ids, "layer": layer, "rule": rule}).astype({"layer": "Int64"})
+def truth_dataset(continent: VirtualContinent, dug: Pits, profiles: pd.DataFrame) -> xr.Dataset:
+    """The truth at the cleaned sites and at the land cells, as `truth.nc` holds it.
 
+    At a site it includes the site's noise; at a cell it is what the covariates alone give.
 
-def _spoil(fault, chosen, profiles, layers, planted, rng):
-    """Faults that cost the whole profile."""
-    rows, hit = profiles["profile_id"].isin(chosen), layers["profile_id"].isin(chosen)
-    if fault == "position missing":
-        profiles.loc[rows, ["lon", "lat"]] = np.nan
-        planted.append(_listed(chosen, fault))
-    elif fault == "off the land":
-        at_sea = _SEA[rng.integers(len(_SEA), size=len(chosen))] + rng.uniform(-0.5, 0.5, (len(chosen), 2))
-        profiles.loc[rows, ["lon", "lat"]] = at_sea.round(5)
-        planted.append(_listed(chosen, fault))
-    elif fault == "one layer":
-        layers = layers[~hit | (layers["layer"] == 1)]
-        planted.append(_listed(chosen, "too few layers"))
-    else:
-        layers.loc[hit, ["bulk_density_g_cm3", "soc_kg_m3"]] = np.nan
-        lost = layers[hit]
-        planted.append(_listed(lost["profile_id"].to_numpy(), "no density", lost["layer"].to_numpy()))
-        planted.append(_listed(chosen, "too few layers"))
-    return profiles, layers
-
-
-def _damage(fault, chosen, layers, planted):
-    """Faults that cost one layer: the second, or one added below the last."""
-    second = layers["profile_id"].isin(chosen) & (layers["layer"] == 2)
-    if fault == "no density":
-        layers.loc[second, ["bulk_density_g_cm3", "soc_kg_m3"]] = np.nan
-    elif fault == "inverted depths":
-        bounds = ["upper_depth_m", "lower_depth_m"]
-        layers.loc[second, bounds] = layers.loc[second, bounds[::-1]].to_numpy()
-    elif fault == "no carbon":
-        layers.loc[second, ["oc_percent", "soc_kg_m3"]] = 0.0
-    elif fault == "implausible density":  # bulk density in kg m-3 taken for g cm-3
-        layers.loc[second, ["bulk_density_g_cm3", "soc_kg_m3"]] *= 1000.0
-    else:
-        last = layers[layers["profile_id"].isin(chosen)].groupby("profile_id", sort=False).tail(1)
-        added = last.assign(layer=last["layer"] + 1)
-        if fault == "below the model":
-            added = added.assign(upper_depth_m=3.7, lower_depth_m=4.3)
-        else:
-            middle = 0.5 * (last["upper_depth_m"] + last["lower_depth_m"])
-            added = added.assign(upper_depth_m=middle.round(3), lower_depth_m=last["lower_depth_m"] + 0.05)
-        planted.append(_listed(added["profile_id"].to_numpy(), fault, added["layer"].to_numpy()))
-        return pd.concat([layers, added])
-    planted.append(_listed(chosen, fault, 2))
-    return layers
-
-
-def _copied(copied, profiles, layers, planted):
-    """The same pits under second identifiers, positions to the hundredth of a degree, as collections overlap."""
-    names = {old: f"D{old[1:]}" for old in copied}
-    twins = profiles[profiles["profile_id"].isin(copied)].copy()
-    twin_layers = layers[layers["profile_id"].isin(copied)].copy()
-    planted.append(_listed([names[old] for old in twins["profile_id"]], "duplicate profile"))
-    twins[["lon", "lat"]] = twins[["lon", "lat"]].round(2)
-    twins["profile_id"] = twins["profile_id"].map(names)
-    twin_layers["profile_id"] = twin_layers["profile_id"].map(names)
-    return pd.concat([profiles, twins]), pd.concat([layers, twin_layers])
-
-
-def _originals_first(profiles: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
-    """A random order in which a copy never comes before its original, since the first of two alike is kept."""
-    order = rng.permutation(len(profiles))
-    copy = profiles["profile_id"].str.startswith("D").to_numpy()[order]
-    return np.concatenate([order[~copy], order[copy]])
-
-
-RELATIVE_SD = 0.3
-
-_SOURCES = ("Survey A", "Survey B", "Wetland programme", "Field stations")
-_LAND_USE = {
-    1: "evergreen forest", 4: "deciduous forest", 5: "mixed forest", 7: "rangeland", 8: "woodland", 10: "grassland",
-    12: "cropland", 14: "cropland and pasture",
-}  # fmt: skip
+    Parameters
+    ----------
+    profiles : DataFrame
+        Cleaned, `profile_id` in the order of the sites.
+    """
+    row = pd.Series(np.arange(len(dug.profiles)), dug.profiles["profile_id"]).loc[profiles["profile_id"]].to_numpy()
+    x_cell = true_parameters(continent.covariates)
+    soc_cell = soc_density(steady_state(physical(x_cell, continent.forcing), continent.forcing))
+    cube = {"units": "1", "long_name": "true parameter, position between its bounds"}
+    density = {"units": "g m-3", "long_name": "true soil organic carbon per volume of soil"}
+    return xr.Dataset(
+        {
+            "x_site": (("parameter", "site"), dug.x[:, row], cube),
+            "x_cell": (("parameter", "cell"), x_cell, cube),
+            "soc_site": (("layer", "site"), dug.soc[:, row], density),
+            "soc_cell": (("layer", "cell"), soc_cell, density),
+        },
+        {
+            "parameter": list(PAPER_PARAMETERS.names),
+            "node_depth": ("layer", PAPER_COLUMN.node, {"standard_name": "depth", "units": "m", "positive": "down"}),
+            "profile_id": ("site", profiles["profile_id"].to_numpy(dtype=object)),
+            "lon": ("cell", continent.cells["lon"].to_numpy(), {"standard_name": "longitude", "units": "degrees_east"}),
+            "lat": ("cell", continent.cells["lat"].to_numpy(), {"standard_name": "latitude", "units": "degrees_north"}),
+        },
+        {"Conventions": "CF-1.11", "title": "True parameters and carbon of the virtual study"},
+    )
 
 
 class Pits(NamedTuple):
-    """Pits and what is true of them.
-
-    Attributes
-    ----------
-    profiles, layers : DataFrame
-        In the columns of profiles.csv and layers.csv (`proda.data.readers.tidy`).
-    x : (25, n)
-        True parameters on the unit cube.
-    soc : (10, n), g C m-3
-        True profile.
-    """
+    """Soil pits in the columns of profiles.csv and layers.csv, and what is true of them."""
 
     profiles: pd.DataFrame
     layers: pd.DataFrame
-    x: NDArray
-    soc: NDArray
+    x: NDArray  # (25, n), true parameters on the unit cube
+    soc: NDArray  # (10, n), g C m-3, true carbon at the nodes
 
 
 def pits(n: int, grid: pd.DataFrame, forcing: Forcing, seed: int, relative_sd: float = RELATIVE_SD) -> Pits:
@@ -203,7 +142,7 @@ def pits(n: int, grid: pd.DataFrame, forcing: Forcing, seed: int, relative_sd: f
         0 gives the model's own values.
     """
     rng = np.random.default_rng([seed, n, 1])
-    lon, lat = places(n, grid, seed, rng)
+    lon, lat = _places(n, grid, seed, rng)
     covariates = virtual_covariates(lon, lat, seed)
     x = true_parameters(covariates, site_noise(n, rng))
     cell, _ = cells_at(lon, lat, grid)
@@ -219,7 +158,7 @@ def pits(n: int, grid: pd.DataFrame, forcing: Forcing, seed: int, relative_sd: f
     return Pits(profiles, layers, x, soc)
 
 
-def places(n: int, grid: pd.DataFrame, seed: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+def _places(n: int, grid: pd.DataFrame, seed: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
     """Longitudes and latitudes of `n` random places on land, crowded where surveys like to go, (n,) each.
 
     Small islands far from every land cell of `grid` stay empty.
@@ -295,86 +234,106 @@ def _laboratory(
     )
 
 
-class VirtualContinent(NamedTuple):
-    """Land cells with their covariates and forcing.
+def _count(share: float, n: int) -> int:
+    return max(2, round(share * n))
 
-    Attributes
-    ----------
-    cells : DataFrame
-        The columns of `grid.nc`.
-    covariates : DataFrame
-        The 60 of the paper, at the cells' centres.
-    forcing : Forcing
-        Of the cells.
+
+def _with_faults(
+    profiles: pd.DataFrame, layers: pd.DataFrame, n_sound: int, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Tables with faults, in random order, and the faults: profile_id, layer (missing for a whole profile), rule.
+
+    Cleaning leaves the first `n_sound` profiles, all with two layers or more; the others are spoiled beyond use. Layers
+    that go with their whole profile are not listed.
     """
+    rng = np.random.default_rng([seed, n_sound, 2])
+    profiles, layers = profiles.copy(), layers.copy()
+    planted: list[pd.DataFrame] = []
+    ids = profiles["profile_id"].to_numpy()
+    start = n_sound
+    for fault, share in _WHOLE.items():
+        chosen = ids[start : start + _count(share, n_sound)]
+        start += len(chosen)
+        profiles, layers = _spoil(fault, chosen, profiles, layers, planted, rng)
 
-    cells: pd.DataFrame
-    covariates: pd.DataFrame
-    forcing: Forcing
+    sound = ids[:n_sound]
+    rich = layers["profile_id"].value_counts()
+    rich = rng.permutation(sound[rich.reindex(sound).to_numpy() >= 3])
+    for fault, share in _LAYER.items():
+        chosen, rich = np.split(rich, [_count(share, n_sound)])
+        layers = _damage(fault, chosen, layers, planted)
 
-
-def virtual_continent(seed: int) -> VirtualContinent:
-    """The made continent of a seed: about 3,370 half-degree land cells."""
-    cells = land_cells(land())
-    covariates = virtual_covariates(cells["lon"], cells["lat"], seed)
-    cells = cells.assign(land_cover=covariates["IGBP"].astype(int), sand_percent=covariates["Sand_Content_0cm"])
-    return VirtualContinent(cells, covariates, virtual_forcing(covariates))
-
-
-def write_raw_profiles(
-    continent: VirtualContinent, n_profiles: int, seed: int, folder: Path, relative_sd: float = RELATIVE_SD
-) -> Pits:
-    """Dig the pits, plant the faults, write profiles.csv, layers.csv and planted_faults.csv into `folder`.
-
-    Parameters
-    ----------
-    n_profiles : int
-        Profiles that are sound, or nearly so; those spoiled beyond use come on top.
-    seed : int
-        Of the study: the files are the same whenever they are made again.
-
-    Returns
-    -------
-    Pits
-        All pits before faults were planted, with their true parameters.
-    """
-    dug = pits(n_profiles + n_spoiled(n_profiles), continent.cells, continent.forcing, seed, relative_sd)
-    profiles, layers, planted = with_faults(dug.profiles, dug.layers, n_profiles, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    profiles.to_csv(folder / "profiles.csv", index=False)
-    layers.to_csv(folder / "layers.csv", index=False, float_format="%.7g")
-    planted.to_csv(folder / "planted_faults.csv", index=False)
-    return dug
+    copied = rng.choice(sound, _count(DUPLICATES, n_sound), replace=False)
+    profiles, layers = _copied(copied, profiles, layers, planted)
+    profiles = profiles.iloc[_originals_first(profiles, rng)].reset_index(drop=True)
+    return profiles, layers.reset_index(drop=True), pd.concat(planted, ignore_index=True)
 
 
-def truth_dataset(continent: VirtualContinent, dug: Pits, profiles: pd.DataFrame) -> xr.Dataset:
-    """The truth at the cleaned sites and at the land cells, as `truth.nc` holds it.
+def _listed(ids, rule: str, layer=pd.NA) -> pd.DataFrame:
+    return pd.DataFrame({"profile_id": ids, "layer": layer, "rule": rule}).astype({"layer": "Int64"})
 
-    At a site it includes the site's noise; at a cell it is what the covariates alone give.
 
-    Parameters
-    ----------
-    profiles : DataFrame
-        Cleaned, `profile_id` in the order of the sites.
-    """
-    row = pd.Series(np.arange(len(dug.profiles)), dug.profiles["profile_id"]).loc[profiles["profile_id"]].to_numpy()
-    x_cell = true_parameters(continent.covariates)
-    soc_cell = soc_density(steady_state(physical(x_cell, continent.forcing), continent.forcing))
-    cube = {"units": "1", "long_name": "true parameter, position between its bounds"}
-    density = {"units": "g m-3", "long_name": "true soil organic carbon per volume of soil"}
-    return xr.Dataset(
-        {
-            "x_site": (("parameter", "site"), dug.x[:, row], cube),
-            "x_cell": (("parameter", "cell"), x_cell, cube),
-            "soc_site": (("layer", "site"), dug.soc[:, row], density),
-            "soc_cell": (("layer", "cell"), soc_cell, density),
-        },
-        {
-            "parameter": list(PAPER_PARAMETERS.names),
-            "node_depth": ("layer", PAPER_COLUMN.node, {"standard_name": "depth", "units": "m", "positive": "down"}),
-            "profile_id": ("site", profiles["profile_id"].to_numpy(dtype=object)),
-            "lon": ("cell", continent.cells["lon"].to_numpy(), {"standard_name": "longitude", "units": "degrees_east"}),
-            "lat": ("cell", continent.cells["lat"].to_numpy(), {"standard_name": "latitude", "units": "degrees_north"}),
-        },
-        {"Conventions": "CF-1.11", "title": "True parameters and carbon of the virtual study"},
-    )
+def _spoil(fault, chosen, profiles, layers, planted, rng):
+    """Faults for which cleaning excludes the whole profile."""
+    rows, hit = profiles["profile_id"].isin(chosen), layers["profile_id"].isin(chosen)
+    if fault == "position missing":
+        profiles.loc[rows, ["lon", "lat"]] = np.nan
+        planted.append(_listed(chosen, fault))
+    elif fault == "off the land":
+        at_sea = _SEA[rng.integers(len(_SEA), size=len(chosen))] + rng.uniform(-0.5, 0.5, (len(chosen), 2))
+        profiles.loc[rows, ["lon", "lat"]] = at_sea.round(5)
+        planted.append(_listed(chosen, fault))
+    elif fault == "one layer":
+        layers = layers[~hit | (layers["layer"] == 1)]
+        planted.append(_listed(chosen, "too few layers"))
+    else:
+        layers.loc[hit, ["bulk_density_g_cm3", "soc_kg_m3"]] = np.nan
+        lost = layers[hit]
+        planted.append(_listed(lost["profile_id"].to_numpy(), "no density", lost["layer"].to_numpy()))
+        planted.append(_listed(chosen, "too few layers"))
+    return profiles, layers
+
+
+def _damage(fault, chosen, layers, planted):
+    """Faults for which cleaning excludes one layer: the second, or one added below the last."""
+    second = layers["profile_id"].isin(chosen) & (layers["layer"] == 2)
+    if fault == "no density":
+        layers.loc[second, ["bulk_density_g_cm3", "soc_kg_m3"]] = np.nan
+    elif fault == "inverted depths":
+        bounds = ["upper_depth_m", "lower_depth_m"]
+        layers.loc[second, bounds] = layers.loc[second, bounds[::-1]].to_numpy()
+    elif fault == "no carbon":
+        layers.loc[second, ["oc_percent", "soc_kg_m3"]] = 0.0
+    elif fault == "implausible density":  # bulk density in kg m-3 taken for g cm-3
+        layers.loc[second, ["bulk_density_g_cm3", "soc_kg_m3"]] *= 1000.0
+    else:
+        last = layers[layers["profile_id"].isin(chosen)].groupby("profile_id", sort=False).tail(1)
+        added = last.assign(layer=last["layer"] + 1)
+        if fault == "below the model":
+            added = added.assign(upper_depth_m=3.7, lower_depth_m=4.3)
+        else:
+            middle = 0.5 * (last["upper_depth_m"] + last["lower_depth_m"])
+            added = added.assign(upper_depth_m=middle.round(3), lower_depth_m=last["lower_depth_m"] + 0.05)
+        planted.append(_listed(added["profile_id"].to_numpy(), fault, added["layer"].to_numpy()))
+        return pd.concat([layers, added])
+    planted.append(_listed(chosen, fault, 2))
+    return layers
+
+
+def _copied(copied, profiles, layers, planted):
+    """The same pits under second identifiers, positions to the hundredth of a degree, as collections overlap."""
+    names = {old: f"D{old[1:]}" for old in copied}
+    twins = profiles[profiles["profile_id"].isin(copied)].copy()
+    twin_layers = layers[layers["profile_id"].isin(copied)].copy()
+    planted.append(_listed([names[old] for old in twins["profile_id"]], "duplicate profile"))
+    twins[["lon", "lat"]] = twins[["lon", "lat"]].round(2)
+    twins["profile_id"] = twins["profile_id"].map(names)
+    twin_layers["profile_id"] = twin_layers["profile_id"].map(names)
+    return pd.concat([profiles, twins]), pd.concat([layers, twin_layers])
+
+
+def _originals_first(profiles: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
+    """A random order in which a copy never comes before its original, since the first of two alike is kept."""
+    order = rng.permutation(len(profiles))
+    copy = profiles["profile_id"].str.startswith("D").to_numpy()[order]
+    return np.concatenate([order[~copy], order[copy]])

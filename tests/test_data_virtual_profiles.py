@@ -1,19 +1,16 @@
-"""The made continent: its truth is known, its profiles are the model's, its faults are found."""
+"""The virtual study: its truth is known, its profiles are the model's, its faults are found by their rules."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
-from proda.data.covariates import PAPER_COVARIATES
 from proda.data.grid import cells_at
 from proda.data.stage import cleaned_study
-from proda.data.virtual_continent import LEAST_WOODY, MARGIN, true_parameters, virtual_covariates
+from proda.data.virtual_continent import MARGIN
 from proda.data.virtual_profiles import pits, virtual_continent, write_raw_profiles
-from proda.errors import InputError
-from proda.model.checks import validated
 from proda.model.observation import at_depths
-from proda.model.parameters import PAPER_PARAMETERS, cwd_share, default_parameters, physical
+from proda.model.parameters import cwd_share, default_parameters, physical
 from proda.model.solver import soc_density, steady_state
 from proda.study import Study
 
@@ -38,27 +35,6 @@ def result(study):
 @pytest.fixture(scope="module")
 def truth(study, result) -> xr.Dataset:
     return xr.load_dataset(study.path("truth.nc"))
-
-
-def test_the_continent_has_half_degree_cells_with_sixty_covariates_and_forcing(continent):
-    assert len(continent.cells) == pytest.approx(3370, abs=10)
-    assert tuple(continent.covariates) == PAPER_COVARIATES
-    assert np.isfinite(continent.covariates.to_numpy()).all()
-    validated(continent.forcing)
-
-
-def test_a_place_has_the_same_covariates_whoever_else_is_asked_for():
-    lon, lat = np.array([-110.3, -85.2, -75.9]), np.array([44.1, 33.3, 42.2])
-    together = virtual_covariates(lon, lat, SEED)
-    alone = virtual_covariates(lon[1:2], lat[1:2], SEED)
-    np.testing.assert_allclose(alone.iloc[0], together.iloc[1], rtol=1e-12)
-
-
-def test_texture_adds_up(continent):
-    for depth in ("0cm", "30cm", "100cm"):
-        parts = continent.covariates[[f"{name}_Content_{depth}" for name in ("Sand", "Silt", "Clay")]]
-        np.testing.assert_allclose(parts.sum(axis=1), 100.0)
-        assert (parts > 0).all(axis=None)
 
 
 def test_profiles_without_error_are_the_models(continent):
@@ -116,20 +92,7 @@ def test_rows_in_the_raw_files_are_rows_out_plus_rows_excluded(study, result):
         assert len(pd.read_csv(study.path(f"raw/{name}.csv"))) == out + excluded
 
 
-def test_every_true_site_has_carbon_left_for_woody_debris():
-    n = 3000
-    covariates = virtual_covariates(np.linspace(-120.0, -75.0, n), np.linspace(33.0, 47.0, n), seed=3)
-    # Noise that asks for nearly all of each litter share, at one site in two.
-    noise = np.where(np.arange(n) % 2, 5.0, 0.0) * np.ones((25, 1))
-    x = true_parameters(covariates, noise)
-    assert ((x >= MARGIN) & (x <= 1.0 - MARGIN)).all()
-    low, high = PAPER_PARAMETERS.minimum[:, None], PAPER_PARAMETERS.maximum[:, None]
-    shares = cwd_share(low + x * (high - low))
-    np.testing.assert_allclose(shares[1::2].min(), LEAST_WOODY, rtol=1e-10)
-    assert (shares[::2] > LEAST_WOODY).all()
-
-
-def test_true_parameters_stay_off_the_walls(result, truth):
+def test_true_parameters_stay_away_from_the_prior_bounds(result, truth):
     for name in ("x_site", "x_cell"):
         assert truth[name].min() >= MARGIN
         assert truth[name].max() <= 1 - MARGIN
@@ -159,10 +122,3 @@ def test_defaults_overestimate_and_covariates_explain_what_one_set_cannot(result
 
     assert 2.0 < default.mean() / smooth.mean() < 4.5
     assert r2(default) < 0.5 < 0.65 < r2(smooth)
-
-
-def test_a_study_of_an_unknown_kind_is_refused(tmp_path):
-    path = tmp_path / "odd.toml"
-    path.write_text('title = "odd"\nseed = 1\n[source]\nkind = "odd"\nfolder = "."\n[settings]\n')
-    with pytest.raises(InputError, match="kind is 'odd', expected one of virtual, tidy-tables, wosis"):
-        cleaned_study(Study.open(path, out=tmp_path / "out"))
