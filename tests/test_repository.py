@@ -119,6 +119,22 @@ def test_a_room_imports_only_from_the_rooms_below_it():
     assert crossed == []
 
 
+def test_a_module_imports_from_the_module_that_defines_a_name():
+    """A room's `__init__` is for notebooks and users; what is imported through it would count for no fingerprint."""
+    through = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in MODULES
+        for name in imported(python(path))
+        if name.count(".") == 2 and name.split(".")[1] in FLOORS and not _is_module(name)
+    ]
+    assert through == []
+
+
+def _is_module(name: str) -> bool:
+    path = PACKAGE.parent / name.replace(".", "/")
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
 def test_no_modules_import_each_other_in_a_circle():
     names = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in MODULES}
     below = {name: imported(python(path), everywhere=False) & set(names) - {name} for name, path in names.items()}
