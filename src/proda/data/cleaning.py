@@ -19,6 +19,7 @@ from proda.errors import InputError, ProdaError
 Excluded = pd.Series  # the value that a rule does not allow, by row label of the table it applies to
 Limits = Mapping[str, float]
 OFF = 0  # the value of a threshold whose rule is not applied
+ACCOUNT_COLUMNS = ("rule", "profiles_before", "profiles_after", "layers_before", "layers_after")
 
 
 @dataclass(frozen=True)
@@ -45,22 +46,43 @@ class Rule:
     setting: str = ""
 
 
+RULES: list[Rule] = []
+
+
+def rule(name: str, meaning: str, table: str, setting: str = "") -> Callable:
+    """Adds the decorated function to `RULES`, which are applied in the order in which they stand here."""
+
+    def added(excluded: Callable[[ProfileTables, Limits], Excluded]) -> Callable:
+        RULES.append(Rule(name, meaning, table, excluded, setting))
+        return excluded
+
+    return added
+
+
+def _shown_position(profiles: pd.DataFrame) -> pd.Series:
+    return profiles["lon"].map("lon {:g}".format) + profiles["lat"].map(", lat {:g}".format)
+
+
+@rule("layer without profile", "its profile is not in the table of profiles", "layers")
 def _orphans(tables: ProfileTables, limits: Limits) -> Excluded:
     known = tables.layers["profile_id"].isin(tables.profiles["profile_id"])
     return tables.layers.loc[~known, "profile_id"]
 
 
+@rule("no layers", "no layer of it has organic carbon", "profiles")
+def _no_layers(tables: ProfileTables, limits: Limits) -> Excluded:
+    empty = ~tables.profiles["profile_id"].isin(tables.layers["profile_id"])
+    return pd.Series("no layer", tables.profiles.index[empty], dtype=object)
+
+
+@rule("position missing", "no longitude or latitude, or none that exists", "profiles")
 def _position_missing(tables: ProfileTables, limits: Limits) -> Excluded:
     lon, lat = tables.profiles["lon"], tables.profiles["lat"]
     possible = lon.between(-180, 180) & lat.between(-90, 90)
     return _shown_position(tables.profiles[~possible]).astype(object).map(lambda text: text.replace("nan", "missing"))
 
 
-def _no_layers(tables: ProfileTables, limits: Limits) -> Excluded:
-    empty = ~tables.profiles["profile_id"].isin(tables.layers["profile_id"])
-    return pd.Series("no layer", tables.profiles.index[empty], dtype=object)
-
-
+@rule("position uncertain", "position too uncertain (0: not applied)", "profiles", "max_position_uncertainty_km")
 def _position_uncertain(tables: ProfileTables, limits: Limits) -> Excluded:
     most = limits.get("max_position_uncertainty_km", OFF)
     if most == OFF or "position_uncertainty" not in tables.profiles:
@@ -69,28 +91,29 @@ def _position_uncertain(tables: ProfileTables, limits: Limits) -> Excluded:
     return uncertainty[uncertainty > most].map("{:.4g} km".format)
 
 
+@rule("outside the domain", "too far from the box around the land cells", "profiles", "nearest_cell_degrees")
 def _outside_domain(tables: ProfileTables, limits: Limits) -> Excluded:
     profiles = tables.profiles
     return _shown_position(profiles[~profiles["in_domain"]])
 
 
-def _shown_position(profiles: pd.DataFrame) -> pd.Series:
-    return profiles["lon"].map("lon {:g}".format) + profiles["lat"].map(", lat {:g}".format)
-
-
+@rule("off the land", "too far from the nearest land cell", "profiles", "nearest_cell_degrees")
 def _off_land(tables: ProfileTables, limits: Limits) -> Excluded:
     profiles = tables.profiles
     return profiles.loc[profiles["cell"] < 0, "distance"].map("{:.3g} degrees".format)
 
 
+@rule("no forcing", "its land cell lacks climate or a positive NPP", "profiles")
 def _no_forcing(tables: ProfileTables, limits: Limits) -> Excluded:
     return tables.profiles.loc[~tables.profiles["has_forcing"], "cell"].map("source cell {}".format)
 
 
+@rule("no covariates", "a covariate is missing at its place", "profiles")
 def _no_covariates(tables: ProfileTables, limits: Limits) -> Excluded:
     return tables.profiles.loc[~tables.profiles["has_covariates"], "cell"].map("source cell {}".format)
 
 
+@rule("duplicate profile", "layers and place of an earlier profile", "profiles", "duplicate_tolerance_degrees")
 def _duplicates(tables: ProfileTables, limits: Limits) -> Excluded:
     """Profiles with the layers of an earlier one, bounds and carbon alike to four digits, at the same place."""
     layers, tolerance = tables.layers, limits["duplicate_tolerance_degrees"]
@@ -111,12 +134,14 @@ def _duplicates(tables: ProfileTables, limits: Limits) -> Excluded:
     return pd.Series(original_of, dtype=object)
 
 
+@rule("layer twice", "a second layer of that number in the profile", "layers")
 def _layer_twice(tables: ProfileTables, limits: Limits) -> Excluded:
     layers = tables.layers
     twice = layers.duplicated(["profile_id", "layer"])
     return layers.loc[twice, "layer"].map("layer {} a second time".format)
 
 
+@rule("litter layer", "litter on the mineral soil, where the model begins", "layers", "exclude_litter")
 def _litter(tables: ProfileTables, limits: Limits) -> Excluded:
     layers = tables.layers
     if not limits.get("exclude_litter", True) or "kind" not in layers:
@@ -125,26 +150,36 @@ def _litter(tables: ProfileTables, limits: Limits) -> Excluded:
     return litter["upper_depth"].map("{:g}".format) + litter["lower_depth"].map(" to {:g} m".format)
 
 
+@rule("no density", "carbon by mass without a bulk density", "layers", "bulk_density_rule")
 def _no_density(tables: ProfileTables, limits: Limits) -> Excluded:
     unknown = tables.layers["soc"].isna()
     return pd.Series("no bulk density", tables.layers.index[unknown], dtype=object)
 
 
+@rule("no carbon", "zero or negative carbon, of which the error cannot be relative", "layers")
 def _no_carbon(tables: ProfileTables, limits: Limits) -> Excluded:
     return (tables.layers.loc[tables.layers["soc"] <= 0, "soc"] / 1000).map("{:g} kg m-3".format)
 
 
+@rule("inverted depths", "lower bound not below the upper one, or a bound missing", "layers")
 def _inverted_depths(tables: ProfileTables, limits: Limits) -> Excluded:
     upper, lower = tables.layers["upper_depth"], tables.layers["lower_depth"]
     good = (upper >= 0) & (lower > upper)  # false where a bound is missing
     return upper[~good].map("{:g} to ".format) + lower[~good].map("{:g} m".format)
 
 
+@rule("implausible density", "more carbon than max_soc_kg_m3", "layers", "max_soc_kg_m3")
 def _implausible(tables: ProfileTables, limits: Limits) -> Excluded:
     soc = tables.layers["soc"] / 1000
     return soc[soc > limits["max_soc_kg_m3"]].map("{:.4g} kg m-3".format)
 
 
+@rule(
+    "carbon of limestone",
+    "too dense for organic carbon, from this pH on (0: not applied)",
+    "layers",
+    "limestone_from_ph",
+)
 def _limestone(tables: ProfileTables, limits: Limits) -> Excluded:
     """Alkaline mineral layers too dense for their carbon to be that of organic matter, which is light.
 
@@ -161,11 +196,13 @@ def _limestone(tables: ProfileTables, limits: Limits) -> Excluded:
     return text + excluded["ph"].map("{:.1f} and ".format) + excluded["bulk_density"].map("{:.2f} g cm-3".format)
 
 
+@rule("below the model", "its middle lies deeper than max_depth_m", "layers", "max_depth_m")
 def _too_deep(tables: ProfileTables, limits: Limits) -> Excluded:
     middle = 0.5 * (tables.layers["upper_depth"] + tables.layers["lower_depth"])
     return middle[middle > limits["max_depth_m"]].map("{:.3g} m".format)
 
 
+@rule("overlapping layers", "starts within the layer above", "layers", "overlap_tolerance_m")
 def _overlapping(tables: ProfileTables, limits: Limits) -> Excluded:
     """Layers that start above the end of a layer kept before them, reading each profile from the top."""
     layers = tables.layers.sort_values(["profile_id", "upper_depth", "lower_depth"], kind="stable")
@@ -185,62 +222,10 @@ def _overlapping(tables: ProfileTables, limits: Limits) -> Excluded:
     return pd.Series(within, dtype=object)
 
 
+@rule("too few layers", "fewer layers left than min_layers", "profiles", "min_layers")
 def _few_layers(tables: ProfileTables, limits: Limits) -> Excluded:
     n_layers = tables.profiles["profile_id"].map(tables.layers["profile_id"].value_counts()).fillna(0).astype(int)
     return n_layers[n_layers < limits["min_layers"]].map("{} left".format)
-
-
-RULES = (
-    Rule("layer without profile", "its profile is not in the table of profiles", "layers", _orphans),
-    Rule("no layers", "no layer of it has organic carbon", "profiles", _no_layers),
-    Rule("position missing", "no longitude or latitude, or none that exists", "profiles", _position_missing),
-    Rule(
-        "position uncertain",
-        "position known to more than max_position_uncertainty_km only (0: not applied)",
-        "profiles",
-        _position_uncertain,
-        "max_position_uncertainty_km",
-    ),
-    Rule(
-        "outside the domain",
-        "farther than nearest_cell_degrees from the box around the land cells",
-        "profiles",
-        _outside_domain,
-        "nearest_cell_degrees",
-    ),
-    Rule(
-        "off the land",
-        "farther from the nearest land cell than nearest_cell_degrees",
-        "profiles",
-        _off_land,
-        "nearest_cell_degrees",
-    ),
-    Rule("no forcing", "its land cell lacks climate or a positive NPP", "profiles", _no_forcing),
-    Rule("no covariates", "a covariate is missing at its place", "profiles", _no_covariates),
-    Rule(
-        "duplicate profile",
-        "the same layers at the same place as an earlier profile",
-        "profiles",
-        _duplicates,
-        "duplicate_tolerance_degrees",
-    ),
-    Rule("layer twice", "a second layer of that number in the profile", "layers", _layer_twice),
-    Rule("litter layer", "litter on the mineral soil, where the model begins", "layers", _litter, "exclude_litter"),
-    Rule("no density", "carbon by mass without a bulk density", "layers", _no_density, "bulk_density_rule"),
-    Rule("no carbon", "zero or negative carbon, of which the error cannot be relative", "layers", _no_carbon),
-    Rule("inverted depths", "lower bound not below the upper one, or a bound missing", "layers", _inverted_depths),
-    Rule("implausible density", "more carbon than max_soc_kg_m3", "layers", _implausible, "max_soc_kg_m3"),
-    Rule(
-        "carbon of limestone",
-        "too dense for its carbon to be organic, at limestone_from_ph or above (0: not applied)",
-        "layers",
-        _limestone,
-        "limestone_from_ph",
-    ),
-    Rule("below the model", "its middle lies deeper than max_depth_m", "layers", _too_deep, "max_depth_m"),
-    Rule("overlapping layers", "starts within the layer above", "layers", _overlapping, "overlap_tolerance_m"),
-    Rule("too few layers", "fewer layers left than min_layers", "profiles", _few_layers, "min_layers"),
-)
 
 
 class CleanedTables(NamedTuple):
@@ -254,7 +239,7 @@ class CleanedTables(NamedTuple):
         One row an excluded profile or layer, in the order of the rules: profile_id, layer (the source's own number,
         missing for a whole profile), rule, value, kind (of a layer), source (of the profile).
     account : DataFrame
-        One row a rule, in order: rule, profiles_before, profiles_after, layers_before, layers_after.
+        One row a rule, in order, with `ACCOUNT_COLUMNS`.
     """
 
     profiles: pd.DataFrame
@@ -263,8 +248,8 @@ class CleanedTables(NamedTuple):
     account: pd.DataFrame
 
 
-def cleaned(tables: ProfileTables, limits: Limits, rules: tuple[Rule, ...] = RULES) -> CleanedTables:
-    """`tables` without what `rules`, applied one after the other, exclude.
+def cleaned(tables: ProfileTables, limits: Limits) -> CleanedTables:
+    """`tables` without what `RULES`, applied one after the other, exclude.
 
     Parameters
     ----------
@@ -285,12 +270,14 @@ def cleaned(tables: ProfileTables, limits: Limits, rules: tuple[Rule, ...] = RUL
     """
     current = ProfileTables(tables.profiles.reset_index(drop=True), tables.layers.reset_index(drop=True))
     exclusions, account = [], []
-    for rule in rules:
-        excluded = rule.excluded(current, limits)
+    for applied in RULES:
+        excluded = applied.excluded(current, limits)
         before = current
-        if rule.table == "profiles":
+        if applied.table == "profiles":
             gone = before.profiles.loc[excluded.index, "profile_id"]
-            exclusions.append(pd.DataFrame({"profile_id": gone, "layer": pd.NA, "rule": rule.name, "value": excluded}))
+            exclusions.append(
+                pd.DataFrame({"profile_id": gone, "layer": pd.NA, "rule": applied.name, "value": excluded})
+            )
             lost = before.layers[before.layers["profile_id"].isin(gone)]
             values = lost["profile_id"].map(pd.Series(excluded.to_numpy(), gone.to_numpy(), dtype=object))
             current = ProfileTables(before.profiles.drop(excluded.index), before.layers.drop(lost.index))
@@ -298,21 +285,16 @@ def cleaned(tables: ProfileTables, limits: Limits, rules: tuple[Rule, ...] = RUL
             lost, values = before.layers.loc[excluded.index], excluded
             current = ProfileTables(before.profiles, before.layers.drop(excluded.index))
         kind = lost.get("kind", pd.Series(pd.NA, lost.index))
-        exclusions.append(lost[["profile_id", "layer"]].assign(rule=rule.name, value=values, kind=kind))
-        account.append(
-            {
-                "rule": rule.name,
-                "profiles_before": len(before.profiles),
-                "profiles_after": len(current.profiles),
-                "layers_before": len(before.layers),
-                "layers_after": len(current.layers),
-            }
-        )
+        exclusions.append(lost[["profile_id", "layer"]].assign(rule=applied.name, value=values, kind=kind))
+        sizes = (len(part) for pair in zip(before, current, strict=True) for part in pair)
+        account.append((applied.name, *sizes))
     source = tables.profiles.set_index("profile_id")["source"]
     listed = pd.concat([part.astype(object) for part in exclusions], ignore_index=True)
     listed = listed.assign(source=listed["profile_id"].map(source), layer=listed["layer"].astype("Int64"))
     layers = current.layers.sort_values(["profile_id", "upper_depth", "lower_depth"], kind="stable", ignore_index=True)
-    result = CleanedTables(current.profiles.reset_index(drop=True), layers, listed, pd.DataFrame(account))
+    result = CleanedTables(
+        current.profiles.reset_index(drop=True), layers, listed, pd.DataFrame(account, columns=ACCOUNT_COLUMNS)
+    )
     _check_account(tables, result)
     return result
 
@@ -322,8 +304,8 @@ def rules_table(account: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFr
     counts = account.set_index("rule")
     return pd.DataFrame(
         {
-            "excludes": [rule.meaning for rule in RULES],
-            "threshold": [str(settings.get(rule.setting, "")) for rule in RULES],
+            "excludes": [each.meaning for each in RULES],
+            "threshold": [str(settings.get(each.setting, "")) for each in RULES],
             "profiles": counts["profiles_before"] - counts["profiles_after"],
             "layers": counts["layers_before"] - counts["layers_after"],
         }

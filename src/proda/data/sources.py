@@ -47,42 +47,40 @@ CELL_MAPS = ("IGBP", "Sand_Content_0cm")  # land cover and sand of `grid.nc`, wh
 NPP = {"mean": "NPPmean", "min": "NPPmin", "max": "NPPmax"}
 
 
-class Drivers(NamedTuple):
-    """Forcing and covariates of the land cells.
+class Source(NamedTuple):
+    """The data of a study before cleaning.
 
     Attributes
     ----------
+    tables : ProfileTables
+        Profiles with their cells (`proda.data.grid.placed`).
     cells : DataFrame
         Land cells in the columns of `grid.nc`.
     forcing : Forcing
         Of all cells; NaN where a cell has none.
+    comment : str
+        Where the forcing comes from.
     cell_covariates : DataFrame
         Of all cells; NaN where missing.
     site_covariates : DataFrame
         Of the profiles on land, indexed by `profile_id`, same columns.
     units : dict
         Of the covariates.
-    comment : str
-        Where the forcing comes from.
     findings : DataFrame
         One row a variable of every source (`proda.data.findings.Finding`), with the number of missing values.
+    truth : callable, optional
+        Cleaned profiles -> `truth.nc`, with all cells.
     """
 
+    tables: ProfileTables
     cells: pd.DataFrame
     forcing: Forcing
+    comment: str
     cell_covariates: pd.DataFrame
     site_covariates: pd.DataFrame
     units: dict[str, str]
-    comment: str
     findings: pd.DataFrame
-
-
-class Source(NamedTuple):
-    """The data of a study before cleaning."""
-
-    tables: ProfileTables  # profiles with their cells (`proda.data.grid.placed`)
-    drivers: Drivers
-    truth: Callable[[pd.DataFrame], xr.Dataset] | None = None  # cleaned profiles -> `truth.nc`, with all cells
+    truth: Callable[[pd.DataFrame], xr.Dataset] | None = None
 
 
 def study_source(study: Study, folder: Path) -> Source:
@@ -109,17 +107,19 @@ def study_source(study: Study, folder: Path) -> Source:
         raise InputError(f"{study.file}: [source] kind is {kind!r}, expected one of {kinds}.")
     tables = PROFILE_KINDS[kind](study)
     cells = study_cells(study)
-    profiles = placed(tables.profiles, cells, study["nearest_cell_degrees"])
+    tables = tables._replace(profiles=placed(tables.profiles, cells, study["nearest_cell_degrees"]))
     table = _covariate_table(study)
-    on_land = profiles[profiles["cell"] >= 0]
+    on_land = tables.profiles[tables.profiles["cell"] >= 0]
     covariates = COVARIATE_KINDS[table.kind][1](study, table, cells, on_land)
     if covariates.land_cover is not None:
         cells = cells.assign(land_cover=covariates.land_cover, sand_percent=covariates.sand_percent)
     forcing = study_forcing(study, cells, covariates.of_cells)
+    source = _source(tables, cells, forcing, covariates, table.options["classes"])
     references = study_references(study, cells)
-    return Source(
-        ProfileTables(profiles, tables.layers), _drivers(study, table, cells, covariates, on_land, forcing, references)
-    )
+    if references is None:
+        return source
+    findings = pd.concat([source.findings, references.findings], ignore_index=True)
+    return source._replace(cells=cells.join(references.stocks), findings=findings)
 
 
 def study_cells(study: Study) -> pd.DataFrame:
@@ -249,19 +249,16 @@ def _virtual(study: Study, folder: Path) -> Source:
     continent = virtual_continent(study.seed)
     dug = write_raw_profiles(continent, study["n_profiles"], study.seed, folder / "raw")
     tables = read_profile_tables(folder / "raw")
-    profiles = placed(tables.profiles, continent.cells, study["nearest_cell_degrees"])
-    on_land = profiles[profiles["cell"] >= 0]
+    tables = tables._replace(profiles=placed(tables.profiles, continent.cells, study["nearest_cell_degrees"]))
+    on_land = tables.profiles[tables.profiles["cell"] >= 0]
     at_sites = virtual_covariates(on_land["lon"], on_land["lat"], study.seed)
     made = f"synthetic, seed {study.seed}"
     findings = _covariate_findings(continent.covariates, at_sites, PAPER_LIST, made)
-    forcing = SourcedForcing(
-        continent.forcing, _forcing_findings(made, continent.forcing), f"Made for the virtual study, seed {study.seed}."
-    )
     covariates = RawCovariates(continent.covariates, at_sites, PAPER_LIST, findings)
-    drivers = _drivers(study, table, continent.cells, covariates, on_land, forcing)
-    return Source(
-        ProfileTables(profiles, tables.layers), drivers, lambda cleaned: truth_dataset(continent, dug, cleaned)
-    )
+    comment = f"Made for the virtual study, seed {study.seed}."
+    forcing = SourcedForcing(continent.forcing, _forcing_findings(made, continent.forcing), comment)
+    source = _source(tables, continent.cells, forcing, covariates, table.options["classes"])
+    return source._replace(truth=lambda cleaned: truth_dataset(continent, dug, cleaned))
 
 
 # Covariates
@@ -288,32 +285,26 @@ class RawCovariates(NamedTuple):
     sand_percent: pd.Series | None = None
 
 
-def _drivers(
-    study: Study,
-    table: SourceTable,
-    cells: pd.DataFrame,
-    raw: RawCovariates,
-    on_land: pd.DataFrame,
-    forcing: SourcedForcing,
-    references: ReferenceMap | None = None,
-) -> Drivers:
-    numeric = numeric_covariates(raw.of_sites, raw.of_cells, raw.covariates, table.options["classes"])
+def _source(
+    tables: ProfileTables, cells: pd.DataFrame, forcing: SourcedForcing, raw: RawCovariates, treatment: str
+) -> Source:
+    """The source of a study, its covariates in numbers."""
+    numeric = numeric_covariates(raw.of_sites, raw.of_cells, raw.covariates, treatment)
     of_cells = numeric.cells.reset_index(drop=True)
     of_cells[cells[["land_cover", "sand_percent"]].isna().any(axis=1).to_numpy()] = np.nan
+    on_land = tables.profiles.loc[tables.profiles["cell"] >= 0, "profile_id"]
     unknown = raw.findings["variable"].map(numeric.unknown).fillna(0).astype(int)
     texts = unknown.map(lambda n: f"{n} cells of a class that no profile has" if n else "")
     notes = (raw.findings["note"] + "; " + texts).str.strip("; ")
-    findings = [forcing.findings, raw.findings.assign(note=notes)]
-    if references is not None:
-        cells, findings = cells.join(references.stocks), [*findings, references.findings]
-    return Drivers(
+    return Source(
+        tables=tables,
         cells=cells,
         forcing=forcing.forcing,
-        cell_covariates=of_cells,
-        site_covariates=numeric.sites.set_axis(list(on_land["profile_id"])),
-        units=numeric.units,
         comment=forcing.comment,
-        findings=pd.concat(findings, ignore_index=True),
+        cell_covariates=of_cells,
+        site_covariates=numeric.sites.set_axis(list(on_land)),
+        units=numeric.units,
+        findings=pd.concat([forcing.findings, raw.findings.assign(note=notes)], ignore_index=True),
     )
 
 

@@ -11,7 +11,7 @@ from proda.data.cleaning import cleaned
 from proda.data.covariates import covariate_table, has_covariates, write_covariates
 from proda.data.forcing import forcing_dataset, has_forcing
 from proda.data.grid import grid_dataset
-from proda.data.sources import Drivers, study_source
+from proda.data.sources import Source, study_source
 from proda.data.tables import (
     LAYER_COLUMNS,
     ProfileTables,
@@ -41,42 +41,41 @@ def cleaned_study(study: Study) -> CleanedStudy:
         )
     with study.stage(STAGE) as folder:
         source = study_source(study, folder)
-        drivers = source.drivers
-        usable = has_forcing(drivers.forcing) & has_covariates(drivers.cell_covariates)
+        usable = has_forcing(source.forcing) & has_covariates(source.cell_covariates)
         if not usable.any():
-            raise InputError(_nothing_usable(study, drivers))
+            raise InputError(_nothing_usable(study, source))
         raw = with_soc_density(source.tables, study.settings.get("bulk_density_rule", NONE))
-        result = cleaned(_with_drivers(raw, drivers), study.settings)
+        result = cleaned(_with_drivers(raw, source), study.settings)
 
         profiles, layers = _numbered(result.profiles, result.layers)
-        site_covariates = drivers.site_covariates.loc[profiles["profile_id"]].reset_index(drop=True)
+        site_covariates = source.site_covariates.loc[profiles["profile_id"]].reset_index(drop=True)
         # Cells without forcing or covariates are not mapped; the other cells are numbered anew.
         profiles["cell"] = (np.cumsum(usable) - 1)[profiles["cell"].to_numpy()]
-        cells = drivers.cells[usable].reset_index(drop=True)
+        cells = source.cells[usable].reset_index(drop=True)
         profiles["land_cover"] = cells["land_cover"].to_numpy(int)[profiles["cell"].to_numpy()]
-        cell_covariates = drivers.cell_covariates[usable].reset_index(drop=True)
+        cell_covariates = source.cell_covariates[usable].reset_index(drop=True)
 
         attributes = file_attributes(study)
         write_profiles(profiles, folder / "profiles.parquet", attributes)
         write_layers(layers, folder / "layers.parquet", attributes)
-        forcing = forcing_dataset(drivers.forcing.take(usable), cells["lon"], cells["lat"], drivers.comment)
+        forcing = forcing_dataset(source.forcing.take(usable), cells["lon"], cells["lat"], source.comment)
         forcing.assign_attrs(attributes).to_netcdf(folder / "forcing.nc")
         covariates = covariate_table(site_covariates, cell_covariates, profiles)
-        write_covariates(covariates, folder / "covariates.parquet", drivers.units, attributes)
+        write_covariates(covariates, folder / "covariates.parquet", source.units, attributes)
         grid = grid_dataset(cells).assign_attrs(cells_left_out=int((~usable).sum()), **attributes)
         grid.to_netcdf(folder / "grid.nc")
         result.exclusions.to_csv(folder / "exclusions.csv", index=False)
         result.account.to_csv(folder / "cleaning.csv", index=False)
-        drivers.findings.to_csv(folder / "drivers.csv", index=False)
+        source.findings.to_csv(folder / "drivers.csv", index=False)
         write_raw_tables(raw, result.exclusions, folder, attributes)
         if source.truth is not None:
             source.truth(profiles).isel(cell=usable).assign_attrs(attributes).to_netcdf(folder / "truth.nc")
     return read_cleaned_study(study)
 
 
-def _nothing_usable(study: Study, drivers: Drivers) -> str:
+def _nothing_usable(study: Study, source: Source) -> str:
     """Why no land cell has everything, with the variables that have most gaps."""
-    gaps = drivers.findings[drivers.findings["missing"] > 0]
+    gaps = source.findings[source.findings["missing"] > 0]
     empty = gaps[gaps["missing"] == gaps["values"]]
     listed = (empty if len(empty) else gaps.sort_values("missing", ascending=False)).head(5)
     rows = zip(listed["variable"], listed["source"], listed["missing"], listed["values"], strict=True)
@@ -87,14 +86,14 @@ def _nothing_usable(study: Study, drivers: Drivers) -> str:
     )
 
 
-def _with_drivers(raw: ProfileTables, drivers: Drivers) -> ProfileTables:
+def _with_drivers(raw: ProfileTables, source: Source) -> ProfileTables:
     """Raw tables in which every profile has `has_forcing` and `has_covariates`."""
     profiles, cell = raw.profiles, raw.profiles["cell"].to_numpy()
-    forced = np.append(has_forcing(drivers.forcing), True)[cell]  # cell -1, off the land, has a rule of its own
+    forced = np.append(has_forcing(source.forcing), True)[cell]  # cell -1, off the land, has a rule of its own
     marked = profiles.assign(has_forcing=forced, has_covariates=True)
     on_land = (cell >= 0) & forced
-    of_sites = has_covariates(drivers.site_covariates.loc[profiles.loc[on_land, "profile_id"]])
-    marked.loc[on_land, "has_covariates"] = of_sites & has_covariates(drivers.cell_covariates)[cell[on_land]]
+    of_sites = has_covariates(source.site_covariates.loc[profiles.loc[on_land, "profile_id"]])
+    marked.loc[on_land, "has_covariates"] = of_sites & has_covariates(source.cell_covariates)[cell[on_land]]
     return ProfileTables(marked, raw.layers)
 
 

@@ -322,41 +322,21 @@ LAYERS = table_schema(
     empty_remedy=_EMPTY,
 )
 _NEEDED = {"nullable": False}
-_OPTIONAL = {"required": False}  # what an assimilation writes besides; a status without it can be used downstream
-_NUMBER = {"dtype": float, **_OPTIONAL}
-_NOT_NEGATIVE = {"checks": row_check(lambda x: x >= 0, "0 or above"), **_NUMBER}
 SITE_STATUS = table_schema(
     {
         "profile_id": "identifier",
         "site": "0-based row in profiles.parquet",
-        "used_downstream": "whether later stages use the site",
         "status": "outcome of the chains",
-        "n_layers": "observed layers",
-        "r2": "squared correlation of observed and modelled carbon",
-        "efficiency": "model efficiency (Nash-Sutcliffe), 1 - SSE/SST",
-        "rhat_gelman_rubin_max": "greatest of all parameters",
-        "rhat_max": "greatest rank-normalised R-hat of all parameters",
-        "ess_bulk_min": "least of all parameters",
-        "ess_tail_min": "least of all parameters",
-        "misfit": "median of the best chain",
-        "steps": "of each chain",
-        "acceptance": "share of accepted steps",
+        "used_downstream": "whether later stages use the site",
     },
     {
         "profile_id": {"unique": True, **_NEEDED},
         "site": {"checks": whole_check(0), "unique": True, **_NEEDED},
+        "status": {
+            "checks": row_check(lambda x: x.isin(STATUSES), f"one of: {', '.join(STATUSES)}"),
+            "required": False,
+        },
         "used_downstream": {"dtype": bool, **_NEEDED},
-        "status": {"checks": row_check(lambda x: x.isin(STATUSES), f"one of: {', '.join(STATUSES)}"), **_OPTIONAL},
-        "n_layers": {"checks": whole_check(0), **_OPTIONAL},
-        "r2": {"checks": row_check(lambda x: x.between(0, 1 + 1e-9), "0 to 1"), **_NUMBER},
-        "efficiency": {"checks": row_check(lambda x: x <= 1, "at most 1"), **_NUMBER},
-        "rhat_gelman_rubin_max": _NOT_NEGATIVE,
-        "rhat_max": _NOT_NEGATIVE,
-        "ess_bulk_min": _NOT_NEGATIVE,
-        "ess_tail_min": _NOT_NEGATIVE,
-        "misfit": _NOT_NEGATIVE,
-        "steps": _NOT_NEGATIVE,
-        "acceptance": {"checks": between(0, 1), **_NUMBER},
     },
     columns_remedy="Run the site-by-site assimilation again.",
 )
