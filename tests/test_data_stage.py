@@ -9,9 +9,8 @@ import xarray as xr
 from small_tables import N, grid_rows, small_study
 
 from proda import __version__
-from proda.data.cleaned import read_cleaned_study
+from proda.data.cleaned import read_cleaned_study, read_raw_tables
 from proda.data.stage import cleaned_study
-from proda.data.tables import read_raw_tables
 from proda.errors import InputError, MissingOutput
 from proda.study import Study
 

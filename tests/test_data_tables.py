@@ -11,7 +11,6 @@ from proda.data.tables import (
     median_check,
     read_layers,
     read_profiles,
-    read_raw_tables,
     read_site_status,
     row_check,
     row_with,
@@ -175,8 +174,8 @@ def test_a_file_of_a_newer_layout_cut_short_or_missing_is_refused(layers_file, t
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(InputError, match=r"layers\.parquet: cannot be read as Parquet.*Is it cut short\?"):
         read_layers(path)
-    with pytest.raises(InputError, match=r"raw_profiles\.parquet: no such file. Run notebook 01"):
-        read_raw_tables(tmp_path)
+    with pytest.raises(InputError, match=r"profiles\.parquet: no such file. Run notebook 01"):
+        read_profiles(tmp_path / "profiles.parquet")
 
 
 STATUS = pd.DataFrame(

@@ -5,11 +5,11 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "cleaned": ["CleanedStudy", "read_cleaned_study"],
+        "cleaned": ["CleanedStudy", "read_cleaned_study", "read_raw_tables"],
         "cleaning": ["rules_table"],
         "grid": ["cells_at", "read_grid"],
         "sources": ["study_list"],
         "stage": ["cleaned_study"],
-        "tables": ["known_truth", "read_layers", "read_profiles", "read_raw_tables", "read_site_status"],
+        "tables": ["known_truth", "read_layers", "read_profiles", "read_site_status"],
     },
 )

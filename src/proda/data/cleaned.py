@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import geopandas
@@ -11,11 +12,12 @@ import xarray as xr
 from proda.data.covariates import read_covariates
 from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
-from proda.data.tables import read_layers, read_profiles
+from proda.data.tables import ProfileTables, read_layers, read_parquet, read_profiles
 from proda.model.forcing import Forcing
 from proda.study import Study
 
 STAGE = "01-data-cleaning"
+RAW_PROFILES, RAW_LAYERS = "raw_profiles.parquet", "raw_layers.parquet"
 
 
 class CleanedStudy(NamedTuple):
@@ -70,3 +72,14 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
         account=pd.read_csv(study.path("cleaning.csv")),
         findings=findings.fillna({"note": ""}),
     )
+
+
+def read_raw_tables(folder: Path | str) -> ProfileTables:
+    """Raw profiles (profile_id, lon, lat, source, position_uncertainty, n_layers, excluded_by) and raw layers.
+
+    Raises
+    ------
+    InputError
+        When a file is missing.
+    """
+    return ProfileTables(*(read_parquet(Path(folder) / name) for name in (RAW_PROFILES, RAW_LAYERS)))

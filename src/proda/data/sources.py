@@ -38,7 +38,6 @@ from proda.model.forcing import Forcing
 from proda.study import Study, suggestion
 
 if TYPE_CHECKING:
-    from proda.data.readers.map_layers import Covariates, GriddedSource
     from proda.data.readers.reference_maps import ReferenceMap
 
 GRID_TABLE = "half-degree-table"  # grid_half_degree.csv in the data folder: the default of forcing and covariates
@@ -48,39 +47,17 @@ NPP = {"mean": "NPPmean", "min": "NPPmin", "max": "NPPmax"}
 
 
 class Source(NamedTuple):
-    """The data of a study before cleaning.
+    """The data of a study before cleaning."""
 
-    Attributes
-    ----------
-    tables : ProfileTables
-        Profiles with their cells (`proda.data.grid.placed`).
-    cells : DataFrame
-        Land cells in the columns of `grid.nc`.
-    forcing : Forcing
-        Of all cells; NaN where a cell has none.
-    comment : str
-        Where the forcing comes from.
-    cell_covariates : DataFrame
-        Of all cells; NaN where missing.
-    site_covariates : DataFrame
-        Of the profiles on land, indexed by `profile_id`, same columns.
-    units : dict
-        Of the covariates.
-    findings : DataFrame
-        One row a variable of every source (`proda.data.findings.Finding`), with the number of missing values.
-    truth : callable, optional
-        Cleaned profiles -> `truth.nc`, with all cells.
-    """
-
-    tables: ProfileTables
-    cells: pd.DataFrame
-    forcing: Forcing
-    comment: str
-    cell_covariates: pd.DataFrame
-    site_covariates: pd.DataFrame
-    units: dict[str, str]
-    findings: pd.DataFrame
-    truth: Callable[[pd.DataFrame], xr.Dataset] | None = None
+    tables: ProfileTables  # profiles with their cells (`proda.data.grid.placed`)
+    cells: pd.DataFrame  # land cells in the columns of `grid.nc`
+    forcing: Forcing  # of all cells; NaN where a cell has none
+    comment: str  # where the forcing comes from
+    cell_covariates: pd.DataFrame  # of all cells; NaN where missing
+    site_covariates: pd.DataFrame  # of the profiles on land, indexed by `profile_id`, same columns
+    units: dict[str, str]  # of the covariates
+    findings: pd.DataFrame  # one row a variable of every source (`proda.data.findings.Finding`)
+    truth: Callable[[pd.DataFrame], xr.Dataset] | None = None  # cleaned profiles -> `truth.nc`, with all cells
 
 
 def study_source(study: Study, folder: Path) -> Source:
@@ -182,19 +159,6 @@ def source_table(study: Study, name: str, kinds: Mapping[str, Mapping[str, Any]]
     return SourceTable(kind, _below(study, options.pop("folder", ""), where), options)
 
 
-def data_folder(study: Study) -> Path:
-    """The folder of the study's raw files.
-
-    Raises
-    ------
-    InputError
-        When it has none.
-    """
-    if study.data is None:
-        raise InputError(f"study {study.name} reads its tables from a folder: give it with --data DIR.")
-    return study.data
-
-
 def _below(study: Study, folder: str, where: str) -> Path:
     if study.data is None:
         return Path()  # a study that makes its own data
@@ -213,7 +177,7 @@ def _below(study: Study, folder: str, where: str) -> Path:
 def _tidy_tables(study: Study) -> ProfileTables:
     from proda.data.readers.tidy import read_profile_tables
 
-    return read_profile_tables(data_folder(study))
+    return read_profile_tables(study.data)
 
 
 def _wosis(study: Study) -> ProfileTables:
@@ -223,13 +187,13 @@ def _wosis(study: Study) -> ProfileTables:
     layout = study.source.get("layout")
     if layout not in layouts:
         raise InputError(f"{study.file}: [source] layout is {layout!r}, expected one of {', '.join(layouts)}.")
-    return layouts[layout](data_folder(study))
+    return layouts[layout](study.data)
 
 
 def _archive(study: Study) -> ProfileTables:
     from proda.data.readers.archive import read_archive_profiles
 
-    return read_archive_profiles(data_folder(study))
+    return read_archive_profiles(study.data)
 
 
 PROFILE_KINDS: dict[str, Callable[[Study], ProfileTables]] = {
@@ -265,23 +229,13 @@ def _virtual(study: Study, folder: Path) -> Source:
 
 
 class RawCovariates(NamedTuple):
-    """Covariates as a source has them.
+    """Covariates as a source has them: classes as codes."""
 
-    Attributes
-    ----------
-    of_cells, of_sites : DataFrame
-        In the order of the cells, and of the profiles on land; classes as codes.
-    covariates : tuple of Covariate
-    findings : DataFrame
-    land_cover, sand_percent : Series, optional
-        Of the cells, for `grid.nc`, unless the cells have them already.
-    """
-
-    of_cells: pd.DataFrame
-    of_sites: pd.DataFrame
+    of_cells: pd.DataFrame  # in the order of the cells
+    of_sites: pd.DataFrame  # in the order of the profiles on land
     covariates: tuple[Covariate, ...]
     findings: pd.DataFrame
-    land_cover: pd.Series | None = None
+    land_cover: pd.Series | None = None  # of the cells, for `grid.nc`, unless the cells have it already
     sand_percent: pd.Series | None = None
 
 
@@ -325,7 +279,7 @@ def _covariate_table(study: Study) -> SourceTable:
 def _list(study: Study, table: SourceTable) -> tuple[Covariate, ...]:
     which = table.options["list"]
     is_file = isinstance(which, str) and which not in LISTS
-    return covariate_list(data_folder(study) / which if is_file else which)
+    return covariate_list(study.data / which if is_file else which)
 
 
 def _of_grid_table(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd.DataFrame) -> RawCovariates:
@@ -351,6 +305,8 @@ def _of_grid_table(study: Study, table: SourceTable, cells: pd.DataFrame, profil
 
 def _of_maps(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd.DataFrame) -> RawCovariates:
     """A profile takes the pixel it lies in, a cell the mean of its pixels or their most frequent class."""
+    from proda.data.readers.map_layers import covariates_from_maps
+
     covariates = _list(study, table)
     needed = tuple({row.name: row for row in (*covariates, *covariate_list(CELL_MAPS))}.values())
     of_cells = covariates_from_maps(needed, table.folder, cells["lon"], cells["lat"], RESOLUTION)
@@ -393,78 +349,6 @@ COVARIATE_KINDS: dict[str, tuple[dict[str, Any], _CovariateReader]] = {
     "maps": ({"list": "paper", "classes": TREATMENTS}, _of_maps),
     "public-archive": ({"list": "binn", "classes": TREATMENTS}, _of_archive),
 }
-
-
-def covariates_from_maps(
-    covariates: Iterable[Covariate], folder: Path | str, lon: ArrayLike, lat: ArrayLike, resolution: float | None = None
-) -> Covariates:
-    """Covariates from the maps below `folder`, in the order of the list, NaN where a map has no value.
-
-    A covariate that no public map in the folder has is read from a map of one's own, `<name>.tif` or `<name>.nc`, in
-    the unit of the list.
-
-    Parameters
-    ----------
-    lon, lat : (n,), degrees
-    resolution : float, degrees, optional
-        Of grid cells centred at `lon`, `lat`: means of numbers, the most frequent class. Without it: the pixel of each
-        place.
-
-    Raises
-    ------
-    InputError
-        When there is no map for some covariates (names all of them), or a value is not possible.
-    """
-    from proda.data.readers.map_layers import NPP_YEARS, Covariates, covariates_at, npp_at
-
-    names = [row.name for row in covariates]
-    sources, npp = _maps_of(covariates, Path(folder))
-    parts = [covariates_at(source, folder, lon, lat, wanted, resolution) for source, wanted in sources]
-    if npp:
-        annual = npp_at(folder, lon, lat, NPP_YEARS, resolution)
-        parts.append(Covariates(annual.values[npp], annual.findings[annual.findings["variable"].isin(npp)]))
-    position = pd.DataFrame({"Lon": np.asarray(lon, float), "Lat": np.asarray(lat, float)})
-    values = pd.concat([*(part.values for part in parts), position], axis=1)
-    findings = pd.concat([part.findings for part in parts], ignore_index=True) if parts else findings_table([])
-    return Covariates(values[names], findings)
-
-
-def _maps_of(covariates: Iterable[Covariate], folder: Path) -> tuple[list[tuple[GriddedSource, list[str]]], list[str]]:
-    """The source of maps of each covariate, and which of them are statistics of annual NPP."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected the maps of the covariates in it.")
-    has_npp = any(folder.rglob("*[Nn][Pp][Pp]*.tif"))
-    sources: dict[str, tuple[GriddedSource, list[str]]] = {}
-    npp, missing = [], []
-    for row in covariates:
-        source = _source_of(row, folder)
-        if source is not None:
-            sources.setdefault(source.name, (source, []))[1].append(row.name)
-        elif row.name in NPP.values() and has_npp:
-            npp.append(row.name)
-        elif row.name not in ("Lon", "Lat"):
-            missing.append(row.name)
-    if missing:
-        raise InputError(
-            f"{folder}: no map of {', '.join(missing)}. Put the public files there under their own names "
-            f"(data/README.md), or maps of your own named like {missing[0]}.tif, or leave these out of the list of "
-            "covariates."
-        )
-    return list(sources.values()), npp
-
-
-def _source_of(row: Covariate, folder: Path) -> GriddedSource | None:
-    from proda.data.readers.map_layers import SOURCES, GriddedSource, Layer
-
-    for source in SOURCES.values():
-        for layer in source.layers:
-            if layer.name == row.name and any(folder.rglob(layer.pattern)):
-                return source
-    for ending in ("tif", "nc"):
-        if any(folder.rglob(f"{row.name}.{ending}")):
-            own = Layer(row.name, f"{row.name}.{ending}", row.unit, -np.inf, np.inf, classes=row.kind == "categorical")
-            return GriddedSource(f"map of {row.name}", row.source, row.licence, (own,))
-    return None
 
 
 # Forcing

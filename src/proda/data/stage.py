@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
 from proda.data.bulk_density import NONE, with_soc_density
-from proda.data.cleaned import STAGE, CleanedStudy, read_cleaned_study
+from proda.data.cleaned import RAW_LAYERS, RAW_PROFILES, STAGE, CleanedStudy, read_cleaned_study
 from proda.data.cleaning import cleaned
 from proda.data.covariates import covariate_table, has_covariates, write_covariates
 from proda.data.forcing import forcing_dataset, has_forcing
@@ -14,16 +16,22 @@ from proda.data.grid import grid_dataset
 from proda.data.sources import Source, study_source
 from proda.data.tables import (
     LAYER_COLUMNS,
+    PROFILE_COLUMNS,
+    UNITS,
     ProfileTables,
     file_attributes,
+    with_attributes,
     write_layers,
     write_profiles,
-    write_raw_tables,
 )
 from proda.errors import InputError
 from proda.study import Study
 
 CONFIGURATION = "paper"  # of the sampler, and of forcing.nc
+RAW_LAYER_COLUMNS = [
+    *("profile_id", "layer", "upper_depth", "lower_depth", "soc", "organic_carbon", "bulk_density", "coarse_fraction"),
+    *("ph", "kind", "density_source", "density_relative_sd"),
+]
 
 
 def cleaned_study(study: Study) -> CleanedStudy:
@@ -67,7 +75,7 @@ def cleaned_study(study: Study) -> CleanedStudy:
         result.exclusions.to_csv(folder / "exclusions.csv", index=False)
         result.account.to_csv(folder / "cleaning.csv", index=False)
         source.findings.to_csv(folder / "drivers.csv", index=False)
-        write_raw_tables(raw, result.exclusions, folder, attributes)
+        _write_raw_tables(raw, result.exclusions, folder, attributes)
         if source.truth is not None:
             source.truth(profiles).isel(cell=usable).assign_attrs(attributes).to_netcdf(folder / "truth.nc")
     return read_cleaned_study(study)
@@ -109,3 +117,19 @@ def _numbered(profiles: pd.DataFrame, layers: pd.DataFrame) -> tuple[pd.DataFram
     by_site = layers.groupby("site")
     profiles = profiles.assign(n_layers=by_site.size(), max_depth=by_site["lower_depth"].max())
     return profiles, layers[list(LAYER_COLUMNS)]
+
+
+def _write_raw_tables(
+    tables: ProfileTables, exclusions: pd.DataFrame, folder: Path, attributes: dict[str, Any]
+) -> None:
+    """Raw profiles, with the rule that excluded each as `excluded_by`, and raw layers with their densities."""
+    rule = exclusions[exclusions["layer"].isna()].set_index("profile_id")["rule"]
+    profiles = tables.profiles[["profile_id", "lon", "lat", "source", "position_uncertainty"]]
+    profiles = profiles.assign(
+        n_layers=profiles["profile_id"].map(tables.layers["profile_id"].value_counts()).fillna(0).astype(int),
+        excluded_by=profiles["profile_id"].map(rule),
+    ).astype(dict.fromkeys(("profile_id", "source", "excluded_by"), "string"))
+    with_attributes(profiles, UNITS, PROFILE_COLUMNS, attributes).to_parquet(folder / RAW_PROFILES, index=False)
+    layers = tables.layers[RAW_LAYER_COLUMNS].astype(dict.fromkeys(("profile_id", "kind", "density_source"), "string"))
+    meanings = LAYER_COLUMNS | {"layer": "the source's own number"}
+    with_attributes(layers, UNITS, meanings, attributes).to_parquet(folder / RAW_LAYERS, index=False)

@@ -468,46 +468,6 @@ def read_site_status(path: Path | str) -> pd.DataFrame:
     return checked(table, SITE_STATUS, path, csv_line)
 
 
-RAW_PROFILES, RAW_LAYERS = "raw_profiles.parquet", "raw_layers.parquet"
-RAW_LAYER_COLUMNS = [
-    *("profile_id", "layer", "upper_depth", "lower_depth", "soc", "organic_carbon", "bulk_density", "coarse_fraction"),
-    *("ph", "kind", "density_source", "density_relative_sd"),
-]
-
-
-def write_raw_tables(tables: ProfileTables, exclusions: pd.DataFrame, folder: Path, attributes: dict[str, Any]) -> None:
-    """Write raw profiles, with the rule that took each out as `excluded_by`, and raw layers, with units.
-
-    Parameters
-    ----------
-    tables : ProfileTables
-        After `proda.data.bulk_density.with_soc_density`.
-    exclusions : DataFrame
-        As in `proda.data.cleaning.CleanedTables`.
-    """
-    rule = exclusions[exclusions["layer"].isna()].set_index("profile_id")["rule"]
-    profiles = tables.profiles[["profile_id", "lon", "lat", "source", "position_uncertainty"]]
-    profiles = profiles.assign(
-        n_layers=profiles["profile_id"].map(tables.layers["profile_id"].value_counts()).fillna(0).astype(int),
-        excluded_by=profiles["profile_id"].map(rule),
-    ).astype(dict.fromkeys(("profile_id", "source", "excluded_by"), "string"))
-    with_attributes(profiles, UNITS, PROFILE_COLUMNS, attributes).to_parquet(folder / RAW_PROFILES, index=False)
-    layers = tables.layers[RAW_LAYER_COLUMNS].astype(dict.fromkeys(("profile_id", "kind", "density_source"), "string"))
-    meanings = LAYER_COLUMNS | {"layer": "the source's own number"}
-    with_attributes(layers, UNITS, meanings, attributes).to_parquet(folder / RAW_LAYERS, index=False)
-
-
-def read_raw_tables(folder: Path | str) -> ProfileTables:
-    """Raw profiles (profile_id, lon, lat, source, position_uncertainty, n_layers, excluded_by) and raw layers.
-
-    Raises
-    ------
-    InputError
-        When a file is missing.
-    """
-    return ProfileTables(*(read_parquet(Path(folder) / name) for name in (RAW_PROFILES, RAW_LAYERS)))
-
-
 def known_truth(study: Study) -> xr.Dataset | None:
     """What `truth.nc` holds (`proda.data.virtual_profiles.truth_dataset`); None for a study of real profiles.
 

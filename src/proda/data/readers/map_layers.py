@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from proda.data.covariates import PAPER_LIST
+from proda.data.covariates import PAPER_LIST, Covariate
 from proda.data.findings import finding, findings_table
 from proda.data.readers.rasters import Layer, map_values
 from proda.errors import InputError
@@ -113,6 +113,7 @@ _NPP = Layer(
     "NPP", "", "g C m-2 yr-1", -500.0, 3200.0, factor=0.1, valid=(-30000.0, 32700.0), hint="kg, or scaled already?"
 )
 NPP_YEARS = tuple(range(2000, 2015))
+_NPP_STATISTICS = ("NPPmean", "NPPmax", "NPPmin")
 _BESIDE = (".xml", ".ovr", ".tfw", ".msk", ".md5", ".sha256")  # what stands beside a map under its name
 
 
@@ -129,6 +130,74 @@ class Covariates(NamedTuple):
 
     values: pd.DataFrame
     findings: pd.DataFrame
+
+
+def covariates_from_maps(
+    covariates: Iterable[Covariate], folder: Path | str, lon: ArrayLike, lat: ArrayLike, resolution: float | None = None
+) -> Covariates:
+    """Covariates from the maps below `folder`, in the order of the list, NaN where a map has no value.
+
+    A covariate that no public map in the folder has is read from a map of one's own, `<name>.tif` or `<name>.nc`, in
+    the unit of the list.
+
+    Parameters
+    ----------
+    lon, lat : (n,), degrees
+    resolution : float, degrees, optional
+        Of grid cells centred at `lon`, `lat`: means of numbers, the most frequent class. Without it: the pixel of each
+        place.
+
+    Raises
+    ------
+    InputError
+        When there is no map for some covariates (names all of them), or a value is not possible.
+    """
+    names = [row.name for row in covariates]
+    sources, npp = _maps_of(covariates, Path(folder))
+    parts = [covariates_at(source, folder, lon, lat, wanted, resolution) for source, wanted in sources]
+    if npp:
+        annual = npp_at(folder, lon, lat, resolution=resolution)
+        parts.append(Covariates(annual.values[npp], annual.findings[annual.findings["variable"].isin(npp)]))
+    position = pd.DataFrame({"Lon": np.asarray(lon, float), "Lat": np.asarray(lat, float)})
+    values = pd.concat([*(part.values for part in parts), position], axis=1)
+    findings = pd.concat([part.findings for part in parts], ignore_index=True) if parts else findings_table([])
+    return Covariates(values[names], findings)
+
+
+def _maps_of(covariates: Iterable[Covariate], folder: Path) -> tuple[list[tuple[GriddedSource, list[str]]], list[str]]:
+    """The source of maps of each covariate, and which of them are statistics of annual NPP."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected the maps of the covariates in it.")
+    has_npp = any(folder.rglob("*[Nn][Pp][Pp]*.tif"))
+    sources: dict[str, tuple[GriddedSource, list[str]]] = {}
+    npp, missing = [], []
+    for row in covariates:
+        source = _source_of(row, folder)
+        if source is not None:
+            sources.setdefault(source.name, (source, []))[1].append(row.name)
+        elif row.name in _NPP_STATISTICS and has_npp:
+            npp.append(row.name)
+        elif row.name not in ("Lon", "Lat"):
+            missing.append(row.name)
+    if missing:
+        raise InputError(
+            f"{folder}: no map of {', '.join(missing)}. Put the public files there under their own names "
+            f"(data/README.md), or maps of your own named like {missing[0]}.tif, or leave these out of the list of "
+            "covariates."
+        )
+    return list(sources.values()), npp
+
+
+def _source_of(row: Covariate, folder: Path) -> GriddedSource | None:
+    for source in SOURCES.values():
+        for layer in source.layers:
+            if layer.name == row.name and any(folder.rglob(layer.pattern)):
+                return source
+    for ending in ("tif", "nc"):
+        if any(folder.rglob(f"{row.name}.{ending}")):
+            own = Layer(row.name, f"{row.name}.{ending}", row.unit, -np.inf, np.inf, classes=row.kind == "categorical")
+            return GriddedSource(f"map of {row.name}", row.source, row.licence, (own,))
+    return None
 
 
 def covariates_at(
