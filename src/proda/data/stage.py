@@ -119,9 +119,7 @@ def _numbered(profiles: pd.DataFrame, layers: pd.DataFrame) -> tuple[pd.DataFram
     return profiles, layers[list(LAYER_COLUMNS)]
 
 
-def _write_raw_tables(
-    tables: ProfileTables, exclusions: pd.DataFrame, folder: Path, attributes: dict[str, Any]
-) -> None:
+def _write_raw_tables(tables: ProfileTables, exclusions: pd.DataFrame, folder: Path, attributes: dict) -> None:
     """Raw profiles, with the rule that excluded each as `excluded_by`, and raw layers with their densities."""
     rule = exclusions[exclusions["layer"].isna()].set_index("profile_id")["rule"]
     profiles = tables.profiles[["profile_id", "lon", "lat", "source", "position_uncertainty"]]
