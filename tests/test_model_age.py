@@ -159,7 +159,7 @@ def test_the_mean_age_of_a_column_is_the_time_its_response_to_more_input_takes()
     start = pools = steady_state(theta, forcing)
     days, days_since, to_come = 0.1, [0.0], [np.ones(3)]
     while days < 5e8:
-        pools = next(trajectory(pools, theta, forcing.fertilised(1.1), days, 1, order=2)).pools
+        pools = next(trajectory(pools, theta, forcing.fertilised(1.1), days, 1)).pools
         days_since.append(days_since[-1] + days)
         to_come.append(1.0 - stock(pools - start) / (0.1 * stock(start)))
         days *= 1.1

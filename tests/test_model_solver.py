@@ -7,7 +7,6 @@ from columns import any_columns, any_months, drawn_columns, seasonal_columns, se
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from proda.kernels.misfit import layer_weights, misfit, misfit_forms
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER, PAPER_COLUMN
 from proda.model.matrices import (
     decay_rates,
@@ -263,43 +262,31 @@ def test_where_frost_churns_less_deep_than_bedrock_the_bottoms_agree_above_it():
     np.testing.assert_allclose(published[counts], closed[counts], rtol=1e-6)
 
 
-def log_density_and_misfit(x, low, high, forcing, forms, configuration, namespace=NUMPY):
-    """Log density of every layer, and Phi, (n_layers + 1, n), of parameters x on the unit cube."""
-    soc = soc_density(steady_state(low + x * (high - low), forcing, configuration, namespace))
-    phi = misfit(soc, forms, configuration.column, namespace)
-    return namespace.xp.concatenate([namespace.xp.log(soc + 1e-290), phi[None]])
-
-
 @pytest.mark.parametrize("configuration", [PAPER, CESM2], ids=lambda c: c.name)
 def test_derivatives_are_finite_and_central_differences_and_the_same_in_both_modes(configuration, rng):
     n, n_parameters = 24, len(configuration.parameters)
     _, forcing = drawn_columns(n, seed=2) if configuration is PAPER else seasonal_columns(n, seed=2)
     x = rng.uniform(0.1, 0.6, (n_parameters, n))
-    # Carbon that all but never decays: densities far beyond any soil's, whose gradient must not spoil a sum.
+    # Where decomposition nearly stops, densities are far beyond any soil's; their gradient must not spoil a sum.
     x[[EFOLDING, BETA], -1] = 0.01
-    site, depth = np.repeat(np.arange(n), 5), rng.uniform(0.0, 2.5, 5 * n)
-    observed = rng.lognormal(8.5, 1.0, site.size)
-    forms = misfit_forms(site, n, depth, observed, layer_weights(site, depth), 0.3 * observed, configuration.column)
-    others = *bounds(forcing, configuration.parameters), forcing, forms, configuration
+    low, high = bounds(forcing, configuration.parameters)
 
-    def of_x(x):
-        return log_density_and_misfit(x, *others, jax_namespace())
+    def log_density(x, namespace=NUMPY):
+        soc = soc_density(steady_state(low + x * (high - low), forcing, configuration, namespace))
+        return namespace.xp.log(soc + 1e-290)
 
-    weight = rng.normal(size=(configuration.column.n_layers + 1, n))
-    weight[-1, -1] = 0.0
-    step = rng.normal(size=x.shape)
+    weight, step = rng.normal(size=(configuration.column.n_layers, n)), rng.normal(size=x.shape)
     quickly = {"xla_backend_optimization_level": 0}  # of compiling
     with jax.enable_x64(True):
-        forward = jax.jit(lambda x: jax.jvp(of_x, (x,), (step,))[1], compiler_options=quickly)
-        reverse = jax.jit(jax.grad(lambda x: (weight * of_x(x)).sum()), compiler_options=quickly)
+        jnp = jax_namespace()
+        forward = jax.jit(lambda x: jax.jvp(lambda x: log_density(x, jnp), (x,), (step,))[1], compiler_options=quickly)
+        reverse = jax.jit(jax.grad(lambda x: (weight * log_density(x, jnp)).sum()), compiler_options=quickly)
         along, gradient = np.asarray(forward(x)), np.asarray(reverse(x))
     assert np.isfinite(along).all() and np.isfinite(gradient).all()
     np.testing.assert_allclose((gradient * step).sum(axis=0), (weight * along).sum(axis=0), rtol=1e-9)
     h = 1e-5
-    far_before, before, after, far_after = (
-        log_density_and_misfit(x + k * h * step, *others)[:, :-1] for k in (-2, -1, 1, 2)
-    )
+    far_before, before, after, far_after = (log_density(x + k * h * step)[:, :-1] for k in (-2, -1, 1, 2))
     differences = (far_before - 8.0 * before + 8.0 * after - far_after) / (12.0 * h)
     error = np.abs(along[:, :-1] - differences) / np.abs(along[:, :-1]).max(axis=0)
-    # A kink of a limit or of the curve may lie within a step.
-    assert (error < 1e-6).mean() > 0.97
+    # The kink of a limit may lie within a step.
+    assert (error < 1e-6).mean() > 0.98

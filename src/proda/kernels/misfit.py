@@ -6,8 +6,6 @@ two nodes. Its cost does not grow with the number of observations, and the forms
 add up to one.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -15,7 +13,6 @@ from proda.compiled import inlined
 from proda.kernels.simd import load, where_less
 from proda.model.configuration import PAPER_COLUMN, Column
 from proda.model.observation import curve_weights, node_slopes
-from proda.model.rates import NUMPY, Namespace
 
 END_WEIGHT = 10.0
 _PAIRS = [(a, b) for a in range(4) for b in range(a, 4)]
@@ -77,12 +74,9 @@ def misfit_forms(
     return np.concatenate([forms.reshape(-1, n_targets), constant[None]])
 
 
-def misfit(soc: Any, forms: NDArray, column: Column = PAPER_COLUMN, namespace: Namespace = NUMPY) -> Any:
-    """Phi of every target, (n,), for its modelled density `soc`, (n_layers, n), g C m-3.
-
-    With `jax_namespace()` it can be differentiated with respect to `soc`.
-    """
-    slopes = node_slopes(soc, column, namespace)
+def misfit(soc: NDArray, forms: NDArray, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:
+    """Phi of every target, (n,), for its modelled density `soc`, (n_layers, n), g C m-3."""
+    slopes = node_slopes(soc, column)
     values = soc[:-1], soc[1:], slopes[:-1], slopes[1:]
     terms = forms[:-1].reshape(column.n_layers - 1, TERMS, -1)
     phi = forms[-1]

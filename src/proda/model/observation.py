@@ -19,7 +19,6 @@ def at_depths(
     column_index: ArrayLike,
     depth: ArrayLike,
     column: Column = PAPER_COLUMN,
-    namespace: Namespace = NUMPY,
     extrapolate: bool = False,
 ) -> Any:
     """SOC density at single depths of single columns, (k,), in the unit of `soc`.
@@ -34,7 +33,7 @@ def at_depths(
         As in `curve_weights`.
     """
     index = np.asarray(column_index)
-    slopes = node_slopes(soc, column, namespace)
+    slopes = node_slopes(soc, column)
     k, w = curve_weights(depth, column, extrapolate)
     values = w[0] * soc[k, index] + w[1] * soc[k + 1, index]
     return values + w[2] * slopes[k, index] + w[3] * slopes[k + 1, index]

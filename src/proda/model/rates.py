@@ -363,12 +363,6 @@ class Rates(NamedTuple):
         of_passive = (1.0 - fs3s1) / tau_s3 * s3
         return (self.litter * of_litter + self.soil * (of_fast + of_slow + of_passive)).sum(axis=0)
 
-    def leaked(self, pools: Any) -> Any:
-        """Carbon lost (made, where negative) by exchange that is not mutual, (n,), g C m-2 day-1: see `Exchange`."""
-        downward, upward = self.exchange
-        differences = pools[1:, :-1] - pools[1:, 1:]
-        return ((downward - upward)[:-1] * differences).sum(axis=(0, 1))
-
 
 def decay_and_mixing(
     theta: Any,

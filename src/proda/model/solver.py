@@ -10,7 +10,7 @@ and by mixing), so all pools are sums and products of positive numbers, accurate
 parameters lie (Grassmann, Taksar and Heyman 1985; O'Cinneide 1993).
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -72,22 +72,20 @@ def balanced_pools(rates: Rates, source: Any, per_day: Any = 0.0, namespace: Nam
     cwd = source[0] / (decay + storage)
     # Not decay times density: where hardly any carbon enters, the derivatives of the two would underflow, not cancel.
     woody = decay / (decay + storage) * source[0]
-    (l1,) = tridiagonal_solution(rates.litter / tau_l1 + storage, rates.exchange, (source[1],), namespace)
+    (l1,) = _tridiagonal_solution(rates.litter / tau_l1 + storage, rates.exchange, (source[1],), namespace)
     fresh = source[2] + fcwdl2 * woody, source[3] + (1.0 - fcwdl2) * woody
-    l2, l3 = tridiagonal_solution(rates.litter / tau_l23 + storage, rates.exchange, fresh, namespace)
+    l2, l3 = _tridiagonal_solution(rates.litter / tau_l23 + storage, rates.exchange, fresh, namespace)
 
     to_fast = rates.litter * (fl1s1 / tau_l1 * l1 + fl2s1 / tau_l23 * l2)
     to_slow = rates.litter * (fl3s2 / tau_l23 * l3)
-    transfer = Transfer(
-        *(fs2s1 / tau_s2, fs3s1 / tau_s3, fs1s2 / tau_s1, 0.0 * fs1s2, fs1s3 / tau_s1, fs2s3 / tau_s2),
-        *((1.0 - fs1s2 - fs1s3) / tau_s1, (1.0 - fs2s1 - fs2s3) / tau_s2, (1.0 - fs3s1) / tau_s3),
-    )
+    transfer = fs2s1 / tau_s2, fs3s1 / tau_s3, fs1s2 / tau_s1, 0.0 * fs1s2, fs1s3 / tau_s1, fs2s3 / tau_s2
+    respired = (1.0 - fs1s2 - fs1s3) / tau_s1, (1.0 - fs2s1 - fs2s3) / tau_s2, (1.0 - fs3s1) / tau_s3
     soil_source = source[4] + to_fast, source[5] + to_slow, source[6]
-    s1, s2, s3 = soil_pools(rates.soil, transfer, storage, rates.exchange, soil_source, namespace)
+    s1, s2, s3 = _soil_pools(rates.soil, transfer, respired, storage, rates.exchange, soil_source, namespace)
     return xp.stack([cwd, l1, l2, l3, s1, s2, s3])
 
 
-def tridiagonal_solution(loss: Any, exchange: Exchange, source: tuple, namespace: Namespace = NUMPY) -> tuple:
+def _tridiagonal_solution(loss: Any, exchange: Exchange, source: tuple, namespace: Namespace) -> tuple:
     """Density of pools that decay, mix and receive, a tuple of (n_layers, n), g C m-3.
 
     Parameters
@@ -119,22 +117,8 @@ def tridiagonal_solution(loss: Any, exchange: Exchange, source: tuple, namespace
     return density
 
 
-class Transfer(NamedTuple):
-    """Rates of the soil pools over the decomposition scalar, yr-1: from pool j to pool i, and into the air."""
-
-    t12: Any
-    t13: Any
-    t21: Any
-    t23: Any
-    t31: Any
-    t32: Any
-    respired1: Any
-    respired2: Any
-    respired3: Any
-
-
-def soil_pools(
-    decay: Any, transfer: Transfer, storage: Any, exchange: Exchange, source: tuple, namespace: Namespace = NUMPY
+def _soil_pools(
+    decay: Any, transfer: tuple, respired: tuple, storage: Any, exchange: Exchange, source: tuple, namespace: Namespace
 ) -> tuple:
     """Density of the fast, slow and passive soil pools, three arrays (n_layers, n), g C m-3.
 
@@ -142,6 +126,9 @@ def soil_pools(
     ----------
     decay : (n_layers, n), m yr day-1
         `Rates.soil`.
+    transfer : six arrays (n,), yr-1
+        Rates over the decomposition scalar, to pool 1 from 2 and 3, to 2 from 1 and 3, to 3 from 1 and 2.
+    respired : three arrays (n,), yr-1
     storage : (n_layers, n) or (n_layers, 1), m day-1
         Thickness over the time step; zero at steady state.
     source : three arrays (n_layers, n), g C m-2 day-1
@@ -150,8 +137,8 @@ def soil_pools(
     def eliminate(carry: tuple, layer: tuple) -> tuple:
         rates_above, lost_above, handed_down = carry
         decay, storage, downward, upward, source = layer
-        rates = tuple(decay * t + above for t, above in zip(transfer[:6], rates_above, strict=True))
-        lost = tuple(decay * r + storage + above for r, above in zip(transfer[6:], lost_above, strict=True))
+        rates = tuple(decay * t + above for t, above in zip(transfer, rates_above, strict=True))
+        lost = tuple(decay * r + storage + above for r, above in zip(respired, lost_above, strict=True))
         inverse = m_matrix_inverse(rates, tuple(leak + downward for leak in lost))
         supply = tuple(s + h for s, h in zip(source, handed_down, strict=True))
         held = _product(inverse, supply)

@@ -1,15 +1,14 @@
-"""Soil carbon in time, dC/dt = u(t) + A K(t) C - V C, stepped implicitly.
+"""Soil carbon in time, dC/dt = u(t) + A K(t) C - V C, stepped implicitly, and its response to a sudden change.
 
-One backward Euler step solves (1/dt + V - A K) C' = u + C/dt: the steady state's system with one more loss, so it has
-the same cost and the same guarantees. It conserves carbon, never makes a pool negative, and is stable for any step.
-
-The second-order step is the L-stable pair of such solves by Alexander (1977, doi 10.1137/0714068), g = 1 - 1/sqrt(2):
+A backward Euler step solves (1/dt + V - A K) C' = u + C/dt: the steady state's system with one more loss, at the same
+cost. The second-order step is the L-stable pair of such solves by Alexander (1977, doi 10.1137/0714068),
+g = 1 - 1/sqrt(2):
 
     (1/(g dt) + V - A K) C1 = u + C/(g dt)                          forcing at t + g dt
     (1/(g dt) + V - A K) C' = u + (C + (1 - g)/g (C1 - C))/(g dt)   forcing at t + dt
 
-It conserves carbon as exactly and is as stable, and its error falls with the square of the step; but a pool that
-empties within a small part of one step can come out slightly negative. Then take a shorter step, or the first order.
+It conserves carbon and is stable for any step, and its error falls with the square of the step; but a pool that empties
+within a small part of one step can come out slightly negative. Then take a shorter step.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,6 +25,8 @@ from proda.model.rates import Rates, carbon_input, decay_and_mixing
 from proda.model.solver import balanced_pools, soc_stock, steady_state
 
 _GAMMA = 1.0 - 0.5**0.5
+_GROWTH = 1.08  # of the step, since the response slows down
+_LONGEST = 1e7  # yr
 
 
 class Step(NamedTuple):
@@ -36,15 +37,14 @@ class Step(NamedTuple):
     days : float
         Time since the start.
     pools : (7, n_layers, n), g C m-3
-    entered, respired, leaked : (n,), g C m-2
-        During the step; the stock changes by entered - respired - leaked. Nothing leaks from a closed bottom.
+    entered, respired : (n,), g C m-2
+        During the step; the stock changes by entered - respired, unless the bottom of the column leaks.
     """
 
     days: float
     pools: NDArray[np.float64]
     entered: NDArray[np.float64]
     respired: NDArray[np.float64]
-    leaked: NDArray[np.float64]
 
 
 def trajectory(
@@ -54,7 +54,6 @@ def trajectory(
     days: float,
     n_steps: int,
     configuration: Configuration = PAPER,
-    order: int = 1,
 ) -> Iterator[Step]:
     """The column after each of `n_steps` steps of `days`.
 
@@ -67,14 +66,10 @@ def trajectory(
         Of the same n columns. A function of time may have one month (`MonthlyForcing.in_month`).
     days : float
         Length of a step, from a day to years.
-    order : 1 or 2
-        Of the error in the length of the step.
     """
     pools = np.asarray(pools, dtype=np.float64)
     if not days > 0.0:
         raise InputError(f"the time step is {days} days, expected a positive number.")
-    if order not in (1, 2):
-        raise InputError(f"order is {order}, expected 1 (backward Euler) or 2 (Alexander's pair of solves).")
     expected = (7, configuration.column.n_layers, pools.shape[-1] if pools.ndim else 0)
     if pools.shape != expected:
         raise InputError(f"pools has shape {pools.shape}, expected {expected}: pools, layers, columns.")
@@ -91,37 +86,21 @@ def trajectory(
     def drivers_at(day: float) -> tuple[Rates, NDArray]:
         return constant or drivers(forcing(day), f"forcing on day {day:g}")
 
-    return _steps(pools, _first_order if order == 1 else _second_order, drivers_at, days, n_steps)
-
-
-def _steps(pools: NDArray, stepped: Callable, drivers_at: Callable, days: float, n_steps: int) -> Iterator[Step]:
     for k in range(n_steps):
-        pools, *account = stepped(pools, drivers_at, k * days, days)
-        yield Step((k + 1) * days, pools, *account)
+        start = k * days
+        between, *early = _balanced(pools, *drivers_at(start + _GAMMA * days), _GAMMA * days)
+        held = pools + (1.0 - _GAMMA) / _GAMMA * (between - pools)
+        pools, *late = _balanced(held, *drivers_at(start + days), _GAMMA * days)
+        entered, respired = (days * ((1.0 - _GAMMA) * a + _GAMMA * b) for a, b in zip(early, late, strict=True))
+        yield Step((k + 1) * days, pools, entered, respired)
 
 
-def _first_order(pools: NDArray, drivers_at: Callable, start: float, days: float) -> tuple:
-    pools, *fluxes = _balanced(pools, *drivers_at(start + days), days)
-    return pools, *(days * flux for flux in fluxes)
-
-
-def _second_order(pools: NDArray, drivers_at: Callable, start: float, days: float) -> tuple:
-    between, *early = _balanced(pools, *drivers_at(start + _GAMMA * days), _GAMMA * days)
-    held = pools + (1.0 - _GAMMA) / _GAMMA * (between - pools)
-    pools, *late = _balanced(held, *drivers_at(start + days), _GAMMA * days)
-    return pools, *(days * ((1.0 - _GAMMA) * a + _GAMMA * b) for a, b in zip(early, late, strict=True))
-
-
-def _balanced(held: NDArray, rates: Rates, fresh: NDArray, days: float) -> tuple:
-    """Pools in balance with what was held, and what enters, is respired and leaks meanwhile, g C m-2 day-1."""
+def _balanced(held: NDArray, rates: Rates, fresh: NDArray, days: float) -> tuple[NDArray, NDArray, NDArray]:
+    """Pools in balance with what was held, and what enters and is respired meanwhile, g C m-2 day-1."""
     source = rates.thickness[:, None] / days * held
     source[:4] += fresh
     pools = balanced_pools(rates, source, 1.0 / days)
-    return pools, fresh.sum(axis=(0, 1)), rates.respired(pools), rates.leaked(pools)
-
-
-_GROWTH = 1.08  # of the step, since the response slows down
-_LONGEST = 1e7  # yr
+    return pools, fresh.sum(axis=(0, 1)), rates.respired(pools)
 
 
 def soc_response(
@@ -140,14 +119,10 @@ def soc_response(
     before, after : Forcing or MonthlyForcing
         Of n columns (`Forcing.warmed`, `Forcing.fertilised`); the soil begins at the steady state of `before`.
     steps_per_year : int
-        Steps of second order.
     """
-    for name, value in {"years": years, "steps_per_year": steps_per_year}.items():
-        if int(value) != value or value < 1:
-            raise InputError(f"{name} is {value}, expected a whole number from 1.")
     pools = steady_state(theta, before, configuration)
     n_steps, days = int(years * steps_per_year), DAYS_PER_YEAR / steps_per_year
-    steps = trajectory(pools, theta, after, days, n_steps, configuration, order=2)
+    steps = trajectory(pools, theta, after, days, n_steps, configuration)
     yearly = [step.pools for k, step in enumerate(steps, 1) if k % steps_per_year == 0]
     stocks = np.stack([soc_stock(each, before, configuration) for each in (pools, *yearly)])
     return np.divide(stocks, stocks[0], out=np.full_like(stocks, np.nan), where=stocks[0] > 0.0)
@@ -179,7 +154,7 @@ def efolding_time(
     mark = 1.0 - np.exp(-1.0)
     years, days, happened = 0.0, DAYS_PER_YEAR / 12.0, np.zeros_like(start)
     while np.isnan(passed[changing]).any() and years < _LONGEST:
-        (step,) = trajectory(pools, theta, after, days, 1, configuration, order=2)
+        (step,) = trajectory(pools, theta, after, days, 1, configuration)
         now = (soc_stock(step.pools, before, configuration) - start) / np.where(changing, change, np.inf)
         crossing = np.isnan(passed) & (now >= mark)
         within = (mark - happened) / np.where(crossing, now - happened, 1.0)
