@@ -75,8 +75,7 @@ def test_the_bias_of_a_region_is_the_one_that_was_put_there(profiles):
     assert table.loc[("West coast", "default"), "bias"] == pytest.approx(6.0)
     assert table.loc[("Midwest", "default"), "bias"] == pytest.approx(-2.0)
     assert table.loc[("all", "default"), "bias"] == pytest.approx(-1.0)
-    assert table.loc[("West coast", "default"), "pattern"] == pytest.approx((26 / 20) / (19 / 20))
-    assert table.loc[("West coast", "default"), "too_high"] == 1 and table.loc["Midwest", "n_sites"].tolist() == [4, 4]
+    assert table.loc["Midwest", "n_sites"].tolist() == [4, 4]
 
 
 def test_sites_of_one_cell_do_not_make_a_mean_surer(profiles):

@@ -62,7 +62,7 @@ ROW_LABEL = METHOD_LABEL | {"site-by-site": "Observations\n(site-by-site)"}
 
 
 def mapped_stocks(maps, grid) -> dict[str, NDArray]:
-    """What Fig. 3 shows, from the observations down: name -> (3, n_cells), kg C m-2, NaN where missing.
+    """Rows of Fig. 3, from the observations down: name -> (3, n_cells), kg C m-2, NaN where missing.
 
     A reference is shown in the intervals that it has itself and is all NaN in the others: nothing is resampled.
 
@@ -77,8 +77,8 @@ def mapped_stocks(maps, grid) -> dict[str, NDArray]:
     ours = {str(name): mean.sel(parameterisation=name).values for name in mean["parameterisation"].values}
     missing = np.full(grid.sizes["cell"], np.nan)
     references = {
-        f"{name} (reference)": np.stack([found.get(interval, missing) for interval in MAP_INTERVALS])
-        for name, found in reference_stocks(grid).items()
+        f"{name} (reference)": np.stack([reference.get(interval, missing) for interval in MAP_INTERVALS])
+        for name, reference in reference_stocks(grid).items()
     }
     first = {name: ours[name] for name in ("truth", "site-by-site") if name in ours}
     return first | references | ours
@@ -214,8 +214,8 @@ def reference_bias_maps(
         Depth in m; references without it are left out.
     """
     area, ours = land_area(grid), stock_in(maps, interval)
-    found = {name: reference_in(stocks, interval) for name, stocks in reference_stocks(grid).items()}
-    references = {name: stock for name, stock in found.items() if stock is not None}
+    references = {name: reference_in(stocks, interval) for name, stocks in reference_stocks(grid).items()}
+    references = {name: stock for name, stock in references.items() if stock is not None}
     panels = {(m, name): ours[m] - stock for m in methods for name, stock in references.items()}
     every = np.concatenate([np.abs(values[np.isfinite(values)]) for values in panels.values()])
     end = float(np.quantile(every, 0.95)) if every.size else 1.0
@@ -227,9 +227,9 @@ def reference_bias_maps(
         axes.append(map_axes(figure, (rows, n, k)))
         shown = draw_cells(values, grid, axes[-1], "difference", limits=(-end, end))
         both = np.isfinite(values)
-        found = weighted_scores(references[name][both], ours[method][both], area[both])
+        score = weighted_scores(references[name][both], ours[method][both], area[both])
         axes[-1].set_title(
-            f"{method_label(method)} minus {name}\nr {found['r']:.2f}, bias {found['bias']:+.1f} kg C m$^{{-2}}$",
+            f"{method_label(method)} minus {name}\nr {score['r']:.2f}, bias {score['bias']:+.1f} kg C m$^{{-2}}$",
             fontsize=9,
         )
     label = f"Ours minus reference, {interval_name(interval)} (kg C m$^{{-2}}$)"

@@ -41,7 +41,7 @@ LEAST_LAYERS = 5
 def difference_norm(difference: ArrayLike) -> TwoSlopeNorm:
     """Colour scale of Fig. 2: from the 5 % quantile of the negative differences over zero to the 95 % of the positive.
 
-    Both sides have half of the colours, however far they reach: their ends stand at the colour bar.
+    Both sides have half of the colours, however wide they are: their ends stand at the colour bar.
 
     Parameters
     ----------

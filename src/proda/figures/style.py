@@ -107,8 +107,8 @@ def scale_of(quantity: str | Quantity | None, values, limits=None) -> Quantity:
     finite = finite[np.isfinite(finite)]
     low, high = limits or (np.quantile(finite, [0.02, 0.98]) if finite.size else (0.0, 1.0))
     if shown.colours == QUANTITIES["difference"].colours:
-        reach = max(abs(low), abs(high)) or 1.0
-        return shown._replace(norm=TwoSlopeNorm(0.0, -reach, reach))
+        end = max(abs(low), abs(high)) or 1.0
+        return shown._replace(norm=TwoSlopeNorm(0.0, -end, end))
     return shown._replace(norm=Normalize(low, high if high > low else low + 1.0))
 
 

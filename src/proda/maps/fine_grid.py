@@ -61,13 +61,7 @@ MapPredictor: TypeAlias = Callable[[pd.DataFrame], MapDraws | NDArray[np.float64
 
 
 class FixedDraws:
-    """Parameters that hold everywhere, such as those of the one-batch posterior.
-
-    Parameters
-    ----------
-    draws : (n_draws, 25)
-        On the unit cube.
-    """
+    """Parameters (n_draws, 25) on the unit cube that hold everywhere, such as draws of the one-batch posterior."""
 
     covariates: tuple[str, ...] = ()
 
@@ -79,12 +73,9 @@ class FixedDraws:
 
 
 class NetworkDraws:
-    """Parameters that networks predict from the covariates, a draw each: one network, or an ensemble.
+    """Parameters predicted by networks, `proda.learning.paper_network.loaded_network(folder)`, a draw each.
 
-    Parameters
-    ----------
-    networks : Predictor
-        `proda.learning.paper_network.loaded_network(folder)`; all of them with the same covariates.
+    All networks must have the same covariates.
     """
 
     def __init__(self, *networks: Predictor) -> None:
@@ -101,15 +92,10 @@ class NetworkDraws:
 
 
 class MemberDraws:
-    """Parameters that the members of a hybrid predict from the covariates, a draw each.
+    """Parameters predicted by the members of a hybrid, `proda.learning.hybrid_training.loaded_hybrid(folder)`.
 
-    The quantiles of a fine map are the members' spread alone, which is narrower than their error on withheld land
-    (`proda.learning.hybrid_training`).
-
-    Parameters
-    ----------
-    hybrid : HybridPredictor
-        `proda.learning.hybrid_training.loaded_hybrid(folder)`.
+    Each member is a draw: the quantiles of a fine map are the members' spread alone, which is narrower than their error
+    on withheld land.
     """
 
     def __init__(self, hybrid: HybridPredictor) -> None:
@@ -208,14 +194,7 @@ def fine_maps(
 
 
 def opened_source(source: str | Path | xr.Dataset, covariates: Sequence[str] = ()) -> xr.Dataset:
-    """The source of a fine grid, opened but not read: forcing, covariates and places, all along `cell`.
-
-    Parameters
-    ----------
-    source : path or xarray.Dataset
-        As of `fine_maps`.
-    covariates : sequence of str
-        Names of the variables that the predictor needs.
+    """The source of `fine_maps`, opened but not read: forcing, covariates and places, all along `cell`.
 
     Raises
     ------

@@ -159,15 +159,14 @@ def clm_parameters(maps: xr.Dataset) -> xr.Dataset:
     CLM reads one number of each: `clm_parameters(maps.weighted(land).mean())`, or a mean over cells of interest.
     """
     whose = {clm.strip(): ours for ours, row in COUNTERPARTS.items() for clm in row.clm.split(",") if clm.strip()}
-    found = {}
+    converted = {}
     for name, (unit, value) in CONVERSIONS.items():
         ours = whose[name]
-        converted = value(maps).drop_attrs()
-        found[name] = converted.assign_attrs(
+        converted[name] = value(maps).drop_attrs().assign_attrs(
             units=unit, long_name=PAPER_PARAMETERS.meaning[PAPER_PARAMETERS.index(ours)],
             comment=f"from {ours}: {COUNTERPARTS[ours].conversion}. {COUNTERPARTS[ours].note}".strip(" ."),
         )  # fmt: skip
-    return xr.Dataset(found)
+    return xr.Dataset(converted)
 
 
 def counterpart_table() -> pd.DataFrame:
@@ -199,7 +198,7 @@ OF_HYBRID = (
 _COMMENT = (
     "In the units of this model. valid_min and valid_max "
     "are the bounds of the prior; those of ins are the widest of any cell (its own are npp_min/npp_mean and "
-    "npp_max/npp_mean). clm_name, clm_place and clm_conversion say what CLM5 calls a parameter and how to convert "
+    "npp_max/npp_mean). clm_name, clm_place and clm_conversion are the name in CLM5, its place and how to convert "
     "it; proda.maps.parameter_maps.clm_parameters does so."
 )
 

@@ -161,8 +161,8 @@ def random_sampling_draws(modes: NDArray, n_draws: int, seed: int) -> NDArray[np
         again = rng.integers(len(modes), size=(int(invalid.sum()), modes.shape[1]))
         draws[invalid] = modes[again, columns]
     raise InputError(
-        f"{int(invalid.sum())} of {n_draws} random-sampling draws found no positive coarse-woody-debris share in 1000 "
-        "tries: p4ll, p4ml and p4cl of x_mode in sites.zarr are too large"
+        f"{int(invalid.sum())} of {n_draws} random-sampling draws have no positive coarse-woody-debris share after "
+        "1000 tries: p4ll, p4ml and p4cl of x_mode in sites.zarr are too large"
     )
 
 
@@ -198,12 +198,7 @@ def cell_means(values: NDArray, cell: NDArray, n_cells: int) -> NDArray[np.float
 
 
 def finite_soc(x: NDArray, forcing: Forcing, what: str) -> NDArray[np.float64]:
-    """SOC (n_layers, n) of parameters x (25, n) or (25,) on the unit cube, g C m-3.
-
-    Parameters
-    ----------
-    what : str
-        Name of the parameters in an error.
+    """SOC (n_layers, n) of parameters x (25, n) or (25,) on the unit cube, g C m-3; `what` names them in an error.
 
     Raises
     ------
@@ -214,12 +209,12 @@ def finite_soc(x: NDArray, forcing: Forcing, what: str) -> NDArray[np.float64]:
     wrong = ~np.isfinite(soc).all(axis=0)
     if wrong.any():
         column = int(np.argmax(wrong))
-        here = np.asarray(x) if np.ndim(x) == 1 else np.asarray(x)[:, column]
+        here = np.broadcast_to(np.asarray(x).reshape(len(x), -1), (len(x), wrong.size))[:, column]
         nearest = int(np.argmin(np.minimum(here, 1.0 - here)))
         raise InputError(
             f"{what}: SOC is not finite in {int(wrong.sum())} of {wrong.size} columns, first in {column}, where "
             f"{PAPER_PARAMETERS.names[nearest]} = {here[nearest]:g} is the parameter nearest to a bound of its prior; "
-            "expected parameters inside the bounds. Run the notebook that found them again."
+            "expected parameters inside the bounds. Run the notebook that estimates them again."
         )
     return soc
 
@@ -227,7 +222,7 @@ def finite_soc(x: NDArray, forcing: Forcing, what: str) -> NDArray[np.float64]:
 def soc_of_draws(draws: NDArray, forcing: Forcing, area: NDArray, what: str = "an ensemble") -> xr.Dataset:
     """The map of an ensemble of parameter sets, each used in every cell.
 
-    One draw is in memory at a time, beside three stocks a cell and draw in float32 for the quantiles.
+    One draw is in memory at a time, and three stocks a cell and draw in float32 for the quantiles.
 
     Parameters
     ----------
@@ -354,10 +349,7 @@ def soc_of_members(
 
 
 def _total_error(error: NDArray, block: NDArray) -> NDArray[np.float64]:
-    """Standard deviation of the total of every stratum, (n_strata,), Pg C.
-
-    Of the errors (n_strata, n_cells) of cells that go together within blocks and are independent between them.
-    """
+    """Standard deviation of totals, (n_strata,), of errors (n_strata, n_cells) that add up within blocks only."""
     by_block = np.stack([np.bincount(block, row) for row in error])
     return np.sqrt((by_block**2).sum(axis=1))
 
@@ -391,7 +383,7 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
     cell, observed_to = inputs.sites["cell"].to_numpy(), observed_depth(inputs.layers, len(inputs.sites))
     modes = inputs.x_mode[inputs.used]
     block = block_of_place(inputs.grid["lon"], inputs.grid["lat"], inputs.block_km)
-    found = {
+    by_method = {
         "default": soc_of_one(lanes.soc_density(default_parameters(forcing, sand), forcing), area),
         "one-batch": soc_of_draws(one_batch_draws(inputs.one_batch, n_draws, seed), forcing, area, "one-batch"),
         "random-sampling": soc_of_draws(
@@ -402,12 +394,12 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
         "hybrid": soc_of_members(inputs.hybrid_cells, forcing, area, inputs.hybrid_unseen, inputs.hybrid_common, block),
     }
     if inputs.truth is not None:
-        found["truth"] = soc_of_one(inputs.truth["soc_cell"].transpose("layer", "cell").values, area)
-    maps = xr.concat(list(found.values()), dim="parameterisation", coords="minimal", compat="override")
+        by_method["truth"] = soc_of_one(inputs.truth["soc_cell"].transpose("layer", "cell").values, area)
+    maps = xr.concat(list(by_method.values()), dim="parameterisation", coords="minimal", compat="override")
     beyond = {"network": inputs.network_notes[BEYOND].to_numpy(float), "hybrid": inputs.hybrid_extrapolated}
     none = np.full(area.size, np.nan)
-    maps[BEYOND] = ("parameterisation", "cell"), np.stack([beyond.get(name, none) for name in found])
-    return maps.assign_coords(parameterisation=list(found)).assign_attrs(draws=n_draws)
+    maps[BEYOND] = ("parameterisation", "cell"), np.stack([beyond.get(name, none) for name in by_method])
+    return maps.assign_coords(parameterisation=list(by_method)).assign_attrs(draws=n_draws)
 
 
 def soc_at_sites(inputs: Inputs, maps: xr.Dataset) -> dict[str, NDArray]:
@@ -419,16 +411,16 @@ def soc_at_sites(inputs: Inputs, maps: xr.Dataset) -> dict[str, NDArray]:
     cell = inputs.sites["cell"].to_numpy()
     forcing = inputs.forcing.take(cell)
     by_cell = maps["soc"].transpose("parameterisation", "layer", "cell").isel(cell=cell)
-    found = {name: by_cell.sel(parameterisation=name).values for name in ("default", "one-batch", "random-sampling")}
+    profiles = {name: by_cell.sel(parameterisation=name).values for name in ("default", "one-batch", "random-sampling")}
     known = np.isfinite(inputs.x_mean).all(axis=1)
     at_mean = np.full_like(inputs.soc_mean, np.nan)
     at_mean[:, known] = lanes.soc_density(physical(inputs.x_mean[known].T, forcing.take(known)), forcing.take(known))
-    found["site-by-site"] = inputs.soc_mean
-    found[AT_MEAN] = at_mean
-    found["network"] = finite_soc(inputs.network_sites.T, forcing, "network, sites")
+    profiles["site-by-site"] = inputs.soc_mean
+    profiles[AT_MEAN] = at_mean
+    profiles["network"] = finite_soc(inputs.network_sites.T, forcing, "network, sites")
     members = [finite_soc(member.T, forcing, "hybrid, sites") for member in inputs.hybrid_sites]
-    found["hybrid"] = np.mean(members, axis=0)
-    return found
+    profiles["hybrid"] = np.mean(members, axis=0)
+    return profiles
 
 
 def at_observed_depths(profiles: dict[str, NDArray], layers) -> dict[str, NDArray]:
@@ -440,12 +432,12 @@ def at_observed_depths(profiles: dict[str, NDArray], layers) -> dict[str, NDArra
         `site` and `depth` (m) of the observed layers.
     """
     site, depth = layers["site"].to_numpy(), layers["depth"].to_numpy(float)
-    found = {}
+    at_layers = {}
     for method, soc in profiles.items():
         known = np.isfinite(soc).all(axis=0)[site]
-        found[method] = np.full(site.size, np.nan)
-        found[method][known] = at_depths(np.ascontiguousarray(soc), site[known], depth[known])
-    return found
+        at_layers[method] = np.full(site.size, np.nan)
+        at_layers[method][known] = at_depths(np.ascontiguousarray(soc), site[known], depth[known])
+    return at_layers
 
 
 def extrapolated_cells(maps: xr.Dataset) -> dict[str, NDArray[np.float64]]:

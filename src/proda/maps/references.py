@@ -20,8 +20,8 @@ INTERVALS = ((0.0, 0.3), (0.3, 1.0), (0.0, 1.0), (1.0, 2.0), (0.0, 2.0))
 def stock_in(maps: xr.Dataset, interval: Interval) -> dict[str, NDArray[np.float64]]:
     """Mean stock of every method in one depth interval (m), method -> (n_cells,) kg C m-2; NaN where it has none.
 
-    In an interval that does not begin at the surface, site-by-site has the cells whose sites reach every layer of it:
-    fewer than in the table of stocks, where the middle of a stratum is enough.
+    In an interval that does not begin at the surface, site-by-site has the cells whose sites were observed in every
+    layer of it: fewer than in the table of stocks, where the middle of a stratum is enough.
 
     Parameters
     ----------
@@ -74,9 +74,9 @@ def reference_scores(maps: xr.Dataset, grid: xr.Dataset) -> pd.DataFrame:
     """
     area, references = land_area(grid), reference_stocks(grid)
     rows = []
-    own = {interval for found in references.values() for interval in found}
+    own = {interval for stocks in references.values() for interval in stocks}
     for interval in [*INTERVALS, *sorted(own - set(INTERVALS))]:
-        known = {name: reference_in(found, interval) for name, found in references.items()}
+        known = {name: reference_in(stocks, interval) for name, stocks in references.items()}
         known = {name: values for name, values in known.items() if values is not None}
         ours = stock_in(maps, interval) if known else {}
         for name, reference in known.items():

@@ -29,7 +29,7 @@ _NORTHEAST = (
 
 
 class Region(NamedTuple):
-    """Parts of `states` between two meridians and two parallels (degrees)."""
+    """The part of `states` between two meridians and two parallels (degrees)."""
 
     states: tuple[str, ...]
     west: float = -180.0
@@ -83,9 +83,9 @@ def state_of(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.object_]:
     shapes = states.geometry.to_crs(_EQUAL_AREA)
     points = geopandas.GeoSeries(shapely.points(lon, lat), crs=4326).to_crs(_EQUAL_AREA)
     which, state = shapes.sindex.nearest(points, return_all=False)
-    found = np.empty(lon.size, dtype=object)
-    found[which] = states["name"].to_numpy()[state]
-    return found
+    names = np.empty(lon.size, dtype=object)
+    names[which] = states["name"].to_numpy()[state]
+    return names
 
 
 def region_masks(lon: ArrayLike, lat: ArrayLike) -> dict[str, NDArray[np.bool_]]:
@@ -104,7 +104,7 @@ def region_masks(lon: ArrayLike, lat: ArrayLike) -> dict[str, NDArray[np.bool_]]
 
 HIGH, LOW = "too high", "too low"
 
-# The text beside Fig. 2 of Tao et al. 2020; of the network it says that its errors follow no pattern.
+# The text beside Fig. 2 of Tao et al. 2020; the errors of the network follow no pattern there.
 PUBLISHED_BIASES = {
     ("default", "West coast"): HIGH,
     ("default", "East coast"): HIGH,
@@ -153,10 +153,8 @@ def regional_biases(
     -------
     pandas.DataFrame
         By region (and "all") and method: n_sites; observed (mean stock, kg C m-2); bias (modelled minus observed);
-        se, its standard error with the sites of one cell taken as one draw; too_high, the share of sites; ratio of the
-        mean stocks; pattern, that ratio over the one of all sites: above 1 where a method has more carbon than its own
-        continental error explains; published ("too high", "too low" or "") and bias_agrees, whether the bias
-        has the published sign (missing where nothing is published).
+        se, its standard error with the sites of one cell taken as one draw; published ("too high", "too low" or "");
+        bias_agrees, whether the bias has the published sign (missing where nothing is published).
     """
     n_sites = len(sites)
     chosen = comparable_sites(layers["site"], modelled, n_sites) & used
@@ -171,8 +169,6 @@ def regional_biases(
             row = {"region": region, "method": method, "n_sites": int(here.sum())}
             rows.append(row | _bias(difference[here], observed[here], cell[here]))
     table = pd.DataFrame(rows).set_index(["region", "method"])
-    everywhere = table["ratio"].xs("all", level="region")
-    table["pattern"] = table["ratio"] / everywhere.reindex(table.index.get_level_values("method")).to_numpy()
     table["published"] = [PUBLISHED_BIASES.get((method, region), "") for region, method in table.index]
     known = (table["published"] != "") & table["bias"].notna()
     table["bias_agrees"] = ((table["bias"] > 0) == (table["published"] == HIGH)).astype("boolean").where(known)
@@ -182,7 +178,7 @@ def regional_biases(
 def _bias(difference: NDArray, observed: NDArray, cell: NDArray) -> dict[str, float]:
     n = difference.size
     if n == 0:
-        return dict.fromkeys(("observed", "bias", "se", "too_high", "ratio"), np.nan)
+        return dict.fromkeys(("observed", "bias", "se"), np.nan)
     mean = difference.mean()
     # Sites of one cell share climate, forcing and often the surveyor: their errors are not independent.
     by_cell = np.bincount(np.unique(cell, return_inverse=True)[1], weights=difference - mean)
@@ -190,8 +186,6 @@ def _bias(difference: NDArray, observed: NDArray, cell: NDArray) -> dict[str, fl
         "observed": float(observed.mean()),
         "bias": float(mean),
         "se": float(np.sqrt(by_cell @ by_cell) / n) if by_cell.size > 1 else np.nan,
-        "too_high": float((difference > 0).mean()),
-        "ratio": float((observed + difference).mean() / observed.mean()) if observed.mean() > 0 else np.nan,
     }
 
 
@@ -211,10 +205,10 @@ CLASSES = {
 def vegetation_of(land_cover: ArrayLike) -> NDArray[np.object_]:
     """Kind of vegetation of IGBP codes (n,), a name in `CLASSES` or ""."""
     code = np.asarray(land_cover)
-    found = np.full(code.size, "", dtype=object)
+    vegetation = np.full(code.size, "", dtype=object)
     for name, codes in CLASSES.items():
-        found[np.isin(code, codes)] = name
-    return found
+        vegetation[np.isin(code, codes)] = name
+    return vegetation
 
 
 def recorded_wetland(sites: Any) -> NDArray[np.bool_]:
@@ -236,9 +230,9 @@ def vegetation_class(sites: pd.DataFrame) -> NDArray[np.object_]:
     sites : pandas.DataFrame
         `land_cover` (IGBP code of the cell) and, if known, `land_use` (the source's own class).
     """
-    found = vegetation_of(sites["land_cover"])
-    found[recorded_wetland(sites)] = "Wetland"
-    return found
+    vegetation = vegetation_of(sites["land_cover"])
+    vegetation[recorded_wetland(sites)] = "Wetland"
+    return vegetation
 
 
 def vegetation_biases(

@@ -32,17 +32,17 @@ def site_subsets(
     cell : numpy.ndarray of int, optional
         (n_sites,) grid cell; without it there are no new cells.
     """
-    found = {(USED, ALL): used}
+    subsets = {(USED, ALL): used}
     if split is not None:
         split = np.asarray(split, dtype=object)
-        found |= {(USED, part): used & (split == part) for part in PARTS}
+        subsets |= {(USED, part): used & (split == part) for part in PARTS}
         if cell is not None:
-            found[USED, NEW_CELLS] = used & outside_training_cells(split, cell)
-    found[ASSIMILATED, ALL] = np.ones_like(used)
+            subsets[USED, NEW_CELLS] = used & outside_training_cells(split, cell)
+    subsets[ASSIMILATED, ALL] = np.ones_like(used)
     if split is not None:
-        found[ASSIMILATED, UNUSED] = split == UNUSED
-        found[ASSIMILATED, NEVER_SEEN] = (split == UNUSED) | (split == TEST)
-    return found
+        subsets[ASSIMILATED, UNUSED] = split == UNUSED
+        subsets[ASSIMILATED, NEVER_SEEN] = (split == UNUSED) | (split == TEST)
+    return subsets
 
 
 TRAINED = ("network", "hybrid")  # methods with training sites
@@ -79,7 +79,7 @@ def table_1(
     split: NDArray | None = None,
     cell: NDArray | None = None,
 ) -> pd.DataFrame:
-    """Scores of every method, all layers of all sites pooled, kg C m-3 and not logged, beside the published ones.
+    """Scores of every method, all layers of all sites pooled, kg C m-3 and not logged, with the published ones.
 
     Parameters
     ----------
