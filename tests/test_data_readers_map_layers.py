@@ -84,8 +84,8 @@ def test_soilgrids_2_is_in_homolosine_and_in_integers_of_odd_units(code, covaria
 
 
 def test_a_soilgrids_map_that_was_scaled_already_is_an_error(tmp_path):
-    geotiff(tmp_path / "clay_0-5cm_mean_30s.tif", np.full(LON.shape, 25.3), TRANSFORM)
-    with pytest.raises(InputError, match="Clay_Content_0cm is stored with decimals, expected whole numbers"):
+    geotiff(tmp_path / "clay_0-5cm_mean_30s.tif", np.full(LON.shape, 25.0), TRANSFORM)
+    with pytest.raises(InputError, match="Clay_Content_0cm is stored as float64, expected whole numbers"):
         covariates_at(SOILGRIDS_2, tmp_path, X, Y, ["Clay_Content_0cm"])
     geotiff(tmp_path / "phh2o_0-5cm_mean.tif", np.full(LON.shape, 7), TRANSFORM, dtype="i2")
     with pytest.raises(InputError, match="pH_Water_0cm is 0.7 pH in a pixel, expected 2 to 12.*scaled already"):

@@ -163,8 +163,8 @@ def test_a_declared_scale_is_applied_unless_the_layer_has_a_factor_for_whole_num
         file.scales = (0.0001,)
     assert map_values(tmp_path / "scaled.tif", ANY, [-99.0], [40.0]) == pytest.approx(0.04)
     assert map_values(tmp_path / "scaled.tif", ANY._replace(factor=0.1), [-99.0], [40.0]) == pytest.approx(40.0)
-    path = geotiff(tmp_path / "decimals.tif", 0 * lon + 25.3, transform)
-    with pytest.raises(InputError, match=r"value is stored with decimals, expected whole numbers.*name it value\.tif"):
+    path = geotiff(tmp_path / "float.tif", 0 * lon + 25.3, transform)
+    with pytest.raises(InputError, match=r"value is stored as float64, expected whole numbers.*name it value\.tif"):
         map_values(path, ANY._replace(factor=0.1), [-99.0], [40.0])
 
 

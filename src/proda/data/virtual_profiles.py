@@ -74,16 +74,16 @@ def write_raw_profiles(
         All pits before faults were planted, with their true parameters.
     """
     n_spoiled = sum(_count(share, n_profiles) for share in _WHOLE.values())
-    dug = pits(n_profiles + n_spoiled, continent.cells, continent.forcing, seed, relative_sd)
-    profiles, layers, planted = _with_faults(dug.profiles, dug.layers, n_profiles, seed)
+    sampled = pits(n_profiles + n_spoiled, continent.cells, continent.forcing, seed, relative_sd)
+    profiles, layers, planted = _with_faults(sampled.profiles, sampled.layers, n_profiles, seed)
     folder.mkdir(parents=True, exist_ok=True)
     profiles.to_csv(folder / "profiles.csv", index=False)
     layers.to_csv(folder / "layers.csv", index=False, float_format="%.7g")
     planted.to_csv(folder / "planted_faults.csv", index=False)
-    return dug
+    return sampled
 
 
-def truth_dataset(continent: VirtualContinent, dug: Pits, profiles: pd.DataFrame) -> xr.Dataset:
+def truth_dataset(continent: VirtualContinent, sampled: Pits, profiles: pd.DataFrame) -> xr.Dataset:
     """The truth at the cleaned sites and at the land cells, as `truth.nc` holds it.
 
     At a site it includes the site's noise; at a cell it is what the covariates alone give.
@@ -93,16 +93,16 @@ def truth_dataset(continent: VirtualContinent, dug: Pits, profiles: pd.DataFrame
     profiles : DataFrame
         Cleaned, `profile_id` in the order of the sites.
     """
-    row = pd.Series(np.arange(len(dug.profiles)), dug.profiles["profile_id"]).loc[profiles["profile_id"]].to_numpy()
+    row = pd.Index(sampled.profiles["profile_id"]).get_indexer(profiles["profile_id"])
     x_cell = true_parameters(continent.covariates)
     soc_cell = soc_density(steady_state(physical(x_cell, continent.forcing), continent.forcing))
     cube = {"units": "1", "long_name": "true parameter, position between its bounds"}
     density = {"units": "g m-3", "long_name": "true soil organic carbon per volume of soil"}
     return xr.Dataset(
         {
-            "x_site": (("parameter", "site"), dug.x[:, row], cube),
+            "x_site": (("parameter", "site"), sampled.x[:, row], cube),
             "x_cell": (("parameter", "cell"), x_cell, cube),
-            "soc_site": (("layer", "site"), dug.soc[:, row], density),
+            "soc_site": (("layer", "site"), sampled.soc[:, row], density),
             "soc_cell": (("layer", "cell"), soc_cell, density),
         },
         {

@@ -28,11 +28,11 @@ MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], float)  
 LEVEL_TOLERANCE = 2e-3  # of a node's depth; files hold it in single precision
 # Per variable: unit, least and greatest plausible value, and what is likely beyond. They catch wrong units.
 _PLAUSIBLE = {
-    "TSOI": ("K", 180.0, 350.0, "temperatures in degrees Celsius, though 'units' says K?"),
+    "TSOI": ("K", 180.0, 350.0, "temperatures in degrees Celsius, though 'units' is K?"),
     "SOILPSI": ("MPa", -20.0, 0.0, "CLM's potentials are -15 to 0 MPa: a suction with the other sign, or in kPa?"),
-    "ALTMAX": ("m", 0.0, 100.0, "a depth in centimetres, though 'units' says m?"),
-    "ALTMAX_LASTYEAR": ("m", 0.0, 100.0, "a depth in centimetres, though 'units' says m?"),
-    "NPP": ("g C m-2 s-1", -1e-4, 5e-4, "a flux per day or year, though 'units' says per second?"),
+    "ALTMAX": ("m", 0.0, 100.0, "a depth in centimetres, though 'units' is m?"),
+    "ALTMAX_LASTYEAR": ("m", 0.0, 100.0, "a depth in centimetres, though 'units' is m?"),
+    "NPP": ("g C m-2 s-1", -1e-4, 5e-4, "a flux per day or year, though 'units' is per second?"),
     "W_SCALAR": ("1", 0.0, 1.0, "a percentage?"),
     "O_SCALAR": ("1", 0.0, 1.0, "a percentage?"),
     "FPI_vr": ("1", 0.0, 1.0 + 1e-6, "a percentage?"),
@@ -73,7 +73,7 @@ def forcing_from_history(
     Raises
     ------
     InputError
-        Names the file, the variable, what was found and what was expected.
+        Names the file, the variable, its value and what was expected.
     """
     history = _History(files, lon, lat, configuration.column, vertical)
     forcing = _monthly(history) if configuration.monthly else _annual(history, npp_multiples)
@@ -157,7 +157,7 @@ class _Month(NamedTuple):
 
 
 class _History:
-    """The monthly means of a run at the cells nearest to some places, and what was found in them."""
+    """The monthly means of a run at the cells nearest to some places, and what they hold."""
 
     def __init__(self, files, lon: ArrayLike, lat: ArrayLike, column: Column, vertical: str) -> None:
         if vertical not in ("match", "linear"):

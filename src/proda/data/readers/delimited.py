@@ -165,7 +165,7 @@ def _checked_lines(file: DataFile, separator: str) -> list[str]:
 
 
 def _no_number(file: DataFile, columns: list[str], numbers: list[str], options: dict) -> str:
-    """What to say of the first text in a column of numbers."""
+    """The message for the first text in a column of numbers."""
     with file.open() as stream:
         for chunk in pd.read_csv(stream, dtype=dict.fromkeys(columns, str), chunksize=CHUNK, **options):
             for name in (name for name in numbers if name in chunk):

@@ -1,6 +1,6 @@
 """The tidy tables of a data folder: profiles.csv, layers.csv and the half-degree drivers of grid_half_degree.csv.
 
-Columns in other units than their names say are an error before anything is computed; single odd rows are left to
+Columns in other units than in their names are an error before anything is computed; single odd rows are left to
 cleaning. data/README.md describes the columns.
 """
 
@@ -78,13 +78,13 @@ def read_profile_tables(folder: Path | str) -> ProfileTables:
     """Profiles and layers of a folder in the package's names and units (m, g C m-3), otherwise as they are.
 
     A missing `soc_kg_m3` is computed as oc_percent x 10 x bulk_density_g_cm3 x (1 - coarse_fraction) where the first
-    two are there; it stays missing elsewhere, for `proda.data.bulk_density` to estimate where the study says so.
+    two are there; it stays missing elsewhere, for `proda.data.bulk_density` to estimate where the study asks for it.
 
     Raises
     ------
     InputError
         When the folder, a file or a column is missing, a table is empty, a value is no number, an identifier occurs
-        twice, or a column is in another unit than its name says.
+        twice, or a column is in another unit than in its name.
     """
     texts = ("profile_id", "source", "land_use", "state")
     profiles = _table(
@@ -113,7 +113,7 @@ def read_grid_table(folder: Path | str) -> pd.DataFrame:
     Raises
     ------
     InputError
-        When the file or a column is missing, the table is empty, a column is in another unit than its name says, or a
+        When the file or a column is missing, the table is empty, a column is in another unit than in its name, or a
         cell is not one of the half-degree grid in position, area or share of land.
     """
     file = _file(folder, GRID)

@@ -33,7 +33,7 @@ def read_wosis_202312(folder: Path | str) -> ProfileTables:
     Raises
     ------
     InputError
-        When a file or a column is missing, or a column is not what its name says.
+        When a file or a column is missing, or a column is in another unit.
     """
     files = data_files(Path(folder))
     file = _file(files, folder, "wosis_202312_orgc.tsv")
@@ -82,7 +82,7 @@ def read_wosis_201909(folder: Path | str) -> ProfileTables:
     Raises
     ------
     InputError
-        When a file or a column is missing, or a column is not what its name says.
+        When a file or a column is missing, or a column is in another unit.
     """
     files = data_files(Path(folder))
     listing, chemical, physical = (
@@ -129,7 +129,7 @@ def read_wosis_latest(folder: Path | str) -> ProfileTables:
     Raises
     ------
     InputError
-        When the file or a column is missing, a profile has two positions, or a column is not what its name says.
+        When the file or a column is missing, a profile has two positions, or a column is in another unit.
     """
     files = data_files(Path(folder))
     file = _file(files, folder, "wosis_latest_orgc.csv")
