@@ -180,8 +180,8 @@ def _cleaned(path: Path | str, layer: Layer, file: rasterio.DatasetReader, store
         values = stored * file.scales[0] + file.offsets[0]
     elif np.issubdtype(file.dtypes[0], np.floating):
         raise InputError(
-            f"{path}: {layer.name} is stored as {file.dtypes[0]}, expected whole numbers that times {layer.factor:g} are "
-            f"in {layer.unit}. Scaled already, or resampled? Bring it to {layer.unit} and name it {layer.name}.tif."
+            f"{path}: {layer.name} is stored as {file.dtypes[0]}, expected whole numbers that times {layer.factor:g} "
+            f"are in {layer.unit}. Scaled already, or resampled? Bring it to {layer.unit} and name it {layer.name}.tif."
         )
     else:
         values = stored * layer.factor
