@@ -150,7 +150,7 @@ def test_another_map_makes_the_stage_stale(opened, raw):
         ('[source.forcing]\nkind = "clm-history"\nfolder = "runs"\n', "no 'runs' in the data folder"),
         ('[source.forcing]\nkind = "clm-history"\nfolder = "../elsewhere"\n', "is not below the data folder"),
         ('[source.covariates]\nclasses = "numbers"\n', "classes is 'numbers', expected one of one-hot, as numbers"),
-        ('[source.references]\nfolder = "history"\n', "no map to compare with, as .source.references."),
+        ('[source.references]\nfolder = "history"\n', "no reference map for .source.references."),
         (MAPS.replace("covariates.csv", "paper"), "no map of Climate, Soil_Type, Veg_Cover, BIO2"),
     ],
 )

@@ -1,7 +1,7 @@
 """The cleaning of soil profiles: named rules, applied in order, and an account of every profile and layer.
 
 Nothing is repaired. An upper bound below its lower bound may be a slip of the pen, or an organic layer measured upwards
-from the mineral surface, as in surveys before 1993, and the table does not say which.
+from the mineral surface, as in surveys before 1993, and the table does not show which.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ RULES: list[Rule] = []
 
 
 def rule(name: str, meaning: str, table: str, setting: str = "") -> Callable:
-    """Adds the decorated function to `RULES`, which are applied in the order in which they stand here."""
+    """Add the decorated function to `RULES`, which are applied in the order of their definition."""
 
     def added(excluded: Callable[[ProfileTables, Limits], Excluded]) -> Callable:
         RULES.append(Rule(name, meaning, table, excluded, setting))

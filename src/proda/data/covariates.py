@@ -39,7 +39,7 @@ class Covariate(NamedTuple):
         The unit is "class" for a category and "1" for a pure number.
     kind : "continuous" or "categorical"
     source, licence : str
-        Of the map it is read from; "not stated" where the authors do not say.
+        Of the map it is read from; "not stated" where the authors give none.
     """
 
     name: str

@@ -213,7 +213,7 @@ def forcing_dataset(forcing: Forcing, lon: ArrayLike, lat: ArrayLike, comment: s
     lon, lat : (n,), degrees
         Of the cells' centres.
     comment : str
-        Where the forcing comes from; stands in the file.
+        Where the forcing comes from; kept in the file.
     """
     forcing = validated(forcing, source="forcing of the land cells")
     data = {name: (dims, getattr(forcing, field), attrs) for name, (field, dims, attrs) in VARIABLES.items()}

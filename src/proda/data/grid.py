@@ -47,7 +47,7 @@ def check_areas(cells, place: Callable[[int], str], area: str = "cell_area", res
     cells : Dataset or DataFrame
         `lat`, `land_fraction` and the column `area`, m2.
     place : callable
-        Row -> where it stands, for the error.
+        Row -> its name in the error.
 
     Raises
     ------

@@ -73,6 +73,8 @@ def study_source(study: Study, folder: Path) -> Source:
     InputError
         When the study names an unknown source, or a source is not as expected.
     """
+    from proda.data.readers.tidy import read_grid_table
+
     kind = study.source["kind"]
     for name, value in study.source.items():
         if isinstance(value, Mapping) and name not in TABLES:
@@ -82,10 +84,10 @@ def study_source(study: Study, folder: Path) -> Source:
     if kind not in PROFILE_KINDS:
         kinds = ", ".join(["virtual", *PROFILE_KINDS])
         raise InputError(f"{study.file}: [source] kind is {kind!r}, expected one of {kinds}.")
-    tables = PROFILE_KINDS[kind](study)
-    cells = study_cells(study)
+    tables, table = PROFILE_KINDS[kind](study), _covariate_table(study)
+    # Any other source of covariates covers the conterminous United States.
+    cells = read_grid_table(table.folder) if table.kind == GRID_TABLE else land_cells(land())
     tables = tables._replace(profiles=placed(tables.profiles, cells, study["nearest_cell_degrees"]))
-    table = _covariate_table(study)
     on_land = tables.profiles[tables.profiles["cell"] >= 0]
     covariates = COVARIATE_KINDS[table.kind][1](study, table, cells, on_land)
     if covariates.land_cover is not None:
@@ -97,14 +99,6 @@ def study_source(study: Study, folder: Path) -> Source:
         return source
     findings = pd.concat([source.findings, references.findings], ignore_index=True)
     return source._replace(cells=cells.join(references.stocks), findings=findings)
-
-
-def study_cells(study: Study) -> pd.DataFrame:
-    """The land cells: those of grid_half_degree.csv, or of the conterminous United States for any other source."""
-    from proda.data.readers.tidy import read_grid_table
-
-    table = _covariate_table(study)
-    return read_grid_table(table.folder) if table.kind == GRID_TABLE else land_cells(land())
 
 
 def study_list(study: Study) -> pd.DataFrame:
@@ -494,7 +488,7 @@ def study_references(study: Study, cells: pd.DataFrame) -> ReferenceMap | None:
     made = [reader(folder, cells["lon"], cells["lat"]) for name, reader in readers.items() if any(folder.rglob(name))]
     if not made:
         raise InputError(
-            f"{folder}: no map to compare with, as [source.references] of {study.file} says; expected files named like "
+            f"{folder}: no reference map for [source.references] of {study.file}; expected files named like "
             f"{', '.join(readers)}."
         )
     return maps.ReferenceMap(

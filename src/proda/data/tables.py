@@ -120,7 +120,7 @@ Place = Callable[[int], str]
 
 
 def csv_line(row: int) -> str:
-    """Where a row stands in a CSV file with one line of header."""
+    """The line of a row in a CSV file with one line of header."""
     return f"line {row + 2}"
 
 
@@ -142,7 +142,7 @@ def checked(
     Parameters
     ----------
     source : the file, for the error
-    place : row position -> where that row stands, for the error
+    place : row position -> its name in the error
 
     Raises
     ------
@@ -265,7 +265,7 @@ UNITS = {
 }
 
 _AGAIN = "Run notebook 01-data-cleaning again."
-_EMPTY = "See exclusions.csv beside it for what cleaning took out."
+_EMPTY = "See exclusions.csv beside it for what cleaning excluded."
 _KEY = {"nullable": False, "remedy": _AGAIN}
 _INDEX = {"checks": whole_check(0), **_KEY}
 _KIND = row_check(lambda x: x.isin(KINDS), f"one of: {', '.join(KINDS)}", _AGAIN)
@@ -343,7 +343,7 @@ SITE_STATUS = table_schema(
 
 
 def file_attributes(study: Study) -> dict[str, Any]:
-    """What every file of stage 1 says of itself: version, layout and study, and the history that CF asks for.
+    """Attributes of every file of stage 1: version, layout and study, and the history that CF asks for.
 
     It has no time, so that the same data make the same file.
     """
