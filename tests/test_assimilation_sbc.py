@@ -12,6 +12,7 @@ from proda.assimilation.sbc import (
     N_RANKED,
     PROPOSALS,
     coverage_by_depth,
+    known_targets_table,
     outside_band,
     prior_draws,
     proposals_table,
@@ -131,3 +132,12 @@ def test_proposals_are_compared_at_equal_numbers_of_steps(rng):
     table = proposals_table(problem, 3, SitePlan(Schedule(1000, 1000, 2000, 10)))
     assert table.index.tolist() == list(PROPOSALS) and (table["ns per step"] > 0.0).all()
     assert table["difference of means / sd"].tolist()[0] == 0.0 and (table["worst ESS"] > 1.0).all()
+
+
+def test_the_sampler_gives_known_distributions_and_the_rules_of_other_programs_do_not():
+    table = known_targets_table(Schedule(3000, 7000, 100_000, 200))
+    assert (table.xs("as here", level="rule")["error of the mean"] < 0.1).all()
+    cut = table.loc["normal cut by the bounds"]
+    assert cut["distance of distributions"].idxmin() == "as here"
+    assert cut.loc["annealed acceptance", "sd / true sd"] < 0.7
+    assert cut.loc["redrawn until inside", "distance of distributions"] > 0.03

@@ -2,11 +2,21 @@
 
 import numpy as np
 import pytest
-from known_targets import ANNEALED, CLIPPED, REDRAWN, REFLECTED, UNIFORM_STEPS, Bent, chain_draws
 from scipy import stats
 from scipy.integrate import quad
 
 from proda.compiled import kept_compiled
+from proda.kernels.known_targets import (
+    ANNEALED,
+    BANANA,
+    CLIPPED,
+    CUT_BY_BOUNDS,
+    REDRAWN,
+    REFLECTED,
+    UNIFORM_STEPS,
+    Bent,
+    chain_draws,
+)
 from proda.kernels.metropolis import (
     BOX,
     LOGARITHMIC,
@@ -30,9 +40,7 @@ def covariance(sd, correlation):
 
 
 FAR_FROM_BOUNDS = Bent(np.full(5, 0.5), covariance([0.02, 0.05, 0.08, 0.06, 0.03], 0.7))
-CUT_BY_BOUNDS = Bent(np.array([0.1, 0.05, 0.5]), covariance([0.15, 0.2, 0.2], 0.8))
 WIDE = Bent(np.array([0.2, 0.8]), covariance([0.6, 0.5], -0.6))
-BANANA = Bent(np.array([0.5, 0.3, 0.9]), covariance([0.12, 0.03, 0.1], 0.0), bend=12.0)
 # So many dimensions that each step goes along a few directions only; bounds cut two of them.
 MANY = Bent(np.array([0.08, 0.9, *[0.5] * 16]), covariance([0.12, 0.1, *np.linspace(0.02, 0.09, 16)], 0.5))
 FORBIDDEN = Bent(np.array([0.5, 0.5]), covariance([0.15, 0.15], 0.5), nan_above=0.6, inf_above=0.55)

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "chains": ["SitePlan", "sampled_by_workers", "schedule", "site_plan"],
         "one_batch": ["OneBatch", "one_batch_posterior"],
-        "problem": ["SiteProblem", "site_problem"],
+        "problem": ["SiteProblem", "site_faults", "site_problem"],
         "published_programs": ["VARIANTS", "one_batch_as_coded", "one_batch_carbon", "variants_table"],
         "results": [
             "misfit_by_sign",
@@ -25,12 +25,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "N_RANKED",
             "PAPER_WEIGHTS",
             "coverage_by_depth",
+            "known_targets_table",
             "outside_band",
             "proposals_table",
             "simulated_calibration",
             "withheld_predictions",
         ],
-        "stage": ["one_batch_assimilation", "site_assimilation"],
+        "stage": ["one_batch_assimilation", "one_batch_plan", "site_assimilation"],
         "store": ["opened_sites", "status_counts"],
     },
 )

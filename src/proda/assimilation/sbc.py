@@ -14,12 +14,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.stats import binom, ks_2samp
 
 from proda.assimilation.chains import SitePlan, sampled_by_workers, schedule
 from proda.assimilation.problem import SiteProblem
 from proda.assimilation.store import soc_of_draws
-from proda.kernels.metropolis import BOX, LOGARITHMIC, Proposal
+from proda.kernels.known_targets import KNOWN_TARGETS, RULES, chain_draws
+from proda.kernels.metropolis import BOX, LOGARITHMIC, Proposal, Schedule
 from proda.kernels.misfit import layer_weights
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, SHARES
@@ -34,6 +35,7 @@ AS_ASSUMED, AS_IN_PAPER = "as the likelihood assumes", "as in the paper"
 LEAST_LAYERS = 3  # of a profile with a withheld layer: two are left to be fitted
 PAPER_WEIGHTS, EQUAL_WEIGHTS = "weights of Eq. 5.2", "equal weights"
 DEPTHS = (0.0, 0.3, 1.0, 3.8)  # m, bounds of the tables
+KNOWN_SCHEDULE = Schedule(5_000, 15_000, 200_000, 200)
 PROPOSALS = {"the paper's: unit cube": Proposal(BOX), "logarithmic coordinates": Proposal(LOGARITHMIC)}
 
 
@@ -286,3 +288,30 @@ def proposals_table(problem: SiteProblem, seed: int, plan: SitePlan) -> pd.DataF
             "difference of means / sd": np.median(np.abs((mean - reference[0]) / reference[1]).max(axis=1)),
         }
     return pd.DataFrame(rows).T
+
+
+def known_targets_table(schedule: Schedule = KNOWN_SCHEDULE) -> pd.DataFrame:
+    """How far chains on targets of known distribution are from it, by the rule at the bounds and for accepting.
+
+    Returns
+    -------
+    DataFrame
+        By target and rule, the worst of its coordinates: `error of the mean` (in true standard deviations), `sd / true
+        sd`, and the greatest `distance of distributions` (Kolmogorov-Smirnov, 0 to 1).
+    """
+    rows = {}
+    for name, target in KNOWN_TARGETS.items():
+        exact = target.exact_draws(200_000)
+        mean, sd = exact.mean(axis=0), exact.std(axis=0)
+        for rule, number in RULES.items():
+            draws = chain_draws(target, schedule, number)[0].reshape(-1, mean.size)
+            ratio = draws.std(axis=0) / sd
+            distances = [ks_2samp(draws[:, k], exact[:, k]).statistic for k in range(mean.size)]
+            rows[name, rule] = {
+                "error of the mean": np.abs((draws.mean(axis=0) - mean) / sd).max(),
+                "sd / true sd": ratio[np.abs(ratio - 1.0).argmax()],
+                "distance of distributions": max(
+                    ks_2samp(draws[:, k], exact[:, k]).statistic for k in range(mean.size)
+                ),
+            }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["target", "rule"])

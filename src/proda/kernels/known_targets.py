@@ -1,4 +1,8 @@
-"""Chains on targets whose distribution is known, by the sampler's own steps or by wrong rules."""
+"""The sampler on targets whose distribution is known, by its own steps and by the rules of other programs.
+
+A normal distribution that the bounds of the prior cut off shows what a rule does there; one that is bent, how chains
+follow a curved posterior.
+"""
 
 from typing import NamedTuple
 
@@ -25,6 +29,8 @@ from proda.kernels.random import generator_states, uniform_block
 from proda.kernels.simd import BLOCK_WIDTH, load, store, where_less
 
 RIGHT, UNIFORM_STEPS, CLIPPED, REFLECTED, REDRAWN, ANNEALED = range(6)
+# What to do with a normal step beyond a bound, or how to accept one.
+RULES = {"as here": RIGHT, "redrawn until inside": REDRAWN, "reflected": REFLECTED, "annealed acceptance": ANNEALED}
 
 
 class Bent(NamedTuple):
@@ -50,6 +56,15 @@ class Bent(NamedTuple):
             inside = ((x >= 0.0) & (x <= 1.0)).all(axis=1)
             found = np.concatenate([found, x[inside & (x[:, 0] <= self.nan_above) & (x[:, -1] <= self.inf_above)]])
         return found[:n]
+
+
+def _covariance(sd: list[float], correlation: float) -> NDArray[np.float64]:
+    return np.outer(sd, sd) * np.where(np.eye(len(sd), dtype=bool), 1.0, correlation)
+
+
+CUT_BY_BOUNDS = Bent(np.array([0.1, 0.05, 0.5]), _covariance([0.15, 0.2, 0.2], 0.8))
+BANANA = Bent(np.array([0.5, 0.3, 0.9]), _covariance([0.12, 0.03, 0.1], 0.0), bend=12.0)
+KNOWN_TARGETS = {"normal cut by the bounds": CUT_BY_BOUNDS, "banana": BANANA}
 
 
 @nb.njit(error_model="numpy")
@@ -79,7 +94,7 @@ def unwrapped(chains, k):
 
 @nb.njit(error_model="numpy")
 def propose_wrongly(chains, rule, u):
-    """Clip the normal step at the bounds, reflect it there, or draw it anew until it ends inside."""
+    """Clip the normal step at the bounds, reflect it there, or redraw it until it ends inside."""
     d = chains.x.size // BLOCK_WIDTH
     if rule == REDRAWN:
         missing = load(chains.x, 0) * 0.0 + 1.0
@@ -128,7 +143,15 @@ def fill_chains(chains, rule, schedule, mean, precision, bend, nan_above, inf_ab
 def chain_draws(
     target: Bent, schedule: Schedule, rule: int = RIGHT, seed: int = 1, stretch: NDArray | None = None
 ) -> tuple[NDArray, NDArray]:
-    """Draws (2 BLOCK_WIDTH, n_draws, d) and misfits (2 BLOCK_WIDTH, n_draws) of chains on `target`."""
+    """Draws (2 BLOCK_WIDTH, n_draws, d) and misfits (2 BLOCK_WIDTH, n_draws) of chains on `target`.
+
+    Parameters
+    ----------
+    rule : int
+        One of `RULES`.
+    stretch : (d,), optional
+        Of the coordinates; the unit cube if left out.
+    """
     d = target.mean.size
     draws, phis = np.empty((2, BLOCK_WIDTH, schedule.n_draws, d)), np.empty((2, BLOCK_WIDTH, schedule.n_draws))
     limits = float(target.bend), float(target.nan_above), float(target.inf_above)
