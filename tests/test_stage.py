@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -159,6 +160,32 @@ def test_a_study_folder_of_version_0_1_is_refused_and_not_misread(opened):
         MissingOutput, match=r"was written by proda 0\.1\.0, whose study folders proda \S+ does not read"
     ):
         study.require(ORDER[0])
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of its own with 2 MB of room."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if os.name != "posix" or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", place]).returncode:
+        pytest.skip("needs the right to mount a disk")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_a_full_and_a_read_only_disk_keep_what_is_there(opened, disk):
+    study = opened(out=disk / "out")
+    finish(study, ORDER[0])
+    with pytest.raises(OSError), study.stage(ORDER[1]) as folder:
+        (folder / "large.txt").write_bytes(bytes(5_000_000))
+    assert study.faults()[ORDER[1]].startswith("failed: OSError: [Errno 28] No space left")
+    study.require(ORDER[0])
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    before = content(study.out)
+    with pytest.raises(InputError, match="cannot be written: Read-only file system. Give write access"):
+        finish(study, ORDER[1])
+    study.require(ORDER[0])
+    assert content(study.out) == before
 
 
 # Stages that can be resumed.

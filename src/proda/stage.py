@@ -186,7 +186,6 @@ def written_stage(study: "Study", name: str, fingerprint: dict[str, Any], resuma
         folder = _partial_folder(study.out, name, identity, study.command(*how_to_run(name)))
         with _write_refused(marker):
             write_json(marker, begun)
-        finished = False
         try:
             yield folder
             results = _results(folder)
@@ -198,15 +197,14 @@ def written_stage(study: "Study", name: str, fingerprint: dict[str, Any], resuma
                 _remove(target)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(path, target)
-            finished = True
         except BaseException as error:
+            if not resumable:
+                shutil.rmtree(folder, ignore_errors=True)
             text = f"{type(error).__name__}: {error}"[:2000] if isinstance(error, Exception) else ""
             with suppress(OSError):  # a full disk, whose error is the one to report
                 write_json(marker, {**begun, "status": "ended", "error": text})
             raise
-        finally:
-            if finished or not resumable:
-                shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         content = sha256(sorted((key, item["sha256"]) for key, item in files.items()))
         seconds = round(time.time() - started, 3)
         done = {"status": "complete", "finished": now(), "seconds": seconds, "content": content, "files": files}
