@@ -39,56 +39,6 @@ from proda.model.parameters import FS1S2, PAPER_PARAMETERS, bounds, cwd_share, d
 
 SECONDS_PER_YEAR = 86400.0 * DAYS_PER_YEAR
 FILE, TYPES, SHARED, CODE, NOWHERE = "parameter file", "parameter file, by plant type", "namelist", "code", "none"
-# Share of the carbon leaving the slow pool on each path: constants in CLM's code (0.42/0.45 and 0.03/0.45).
-PATH_S2S1, PATH_S2S3 = 0.42 / 0.45, 0.03 / 0.45
-
-Values = Mapping[str, xr.DataArray]
-
-
-class Counterpart(NamedTuple):
-    """A parameter of this model in CLM5."""
-
-    clm: str  # variables of CLM5, empty where it has none
-    where: str  # where CLM5 has them
-    conversion: str = "same"  # from our value to CLM's, as a formula
-    note: str = ""
-    verified: bool = True  # whether the name was read in CTSM's source; otherwise it is inferred
-
-
-_NORMALISED = "times century_normalisation(q10)"
-_SHARE = "one number for all litter here; by plant type, for leaves and fine roots, in CLM, woody litter going to CWD"
-COUNTERPARTS: dict[str, Counterpart] = {
-    "diffus": Counterpart("som_diffus", FILE, "/ 31536000 s yr-1"),
-    "cryo": Counterpart("cryoturb_diffusion_k", FILE, "/ 31536000 s yr-1"),
-    "q10": Counterpart("q10_mr, q10_hr, froz_q10", FILE, "same", "q10_mr is what the source read takes for soil too; "
-                       "froz_q10 must be the same: this model has one Q10 above and below freezing"),
-    "efolding": Counterpart("decomp_depth_efolding", SHARED, "same", "group bgc_shared; CLM5 ships 10 m"),
-    "tau4cwd": Counterpart("tau_cwd", FILE, _NORMALISED),
-    "tau4l1": Counterpart("tau_l1", FILE, _NORMALISED),
-    "tau4l2l3": Counterpart("tau_l2_l3", FILE, _NORMALISED),
-    "tau4s1": Counterpart("tau_s1", FILE, _NORMALISED),
-    "tau4s2": Counterpart("tau_s2", FILE, _NORMALISED),
-    "tau4s3": Counterpart("tau_s3", FILE, _NORMALISED),
-    "fl1s1": Counterpart("rf_l1s1_bgc", FILE, "1 - fl1s1"),
-    "fl2s1": Counterpart("rf_l2s1_bgc", FILE, "1 - fl2s1"),
-    "fl3s2": Counterpart("rf_l3s2_bgc", FILE, "1 - fl3s2"),
-    "fs1s2": Counterpart("", CODE, "rf_s1s2 = rf_s1s3 = 1 - fs1s2 - fs1s3, f_s1s2 = fs1s2 / (fs1s2 + fs1s3)",
-                         "CLM computes it from sand: the code has to be changed"),
-    "fs1s3": Counterpart("", CODE, "f_s1s3 = fs1s3 / (fs1s2 + fs1s3)",
-                         "CLM computes it from sand: the code has to be changed"),
-    "fs2s1": Counterpart("rf_s2s1_bgc", FILE, "1 - fs2s1 / (0.42 / 0.45)", "the paths' shares are constants in CLM"),
-    "fs2s3": Counterpart("rf_s2s3_bgc", FILE, "1 - fs2s3 / (0.03 / 0.45)",
-                         "below 0 where fs2s3 is above 0.067: CLM cannot take that without other path shares"),
-    "fs3s1": Counterpart("rf_s3s1_bgc", FILE, "1 - fs3s1"),
-    "fcwdl2": Counterpart("cwd_fcel, cwd_flig", FILE, "fcwdl2 and 1 - fcwdl2", "with rf_cwdl2_bgc and rf_cwdl3_bgc 0"),
-    "ins": Counterpart("", NOWHERE, "", "CLM's carbon input is the litter of its own plants"),
-    "beta": Counterpart("rootprof_beta", TYPES, "same", "dimensions in the file not verified; CLM spreads roots by it "
-                        "and leaves by another profile, here it spreads all input", verified=False),
-    "p4ll": Counterpart("lf_flig, fr_flig", TYPES, "p4ll / (p4ll + p4ml + p4cl)", _SHARE),
-    "p4ml": Counterpart("lf_flab, fr_flab", TYPES, "p4ml / (p4ll + p4ml + p4cl)", _SHARE),
-    "p4cl": Counterpart("lf_fcel, fr_fcel", TYPES, "p4cl / (p4ll + p4ml + p4cl)", _SHARE),
-    "maxpsi": Counterpart("maxpsi_hr", FILE, "same", "minpsi_hr is -25 MPa here, with a floor of 0.25 of the scalar"),
-}  # fmt: skip
 
 
 def century_normalisation(q10: ArrayLike) -> NDArray[np.float64]:
@@ -100,43 +50,70 @@ def century_normalisation(q10: ArrayLike) -> NDArray[np.float64]:
     return cold / warm * np.asarray(q10, dtype=np.float64)
 
 
-def _fraction(*parts: str) -> Callable[[Values], xr.DataArray]:
-    return lambda ours: ours[parts[0]] / (ours["p4ll"] + ours["p4ml"] + ours["p4cl"])
+class Conversion(NamedTuple):
+    """From a value of this model to CLM's: the formula, and a function of the value and all parameters."""
+
+    formula: str
+    value: Callable[[xr.DataArray, Mapping[str, xr.DataArray]], xr.DataArray]
 
 
-def _turnover(name: str) -> Callable[[Values], xr.DataArray]:
-    return lambda ours: ours[name] * (century_normalisation(1.0) * ours["q10"])
+SAME = Conversion("same", lambda x, _: x)
+PER_SECOND = Conversion("/ 31536000 s yr-1", lambda x, _: x / SECONDS_PER_YEAR)
+TURNOVER = Conversion(
+    "times century_normalisation(q10)", lambda x, ours: x * (century_normalisation(1.0) * ours["q10"])
+)
+RESPIRED = Conversion("1 - value", lambda x, _: 1.0 - x)
+# Shares of the carbon leaving the slow pool on each path are constants in CLM's code.
+TO_ACTIVE = Conversion("1 - value / (0.42 / 0.45)", lambda x, _: 1.0 - x / (0.42 / 0.45))
+TO_PASSIVE = Conversion("1 - value / (0.03 / 0.45)", lambda x, _: 1.0 - x / (0.03 / 0.45))
+LITTER = Conversion("value / (p4ll + p4ml + p4cl)", lambda x, ours: x / (ours["p4ll"] + ours["p4ml"] + ours["p4cl"]))
+_BY_SAND = "CLM computes it from sand: the code has to be changed"
 
 
-def _respired(name: str, path: float = 1.0) -> Callable[[Values], xr.DataArray]:
-    return lambda ours: 1.0 - ours[name] / path
+class Counterpart(NamedTuple):
+    """A parameter of this model in CLM5."""
+
+    clm: tuple[str, ...]  # variables of CLM5, none where it has none
+    unit: str  # of CLM's
+    where: str  # where CLM5 has them
+    conversion: Conversion
+    note: str = ""
+    verified: bool = True  # whether the name was read in CTSM's source; otherwise it is inferred
 
 
-# CLM's variable: its unit, and its value from ours.
-CONVERSIONS: dict[str, tuple[str, Callable[[Values], xr.DataArray]]] = {
-    "som_diffus": ("m2 s-1", lambda ours: ours["diffus"] / SECONDS_PER_YEAR),
-    "cryoturb_diffusion_k": ("m2 s-1", lambda ours: ours["cryo"] / SECONDS_PER_YEAR),
-    **{name: ("1", lambda ours: ours["q10"]) for name in ("q10_mr", "q10_hr", "froz_q10")},
-    "decomp_depth_efolding": ("m", lambda ours: ours["efolding"]),
-    "tau_cwd": ("yr", _turnover("tau4cwd")),
-    "tau_l1": ("yr", _turnover("tau4l1")),
-    "tau_l2_l3": ("yr", _turnover("tau4l2l3")),
-    "tau_s1": ("yr", _turnover("tau4s1")),
-    "tau_s2": ("yr", _turnover("tau4s2")),
-    "tau_s3": ("yr", _turnover("tau4s3")),
-    "rf_l1s1_bgc": ("1", _respired("fl1s1")),
-    "rf_l2s1_bgc": ("1", _respired("fl2s1")),
-    "rf_l3s2_bgc": ("1", _respired("fl3s2")),
-    "rf_s2s1_bgc": ("1", _respired("fs2s1", PATH_S2S1)),
-    "rf_s2s3_bgc": ("1", _respired("fs2s3", PATH_S2S3)),
-    "rf_s3s1_bgc": ("1", _respired("fs3s1")),
-    "cwd_fcel": ("1", lambda ours: ours["fcwdl2"]),
-    "cwd_flig": ("1", lambda ours: 1.0 - ours["fcwdl2"]),
-    "rootprof_beta": ("1", lambda ours: ours["beta"]),
-    **{name: ("1", _fraction("p4ll")) for name in ("lf_flig", "fr_flig")},
-    **{name: ("1", _fraction("p4ml")) for name in ("lf_flab", "fr_flab")},
-    **{name: ("1", _fraction("p4cl")) for name in ("lf_fcel", "fr_fcel")},
-    "maxpsi_hr": ("MPa", lambda ours: ours["maxpsi"]),
+_SHARE = "one number for all litter here; by plant type, for leaves and fine roots, in CLM, woody litter going to CWD"
+COUNTERPARTS: dict[str, Counterpart] = {
+    "diffus": Counterpart(("som_diffus",), "m2 s-1", FILE, PER_SECOND),
+    "cryo": Counterpart(("cryoturb_diffusion_k",), "m2 s-1", FILE, PER_SECOND),
+    "q10": Counterpart(("q10_mr", "q10_hr", "froz_q10"), "1", FILE, SAME, "q10_mr is what the source read takes for "
+                       "soil too; froz_q10 must be the same: this model has one Q10 above and below freezing"),
+    "efolding": Counterpart(("decomp_depth_efolding",), "m", SHARED, SAME, "group bgc_shared; CLM5 ships 10 m"),
+    "tau4cwd": Counterpart(("tau_cwd",), "yr", FILE, TURNOVER),
+    "tau4l1": Counterpart(("tau_l1",), "yr", FILE, TURNOVER),
+    "tau4l2l3": Counterpart(("tau_l2_l3",), "yr", FILE, TURNOVER),
+    "tau4s1": Counterpart(("tau_s1",), "yr", FILE, TURNOVER),
+    "tau4s2": Counterpart(("tau_s2",), "yr", FILE, TURNOVER),
+    "tau4s3": Counterpart(("tau_s3",), "yr", FILE, TURNOVER),
+    "fl1s1": Counterpart(("rf_l1s1_bgc",), "1", FILE, RESPIRED),
+    "fl2s1": Counterpart(("rf_l2s1_bgc",), "1", FILE, RESPIRED),
+    "fl3s2": Counterpart(("rf_l3s2_bgc",), "1", FILE, RESPIRED),
+    "fs1s2": Counterpart((), "", CODE, SAME, "rf_s1s2 = rf_s1s3 = 1 - fs1s2 - fs1s3, "
+                         f"f_s1s2 = fs1s2 / (fs1s2 + fs1s3). {_BY_SAND}"),
+    "fs1s3": Counterpart((), "", CODE, SAME, f"f_s1s3 = fs1s3 / (fs1s2 + fs1s3). {_BY_SAND}"),
+    "fs2s1": Counterpart(("rf_s2s1_bgc",), "1", FILE, TO_ACTIVE, "the paths' shares are constants in CLM"),
+    "fs2s3": Counterpart(("rf_s2s3_bgc",), "1", FILE, TO_PASSIVE, "below 0 where fs2s3 is above 0.067: CLM cannot take "
+                         "that without other path shares"),
+    "fs3s1": Counterpart(("rf_s3s1_bgc",), "1", FILE, RESPIRED),
+    "fcwdl2": Counterpart(("cwd_fcel",), "1", FILE, SAME, "cwd_flig is 1 - cwd_fcel; with rf_cwdl2_bgc and "
+                          "rf_cwdl3_bgc 0"),
+    "ins": Counterpart((), "", NOWHERE, SAME, "CLM's carbon input is the litter of its own plants"),
+    "beta": Counterpart(("rootprof_beta",), "1", TYPES, SAME, "dimensions in the file not verified; CLM spreads roots "
+                        "by it and leaves by another profile, here it spreads all input", verified=False),
+    "p4ll": Counterpart(("lf_flig", "fr_flig"), "1", TYPES, LITTER, _SHARE),
+    "p4ml": Counterpart(("lf_flab", "fr_flab"), "1", TYPES, LITTER, _SHARE),
+    "p4cl": Counterpart(("lf_fcel", "fr_fcel"), "1", TYPES, LITTER, _SHARE),
+    "maxpsi": Counterpart(("maxpsi_hr",), "MPa", FILE, SAME, "minpsi_hr is -25 MPa here, with a floor of 0.25 of the "
+                          "scalar"),
 }  # fmt: skip
 
 
@@ -151,21 +128,21 @@ def clm_parameters(maps: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        A variable for each of `CONVERSIONS`; `fs1s2`, `fs1s3` and `ins` have no counterpart in CLM's files. Values are
-        not cut to what CLM can take: `rf_s2s3_bgc` may be below 0.
+        CLM5's variables; `fs1s2`, `fs1s3` and `ins` have no counterpart in its files. Values are not cut to what CLM
+        can take: `rf_s2s3_bgc` may be below 0.
 
     Notes
     -----
     CLM reads one number of each: `clm_parameters(maps.weighted(land).mean())`, or a mean over cells of interest.
     """
-    whose = {clm.strip(): ours for ours, row in COUNTERPARTS.items() for clm in row.clm.split(",") if clm.strip()}
     converted = {}
-    for name, (unit, value) in CONVERSIONS.items():
-        ours = whose[name]
-        converted[name] = value(maps).drop_attrs().assign_attrs(
-            units=unit, long_name=PAPER_PARAMETERS.meaning[PAPER_PARAMETERS.index(ours)],
-            comment=f"from {ours}: {COUNTERPARTS[ours].conversion}. {COUNTERPARTS[ours].note}".strip(" ."),
-        )  # fmt: skip
+    for ours, row in COUNTERPARTS.items():
+        comment = f"from {ours}: {row.conversion.formula}. {row.note}".strip(" .")
+        meaning = PAPER_PARAMETERS.meaning[PAPER_PARAMETERS.index(ours)]
+        for name in row.clm:
+            value = row.conversion.value(maps[ours], maps).drop_attrs()
+            converted[name] = value.assign_attrs(units=row.unit, long_name=meaning, comment=comment)
+    converted["cwd_flig"] = (1.0 - converted["cwd_fcel"]).assign_attrs(converted["cwd_fcel"].attrs)
     return xr.Dataset(converted)
 
 
@@ -174,11 +151,11 @@ def counterpart_table() -> pd.DataFrame:
     rows = []
     for row in PAPER_PARAMETERS.rows:
         other = COUNTERPARTS[row.name]
-        units = ", ".join(CONVERSIONS[name.strip()][0] for name in other.clm.split(",") if name.strip())
         rows.append({
             "parameter": row.name, "unit": row.unit, "minimum": row.minimum, "maximum": row.maximum,
-            "default": row.default, "CLM5": other.clm or "no counterpart", "CLM5 unit": units, "where": other.where,
-            "conversion": other.conversion, "verified": other.verified, "note": other.note,
+            "default": row.default, "CLM5": ", ".join(other.clm) or "no counterpart", "CLM5 unit": other.unit,
+            "where": other.where, "conversion": other.conversion.formula if other.clm else "none",
+            "verified": other.verified, "note": other.note,
         })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -247,9 +224,9 @@ def parameter_product(
             "valid_min": low[k].min(),
             "valid_max": high[k].max(),
             "default_value": row.default,
-            "clm_name": other.clm or "no counterpart",
+            "clm_name": ", ".join(other.clm) or "no counterpart",
             "clm_place": other.where,
-            "clm_conversion": other.conversion or "none",
+            "clm_conversion": other.conversion.formula if other.clm else "none",
             "clm_note": other.note or "none",
             "clm_name_verified": "yes" if other.verified else "no",
         }
