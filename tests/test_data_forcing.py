@@ -118,13 +118,6 @@ def test_impossible_values_in_the_file_are_named_with_variable_and_cell(file):
         read_forcing(path)
 
 
-def test_a_missing_variable_is_named(file, tmp_path):
-    _, data = file()
-    data.drop_vars("npp_max").to_netcdf(tmp_path / "less.nc")
-    with pytest.raises(InputError, match=r"less\.nc: no variable npp_max"):
-        read_forcing(tmp_path / "less.nc")
-
-
 def test_every_variable_of_the_file_states_its_unit(file):
     path, _ = file()
     with xr.open_dataset(path, decode_cf=False) as data:

@@ -59,15 +59,6 @@ def test_what_is_written_is_what_is_read(tmp_path):
     np.testing.assert_array_equal(grid["cell_area"], cells["cell_area"])
 
 
-def test_a_file_without_a_variable_and_a_missing_file_are_named(tmp_path):
-    with pytest.raises(InputError, match="grid.nc: no such file. Run notebook 01"):
-        read_grid(tmp_path / "grid.nc")
-    cells = land_cells(shapely.box(-100.0, 40.0, -98.0, 41.0)).assign(land_cover=10.0, sand_percent=40.0)
-    grid_dataset(cells).drop_vars("cell_area").to_netcdf(tmp_path / "grid.nc")
-    with pytest.raises(InputError, match="grid.nc: no variable cell_area"):
-        read_grid(tmp_path / "grid.nc")
-
-
 @pytest.mark.parametrize(("name", "factor"), [("land_fraction", 100.0), ("land_fraction", np.nan), ("cell_area", 0.5)])
 def test_an_impossible_share_of_land_or_area_is_named_with_its_cell(name, factor):
     cells = land_cells(shapely.box(-100.0, 40.0, -98.0, 41.0))

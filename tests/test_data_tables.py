@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from proda.data.tables import (
-    LAYOUT,
     checked,
     csv_line,
     median_check,
@@ -167,15 +166,11 @@ def test_layers_that_cleaning_does_not_write_are_refused(layers_file, layers, me
         read_layers(layers_file(layers))
 
 
-def test_a_file_of_a_newer_layout_cut_short_or_missing_is_refused(layers_file, tmp_path):
-    with pytest.raises(InputError, match=r"written by proda 9\.0 in layout 3.*Update the package"):
-        read_layers(layers_file(proda_version="9.0", proda_layout=LAYOUT + 1))
-    path = layers_file()
-    path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(InputError, match=r"layers\.parquet: cannot be read as Parquet.*Is it cut short\?"):
-        read_layers(path)
-    with pytest.raises(InputError, match=r"profiles\.parquet: no such file. Run notebook 01"):
+def test_a_missing_file_names_the_notebook_that_writes_it(tmp_path):
+    with pytest.raises(InputError, match=r"profiles\.parquet: no such file. Run notebook 01-data-cleaning"):
         read_profiles(tmp_path / "profiles.parquet")
+    with pytest.raises(InputError, match="Run notebook 04-site-by-site-assimilation"):
+        read_site_status(tmp_path / "site_status.csv")
 
 
 STATUS = pd.DataFrame(
@@ -213,5 +208,3 @@ def test_a_status_edited_by_hand_is_named_with_its_line(tmp_path):
     STATUS.assign(used_downstream=["True", "yes"]).to_csv(tmp_path / "site_status.csv", index=False)
     with pytest.raises(InputError, match=r"site_status\.csv, line 2: used_downstream is 'True', expected True or"):
         read_site_status(tmp_path / "site_status.csv")
-    with pytest.raises(InputError, match="Run notebook 04-site-by-site-assimilation"):
-        read_site_status(tmp_path / "nowhere.csv")

@@ -12,7 +12,7 @@ import xarray as xr
 from proda.data.covariates import read_covariates
 from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
-from proda.data.tables import ProfileTables, read_layers, read_parquet, read_profiles
+from proda.data.tables import ProfileTables, existing, read_layers, read_profiles
 from proda.model.forcing import Forcing
 from proda.study import Study
 
@@ -82,4 +82,4 @@ def read_raw_tables(folder: Path | str) -> ProfileTables:
     InputError
         When a file is missing.
     """
-    return ProfileTables(*(read_parquet(Path(folder) / name) for name in (RAW_PROFILES, RAW_LAYERS)))
+    return ProfileTables(*(pd.read_parquet(existing(Path(folder) / name)) for name in (RAW_PROFILES, RAW_LAYERS)))

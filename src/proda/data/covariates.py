@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow.parquet
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.tables import checked, csv_line, read_parquet, row_check, table_schema, with_attributes
+from proda.data.tables import checked, csv_line, existing, row_check, table_schema, with_attributes
 from proda.errors import InputError
 from proda.study import repository_root
 
@@ -306,7 +306,7 @@ def read_covariates(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
     InputError
         When the file is missing, lacks a column, or a value is missing.
     """
-    table = read_parquet(path)
+    table = pd.read_parquet(existing(path))
     names = [name for name in table if name not in PLACE_COLUMNS]
     remedy = "Run notebook 01-data-cleaning again: cleaning leaves out a place without covariates."
     finite = {"dtype": float, "checks": row_check(np.isfinite, "a finite number"), "nullable": False, "remedy": remedy}

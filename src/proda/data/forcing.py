@@ -23,8 +23,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.tables import check_layout, existing
-from proda.errors import InputError
+from proda.data.tables import existing
 from proda.model.checks import validated
 from proda.model.configuration import PAPER_COLUMN, Column
 from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
@@ -126,6 +125,7 @@ def wetness_of_climate(air_temperature: ArrayLike, precipitation: ArrayLike) -> 
     return actual_evaporation(precipitation, potential) / potential
 
 
+_NPP = {"standard_name": "net_primary_productivity_of_biomass_expressed_as_carbon", "units": "g m-2 yr-1"}
 # variable in the file: (field of Forcing, dims, attributes)
 VARIABLES = {
     "soil_temperature": (
@@ -148,18 +148,9 @@ VARIABLES = {
         ("cell",),
         {"units": "m", "positive": "down", "long_name": "annual maximum depth of thaw"},
     ),
-    **{
-        name: (
-            name,
-            ("cell",),
-            {
-                "standard_name": "net_primary_productivity_of_biomass_expressed_as_carbon",
-                "units": "g m-2 yr-1",
-                "long_name": f"net primary production, g of carbon, {year} year",
-            },
-        )
-        for name, year in (("npp_mean", "mean"), ("npp_min", "least"), ("npp_max", "greatest"))
-    },
+    "npp_mean": ("npp_mean", ("cell",), _NPP | {"long_name": "net primary production, g of carbon, mean year"}),
+    "npp_min": ("npp_min", ("cell",), _NPP | {"long_name": "net primary production, g of carbon, least year"}),
+    "npp_max": ("npp_max", ("cell",), _NPP | {"long_name": "net primary production, g of carbon, greatest year"}),
 }
 
 
@@ -236,15 +227,8 @@ def read_forcing(path: Path | str) -> Forcing:
     Raises
     ------
     InputError
-        When the file or a variable is missing, or a value is missing or impossible: names the first bad cell and layer.
+        When the file is missing, or a value is missing or impossible: names the first bad cell and layer.
     """
     with xr.open_dataset(existing(path)) as file:
-        check_layout(file.attrs, path)
-        missing = [name for name in VARIABLES if name not in file]
-        if missing:
-            raise InputError(
-                f"{path}: no variable {', '.join(missing)}; it has {', '.join(map(str, file.data_vars))}. "
-                f"Expected {', '.join(VARIABLES)}."
-            )
         fields = {field: file[name].transpose(*dims).to_numpy() for name, (field, dims, _) in VARIABLES.items()}
     return validated(Forcing(**fields), source=str(path))

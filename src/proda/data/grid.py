@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from proda.data.tables import check_layout, existing
+from proda.data.tables import existing
 from proda.errors import InputError
 from proda.study import repository_root
 
@@ -148,19 +148,8 @@ def grid_dataset(cells: pd.DataFrame) -> xr.Dataset:
 
 
 def read_grid(path: Path | str) -> xr.Dataset:
-    """`grid.nc` of a study folder, in memory.
-
-    Raises
-    ------
-    InputError
-        When the file does not exist, lacks a variable, or is of a newer layout.
-    """
-    grid = xr.load_dataset(existing(path))
-    check_layout(grid.attrs, path)
-    missing = [name for name in _ATTRIBUTES if name not in grid]
-    if missing:
-        raise InputError(f"{path}: no variable {', '.join(missing)}; it has: {', '.join(map(str, grid.variables))}.")
-    return grid
+    """`grid.nc` of a study folder, in memory."""
+    return xr.load_dataset(existing(path))
 
 
 @cache

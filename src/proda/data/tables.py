@@ -1,7 +1,7 @@
 """The tidy tables of a study: their columns, units and schemas; how they are written, read back and checked.
 
-Every file of stage 1 names the version that wrote it, the layout of the file and the study: Parquet files in the
-metadata that pandas shows as `attrs`, NetCDF files in their global attributes.
+Every file of stage 1 names the version that wrote it and the study: Parquet files in the metadata that pandas shows as
+`attrs`, NetCDF files in their global attributes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import geopandas
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
-import pyarrow
 import xarray as xr
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
@@ -23,7 +22,6 @@ from proda import __version__
 from proda.errors import InputError
 from proda.study import Study
 
-LAYOUT = 2  # of the files of stage 1; a file of a newer layout is refused
 KINDS = ("mineral", "organic", "litter", "unknown")
 STATUSES = ("converged", "not converged", "a chain is stuck", "out of reach", "no finite posterior", "not sampled")
 
@@ -343,12 +341,12 @@ SITE_STATUS = table_schema(
 
 
 def file_attributes(study: Study) -> dict[str, Any]:
-    """Attributes of every file of stage 1: version, layout and study, and the history that CF asks for.
+    """Attributes of every file of stage 1: version and study, and the history that CF asks for.
 
     It has no time, so that the same data make the same file.
     """
     history = f"written by proda {__version__} for the study {study.label}"
-    return {"proda_version": __version__, "proda_layout": LAYOUT, "proda_study": study.label, "history": history}
+    return {"proda_version": __version__, "proda_study": study.label, "history": history}
 
 
 def with_attributes(
@@ -378,40 +376,6 @@ def existing(path: Path | str, notebook: str = "01-data-cleaning") -> Path:
     return path
 
 
-def check_layout(attributes: Mapping[str, Any], path: Path | str) -> None:
-    """Refuse a file of stage 1 whose layout is newer than this version reads.
-
-    Raises
-    ------
-    InputError
-        Names the file, the version that wrote it and this one.
-    """
-    layout = int(attributes.get("proda_layout", LAYOUT))
-    if layout > LAYOUT:
-        raise InputError(
-            f"{path}: written by proda {attributes.get('proda_version')} in layout {layout}; this is proda "
-            f"{__version__}, which reads layouts up to {LAYOUT}. Update the package, or run notebook 01-data-cleaning "
-            "again with this one."
-        )
-
-
-def read_parquet(path: Path | str, read: Callable[[Path], pd.DataFrame] = pd.read_parquet) -> pd.DataFrame:
-    """A Parquet table of stage 1.
-
-    Raises
-    ------
-    InputError
-        When it is missing, cut short, or of a newer layout.
-    """
-    path = existing(path)
-    try:
-        table = read(path)
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise InputError(f"{path}: cannot be read as Parquet: {error}. Is it cut short? {_AGAIN}") from error
-    check_layout(table.attrs, path)
-    return table
-
-
 def write_profiles(profiles: pd.DataFrame, path: Path | str, attributes: Mapping[str, Any] | None = None) -> None:
     """Write profiles as GeoParquet, points in EPSG:4326, with units and the file's `attributes`."""
     points = geopandas.points_from_xy(profiles["lon"], profiles["lat"], crs=4326)
@@ -429,7 +393,7 @@ def read_profiles(path: Path | str) -> geopandas.GeoDataFrame:
         When the file or a column is missing, the table is empty, an identifier occurs twice, or a value is none that
         cleaning leaves.
     """
-    return checked(read_parquet(path, geopandas.read_parquet), PROFILES, path)
+    return checked(geopandas.read_parquet(existing(path)), PROFILES, path)
 
 
 def write_layers(layers: pd.DataFrame, path: Path | str, attributes: Mapping[str, Any] | None = None) -> None:
@@ -446,7 +410,7 @@ def read_layers(path: Path | str) -> pd.DataFrame:
         When the file or a column is missing, the table is empty or unsorted, or carbon is not positive or is in
         another unit than g C m-3.
     """
-    layers = read_parquet(path)
+    layers = pd.read_parquet(existing(path))
     return checked(layers, LAYERS, path, row_with(layers, ["profile_id", "layer"]))
 
 
