@@ -1,4 +1,4 @@
-"""The errors a user meets: each names what was found, what was expected and what to do."""
+"""The errors that a user meets: each names the file or value, what was expected and what to do."""
 
 
 class ProdaError(ValueError):
@@ -14,4 +14,4 @@ class MissingOutput(ProdaError):
 
 
 class DownloadError(ProdaError):
-    """A public file could not be brought here whole."""
+    """A public file could not be downloaded whole."""

@@ -1,4 +1,4 @@
-"""Progress of long computations as one line of plain text: how far, how fast, how long still."""
+"""Progress of long computations as one line of plain text."""
 
 import sys
 
@@ -6,11 +6,8 @@ from tqdm import tqdm
 
 
 def progress_bar(total: int | None, description: str, unit: str) -> tqdm:
-    """A bar on standard error, updated in place; without an end where the total is not known (None).
-
-    Plain `tqdm` on purpose: its notebook variant needs widgets, which the HTML of an executed notebook does not have.
-    Updates are seconds apart, so the output of an executed notebook stays short.
-    """
+    """A bar on standard error, updated in place every few seconds; ``total`` is None where it is not known."""
+    # Plain tqdm: its notebook variant needs widgets, which the HTML of an executed notebook does not have.
     return tqdm(
         total=total,
         desc=description,
