@@ -22,7 +22,6 @@ from proda.data.covariates import (
 )
 from proda.data.fetch import known_sources
 from proda.data.readers.archive import ENVIRONMENT_COLUMNS
-from proda.data.readers.map_layers import SOURCES
 from proda.data.readers.tidy import grid_covariates
 from proda.errors import InputError
 
@@ -105,21 +104,18 @@ def test_as_numbers_leaves_codes_and_units_as_they_are():
     assert numeric_covariates(SITES, CELLS, CHOSEN, "as the paper did").units["BIO1"] == "K"
 
 
-def test_a_licence_is_the_same_wherever_it_is_given():
-    """In the list of covariates, in the reader of the maps and where they are downloaded."""
+def test_a_licence_is_the_same_in_the_list_of_covariates_and_where_they_are_downloaded():
     fetched = {name: source.licence for name, source in known_sources().items()}
     lists = {row.name: row.licence for row in (*PAPER_LIST, *BINN_LIST)}
-    for covariate, reader, download in (
-        ("BIO1", "WorldClim 2.1", "worldclim-10m"),
-        ("Clay_Content_0cm", "SoilGrids 2017", "soilgrids-2017"),
-        ("Abs_Depth_to_Bedrock", "SoilGrids 2017", "soilgrids-2017"),
-        ("", "SoilGrids 2.0", "soilgrids-5km"),
-        ("IGBP", "MODIS MCD12", "igbp-mcd12c1"),
-        ("Koppen_Climate_2018", "Koppen-Geiger 2018", "koppen-2018"),
-        ("NPPmean", "", "modis-npp"),
+    for covariate, download in (
+        ("BIO1", "worldclim-10m"),
+        ("Clay_Content_0cm", "soilgrids-2017"),
+        ("Abs_Depth_to_Bedrock", "soilgrids-2017"),
+        ("IGBP", "igbp-mcd12c1"),
+        ("Koppen_Climate_2018", "koppen-2018"),
+        ("NPPmean", "modis-npp"),
     ):
-        licences = {fetched[download], lists.get(covariate, fetched[download])}
-        assert len(licences | ({SOURCES[reader].licence} if reader else set())) == 1, (covariate, licences)
+        assert fetched[download] == lists[covariate], covariate
 
 
 def test_a_mean_of_classes_and_a_missing_column_are_named():
