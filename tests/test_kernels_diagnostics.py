@@ -38,13 +38,6 @@ def test_rhat_bulk_and_tail_ess_are_arvizs(series, n_draws):
     np.testing.assert_allclose(result.ess_tail, tails, rtol=1e-6)
 
 
-def test_many_parameters_of_many_sites_keep_their_places(series):
-    sites = series[:12].reshape(3, 4, 3, 301)
-    result = convergence(sites)
-    assert result.rhat.shape == result.ess_bulk.shape == (3, 4)
-    np.testing.assert_array_equal(result.rhat.ravel(), convergence(series[:12]).rhat)
-
-
 def test_chains_that_disagree_are_distinguished_from_chains_that_agree(series):
     rhat = convergence(series).rhat
     assert rhat[0] < 1.01 and rhat[10] > 1.3, "agreeing, then apart"

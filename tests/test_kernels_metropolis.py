@@ -13,7 +13,6 @@ from proda.kernels.known_targets import (
     CUT_BY_BOUNDS,
     REDRAWN,
     REFLECTED,
-    UNIFORM_STEPS,
     Bent,
     chain_draws,
 )
@@ -88,11 +87,6 @@ def test_stretched_coordinates_give_the_same_distribution(name):
     np.testing.assert_allclose(phis, direct, rtol=1e-8, atol=1e-8)
 
 
-def test_the_uniform_steps_of_the_test_run_are_a_right_sampler_too():
-    draws, _ = chain_draws(CUT_BY_BOUNDS, SCHEDULE, UNIFORM_STEPS)
-    assert not faults(CUT_BY_BOUNDS, draws)
-
-
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [(CLIPPED, {"margin", "sd"}), (REFLECTED, {"margin"}), (REDRAWN, {"margin"}), (ANNEALED, {"sd", "margin"})],
@@ -101,12 +95,6 @@ def test_the_uniform_steps_of_the_test_run_are_a_right_sampler_too():
 def test_a_wrong_rule_is_noticed(rule, expected):
     draws, _ = chain_draws(CUT_BY_BOUNDS, SCHEDULE, rule)
     assert expected <= set(faults(CUT_BY_BOUNDS, draws))
-
-
-def test_what_happens_at_the_bounds_does_not_matter_far_from_them_but_annealing_does():
-    plan = SCHEDULE._replace(kept_steps=100_000, thin=200)
-    assert not faults(FAR_FROM_BOUNDS, chain_draws(FAR_FROM_BOUNDS, plan, REFLECTED)[0])
-    assert "sd" in faults(FAR_FROM_BOUNDS, chain_draws(FAR_FROM_BOUNDS, plan, ANNEALED)[0])
 
 
 def test_infinite_misfits_and_misfits_that_are_not_numbers_are_never_accepted():

@@ -57,16 +57,6 @@ def test_weights_decay_with_depth_between_the_ends_of_a_profile():
     np.testing.assert_allclose(layer_weights(site, depth), [10.0, np.exp(-0.3), np.exp(-0.8), 10.0], rtol=1e-15)
 
 
-def test_weights_do_not_depend_on_the_order_of_the_layers(rng):
-    site = np.repeat([3, 0, 7], [5, 4, 2])
-    depth = rng.uniform(0.0, 2.0, 11)
-    shuffled = rng.permutation(11)
-    np.testing.assert_array_equal(layer_weights(site[shuffled], depth[shuffled]), layer_weights(site, depth)[shuffled])
-    for one in (3, 0, 7):
-        ends = np.isin(depth[site == one], [depth[site == one].min(), depth[site == one].max()])
-        np.testing.assert_array_equal(layer_weights(site, depth)[site == one] == 10.0, ends)
-
-
 def test_each_profile_has_one_shallowest_and_one_deepest_layer_even_where_depths_are_equal():
     weights = layer_weights([0] * 4, [0.2, 0.2, 0.2, 0.2])
     assert sorted(weights) == pytest.approx([np.exp(-0.2)] * 2 + [10.0] * 2)
@@ -87,16 +77,6 @@ def test_the_compiled_misfit_is_that_of_numpy(observed, profiles):
     forms = misfit_forms(target, 37, depth, density, layer_weights(target, depth), 0.3 * density)
     expected = misfit(profiles, forms)
     np.testing.assert_allclose(compiled_misfit(profiles, forms), expected, rtol=1e-11, atol=1e-11 * expected.max())
-
-
-def test_a_profile_through_its_observations_has_no_misfit(observed, profiles):
-    target, depth, _ = observed
-    perfect = [
-        PchipInterpolator(NODE, profiles[:, i])(np.clip(z, NODE[0], NODE[-1]))
-        for i, z in zip(target, depth, strict=True)
-    ]
-    forms = misfit_forms(target, 37, depth, perfect, layer_weights(target, depth), 0.3 * np.array(perfect))
-    np.testing.assert_allclose(misfit(profiles, forms), 0.0, atol=1e-9)
 
 
 def test_forms_of_profiles_that_share_a_column_add_up(observed, profiles, rng):

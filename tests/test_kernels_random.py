@@ -70,10 +70,6 @@ def test_every_stream_has_the_words_of_its_own_generator(states):
         np.testing.assert_array_equal(numbers[:, k], ((words >> np.uint64(12)).astype(float) + 0.5) * 2.0**-52)
 
 
-def test_numbers_drawn_one_by_one_and_at_once_are_the_same(states):
-    np.testing.assert_array_equal(drawn(fill_one_by_one, states, 50), drawn(fill_at_once, states, 50))
-
-
 def test_an_odd_number_of_normal_numbers_leaves_the_stream_after_a_whole_pair(states):
     three, four = np.empty(4 * BLOCK_WIDTH), np.empty(4 * BLOCK_WIDTH)
     streams = [np.ascontiguousarray(states).ravel().copy() for _ in range(2)]
@@ -109,14 +105,6 @@ def test_normal_numbers_are_normal_and_pairs_independent(states):
     assert abs(np.corrcoef(first, second)[0, 1]) < 4.0 / np.sqrt(first.size)
     assert abs(np.corrcoef(first**2, second**2)[0, 1]) < 4.0 / np.sqrt(first.size)
     assert stats.kstest(np.arctan2(second, first), stats.uniform(-np.pi, 2.0 * np.pi).cdf).pvalue > 1e-3
-
-
-@pytest.mark.parametrize("fill", [fill_at_once, fill_bells], ids=["uniform", "normal"])
-def test_a_stream_does_not_depend_on_its_neighbours(states, fill):
-    here = drawn(fill, states, 100)
-    shuffled = states[:, ::-1].copy()
-    shuffled[:, 0] = generator_states([(99, 99)])[:, 0]
-    np.testing.assert_array_equal(drawn(fill, shuffled, 100)[:, 1:], here[:, ::-1][:, 1:])
 
 
 def test_different_identities_have_different_states_and_the_same_the_same():

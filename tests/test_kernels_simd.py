@@ -63,11 +63,6 @@ def test_log_of_one_is_zero_and_powers_of_two_are_multiples_of_its_log():
     assert through(fill_log, [1.0])[0] == 0.0
 
 
-def test_exp_undoes_log(rng):
-    x = 10.0 ** rng.uniform(-30.0, 30.0, 10_000)
-    np.testing.assert_allclose(through(fill_exp, through(fill_log, x)), x, rtol=3e-14)
-
-
 def test_the_inverse_power_of_two_brings_a_number_between_one_and_two(rng):
     ends = [1.0, 2.0, 1.5, np.nextafter(2.0, 0.0), 2.0**-1000]
     x = np.concatenate([10.0 ** rng.uniform(-307.0, 307.0, 10_000), ends])

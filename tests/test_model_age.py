@@ -116,13 +116,6 @@ def test_carbon_has_a_positive_age_wherever_there_is_carbon_and_means_are_weight
     np.testing.assert_allclose(result.soil_by_layer, expected, rtol=1e-12)
 
 
-@given(any_columns(), st.floats(0.01, 1.3))
-def test_ages_do_not_depend_on_how_much_carbon_enters(columns, factor):
-    theta, forcing = columns
-    for before, after in zip(ages(theta, forcing), ages(theta, forcing.fertilised(factor)), strict=True):
-        np.testing.assert_allclose(after, before, rtol=1e-11)
-
-
 @given(any_columns())
 def test_when_everything_goes_twice_as_fast_ages_halve(columns):
     theta, forcing = columns
@@ -131,26 +124,6 @@ def test_when_everything_goes_twice_as_fast_ages_halve(columns):
     fast[[ROW["diffus"], ROW["cryo"]]] *= 2.0
     for slow, quick in zip(ages(theta, forcing), ages(fast, forcing), strict=True):
         np.testing.assert_allclose(quick, 0.5 * slow, rtol=1e-11)
-
-
-def test_without_mixing_age_grows_with_depth_as_decomposition_slows(unmixed):
-    theta, forcing, _ = unmixed
-    theta, forcing = (
-        theta.copy(),
-        forcing._replace(soil_temperature=np.full((10, 4), 283.0), water_potential=np.full((10, 4), -0.05)),
-    )
-    # What enters has the same composition everywhere, so only the pace differs.
-    deeper = np.exp(PAPER.column.node[:, None] / theta[ROW["efolding"]])
-    result = ages(theta, forcing)
-    for age in (*result.pool, result.soil_by_layer):
-        assert (np.diff(age, axis=0) > 0.0).all()
-        np.testing.assert_allclose(age / age[0], deeper / deeper[0], rtol=1e-11)
-
-
-def test_in_ground_that_never_thaws_carbon_without_age_spoils_no_mean(columns):
-    result, frozen = ages(*columns), 3
-    assert np.isnan(result.pool[:, 1:, frozen]).all() and np.isfinite(result.pool[:, 0, frozen]).all()
-    assert np.isfinite([result.system, result.soil, result.transit]).all()
 
 
 def test_the_mean_age_of_a_column_is_the_time_its_response_to_more_input_takes():
@@ -251,11 +224,6 @@ def test_no_factor_but_that_of_temperature_exceeds_one(columns):
         assert (result[name] > 0.0).all() and (result[name] <= 1.0 + 1e-12).all()
 
 
-def test_every_limit_of_the_cesm2_configuration_slows_decomposition(limited):
-    result = traceability(*limited, CESM2)
-    assert all((result[name] < 1.0).all() for name in FACTORS)
-
-
 @pytest.mark.parametrize("limit", LIMITS)
 def test_a_limit_that_is_absent_has_a_factor_of_one(limited, limit):
     theta, forcing = (values.copy() if isinstance(values, np.ndarray) else values for values in limited)
@@ -272,24 +240,6 @@ def test_a_limit_that_is_absent_has_a_factor_of_one(limited, limit):
     assert (result[f"{limit}_factor"] >= expected).all() and (result[f"{limit}_factor"] <= 1.0).all()
     others = [result[name] for name in FACTORS if name != f"{limit}_factor"]
     assert all((factor != 1.0).all() for factor in others)
-
-
-def test_annual_forcing_limits_neither_by_oxygen_nor_by_nitrogen():
-    result = traceability(*drawn_columns(5, seed=2))
-    assert (result["oxygen_factor"] == 1.0).all() and (result["nitrogen_factor"] == 1.0).all()
-    assert all((result[f"{limit}_factor"] < 1.0).all() for limit in ("temperature", "water", "depth"))
-
-
-def test_with_the_same_limit_in_every_layer_its_factor_is_the_scalar_where_nothing_mixes():
-    theta, forcing = drawn_columns(4, seed=5)
-    forcing = forcing._replace(
-        soil_temperature=np.broadcast_to([270.0, 280.0, 290.0, 300.0], (10, 4)),
-        water_potential=np.full((10, 4), -0.3),
-        active_layer=np.full(4, 0.005),
-    )
-    result, factors = traceability(theta, forcing), environment(theta, forcing)
-    np.testing.assert_allclose(result["temperature_factor"], factors.temperature[0, 0], rtol=1e-12)
-    np.testing.assert_allclose(result["water_factor"], factors.water[0, 0], rtol=1e-12)
 
 
 @given(any_columns(), st.floats(0.1, 15.0))

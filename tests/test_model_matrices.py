@@ -9,7 +9,6 @@ from hypothesis import given
 from proda.model.configuration import CESM2, PAPER, PAPER_COLUMN
 from proda.model.matrices import (
     decay_rates,
-    dense_steady_state,
     input_vector,
     labelled_matrices,
     mixing_matrix,
@@ -69,15 +68,6 @@ def test_rates_and_matrices_respire_the_same(configuration):
     np.testing.assert_allclose(rates.respired(pools), respiration(pools, theta, forcing, configuration), rtol=1e-13)
 
 
-def test_mixing_leaves_an_even_profile_alone_and_flows_downhill(columns):
-    v = mixing_matrix(*columns)
-    np.testing.assert_allclose(v.sum(axis=1), 0.0, atol=1e-18)
-    assert (v[range(10), range(10)] >= 0.0).all()
-    off = v[~np.eye(10, dtype=bool)]
-    assert (off <= 0.0).all() and not v[..., 3].any()
-    assert (np.abs(np.subtract.outer(range(10), range(10)))[(v[..., 0] != 0)] <= 1).all()
-
-
 def test_every_transfer_of_the_cascade_has_its_place_and_no_other(columns):
     theta, _ = columns
     a = transfer_matrix(theta)
@@ -86,12 +76,6 @@ def test_every_transfer_of_the_cascade_has_its_place_and_no_other(columns):
         expected[POOL[receiver], POOL[donor]] = theta[PAPER_PARAMETERS.index(name)]
     expected[POOL["L3"], POOL["CWD"]] = 1.0 - theta[PAPER_PARAMETERS.index("fcwdl2")]
     np.testing.assert_array_equal(a, expected)
-
-
-def test_woody_debris_respires_nothing_and_all_others_something(columns):
-    respired = -transfer_matrix(columns[0]).sum(axis=0)
-    np.testing.assert_allclose(respired[0], 0.0, atol=1e-15)
-    assert (respired[1:] > 0.0).all()
 
 
 def test_the_system_is_assembled_from_its_three_matrices(columns):
@@ -111,9 +95,3 @@ def test_the_structured_solution_leaves_no_residual(columns):
     residual = np.einsum("cij,cj->ci", system, pools) - u
     size = np.einsum("cij,cj->ci", np.abs(system), pools) + u
     assert (np.abs(residual) <= 1e-13 * size).all()
-
-
-def test_the_dense_solve_respires_what_enters(columns):
-    theta, forcing = columns
-    entering = PAPER_COLUMN.thickness @ input_vector(theta, forcing).reshape(4, 7, 10).sum(axis=1).T
-    np.testing.assert_allclose(respiration(dense_steady_state(theta, forcing), theta, forcing), entering, rtol=1e-8)

@@ -117,17 +117,7 @@ def test_the_posterior_of_a_linear_model_is_the_inverse_of_the_summed_precisions
     )
 
 
-def test_the_sd_ratio_is_what_draws_from_the_linear_posterior_have(rng):
-    """The truth of a linear model recovered: errors of its best estimate, over many sets of data drawn at random."""
-    rows, prior_sd = rng.normal(scale=4.0, size=(3, 5)), 12.0**-0.5
-    true = rng.normal(scale=prior_sd, size=(5, 40_000))
-    data = rows @ true + rng.normal(size=(3, 40_000))
-    estimate = np.linalg.solve(rows.T @ rows + 12.0 * np.eye(5), rows.T @ data)
-    result = linear_posterior((rows.T @ rows)[..., None])
-    np.testing.assert_allclose((estimate - true).std(axis=1) / prior_sd, result.sd_ratio[:, 0], rtol=0.02)
-
-
-def test_one_informed_direction_is_result_with_its_information():
+def test_one_informed_direction_is_found_with_its_information():
     direction = np.array([3.0, 4.0, 0.0]) / 5.0
     result = linear_posterior(12.0 * 99.0 * np.outer(direction, direction)[..., None])
     assert result.n_constrained.tolist() == [1] and result.information[0, 0] == pytest.approx(99.0)

@@ -49,17 +49,6 @@ def test_pools_are_proportional_to_npp(columns, factor):
     )
 
 
-@given(any_columns(), st.floats(1.001, 2.0))
-def test_slower_passive_carbon_means_more_soil_carbon(columns, factor):
-    theta, forcing = columns
-    forcing = forcing._replace(soil_temperature=np.repeat(forcing.soil_temperature[:1], 10, axis=0))
-    slower = theta.copy()
-    slower[ROW["tau4s3"]] *= factor
-    before, after = steady_state(theta, forcing), steady_state(slower, forcing)
-    assert (after[6] >= before[6] * (1.0 - 1e-12)).all()
-    assert (stock(soc_density(after)) > stock(soc_density(before))).all()
-
-
 @given(any_columns(n=5), st.integers(1, 4))
 def test_a_column_does_not_depend_on_its_neighbours(columns, cut):
     theta, forcing = columns
@@ -157,15 +146,6 @@ def test_pools_are_proportional_to_the_input(columns, factor):
     np.testing.assert_allclose(more, factor * steady_state(theta, forcing, CESM2), rtol=1e-11, atol=1e-200)
 
 
-@given(any_months())
-def test_pools_are_the_sum_of_what_each_kind_of_litter_leaves(columns):
-    theta, forcing = columns
-    kinds = np.eye(4)[:, :, None, None] * forcing.carbon_input
-    apart = [steady_state(theta, forcing._replace(carbon_input=one), CESM2) for one in kinds]
-    np.testing.assert_allclose(sum(apart), steady_state(theta, forcing, CESM2), rtol=1e-11, atol=1e-200)
-    assert not apart[1][[0, 2, 3]].any()  # metabolic litter becomes neither debris nor other litter
-
-
 @BOTH
 @given(columns=any_months(), month=st.integers(0, 11))
 def test_twelve_equal_months_are_their_annual_mean(configuration, columns, month):
@@ -235,15 +215,6 @@ def test_where_bedrock_lies_below_the_grid_the_bottoms_agree(bottoms):
     np.testing.assert_allclose(lost[deep], 0.0, atol=1e-12)
 
 
-def test_where_one_layer_of_the_grid_is_bedrock_the_published_bottom_is_open_but_loses_nothing(bottoms):
-    forcing, closed, published, lost = bottoms
-    last = forcing.bedrock == 19
-    np.testing.assert_allclose(lost[last], 0.0, atol=1e-12)
-    assert (published[6, 19, last] > 1.01 * closed[6, 19, last]).all()
-    above = layer_stock(published, above_bedrock(forcing))[last] / layer_stock(closed, above_bedrock(forcing))[last]
-    assert (above < 1.0).all() and (above > 0.999).all()
-
-
 def test_where_two_layers_or_more_are_bedrock_the_published_bottom_loses_carbon(bottoms):
     forcing, closed, published, lost = bottoms
     # Where bedrock lies right below the top layer the published bottom may also make carbon.
@@ -251,15 +222,6 @@ def test_where_two_layers_or_more_are_bedrock_the_published_bottom_loses_carbon(
     assert (lost[shallow] > 1e-6).all() and (lost[shallow] < 0.1).all()
     change = (layer_stock(published, above_bedrock(forcing)) / layer_stock(closed, above_bedrock(forcing)))[shallow]
     assert (change < 0.995).all() and (change > 0.5).all()
-
-
-def test_where_frost_churns_less_deep_than_bedrock_the_bottoms_agree_above_it():
-    theta, forcing = seasonal_columns(200, seed=6)
-    thaw = np.full_like(forcing.active_layer, 0.3)
-    forcing = forcing._replace(active_layer=thaw, active_layer_last_year=thaw, bedrock=np.full(200, 12))
-    closed, published = (steady_state(theta, forcing, c)[:, :12] for c in (CESM2, CESM2_AS_PUBLISHED))
-    counts = closed > 1e-12 * closed.max(axis=1, keepdims=True)
-    np.testing.assert_allclose(published[counts], closed[counts], rtol=1e-6)
 
 
 @pytest.mark.parametrize("configuration", [PAPER, CESM2], ids=lambda c: c.name)
