@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,7 +137,7 @@ class NumericCovariates(NamedTuple):
 
 
 def numeric_covariates(
-    sites: pd.DataFrame, cells: pd.DataFrame, covariates: Iterable[Covariate], treatment: str = "one-hot"
+    sites: pd.DataFrame, cells: pd.DataFrame, covariates: Sequence[Covariate], treatment: str = "one-hot"
 ) -> NumericCovariates:
     """Covariates in numbers.
 
