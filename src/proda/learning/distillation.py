@@ -1,221 +1,155 @@
-"""How a hybrid is taught: first by the layers of the profiles alone, then, as one of a panel, by that panel.
+"""Training of the hybrid: first on the layers of the profiles alone, then on the mean of a teacher ensemble.
 
-Many parameters give the same carbon. The first is held near the posteriors of the sites, so that it finds such as the
-profiles allow; the second is held near the parameters of the first, at sites and cells, and learns carbon. Without
-these terms nearly half of its parameters end at the walls of the prior box on the virtual study, and hardly any follows
-the truth, for the same skill in carbon.
-
-The networks of the two are not alike. One that sees single profiles must not follow their scatter: it is narrow in what
-it is told (plain numbers) and forgets units as it learns (dropout). One that is taught what a panel tells is to follow
-closely: its numbers are told in pieces, as trees split them, and it forgets nothing.
-
-Trees as teachers: the carbon of a site's layers as other sites tell it, instead of its own profile.
-
-A profile is one draw of what its surroundings hold. A network that follows the draws closely learns their scatter by
-heart; one that is kept from it misses what covariates do tell. What trees that have not seen a site tell of it has
-little scatter left and can be followed closely ("born again trees", Breiman and Shang 1996; distillation, Hinton et al.
-2015, arXiv:1503.02531).
-
-What the hybrid is taught: profiles, and what a panel of teachers tells of them and of all land.
-
-The panel are trees and a hybrid that knows the profiles alone. They err in different ways where no profile is: a tree
-goes on with the mean of its nearest leaf, a network with its slopes, through the soil model. Their mean is better than
-each. A network that is taught this mean at cells, where only covariates and forcing are known, needs its teachers
-no more: its parameters give the carbon of the panel, as a steady state of the soil model.
+A profile is one draw of what its surroundings hold, and a network that follows the draws closely learns their scatter.
+The teacher ensemble predicts carbon with little of that scatter: random forest and boosted trees that have not seen the
+site, and the hybrid of the first training. They err in different ways where no profile is, so their mean is better than
+each; at grid cells, of which only covariates and forcing are known, it is the whole target (distillation, Hinton et al.
+2015, arXiv:1503.02531). The second hybrid is held near the parameters of the first, which the posteriors constrain:
+without these terms nearly half of its parameters end at the prior bounds on the virtual study, for the same skill in
+carbon. It follows its targets closely, without dropout and with numbers in quantile bins.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.tree import DecisionTreeRegressor
 
 from proda.learning.encoding import Encoding, Shape
-from proda.learning.ensemble import equal_targets, precision_targets
-from proda.learning.hybrid import HybridPlan, HybridTrainer
-from proda.learning.training_data import ObservedSites, TrainingData, UnlabelledCells
-from proda.learning.trees import BOOSTED, N_TREES, SHARE_OF_FEATURES, DirectTrees, coded_columns, forest_leaf
+from proda.learning.hybrid import LIMITS, HybridPlan, HybridTrainer, equal_targets, precision_targets
+from proda.learning.predictor import Predictor, network_output
+from proda.learning.soil_layer import carbon_at_layers, node_carbon_at_layers
+from proda.learning.training_data import ObservedSites, TrainingData
+from proda.learning.trees import KINDS_OF_TREES, unseen_tree_carbon
 
-N_PARTS = 5  # of the sites, each told of by boosted trees of the other parts
-
-
-def forest_carbon(
-    frame: pd.DataFrame, class_names: tuple[str, ...], sites: ObservedSites, n_seen: int, seed: int
-) -> NDArray[np.float64]:
-    """Carbon of the layers of places by the trees of a forest that did not see the place, (n, m), kg C m-3.
-
-    Sites are drawn, not layers: the layers of one profile are too much alike for one to be judged by another.
-
-    Parameters
-    ----------
-    frame : DataFrame, (n, n_covariates)
-    class_names : tuple of str
-        Covariates that are classes: the forest takes their codes.
-    sites : ObservedSites
-        Of the same places, the first `n_seen` of which have profiles to learn from; of the rest depths count alone.
-    seed : int
-
-    Returns
-    -------
-    numpy.ndarray
-        0 where no layer is; a site that every tree has seen keeps its own carbon.
-    """
-    rng = np.random.default_rng(seed)
-    site, at = np.nonzero(sites.present)
-    values, _ = coded_columns(frame, class_names)
-    features = np.column_stack([values[site], sites.depth[site, at]]).astype(np.float32)
-    soc = sites.soc[site, at].astype(float)
-    total, count = np.zeros(soc.size), np.zeros(soc.size)
-    leaf = forest_leaf(int((site < n_seen).sum()))
-    for _ in range(N_TREES):
-        drawn = np.zeros(sites.n_sites, np.int64)
-        drawn[:n_seen] = np.bincount(rng.integers(n_seen, size=n_seen), minlength=n_seen)
-        seen, unseen = drawn[site] > 0, drawn[site] == 0
-        tree = DecisionTreeRegressor(
-            min_samples_leaf=leaf, max_features=SHARE_OF_FEATURES, random_state=int(rng.integers(2**31))
-        )
-        tree.fit(features[seen], soc[seen], sample_weight=drawn[site][seen])
-        total[unseen] += tree.predict(features[unseen]) if unseen.any() else 0.0
-        count[unseen] += 1
-    return _in_layers(np.where(count > 0, total / np.maximum(count, 1), soc), sites)
-
-
-def boosted_carbon(
-    frame: pd.DataFrame, class_names: tuple[str, ...], sites: ObservedSites, n_seen: int, seed: int
-) -> NDArray[np.float64]:
-    """The same by boosted trees: at every site those of the other parts of the sites, elsewhere those of all sites."""
-    site, at = np.nonzero(sites.present)
-    depth, soc = sites.depth[site, at], sites.soc[site, at].astype(float)
-    part = np.full(sites.n_sites, -1)
-    part[:n_seen] = np.random.default_rng(seed).permutation(np.arange(n_seen) % N_PARTS)
-    told = np.zeros(soc.size)
-    for judged in np.unique(part[site]):
-        learns, here = (part[site] >= 0) & (part[site] != judged), part[site] == judged
-        trees = DirectTrees(BOOSTED, frame, class_names, seed % 2**32).fit(site[learns], depth[learns], soc[learns])
-        told[here] = trees.predict(site[here], depth[here])
-    return _in_layers(told, sites)
-
-
-def _in_layers(values: NDArray[np.float64], sites: ObservedSites) -> NDArray[np.float64]:
-    """Values of all layers that are there, as (n, m), 0 elsewhere; no tree mean is below zero but a boosted one's."""
-    told = np.zeros(sites.soc.shape)
-    told[sites.present] = np.maximum(values, 0.0)
-    return told
-
-
-def distillation_targets(
-    frame: pd.DataFrame, class_names: tuple[str, ...], sites: ObservedSites, land: UnlabelledCells, alone: NDArray, share: float,  # noqa: E501
-    seed: int,
-) -> ObservedSites:  # fmt: skip
-    """Sites, then cells, with the carbon that the hybrid is to learn.
-
-    The panel tells the mean of a forest, of boosted trees (each by trees that have not seen the site)
-    and of the hybrid that has learnt from the layers alone. A cell has what the panel tells;
-    a site has `share` of it, and of its own profile the rest.
-
-    Parameters
-    ----------
-    frame : DataFrame, (n, n_covariates)
-        Of the sites.
-    class_names : tuple of str
-    sites : ObservedSites
-    land : UnlabelledCells
-    alone : (n + n_cells, m), kg C m-3
-        Of the hybrid of layers alone.
-    share : float
-    """  # fmt: skip
-    places = pd.concat([frame, land.frame], ignore_index=True)
-    both, n = sites.joined(land.sites), sites.n_sites
-    trees = [told(places, class_names, both, n, seed) for told in (forest_carbon, boosted_carbon)]
-    panel = np.where(both.present, np.mean([*trees, alone], axis=0), 0.0)
-    own = np.where(np.arange(both.n_sites) < n, 1.0 - share, 0.0)[:, None]
-    return both._replace(soc=(own * both.soc + (1.0 - own) * panel).astype(np.float32))
-
-
-# Of the weight of the prior term, for the second hybrid: so much less loss is left of a panel's lessons, which are
-# without the scatter of profiles.
+# Of the weight of the prior term, for the second training: its targets are without the scatter of profiles, so much
+# less loss is left.
 DISTILLED_PRIOR_SHARE = 1.0 / 30.0
 
 
 class TrainedHybrid(NamedTuple):
-    """A trainer whose networks have learnt (until it is used again), how covariates enter them, and the curve."""
+    """A trainer with its trained networks (until it is used again), how covariates enter them, and the curve."""
 
     trainer: HybridTrainer
     encoding: Encoding
     curve: pd.DataFrame
 
-    def soc(self, frame: pd.DataFrame, sites: ObservedSites) -> NDArray[np.float32]:
-        """SOC of the members at the layers of places, (n, n_members, m), kg C m-3."""
-        return self.trainer.soc(self.encoding.encoded(frame), sites)
-
     def x(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """Parameters of the members, (n_members, n, 25), unit cube."""
-        return self.trainer.parameters(self.encoding.encoded(frame))
+        """Outputs of the members at n places, (n_members, n, 25), unit cube: parameters, but for the control."""
+        return network_output(self.trainer.networks, self.encoding.encoded(frame))
 
-    def own_networks(self) -> keras.Model:
-        """A copy of the networks: the trainer's learn anew when the next hybrid of this shape is taught."""
+    def soc(self, frame: pd.DataFrame, sites: ObservedSites) -> NDArray[np.float64]:
+        """SOC of the members at the layers of n places, (n_members, n, m), kg C m-3."""
+        carbon = carbon_at_layers if self.trainer.plan.soil_model else node_carbon_at_layers
+        return np.stack([carbon(x, sites) for x in self.x(frame)])
+
+    def predictor(self, notes: dict[str, Any]) -> Predictor:
+        """A copy of the networks with their encoding: the trainer's are trained anew for the next hybrid."""
         networks = keras.models.clone_model(self.trainer.networks)
         networks.set_weights(self.trainer.networks.get_weights())
-        return networks
+        return Predictor(networks, self.encoding, notes)
 
 
-def trained_on_layers(
-    material: TrainingData, train: NDArray, plan: HybridPlan, seed: int, prior_weight: float | None = None,
+def trained_hybrid(
+    data: TrainingData,
+    train: NDArray[np.int64],
+    plan: HybridPlan,
+    seed: int,
+    trees: list[NDArray] | None = None,
     progress: bool = False,
-) -> TrainedHybrid:  # fmt: skip
-    """The hybrid of the plan that has learnt the layers of the rows `train` of `material` and nothing else."""
-    frame = material.frame.iloc[train]
-    encoding = Encoding.of(frame, material.class_names, "covariates.parquet, sites", plan.n_bins)
-    trainer, targets = _trainer_for(material, plan, 0), precision_targets(material.x_mean[train], material.x_sd[train])
-    learns = material.observed.take(train)
-    curve = trainer.trained(encoding.encoded(frame), learns, seed, targets, prior_weight, progress)
-    return TrainedHybrid(trainer, encoding, curve)
-
-
-def distilled(
-    material: TrainingData, train: NDArray, plan: HybridPlan, alone: TrainedHybrid, seed: int, progress: bool = False
 ) -> TrainedHybrid:
-    """The hybrid of the plan, taught by a panel of trees and `alone` at the rows `train` and at cells.
+    """The hybrid of the plan, trained on the rows `train` of `data` and on cells.
 
     Parameters
     ----------
-    alone : TrainedHybrid
-        From `trained_on_layers`, of the same rows.
+    trees : list of arrays, optional
+        `teacher_trees` of the same rows, where they are at hand.
     """
-    frame, learns, land = material.frame.iloc[train], material.observed.take(train), material.land
-    encoding = Encoding.of(frame, material.class_names, "covariates.parquet, sites", plan.n_bins)
+    alone = trained_on_layers(data, train, plan.of_layers_alone(), seed, progress=progress)
+    if plan.distillation_share == 0.0:
+        return alone
+    frame, land = data.frame.iloc[train], data.land
     places = pd.concat([frame, land.frame], ignore_index=True)
-    told = alone.soc(places, learns.joined(land.sites)).mean(axis=1)
-    lessons = distillation_targets(frame, material.class_names, learns, land, told, plan.panel_share, seed)
-    targets = equal_targets(alone.x(places).mean(axis=0))
-    weight = DISTILLED_PRIOR_SHARE * plan.prior_weight
-    trainer = _trainer_for(material, plan, land.sites.n_sites)
-    curve = trainer.trained(encoding.encoded(places), lessons, seed, targets, weight, progress)
+    both = data.observed.take(train).joined(land.sites)
+    teachers = [*(trees or teacher_trees(data, train, seed)), alone.soc(places, both).mean(axis=0)]
+    targets = distillation_targets(both, teachers, train.size, plan.distillation_share)
+    encoding, trainer = _encoding(data, train, plan), _trainer_for(data, plan, land.sites.n_sites)
+    prior, weight = equal_targets(alone.x(places).mean(axis=0)), DISTILLED_PRIOR_SHARE * plan.prior_weight
+    curve = trainer.train(encoding.encoded(places), targets, seed, prior, weight, progress)
     return TrainedHybrid(trainer, encoding, curve)
 
 
-def compile_trainers(material: TrainingData, plan: HybridPlan) -> None:
-    """Make the trainers that `trained_on_layers` and `distilled` will ask for, so that neither has to compile."""
-    _trainer_for(material, plan.of_layers_alone(), 0)
-    if plan.panel_share > 0.0:
-        _trainer_for(material, plan, material.land.sites.n_sites)
+def trained_on_layers(
+    data: TrainingData,
+    train: NDArray[np.int64],
+    plan: HybridPlan,
+    seed: int,
+    posteriors_only: bool = False,
+    progress: bool = False,
+) -> TrainedHybrid:
+    """Networks trained on the layers of the rows `train` of `data` and their sites' posteriors.
+
+    Parameters
+    ----------
+    posteriors_only : bool
+        Leave the layers out: the same networks, trained on weighted posterior means.
+    """
+    encoding, trainer = _encoding(data, train, plan), _trainer_for(data, plan, 0)
+    sites, targets = data.observed.take(train), precision_targets(data.x_mean[train], data.x_sd[train])
+    if posteriors_only:
+        sites = sites._replace(present=np.zeros_like(sites.present))
+    curve = trainer.train(encoding.encoded(data.frame.iloc[train]), sites, seed, targets, progress=progress)
+    return TrainedHybrid(trainer, encoding, curve)
 
 
-def _trainer_for(material: TrainingData, plan: HybridPlan, n_cells: int) -> HybridTrainer:
-    # Room for the classes of all sites: one shape, and so one compilation, for all folds.
-    shape = Encoding.of(material.frame, material.class_names, n_bins=plan.n_bins).shape
-    batch_size = min(plan.batch_size, batch_size_of(material.observed.n_sites + n_cells))
-    return _trainer(shape, material.observed.soc.shape[1], plan._replace(batch_size=batch_size))
+def teacher_trees(data: TrainingData, train: NDArray[np.int64], seed: int) -> list[NDArray[np.float64]]:
+    """Carbon of each kind of trees at the layers of training sites, by trees that have not seen them, then of cells.
+
+    Returns
+    -------
+    list of (n_train + n_cells, m), kg C m-3
+    """
+    places = pd.concat([data.frame.iloc[train], data.land.frame], ignore_index=True)
+    both = data.observed.take(train).joined(data.land.sites)
+    is_site = np.arange(both.n_sites) < train.size
+    return [unseen_tree_carbon(kind, places, data.class_names, both, is_site, seed) for kind in KINDS_OF_TREES]
+
+
+def distillation_targets(both: ObservedSites, teachers: list[NDArray], n_sites: int, share: float) -> ObservedSites:
+    """The carbon that the second training aims at: at cells the mean of the teachers, at sites a share of it.
+
+    Parameters
+    ----------
+    both : ObservedSites
+        Training sites, the first `n_sites`, then cells.
+    teachers : list of (n_sites + n_cells, m), kg C m-3
+    share : float
+        Of the teachers' mean at a site, 0 to 1; the rest is the site's own profile.
+    """
+    mean = np.where(both.present, np.mean(teachers, axis=0), 0.0)
+    own = np.where(np.arange(both.n_sites) < n_sites, 1.0 - share, 0.0)[:, None]
+    return both._replace(soc=(own * both.soc + (1.0 - own) * mean).astype(np.float32))
 
 
 def batch_size_of(n_places: int) -> int:
     """The power of two, 16 to 256, that leaves some thirty steps or more in an epoch."""
     return int(np.clip(2 ** int(np.log2(max(n_places, 2) / 30)), 16, 256))
+
+
+def _encoding(data: TrainingData, train: NDArray, plan: HybridPlan) -> Encoding:
+    frame = data.frame.iloc[train]
+    return Encoding.of(frame, data.class_names, "covariates.parquet, sites", plan.n_bins, limits=LIMITS)
+
+
+def _trainer_for(data: TrainingData, plan: HybridPlan, n_cells: int) -> HybridTrainer:
+    # Room for the classes of all sites: one shape, and so one compilation, for all folds.
+    shape = Encoding.of(data.frame, data.class_names, n_bins=plan.n_bins).shape
+    batch_size = min(plan.batch_size, batch_size_of(data.observed.n_sites + n_cells))
+    return _trainer(shape, data.observed.soc.shape[1], plan._replace(batch_size=batch_size, distillation_share=0.0))
 
 
 @lru_cache(maxsize=4)

@@ -1,12 +1,10 @@
-"""End to end: the network's parameters go through the soil-carbon model, and the loss is on carbon itself.
+"""The hybrid: networks whose parameters go through the soil-carbon model, with the loss on carbon itself.
 
-The two-step method teaches a network the mean of each site's posterior, one parameter at a time. Carbon at the mean of
-the parameters is not the mean of carbon, and most parameters of one profile are hardly known. Here the loss is on the
-carbon of the layers, and nothing stands between it and the covariates but the model (as in biogeochemistry-informed
-neural networks, Xu et al. 2025, arXiv:2502.00672): the gradient of the misfit goes through the steady state, one
-compiled step for all members of the ensemble. A prior term holds the parameters near the posteriors of their sites,
-and a panel of teachers may tell what part of an observed layer is scatter of its profile, and what other land holds
-(`proda.learning.distillation`).
+The paper's network is trained on the mean of each site's posterior, one parameter at a time; carbon at the mean of the
+parameters is not the mean of carbon, and most parameters of one profile are hardly constrained. Here the loss is on the
+carbon of the layers, as in biogeochemistry-informed neural networks (Xu et al. 2025, arXiv:2502.00672): its gradient
+goes through the steady state, in one compiled step for all members of the ensemble. A prior term holds the parameters
+near the posterior means of their sites. Members have classes embedded and a sigmoid onto the prior box at their end.
 """
 
 from __future__ import annotations
@@ -19,25 +17,23 @@ import keras
 import numpy as np
 import pandas as pd
 from keras import ops
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
-from proda.learning.encoding import Shape
-from proda.learning.ensemble import (
-    assign_variables,
-    forget,
-    member_parameters,
-    parameter_networks,
-    posterior_loss,
-    rows_of_batches,
-)
-from proda.learning.paper_network import Progress
+from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Shape
+from proda.learning.paper_network import Progress, restart
+from proda.learning.predictor import rows_of_batches
 from proda.learning.soil_layer import NodeCarbon, SoilCarbon
 from proda.learning.training_data import ObservedSites
+from proda.model.parameters import INNER, PAPER_PARAMETERS, prior_sd
 
 ABSENT = -1.0  # in place of an observation where a site has fewer layers
 SOC, PARAMETERS = "soc", "parameters"
-WHOLE = ("classes", "interval")  # inputs that are whole numbers
+WIDEST_EMBEDDING = 6
+LIMITS = (-0.5, 1.5)  # of scaled numbers: how far a covariate lies outside the training range is not used beyond these
+# Posteriors of two profiles at one place differ: a target is never surer than sites differ from one another, as a part
+# of the prior's variance (a choice; it only caps the weights).
+BETWEEN_SITES = 0.25
 
 
 class HybridPlan(NamedTuple):
@@ -53,20 +49,18 @@ class HybridPlan(NamedTuple):
         Of AdamW at its greatest: it rises within the first tenth of the epochs and falls to zero along a cosine.
     huber_delta : float, kg C m-3
         Beyond this error the loss grows linearly: organic layers would decide everything else.
-    prior_weight : float
-        Of the term towards the posterior means of the sites, (kg C m-3)2; 0 for none. A part of it holds what a panel
-        teaches near the parameters of the first teacher (`proda.learning.distillation`).
-    panel_share : float
-        Of what a panel of teachers tells of a site's carbon in its targets, 0 to 1; who trains mixes them
-        (`proda.learning.distillation.distillation_targets`).
+    prior_weight : float, (kg C m-3)2
+        Of the term towards the posterior means of the sites; 0 for none.
+    distillation_share : float
+        Of the teacher ensemble in the target of a site's layer, 0 to 1 (`proda.learning.distillation`).
     n_bins : int
-        Bins in which every number is told beside its value (`proda.learning.encoding`).
+        Bins of every number (`proda.learning.encoding`).
     hidden : tuple of int
         Units of the hidden layers of a member.
     dropout, weight_decay : float
     soil_model : bool
         Whether outputs are parameters that go through the soil model; without it they are the carbon of its layers
-        (`proda.learning.soil_layer`), the control.
+        (`proda.learning.soil_layer.NodeCarbon`), the control.
     """
 
     n_members: int = 4
@@ -75,7 +69,7 @@ class HybridPlan(NamedTuple):
     learning_rate: float = 4e-3
     huber_delta: float = 60.0
     prior_weight: float = 300.0
-    panel_share: float = 0.85
+    distillation_share: float = 0.85
     n_bins: int = 16
     hidden: tuple[int, ...] = (256, 256, 256)
     dropout: float = 0.0
@@ -83,13 +77,13 @@ class HybridPlan(NamedTuple):
     soil_model: bool = True
 
     def of_layers_alone(self) -> HybridPlan:
-        """The plan without teachers: dropout, plain numbers and fewer steps leave the scatter of profiles alone."""
+        """The plan without teachers: dropout, plain numbers and fewer steps keep the scatter of profiles out."""
         epochs = min(self.epochs, 30)
-        return self._replace(panel_share=0.0, n_bins=0, epochs=epochs, dropout=0.2, learning_rate=2e-3)
+        return self._replace(distillation_share=0.0, n_bins=0, epochs=epochs, dropout=0.2, learning_rate=2e-3)
 
 
 class HybridTrainer:
-    """Networks, model and optimiser, compiled once and trained as often as wanted, each time from new weights.
+    """Networks, soil model and optimiser, compiled once and trained as often as wanted, each time from new weights.
 
     Parameters
     ----------
@@ -109,34 +103,17 @@ class HybridTrainer:
             "weight": keras.Input((n_layers, 4), name="weight"),
         }
         of_networks = {tensor.name: tensor for tensor in self.networks.inputs}
-        x = self.networks(of_networks)
+        x = self.networks(list(of_networks.values()))
         with jax.enable_x64(True):
             carbon = SoilCarbon if plan.soil_model else NodeCarbon
             soc = carbon(name=SOC)([x, *columns.values()])
         named = keras.layers.Identity(name=PARAMETERS)(x)
         self.model = keras.Model({**of_networks, **columns}, {SOC: soc, PARAMETERS: named}, name="hybrid")
         optimizer = keras.optimizers.AdamW(plan.learning_rate, weight_decay=plan.weight_decay, clipnorm=1.0)
-        self.model.compile(
-            optimizer,
-            loss={SOC: layer_loss(plan.huber_delta), PARAMETERS: posterior_loss},
-        )
+        self.model.compile(optimizer, loss={SOC: layer_loss(plan.huber_delta), PARAMETERS: posterior_loss})
         self._compile_with_nothing(n_layers)
 
-    def _compile_with_nothing(self, n_layers: int) -> None:
-        """Train on one batch without observations: the first call draws random numbers that no training shall miss."""
-        n = self.plan.batch_size
-        shapes = {tensor.name: tensor.shape[1:] for tensor in self.model.inputs}
-        blank = {name: np.zeros((n, *shape), "int32" if name in WHOLE else "float32") for name, shape in shapes.items()}
-        nothing = np.zeros((n, self.networks.output_shape[-1], 2), np.float32)
-        with jax.enable_x64(True):
-            observed = np.full((n, n_layers), ABSENT, np.float32)
-            self.model.fit(blank, {SOC: observed, PARAMETERS: nothing}, batch_size=n, verbose=0)
-
-    def _untrained(self, seed: int) -> keras.Model:
-        plan = self.plan
-        return parameter_networks(self.shape, plan.n_members, seed, hidden=plan.hidden, dropout=plan.dropout)
-
-    def trained(
+    def train(
         self,
         encoded: Mapping[str, NDArray],
         sites: ObservedSites,
@@ -152,30 +129,30 @@ class HybridTrainer:
         encoded : dict
             `Encoding.encoded` of the sites.
         sites : ObservedSites
+            Layers that are not `present` do not count.
         targets : (n, 25, 2), optional
-            Mean and weight of every parameter of every site (`proda.learning.ensemble`), for the prior term.
+            Mean and weight of every parameter of every site for the prior term, as of `precision_targets`.
         prior_weight : float, optional
             Another than the plan's.
 
         Raises
         ------
         InputError
-            When the loss is lost to NaN.
+            When the loss is no longer a finite number.
         """
         plan = self.plan
-        assign_variables(self.networks, self._untrained(seed))
-        forget(self.model)
+        restart(self.networks, self._untrained(seed), self.model.optimizer)
         rows = rows_of_batches(sites.n_sites, plan.batch_size, seed)
-        observed = np.where(sites.present, sites.soc, ABSENT)
-        # What fills up the last batch counts nothing, and spares a second compilation for a batch of another size.
-        observed = np.where(np.arange(rows.size)[:, None] < sites.n_sites, observed[rows], ABSENT)
+        # What fills up the last batch does not count, and spares a compilation for a batch of another size.
+        counts = (np.arange(rows.size) < sites.n_sites)[:, None]
+        observed = np.where(counts & sites.present[rows], sites.soc[rows], ABSENT)
         prior_weight = plan.prior_weight if prior_weight is None else prior_weight
-        if targets is None or prior_weight == 0.0:
-            targets = np.zeros((sites.n_sites, self.networks.output_shape[-1], 2), np.float32)
+        if targets is None:
+            targets = np.zeros((sites.n_sites, len(PAPER_PARAMETERS), 2), np.float32)
         # Within the targets, so that one compilation serves every weight.
         targets = targets * np.array([1.0, prior_weight], np.float32)
-        inputs = {name: values[rows] for name, values in {**encoded, **sites.model_inputs}.items()}
-        steps = keras.callbacks.LearningRateScheduler(lambda epoch: rate_of_epoch(epoch, plan))
+        inputs = {tensor.name: {**encoded, **sites.model_inputs}[tensor.name][rows] for tensor in self.model.inputs}
+        rates = keras.callbacks.LearningRateScheduler(lambda epoch: rate_of_epoch(epoch, plan))
         with jax.enable_x64(True):
             history = self.model.fit(
                 inputs,
@@ -183,7 +160,7 @@ class HybridTrainer:
                 batch_size=plan.batch_size,
                 epochs=plan.epochs,
                 verbose=0,
-                callbacks=[steps, *([Progress()] if progress else [])],
+                callbacks=[rates, *([Progress()] if progress else [])],
             ).history
         loss = np.asarray(history["loss"])
         if not np.isfinite(loss).all():
@@ -194,16 +171,18 @@ class HybridTrainer:
             )
         return pd.DataFrame({"epoch": np.arange(1, loss.size + 1), "loss": loss})
 
-    def soc(self, encoded: Mapping[str, NDArray], sites: ObservedSites) -> NDArray[np.float32]:
-        """SOC of the trained members at the layers of sites, (n, n_members, m), kg C m-3."""
-        rows = rows_of_batches(sites.n_sites, 1024)
-        inputs = {name: values[rows] for name, values in {**encoded, **sites.model_inputs}.items()}
+    def _compile_with_nothing(self, n_layers: int) -> None:
+        """Train on one batch without observations: the first call draws random numbers that no training shall miss."""
+        n = self.plan.batch_size
+        blank = {tensor.name: np.zeros((n, *tensor.shape[1:]), tensor.dtype) for tensor in self.model.inputs}
+        nothing = np.zeros((n, len(PAPER_PARAMETERS), 2), np.float32)
         with jax.enable_x64(True):
-            return self.model.predict(inputs, batch_size=1024, verbose=0)[SOC][: sites.n_sites]
+            observed = np.full((n, n_layers), ABSENT, np.float32)
+            self.model.fit(blank, {SOC: observed, PARAMETERS: nothing}, batch_size=n, verbose=0)
 
-    def parameters(self, encoded: Mapping[str, NDArray]) -> NDArray[np.float64]:
-        """Parameters of the trained members, (n_members, n, 25), unit cube."""
-        return member_parameters(self.networks, encoded)
+    def _untrained(self, seed: int) -> keras.Model:
+        plan = self.plan
+        return parameter_networks(self.shape, plan.n_members, seed, plan.hidden, plan.dropout)
 
 
 def rate_of_epoch(epoch: int, plan: HybridPlan) -> float:
@@ -225,3 +204,64 @@ def layer_loss(delta: float) -> Any:
         return ops.sum(each) / ops.maximum(ops.sum(present) * modelled.shape[1], 1.0)
 
     return loss
+
+
+def posterior_loss(targets: Any, x: Any) -> Any:
+    """Weighted squared distance of parameters (b, k, 25) to (b, 25, 2) means and weights, the mean over members."""
+    error = x - targets[:, None, :, 0]
+    return ops.mean(targets[:, None, :, 1] * error * error)
+
+
+def precision_targets(x_mean: ArrayLike, x_sd: ArrayLike) -> NDArray[np.float32]:
+    """Posterior means, weighted by their precision, (n, 25, 2).
+
+    The weight is 1/(s2 + v), with s2 the posterior variance and v the variance between sites (`BETWEEN_SITES` of the
+    prior's), scaled to a mean of 1.
+
+    Parameters
+    ----------
+    x_mean, x_sd : (n, 25)
+        Posterior mean and standard deviation, unit cube.
+    """
+    weight = 1.0 / (np.asarray(x_sd) ** 2 + BETWEEN_SITES * prior_sd() ** 2)
+    return np.stack([x_mean, weight / weight.mean()], axis=-1).astype(np.float32)
+
+
+def equal_targets(x: ArrayLike) -> NDArray[np.float32]:
+    """Parameters x (n, 25), all with weight 1, (n, 25, 2)."""
+    return np.stack([x, np.ones_like(x)], axis=-1).astype(np.float32)
+
+
+def parameter_networks(shape: Shape, n_members: int, seed: int, hidden: tuple[int, ...], dropout: float) -> keras.Model:
+    """Untrained networks, inputs `numbers` and `classes` of `Encoding.encoded`, output (b, n_members, 25).
+
+    The output is on the unit cube, `INNER` from its faces, and begins at the middle of the box.
+    """
+    keras.utils.set_random_seed(seed % 2**32)
+    inputs = [keras.Input((shape.n_numbers,), name=NUMBERS)]
+    if shape.class_sizes:
+        inputs.append(keras.Input((len(shape.class_sizes),), name=CLASSES, dtype="int32"))
+    members = [_member(inputs, shape, member, hidden, dropout) for member in range(n_members)]
+    x = members[0] if n_members == 1 else keras.layers.Concatenate(axis=1, name="members")(members)
+    return keras.Model(inputs, x, name="parameter_networks")
+
+
+def _member(inputs: list[Any], shape: Shape, member: int, hidden: tuple[int, ...], dropout: float) -> Any:
+    parts = inputs[:1]
+    for column, size in enumerate(shape.class_sizes):
+        code = inputs[1][:, column]
+        width = min(WIDEST_EMBEDDING, (size + 1) // 2)
+        embedded = keras.layers.Embedding(size, width, name=f"class_{member}_{column}")(code)
+        # Of an unknown class nothing is learnt: it adds nothing, instead of the noise of a start value.
+        parts.append(embedded * ops.cast(ops.not_equal(code, UNKNOWN), "float32")[:, None])
+    flow = keras.layers.Concatenate(name=f"covariates_{member}")(parts) if len(parts) > 1 else parts[0]
+    for i, units in enumerate(hidden, start=1):
+        flow = keras.layers.Dense(units, activation="relu", name=f"hidden_{member}_{i}")(flow)
+        flow = keras.layers.Dropout(dropout, name=f"dropout_{member}_{i}")(flow)
+    n_parameters = len(PAPER_PARAMETERS)
+    start = keras.initializers.RandomNormal(stddev=0.01, seed=member)
+    output = keras.layers.Dense(
+        n_parameters, activation="sigmoid", kernel_initializer=start, name=f"parameters_{member}"
+    )(flow)
+    inside = keras.layers.Rescaling(1.0 - 2.0 * INNER, offset=INNER, name=f"inside_{member}")(output)
+    return keras.layers.Reshape((1, n_parameters), name=f"member_{member}")(inside)

@@ -1,22 +1,29 @@
-"""How well modelled carbon agrees with observed carbon: the scores that every table of the study uses.
+"""How well modelled carbon agrees with observed carbon, and predicted parameters with those of the sites.
 
-How well the network knows each parameter, beside how much the profiles could tell about it in the first place.
-
-How much of a map of parameters lies at the walls of the prior box, where carbon no longer tells them apart.
+"Efficiency" is the Nash-Sutcliffe model efficiency (NSE) everywhere: one less the sum of squared errors over the sum of
+squares about the mean of the observations (Nash and Sutcliffe 1970, doi 10.1016/0022-1694(70)90255-6). It is 1 for
+perfect agreement and 0 for a prediction no better than the mean of the observations.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
-from proda.learning.splits import BLOCKS, PARTS, RANDOM, TEST, UNUSED
+from proda.learning.splits import PARTS, TEST, UNUSED
+from proda.learning.training_data import Truth
 from proda.model.parameters import CONSTRAINED_BELOW, PAPER_PARAMETERS, prior_sd
 
+# A correlation with the truth of at least this much counts as recovered (it explains a quarter of the variance): a
+# convention of the report.
+RECOVERED_FROM = 0.5
+# Which parameters the paper's own network predicted well, and not (Tao et al. 2020, beside Fig. S6).
+PUBLISHED = dict.fromkeys(("efolding", "fs1s2", "fs1s3", "fs2s3"), "well") | dict.fromkeys(
+    ("tau4l2l3", "tau4l1", "fs2s1", "fs3s1"), "not"
+)
+NEAR = 0.02  # of a parameter's range
 SCORES = ["r2", "r", "efficiency", "rmse", "bias", "median_ratio", "n"]
 
 
@@ -31,8 +38,8 @@ def scores(observed: ArrayLike, modelled: ArrayLike) -> dict[str, float]:
     Returns
     -------
     dict
-        r : correlation; r2 : its square, what the paper calls R2; efficiency : 1 - SSE/SST about the 1:1 line, the
-        skill against the mean of the observations; rmse and bias (modelled minus observed) in the unit of the input;
+        r : correlation; r2 : its square, what the paper calls R2; efficiency : Nash-Sutcliffe, 1 - SSE/SST; rmse and
+        bias (modelled minus observed) in the unit of the input;
         median_ratio : median of modelled over observed, which shows a common factor that r2 does not see and that the
         few largest values do not decide (pairs with nothing observed are left out); n. NaN where fewer than two
         numbers or no variation leave a score without meaning.
@@ -54,34 +61,7 @@ def scores(observed: ArrayLike, modelled: ArrayLike) -> dict[str, float]:
     rmse, bias = (float(np.sqrt(np.mean(error**2))), float(error.mean())) if n else (np.nan, np.nan)
     some = observed > 0
     ratio = float(np.median(modelled[some] / observed[some])) if some.any() else np.nan
-    return {
-        "r": r, "r2": r**2, "efficiency": efficiency, "rmse": rmse, "bias": bias, "median_ratio": ratio, "n": n
-    }  # fmt: skip
-
-
-# A correlation with the truth of at least this much counts as recovered (it explains a quarter of the variance): a
-# convention of the report.
-RECOVERED_FROM = 0.5
-
-# What the paper says of its own network (Tao et al. 2020, beside Fig. S6).
-PUBLISHED = {
-    "well": ("efolding", "fs1s2", "fs1s3", "fs2s3"),
-    "not": ("tau4l2l3", "tau4l1", "fs2s1", "fs3s1"),
-}
-
-HEADINGS = {
-    "r_train": "r, training",
-    "r_validation": "r, validation",
-    "r_test": "r, test",
-    "r_random_folds": "r, random folds",
-    "r_block_folds": "r, blocks",
-    "efficiency_test": "efficiency, test",
-    "rmse_test": "RMSE, test",
-    "sd_ratio": "posterior sd / prior sd",
-    "truth_r_assimilated": "r with truth: posterior means, test",
-    "truth_r_test": "r with truth: network, test",
-    "truth_r_map": "r with truth: network, map",
-}
+    return dict(r=r, r2=r**2, efficiency=efficiency, rmse=rmse, bias=bias, median_ratio=ratio, n=n)
 
 
 def correlations(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
@@ -107,127 +87,54 @@ def parameter_skill(
     split: ArrayLike,
     x_mean: ArrayLike,
     x_sd: ArrayLike,
-    names: tuple[str, ...] = PAPER_PARAMETERS.names,
+    truth: Truth | None = None,
+    predicted_cells: ArrayLike | None = None,
 ) -> pd.DataFrame:
-    """One row a parameter: what the network's predictions have in common with the site-by-site posteriors.
+    """One row a parameter: agreement of the network's predictions with the site-by-site posteriors, and with a truth.
 
     Parameters
     ----------
-    predicted : (n, n_parameters)
+    predicted : (n, 25)
         The network's parameters at all sites, unit cube.
     split : (n,) str
         Part of every site.
-    x_mean, x_sd : (n, n_parameters)
+    x_mean, x_sd : (n, 25)
         Posterior mean and standard deviation of every site, unit cube.
+    truth : Truth, optional
+        Of a virtual study; needs `predicted_cells`, (n_cells, 25).
 
     Returns
     -------
     DataFrame
-        `parameter`; `r_train`, `r_validation`, `r_test` (correlation with the posterior means); `efficiency_test`, the
-        skill against the mean of the test sites; `rmse_test` (unit cube); `sd_ratio`, the median over the sites in use
-        of posterior sd / prior sd (1: the profile tells nothing); and `constrained`, whether that is below
-        `CONSTRAINED_BELOW`.
+        `parameter`; `r_train`, `r_validation`, `r_test` (correlation with the posterior means); `efficiency_test` and
+        `rmse_test` (unit cube); `sd_ratio`, the median over the sites in use of posterior sd / prior sd (1: the profile
+        does not constrain it); `constrained`, whether that is below `CONSTRAINED_BELOW`; `paper`, how well the paper's
+        network predicted it ("well", "not", or nothing where the paper names it not). With a truth also `truth_r_test`
+        (network, test sites), `truth_r_assimilated` (posterior means, the same sites), `truth_r_map` (network, all
+        cells; NaN where the truth is the same in all), and `recovered`, whether that is at least `RECOVERED_FROM`.
     """
     predicted, x_mean, x_sd = (np.asarray(values, dtype=np.float64) for values in (predicted, x_mean, x_sd))
     split = np.asarray(split, dtype=object)
-    table = pd.DataFrame({"parameter": names})
+    table = pd.DataFrame({"parameter": PAPER_PARAMETERS.names})
     for part in PARTS:
         table[f"r_{part}"] = correlations(predicted[split == part], x_mean[split == part])
-    squared, spread = ((predicted - x_mean)[split == TEST] ** 2).mean(axis=0), x_mean[split == TEST].var(axis=0)
+    test = split == TEST
+    squared, spread = ((predicted - x_mean)[test] ** 2).mean(axis=0), x_mean[test].var(axis=0)
     table["efficiency_test"] = 1.0 - squared / np.where(spread > 0.0, spread, np.nan)
     table["rmse_test"] = np.sqrt(squared)
     table["sd_ratio"] = np.median(x_sd[split != UNUSED], axis=0) / prior_sd()
     table["constrained"] = table["sd_ratio"] < CONSTRAINED_BELOW
+    table["paper"] = [PUBLISHED.get(name, "") for name in PAPER_PARAMETERS.names]
+    if truth is not None:
+        table["truth_r_test"] = correlations(predicted[test], truth.x_site[test])
+        table["truth_r_assimilated"] = correlations(x_mean[test], truth.x_site[test])
+        table["truth_r_map"] = correlations(predicted_cells, truth.x_cell)
+        table["recovered"] = table["truth_r_map"] >= RECOVERED_FROM
     return table
 
 
-def with_truth(
-    skill: pd.DataFrame,
-    split: ArrayLike,
-    predicted_sites: ArrayLike,
-    predicted_cells: ArrayLike,
-    x_mean: ArrayLike,
-    true_sites: ArrayLike,
-    true_cells: ArrayLike,
-) -> pd.DataFrame:
-    """`skill` with correlations with the true parameters of a virtual study.
-
-    Parameters
-    ----------
-    skill : DataFrame
-        From `parameter_skill`.
-    predicted_sites, x_mean, true_sites : (n_sites, n_parameters)
-    predicted_cells, true_cells : (n_cells, n_parameters)
-
-    Returns
-    -------
-    DataFrame
-        With `truth_r_test` (network, test sites), `truth_r_assimilated` (posterior means, the same sites),
-        `truth_r_map` (network, all cells; NaN where the truth is the same in all), and `recovered`, whether
-        `truth_r_map` is at least 0.5.
-    """
-    test = np.asarray(split, dtype=object) == TEST
-    predicted_test, mean_test, true_test = (np.asarray(v)[test] for v in (predicted_sites, x_mean, true_sites))
-    truth_r_map = correlations(predicted_cells, true_cells)
-    return skill.assign(
-        truth_r_test=correlations(predicted_test, true_test),
-        truth_r_assimilated=correlations(mean_test, true_test),
-        truth_r_map=truth_r_map,
-        recovered=truth_r_map >= RECOVERED_FROM,
-    )
-
-
-def with_folds(skill: pd.DataFrame, x_by_kind: Mapping[str, ArrayLike], x_mean: ArrayLike) -> pd.DataFrame:
-    """`skill` with the correlations of parameters told by networks that had not seen the site, or its block of land.
-
-    Parameters
-    ----------
-    skill : DataFrame
-        From `parameter_skill`.
-    x_by_kind : dict
-        Kind of fold (`proda.learning.splits.KINDS`) -> held-out parameters of the sites, (n, n_parameters).
-    x_mean : (n, n_parameters)
-        Posterior means of the same sites.
-
-    Returns
-    -------
-    DataFrame
-        With `r_random_folds` and `r_block_folds`.
-    """
-    columns = {RANDOM: "r_random_folds", BLOCKS: "r_block_folds"}
-    return skill.assign(**{columns[kind]: correlations(x, x_mean) for kind, x in x_by_kind.items()})
-
-
-def readable(skill: pd.DataFrame) -> pd.DataFrame:
-    """`skill` with headings for people and two decimals, the best predicted parameter first."""
-    kept = skill.sort_values("r_test", ascending=False).set_index("parameter")
-    return kept[[name for name in HEADINGS if name in kept]].round(2).rename(columns=HEADINGS)
-
-
-def with_published(skill: pd.DataFrame) -> pd.DataFrame:
-    """Parameters that the paper's own network predicted well, or not, with what ours does, the paper's best first.
-
-    Returns
-    -------
-    DataFrame
-        `parameter`, `paper` ("well" or "not"), `r_test`, `rank` of that among the parameters (1: the best), `sd_ratio`.
-    """
-    ranked = skill.assign(rank=skill["r_test"].rank(ascending=False, na_option="bottom").astype(int))
-    by_name = ranked.set_index("parameter")
-    parts = [by_name.loc[list(names)].assign(paper=verdict) for verdict, names in PUBLISHED.items()]
-    return pd.concat(parts).reset_index()[["parameter", "paper", "r_test", "rank", "sd_ratio"]]
-
-
-def listed(skill: pd.DataFrame, column: str, value: bool) -> str:
-    """Names of the parameters whose `column` is `value`, comma-separated, "none" when there are none."""
-    return ", ".join(f"`{name}`" for name in skill.loc[skill[column] == value, "parameter"]) or "none"
-
-
-NEAR = 0.02  # of a parameter's range
-
-
 def shares_near_bounds(x: NDArray, within: float = NEAR) -> pd.DataFrame:
-    """Part of all predictions that lie within `within` of the lower and of the upper bound, the most at a wall first.
+    """Part of all predictions that lie within `within` of the lower and of the upper bound, the most first.
 
     Parameters
     ----------

@@ -1,9 +1,7 @@
-"""Which sites teach the network, which stop it from being believed too early, and which judge it.
-
-Folds for honest scores: sites at random, or whole blocks of land, each withheld once.
+"""Random training, validation and test split of the sites, and folds for scores at withheld sites.
 
 A site drawn at random has neighbours among the training sites, which share its cell, its climate and its surveyor. A
-withheld block has none: its score speaks of land where nobody has looked (Roberts et al. 2017,
+withheld block of land has none: its score holds for land without profiles (Roberts et al. 2017,
 doi 10.1111/ecog.02881).
 """
 
@@ -12,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 import pyproj
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
 
 from proda.errors import InputError
 
@@ -20,6 +17,9 @@ TRAIN, VALIDATION, TEST, UNUSED = "train", "validation", "test", "unused"
 PARTS = (TRAIN, VALIDATION, TEST)
 # Which sites a score is taken over: those that pass the paper's filter, or all that have a posterior.
 USED, ASSIMILATED = "efficiency >= 0", "all assimilated"
+RANDOM, BLOCKS = "random sites", "spatial blocks"
+KINDS = (RANDOM, BLOCKS)
+_EQUAL_AREA = "EPSG:5070"  # Albers, conterminous United States
 
 
 def random_split(
@@ -34,7 +34,7 @@ def random_split(
     Parameters
     ----------
     usable : (n,) bool
-        Sites with a posterior that may serve as a target (1:1 efficiency not negative).
+        Sites with a posterior that may serve as a target (efficiency not negative).
     seed : int
         The same seed gives the same parts for the same `usable`.
     test_share : float
@@ -105,12 +105,6 @@ def share_at_training_coordinates(split: ArrayLike, lon: ArrayLike, lat: ArrayLi
     return share_in_training_cells(split, place)
 
 
-RANDOM, BLOCKS = "random sites", "spatial blocks"
-KINDS = (RANDOM, BLOCKS)
-EARTH_RADIUS_KM = 6371.0088
-_EQUAL_AREA = "EPSG:5070"  # Albers, conterminous United States
-
-
 def block_of_place(lon: ArrayLike, lat: ArrayLike, block_km: float = 400.0) -> NDArray[np.int64]:
     """Number of the square that a place lies in, (n,), 0 to the number of squares that hold a place less one.
 
@@ -161,14 +155,3 @@ def fold_of_site(
         fold_of_block[block] = np.argmin(held)
         held[fold_of_block[block]] += size[block]
     return fold_of_block[unit]
-
-
-def kilometres_to_nearest(lon: ArrayLike, lat: ArrayLike, from_lon: ArrayLike, from_lat: ArrayLike) -> NDArray:
-    """Distance over the ground of every place (lon, lat), (n,), to the nearest of the others, km."""
-    away, _ = cKDTree(_on_sphere(from_lon, from_lat)).query(_on_sphere(lon, lat))
-    return 2.0 * EARTH_RADIUS_KM * np.arcsin(np.clip(away / 2.0, 0.0, 1.0))
-
-
-def _on_sphere(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float64]:
-    east, north = np.radians(np.asarray(lon, float)), np.radians(np.asarray(lat, float))
-    return np.stack([np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)], axis=1)

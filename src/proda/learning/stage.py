@@ -1,64 +1,100 @@
-"""The stage: from the posteriors of the sites to parameters everywhere, and what that is worth on unseen land."""
+"""Stage 5: from the posteriors of the sites to parameters everywhere, scored at withheld sites and on withheld land."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
 from proda.assimilation.chains import n_workers
 from proda.data.tables import read_profiles
-from proda.learning.cross_validation import PAPER_NETWORK, FoldPlan, TrainingConfig, compared_methods, comparison_table
-from proda.learning.ensemble import TwoStepPlan
-from proda.learning.hybrid_training import (
-    HybridTraining,
-    hybrid_plan,
-    trained_hybrid,
-    training_rows,
-    with_error_on_blocks,
-    write_hybrid,
+from proda.errors import InputError
+from proda.learning.cross_validation import (
+    ALL_METHODS,
+    FILTERED,
+    PAPER_NETWORK,
+    WORTH_PROCESSES,
+    FoldPlan,
+    Method,
+    TrainingConfig,
+    compared_methods,
+    comparison_table,
+    filtered_posterior_carbon,
 )
-from proda.learning.paper_network import STAGE, PaperResults, paper_results, write_paper_results
-from proda.learning.scores import with_folds
-from proda.learning.splits import ASSIMILATED, KINDS, USED, block_of_place
-from proda.learning.training_data import TrainingData, network_inputs, study_training_data
+from proda.learning.cross_validation import CORE_METHODS as CORE
+from proda.learning.distillation import trained_hybrid
+from proda.learning.encoding import n_bins_of
+from proda.learning.hybrid import HybridPlan
+from proda.learning.map_error import error_on_blocks
+from proda.learning.paper_network import PaperResults, paper_results, write_paper_results
+from proda.learning.predictor import HYBRID, STAGE, Prediction, Predictor, save_predictor
+from proda.learning.scores import correlations
+from proda.learning.splits import ASSIMILATED, BLOCKS, RANDOM, TRAIN, USED, VALIDATION, block_of_place
+from proda.learning.training_data import Inputs, TrainingData, network_inputs, study_training_data
+from proda.model.parameters import PAPER_PARAMETERS
 from proda.study import Study
 
 PATIENCE = 25
-MOST_PROCESSES = 4  # each holds JAX and the material, a gigabyte
+MOST_PROCESSES = 4  # each holds JAX and the training data, a gigabyte
+PARAMETERS_FILE = "hybrid_parameters.nc"
+
+
+class HybridTraining(NamedTuple):
+    """The study's hybrid: hybrid_training.csv, hybrid.keras with hybrid.json, and hybrid_parameters.nc.
+
+    Attributes
+    ----------
+    curve : DataFrame
+        `epoch`, `loss`.
+    predictor : Predictor
+    parameters : Dataset
+        `x_site` (member, site, parameter), `x_cell` (member, cell, parameter), `extrapolated_site`,
+        `extrapolated_cell`, and the error of the map by stratum (`proda.learning.map_error.error_on_blocks`).
+    """
+
+    curve: pd.DataFrame
+    predictor: Predictor
+    parameters: xr.Dataset
 
 
 class NetworkTraining(NamedTuple):
-    """What the stage leaves behind, as its files hold it.
+    """Results of the stage, as its files hold them.
 
     Attributes
     ----------
     paper : PaperResults
         The paper's network (`proda.learning.paper_network`).
     compared : Dataset
-        folds.nc: every method on sites that it had not seen (`proda.learning.cross_validation`); `site` is the study's.
+        folds.nc: methods at sites that they had not seen (`proda.learning.cross_validation`); `site` is the study's.
+    scores : DataFrame
+        network_scores.csv, from `method_scores`.
     hybrid : HybridTraining
-        See `proda.learning.hybrid_training`.
-    material : TrainingData
-        What there was to learn from: the sites of `compared`.
+    data : TrainingData
+        Of the sites of `compared`.
     """
 
     paper: PaperResults
     compared: xr.Dataset
+    scores: pd.DataFrame
     hybrid: HybridTraining
-    material: TrainingData
+    data: TrainingData
 
 
 def network_training(study: Study, progress: bool = True) -> NetworkTraining:
     """Train the study's networks, predict the parameters of all sites and cells, and write the stage's files.
 
-    Writes the files of the paper's network (`write_paper_results`); compares methods on withheld sites and blocks
-    (folds.nc, network_scores.csv); trains the hybrid (`write_hybrid`).
+    Writes the files of the paper's network (`write_paper_results`), five methods on withheld sites and blocks
+    (folds.nc, network_scores.csv), and the files of `HybridTraining`.
 
     Settings: test_share, validation_share, epochs, batch_size, dropout, learning_rate; network_scaling, "training"
-    (default: ranges of the training sites) or "grid" (the paper's: ranges of all cells); network_weights, "best"
-    (default: the epoch with the least validation loss) or "last"; network_folds, network_block_km, hybrid_members,
-    hybrid_epochs, hybrid_prior_weight, hybrid_distillation_share.
+    (ranges of the training sites) or "grid" (the paper's: ranges of all cells); network_weights, "best" (the epoch with
+    the least validation loss) or "last"; network_folds, network_block_km, hybrid_members, hybrid_epochs,
+    hybrid_prior_weight, hybrid_distillation_share.
 
     Raises
     ------
@@ -70,43 +106,112 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
     with study.stage(STAGE) as folder:
         inputs = network_inputs(study)
         paper = paper_results(study, inputs, progress)
-        material, known = study_training_data(study, inputs)
-        places = read_profiles(study.path("profiles.parquet")).iloc[known]
-        lon, lat, cell = (places[name].to_numpy() for name in ("lon", "lat", "cell"))
-        plan = fold_plan(study)
-        compared = compared_methods(material, lon, lat, method_plans(study, known.size), plan, progress)
-        compared = compared.assign_coords(site=known)
-        # Of the sites that pass the filter, as the other correlations beside them.
-        held_out = {kind: compared["x"].sel(approach=PAPER_NETWORK, kind=kind)[material.used].values for kind in KINDS}
-        paper = paper._replace(skill=with_folds(paper.skill, held_out, material.x_mean[material.used]))
+        data, known = study_training_data(study, inputs)
+        hybrid = study_hybrid(study, inputs, data, training_rows(paper.split, known), progress)
+        compared, places = compared_on_folds(study, data, known, CORE, progress)
+        block = block_of_place(places["lon"], places["lat"], study["network_block_km"])
+        error = error_on_blocks(compared, places["cell"].to_numpy(), block, fold_plan(study, known.size).seed)
+        hybrid = hybrid._replace(parameters=hybrid.parameters.merge(error))
+        paper = paper._replace(skill=with_folds(paper.skill, compared, data))
+        scores = method_scores(compared, data.used)
         write_paper_results(paper, folder)
         compared.to_netcdf(folder / "folds.nc")
-        method_scores(compared, material.used).to_csv(folder / "network_scores.csv", index=False)
-        seed = study.seed_for(STAGE, "hybrid") % 2**31
-        hybrid = trained_hybrid(study, inputs, material, training_rows(paper.split, known), seed, progress)
-        block = block_of_place(lon, lat, study["network_block_km"])
-        hybrid = with_error_on_blocks(hybrid, compared, cell, block, plan.seed)
+        scores.to_csv(folder / "network_scores.csv", index=False)
         write_hybrid(hybrid, folder)
-    return NetworkTraining(paper, compared, hybrid, material)
+    return NetworkTraining(paper, compared, scores, hybrid, data)
 
 
-def fold_plan(study: Study) -> FoldPlan:
-    """Of the study's settings, in as many processes as there are cores, but no more than `MOST_PROCESSES`."""
+def method_comparison(study: Study, progress: bool = True) -> tuple[xr.Dataset, TrainingData]:
+    """All methods on the folds of stage 5, with the effect of the paper's filter; nothing is written.
+
+    Returns
+    -------
+    Dataset, TrainingData
+        As of `proda.learning.cross_validation.compared_methods`, and what was learnt from.
+    """
+    data, known = study_training_data(study, network_inputs(study))
+    methods = {**ALL_METHODS, FILTERED: filtered_posterior_carbon}
+    return compared_on_folds(study, data, known, methods, progress)[0], data
+
+
+def compared_on_folds(
+    study: Study, data: TrainingData, known: NDArray[np.int64], methods: Mapping[str, Method], progress: bool = True
+) -> tuple[xr.Dataset, pd.DataFrame]:
+    """Methods on the study's folds, with `site` the study's, and the profiles of these sites."""
+    places = read_profiles(study.path("profiles.parquet")).iloc[known]
+    config, plan = training_config(study, known.size), fold_plan(study, known.size)
+    compared = compared_methods(data, places["lon"], places["lat"], config, plan, progress, methods)
+    return compared.assign_coords(site=known), places
+
+
+def fold_plan(study: Study, n_sites: int) -> FoldPlan:
+    """Of the study's settings, in as many processes as there are cores where that is worth it."""
     # Drawn anew when the hybrid and the trees had got their present form: earlier folds had a say in that.
     seed = study.seed_for(STAGE, "folds drawn after the trees were tuned") % 2**31
-    return FoldPlan(study["network_folds"], study["network_block_km"], seed, min(n_workers(), MOST_PROCESSES))
+    n_processes = min(n_workers(), MOST_PROCESSES) if n_sites >= WORTH_PROCESSES else 1
+    return FoldPlan(study["network_folds"], study["network_block_km"], seed, n_processes)
 
 
-def method_plans(study: Study, n_sites: int) -> TrainingConfig:
-    """How the compared networks are trained, from the study's settings.
+def training_config(study: Study, n_sites: int) -> TrainingConfig:
+    """How the networks of the folds are trained; the paper's stops when it has not improved for `PATIENCE` epochs."""
+    names = ("epochs", "batch_size", "validation_share", "dropout", "learning_rate")
+    paper = {name: study[name] for name in names} | {"kept_weights": study["network_weights"], "patience": PATIENCE}
+    return TrainingConfig(paper, hybrid_plan(study, n_sites))
 
-    The paper's network is stopped in the folds when it has not improved for `PATIENCE` epochs.
-    """
-    paper = {name: study[name] for name in ("epochs", "batch_size", "validation_share", "dropout", "learning_rate")} | {
-        "kept_weights": study["network_weights"],
-        "patience": PATIENCE,
+
+def hybrid_plan(study: Study, n_sites: int) -> HybridPlan:
+    """The plan of the study's settings, for so many sites."""
+    plan = HybridPlan(
+        n_members=study["hybrid_members"],
+        epochs=study["hybrid_epochs"],
+        prior_weight=study["hybrid_prior_weight"],
+        distillation_share=study["hybrid_distillation_share"],
+        n_bins=n_bins_of(n_sites),
+    )
+    return plan if plan.distillation_share > 0.0 else plan.of_layers_alone()
+
+
+def study_hybrid(
+    study: Study, inputs: Inputs, data: TrainingData, train: NDArray[np.int64], progress: bool = True
+) -> HybridTraining:
+    """The study's hybrid, trained on the rows `train` of `data`, at all sites and cells, without its map's error."""
+    plan, seed = hybrid_plan(study, data.observed.n_sites), study.seed_for(STAGE, "hybrid") % 2**31
+    trained = trained_hybrid(data, train, plan, seed, progress=progress)
+    notes = {
+        "study": study.label,
+        "fingerprint": study.fingerprints()[STAGE],
+        "seed": seed,
+        "plan": plan._asdict(),
+        "sites": int(train.size),
     }
-    return TrainingConfig(paper, TwoStepPlan(n_members=study["hybrid_members"]), hybrid_plan(study, n_sites))
+    predictor = trained.predictor(notes)
+    places = {"site": inputs.site_covariates, "cell": inputs.cell_covariates}
+    predicted: dict[str, Prediction] = {
+        place: predictor(frame, f"covariates.parquet, {place}s") for place, frame in places.items()
+    }
+    parameters = xr.Dataset(
+        {f"x_{p}": (("member", p, "parameter"), one.x.astype(np.float32)) for p, one in predicted.items()}
+        | {f"extrapolated_{p}": (p, one.extrapolated) for p, one in predicted.items()},
+        coords={"parameter": list(PAPER_PARAMETERS.names)},
+        attrs={"study": study.label, "block_km": float(study["network_block_km"])},
+    )
+    return HybridTraining(trained.curve, predictor, parameters)
+
+
+def training_rows(split: NDArray, known: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of the training data for the hybrid: training and validation sites of the paper's network.
+
+    So both can be scored at the same test sites, which neither has seen.
+    """
+    return np.flatnonzero(np.isin(np.asarray(split, dtype=object)[known], (TRAIN, VALIDATION)))
+
+
+def with_folds(skill: pd.DataFrame, compared: xr.Dataset, data: TrainingData) -> pd.DataFrame:
+    """`skill` with `r_random_folds` and `r_block_folds`: the paper's network at withheld sites that pass the filter."""
+    x = compared["x"].sel(approach=PAPER_NETWORK)
+    columns = {"r_random_folds": RANDOM, "r_block_folds": BLOCKS}
+    target = data.x_mean[data.used]
+    return skill.assign(**{n: correlations(x.sel(kind=kind)[data.used], target) for n, kind in columns.items()})
 
 
 def method_scores(compared: xr.Dataset, used: NDArray) -> pd.DataFrame:
@@ -115,3 +220,26 @@ def method_scores(compared: xr.Dataset, used: NDArray) -> pd.DataFrame:
     return pd.concat(
         [comparison_table(compared, rows).assign(sites=name) for name, rows in parts.items()], ignore_index=True
     )
+
+
+def write_hybrid(hybrid: HybridTraining, folder: Path) -> None:
+    """Write the files of `HybridTraining` into `folder`."""
+    save_predictor(hybrid.predictor, folder, HYBRID)
+    hybrid.curve.to_csv(folder / "hybrid_training.csv", index=False)
+    hybrid.parameters.to_netcdf(folder / PARAMETERS_FILE)
+
+
+def read_hybrid_parameters(path: Path) -> xr.Dataset:
+    """hybrid_parameters.nc, loaded, once its parameters are the model's.
+
+    Raises
+    ------
+    InputError
+        When the parameters are others.
+    """
+    with xr.open_dataset(path) as found:
+        names = tuple(str(name) for name in found["parameter"].values)
+        if names != PAPER_PARAMETERS.names:
+            expected = ", ".join(PAPER_PARAMETERS.names)
+            raise InputError(f"{path}: parameters are {', '.join(names)}; expected {expected}.")
+        return found.load()

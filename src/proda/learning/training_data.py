@@ -1,9 +1,4 @@
-"""What the network learns from: covariates and posteriors of one study, found to speak of the same sites.
-
-Observed layers of sites as arrays of one width, which a compiled training step can take.
-
-What a study's sites offer to learn from, gathered from its files.
-"""
+"""What networks are trained on: covariates, posteriors, and observed layers of a study's sites, from checked files."""
 
 from __future__ import annotations
 
@@ -27,6 +22,10 @@ from proda.model.observation import curve_weights, node_slopes
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.study import Study
 
+GRAMS_PER_KG = 1000.0
+LEAST_CELLS = 1000  # for the hybrid, where there are fewer sites
+TARGET_DEPTHS = (0.025, 0.075, 0.15, 0.25, 0.45, 0.65, 0.9, 1.4)  # m, closer where profiles have more layers
+
 
 class Inputs(NamedTuple):
     """Sites in the order of profiles.parquet, cells in that of grid.nc.
@@ -39,7 +38,7 @@ class Inputs(NamedTuple):
     x_mean, x_sd : (n_sites, n_parameters)
         Mean and standard deviation of the site's posterior, unit cube.
     used : (n_sites,) bool
-        Sites with a 1:1 efficiency that is not negative.
+        Sites with an efficiency that is not negative, the paper's filter.
     """
 
     site_covariates: pd.DataFrame
@@ -119,9 +118,6 @@ def _check_same_sites(expected: NDArray, found: NDArray, file: str) -> None:
             f"({int(differ.sum())} of {differ.size} differ): they are of different runs; run the study again from the "
             "data stage."
         )
-
-
-GRAMS_PER_KG = 1000.0
 
 
 class ObservedSites(NamedTuple):
@@ -221,28 +217,24 @@ def at_layers(soc: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
     return np.where(sites.present, values / GRAMS_PER_KG, 0.0)
 
 
-LEAST_CELLS = 1000  # that are told of, where there are fewer sites
-TARGET_DEPTHS = (0.025, 0.075, 0.15, 0.25, 0.45, 0.65, 0.9, 1.4)  # m, closer where profiles have more layers
-
-
 class UnlabelledCells(NamedTuple):
-    """Cells as places to be told of: `frame` (n_cells, n_covariates), and `sites`, whose carbon nobody has seen."""
+    """Cells, of which covariates and forcing are known but no carbon: `frame` (n_cells, n_covariates), and `sites`."""
 
     frame: pd.DataFrame
     sites: ObservedSites
 
 
 def unlabelled_rows(n_cells: int, n_sites: int) -> NDArray[np.int64]:
-    """Rows of the cells that the hybrid is to be told of: no more than there are sites, but some; evenly through all.
+    """Rows of the cells that the hybrid is trained on, evenly through all: as many as sites, but at least some.
 
-    What a panel tells of the land it has from the sites: where they are few, more cells cost time and add little.
+    The targets there follow from the sites: where these are few, more cells cost time and add little.
     """
     n = min(n_cells, max(LEAST_CELLS, n_sites))
     return np.linspace(0, n_cells - 1, n).round().astype(np.int64)
 
 
 def unlabelled_cells(frame: pd.DataFrame, forcing: Forcing, width: int) -> UnlabelledCells:
-    """Land of these cells, with layers at `TARGET_DEPTHS` (or `width` of them) in arrays as wide as the sites' own.
+    """Cells with layers at `TARGET_DEPTHS` (or `width` of them) in arrays as wide as those of the sites.
 
     Parameters
     ----------
@@ -259,9 +251,6 @@ def unlabelled_cells(frame: pd.DataFrame, forcing: Forcing, width: int) -> Unlab
     return UnlabelledCells(frame.reset_index(drop=True), observed_sites(layers, n, forcing).widened(width))
 
 
-N_DRAWS = 20  # of each site's posterior: enough for the spread of predictions, which pools sites
-
-
 class TrainingData(NamedTuple):
     """What there is to learn from, of n sites.
 
@@ -269,64 +258,51 @@ class TrainingData(NamedTuple):
     ----------
     frame : DataFrame, (n, n_covariates)
     class_names : tuple of str
+        Covariates that are classes.
     observed : ObservedSites
-    forcing : Forcing
-        Of the sites.
     sand_percent : (n,), %
-    x_mean, x_sd : (n, 25), draws : (n, n_draws, 25)
+    x_mean, x_sd : (n, 25)
         Of the posteriors, unit cube.
     used : (n,) bool
-        Sites of non-negative 1:1 efficiency, the paper's filter.
+        Sites of non-negative efficiency, the paper's filter.
     land : UnlabelledCells
-        Cells (`proda.learning.distillation.unlabelled_rows`), where there is nothing but covariates and forcing.
     """
 
     frame: pd.DataFrame
     class_names: tuple[str, ...]
     observed: ObservedSites
-    forcing: Forcing
     sand_percent: NDArray[np.float64]
     x_mean: NDArray[np.float64]
     x_sd: NDArray[np.float64]
-    draws: NDArray[np.float32]
     used: NDArray[np.bool_]
     land: UnlabelledCells
 
 
 def study_training_data(study: Study, inputs: Inputs) -> tuple[TrainingData, NDArray[np.int64]]:
-    """Material of the sites that have a posterior, and which sites of the study these are, ascending.
+    """Training data of the sites that have a posterior, and which sites of the study these are, ascending.
 
     Parameters
     ----------
     inputs : Inputs
-        From `proda.learning.training_data.network_inputs`, which has found the files to agree.
+        From `network_inputs`.
     """
     known = np.flatnonzero(np.isfinite(inputs.x_mean).all(axis=1) & np.isfinite(inputs.x_sd).all(axis=1))
-    profiles = read_profiles(study.path("profiles.parquet"))
-    layers = read_layers(study.path("layers.parquet"))
-    cell = profiles["cell"].to_numpy()[known]
-    of_cells = read_forcing(study.path("forcing.nc"))
-    forcing = of_cells.take(cell)
-    row = np.full(len(profiles), -1)
+    cell = read_profiles(study.path("profiles.parquet"))["cell"].to_numpy()[known]
+    forcing = read_forcing(study.path("forcing.nc"))
+    row = np.full(len(inputs.x_mean), -1)
     row[known] = np.arange(known.size)
-    layers = layers[row[layers["site"].to_numpy()] >= 0]
+    layers = read_layers(study.path("layers.parquet"))
     layers = layers.assign(site=row[layers["site"].to_numpy()])
-    with opened_sites(study.path("sites.zarr")) as sites:
-        x = sites["x"].transpose("site", "chain", "draw", "parameter")
-        step = max(1, x.sizes["draw"] * x.sizes["chain"] // N_DRAWS)
-        draws = x.isel(site=known, draw=slice(None, None, step)).to_numpy()
-    grid, observed = read_grid(study.path("grid.nc")), observed_sites(layers, known.size, forcing)
-    told = unlabelled_rows(len(inputs.cell_covariates), known.size)
-    material = TrainingData(
+    observed = observed_sites(layers[layers["site"] >= 0], known.size, forcing.take(cell))
+    chosen = unlabelled_rows(len(inputs.cell_covariates), known.size)
+    data = TrainingData(
         frame=inputs.site_covariates.iloc[known].reset_index(drop=True),
         class_names=class_covariates(study.path("covariates.parquet")),
         observed=observed,
-        forcing=forcing,
-        sand_percent=grid["sand_percent"].to_numpy()[cell],
+        sand_percent=read_grid(study.path("grid.nc"))["sand_percent"].to_numpy()[cell],
         x_mean=inputs.x_mean[known],
         x_sd=inputs.x_sd[known],
-        draws=draws.reshape(known.size, -1, draws.shape[-1]),
         used=inputs.used[known],
-        land=unlabelled_cells(inputs.cell_covariates.iloc[told], of_cells.take(told), observed.soc.shape[1]),
+        land=unlabelled_cells(inputs.cell_covariates.iloc[chosen], forcing.take(chosen), observed.soc.shape[1]),
     )
-    return material, known
+    return data, known

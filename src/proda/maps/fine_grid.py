@@ -33,8 +33,7 @@ from proda.model.parameters import PAPER_PARAMETERS, bounds
 from proda.progress import progress_bar
 
 if TYPE_CHECKING:  # Keras takes seconds to import, and fixed draws need none of it
-    from proda.learning.hybrid_training import HybridPredictor
-    from proda.learning.paper_network import Predictor
+    from proda.learning.predictor import Predictor
 
 CHUNK = 4096  # cells: with 100 draws each some 100 MB a thread
 STATUS = ("has_a_value", "forcing_is_missing", "a_covariate_is_missing", "carbon_is_not_finite")
@@ -73,7 +72,7 @@ class FixedDraws:
 
 
 class NetworkDraws:
-    """Parameters predicted by networks, `proda.learning.paper_network.loaded_network(folder)`, a draw each.
+    """Parameters predicted by networks, `proda.learning.predictor.loaded_network(folder)`, a draw each.
 
     All networks must have the same covariates.
     """
@@ -92,13 +91,13 @@ class NetworkDraws:
 
 
 class MemberDraws:
-    """Parameters predicted by the members of a hybrid, `proda.learning.hybrid_training.loaded_hybrid(folder)`.
+    """Parameters predicted by the members of a hybrid, `proda.learning.predictor.loaded_hybrid(folder)`.
 
     Each member is a draw: the quantiles of a fine map are the members' spread alone, which is narrower than their error
     on withheld land.
     """
 
-    def __init__(self, hybrid: HybridPredictor) -> None:
+    def __init__(self, hybrid: Predictor) -> None:
         self.hybrid, self.covariates, self._one_at_a_time = hybrid, hybrid.covariates, Lock()
 
     def __call__(self, covariates: pd.DataFrame) -> MapDraws:

@@ -27,8 +27,9 @@ from proda.data.grid import read_grid
 from proda.data.tables import known_truth, read_layers, read_profiles, read_site_status
 from proda.errors import InputError
 from proda.kernels import steady_state as lanes
-from proda.learning.hybrid_training import PARAMETERS_FILE, WIDTH_90, read_hybrid_parameters
+from proda.learning.map_error import WIDTH_90
 from proda.learning.splits import block_of_place
+from proda.learning.stage import PARAMETERS_FILE, read_hybrid_parameters
 from proda.maps.netcdf import BEYOND
 from proda.maps.parameter_maps import NOTES
 from proda.maps.stocks import MAP_INTERVALS, QUANTILES, STATISTICS, land_area, petagrams, stocks
