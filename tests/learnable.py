@@ -1,4 +1,4 @@
-"""A made world to learn from: parameters that follow from two covariates and a class, and layers of the model."""
+"""Training data with a known truth: parameters that follow from two covariates and a class, and layers of the model."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ def true_x(frame: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def learnable(n: int = 300, seed: int = 5, noise: float = 0.1) -> TrainingData:
-    """Material of n sites with four layers each, but for every tenth, which has two."""
+    """Training data of n sites with four layers each, but for every tenth, which has two."""
     rng = np.random.default_rng(seed)
     frame = made_covariates(rng, n)
     x, forcing = true_x(frame), temperate(n, seed)
@@ -35,16 +35,13 @@ def learnable(n: int = 300, seed: int = 5, noise: float = 0.1) -> TrainingData:
     observed = observed_sites(layers, n, forcing)
     x_sd = np.full((n, 25), 0.28)
     x_sd[:, [PAPER_PARAMETERS.index(name) for name in ("ins", "tau4s3", "efolding")]] = 0.08
-    draws = np.clip(x[:, None] + rng.standard_normal((n, 12, 25)) * x_sd[:, None] / 3, 0.01, 0.99)
     return TrainingData(
         frame=frame,
         class_names=("cover",),
         observed=observed,
-        forcing=forcing,
         sand_percent=np.full(n, 40.0),
         x_mean=x,
         x_sd=x_sd,
-        draws=draws.astype(np.float32),
         used=rng.random(n) < 0.9,
         land=made_land(n // 2, seed, observed.soc.shape[1]),
     )
@@ -56,5 +53,5 @@ def made_covariates(rng: np.random.Generator, n: int) -> pd.DataFrame:
 
 
 def made_land(n: int, seed: int, width: int) -> UnlabelledCells:
-    """n cells of the same world, where there are no profiles."""
+    """n cells with the same truth, without profiles."""
     return unlabelled_cells(made_covariates(np.random.default_rng(seed + 100), n), temperate(n, seed + 100), width)

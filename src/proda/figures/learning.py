@@ -112,7 +112,7 @@ def skill_by_parameter(skill: pd.DataFrame, axes: Sequence[Axes]) -> None:
     left.plot(table["r_train"], rows, "|", color=INK, markersize=8, label="training sites")
     marks = {
         "r_block_folds": (WITHHELD, "D", "withheld blocks"),
-        "truth_r_map": (TRUTH, "o", "with the truth, all cells"),
+        "truth_r_map": (TRUTH, "o", "all cells, with the truth"),
     }
     drawn = [name for name in marks if name in table]
     for name in drawn:

@@ -31,7 +31,7 @@ from proda.learning.hybrid import HybridPlan
 from proda.learning.paper_network import fit, paper_network, restart
 from proda.learning.predictor import Predictor, rows_of_batches
 from proda.learning.scores import correlations, scores
-from proda.learning.soil_layer import carbon_at_layers, unpacked_forcing
+from proda.learning.soil_layer import carbon_at_layers
 from proda.learning.splits import BLOCKS, KINDS, fold_of_site
 from proda.learning.training_data import TrainingData, at_layers
 from proda.learning.trees import BOOSTED, FOREST, tree_carbon
@@ -107,7 +107,7 @@ Method = Callable[[Fold], MethodResult]
 
 def default_carbon(fold: Fold) -> MethodResult:
     """CLM's own parameters: nothing is fitted."""
-    forcing = unpacked_forcing(fold.data.observed.forcing.T.astype(float))
+    forcing = fold.data.observed.columns
     soc = lanes.soc_density(default_parameters(forcing, fold.data.sand_percent), forcing)
     return MethodResult(at_layers(soc, fold.data.observed))
 
@@ -129,7 +129,7 @@ def paper_carbon(fold: Fold) -> MethodResult:
     order = np.random.default_rng(fold.seed).permutation(used)
     n_validation = max(1, round(settings.pop("validation_share") * order.size))
     sizes = {"dropout": settings.pop("dropout"), "learning_rate": settings.pop("learning_rate")}
-    network = _compiled_paper_network(numbers.shape[1], **sizes)
+    network = _compiled_paper_network(numbers.shape[1], settings["batch_size"], **sizes)
     untrained = paper_network(numbers.shape[1], seed=fold.seed % 2**32, **sizes)
     restart(network, untrained, network.optimizer)
     keras.utils.set_random_seed(fold.seed % 2**32)  # of the order of the batches
@@ -144,8 +144,12 @@ def paper_carbon(fold: Fold) -> MethodResult:
 
 
 @lru_cache(maxsize=2)
-def _compiled_paper_network(n_covariates: int, dropout: float, learning_rate: float) -> keras.Model:
-    return paper_network(n_covariates, seed=0, dropout=dropout, learning_rate=learning_rate)
+def _compiled_paper_network(n_covariates: int, batch_size: int, dropout: float, learning_rate: float) -> keras.Model:
+    network = paper_network(n_covariates, seed=0, dropout=dropout, learning_rate=learning_rate)
+    # The first call draws random numbers that no training shall miss.
+    nothing = np.zeros((batch_size, n_covariates)), np.zeros((batch_size, len(PAPER_PARAMETERS)))
+    fit(network, nothing, nothing, epochs=1, batch_size=batch_size, progress=False)
+    return network
 
 
 def posterior_carbon(fold: Fold) -> MethodResult:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from proda.errors import InputError
 from proda.kernels import steady_state as lanes
-from proda.learning.training_data import GRAMS_PER_KG, ObservedSites, at_layers
+from proda.learning.training_data import GRAMS_PER_KG, ObservedSites, at_layers, unpacked_forcing
 from proda.model.configuration import PAPER, PAPER_COLUMN
 from proda.model.forcing import Forcing
 from proda.model.observation import node_slopes
@@ -83,8 +83,7 @@ class NodeCarbon(SoilCarbon):
 def carbon_at_layers(x: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
     """SOC at the layers of n sites, (n, m), kg C m-3, of parameters (n, 25) set inside the prior box."""
     inside = with_positive_cwd_share(np.clip(x, INNER, 1.0 - INNER))[0]
-    forcing = unpacked_forcing(sites.forcing.T.astype(float))
-    return at_layers(lanes.soc_density(physical(inside.T, forcing), forcing), sites)
+    return at_layers(lanes.soc_density(physical(inside.T, sites.columns), sites.columns), sites)
 
 
 def node_carbon_at_layers(x: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
@@ -108,11 +107,6 @@ def physical_on_jax(x: Any, forcing: Forcing) -> Any:
     room = 1.0 - LEAST_CWD_SHARE - PAPER_PARAMETERS.minimum[list(SHARES)].sum()
     factor = jnp.minimum(1.0, room / jnp.where(is_share, above, 0.0).sum(axis=0))
     return low + jnp.where(is_share, factor, 1.0) * above
-
-
-def unpacked_forcing(packed: Any) -> Forcing:
-    """The forcing of n columns from an array (24, n): `proda.learning.training_data.packed_forcing`, transposed."""
-    return Forcing(packed[:_LAYERS], packed[_LAYERS : 2 * _LAYERS], *packed[2 * _LAYERS :])
 
 
 def _at_observed_depths(soc: Any, interval: Any, weight: Any, n_sets: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from proda.data.grid import read_grid
 from proda.data.tables import known_truth, read_layers, read_profiles, read_site_status
 from proda.errors import InputError
 from proda.learning.encoding import covariate_values
+from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
 from proda.model.observation import curve_weights, node_slopes
 from proda.model.parameters import PAPER_PARAMETERS
@@ -148,6 +149,11 @@ class ObservedSites(NamedTuple):
     def n_sites(self) -> int:
         return len(self.forcing)
 
+    @property
+    def columns(self) -> Forcing:
+        """The forcing of the sites as the soil model takes it."""
+        return unpacked_forcing(self.forcing.T.astype(np.float64))
+
     def take(self, rows: ArrayLike) -> ObservedSites:
         """The sites `rows` (integers or a mask)."""
         return ObservedSites(*(values[rows] for values in self))
@@ -207,6 +213,12 @@ def observed_sites(layers: pd.DataFrame, n_sites: int, forcing: Forcing) -> Obse
 def packed_forcing(forcing: Forcing) -> NDArray[np.float32]:
     """Forcing of n columns as one array (n, 24), float32, its fields in their order."""
     return np.concatenate([np.atleast_2d(field) for field in forcing]).T.astype(np.float32)
+
+
+def unpacked_forcing(packed: Any) -> Forcing:
+    """The forcing of n columns from an array (24, n), `packed_forcing` transposed; NumPy or JAX."""
+    n = PAPER_COLUMN.n_layers
+    return Forcing(packed[:n], packed[n : 2 * n], *packed[2 * n :])
 
 
 def at_layers(soc: NDArray, sites: ObservedSites) -> NDArray[np.float64]:

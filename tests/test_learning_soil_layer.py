@@ -1,9 +1,8 @@
-"""The soil model as a layer of a network: the same carbon as the model's, with derivatives, finite in every corner."""
+"""The soil model as a layer of a network: the model's carbon, with derivatives, finite in every corner; the control."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 import pytest
 from columns import temperate
 from learnable import learnable
@@ -11,31 +10,23 @@ from learnable import learnable
 from proda.errors import InputError
 from proda.kernels import steady_state as lanes
 from proda.learning.hybrid import ABSENT, layer_loss
-from proda.learning.soil_layer import SoilCarbon, physical_on_jax, soc_on_jax, unpacked_forcing
-from proda.learning.training_data import at_layers, observed_sites, packed_forcing
+from proda.learning.soil_layer import (
+    GREATEST,
+    LEAST,
+    NodeCarbon,
+    SoilCarbon,
+    carbon_at_layers,
+    node_carbon_at_layers,
+    physical_on_jax,
+    soc_on_jax,
+)
+from proda.learning.training_data import at_layers, packed_forcing, unpacked_forcing
 from proda.model.observation import at_depths
 from proda.model.parameters import INNER, SHARES, cwd_share, physical
 
 
 def as_inputs(x, sites):
     return [jnp.asarray(x, jnp.float32), sites.forcing, sites.interval, sites.weight]
-
-
-def test_layers_of_sites_stand_in_their_order_and_absent_ones_are_marked():
-    layers = pd.DataFrame({"site": [1, 0, 1, 1], "depth": [0.1, 0.2, 0.4, 1.0], "soc": [9e3, 7e3, 5e3, 2e3]})
-    sites = observed_sites(layers, 2, temperate(2))
-    assert sites.present.tolist() == [[True, False, False], [True, True, True]]
-    assert sites.depth.tolist() == [[0.2, 0.0, 0.0], [0.1, 0.4, 1.0]]
-    np.testing.assert_allclose(sites.soc, [[7, 0, 0], [9, 5, 2]])
-    assert sites.forcing.shape == (2, 24)
-
-
-def test_a_site_without_layers_and_forcing_of_other_sites_are_told():
-    layers = pd.DataFrame({"site": [0, 2], "depth": [0.1, 0.2], "soc": [9e3, 7e3]})
-    with pytest.raises(InputError, match="site 1 has no observed layer"):
-        observed_sites(layers, 3, temperate(3))
-    with pytest.raises(InputError, match="forcing of 2 columns for 3 sites"):
-        observed_sites(layers, 3, temperate(2))
 
 
 def test_the_layer_gives_the_models_carbon_at_every_depth_for_every_member():
@@ -48,10 +39,10 @@ def test_the_layer_gives_the_models_carbon_at_every_depth_for_every_member():
     assert found.dtype == np.float32
     site, at = np.nonzero(made.observed.present)
     for member in range(3):
-        soc = lanes.soc_density(physical(x[:, member].T, made.forcing), made.forcing)
+        soc = lanes.soc_density(physical(x[:, member].T, made.observed.columns), made.observed.columns)
         expected = at_depths(soc, site, made.observed.depth[site, at]) / 1000.0
         np.testing.assert_allclose(found[site, member, at], expected, rtol=2e-6)
-        np.testing.assert_allclose(at_layers(soc, made.observed)[site, at], expected, rtol=1e-6)
+        np.testing.assert_allclose(carbon_at_layers(x[:, member], made.observed)[site, at], expected, rtol=1e-6)
 
 
 def test_its_derivatives_are_those_of_the_model_in_double_precision():
@@ -101,3 +92,23 @@ def test_parameters_on_jax_leave_a_share_to_woody_debris():
         physical_on_jax(fine.astype(np.float32), unpacked_forcing(jnp.asarray(packed_forcing(forcing).T))),
         physical(fine, forcing), rtol=1e-5,
     )  # fmt: skip
+
+
+def test_the_first_outputs_of_the_control_are_the_logarithm_of_carbon_at_the_nodes():
+    made = learnable(40)
+    x = np.random.default_rng(1).random((40, 2, 25))
+    found = np.asarray(NodeCarbon()(as_inputs(x, made.observed)))
+    for member in range(2):
+        at_nodes = LEAST * (GREATEST / LEAST) ** x[:, member, :10].T
+        expected = at_layers(1000.0 * at_nodes, made.observed)
+        np.testing.assert_allclose(found[:, member][made.observed.present], expected[made.observed.present], rtol=1e-4)
+        np.testing.assert_allclose(node_carbon_at_layers(x[:, member], made.observed), expected, rtol=1e-9)
+
+
+def test_neither_forcing_nor_the_other_outputs_matter_to_the_control():
+    made = learnable(8)
+    x = np.random.default_rng(2).random((8, 1, 25))
+    inputs = as_inputs(x, made.observed)
+    other = np.concatenate([x[..., :10], 1.0 - x[..., 10:]], axis=-1)
+    changed = [np.asarray(other, np.float32), inputs[1] * 0.0, *inputs[2:]]
+    np.testing.assert_array_equal(NodeCarbon()(inputs), NodeCarbon()(changed))

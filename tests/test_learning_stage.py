@@ -1,4 +1,4 @@
-"""The network stage on a small made-up study whose truth is known."""
+"""Stage 5 on small studies whose truth is known."""
 
 import json
 from pathlib import Path
@@ -9,12 +9,17 @@ import pytest
 import xarray as xr
 
 from proda.errors import InputError, MissingOutput
-from proda.learning.paper_network import loaded_network, paper_results, trained_predictor, write_paper_results
+from proda.learning.paper_network import paper_results, trained_predictor, write_paper_results
+from proda.learning.predictor import loaded_network
+from proda.learning.stage import fold_plan, hybrid_plan, training_rows
 from proda.learning.training_data import network_inputs
-from proda.model.parameters import PAPER_PARAMETERS, SHARES, cwd_share
+from proda.model.parameters import PAPER_PARAMETERS, cwd_share
 from proda.study import Study
 
-N_SITES, N_CELLS, N_COVARIATES = 400, 90, 6
+# Their files are written without a version.
+pytestmark = pytest.mark.filterwarnings("ignore::proda.data.tables.VersionWarning")
+
+N_SITES, N_CELLS, N_COVARIATES = 300, 90, 6
 STUDY = """
 title = "A made-up study"
 seed = 11
@@ -29,17 +34,21 @@ test_share = 0.2
 validation_share = 0.2
 network_scaling = "training"
 network_weights = "best"
+network_folds = 2
+network_block_km = 400.0
+hybrid_members = 2
+hybrid_epochs = 2
+hybrid_prior_weight = 0.0
+hybrid_distillation_share = 0.9
 [scales.tiny]
 """
 
 
-def made_up(
-    file: Path, settings: dict | None = None, n_sites: int = N_SITES, n_covariates: int = N_COVARIATES
-) -> Study:
+def made_up(file: Path, settings: dict | None = None) -> Study:
     """A study whose first two stages are done: six parameters follow from covariates, the others from nothing."""
     study = Study.open(file, "tiny", out=file.parent / "out", settings=settings)
     rng = np.random.default_rng(20200017)
-    n_cells = N_CELLS
+    n_sites, n_cells, n_covariates = N_SITES, N_CELLS, N_COVARIATES
     covariates = rng.uniform(0, 30, (n_sites + n_cells, n_covariates))
     covariates[:n_sites] *= 0.95  # some cells lie beyond the sites
     unit = covariates / 30
@@ -114,23 +123,23 @@ def test_the_stages_files_hold_what_it_returns(study, trained):
     curve = pd.read_csv(study.path("training.csv"))
     assert list(curve.columns) == ["epoch", "loss", "validation_loss", "kept"] and len(curve) == 40
     description = json.loads(study.path("network.json").read_text())
-    assert description["parameters"] == list(PAPER_PARAMETERS.names)
-    assert description["study"] == "made-up-tiny" and description["scaled_by"] == "training"
+    assert [row["name"] for row in description["parameter_table"]] == list(PAPER_PARAMETERS.names)
+    assert description["study"] == "made-up-tiny"
     study.require("05-network-training")
 
 
 def test_every_site_and_every_cell_has_parameters_a_model_accepts(trained):
-    assert len(trained.at_sites) == N_SITES and len(trained.at_cells) == N_CELLS
+    assert len(trained.at("site")) == N_SITES and len(trained.at("cell")) == N_CELLS
     x = trained.parameters[list(PAPER_PARAMETERS.names)].to_numpy()
     assert np.isfinite(x).all() and x.min() >= 0 and x.max() <= 1
     theta = PAPER_PARAMETERS.minimum + x * (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)
     assert cwd_share(theta.T).min() > 0
-    assert trained.at_cells["split"].isna().all()
-    assert set(trained.at_sites["split"]) == {"train", "validation", "test", "unused"}
+    assert trained.at("cell")["split"].isna().all()
+    assert set(trained.at("site")["split"]) == {"train", "validation", "test", "unused"}
 
 
 def test_sites_that_are_not_used_downstream_are_predicted_but_in_no_part(trained):
-    unused = trained.at_sites["split"].to_numpy() == "unused"
+    unused = trained.at("site")["split"].to_numpy() == "unused"
     assert (unused == ~trained.inputs.used).all() and unused.any()
 
 
@@ -143,21 +152,21 @@ def test_parameters_that_follow_from_the_covariates_are_recovered_and_the_others
 
 
 def test_cells_beyond_the_training_sites_are_counted(trained):
-    train = (trained.at_sites["split"] == "train").to_numpy()
-    assert (trained.at_sites.loc[train, "extrapolated"] == 0).all()
+    train = (trained.at("site")["split"] == "train").to_numpy()
+    assert (trained.at("site").loc[train, "extrapolated"] == 0).all()
     cells = trained.inputs.cell_covariates.to_numpy()
     sites = trained.inputs.site_covariates.to_numpy()[train]
     beyond = ((cells < sites.min(axis=0)) | (cells > sites.max(axis=0))).sum(axis=1)
-    assert trained.at_cells["extrapolated"].tolist() == beyond.tolist() and beyond.any()
+    assert trained.at("cell")["extrapolated"].tolist() == beyond.tolist() and beyond.any()
 
 
 def test_neither_scaling_nor_weights_change_when_the_test_sites_do(study, trained, tmp_path):
-    inputs, split = trained.inputs, trained.at_sites["split"].to_numpy(dtype=object)
+    inputs, split = trained.inputs, trained.split
     unseen = (split == "test") | (split == "unused")
     covariates = inputs.site_covariates.copy()
     covariates.loc[unseen] = covariates.loc[unseen] * 7 - 100
     again, curve = trained_predictor(study, inputs._replace(site_covariates=covariates), split, progress=False)
-    np.testing.assert_array_equal(again.scaling.maximum, trained.predictor.scaling.maximum)
+    np.testing.assert_array_equal(again.encoding.scaled_by, trained.predictor.encoding.scaled_by)
     for before, after in zip(trained.predictor.network.get_weights(), again.network.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
     pd.testing.assert_frame_equal(curve, trained.curve)
@@ -166,19 +175,15 @@ def test_neither_scaling_nor_weights_change_when_the_test_sites_do(study, traine
 def test_the_loaded_network_gives_the_stages_parameters_again(study, trained):
     names = list(PAPER_PARAMETERS.names)
     prediction = loaded_network(study.out)(trained.inputs.cell_covariates)
-    np.testing.assert_array_equal(prediction.x, trained.at_cells[names].to_numpy())
+    np.testing.assert_array_equal(prediction.x, trained.at("cell")[names].to_numpy())
 
 
 def test_the_grids_ranges_scale_when_asked_for(fresh):
     study = made_up(fresh.file, {"epochs": 1, "network_scaling": "grid"})
     result = network_training(study, progress=False)
-    np.testing.assert_array_equal(result.predictor.scaling.maximum, result.inputs.cell_covariates.max())
-    assert (result.predictor.training_range.maximum < result.predictor.scaling.maximum).any()
-
-
-def test_an_unknown_scaling_is_refused(fresh):
-    with pytest.raises(InputError, match="network_scaling is 'world'"):
-        network_training(made_up(fresh.file, {"epochs": 1, "network_scaling": "world"}), progress=False)
+    encoding = result.predictor.encoding
+    np.testing.assert_array_equal(encoding.scaled_by[1], result.inputs.cell_covariates.max())
+    assert (encoding.training_range[1] < encoding.scaled_by[1]).any()
 
 
 def test_nothing_is_written_when_the_assimilation_is_of_other_sites(fresh):
@@ -186,7 +191,7 @@ def test_nothing_is_written_when_the_assimilation_is_of_other_sites(fresh):
     with fresh.stage("04-site-by-site-assimilation") as folder:
         fresh.path("sites.zarr").rename(folder / "sites.zarr")
         status[::-1].to_csv(folder / "site_status.csv", index=False)
-    with pytest.raises(InputError, match=r"site_status\.csv: site 0 is profile 'made_0399'.*'made_0000'"):
+    with pytest.raises(InputError, match=r"site_status\.csv: site 0 is profile 'made_0299'.*'made_0000'"):
         network_training(fresh, progress=False)
     assert not fresh.path("network.keras").exists()
     with pytest.raises(MissingOutput):
@@ -195,18 +200,25 @@ def test_nothing_is_written_when_the_assimilation_is_of_other_sites(fresh):
 
 def test_a_gap_in_the_covariates_is_named(fresh):
     table = pd.read_parquet(fresh.path("covariates.parquet"))
-    table.loc[450, "covariate_2"] = np.nan
+    table.loc[310, "covariate_2"] = np.nan
     table.to_parquet(fresh.path("covariates.parquet"))
     with pytest.raises(InputError, match="covariate_2"):
         network_inputs(fresh)
 
 
-def test_shares_that_leave_nothing_to_coarse_woody_debris_are_flagged(trained):
-    frame = trained.inputs.cell_covariates
-    bias = trained.predictor.network.layers[-1].bias
-    before = np.array(bias)
-    bias.assign(before + np.isin(np.arange(25), SHARES) * 2.0)
-    try:
-        assert trained.predictor(frame).cwd_rescaled.all()
-    finally:
-        bias.assign(before)
+def test_hybrid_and_network_have_the_same_test_sites(trained):
+    known = np.flatnonzero(trained.inputs.used)
+    rows = training_rows(trained.split, known)
+    assert set(trained.split[known[rows]]) == {"train", "validation"}
+    assert (np.delete(trained.split[known], rows) == "test").all()
+
+
+def test_without_teachers_the_plan_is_that_of_layers_alone(opened):
+    distilled = hybrid_plan(opened(settings={"hybrid_distillation_share": 0.5}), 15000)
+    alone = hybrid_plan(opened(settings={"hybrid_distillation_share": 0.0}), 15000)
+    assert distilled.distillation_share == 0.5 and distilled.dropout == 0.0 and distilled.n_bins == 16
+    assert alone == distilled.of_layers_alone() == alone.of_layers_alone() and alone.dropout > 0.0
+
+
+def test_a_study_of_few_sites_trains_in_one_process(opened):
+    assert fold_plan(opened(), 300).n_processes == 1

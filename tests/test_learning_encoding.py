@@ -1,0 +1,107 @@
+"""Covariates as networks take them, and what is refused."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from proda.errors import InputError
+from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Encoding, Shape, n_bins_of
+
+FRAME = pd.DataFrame({"rain": [0.0, 100.0, 50.0], "cover": [5.0, 2.0, 5.0], "clay": [0.1, 0.3, 0.2]})
+
+
+def test_numbers_are_scaled_and_classes_become_positions_after_the_unknown_one():
+    encoding = Encoding.of(FRAME, ["cover", "climate"])
+    encoded = encoding.encoded(FRAME)
+    np.testing.assert_allclose(encoded[NUMBERS], [[0, 0], [1, 1], [0.5, 0.5]], atol=1e-6)
+    assert encoded[NUMBERS].dtype == np.float32
+    assert encoded[CLASSES].tolist() == [[2], [1], [2]] and encoding.shape == Shape(2, (3,))
+
+
+def test_places_beyond_the_training_sites_are_scaled_beyond_0_and_1_and_counted():
+    elsewhere = FRAME.assign(cover=[5.0, 9.0, 2.5], rain=[150.0, 50.0, -1e6])
+    encoding = Encoding.of(FRAME, ["cover"])
+    assert encoding.encoded(elsewhere)[CLASSES].ravel().tolist() == [2, UNKNOWN, UNKNOWN]
+    assert encoding.encoded(elsewhere)[NUMBERS][:2, 0].tolist() == [1.5, 0.5]
+    assert encoding.n_beyond(elsewhere).tolist() == [1, 1, 2]
+    held = Encoding.of(FRAME, ["cover"], limits=(-0.5, 1.5))
+    assert held.encoded(elsewhere)[NUMBERS][:, 0].tolist() == [1.5, 0.5, -0.5]
+
+
+def test_other_places_may_give_the_ranges_but_never_the_count_of_what_lies_beyond():
+    wide = FRAME.assign(rain=[0.0, 200.0, 10.0])
+    encoding = Encoding.of(FRAME, ["cover"], scaled_by=wide)
+    assert encoding.encoded(FRAME)[NUMBERS][:, 0].tolist() == [0.0, 0.5, 0.25]
+    assert encoding.n_beyond(wide).tolist() == [0, 1, 0]
+
+
+def test_a_covariate_that_is_the_same_everywhere_is_0_everywhere():
+    encoding = Encoding.of(FRAME.assign(clay=3.0))
+    assert encoding.encoded(FRAME)[NUMBERS][:, 2].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_number_fills_its_quantile_bins_one_after_the_other():
+    frame = pd.DataFrame({"rain": [0.0, 10.0, 20.0, 60.0, 100.0], "cover": 1.0})
+    encoding = Encoding.of(frame, ["cover"], n_bins=4, limits=(-0.5, 1.5))
+    assert encoding.shape.n_numbers == 5
+    np.testing.assert_allclose(encoding.edges, [[0.0, 0.1, 0.2, 0.6, 1.0]], atol=1e-6)
+    numbers = encoding.encoded(pd.DataFrame({"rain": [15.0, 100.0, -40.0, 300.0], "cover": 1.0}))[NUMBERS]
+    expected = [[0.15, 1, 0.5, 0, 0], [1, 1, 1, 1, 1], [-0.4, 0, 0, 0, 0], [1.5, 1, 1, 1, 1]]
+    np.testing.assert_allclose(numbers, expected, atol=1e-6)
+
+
+def test_a_bin_without_width_is_never_filled():
+    frame = pd.DataFrame({"rain": [0.0, 0.0, 0.0, 8.0], "same": 3.0})
+    numbers = Encoding.of(frame, n_bins=2).encoded(frame)[NUMBERS]
+    np.testing.assert_allclose(numbers[:, 2:], [[0, 0, 0, 0]] * 3 + [[0, 1, 0, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(("n_sites", "n_bins"), [(99, 0), (300, 3), (15000, 16)])
+def test_few_sites_fill_few_bins(n_sites, n_bins):
+    assert n_bins_of(n_sites) == n_bins
+
+
+@pytest.mark.parametrize(("n_bins", "limits"), [(0, None), (3, (-0.5, 1.5))])
+def test_an_encoding_survives_json(n_bins, limits):
+    encoding = Encoding.of(FRAME, ["cover"], n_bins=n_bins, limits=limits)
+    again = Encoding.from_dict(json.loads(json.dumps(encoding.as_dict())))
+    for name, values in encoding.encoded(FRAME).items():
+        np.testing.assert_array_equal(again.encoded(FRAME)[name], values)
+    assert again.n_beyond(FRAME * 2).tolist() == encoding.n_beyond(FRAME * 2).tolist()
+
+
+def test_parts_of_the_sites_fit_into_the_shape_of_all():
+    room = Encoding.of(FRAME, ["cover"]).shape
+    for rows in ([0, 2], [1]):
+        part = Encoding.of(FRAME.iloc[rows], ["cover"])
+        assert part.shape.n_numbers == room.n_numbers
+        assert part.encoded(FRAME)[CLASSES].max() < room.class_sizes[0]
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (FRAME.assign(cover=[1.0, 2.5, 3.0]), "'cover' is a class, but has the value 2.5"),
+        (FRAME[["cover"]], "all 1 covariates are classes"),
+        (FRAME[:0], "table X: no rows"),
+    ],
+)
+def test_tables_that_no_network_can_be_trained_on_are_refused(frame, message):
+    with pytest.raises(InputError, match=message):
+        Encoding.of(frame, ["cover"], "table X")
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (FRAME[["cover", "rain", "clay"]], "table X: covariate 1 is 'cover', expected 'rain'.*another order"),
+        (FRAME.rename(columns={"clay": "silt"}), "missing: clay; unknown: silt"),
+        (FRAME.assign(clay="sandy"), "'clay' has type"),
+        (FRAME.assign(rain=[1.0, np.nan, np.inf]), "'rain' in 2 of 3 rows.*first in row 1"),
+    ],
+)
+def test_other_covariates_another_order_gaps_and_words_are_refused(frame, message):
+    with pytest.raises(InputError, match=message):
+        Encoding.of(FRAME, ["cover"]).encoded(frame, "table X")
