@@ -238,7 +238,7 @@ def _write_empty(cells: xr.Dataset, path: Path, chunk: int) -> None:
         maps[name].attrs = _PLACES[str(name)]
     maps["depth_bounds"] = (("depth", "bounds"), intervals)
     maps = maps.assign_coords(depth=vertical("depth", intervals[:, 1], "lower depth of the interval"))
-    meaning = quantile_meanings("soil organic carbon", "over the draws of the parameters")
+    meaning = quantile_meanings("over the draws of the parameters")
     # Broadcast values take no memory, and chunks that hold the fill value alone are not written.
     missing, zero = np.broadcast_to(np.float32(np.nan), (len(intervals), n)), np.broadcast_to(np.int8(0), n)
     for statistic, suffix in LEVELS.items():

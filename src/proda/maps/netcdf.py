@@ -9,7 +9,7 @@ counts land only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,10 +94,6 @@ def rastered(values: np.ndarray, raster: Raster) -> np.ndarray:
     return out
 
 
-CONVENTIONS = "CF-1.8"
-PAPER = "Tao et al. 2020, Frontiers in Big Data 3:17, https://doi.org/10.3389/fdata.2020.00017"
-# The terms of the software are ours to state, those of a study's data are their owners'.
-LICENCE = "made with software under the MIT licence; the maps carry the terms of the data that the study was made from"
 FILL = np.float32(9.96921e36)
 BEYOND = "extrapolated"  # the variable's name in every file of maps
 EXTRAPOLATED = "number of covariates outside the range (or classes) of the training sites: above 0, extrapolated"
@@ -145,13 +141,15 @@ def land_variables(grid: xr.Dataset) -> xr.Dataset:
 def file_attributes(title: str, source: str, comment: str, by: str = "notebook 06-final-figures") -> dict[str, Any]:
     """Global attributes of a product that the program `by` wrote."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
+    # The terms of the software are ours to state, those of a study's data are their owners'.
+    licence = "made with software under the MIT licence; the maps carry the terms of the study's data"
     return {
-        "Conventions": CONVENTIONS,
+        "Conventions": "CF-1.8",
         "title": title,
         "source": source or "CLM soil-carbon matrix model, 10 layers x 7 pools, steady state",
-        "references": PAPER,
+        "references": "Tao et al. 2020, Frontiers in Big Data 3:17, https://doi.org/10.3389/fdata.2020.00017",
         "history": f"{now} written by proda {proda.__version__}, {by}",
-        "license": LICENCE,
+        "license": licence,
         "comment": comment,
     }
 
@@ -177,14 +175,10 @@ def write_product(product: xr.Dataset, path: str | Path, labels: Sequence[str] =
     return Path(path)
 
 
-def quantile_meanings(what: str, over: str) -> Mapping[str, str]:
-    """Long names of mean, 5, 50 and 95 % of `what`."""
-    return {
-        "mean": f"{what}, mean {over}",
-        "p05": f"{what}, 5 % quantile {over}",
-        "p50": f"{what}, median {over}",
-        "p95": f"{what}, 95 % quantile {over}",
-    }
+def quantile_meanings(over: str) -> dict[str, str]:
+    """Long names of mean, 5, 50 and 95 % of soil organic carbon `over` something."""
+    names = {"mean": "mean", "p05": "5 % quantile", "p50": "median", "p95": "95 % quantile"}
+    return {statistic: f"soil organic carbon, {name} {over}" for statistic, name in names.items()}
 
 
 SOC_CONTENT = "soil_mass_content_of_carbon"
@@ -233,7 +227,7 @@ def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = ""
     product["depth_bounds"] = (("depth", "bounds"), intervals)
     product["layer_bounds"] = (("layer", "bounds"), layers)
     over = "over the method's parameter draws (hybrid: of the error of its mean, which stands for its median)"
-    meaning = quantile_meanings("soil organic carbon", over)
+    meaning = quantile_meanings(over)
     for statistic, suffix in LEVELS.items():
         stock = rastered(maps["stock"].sel(statistic=statistic).values, raster)
         attributes = {"standard_name": SOC_CONTENT, "units": "kg m-2", "long_name": meaning[statistic]} | PLACE
