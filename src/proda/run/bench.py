@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import psutil
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -95,9 +94,9 @@ def one_core() -> Iterator[None]:
 
 
 def _keep_threads_on(cores: set[int]) -> None:
-    for thread in psutil.Process().threads():
+    for thread in os.listdir("/proc/self/task"):
         try:
-            os.sched_setaffinity(thread.id, cores)
+            os.sched_setaffinity(int(thread), cores)
         except ProcessLookupError:  # it has ended meanwhile
             pass
 
