@@ -93,12 +93,12 @@ def test_accuracy_in_degrees_becomes_metres(made, tmp_path):
     [
         (["upper_depth", "lower_depth"], 0.01, "median of lower_depth is .*metres.? Multiply by 100"),
         (["upper_depth", "lower_depth"], 10, "median of lower_depth.*millimetres"),
-        (["upper_depth", "lower_depth"], -1, "lower_depth is negative in .* positive down"),
-        (["orgc"], 0.1, "in percent.? Multiply by 10"),
+        (["upper_depth", "lower_depth"], -1, "lower_depth is negative in most layers. Change the signs"),
+        (["orgc"], 0.1, "In percent.? Multiply by 10"),
         (["orgc"], 1000, "mg per kg"),
         (["bdfi33", "bdfiod"], 1000, "In kg per m3.? Divide by 1000"),
         (["cfvo"], 0.01, "fraction.? Multiply by 100"),
-        (["phaq"], 10, "median of pH is .*Times ten.? Divide by 10"),
+        (["phaq"], 10, "median of pH is .*pH x 10.? Divide by 10"),
     ],
 )
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -122,7 +122,7 @@ def exchanged(made):
 
 
 def test_longitude_and_latitude_that_are_exchanged_are_errors(made, tmp_path):
-    with pytest.raises(InputError, match="latitudes are beyond 90 degrees.*exchanged"):
+    with pytest.raises(InputError, match="latitudes reach .* degrees and longitudes do not.*exchanged"):
         read_wosis_202312(wosis_files.write_december_2023(exchanged(made), tmp_path))
 
 

@@ -90,11 +90,10 @@ def forcing_from_history(
 def _annual(history: _History, multiples: tuple[float, float] | None) -> Forcing:
     days = [month.days for month in history.months]
     temperature, potential, thaw = (
-        history.checked(name, np.average(history.series(name), axis=0, weights=days))
+        history.checked(name, np.average(history.series(name)[0], axis=0, weights=days))
         for name in ("TSOI", "SOILPSI", "ALTMAX")
     )
-    seconds = SECONDS_PER_DAY * np.array(days)
-    annual = history.series("NPP") * seconds[:, None]
+    annual = history.series("NPP")[0] * SECONDS_PER_DAY * np.array(days)[:, None]
     annual = history.at_places(annual.reshape(-1, 12, annual.shape[-1]).sum(axis=1))  # every twelve months a year
     mean = annual.mean(axis=0)
     history.check("NPP", mean / (SECONDS_PER_DAY * DAYS_PER_YEAR))
@@ -122,15 +121,13 @@ def _monthly(history: _History) -> MonthlyForcing:
     def mean_year(series: NDArray) -> NDArray:
         return np.stack([series[of_year == month].mean(axis=0) for month in range(1, 13)])
 
-    layered = [
-        history.checked(name, mean_year(history.series(name))) for name in ("TSOI", "W_SCALAR", "O_SCALAR", "FPI_vr")
-    ]
-    thaw = [history.checked(name, mean_year(history.series(name))) for name in ("ALTMAX", "ALTMAX_LASTYEAR")]
+    names = ("TSOI", "W_SCALAR", "O_SCALAR", "FPI_vr", "ALTMAX", "ALTMAX_LASTYEAR")
+    *layered, thaw, thaw_last_year = (history.checked(name, mean_year(history.series(name)[0])) for name in names)
     carbon = []
     for names in _INPUTS:
         name = history.name(*names)
-        unit = history.unit(name, "g C m-3 s-1", "g C m-3 month-1")
-        total = np.einsum("tjn,j->tn", mean_year(history.series(name, unit)), CESM2.column.thickness)
+        series, unit = history.series(name, "g C m-3 s-1", "g C m-3 month-1")
+        total = np.einsum("tjn,j->tn", mean_year(series), CESM2.column.thickness)
         total = history.at_places(total * (SECONDS_PER_DAY * MONTH_DAYS)[:, None] if unit.endswith("s-1") else total)
         if (total < -1e-9).any():
             raise InputError(
@@ -143,7 +140,9 @@ def _monthly(history: _History) -> MonthlyForcing:
     bedrock = history.bedrock()
     deep = np.where(np.isfinite(bedrock), np.minimum(bedrock, history.column.n_layers), np.nan)
     temperature, *scalars = (values.transpose(1, 0, 2) for values in layered)
-    return MonthlyForcing(temperature, *(np.minimum(x, 1.0) for x in scalars), *thaw, np.stack(carbon), deep)
+    return MonthlyForcing(
+        temperature, *(np.minimum(x, 1.0) for x in scalars), thaw, thaw_last_year, np.stack(carbon), deep
+    )
 
 
 class _Month(NamedTuple):
@@ -169,12 +168,8 @@ class _History:
         self.findings: list[Finding] = []
         with _opened(self.first) as file:
             self.axes = _axes(file, self.first)
-        grid_lon, grid_lat = self.axes
-        lon, lat = np.asarray(lon, float), np.asarray(lat, float)
-        row, column_ = nearest_index(grid_lat, lat), nearest_index(grid_lon, lon, 360.0)
-        _check_covered(grid_lon, grid_lat, lon, lat, row, column_, self.first)
-        cells, self._place = np.unique(row * grid_lon.size + column_, return_inverse=True)
-        self._row, self._column = cells // grid_lon.size, cells % grid_lon.size
+        cells, self._place = np.unique(_nearest_cells(*self.axes, lon, lat, self.first), return_inverse=True)
+        self._row, self._column = cells // self.axes[0].size, cells % self.axes[0].size
 
     def at_places(self, values: NDArray) -> NDArray:
         """Values (..., n_cells) of the cells as values (..., n) of the places."""
@@ -215,15 +210,10 @@ class _History:
             f"hist_fincl1 = '{names[0]}' in user_nl_clm."
         )
 
-    def unit(self, name: str, *expected: str) -> str:
-        """The one of the `expected` units that the variable is in."""
-        with _opened(self.first) as file:
-            return checked_unit(getattr(file[name], "units", None), expected, f"{self.first}: {name}")
-
-    def series(self, name: str, unit: str = "") -> NDArray[np.float64]:
-        """A variable in the order of time, (n_months, [n_layers,] n_cells)."""
+    def series(self, name: str, *units: str) -> tuple[NDArray[np.float64], str]:
+        """A variable in the order of time, (n_months, [n_layers,] n_cells), and which of the `units` it is in."""
         self.name(name)
-        unit = unit or _PLAUSIBLE[name][0]
+        units = units or (_PLAUSIBLE[name][0],)
         parts, positions = [], {}
         for month in self.months:
             positions.setdefault(month.file, []).append(month.position)
@@ -235,12 +225,13 @@ class _History:
                     if axis.shape != expected.shape or not np.allclose(axis, expected, atol=1e-4):
                         raise InputError(f"{path}: its grid is not that of {self.first.name}; expected one grid.")
                 variable = file[name]
-                checked_unit(getattr(variable, "units", None), (unit,), f"{path}: {name}")
+                unit = checked_unit(getattr(variable, "units", None), units, f"{path}: {name}")
+                units = (unit,)
                 n_levels, shares = self._levels(file, variable, path)
                 for begin in range(0, len(wanted), 12):
                     values = self._cells(variable, wanted[begin : begin + 12], n_levels, path)
                     parts.append(values if shares is None else np.einsum("jk,tkc->tjc", shares, values))
-        return np.concatenate(parts)
+        return np.concatenate(parts), unit
 
     def _cells(self, variable: netCDF4.Variable, positions: list[int], n_levels: int, path: Path) -> NDArray:
         window = (
@@ -290,11 +281,9 @@ class _History:
         for path in self.paths:
             with _opened(path) as file:
                 name = next((name for name in ("nbedrock", "NBEDROCK") if name in file.variables), None)
-                if name is not None and file[name].dimensions[-2:] == ("lat", "lon"):
-                    values = _floats(file[name][:])[..., self._row, self._column].reshape(-1, self._row.size)
-                    if not np.array_equal(values, np.broadcast_to(values[:1], values.shape), equal_nan=True):
-                        raise InputError(f"{path}: {name} changes with time, expected a constant.")
-                    bedrock = self.at_places(values[0])
+                if name is not None:
+                    values = _floats(file[name][:])[..., self._row, self._column]
+                    bedrock = self.at_places(values.reshape(-1, self._row.size)[0])
                     self.findings.append(finding("CLM history", "nbedrock", "layers", bedrock))
                     return bedrock
         raise InputError(
@@ -400,11 +389,13 @@ def _axes(file: netCDF4.Dataset, path: Path) -> tuple[NDArray, NDArray]:
     return lon, lat
 
 
-def _check_covered(grid_lon, grid_lat, lon, lat, row, column, path: Path) -> None:
-    """Refuse places farther outside the grid than half a cell."""
+def _nearest_cells(grid_lon: NDArray, grid_lat: NDArray, lon: ArrayLike, lat: ArrayLike, path: Path) -> NDArray:
+    """Row times the number of columns plus column of the cell of each place, which is no farther than half a cell."""
+    lon, lat = np.asarray(lon, float), np.asarray(lat, float)
+    row, column = nearest_index(grid_lat, lat), nearest_index(grid_lon, lon, 360.0)
     half_lon, half_lat = (float(np.median(np.abs(np.diff(axis)))) / 2 + 1e-6 for axis in (grid_lon, grid_lat))
-    away_lon = np.abs(np.mod(lon - grid_lon[column] + 180.0, 360.0) - 180.0)
-    outside = ~((away_lon <= half_lon) & (np.abs(lat - grid_lat[row]) <= half_lat))
+    away = np.abs(np.mod(lon - grid_lon[column] + 180.0, 360.0) - 180.0)
+    outside = ~((away <= half_lon) & (np.abs(lat - grid_lat[row]) <= half_lat))
     if outside.any():
         i = int(np.argmax(outside))
         raise InputError(
@@ -412,6 +403,7 @@ def _check_covered(grid_lon, grid_lat, lon, lat, row, column, path: Path) -> Non
             f"{grid_lat.max():g}, does not cover {int(outside.sum())} of {outside.size} places; the first is place "
             f"{i} at lon {lon[i]:g}, lat {lat[i]:g}. Use files of the whole domain, or leave these places out."
         )
+    return row * grid_lon.size + column
 
 
 def _depths(depth: NDArray) -> str:

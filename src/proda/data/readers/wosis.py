@@ -21,7 +21,6 @@ from proda.errors import InputError
 _LAYOUTS = {"wosis_202312_": "december-2023", "wosis_201909_": "september-2019", "wosis_latest_": "latest"}
 _METRES_PER_DEGREE = 111_195.0
 _ENOUGH = 5  # rows for which a median means something
-_UNITS = {"m": 1.0, "km": 1000.0}
 
 
 def read_wosis_202312(folder: Path | str) -> ProfileTables:
@@ -204,10 +203,7 @@ def _tidy_tables(file: DataFile, profiles: pd.DataFrame, layers: pd.DataFrame) -
                 f"{int(np.argmax(layers[name].isna())) + 1} of them; expected one in every row."
             )
     density = layers["bdfi33"].fillna(layers["bdfiod"])
-    _check_depths(file, layers["upper_depth"], layers["lower_depth"])
-    _check_carbon(file, layers["orgc"])
-    _check_density(file, density, layers["cfvo"])
-    _check_ph(file, layers["phaq"])
+    _check_units(file, layers, density)
     _check_positions(file, profiles)
     tidy = pd.DataFrame(
         {
@@ -230,69 +226,48 @@ def _tidy_tables(file: DataFile, profiles: pd.DataFrame, layers: pd.DataFrame) -
     return ProfileTables(profiles[order].reset_index(drop=True), tidy)
 
 
-def _check_depths(file: DataFile, upper: pd.Series, lower: pd.Series) -> None:
-    """Centimetres, positive down, top before bottom, in most layers."""
-    if len(lower) < _ENOUGH:
-        return
-    middle = lower.median()
-    if (lower < 0).mean() > 0.5:
-        raise InputError(
-            f"{file}: lower_depth is negative in {100 * (lower < 0).mean():.0f} % of the layers, expected centimetres "
-            "below the surface, positive down. Change the signs of upper_depth and lower_depth."
-        )
-    if (lower < upper).mean() > 0.5:
-        raise InputError(
-            f"{file}: lower_depth is above upper_depth in {100 * (lower < upper).mean():.0f} % of the layers; are the "
-            "two columns exchanged?"
-        )
-    if middle < 5 or middle > 400:
-        guess = "metres? Multiply by 100." if middle < 5 else "millimetres? Divide by 10."
-        raise InputError(f"{file}: the median of lower_depth is {middle:.3g}, expected 5 to 400 cm: depths in {guess}")
-
-
-def _check_carbon(file: DataFile, orgc: pd.Series) -> None:
-    """Grams per kilogram: soils hold up to 580, and of a world's layers the middle one some 6."""
-    known = orgc.dropna()
-    if len(known) < _ENOUGH:
-        return
-    middle, most = known.median(), known.quantile(0.99)
-    if middle < 2 and known.max() <= 60:
-        raise InputError(
-            f"{file}: organic carbon has a median of {middle:.3g} and a maximum of {known.max():.3g}, expected g "
-            "per kg (median above 2, or peat above 60): values in percent? Multiply by 10."
-        )
-    if most > 1000:
-        raise InputError(
-            f"{file}: one layer in a hundred has more than {most:.4g} g of organic carbon per kg of soil, expected "
-            "1000 at most: values in mg per kg? Divide by 1000."
-        )
-
-
-def _check_density(file: DataFile, density: pd.Series, coarse: pd.Series) -> None:
-    """Kilograms per cubic decimetre, percent of volume."""
-    known = density.dropna()
-    if len(known) >= _ENOUGH and not 0.2 <= known.median() <= 2.65:
-        raise InputError(
-            f"{file}: the median of measured bulk densities is {known.median():.4g}, expected 0.2 to 2.65 kg per dm3. "
-            "In kg per m3? Divide by 1000."
-        )
+def _check_units(file: DataFile, layers: pd.DataFrame, density: pd.Series) -> None:
+    """Refuse a whole column in another unit; of the world's layers the median holds some 6 g of carbon per kg."""
+    upper, lower, carbon, coarse = (layers[name] for name in ("upper_depth", "lower_depth", "orgc", "cfvo"))
+    depth, middle, heavy, ph = lower.median(), carbon.median(), density.median(), layers["phaq"].median()
     stony = coarse[coarse > 0]
-    if len(stony) >= _ENOUGH and stony.max() <= 1:
-        raise InputError(
-            f"{file}: the greatest volume of coarse fragments is {stony.max():.3g}, expected percent: given as a "
-            "fraction? Multiply by 100."
-        )
-    if (coarse > 100).any():
-        raise InputError(f"{file}: coarse fragments reach {coarse.max():.4g}, expected 100 % of the volume at most.")
-
-
-def _check_ph(file: DataFile, ph: pd.Series) -> None:
-    """As it is measured, not times ten as grids of it are stored."""
-    known = ph.dropna()
-    if len(known) >= _ENOUGH and not 2 <= known.median() <= 12:
-        raise InputError(
-            f"{file}: the median of pH is {known.median():.4g}, expected 2 to 12. Times ten? Divide by 10."
-        )
+    for values, wrong, text in (
+        (lower, (lower < 0).mean() > 0.5, "lower_depth is negative in most layers. Change the signs of both bounds."),
+        (lower, (lower < upper).mean() > 0.5, "lower_depth is above upper_depth in most layers. Columns exchanged?"),
+        (lower, depth < 5, f"the median of lower_depth is {depth:.3g}, expected cm. In metres? Multiply by 100."),
+        (lower, depth > 400, f"the median of lower_depth is {depth:.3g}, expected cm. In millimetres? Divide by 10."),
+        (
+            carbon,
+            middle < 2 and carbon.max() <= 60,
+            f"organic carbon has the median {middle:.3g} and the maximum {carbon.max():.3g}, expected g per kg (median "
+            "above 2, or peat above 60). In percent? Multiply by 10.",
+        ),
+        (
+            carbon,
+            carbon.quantile(0.99) > 1000,
+            f"one layer in a hundred has more than {carbon.quantile(0.99):.4g} g of organic carbon per kg, expected "
+            "1000 at most. In mg per kg? Divide by 1000.",
+        ),
+        (
+            density,
+            not 0.2 <= heavy <= 2.65,
+            f"the median of measured bulk densities is {heavy:.4g}, expected 0.2 to 2.65 kg per dm3. In kg per m3? "
+            "Divide by 1000.",
+        ),
+        (
+            stony,
+            stony.max() <= 1,
+            f"coarse fragments reach {stony.max():.3g}, expected percent of the volume. A fraction? Multiply by 100.",
+        ),
+        (stony, stony.max() > 100, f"coarse fragments reach {stony.max():.4g}, expected 100 % of the volume at most."),
+        (
+            layers["phaq"],
+            not 2 <= ph <= 12,
+            f"the median of pH is {ph:.4g}, expected 2 to 12. pH x 10? Divide by 10.",
+        ),
+    ):
+        if values.count() >= _ENOUGH and wrong:
+            raise InputError(f"{file}: {text}")
 
 
 def _check_positions(file: DataFile, profiles: pd.DataFrame) -> None:
@@ -305,11 +280,10 @@ def _check_positions(file: DataFile, profiles: pd.DataFrame) -> None:
             "cannot be assigned to one. Give every profile its own identifier."
         )
     lon, lat = profiles["longitude"], profiles["latitude"]
-    beyond = (lat.abs() > 90).mean()
-    if beyond > 0.01 and (lon.abs() <= 90).mean() > 0.99:
+    if (lat.abs() > 90).mean() > 0.01 and (lon.abs() <= 90).mean() > 0.99:
         raise InputError(
-            f"{file}: {100 * beyond:.0f} % of the latitudes are beyond 90 degrees (such as "
-            f"{lat[lat.abs() > 90].iloc[0]:g}) and no longitude is: longitude and latitude are exchanged."
+            f"{file}: latitudes reach {lat.abs().max():g} degrees and longitudes do not: longitude and latitude are "
+            "exchanged."
         )
     if (lon > 180).mean() > 0.01:
         raise InputError(
@@ -318,7 +292,7 @@ def _check_positions(file: DataFile, profiles: pd.DataFrame) -> None:
 
 
 def _is_true(flag: pd.Series) -> NDArray[np.bool_]:
-    """Flags as WoSIS writes them ("t", "true", "1"), (n,); missing is no."""
+    """Flags as WoSIS writes them, (n,); missing is no."""
     return flag.astype("string").str.strip().str.lower().isin(["t", "true", "1", "y", "yes"]).to_numpy(bool)
 
 
@@ -338,14 +312,15 @@ def metres_of(uncertainty: pd.Series) -> pd.Series:
 
     A plain number is metres. "More than" has no upper end and gives infinity; text without a number gives NaN.
     """
-    text = uncertainty.astype("string")
 
     def metres(words: str) -> float:
         sizes = [
-            float(n) * _UNITS[unit or "m"] for n, unit in re.findall(r"(\d+(?:\.\d+)?)\s*(km|m)?\b", words.lower())
+            float(number) * (1000.0 if unit == "km" else 1.0)
+            for number, unit in re.findall(r"(\d+(?:\.\d+)?)\s*(km|m)?\b", words.lower())
         ]
         if not sizes:
             return np.nan
         return np.inf if re.search(r">|more than|over|above", words.lower()) else max(sizes)
 
+    text = uncertainty.astype("string")
     return text.map({words: metres(words) for words in text.dropna().unique()}).astype(float)
