@@ -18,7 +18,7 @@ from proda.learning.hybrid import (
 from proda.learning.predictor import Predictor, network_output
 from proda.learning.scores import correlations, scores
 from proda.learning.soil_layer import carbon_at_layers
-from proda.maps.fine_grid import MemberDraws, checked_draws
+from proda.maps.fine_grid import NetworkDraws, checked_draws
 from proda.model.parameters import INNER, PAPER_PARAMETERS, prior_sd
 
 CONSTRAINED = [PAPER_PARAMETERS.index(name) for name in ("ins", "tau4s3", "efolding")]
@@ -80,7 +80,7 @@ def test_posterior_means_alone_bring_the_parameters_to_the_truth(made, trained):
 
 def test_members_are_the_draws_of_a_fine_map(made, encoding, trained):
     predictor = Predictor(trained[0].networks, encoding)
-    draws = MemberDraws(predictor)
+    draws = NetworkDraws(predictor)
     frame = made.frame.head(7).copy()
     frame.loc[3, "warmth"] = 1e6
     found = checked_draws(draws(frame), 7)

@@ -204,30 +204,16 @@ def test_a_predictor_that_gives_something_else_is_refused(draws, fault, tmp_path
         fine_maps(fine_source(20, gaps=False), lambda covariates: draws(len(covariates)), tmp_path / "maps.zarr")
 
 
-def test_every_network_of_an_ensemble_is_a_draw_from_its_own_covariates():
-    predictor = Responding(2)
+@pytest.mark.parametrize("n_members", [0, 2])
+def test_every_member_of_a_predictor_is_a_draw(n_members):
+    draws = Responding(max(n_members, 1))
 
-    class Network:
-        covariates = predictor.covariates
+    def predictor(frame):
+        x = np.swapaxes(draws(frame).x, 1, 2)
+        return SimpleNamespace(x=x if n_members else x[0], extrapolated=np.array([0, 1, 2]))
 
-        def __init__(self, k):
-            self.k = k
-
-        def __call__(self, frame):
-            return SimpleNamespace(x=predictor(frame).x[self.k].T, extrapolated=np.array([0, 1, 2 * self.k]))
-
+    predictor.covariates = draws.covariates
     frame = pd.DataFrame({"wet": [0.1, 0.9, 0.4], "warm": [0.2, 0.3, 0.5]})
-    ensemble = NetworkDraws(Network(0), Network(1))
-    assert ensemble.covariates == ("wet", "warm")
-    found = ensemble(frame)
-    np.testing.assert_array_equal(found.x, predictor(frame).x)
-    assert found.extrapolated.tolist() == [0.0, 1.0, 2.0]
-
-
-def test_networks_of_other_covariates_make_no_ensemble():
-    class Network:
-        def __init__(self, *names):
-            self.covariates = names
-
-    with pytest.raises(InputError, match="same covariates"):
-        NetworkDraws(Network("wet"), Network("warm"))
+    predicted = NetworkDraws(predictor)(frame)
+    np.testing.assert_array_equal(predicted.x, draws(frame).x)
+    assert predicted.extrapolated.tolist() == [0.0, 1.0, 2.0]

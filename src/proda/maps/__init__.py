@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "fine_grid": ["FixedDraws", "MapDraws", "MemberDraws", "NetworkDraws", "fine_maps"],
+        "fine_grid": ["FixedDraws", "MapDraws", "NetworkDraws", "fine_maps"],
         "netcdf": ["csoil_product", "soc_product", "write_product"],
         "parameter_maps": ["clm_parameters", "counterpart_table", "parameter_product"],
         "prediction": [

@@ -72,38 +72,21 @@ class FixedDraws:
 
 
 class NetworkDraws:
-    """Parameters predicted by networks, `proda.learning.predictor.loaded_network(folder)`, a draw each.
+    """Parameters predicted by the paper's network or the hybrid: `proda.learning.loaded_network`, `loaded_hybrid`.
 
-    All networks must have the same covariates.
+    Each member of the hybrid is a draw: the quantiles of a fine map are the members' spread alone, which is narrower
+    than their error on withheld land.
     """
 
-    def __init__(self, *networks: Predictor) -> None:
-        if not networks or len({network.covariates for network in networks}) != 1:
-            raise InputError(f"{len(networks)} networks, expected at least one, and all with the same covariates")
-        self.networks, self.covariates, self._one_at_a_time = networks, networks[0].covariates, Lock()
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor, self.covariates, self._one_at_a_time = predictor, predictor.covariates, Lock()
 
     def __call__(self, covariates: pd.DataFrame) -> MapDraws:
         # Keras keeps the function that it compiled in the network: two threads would both compile it.
         with self._one_at_a_time:
-            predicted = [network(covariates) for network in self.networks]
-        extrapolated = np.max([one.extrapolated for one in predicted], axis=0)
-        return MapDraws(np.stack([one.x.T for one in predicted]), extrapolated.astype(float))
-
-
-class MemberDraws:
-    """Parameters predicted by the members of a hybrid, `proda.learning.predictor.loaded_hybrid(folder)`.
-
-    Each member is a draw: the quantiles of a fine map are the members' spread alone, which is narrower than their error
-    on withheld land.
-    """
-
-    def __init__(self, hybrid: Predictor) -> None:
-        self.hybrid, self.covariates, self._one_at_a_time = hybrid, hybrid.covariates, Lock()
-
-    def __call__(self, covariates: pd.DataFrame) -> MapDraws:
-        with self._one_at_a_time:
-            predicted = self.hybrid(covariates)
-        return MapDraws(np.swapaxes(predicted.x, 1, 2), predicted.extrapolated.astype(float))
+            prediction = self.predictor(covariates)
+        x = prediction.x if prediction.x.ndim == 3 else prediction.x[None]
+        return MapDraws(np.swapaxes(x, 1, 2), prediction.extrapolated.astype(float))
 
 
 def fine_maps(
@@ -125,8 +108,8 @@ def fine_maps(
         `cell_area` (m2), `land_fraction` are carried over.
     predictor : callable
         Takes the covariates of n cells, a DataFrame, and gives parameters (n_draws, 25, n) on the unit cube, or
-        (n_draws, 25, 1) that hold everywhere, alone or in `MapDraws`: `FixedDraws`, `NetworkDraws`, `MemberDraws`, or
-        your own function, with an attribute `covariates` that names its columns. It is called by several threads.
+        (n_draws, 25, 1) that hold everywhere, alone or in `MapDraws`: `FixedDraws`, `NetworkDraws`, or your own
+        function, with an attribute `covariates` that names its columns. It is called by several threads.
     store : path
         Zarr store to make. It has this name only when it is whole; until then it is `<store>.partial`.
     chunk : int
