@@ -156,9 +156,7 @@ def test_a_study_folder_of_version_0_1_is_refused_and_not_misread(opened):
     path = marker_path(study.out, ORDER[0])
     marker = {name: value for name, value in read_json(path).items() if name not in ("form", "status")}
     write_json(path, {**marker, "version": "0.1.0"})
-    with pytest.raises(
-        MissingOutput, match=r"was written by proda 0\.1\.0, whose study folders proda \S+ does not read"
-    ):
+    with pytest.raises(MissingOutput, match=r"was written by proda 0\.1\.0, whose results proda \S+ does not read"):
         study.require(ORDER[0])
 
 

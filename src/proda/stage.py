@@ -90,10 +90,7 @@ def fault(out: Path, stage: str, expected: Mapping[str, Fingerprint]) -> str:
     if marker is None:
         return "has not been run"
     if marker.get("form") != MARKER_FORM:
-        return (
-            f"was written by proda {marker.get('version', '0.1')}, whose study folders proda {__version__} does not "
-            "read; run the study again, or give another folder as --out"
-        )
+        return f"was written by proda {marker.get('version', '0.1')}, whose results proda {__version__} does not read"
     if marker["status"] != "complete":
         return _unfinished(out, stage, marker)
     stale = difference(marker["fingerprint"], expected[stage])
