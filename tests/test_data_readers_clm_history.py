@@ -66,6 +66,14 @@ def test_one_file_a_month_is_the_same_as_one_file(paper_file, tmp_path):
     assert "36 files" in many.comment and "2001-01 to 2003-12" in many.comment
 
 
+def test_months_that_alternate_between_two_files_are_put_in_order(tmp_path):
+    ds = history(configuration="cesm2", years=(2001,))
+    whole = written(ds, tmp_path / "whole.nc")
+    halves = [written(ds.isel(time=slice(i, None, 2)), tmp_path / f"{i}.nc") for i in (0, 1)]
+    one, two = (forcing_from_history(files, PLACES_LON, PLACES_LAT, CESM2).forcing for files in (whole, halves))
+    np.testing.assert_array_equal(one.soil_temperature, two.soil_temperature)
+
+
 def test_the_mean_year_follows_the_time_bounds_not_the_stamp_at_the_end_of_the_month(tmp_path):
     path = written(history(configuration="cesm2", years=(2001, 2003)), tmp_path / "months.nc")
     result = forcing_from_history(path, PLACES_LON, PLACES_LAT, CESM2)

@@ -1,9 +1,5 @@
-"""Made soil profiles in the three layouts of WoSIS, with a list of what was planted; any number, the whole world.
+"""Made soil profiles in the three layouts of WoSIS, any number, in the United States or the whole world."""
 
-python tests/wosis_files.py FOLDER 230000 --world      # the scale of the real snapshot, with a grid of the world
-"""
-
-import sys
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -141,9 +137,3 @@ def write_grid(folder: Path, boxes: np.ndarray = BOXES) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     grid.assign(**drivers).to_csv(folder / "grid_half_degree.csv", index=False)
     return folder
-
-
-if __name__ == "__main__":
-    target, number = Path(sys.argv[1]), int(sys.argv[2])
-    write_december_2023(made_world(number), target)
-    write_grid(target, BOXES if "--world" in sys.argv else BOXES[:1])

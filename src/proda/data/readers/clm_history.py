@@ -9,6 +9,7 @@ requirement here.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -214,10 +215,9 @@ class _History:
         """A variable in the order of time, (n_months, [n_layers,] n_cells), and which of the `units` it is in."""
         self.name(name)
         units = units or (_PLAUSIBLE[name][0],)
-        parts, positions = [], {}
-        for month in self.months:
-            positions.setdefault(month.file, []).append(month.position)
-        for path, wanted in positions.items():
+        parts = []
+        for path, months in groupby(self.months, key=lambda month: month.file):
+            wanted = [month.position for month in months]
             with _opened(path) as file:
                 if name not in file.variables:
                     raise InputError(f"{path}: no variable {name}, which {self.first.name} has.")
