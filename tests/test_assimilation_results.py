@@ -10,14 +10,12 @@ from made_sites import few_sites
 from proda.assimilation.one_batch import OneBatch
 from proda.assimilation.results import (
     misfit_by_sign,
-    most_for_too_little,
     one_batch_tree,
     posterior_tree,
     read_posterior,
     site_tree,
     variance_with_published,
 )
-from proda.kernels.misfit import layer_weights
 from proda.model.parameters import PAPER_PARAMETERS
 
 
@@ -72,39 +70,32 @@ def test_a_variance_on_the_published_side_agrees():
 
 
 @pytest.fixture
-def layers(rng):
-    site, depth = np.repeat(np.arange(50), 4), np.tile([0.05, 0.2, 0.5, 1.1], 50)
-    return pd.DataFrame({"site": site, "depth": depth, "soc": rng.lognormal(9, 1, 200)})
+def problem(rng):
+    many = few_sites(40)
+    soc = many.soc * rng.lognormal(0, 1, many.soc.size)
+    return many._replace(soc=soc, sd=0.3 * soc)
 
 
-def test_no_carbon_at_all_is_the_most_that_too_little_can_add(layers, rng):
-    observed = layers["soc"].to_numpy()
-    modelled = {"none": 0 * observed, "little": observed * rng.uniform(0.01, 1, 200), "three times": 3 * observed}
-    table = misfit_by_sign(layers, modelled, np.ones(50, bool), 0.3)
-    limit = most_for_too_little(0.3) * layer_weights(layers["site"], layers["depth"]).mean()
-    assert most_for_too_little(0.3) == pytest.approx(1 / 0.18)
+def test_no_carbon_at_all_is_the_most_that_too_little_can_add_and_the_signs_add_up(problem, rng):
+    modelled = {
+        "none": 0 * problem.soc,
+        "three times": 3 * problem.soc,
+        "any": problem.soc * rng.lognormal(0, 0.5, 240),
+    }
+    table = misfit_by_sign(problem, modelled)
+    limit = problem.weight.mean() / 0.18
     assert table.loc["none", "misfit, too low"] == pytest.approx(limit)
-    assert 0 < table.loc["little", "misfit, too low"] < limit
     assert table.loc["three times", "misfit, too high"] == pytest.approx(4 * limit)
+    assert table.loc["three times", "median modelled / observed"] == pytest.approx(3.0)
+    found = table.loc["any"]
+    expected = np.mean(problem.weight * (modelled["any"] - problem.soc) ** 2 / (2 * problem.sd**2))
+    assert found["misfit"] == pytest.approx(expected)
+    assert found["misfit, too high"] + found["misfit, too low"] == pytest.approx(expected)
+    assert found["layers too high (%)"] == pytest.approx(100 * (modelled["any"] > problem.soc).mean())
 
 
-def test_the_signs_add_up_to_the_misfit_of_the_assimilation_at_comparable_sites(layers, rng):
-    observed = layers["soc"].to_numpy()
-    modelled = observed * rng.lognormal(0, 0.5, 200)
-    missing = np.where(np.arange(200) == 17, np.nan, modelled)
-    used = np.arange(50) != 9
-    table = misfit_by_sign(layers, {"any": modelled, "other": missing}, used, 0.3).loc["any"]
-    weight = layer_weights(layers["site"], layers["depth"])
-    chosen = ~layers["site"].isin([4, 9]).to_numpy()
-    expected = np.mean((weight * (modelled - observed) ** 2 / (2 * (0.3 * observed) ** 2))[chosen])
-    assert table["misfit, too high"] + table["misfit, too low"] == pytest.approx(expected)
-    assert table["misfit"] == pytest.approx(expected)
-    assert table["layers too high (%)"] == pytest.approx(100 * (modelled > observed)[chosen].mean())
-
-
-def test_one_value_for_sites_that_differ_is_drawn_below_their_median(layers):
-    observed = layers["soc"].to_numpy()
-    values = np.quantile(observed, np.linspace(0.01, 0.99, 99))
-    same = {f"{value:.3f}": np.full(200, value) for value in values}
-    best = misfit_by_sign(layers, same, np.ones(50, bool), 0.3)["misfit"].idxmin()
-    assert float(best) < 0.5 * np.median(observed)
+def test_one_value_for_sites_that_differ_is_drawn_below_their_median(problem):
+    values = np.quantile(problem.soc, np.linspace(0.01, 0.99, 99))
+    same = {f"{value:.3f}": np.full(240, value) for value in values}
+    best = misfit_by_sign(problem, same)["misfit"].idxmin()
+    assert float(best) < 0.5 * np.median(problem.soc)

@@ -11,7 +11,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "published_programs": ["VARIANTS", "one_batch_as_coded", "one_batch_carbon", "variants_table"],
         "results": [
             "misfit_by_sign",
-            "most_for_too_little",
             "one_batch_tree",
             "posterior_tree",
             "read_posterior",

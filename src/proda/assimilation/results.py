@@ -4,6 +4,7 @@ ArviZ 1.x (Python 3.12 and later) takes such a tree as it is, ArviZ 0.x takes ``
 groups, and reads the files with ``arviz.from_netcdf``.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from proda.assimilation.problem import SiteProblem, site_problem
 from proda.assimilation.store import STORE, opened_sites, soc_of_draws
 from proda.data.stage import read_cleaned_study
 from proda.errors import InputError
-from proda.kernels.misfit import layer_weights
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.stage import SITE_BY_SITE
@@ -132,48 +132,31 @@ def variance_with_published(variance: pd.Series) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("parameter")
 
 
-def most_for_too_little(relative_sd: float) -> float:
-    """Misfit of a layer of weight 1 that the model leaves without any carbon, the most too little carbon can add."""
-    return 1.0 / (2.0 * relative_sd**2)
-
-
-def misfit_by_sign(
-    layers: pd.DataFrame, modelled: dict[str, NDArray], used: NDArray[np.bool_], relative_sd: float
-) -> pd.DataFrame:
-    """The misfit of every method split by its sign, on the same used sites for all.
+def misfit_by_sign(problem: SiteProblem, modelled: Mapping[str, NDArray]) -> pd.DataFrame:
+    """The misfit of several models split by its sign.
 
     With s_i = rho x_i (Eq. 5.2) the misfit of a layer is w_i (z_i / x_i - 1)^2 / (2 rho^2). Too little carbon adds at
     most w_i / (2 rho^2), too much has no such limit: one set of parameters for all is drawn to low carbon.
 
     Parameters
     ----------
-    layers : DataFrame
-        Observed layers: `site`, `depth` (m), `soc` (g C m-3, positive).
-    modelled : dict
-        Method -> (n_layers,) g C m-3; sites where a method has no value are left out for all.
-    used : (n_sites,) bool
-    relative_sd : float
-        Standard deviation of an observation over its value, rho.
+    modelled : mapping
+        Name -> density at the observed layers, (n_layers_observed,) g C m-3.
 
     Returns
     -------
     DataFrame
-        By method: `layers too high (%)`, and the mean over layers of the weighted `misfit`, from too much carbon
-        (`misfit, too high`) and from too little (`misfit, too low`).
+        By name: `median modelled / observed`, `layers too high (%)`, and the mean over layers of the weighted `misfit`,
+        from too much carbon (`misfit, too high`) and from too little (`misfit, too low`).
     """
-    site, observed = layers["site"].to_numpy(), layers["soc"].to_numpy(float)
-    missing = ~np.isfinite([np.asarray(soc, float) for soc in modelled.values()]).all(axis=0)
-    comparable = used & (np.bincount(site, missing, used.size) == 0)
-    chosen = comparable[site] & (observed > 0)
-    weight = layer_weights(site, layers["depth"].to_numpy(float))[chosen]
     rows = {}
-    for method, soc in modelled.items():
-        ratio = np.asarray(soc, float)[chosen] / observed[chosen]
-        cost, high = weight * (ratio - 1.0) ** 2 * most_for_too_little(relative_sd), ratio > 1.0
-        rows[method] = {
+    for name, soc in modelled.items():
+        misfit, high = problem.weight * (soc - problem.soc) ** 2 / (2.0 * problem.sd**2), soc > problem.soc
+        rows[name] = {
+            "median modelled / observed": np.median(soc / problem.soc),
             "layers too high (%)": 100.0 * high.mean(),
-            "misfit, too high": cost[high].sum() / cost.size,
-            "misfit, too low": cost[~high].sum() / cost.size,
-            "misfit": cost.mean(),
+            "misfit, too high": misfit[high].sum() / misfit.size,
+            "misfit, too low": misfit[~high].sum() / misfit.size,
+            "misfit": misfit.mean(),
         }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+    return pd.DataFrame.from_dict(rows, orient="index")

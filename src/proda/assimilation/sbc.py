@@ -47,8 +47,8 @@ class SimulatedCalibration(NamedTuple):
     ranks : (n, n_parameters)
         Number of `N_RANKED` posterior draws below the truth.
     layers : DataFrame
-        One row for every observed layer: `site`, `depth` (m), `end` (the shallowest or the deepest of its profile),
-        `truth` (g C m-3), `low` and `high`, the 5 % and 95 % quantiles of the posterior, and `inside`.
+        One row for every observed layer: `site`, `depth` (m), `truth` (g C m-3), `low` and `high`, the 5 % and 95 %
+        quantiles of the posterior, and `inside`.
     converged : (n,) bool
         Whether the chains met the limits of their plan. The chains depend on the truth through the profile alone, so
         ranks of the converged profiles are uniform as well.
@@ -79,8 +79,6 @@ def simulated_calibration(
     low, high = soc_quantiles(_thinned(draws, _N_INTERVAL), problem)
     true_soc = at_depths(truth, problem.site, problem.depth)
     layers = pd.DataFrame({"site": problem.site, "depth": problem.depth, "truth": true_soc, "low": low, "high": high})
-    by_site = layers.groupby("site")["depth"]
-    layers["end"] = (layers["depth"] == by_site.transform("min")) | (layers["depth"] == by_site.transform("max"))
     layers["inside"] = (low <= true_soc) & (true_soc <= high)
     return SimulatedCalibration(ranks, layers, sampled.converged(plan))
 

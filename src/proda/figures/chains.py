@@ -14,7 +14,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from proda.assimilation.problem import SiteProblem
 from proda.assimilation.sbc import outside_band, rank_band, rank_ecdf
@@ -254,8 +254,8 @@ def _draw_rank_ecdf(ranks: NDArray, n_ranked: int, names: Sequence[str], ax: Axe
 BINS = np.linspace(0.0, 1.0, 26)
 
 
-def parameter_densities(modes: ArrayLike, draws: ArrayLike, defaults: ArrayLike, names: Sequence[str]) -> Figure:
-    """Fig. S5: densities of the most likely values of all sites and of the one-batch posterior, a panel a parameter.
+def parameter_densities(modes: NDArray, names: Sequence[str], one_batch: NDArray | None = None) -> Figure:
+    """Fig. S5: densities of the most likely values of all sites, and of the one-batch posterior, a panel a parameter.
 
     The common vertical axis holds three panels in four; a bar that goes beyond is cut there, and its panel has an arrow
     and the height.
@@ -264,23 +264,27 @@ def parameter_densities(modes: ArrayLike, draws: ArrayLike, defaults: ArrayLike,
     ----------
     modes : (n_sites, n_parameters)
         On the unit cube; NaN is left out.
-    draws : (n_draws, n_parameters)
-        Of the one-batch posterior.
-    defaults : (n_parameters,)
-        CLM's, on the unit cube; marked where they lie between the bounds.
+    one_batch : (n_draws, n_parameters), optional
+        Draws on the unit cube.
     """
-    modes, draws = np.asarray(modes, float), np.asarray(draws, float)
-    rows = -(-len(names) // 5)
-    figure = plt.figure(figsize=(8.4, 1.5 * rows + 0.9))
-    axes = figure.subplots(rows, 5, sharex=True, sharey=True, squeeze=False)
-    marks: dict = {}
+    figure = plt.figure(figsize=(8.4, 1.5 * -(-len(names) // 5) + 0.9))
+    axes = figure.subplots(-(-len(names) // 5), 5, sharex=True, sharey=True, squeeze=False)
     heights = []
     for i, (name, ax) in enumerate(zip(names, axes.flat, strict=False)):
         sites = modes[np.isfinite(modes[:, i]), i]
-        heights.append(max(np.histogram(values, BINS, density=True)[0].max() for values in (sites, draws[:, i])))
-        _draw_densities(sites, draws[:, i], defaults[i], ax)
+        label = f"{METHOD_LABEL['site-by-site']}: most likely value of each site"
+        height = ax.hist(sites, BINS, density=True, color=METHOD_COLOUR["site-by-site"], alpha=0.55, label=label)[
+            0
+        ].max()
+        if one_batch is not None:
+            style = {"histtype": "step", "color": METHOD_COLOUR["one-batch"], "lw": 1.6}
+            label = f"{METHOD_LABEL['one-batch']}: posterior"
+            height = max(height, ax.hist(one_batch[:, i], BINS, density=True, label=label, **style)[0].max())
+        ax.axhline(1.0, color=INK, lw=0.6, ls=":", label="Uniform prior")
         ax.set_title(name, fontsize=9, pad=3)
-        marks |= dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
+        ax.set(xlim=(0, 1), xticks=[0, 0.5, 1])
+        ax.tick_params(labelsize=8)
+        heights.append(height)
     top = 1.05 * float(np.quantile(heights, 0.75))
     axes[0, 0].set_ylim(0, top)
     for height, ax in zip(heights, axes.flat, strict=False):
@@ -290,17 +294,5 @@ def parameter_densities(modes: ArrayLike, draws: ArrayLike, defaults: ArrayLike,
         ax.set_axis_off()
     figure.supxlabel("Position between the bounds of the prior (0 to 1)", fontsize=9.5)
     figure.supylabel("Density (1)", fontsize=9.5)
-    figure.legend(marks.values(), marks, loc="outside upper center", ncols=2, fontsize=8.5)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8.5)
     return figure
-
-
-def _draw_densities(sites: NDArray, draws: NDArray, default: float, ax: Axes) -> None:
-    label = f"{METHOD_LABEL['site-by-site']}: most likely value of each site"
-    ax.hist(sites, BINS, density=True, color=METHOD_COLOUR["site-by-site"], alpha=0.55, label=label)
-    label = f"{METHOD_LABEL['one-batch']}: posterior"
-    ax.hist(draws, BINS, density=True, histtype="step", color=METHOD_COLOUR["one-batch"], lw=1.6, label=label)
-    ax.axhline(1.0, color=INK, lw=0.6, ls=":", label="Uniform prior")
-    if 0.0 <= default <= 1.0:
-        ax.plot(default, 0.0, "^", color=METHOD_COLOUR["default"], ms=6, clip_on=False, zorder=5, label="CLM default")
-    ax.set(xlim=(0, 1), xticks=[0, 0.5, 1])
-    ax.tick_params(labelsize=8)
