@@ -116,7 +116,7 @@ def test_the_map_of_shares_has_a_row_for_each_parameter():
 @pytest.fixture
 def dependence() -> pd.DataFrame:
     parts = []
-    for covariate, values in (("BIO1", np.linspace(-3.0, 9.0, 7)), ("IGBP", np.array([4.0, 7.0, 12.0]))):
+    for covariate, values in (("BIO1", np.linspace(-3.0, 9.0, 7)), ("NPPmean", np.array([4.0, 7.0, 12.0]))):
         for parameter, slope in (("q10", 0.01), ("tau4s3", 0.03)):
             mean = 0.5 + slope * values
             part = {"covariate": covariate, "value": values, "parameter": parameter, "mean": mean}
@@ -124,8 +124,8 @@ def dependence() -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def test_panels_span_the_same_and_show_line_band_deciles_classes_and_truth(dependence, rng):
-    sites = pd.DataFrame({"BIO1": rng.standard_normal(100), "IGBP": 4.0})
+def test_panels_span_the_same_and_show_line_band_deciles_and_truth(dependence, rng):
+    sites = pd.DataFrame({"BIO1": rng.standard_normal(100), "NPPmean": rng.random(100)})
     truth = dependence.assign(mean=dependence["mean"] + 0.01)
     drawn = dependence_curves(dependence, plt.figure().subplots(2, 2, sharey="row"), sites, truth)
     curve, deciles, true_curve = drawn[1, 0].lines
@@ -136,7 +136,6 @@ def test_panels_span_the_same_and_show_line_band_deciles_classes_and_truth(depen
     band = drawn[1, 0].collections[0].get_paths()[0].vertices
     assert band[:, 1].min() == rows["q05"].min() and band[:, 1].max() == rows["q95"].max()
     np.testing.assert_allclose([np.ptp(ax.get_ylim()) for ax in drawn.flat], np.ptp(drawn[0, 0].get_ylim()))
-    assert [label.get_text() for label in drawn[1, 1].get_xticklabels()] == ["4", "7", "12"]
 
 
 def test_axes_that_cannot_show_the_curves_are_refused(dependence):

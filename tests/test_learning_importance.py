@@ -152,21 +152,6 @@ def test_the_dependence_of_a_sum_is_its_part_up_to_a_constant(sites):
     np.testing.assert_allclose(tau["q95"] - tau["q05"], high - low)
 
 
-def test_the_dependence_on_a_class_is_its_effect_as_a_code_and_one_hot(sites):
-    table = partial_dependence(members, sites, "IGBP", parameters=["tau4s3"])
-    np.testing.assert_array_equal(table["value"], [4.0, 7.0, 12.0])
-    np.testing.assert_allclose(np.diff(table["mean"]), [0.1, -0.2], atol=1e-12)
-    columns = {f"IGBP={code}": (sites["IGBP"] == code).astype(float) for code in (4, 7, 12)}
-    one_hot = sites.drop(columns="IGBP").assign(**columns, **{"IGBP=13": 0.0})
-
-    def of_one_hot(frame):
-        columns = [f"IGBP={code}" for code in (4, 7, 12)]
-        assert (frame[columns].sum(axis=1) == 1.0).all()
-        return members(frame.assign(IGBP=frame[columns].to_numpy() @ [4.0, 7.0, 12.0]))
-
-    pd.testing.assert_frame_equal(partial_dependence(of_one_hot, one_hot, "IGBP", parameters=["tau4s3"]), table)
-
-
 def test_correlated_columns_show_their_whole_effect_only_together(sites):
     frame = sites.assign(BIO10=3.0 * sites["BIO1"] + 20.0)
 

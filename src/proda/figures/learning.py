@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike
 from proda.data.covariates import LAND_USE, LISTS
 from proda.errors import InputError
 from proda.figures.style import INK, METHOD_COLOUR, colour_bar, draw_cells, label_plainly
-from proda.learning.importance import codes_of, is_class
 from proda.learning.scores import correlations
 from proda.learning.splits import BLOCKS, RANDOM, TEST, TRAIN
 from proda.model.parameters import CONSTRAINED_BELOW, PAPER_PARAMETERS
@@ -230,7 +229,7 @@ def dependence_curves(
 ) -> np.ndarray:
     """Partial dependence in small panels: a row for each parameter, a column for each covariate.
 
-    The line is the mean of the members, the band their 5 to 95 %. Classes are points. All panels span the same part of
+    The line is the mean of the members, the band their 5 to 95 %. All panels span the same part of
     the unit cube, each parameter about its own level: slopes can be compared everywhere, and a covariate without effect
     looks it.
 
@@ -251,22 +250,16 @@ def dependence_curves(
         raise InputError(f"axes {axes.shape} for {len(parameters)} parameters x {len(covariates)} covariates.")
     limits = _common_span(table if truth is None else pd.concat([table, truth]))
     for ax, (parameter, covariate) in zip(axes.flat, product(parameters, covariates), strict=True):
-        of_class = is_class(covariate) or bool(sites is not None and codes_of(map(str, sites), covariate))
         rows = _rows(table, parameter, covariate)
-        place = np.arange(len(rows)) if of_class else rows["value"].to_numpy()
-        if of_class:
-            ax.vlines(place, rows["q05"], rows["q95"], color=NETWORK, alpha=0.4, linewidth=3)
-            ax.set_xticks(place, rows["value"].astype(int).astype(str))
-        else:
-            ax.fill_between(place, rows["q05"], rows["q95"], color=NETWORK, alpha=0.25, linewidth=0)
-            ax.xaxis.set_major_locator(MaxNLocator(4))
-        ax.plot(place, rows["mean"], "o" if of_class else "-", color=NETWORK, markersize=4)
-        if sites is not None and not of_class:
+        ax.fill_between(rows["value"], rows["q05"], rows["q95"], color=NETWORK, alpha=0.25, linewidth=0)
+        ax.plot(rows["value"], rows["mean"], color=NETWORK)
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+        if sites is not None:
             deciles = np.quantile(sites[covariate].to_numpy(float), np.arange(1, 10) / 10)
             ax.plot(deciles, np.zeros(9), "|", color=INK, markersize=9, transform=ax.get_xaxis_transform())
         if truth is not None:
             known = _rows(truth, parameter, covariate)["mean"]
-            ax.plot(place, known, "_" if of_class else "--", color=TRUTH, linewidth=1.1, label="truth")
+            ax.plot(rows["value"], known, "--", color=TRUTH, linewidth=1.1, label="truth")
         ax.set_ylim(limits[parameter])
         ax.yaxis.set_major_locator(MaxNLocator(4))
         ax.tick_params(labelsize=7.5)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -21,7 +20,6 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import IsotonicRegression
-from tqdm import tqdm
 
 from proda.errors import InputError
 from proda.kernels import steady_state as lanes
@@ -36,6 +34,7 @@ from proda.learning.splits import BLOCKS, KINDS, fold_of_site
 from proda.learning.training_data import TrainingData, at_layers
 from proda.learning.trees import BOOSTED, FOREST, tree_carbon
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters
+from proda.progress import progress_bar
 
 DEFAULTS, DEPTH, PAPER_NETWORK = "CLM defaults", "depth alone", "network of the paper"
 POSTERIORS, FILTERED = "ensemble on posterior means", "ensemble on posterior means, filtered sites"
@@ -258,17 +257,8 @@ def compared_methods(
     present, shape = data.observed.present, (len(methods), len(KINDS), *data.observed.depth.shape)
     soc, x = np.full(shape, np.nan, np.float32), np.full((*shape[:3], len(PAPER_PARAMETERS)), np.nan, np.float32)
     log_sd, seen = np.full(shape[2:], np.nan, np.float32), np.zeros((2, *shape[:2]))
-    results = tqdm(
-        _results(folds, methods, plan.n_processes),
-        desc="folds",
-        total=len(folds),
-        mininterval=2.0,
-        file=sys.stderr,
-        ncols=100,
-        ascii=True,
-        disable=not progress,
-    )
-    for one, of_fold in results:
+    bar = progress_bar(len(folds), "folds", "fold") if progress else None
+    for one, of_fold in _results(folds, methods, plan.n_processes):
         k, held = KINDS.index(one.kind), fold[one.kind] == one.number
         layers, trained = held[:, None] & present, ~held[:, None] & present
         for i, (name, result) in enumerate(of_fold.items()):
@@ -279,6 +269,10 @@ def compared_methods(
                 x[i, k, held] = result.x[held]
             if name == HYBRID and one.kind == BLOCKS and result.log_sd is not None:
                 log_sd[layers] = result.log_sd[layers]
+        if bar is not None:
+            bar.update()
+    if bar is not None:
+        bar.close()
     layer, score = ("site", "layer"), ("approach", "kind")
     return xr.Dataset(
         {

@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.covariates import LISTS
 from proda.errors import InputError
 from proda.learning.scores import scores
 from proda.model.parameters import PAPER_PARAMETERS
@@ -45,9 +44,6 @@ GROUPS = {
     "depth to bedrock": r"Abs_Depth_to_Bedrock|Depth_Bedrock_R|Occurrence_R_Horizon|nbedrock",
     "position and height": r"Lon|Lat|Elevation",
 }
-_LISTED_CLASSES = frozenset(row.name for rows in LISTS.values() for row in rows if row.kind == "categorical")
-_ONE_HOT = re.compile(r"(?P<name>.+)=(?P<code>-?\d+)")
-
 BAND = (0.05, 0.95)
 INNER_RANGE = (0.02, 0.98)
 LEAST_CHANGE = 0.01  # of the unit cube between the ends of a covariate: less counts as none
@@ -88,28 +84,10 @@ def covariate_groups(names: Iterable[str]) -> dict[str, list[str]]:
     """
     groups: dict[str, list[str]] = {group: [] for group in (*GROUPS, OTHER)}
     for name in map(str, names):
-        covariate = covariate_of(name)
+        covariate = name.partition("=")[0]
         group = next((group for group, pattern in GROUPS.items() if re.fullmatch(pattern, covariate)), OTHER)
         groups[group].append(name)
     return {group: columns for group, columns in groups.items() if columns}
-
-
-def covariate_of(column: str) -> str:
-    """The covariate that a column belongs to: itself, or what stands before `=` of a column `name=code`."""
-    one_hot = _ONE_HOT.fullmatch(column)
-    return one_hot["name"] if one_hot else column
-
-
-def codes_of(columns: Iterable[str], covariate: str) -> dict[int, str]:
-    """Code -> column of a class that stands in columns `name=code`, ascending; empty for any other covariate."""
-    matches = (_ONE_HOT.fullmatch(column) for column in columns)
-    found = {int(match["code"]): match.string for match in matches if match and match["name"] == covariate}
-    return dict(sorted(found.items()))
-
-
-def is_class(covariate: str) -> bool:
-    """Whether the lists of `proda.data.covariates` call it categorical, or its name ends in `_class`."""
-    return covariate in _LISTED_CLASSES or covariate.endswith("_class")
 
 
 def group_importance(
@@ -166,7 +144,7 @@ def group_importance(
         rows.append((group, increase, start["r2"] - after["r2"], start["efficiency"] - after["efficiency"]))
     by_group = pd.DataFrame(rows, columns=["group", "mse_increase", "r2_loss", "efficiency_loss"]).groupby("group")
     table = by_group.mean()
-    n_covariates = {group: len({covariate_of(column) for column in columns}) for group, columns in groups.items()}
+    n_covariates = {group: len({name.partition("=")[0] for name in columns}) for group, columns in groups.items()}
     table.insert(0, "n_covariates", pd.Series(n_covariates))
     table.insert(2, "mse_increase_sd", by_group["mse_increase"].std())
     return table.loc[list(groups)].sort_values("mse_increase", ascending=False, kind="stable").reset_index()
@@ -237,8 +215,7 @@ def partial_dependence(
     frame : (n, n_columns) DataFrame
         Covariates of the held-out sites.
     name : str
-        A column, or a class that stands in columns `name=code`. Its values are spread evenly over the 2 to 98 % range
-        of the sites; a class takes every code that a site has.
+        A continuous column. Its values are spread evenly over the 2 to 98 % range of the sites.
     parameters : sequence of str
         Which to report.
     together : sequence of str
@@ -339,14 +316,9 @@ def _permuted(frame: pd.DataFrame, groups: Groups, n_repeats: int, seed: int) ->
 
 def _values(frame: pd.DataFrame, name: str, n_values: int) -> NDArray[np.float64]:
     """Values of a covariate to predict at."""
-    codes = codes_of(map(str, frame), name)
-    if codes:
-        return np.array([code for code, column in codes.items() if (frame[column] == 1.0).any()], dtype=np.float64)
     if name not in frame:
         raise InputError(f"no covariate {name!r}; the frame has {', '.join(map(str, frame))}.")
     values = frame[name].to_numpy(dtype=np.float64)
-    if is_class(name):
-        return np.unique(values)
     low, high = np.quantile(values, INNER_RANGE)
     if not low < high:
         raise InputError(f"covariate {name!r} is {low:g} at nearly all sites: nothing can depend on it here.")
@@ -357,11 +329,7 @@ def _means_at_value(
     predicted_parameters: PredictedParameters, frame: pd.DataFrame, name: str, value: float, together: Sequence[str]
 ) -> NDArray[np.float64]:
     """Mean over the sites of every member's parameters, (n_members, 25), once a covariate has one value everywhere."""
-    codes = codes_of(map(str, frame), name)
-    if codes:
-        changed = frame.assign(**{column: float(code == value) for code, column in codes.items()})
-    else:
-        changed = frame.assign(**{name: value})
+    changed = frame.assign(**{name: value})
     if together:
         found = np.sort(frame[name].to_numpy(dtype=np.float64))
         # Halfway between the sites below and the sites not above: a value that many sites share has its middle rank.

@@ -6,7 +6,6 @@ Adadelta on the posterior means of the sites that pass the paper's filter.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,6 @@ import keras
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from proda.errors import InputError
 from proda.learning import splits
@@ -24,6 +22,7 @@ from proda.learning.predictor import NETWORK, STAGE, Prediction, Predictor, save
 from proda.learning.scores import parameter_skill
 from proda.learning.training_data import Inputs, true_parameters
 from proda.model.parameters import PAPER_PARAMETERS
+from proda.progress import progress_bar
 from proda.study import Study
 
 HIDDEN = (256, 512, 512, 256)
@@ -41,18 +40,14 @@ class PaperResults(NamedTuple):
         `cell`, `split`, `extrapolated` (covariates beyond their range at the training sites), `cwd_rescaled`, `clipped`
         (parameters set back to the inside of the cube), and one column a parameter on the unit cube.
     skill : DataFrame
-        network_skill.csv: one row a parameter, see `proda.learning.scores.parameter_skill`.
-    inputs : Inputs
-    predictor : Predictor
-    split : (n_sites,) str
-    """
+        network_skill.csv: one row a parameter, see `proda.learning.scores.parameter_skill`."""
 
     curve: pd.DataFrame
     parameters: pd.DataFrame
     skill: pd.DataFrame
     inputs: Inputs
     predictor: Predictor
-    split: NDArray
+    split: NDArray  # (n_sites,) str
 
     def at(self, place: str) -> pd.DataFrame:
         """The rows of all places of one kind, "site" or "cell"."""
@@ -195,13 +190,10 @@ def fit(
     ----------
     training, validation : (covariates (n, n_covariates), targets (n, n_parameters))
         Scaled covariates and parameters on the unit cube.
-    epochs, batch_size : int
     kept_weights : "best" or "last"
         Which weights the network ends with: those of the epoch with the least validation loss, or the last ones.
     patience : int, optional
         With "best": stop once the validation loss has not fallen for this many epochs; never by default, as the paper.
-    progress : bool
-        Show a progress bar on standard error.
 
     Returns
     -------
@@ -246,30 +238,14 @@ def fit(
 
 
 class Progress(keras.callbacks.Callback):
-    """One line of plain text, updated in place: epochs done, rate, time left and both losses.
-
-    Plain `tqdm` on purpose: its notebook variant needs widgets, which an executed notebook's HTML does not have. At
-    most twenty updates, seconds apart, keep the output of an executed notebook short.
-    """
+    """One line of plain text, updated in place: epochs done, rate, time left and losses."""
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        epochs = self.params["epochs"]
-        self.bar = tqdm(
-            total=epochs,
-            desc="training",
-            unit="epoch",
-            miniters=max(1, epochs // 20),
-            mininterval=2.0,
-            maxinterval=60.0,
-            file=sys.stderr,
-            ncols=100,
-            ascii=True,
-        )
+        self.bar = progress_bar(self.params["epochs"], "training", "epoch")
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         names = {"loss": "loss", "val_loss": "validation"}
-        shown = {name: f"{logs[key]:.4g}" for key, name in names.items() if logs and key in logs}
-        self.bar.set_postfix(shown, refresh=False)
+        self.bar.set_postfix({name: f"{logs[key]:.4g}" for key, name in names.items() if key in logs}, refresh=False)
         self.bar.update()
 
     def on_train_end(self, logs: dict | None = None) -> None:
