@@ -54,6 +54,7 @@ print(hashlib.sha256(files).hexdigest(), len(list(cache_folder().rglob("*.nbc"))
 """
 
 
+@pytest.mark.slow
 def test_a_comment_recompiles_nothing_and_what_was_kept_gives_the_same_bits(package, tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parent)])}
 

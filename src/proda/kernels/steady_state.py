@@ -72,11 +72,6 @@ def block_work(configuration: Configuration = PAPER) -> NDArray[np.float64]:
     return np.zeros((AMOUNT * configuration.column.n_layers + 4) * BLOCK_WIDTH)
 
 
-def block_months(forcing: AnyForcing) -> int:
-    """Number of months in the forcing, zero for annual forcing."""
-    return 0 if isinstance(forcing, Forcing) else forcing.n_months
-
-
 def block_grid(configuration: Configuration = PAPER) -> NDArray[np.float64]:
     """Node (m), thickness/365 (m yr day-1) and bounds of the input (cm) of every layer, (4 n_layers,)."""
     column = configuration.column
@@ -162,10 +157,10 @@ def fill_monthly_drivers(theta, place, grid, n, months, w):
         soil, litter = soil * depth, litter * depth
         store(w, DECAY * n + j, where_less(soil, SLOWEST, SLOWEST, soil) * thickness)
         store(w, LITTER_DECAY * n + j, where_less(litter, SLOWEST, SLOWEST, litter) * thickness)
-        bio, frost = load(place, BIOTURBATION * n + j), load(place, CRYOTURBATION * n + j)
-        store(w, DOWNWARD * n + j, diffus * bio + cryo * frost + load(place, REST_DOWN * n + j))
-        bio, frost = load(place, BIOTURBATION_UP * n + j), load(place, CRYOTURBATION_UP * n + j)
-        store(w, UPWARD * n + j, diffus * bio + cryo * frost + load(place, REST_UP * n + j))
+        bioturbation, cryoturbation = load(place, BIOTURBATION * n + j), load(place, CRYOTURBATION * n + j)
+        store(w, DOWNWARD * n + j, diffus * bioturbation + cryo * cryoturbation + load(place, REST_DOWN * n + j))
+        bioturbation, cryoturbation = load(place, BIOTURBATION_UP * n + j), load(place, CRYOTURBATION_UP * n + j)
+        store(w, UPWARD * n + j, diffus * bioturbation + cryo * cryoturbation + load(place, REST_UP * n + j))
     fill_input_profile(theta, load(place, amount + 4), grid, n, w)
     for kind in range(4):
         store(w, AMOUNT * n + kind, load(place, amount + kind))
@@ -195,7 +190,7 @@ def fill_input_profile(theta, only_top, grid, n, w):
 
 @inlined
 def fill_litter(theta, n, months, w):
-    """What the litter pools hand to the fast and the slow soil pool in every layer, into `w`."""
+    """Input of the fast and the slow soil pool from litter in every layer, into `w`."""
     # With annual forcing litter decays as soil does, and what is mixed down is mixed up.
     litter, upwards = (LITTER_DECAY, UPWARD) if months else (DECAY, DOWNWARD)
     rate_l1, rate_l23 = 1.0 / load(theta, TAU_L1), 1.0 / load(theta, TAU_L2L3)
@@ -313,7 +308,7 @@ def steady_block(theta, place, grid, n, months, w):
     grid : (4 * n,)
         From `block_grid`.
     n, months : int
-        Number of layers, and of months in the forcing (`block_months`).
+        Number of layers, and of months in the forcing, zero for annual forcing.
     w : (rows * BLOCK_WIDTH,)
         From `block_work`; every thread needs its own.
     """
@@ -349,12 +344,12 @@ def soc_density(theta: NDArray, forcing: AnyForcing, configuration: Configuratio
             f"theta has shape {theta.shape}, the forcing is a {type(forcing).__name__} of {expected[1]} columns; the "
             f"{configuration.name!r} configuration takes {expected} and a {configuration.forcing.__name__}."
         )
-    n = configuration.column.n_layers
+    n, months = configuration.column.n_layers, forcing.n_months if configuration.monthly else 0
     places, grid = to_blocks(block_places(forcing, configuration)), block_grid(configuration)
     work, soc = block_work(configuration), np.empty((places.shape[0], n * BLOCK_WIDTH))
     result = np.empty((*theta.shape[:-2], n, theta.shape[-1]))
     for index in np.ndindex(theta.shape[:-2]):
-        _fill_soc_blocks(to_blocks(theta[index]), places, grid, n, block_months(forcing), work, soc)
+        _fill_soc_blocks(to_blocks(theta[index]), places, grid, n, months, work, soc)
         by_layer = soc.reshape(-1, n, BLOCK_WIDTH).swapaxes(0, 1)
         result[index] = by_layer.reshape(n, -1)[:, : theta.shape[-1]]
     return result

@@ -97,11 +97,11 @@ def _tridiagonal_solution(loss: Any, exchange: Exchange, source: tuple, namespac
     """
 
     def eliminate(carry: tuple, layer: tuple) -> tuple:
-        from_above, handed_down = carry
+        from_above, supplied_above = carry
         loss, downward, upward, source = layer
         loss = loss + from_above
         per_pivot = 1.0 / (loss + downward)
-        supply = tuple(s + h for s, h in zip(source, handed_down, strict=True))
+        supply = tuple(s + h for s, h in zip(source, supplied_above, strict=True))
         passed = upward * per_pivot
         return (passed * loss, tuple(passed * s for s in supply)), (per_pivot, supply)
 
@@ -135,12 +135,12 @@ def _soil_pools(
     """
 
     def eliminate(carry: tuple, layer: tuple) -> tuple:
-        rates_above, lost_above, handed_down = carry
+        rates_above, lost_above, supplied_above = carry
         decay, storage, downward, upward, source = layer
         rates = tuple(decay * t + above for t, above in zip(transfer, rates_above, strict=True))
         lost = tuple(decay * r + storage + above for r, above in zip(respired, lost_above, strict=True))
         inverse = m_matrix_inverse(rates, tuple(leak + downward for leak in lost))
-        supply = tuple(s + h for s, h in zip(source, handed_down, strict=True))
+        supply = tuple(s + h for s, h in zip(source, supplied_above, strict=True))
         held = _product(inverse, supply)
         # Seen from below, what is exchanged upwards comes back as another pool (rates) or not at all (lost).
         (_, p12, p13), (p21, _, p23), (p31, p32, _) = inverse
