@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent
 # These name, print and keep results; they do not compute them.
 NO_RESULT = ("", "study", "stage", "fingerprint", "errors", "progress", "code_cache")
 # Modules of stage 1 that count only for a study whose [source] tables name one of these kinds. The first holds for
-# every study: "half-degree-table" is what forcing and covariates are read from unless the study file says otherwise.
+# every study: "half-degree-table" is what forcing and covariates are read from unless the study file names another.
 SOURCE_MODULES: dict[str, tuple[str, ...]] = {
     "virtual": ("data.virtual_continent", "data.virtual_profiles"),
     "half-degree-table": ("data.readers.tidy",),
@@ -104,7 +104,7 @@ def _modules_of(entry: str, package: Path) -> list[str]:
     folder = package / entry.replace(".", "/")
     if not folder.is_dir():
         return [entry]
-    return [f"{entry}.{path.stem}" for path in folder.glob("*.py") if path.stem not in ("__init__", "stage")]
+    return [f"{entry}.{path.stem}" for path in folder.glob("*.py") if path.stem != "__init__"]
 
 
 def _syntax(path: Path) -> tuple[str, list[str]]:

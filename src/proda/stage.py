@@ -51,7 +51,9 @@ _SITE_SETTINGS = ("site_*", "chains", "kept_draws", "relative_sd")
 
 STAGES: dict[str, Stage] = {
     DATA: Stage(("data.stage",), (), ()),
-    "02-matrix-model-validation": Stage(("model", "kernels.misfit", "assimilation.problem"), (DATA,), ()),
+    "02-matrix-model-validation": Stage(
+        ("model", "kernels.misfit", "assimilation.problem", "data.cleaned"), (DATA,), ()
+    ),
     ONE_BATCH: Stage(("assimilation.stage",), (DATA,), ("one_batch_*", "chains", "relative_sd")),
     SITE_BY_SITE: Stage(("assimilation.stage",), (DATA,), _SITE_SETTINGS),
     NETWORK: Stage(("learning.stage",), (DATA, SITE_BY_SITE), (*_NETWORK_SETTINGS, "test_share", "validation_share")),
@@ -65,7 +67,7 @@ SUPPLEMENTS: dict[str, Stage] = {
         ("assimilation", "maps"), (DATA, ONE_BATCH, SITE_BY_SITE), ("supplement_*", *_SITE_SETTINGS)
     ),
     "S3-method-comparison": Stage(("learning",), (DATA, SITE_BY_SITE), ("supplement_*", *_NETWORK_SETTINGS)),
-    "S4-parameter-interpretation": Stage(("learning",), (DATA, SITE_BY_SITE, NETWORK), ("supplement_*",)),
+    "S4-parameter-interpretation": Stage(("model", "learning"), (DATA, SITE_BY_SITE, NETWORK), ("supplement_*",)),
     "S5-model-properties": Stage(("model", "maps"), (DATA,), ("supplement_*",)),
 }
 ALL_STAGES = STAGES | SUPPLEMENTS
