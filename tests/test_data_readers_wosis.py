@@ -101,13 +101,11 @@ def test_accuracy_in_degrees_becomes_metres(made, tmp_path):
         (["phaq"], 10, "median of pH is .*pH x 10.? Divide by 10"),
     ],
 )
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_column_in_another_unit_is_an_error_with_the_remedy(made, tmp_path, columns, factor, message, layout):
+def test_a_column_in_another_unit_is_an_error_with_the_remedy(made, tmp_path, columns, factor, message):
     layers = made.layers.copy()
     layers[columns] = layers[columns] * factor
-    write, read = LAYOUTS[layout]
     with pytest.raises(InputError, match=message):
-        read(write(made._replace(layers=layers), tmp_path))
+        read_wosis_202312(wosis_files.write_december_2023(made._replace(layers=layers), tmp_path))
 
 
 def test_bounds_under_each_others_name_are_errors(made, tmp_path):
@@ -116,30 +114,11 @@ def test_bounds_under_each_others_name_are_errors(made, tmp_path):
         read_wosis_202312(wosis_files.write_december_2023(made._replace(layers=layers), tmp_path))
 
 
-def exchanged(made):
-    names = {"longitude": "latitude", "latitude": "longitude"}
-    return wosis_files.Made(made.profiles.rename(columns=names), made.layers.rename(columns=names))
-
-
 def test_longitude_and_latitude_that_are_exchanged_are_errors(made, tmp_path):
+    names = {"longitude": "latitude", "latitude": "longitude"}
+    exchanged = wosis_files.Made(made.profiles.rename(columns=names), made.layers.rename(columns=names))
     with pytest.raises(InputError, match="latitudes reach .* degrees and longitudes do not.*exchanged"):
-        read_wosis_202312(wosis_files.write_december_2023(exchanged(made), tmp_path))
-
-
-def test_positions_that_are_possible_but_exchanged_are_errors_by_the_land(tmp_path):
-    europe = wosis_files.BOXES[3:4]
-    made = exchanged(wosis_files.made_world(30, boxes=europe))
-    wosis_files.write_december_2023(made, tmp_path / "data")
-    study = Study.open("wosis", data=wosis_files.write_grid(tmp_path / "data", europe), out=tmp_path / "out")
-    with pytest.raises(InputError, match="30 would with longitude and latitude exchanged"):
-        cleaned_study(study)
-
-
-def test_a_grid_that_does_not_cover_the_profiles_is_an_error(tmp_path):
-    wosis_files.write_december_2023(wosis_files.made_world(30, boxes=wosis_files.BOXES[3:4]), tmp_path / "data")
-    grid = wosis_files.write_grid(tmp_path / "data", wosis_files.BOXES[:1])
-    with pytest.raises(InputError, match="none of 30 profiles lies on a land cell.*Give a grid that covers"):
-        cleaned_study(Study.open("wosis", data=grid, out=tmp_path / "out"))
+        read_wosis_202312(wosis_files.write_december_2023(exchanged, tmp_path))
 
 
 def test_an_identifier_that_occurs_twice_is_named(made, tmp_path):

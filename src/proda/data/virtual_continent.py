@@ -5,6 +5,7 @@ longitude and latitude, so that a site has those of its own position and a cell 
 from __future__ import annotations
 
 import zlib
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +16,192 @@ from scipy.special import expit
 from proda.data import forcing as physics
 from proda.data.covariates import DEPTHS, PAPER_COVARIATES
 from proda.data.forcing import NO_PERMAFROST
-from proda.model.configuration import PAPER_COLUMN, Column
+from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
 from proda.model.parameters import PAPER_PARAMETERS, SHARES
+
+MONTHS = np.arange(12)[:, None]
+_DEPTH = np.array([0.0, 0.3, 1.0])[:, None]  # m, of the triples
+MARGIN = 0.03  # of the unit cube, kept free so that no true parameter lies at a prior bound
+LEAST_WOODY = 0.02  # of the carbon input; noise could otherwise share out more litter than there is
+
+
+def virtual_covariates(lon: ArrayLike, lat: ArrayLike, seed: int) -> pd.DataFrame:
+    """The 60 covariates of the paper at n places, one row a place, in `PAPER_COVARIATES`' names and order.
+
+    Temperatures are in degrees Celsius, precipitation in mm, NPP in g C m-2 yr-1, texture, coarse fragments and water
+    at wilting point in %, bulk density in kg m-3, CEC in cmol kg-1, depths to bedrock in cm.
+    """
+    air = virtual_climate(lon, lat, seed)
+    columns = bioclimatic_variables(air.temperature, air.precipitation, air.diurnal_range)
+    columns |= _soil(np.asarray(lon, float), np.asarray(lat, float), seed, air)
+    warmth, rain = columns["BIO1"], columns["BIO12"]
+    columns |= {
+        "IGBP": _igbp(warmth, rain, air.forest, waves(lon, lat, seed, "fields", 2.0)),
+        "Climate": _koppen(columns),
+        "NPPmean": air.npp,
+        "NPPmax": air.npp * (1.0 + air.npp_spread),
+        "NPPmin": air.npp * (1.0 - air.npp_spread),
+        "Veg_Cover": 100.0 * (0.15 + 0.8 * air.forest) * -np.expm1(-air.npp / 250.0),
+        "Drought": 1.0 - physics.wetness_of_climate(warmth, rain),
+    }
+    return pd.DataFrame(columns)[list(PAPER_COVARIATES)].astype(float)
+
+
+def virtual_forcing(covariates: pd.DataFrame) -> Forcing:
+    """Forcing of the places whose `covariates` are given.
+
+    Soil temperature is that of the air plus 1 K, and plus up to 1.5 K more where winters are long, because snow keeps
+    soil warm. Dry spells weigh heavily in a mean of water potentials: it is taken as 5 (where it never gets dry) to
+    100 times that of the mean moisture. Subsoils are moister than top soils. There is no permafrost.
+    """
+    snow = 1.5 * expit(-(covariates["BIO11"].to_numpy() + 4.0) / 2.5)
+    temperature = physics.soil_temperature(covariates["BIO1"].to_numpy(), 1.0, PAPER_COLUMN.n_layers)
+    temperature = temperature + snow * -np.expm1(-PAPER_COLUMN.node[:, None] / 0.2)
+    drought = covariates["Drought"].to_numpy() * (1.0 - 0.3 * -np.expm1(-PAPER_COLUMN.node[:, None] / 0.5))
+    psi = physics.water_potential(1.0 - drought, covariates["Sand_Content_30cm"], covariates["Clay_Content_30cm"])
+    psi = np.maximum(psi * 5.0 * 20.0**drought, physics.DRIEST)
+    npp, least, greatest = (covariates[name].to_numpy() for name in ("NPPmean", "NPPmin", "NPPmax"))
+    return Forcing(temperature, psi, np.full(len(covariates), NO_PERMAFROST), npp, least, greatest)
+
+
+def true_parameters(covariates: pd.DataFrame, noise: NDArray | float = 0.0) -> NDArray:
+    """True parameters on the unit cube, (25, n), at least `MARGIN` away from the prior bounds.
+
+    The input shares of litter are reduced in proportion where they would leave too little for woody debris.
+
+    Parameters
+    ----------
+    covariates : DataFrame
+        From `virtual_covariates`, n rows.
+    noise : (25, n)
+        From `site_noise`; 0 for the part that the covariates determine, which is the truth of the map.
+    """
+    x = MARGIN + (1.0 - 2.0 * MARGIN) * expit(_logits(covariates) + noise)
+    rows = list(SHARES)
+    low, span = PAPER_PARAMETERS.minimum[rows], (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)[rows]
+    least = low.sum() + MARGIN * span.sum()
+    above = span @ (x[rows] - MARGIN)
+    kept = np.minimum(1.0, (1.0 - LEAST_WOODY - least) / above)
+    x[rows] = MARGIN + kept * (x[rows] - MARGIN)
+    return x
+
+
+def site_noise(n: int, rng: np.random.Generator, sd: float = 0.5) -> NDArray:
+    """What the covariates do not determine at a site, added to the logits, (25, n)."""
+    return sd * rng.standard_normal((len(PAPER_PARAMETERS), n))
+
+
+def _logits(covariates: pd.DataFrame) -> NDArray:
+    """Logit of every true parameter as the covariates give it, (25, n), rows as in `PAPER_PARAMETERS`.
+
+    Parameters to which the profiles are sensitive follow the covariates strongly, the others weakly or not at all.
+    """
+    value = {name: covariates[name].to_numpy(float) for name in covariates}
+    # Ten covariates, each shifted and scaled by constants to about -2..2.
+    warmth = (value["BIO1"] - 11.0) / 6.0
+    rain = np.log(value["BIO12"] / 700.0) / 0.6
+    temperature_range = (value["BIO7"] - 30.0) / 6.0
+    npp = (value["NPPmean"] - 470.0) / 200.0
+    cover = (value["Veg_Cover"] - 45.0) / 30.0
+    sand = (value["Sand_Content_0cm"] - 45.0) / 18.0
+    clay = (value["Clay_Content_30cm"] - 20.0) / 9.0
+    acid = (6.7 - value["pH_Water_0cm"]) / 0.9
+    stones = (value["Coarse_Fragments_v_30cm"] - 12.0) / 6.0
+    bedrock = (value["Depth_Bedrock_R"] - 165.0) / 45.0
+    nothing = np.zeros_like(warmth)
+    logits = {
+        "diffus": -0.2 + 0.8 * np.tanh(warmth) - 0.5 * acid,
+        "cryo": nothing,
+        "q10": -2.7 + 0.4 * np.tanh(temperature_range) + 0.3 * cover,
+        "efolding": 1.5 + 0.7 * np.tanh(sand) - 0.6 * np.tanh(bedrock) + 0.3 * rain * np.tanh(stones),
+        "tau4cwd": 0.3 * cover,
+        "tau4l1": nothing,
+        "tau4l2l3": 0.3 * acid,
+        "tau4s1": -1.0 + 0.3 * acid,
+        "tau4s2": -2.6 + 1.2 * np.tanh(acid) + 0.5 * np.tanh(stones) - 0.3 * warmth,
+        "tau4s3": -2.7 + 1.2 * np.tanh(clay) - 0.5 * np.tanh(warmth) + 0.3 * clay * np.tanh(acid),
+        "fl1s1": -0.4 + 0.3 * npp,
+        "fl2s1": -0.2 + 0.3 * clay,
+        "fl3s2": 0.4 * acid,
+        "fs1s2": -1.4 + 0.9 * np.tanh(clay) - 0.3 * rain,
+        "fs1s3": -2.4 + 0.4 * np.tanh(clay),
+        "fs2s1": 0.2 - 0.4 * acid,
+        "fs2s3": -2.7 + 0.9 * np.tanh(clay) - 0.6 * np.tanh(sand) + 0.4 * np.tanh(rain),
+        "fs3s1": -0.6 - 0.3 * clay,
+        "fcwdl2": -0.3 * cover,
+        "ins": -0.5 + 0.9 * np.tanh(npp) - 0.4 * stones,
+        "beta": 1.0 + 0.9 * np.tanh(-rain) + 0.5 * cover,
+        "p4ll": -0.2 + 0.5 * cover,
+        "p4ml": -0.9 - 0.3 * cover,
+        "p4cl": 0.2 + 0.2 * npp,
+        "maxpsi": 0.4 * sand,
+    }
+    return np.stack([logits[name] for name in PAPER_PARAMETERS.names])
+
+
+def waves(lon: ArrayLike, lat: ArrayLike, seed: int, name: str, length: float, n_waves: int = 48) -> NDArray:
+    """A smooth random field with mean 0 and variance 1, a function of the place, correlated over `length` degrees.
+
+    A sum of cosines with random directions, wavelengths and phases approximates a Gaussian field with a
+    squared-exponential covariance (Rahimi and Recht 2007).
+    """
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    number = rng.normal(size=(n_waves, 2)) / length
+    phase = rng.uniform(0, 2 * np.pi, n_waves)
+    east = np.asarray(lon, float) * np.cos(np.radians(38.0))
+    angle = np.multiply.outer(number[:, 0], east) + np.multiply.outer(number[:, 1], np.asarray(lat, float))
+    return np.sqrt(2.0 / n_waves) * np.cos(angle + phase.reshape(-1, *([1] * east.ndim))).sum(axis=0)
+
+
+class Climate(NamedTuple):
+    """Relief, climate and productivity of n places."""
+
+    elevation: NDArray  # (n,), m
+    temperature: NDArray  # (12, n), degrees Celsius, monthly means of air temperature
+    diurnal_range: NDArray  # (n,), K
+    precipitation: NDArray  # (12, n), mm month-1
+    npp: NDArray  # (n,), g C m-2 yr-1
+    npp_spread: NDArray  # (n,), half the range of annual NPP over the years, as a fraction of the mean
+    forest: NDArray  # (n,), 0 to 1, how far trees outdo grass
+
+
+def virtual_climate(lon: ArrayLike, lat: ArrayLike, seed: int) -> Climate:
+    """Climate of the places `lon`, `lat` (degrees, (n,)): cold north, wet east and north-west, high dry west."""
+    lon, lat = np.asarray(lon, float), np.asarray(lat, float)
+
+    field = partial(waves, lon, lat, seed)
+    west_range = np.exp(-(((lon + 111.0) / 7.5) ** 2))
+    east_range = np.exp(-(((lon + 80.5 - 0.9 * (lat - 38.0)) / 3.0) ** 2))
+    relief = 2000.0 * west_range * (1.0 + 0.25 * field("ranges", 2.5)) + 450.0 * east_range
+    elevation = np.maximum(relief + 250.0 + 90.0 * field("hills", 2.0), 1.0)
+
+    coast = np.exp(-(((lon + 124.0) / 4.0) ** 2))
+    mean = 24.0 - 0.78 * (lat - 25.0) - 0.0045 * elevation
+    mean = mean + 2.5 * coast * (lat - 36.0) / 10.0 + 0.7 * field("warmth", 4.0)
+    swing = (4.0 + 0.42 * (lat - 25.0)) * (1.0 - 0.55 * coast) + 0.8 * field("swing", 5.0)
+    temperature = mean - swing * np.cos(2 * np.pi * (MONTHS - 0.5) / 12)
+
+    gulf = expit((lon + 97.0) / 3.5) * (1.15 - 0.35 * (lat - 37.0) / 12.0)
+    pacific = np.exp(-(((lon + 123.8) / 2.2) ** 2)) * expit((lat - 39.0) / 2.0)
+    annual = (140.0 + 1000.0 * gulf + 1300.0 * pacific + 180.0 * west_range) * np.exp(0.16 * field("rain", 3.0))
+    summer = expit((lon + 108.0) / 4.0) * expit(-(lon + 88.0) / 4.0) * 0.75 - 0.65 * expit(-(lon + 116.0) / 2.5)
+    season = 1.0 - summer * np.cos(2 * np.pi * (MONTHS - 0.5) / 12) + 0.05 * np.sin(2 * np.pi * MONTHS / 6)
+    precipitation = annual / 12.0 * season
+
+    npp = 1.25 * _productivity(mean, annual) * np.exp(0.12 * field("vigour", 3.0))
+    dry = expit(-(annual - 600.0) / 150.0)
+    spread = np.clip(0.22 + 0.2 * dry + 0.04 * field("spread", 4.0), 0.12, 0.6)
+    forest = expit((annual - 750.0 - 14.0 * (mean - 10.0)) / 130.0 + 0.9 * field("forest", 2.5))
+    diurnal = 9.0 + 5.0 * dry + 0.5 * field("diurnal", 4.0)
+    return Climate(elevation, temperature, diurnal, precipitation, npp, spread, forest)
+
+
+def _productivity(temperature: NDArray, precipitation: NDArray) -> NDArray:
+    """Lieth's (1975) Miami model, g C m-2 yr-1 (carbon 45 % of dry matter), with a smooth lesser of its two limits."""
+    by_warmth = 3000.0 / (1.0 + np.exp(1.315 - 0.119 * temperature))
+    by_rain = 3000.0 * -np.expm1(-0.000664 * precipitation)
+    return 0.45 * (by_warmth**-4.0 + by_rain**-4.0) ** -0.25
 
 
 def bioclimatic_variables(temperature: NDArray, precipitation: NDArray, diurnal_range: NDArray) -> dict[str, NDArray]:
@@ -70,104 +254,8 @@ def _at(values: NDArray, which: NDArray) -> NDArray:
     return np.take_along_axis(values, which[None], axis=0)[0]
 
 
-MONTHS = np.arange(12)[:, None]
-
-
-class Climate(NamedTuple):
-    """Relief, climate and productivity of n places."""
-
-    elevation: NDArray  # (n,), m
-    temperature: NDArray  # (12, n), degrees Celsius, monthly means of air temperature
-    diurnal_range: NDArray  # (n,), K
-    precipitation: NDArray  # (12, n), mm month-1
-    npp: NDArray  # (n,), g C m-2 yr-1
-    npp_spread: NDArray  # (n,), half the range of annual NPP over the years, as a fraction of the mean
-    forest: NDArray  # (n,), 0 to 1, how far trees outdo grass
-
-
-def waves(lon: ArrayLike, lat: ArrayLike, seed: int, name: str, length: float, n_waves: int = 48) -> NDArray:
-    """A smooth random field with mean 0 and variance 1, a function of the place, correlated over `length` degrees.
-
-    A sum of cosines with random directions, wavelengths and phases approximates a Gaussian field with a
-    squared-exponential covariance (Rahimi and Recht 2007).
-    """
-    rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    number = rng.normal(size=(n_waves, 2)) / length
-    phase = rng.uniform(0, 2 * np.pi, n_waves)
-    east = np.asarray(lon, float) * np.cos(np.radians(38.0))
-    angle = np.multiply.outer(number[:, 0], east) + np.multiply.outer(number[:, 1], np.asarray(lat, float))
-    return np.sqrt(2.0 / n_waves) * np.cos(angle + phase.reshape(-1, *([1] * east.ndim))).sum(axis=0)
-
-
-def virtual_climate(lon: ArrayLike, lat: ArrayLike, seed: int) -> Climate:
-    """Climate of the places `lon`, `lat` (degrees, (n,)): cold north, wet east and north-west, high dry west."""
-    lon, lat = np.asarray(lon, float), np.asarray(lat, float)
-
-    def field(name: str, length: float) -> NDArray:
-        return waves(lon, lat, seed, name, length)
-
-    west_range = np.exp(-(((lon + 111.0) / 7.5) ** 2))
-    east_range = np.exp(-(((lon + 80.5 - 0.9 * (lat - 38.0)) / 3.0) ** 2))
-    relief = 2000.0 * west_range * (1.0 + 0.25 * field("ranges", 2.5)) + 450.0 * east_range
-    elevation = np.maximum(relief + 250.0 + 90.0 * field("hills", 2.0), 1.0)
-
-    coast = np.exp(-(((lon + 124.0) / 4.0) ** 2))
-    mean = 24.0 - 0.78 * (lat - 25.0) - 0.0045 * elevation
-    mean = mean + 2.5 * coast * (lat - 36.0) / 10.0 + 0.7 * field("warmth", 4.0)
-    swing = (4.0 + 0.42 * (lat - 25.0)) * (1.0 - 0.55 * coast) + 0.8 * field("swing", 5.0)
-    temperature = mean - swing * np.cos(2 * np.pi * (MONTHS - 0.5) / 12)
-
-    gulf = expit((lon + 97.0) / 3.5) * (1.15 - 0.35 * (lat - 37.0) / 12.0)
-    pacific = np.exp(-(((lon + 123.8) / 2.2) ** 2)) * expit((lat - 39.0) / 2.0)
-    annual = (140.0 + 1000.0 * gulf + 1300.0 * pacific + 180.0 * west_range) * np.exp(0.16 * field("rain", 3.0))
-    summer = expit((lon + 108.0) / 4.0) * expit(-(lon + 88.0) / 4.0) * 0.75 - 0.65 * expit(-(lon + 116.0) / 2.5)
-    season = 1.0 - summer * np.cos(2 * np.pi * (MONTHS - 0.5) / 12) + 0.05 * np.sin(2 * np.pi * MONTHS / 6)
-    precipitation = annual / 12.0 * season
-
-    npp = 1.25 * _productivity(mean, annual) * np.exp(0.12 * field("vigour", 3.0))
-    dry = expit(-(annual - 600.0) / 150.0)
-    spread = np.clip(0.22 + 0.2 * dry + 0.04 * field("spread", 4.0), 0.12, 0.6)
-    forest = expit((annual - 750.0 - 14.0 * (mean - 10.0)) / 130.0 + 0.9 * field("forest", 2.5))
-    diurnal = 9.0 + 5.0 * dry + 0.5 * field("diurnal", 4.0)
-    return Climate(elevation, temperature, diurnal, precipitation, npp, spread, forest)
-
-
-def _productivity(temperature: NDArray, precipitation: NDArray) -> NDArray:
-    """Lieth's (1975) Miami model, g C m-2 yr-1 (carbon 45 % of dry matter), with a smooth lesser of its two limits."""
-    by_warmth = 3000.0 / (1.0 + np.exp(1.315 - 0.119 * temperature))
-    by_rain = 3000.0 * -np.expm1(-0.000664 * precipitation)
-    return 0.45 * (by_warmth**-4.0 + by_rain**-4.0) ** -0.25
-
-
-_DEPTH = np.array([0.0, 0.3, 1.0])[:, None]  # m, of the triples
-
-
-def virtual_covariates(lon: ArrayLike, lat: ArrayLike, seed: int) -> pd.DataFrame:
-    """The 60 covariates of the paper at n places, one row a place, in `PAPER_COVARIATES`' names and order.
-
-    Temperatures are in degrees Celsius, precipitation in mm, NPP in g C m-2 yr-1, texture, coarse fragments and water
-    at wilting point in %, bulk density in kg m-3, CEC in cmol kg-1, depths to bedrock in cm.
-    """
-    air = virtual_climate(lon, lat, seed)
-    columns = bioclimatic_variables(air.temperature, air.precipitation, air.diurnal_range)
-    columns |= _soil(np.asarray(lon, float), np.asarray(lat, float), seed, air)
-    warmth, rain = columns["BIO1"], columns["BIO12"]
-    columns |= {
-        "IGBP": _igbp(warmth, rain, air.forest, waves(lon, lat, seed, "fields", 2.0)),
-        "Climate": _koppen(columns),
-        "NPPmean": air.npp,
-        "NPPmax": air.npp * (1.0 + air.npp_spread),
-        "NPPmin": air.npp * (1.0 - air.npp_spread),
-        "Veg_Cover": 100.0 * (0.15 + 0.8 * air.forest) * -np.expm1(-air.npp / 250.0),
-        "Drought": 1.0 - physics.wetness_of_climate(warmth, rain),
-    }
-    return pd.DataFrame(columns)[list(PAPER_COVARIATES)].astype(float)
-
-
 def _soil(lon: NDArray, lat: NDArray, seed: int, air: Climate) -> dict[str, NDArray]:
-    def field(name: str, length: float) -> NDArray:
-        return waves(lon, lat, seed, name, length)
-
+    field = partial(waves, lon, lat, seed)
     rain, warmth = air.precipitation.sum(axis=0), air.temperature.mean(axis=0)
     leached = expit((rain - 800.0) / 200.0)
     sand = np.clip(44.0 + 17.0 * field("sand", 2.2) - 2.0 * _DEPTH, 5.0, 88.0)
@@ -260,99 +348,3 @@ def _texture_class(sand: NDArray, clay: NDArray) -> NDArray:
         sand >= 52,
     ]
     return np.select(cases, [2, 3, 1, 4, 5, 6, 10, 8, 12, 11, 9], 7).astype(float)
-
-
-def virtual_forcing(covariates: pd.DataFrame, column: Column = PAPER_COLUMN) -> Forcing:
-    """Forcing of the places whose `covariates` are given.
-
-    Soil temperature is that of the air plus 1 K, and plus up to 1.5 K more where winters are long, because snow keeps
-    soil warm. Dry spells weigh heavily in a mean of water potentials: it is taken as 5 (where it never gets dry) to
-    100 times that of the mean moisture. Subsoils are moister than top soils. There is no permafrost.
-    """
-    snow = 1.5 * expit(-(covariates["BIO11"].to_numpy() + 4.0) / 2.5)
-    temperature = physics.soil_temperature(covariates["BIO1"].to_numpy(), 1.0, column.n_layers)
-    temperature = temperature + snow * -np.expm1(-column.node[:, None] / 0.2)
-    drought = covariates["Drought"].to_numpy() * (1.0 - 0.3 * -np.expm1(-column.node[:, None] / 0.5))
-    psi = physics.water_potential(1.0 - drought, covariates["Sand_Content_30cm"], covariates["Clay_Content_30cm"])
-    psi = np.maximum(psi * 5.0 * 20.0**drought, physics.DRIEST)
-    npp, least, greatest = (covariates[name].to_numpy() for name in ("NPPmean", "NPPmin", "NPPmax"))
-    return Forcing(temperature, psi, np.full(len(covariates), NO_PERMAFROST), npp, least, greatest)
-
-
-MARGIN = 0.03  # of the unit cube, kept free so that no true parameter lies at a prior bound
-LEAST_WOODY = 0.02  # of the carbon input; noise could otherwise share out more litter than there is
-
-
-def true_parameters(covariates: pd.DataFrame, noise: NDArray | float = 0.0) -> NDArray:
-    """True parameters on the unit cube, (25, n), at least `MARGIN` away from the prior bounds.
-
-    The input shares of litter are reduced in proportion where they would leave too little for woody debris.
-
-    Parameters
-    ----------
-    covariates : DataFrame
-        From `virtual_covariates`, n rows.
-    noise : (25, n)
-        From `site_noise`; 0 for the part that the covariates determine, which is the truth of the map.
-    """
-    x = MARGIN + (1.0 - 2.0 * MARGIN) * expit(_logits(covariates) + noise)
-    rows = list(SHARES)
-    low, span = PAPER_PARAMETERS.minimum[rows], (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)[rows]
-    least = low.sum() + MARGIN * span.sum()
-    above = span @ (x[rows] - MARGIN)
-    kept = np.minimum(1.0, (1.0 - LEAST_WOODY - least) / above)
-    x[rows] = MARGIN + kept * (x[rows] - MARGIN)
-    return x
-
-
-def site_noise(n: int, rng: np.random.Generator, sd: float = 0.5) -> NDArray:
-    """What the covariates do not determine at a site, added to the logits, (25, n)."""
-    return sd * rng.standard_normal((len(PAPER_PARAMETERS), n))
-
-
-def _logits(covariates: pd.DataFrame) -> NDArray:
-    """Logit of every true parameter as the covariates give it, (25, n), rows as in `PAPER_PARAMETERS`.
-
-    Parameters to which the profiles are sensitive follow the covariates strongly, the others weakly or not at all.
-    """
-    value = {name: covariates[name].to_numpy(float) for name in covariates}
-    # Ten covariates, each shifted and scaled by constants to about -2..2.
-    warmth = (value["BIO1"] - 11.0) / 6.0
-    rain = np.log(value["BIO12"] / 700.0) / 0.6
-    temperature_range = (value["BIO7"] - 30.0) / 6.0
-    npp = (value["NPPmean"] - 470.0) / 200.0
-    cover = (value["Veg_Cover"] - 45.0) / 30.0
-    sand = (value["Sand_Content_0cm"] - 45.0) / 18.0
-    clay = (value["Clay_Content_30cm"] - 20.0) / 9.0
-    acid = (6.7 - value["pH_Water_0cm"]) / 0.9
-    stones = (value["Coarse_Fragments_v_30cm"] - 12.0) / 6.0
-    bedrock = (value["Depth_Bedrock_R"] - 165.0) / 45.0
-    nothing = np.zeros_like(warmth)
-    logits = {
-        "diffus": -0.2 + 0.8 * np.tanh(warmth) - 0.5 * acid,
-        "cryo": nothing,
-        "q10": -2.7 + 0.4 * np.tanh(temperature_range) + 0.3 * cover,
-        "efolding": 1.5 + 0.7 * np.tanh(sand) - 0.6 * np.tanh(bedrock) + 0.3 * rain * np.tanh(stones),
-        "tau4cwd": 0.3 * cover,
-        "tau4l1": nothing,
-        "tau4l2l3": 0.3 * acid,
-        "tau4s1": -1.0 + 0.3 * acid,
-        "tau4s2": -2.6 + 1.2 * np.tanh(acid) + 0.5 * np.tanh(stones) - 0.3 * warmth,
-        "tau4s3": -2.7 + 1.2 * np.tanh(clay) - 0.5 * np.tanh(warmth) + 0.3 * clay * np.tanh(acid),
-        "fl1s1": -0.4 + 0.3 * npp,
-        "fl2s1": -0.2 + 0.3 * clay,
-        "fl3s2": 0.4 * acid,
-        "fs1s2": -1.4 + 0.9 * np.tanh(clay) - 0.3 * rain,
-        "fs1s3": -2.4 + 0.4 * np.tanh(clay),
-        "fs2s1": 0.2 - 0.4 * acid,
-        "fs2s3": -2.7 + 0.9 * np.tanh(clay) - 0.6 * np.tanh(sand) + 0.4 * np.tanh(rain),
-        "fs3s1": -0.6 - 0.3 * clay,
-        "fcwdl2": -0.3 * cover,
-        "ins": -0.5 + 0.9 * np.tanh(npp) - 0.4 * stones,
-        "beta": 1.0 + 0.9 * np.tanh(-rain) + 0.5 * cover,
-        "p4ll": -0.2 + 0.5 * cover,
-        "p4ml": -0.9 - 0.3 * cover,
-        "p4cl": 0.2 + 0.2 * npp,
-        "maxpsi": 0.4 * sand,
-    }
-    return np.stack([logits[name] for name in PAPER_PARAMETERS.names])
