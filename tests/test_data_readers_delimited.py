@@ -26,6 +26,7 @@ def test_identifiers_keep_their_zeros_and_only_an_empty_text_is_missing(tmp_path
     assert table["source"].tolist() == ["NA", "a"] and table["carbon"].isna().tolist() == [False, True]
     assert read(tmp_path, GOOD.replace("1.5", "NaN"))["carbon"].isna().all()
     assert read(tmp_path, b"\xef\xbb\xbf" + GOOD.encode()).equals(table)
+    assert read(tmp_path, GOOD.replace(",carbon,", ", carbon ,")).equals(table)
 
 
 @given(st.lists(st.tuples(st.text("ab\" ';", max_size=4), st.floats(-1e6, 1e6)), min_size=1, max_size=20))
@@ -57,6 +58,7 @@ def test_a_table_read_in_chunks_is_the_table_read_at_once_and_rows_without_a_val
         (GOOD.replace(",", ";"), "no column carbon.*one column only.*another separator"),
         (GOOD.replace("carbon", "carbn"), "no column carbon; did you mean 'carbn'"),
         ("profile_id,carbon,source\n", "a header but no rows"),
+        (GOOD.replace("profile_id", "source"), "a column occurs twice in the header"),
         ("", "the file is empty"),
         (GOOD.replace(",a", ",é").encode("latin-1"), "not UTF-8 text"),
         (GOOD.encode("utf-16"), "not UTF-8 text"),

@@ -105,6 +105,8 @@ def read_delimited(
         kinds = {name: float for name in numbers if name in names} | {name: str for name in texts if name in names}
         options = {
             "sep": separator,
+            "names": names,
+            "header": 0,
             "quoting": csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
             "usecols": None if others else list(kinds),
             "keep_default_na": False,
@@ -118,7 +120,7 @@ def read_delimited(
                     if separator == "\t":  # quotes around a whole field, as some fields of WoSIS 2019 have
                         chunk = chunk.assign(**{name: chunk[name].str.strip('"') for name in texts if name in kinds})
                     parts.append(chunk[chunk[list(any_of)].notna().any(axis=1)] if any_of else chunk)
-            except UnicodeDecodeError:
+            except (UnicodeDecodeError, pd.errors.ParserError):
                 raise
             except ValueError as error:
                 raise InputError(_no_number(file, list(kinds), list(numbers), options) or f"{file}: {error}") from None
@@ -132,7 +134,7 @@ def read_delimited(
 def _readable(file: DataFile) -> Iterator[None]:
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, pd.errors.ParserError) as error:
         raise InputError(f"{file}: the file is damaged ({error}). Download it again.") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: not UTF-8 text ({error}). Save the file as UTF-8.") from None
@@ -161,6 +163,8 @@ def _checked_lines(file: DataFile, separator: str) -> list[str]:
                     )
     if not names:
         raise InputError(f"{file}: the file is empty; expected a header and rows.")
+    if len(set(names)) < len(names):
+        raise InputError(f"{file}: a column occurs twice in the header {', '.join(names)}; expected each once.")
     return names
 
 
