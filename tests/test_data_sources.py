@@ -9,7 +9,7 @@ from small_archive import N, write_archive
 from small_maps import geotiff
 from small_sources import EAST, TRANSFORM, study_with, write_everything, write_maps
 
-from proda.data.covariates import BINN_COVARIATES, covariate_list
+from proda.data.covariates import BINN_LIST, covariate_list
 from proda.data.forcing import has_forcing
 from proda.data.readers.archive import archive_forcing
 from proda.data.readers.map_layers import covariates_from_maps
@@ -194,7 +194,7 @@ def test_the_unpacked_archive_becomes_a_study(tmp_path):
     np.testing.assert_allclose(result.forcing.soil_temperature, expected)
     units = pd.read_parquet(study.path("covariates.parquet")).attrs["units"]
     assert units["BIO1"] == "degC" and units["nbedrock"] == "layers"
-    assert study_list(study)["name"].tolist() == list(BINN_COVARIATES)
+    assert study_list(study)["name"].tolist() == [row.name for row in BINN_LIST]
 
 
 def test_npp_of_another_map_replaces_all_three_and_gaps_stay_gaps(from_maps):

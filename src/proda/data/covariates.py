@@ -74,7 +74,6 @@ LISTS = {
 }
 PAPER_LIST, BINN_LIST, GRID_TABLE_LIST = LISTS.values()
 PAPER_COVARIATES = tuple(row.name for row in PAPER_LIST)  # "Garde_Acid" is the authors' spelling
-BINN_COVARIATES = tuple(row.name for row in BINN_LIST)
 LAND_USE = KNOWN["land_use_class"]
 
 

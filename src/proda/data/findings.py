@@ -78,11 +78,6 @@ def _plain(unit: str) -> str:
     return "".join(c for c in unit.lower() if c not in " ^*()[]_.")
 
 
-def same_unit(unit: str, expected: str) -> bool:
-    """Whether `unit` is a spelling of `expected`."""
-    return _plain(unit) in (_plain(expected), *_SPELLINGS.get(expected, ()))
-
-
 def checked_unit(unit: object, expected: tuple[str, ...], where: str) -> str:
     """The one of the `expected` units that `unit`, the attribute `units` of a variable, spells.
 
@@ -105,8 +100,9 @@ def checked_unit(unit: object, expected: tuple[str, ...], where: str) -> str:
         raise InputError(
             f"{where} has no attribute 'units', expected {known}. Make sure of the unit, then write it into the file."
         )
+    plain = _plain("" if unit is None else str(unit))
     for name in expected:
-        if same_unit("" if unit is None else str(unit), name):
+        if plain in (_plain(name), *_SPELLINGS.get(name, ())):
             return name
     remedy = _REMEDIES.get(expected[0], "Convert the values")
     raise InputError(
