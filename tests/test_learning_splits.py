@@ -18,7 +18,6 @@ from proda.learning.splits import (
     fold_of_site,
     outside_training_cells,
     random_split,
-    share_at_training_coordinates,
     share_in_training_cells,
     sizes,
 )
@@ -62,12 +61,6 @@ def test_test_sites_beside_a_training_site_are_counted():
     split = np.array([TRAIN, TEST, TEST, UNUSED, TEST, TEST], dtype=object)
     assert share_in_training_cells(split, [7, 7, 8, 9, 9, 7]) == 0.5
     assert np.flatnonzero(outside_training_cells(split, [7, 7, 8, 9, 9, 7])).tolist() == [2, 4]
-
-
-def test_only_a_test_site_with_both_coordinates_of_a_training_site_is_at_its_place():
-    split = np.array([TRAIN, TEST, TEST, TEST, VALIDATION, TEST], dtype=object)
-    lon, lat = [-90.0, -90.0, -90.0, -80.0, -70.0, -70.0], [40.0, 40.0, 41.0, 40.0, 35.0, 35.0]
-    assert share_at_training_coordinates(split, lon, lat) == 0.25
 
 
 def scattered(n: int, seed: int = 0):

@@ -20,7 +20,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "block_of_place",
             "outside_training_cells",
             "random_split",
-            "share_at_training_coordinates",
             "share_in_training_cells",
         ],
         "stage": ["method_comparison", "method_scores", "network_training"],

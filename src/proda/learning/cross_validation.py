@@ -60,21 +60,11 @@ class FoldPlan(NamedTuple):
 
 
 class MethodResult(NamedTuple):
-    """Predictions of a method at all sites.
+    """Predictions of a method at the layers of all n sites."""
 
-    Attributes
-    ----------
-    soc : (n, m), kg C m-3
-        Carbon at the layers.
-    x : (n, 25), unit cube, optional
-        The parameters behind it.
-    log_sd : (n, m), optional
-        Standard deviation of the logarithm of carbon over the members of an ensemble.
-    """
-
-    soc: NDArray[np.float64]
-    x: NDArray[np.float64] | None = None
-    log_sd: NDArray[np.float64] | None = None
+    soc: NDArray[np.float64]  # (n, m), kg C m-3
+    x: NDArray[np.float64] | None = None  # (n, 25), unit cube: the parameters behind it
+    log_sd: NDArray[np.float64] | None = None  # (n, m), sd of the logarithm of carbon over an ensemble's members
 
 
 @dataclass(frozen=True, eq=False)

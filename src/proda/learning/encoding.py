@@ -35,30 +35,14 @@ class Shape(NamedTuple):
 
 @dataclass(frozen=True)
 class Encoding:
-    """How covariates enter a network; it is saved with the network.
+    """How covariates enter a network; it is saved with the network."""
 
-    Attributes
-    ----------
-    names : tuple of str
-        All covariates in the order of their table.
-    codes : dict
-        Covariates that are classes: name -> codes of the training sites, ascending. The others are numbers.
-    training_range : (2, n_numbers)
-        Least and greatest value at the training sites, each in its covariate's unit.
-    scaled_by : (2, n_numbers)
-        The values that become 0 and 1.
-    edges : (n_numbers, n_bins + 1)
-        Quantiles of the scaled numbers of the training sites; no columns without bins.
-    limits : (least, greatest) scaled number, optional
-        What lies farther outside the range is set to these.
-    """
-
-    names: tuple[str, ...]
-    codes: dict[str, tuple[int, ...]]
-    training_range: NDArray[np.float64]
-    scaled_by: NDArray[np.float64]
-    edges: NDArray[np.float64]
-    limits: tuple[float, float] | None = None
+    names: tuple[str, ...]  # all covariates in the order of their table
+    codes: dict[str, tuple[int, ...]]  # of those that are classes: the codes of the training sites, ascending
+    training_range: NDArray[np.float64]  # (2, n_numbers), least and greatest at the training sites, in their units
+    scaled_by: NDArray[np.float64]  # (2, n_numbers), the values that become 0 and 1
+    edges: NDArray[np.float64]  # (n_numbers, n_bins + 1), quantiles of the scaled numbers; no columns without bins
+    limits: tuple[float, float] | None = None  # scaled numbers beyond these are set to them
 
     @classmethod
     def of(

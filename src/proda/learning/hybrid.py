@@ -37,44 +37,20 @@ BETWEEN_SITES = 0.25
 
 
 class HybridPlan(NamedTuple):
-    """How the ensemble is trained.
-
-    Attributes
-    ----------
-    n_members : int
-    epochs : int
-    batch_size : int
-        Fewer are taken where an epoch would have less than some thirty steps (`proda.learning.distillation`).
-    learning_rate : float
-        Of AdamW at its greatest: it rises within the first tenth of the epochs and falls to zero along a cosine.
-    huber_delta : float, kg C m-3
-        Beyond this error the loss grows linearly: organic layers would decide everything else.
-    prior_weight : float, (kg C m-3)2
-        Of the term towards the posterior means of the sites; 0 for none.
-    distillation_share : float
-        Of the teacher ensemble in the target of a site's layer, 0 to 1 (`proda.learning.distillation`).
-    n_bins : int
-        Bins of every number (`proda.learning.encoding`).
-    hidden : tuple of int
-        Units of the hidden layers of a member.
-    dropout, weight_decay : float
-    soil_model : bool
-        Whether outputs are parameters that go through the soil model; without it they are the carbon of its layers
-        (`proda.learning.soil_layer.NodeCarbon`), the control.
-    """
+    """How the ensemble is trained, by AdamW."""
 
     n_members: int = 4
     epochs: int = 70
-    batch_size: int = 256
-    learning_rate: float = 4e-3
-    huber_delta: float = 60.0
-    prior_weight: float = 300.0
-    distillation_share: float = 0.85
-    n_bins: int = 16
-    hidden: tuple[int, ...] = (256, 256, 256)
+    batch_size: int = 256  # fewer where an epoch would have less than thirty steps (`proda.learning.distillation`)
+    learning_rate: float = 4e-3  # at its greatest: it rises in the first tenth of the epochs, then falls as a cosine
+    huber_delta: float = 60.0  # kg C m-3: beyond it the loss grows linearly, or organic layers would decide all else
+    prior_weight: float = 300.0  # (kg C m-3)2, of the term towards the posterior means of the sites; 0 for none
+    distillation_share: float = 0.85  # of the teacher ensemble in the target of a site's layer, 0 to 1
+    n_bins: int = 16  # of every number (`proda.learning.encoding`)
+    hidden: tuple[int, ...] = (256, 256, 256)  # units of the hidden layers of a member
     dropout: float = 0.0
     weight_decay: float = 1e-4
-    soil_model: bool = True
+    soil_model: bool = True  # False: outputs are the carbon of layers, the control (`soil_layer.NodeCarbon`)
 
     def of_layers_alone(self) -> HybridPlan:
         """The plan without teachers: dropout, plain numbers and fewer steps keep the scatter of profiles out."""

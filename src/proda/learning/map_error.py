@@ -24,19 +24,15 @@ LEAST_PAIRS = 10  # degrees of freedom within cells; with fewer all scatter is c
 
 
 class CellResiduals(NamedTuple):
-    """Withheld cells, (n_cells,) each, and `within`, the variance of single profiles.
+    """Withheld cells, (n_cells,) each, and the variance of single profiles."""
 
-    `mean` logarithm of observed over predicted carbon, number of sites `n`, variance `members` of the members'
-    logarithm, `block` that the cell lies in, mean carbon `observed` and `predicted`.
-    """
-
-    mean: NDArray[np.float64]
-    n: NDArray[np.int64]
-    members: NDArray[np.float64]
+    mean: NDArray[np.float64]  # logarithm of observed over predicted carbon
+    n: NDArray[np.int64]  # sites
+    members: NDArray[np.float64]  # variance of the members' logarithm
     block: NDArray[np.int64]
-    observed: NDArray[np.float64]
+    observed: NDArray[np.float64]  # mean carbon
     predicted: NDArray[np.float64]
-    within: float
+    within: float  # variance of single profiles
 
     def part(self, rows: NDArray[np.bool_]) -> CellResiduals:
         """The cells `rows`."""
@@ -149,9 +145,9 @@ def coverage(residuals: CellResiduals, seed: int) -> float:
     blocks = np.random.default_rng(seed).permutation(np.unique(residuals.block))
     first = np.isin(residuals.block, blocks[: blocks.size // 2])
     held = np.zeros(first.size, dtype=bool)
-    for judged in (first, ~first):
-        variance = residuals.members + residuals.within / residuals.n + unseen_variance(residuals.part(~judged))
-        held[judged] = (np.abs(residuals.mean) <= WIDTH_90 * np.sqrt(variance))[judged]
+    for half in (first, ~first):
+        variance = residuals.members + residuals.within / residuals.n + unseen_variance(residuals.part(~half))
+        held[half] = (np.abs(residuals.mean) <= WIDTH_90 * np.sqrt(variance))[half]
     return float(held.mean())
 
 

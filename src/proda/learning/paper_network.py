@@ -31,20 +31,14 @@ HIDDEN = (256, 512, 512, 256)
 class PaperResults(NamedTuple):
     """Training and predictions of the paper's network, as its files hold them.
 
-    Attributes
-    ----------
-    curve : DataFrame
-        training.csv: `epoch`, `loss`, `validation_loss`, `kept`.
-    parameters : DataFrame
-        network_parameters.parquet: one row for every site, then one for every cell: `place`, `profile_id`, `site`,
-        `cell`, `split`, `extrapolated` (covariates beyond their range at the training sites), `cwd_rescaled`, `clipped`
-        (parameters set back to the inside of the cube), and one column a parameter on the unit cube.
-    skill : DataFrame
-        network_skill.csv: one row a parameter, see `proda.learning.scores.parameter_skill`."""
+    `parameters` (network_parameters.parquet) has one row for every site, then one for every cell: `place`,
+    `profile_id`, `site`, `cell`, `split`, `extrapolated` (covariates beyond their range at the training sites),
+    `cwd_rescaled`, `clipped` (parameters set back to the inside of the cube), and a column a parameter, unit cube.
+    """
 
-    curve: pd.DataFrame
+    curve: pd.DataFrame  # training.csv: epoch, loss, validation_loss, kept
     parameters: pd.DataFrame
-    skill: pd.DataFrame
+    skill: pd.DataFrame  # network_skill.csv, see `proda.learning.scores.parameter_skill`
     inputs: Inputs
     predictor: Predictor
     split: NDArray  # (n_sites,) str

@@ -26,42 +26,21 @@ BATCH = 1024  # places that are predicted at once
 
 
 class Prediction(NamedTuple):
-    """Parameters at n places; of an ensemble with its members as the first axis.
+    """Parameters at n places; of an ensemble with its members as the first axis."""
 
-    Attributes
-    ----------
-    x : (n, 25) or (n_members, n, 25)
-        On the unit cube, `INNER` from its faces, with a positive share of the input left to coarse woody debris.
-    clipped : bool, shape of x
-        Where the network's output lay nearer to a face of the cube, or beyond it, and was set to that distance.
-    cwd_rescaled : bool, shape of x without its last axis
-        Where the three input shares had to be scaled down (`proda.model.parameters.with_positive_cwd_share`).
-    extrapolated : (n,) int
-        Number of covariates outside the range, or of another class, than at the training sites.
-    """
-
-    x: NDArray[np.float64]
-    clipped: NDArray[np.bool_]
-    cwd_rescaled: NDArray[np.bool_]
-    extrapolated: NDArray[np.int64]
+    x: NDArray[np.float64]  # (n, 25), unit cube, `INNER` from its faces, with a positive share for woody debris
+    clipped: NDArray[np.bool_]  # like x: where the output lay nearer to a face of the cube, or beyond it
+    cwd_rescaled: NDArray[np.bool_]  # (n,): where the input shares were scaled down (`with_positive_cwd_share`)
+    extrapolated: NDArray[np.int64]  # (n,) covariates outside the range, or of another class, than at training sites
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """Predicts parameters from the covariates that the network was trained with, and refuses any others.
+    """Predicts parameters from the covariates that the network was trained with, and refuses any others."""
 
-    Attributes
-    ----------
-    network : keras.Model
-        Output (b, 25), or (b, n_members, 25) of an ensemble.
-    encoding : Encoding
-    notes : dict
-        Whatever else is to be known about the training; kept in the ``.json`` file.
-    """
-
-    network: keras.Model
+    network: keras.Model  # output (b, 25), or (b, n_members, 25) of an ensemble
     encoding: Encoding
-    notes: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)  # about the training; kept in the .json file
 
     def __post_init__(self) -> None:
         shape = self.encoding.shape

@@ -28,8 +28,8 @@ def random_split(
     """Part of every site, (n,) strings: "train", "validation", "test", or "unused" where `usable` is False.
 
     The paper's split (Tao et al. 2020, section 2.5): sites are drawn at random without regard to where they lie, so a
-    test site may have a training site next door. Test skill therefore speaks of new sites among the known ones, not
-    of regions without profiles.
+    test site may have a training site next door. Test skill holds for new sites among the known ones, not for regions
+    without profiles.
 
     Parameters
     ----------
@@ -93,16 +93,10 @@ def outside_training_cells(split: ArrayLike, cell: ArrayLike) -> NDArray[np.bool
 def share_in_training_cells(split: ArrayLike, cell: ArrayLike) -> float:
     """Part of the test sites that lie in a grid cell with a training site, 0 to 1.
 
-    The larger this share, the less the test skill says about places without profiles.
+    The larger this share, the less does the test skill hold for places without profiles.
     """
     n_test = int((np.asarray(split, dtype=object) == TEST).sum())
     return 1.0 - float(outside_training_cells(split, cell).sum()) / n_test
-
-
-def share_at_training_coordinates(split: ArrayLike, lon: ArrayLike, lat: ArrayLike) -> float:
-    """Part of the test sites with exactly the coordinates of a training site, 0 to 1."""
-    place = np.unique(np.stack([lon, lat], axis=1), axis=0, return_inverse=True)[1].ravel()
-    return share_in_training_cells(split, place)
 
 
 def block_of_place(lon: ArrayLike, lat: ArrayLike, block_km: float = 400.0) -> NDArray[np.int64]:

@@ -47,42 +47,23 @@ PARAMETERS_FILE = "hybrid_parameters.nc"
 class HybridTraining(NamedTuple):
     """The study's hybrid: hybrid_training.csv, hybrid.keras with hybrid.json, and hybrid_parameters.nc.
 
-    Attributes
-    ----------
-    curve : DataFrame
-        `epoch`, `loss`.
-    predictor : Predictor
-    parameters : Dataset
-        `x_site` (member, site, parameter), `x_cell` (member, cell, parameter), `extrapolated_site`,
-        `extrapolated_cell`, and the error of the map by stratum (`proda.learning.map_error.error_on_blocks`).
+    `parameters` has `x_site` (member, site, parameter), `x_cell` (member, cell, parameter), `extrapolated_site`,
+    `extrapolated_cell`, and the error of the map by stratum (`proda.learning.map_error.error_on_blocks`).
     """
 
-    curve: pd.DataFrame
+    curve: pd.DataFrame  # epoch, loss
     predictor: Predictor
     parameters: xr.Dataset
 
 
 class NetworkTraining(NamedTuple):
-    """Results of the stage, as its files hold them.
-
-    Attributes
-    ----------
-    paper : PaperResults
-        The paper's network (`proda.learning.paper_network`).
-    compared : Dataset
-        folds.nc: methods at sites that they had not seen (`proda.learning.cross_validation`); `site` is the study's.
-    scores : DataFrame
-        network_scores.csv, from `method_scores`.
-    hybrid : HybridTraining
-    data : TrainingData
-        Of the sites of `compared`.
-    """
+    """Results of the stage, as its files hold them."""
 
     paper: PaperResults
-    compared: xr.Dataset
-    scores: pd.DataFrame
+    compared: xr.Dataset  # folds.nc: methods at sites that they had not seen; `site` is the study's
+    scores: pd.DataFrame  # network_scores.csv, from `method_scores`
     hybrid: HybridTraining
-    data: TrainingData
+    data: TrainingData  # of the sites of `compared`
 
 
 def network_training(study: Study, progress: bool = True) -> NetworkTraining:
@@ -146,7 +127,7 @@ def compared_on_folds(
 
 def fold_plan(study: Study, n_sites: int) -> FoldPlan:
     """Of the study's settings, in as many processes as there are cores where that is worth it."""
-    # Drawn anew when the hybrid and the trees had got their present form: earlier folds had a say in that.
+    # Drawn anew when the hybrid and the trees had got their present form: these had been chosen on earlier folds.
     seed = study.seed_for(STAGE, "folds drawn after the trees were tuned") % 2**31
     n_processes = min(n_workers(), MOST_PROCESSES) if n_sites >= WORTH_PROCESSES else 1
     return FoldPlan(study["network_folds"], study["network_block_km"], seed, n_processes)

@@ -29,25 +29,14 @@ TARGET_DEPTHS = (0.025, 0.075, 0.15, 0.25, 0.45, 0.65, 0.9, 1.4)  # m, closer wh
 
 
 class Inputs(NamedTuple):
-    """Sites in the order of profiles.parquet, cells in that of grid.nc.
+    """Sites in the order of profiles.parquet, cells in that of grid.nc."""
 
-    Attributes
-    ----------
-    site_covariates, cell_covariates : DataFrame, (n_sites, n_covariates) and (n_cells, n_covariates)
-    places : DataFrame
-        `place` ("site" or "cell"), `profile_id`, `site`, `cell` of all sites, then all cells.
-    x_mean, x_sd : (n_sites, n_parameters)
-        Mean and standard deviation of the site's posterior, unit cube.
-    used : (n_sites,) bool
-        Sites with an efficiency that is not negative, the paper's filter.
-    """
-
-    site_covariates: pd.DataFrame
-    cell_covariates: pd.DataFrame
-    places: pd.DataFrame
-    x_mean: NDArray[np.float64]
+    site_covariates: pd.DataFrame  # (n_sites, n_covariates)
+    cell_covariates: pd.DataFrame  # (n_cells, n_covariates)
+    places: pd.DataFrame  # `place` ("site" or "cell"), `profile_id`, `site`, `cell` of all sites, then all cells
+    x_mean: NDArray[np.float64]  # (n_sites, 25), of the site's posterior, unit cube
     x_sd: NDArray[np.float64]
-    used: NDArray[np.bool_]
+    used: NDArray[np.bool_]  # (n_sites,), efficiency not negative, the paper's filter
 
 
 class Truth(NamedTuple):
@@ -124,26 +113,17 @@ def _check_same_sites(expected: NDArray, found: NDArray, file: str) -> None:
 class ObservedSites(NamedTuple):
     """What the model needs to be compared with the layers of n sites, m of which the richest site has.
 
-    Attributes
-    ----------
-    forcing : (n, 24), float32
-        Of the site's cell: soil temperature (K) and water potential (MPa) of the ten layers, active layer (m), mean,
-        least and greatest annual NPP (g C m-2 yr-1).
-    interval : (n, m), int32
-    weight : (n, m, 4), float32
-        Of the curve through the nodes at the observed depths (`proda.model.observation.curve_weights`).
-    depth : (n, m), m
-    soc : (n, m), float32, kg C m-3
-        Both zero where a site has fewer layers.
-    present : (n, m) bool
+    `forcing` is that of the site's cell: soil temperature (K) and water potential (MPa) of the ten layers, active layer
+    (m), mean, least and greatest annual NPP (g C m-2 yr-1). `interval` and `weight` are those of the curve through the
+    nodes at the observed depths (`proda.model.observation.curve_weights`).
     """
 
-    forcing: NDArray[np.float32]
-    interval: NDArray[np.int32]
-    weight: NDArray[np.float32]
-    depth: NDArray[np.float64]
-    soc: NDArray[np.float32]
-    present: NDArray[np.bool_]
+    forcing: NDArray[np.float32]  # (n, 24)
+    interval: NDArray[np.int32]  # (n, m)
+    weight: NDArray[np.float32]  # (n, m, 4)
+    depth: NDArray[np.float64]  # (n, m), m; like soc zero where a site has fewer layers
+    soc: NDArray[np.float32]  # (n, m), kg C m-3
+    present: NDArray[np.bool_]  # (n, m)
 
     @property
     def n_sites(self) -> int:
@@ -264,29 +244,15 @@ def unlabelled_cells(frame: pd.DataFrame, forcing: Forcing, width: int) -> Unlab
 
 
 class TrainingData(NamedTuple):
-    """What there is to learn from, of n sites.
+    """What there is to learn from, of n sites."""
 
-    Attributes
-    ----------
-    frame : DataFrame, (n, n_covariates)
-    class_names : tuple of str
-        Covariates that are classes.
-    observed : ObservedSites
-    sand_percent : (n,), %
-    x_mean, x_sd : (n, 25)
-        Of the posteriors, unit cube.
-    used : (n,) bool
-        Sites of non-negative efficiency, the paper's filter.
-    land : UnlabelledCells
-    """
-
-    frame: pd.DataFrame
-    class_names: tuple[str, ...]
+    frame: pd.DataFrame  # (n, n_covariates)
+    class_names: tuple[str, ...]  # covariates that are classes
     observed: ObservedSites
-    sand_percent: NDArray[np.float64]
-    x_mean: NDArray[np.float64]
+    sand_percent: NDArray[np.float64]  # (n,)
+    x_mean: NDArray[np.float64]  # (n, 25), of the posteriors, unit cube
     x_sd: NDArray[np.float64]
-    used: NDArray[np.bool_]
+    used: NDArray[np.bool_]  # (n,), efficiency not negative, the paper's filter
     land: UnlabelledCells
 
 
