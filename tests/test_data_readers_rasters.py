@@ -20,7 +20,7 @@ CELL_LON, CELL_LAT = np.delete(CELL_LON, 4), np.delete(CELL_LAT, 4)  # not all c
 
 @pytest.fixture(scope="module")
 def tilted(tmp_path_factory):
-    """A map of 1/20 degree that tells where it was read, with a hole, beyond the cells on all sides."""
+    """A map of 1/20 degree, a different value everywhere, with a hole, beyond the cells on all sides."""
     transform, lon, lat = in_degrees(-101.0, 42.0, 0.05, 80, 100)
     values = 1000 * lon + lat
     values[30:38, 40:54] = np.nan

@@ -160,7 +160,7 @@ def test_a_cell_of_hwsd_2_is_the_mean_of_its_units_by_area_and_what_is_no_soil_l
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda t: t.assign(ORG_CARBON=t["ORG_CARBON"] * 50), "ORG_CARBON reaches 100, expected percent.*Divide by 10"),
         (lambda t: t.assign(BULK=t["BULK"] * 1000), "BULK reaches 1250, expected g per cm3"),
@@ -170,9 +170,9 @@ def test_a_cell_of_hwsd_2_is_the_mean_of_its_units_by_area_and_what_is_no_soil_l
         (lambda t: t[t["HWSD2_SMU_ID"] != 13], "HWSD2.bil: unit 13 is not in HWSD2.sqlite"),
     ],
 )
-def test_a_table_of_hwsd_2_that_is_not_as_described_is_an_error(tmp_path, change, told):
+def test_a_table_of_hwsd_2_that_is_not_as_described_is_an_error(tmp_path, change, message):
     write_hwsd2(tmp_path, change(hwsd2_layers()))
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         hwsd2_stocks(tmp_path, X, Y)
 
 

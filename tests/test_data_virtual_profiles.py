@@ -68,8 +68,8 @@ def test_the_same_seed_writes_the_same_files(continent, tmp_path):
 def test_every_planted_fault_is_found_by_its_rule_and_nothing_else_is(study, result):
     planted = pd.read_csv(study.path("raw/planted_faults.csv"), dtype={"layer": "Int64"})
     rules_for_profiles = set(planted.loc[planted["layer"].isna(), "rule"])
-    found = result.exclusions
-    direct = found[found["layer"].isna() | ~found["rule"].isin(rules_for_profiles)]
+    excluded = result.exclusions
+    direct = excluded[excluded["layer"].isna() | ~excluded["rule"].isin(rules_for_profiles)]
 
     def listed(table):
         return set(table[["profile_id", "layer", "rule"]].astype(str).itertuples(index=False, name=None))

@@ -133,8 +133,11 @@ def wise30sec_stocks(
     InputError
         When a file or column is missing, a unit on the map is in no table, or shares and depths are not as described.
     """
-    codes = pd.read_csv(map_file(folder, WISE_CODES, "the codes of WISE30sec"), sep="\t")
+    path = map_file(folder, WISE_CODES, "the codes of WISE30sec")
+    codes = pd.read_csv(path, sep="\t")
     # The authors' heading of the numbers is misspelt, so columns go by place.
+    if codes.shape[1] < 2 or not pd.api.types.is_integer_dtype(codes.iloc[:, 0]):
+        raise InputError(f"{path}: expected the number of a unit and its code, separated by a tab.")
     codes = pd.Series(codes.iloc[:, 1].astype(str).to_numpy(), index=codes.iloc[:, 0].to_numpy(np.int64))
     soils = _wise_soils(map_file(folder, WISE_SOILS, "the soils of WISE30sec"))
     by_number = unit_stocks(soils, depths).reindex(codes).set_axis(codes.index)
