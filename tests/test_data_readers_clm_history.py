@@ -160,7 +160,7 @@ def test_levels_of_another_version_of_clm_are_an_error_or_interpolated_when_aske
     with pytest.raises(InputError, match="TSOI has 15 levels at 0.01, 0.04, 0.09, ..., 10 m, expected 10 or more at"):
         forcing_from_history(path, PLACES_LON, PLACES_LAT)
     forcing = forcing_from_history(path, PLACES_LON, PLACES_LAT, vertical="linear").forcing
-    # The field in the file grows with the depths of the paper's grid, so it is expected at the depths that the file gives.
+    # The field grows with the depths of the grid of the paper, so it is expected at the depths that the file gives.
     stored = np.concatenate([PAPER_COLUMN.node, PAPER_COLUMN.node[-1] + np.array([2.0, 5.0, 9.0, 15.0, 25.0])])
     lon, lat = nearest(PLACES_LON, PLACES_LAT)
     depth = np.interp(PAPER_COLUMN.node, ds["levgrnd"], stored)
