@@ -1,8 +1,8 @@
 """The command line: what it accepts, and the clear end of what it does not."""
 
+import resource
 import subprocess
 import sys
-import time
 import types
 
 import pytest
@@ -78,12 +78,17 @@ print([name for name in ("numba", "jax", "keras", "pandas", "matplotlib", "xarra
 """
 
 
+def child_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["status", "nowhere"]])
 def test_help_and_status_import_nothing_heavy_and_are_quick(arguments):
-    begun = time.monotonic()
+    begun = child_seconds()
     done = subprocess.run([sys.executable, "-c", HEAVY.format(arguments=arguments)], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    assert time.monotonic() - begun < 5  # under 1 s on an idle machine
+    assert child_seconds() - begun < 1.0
 
 
 def test_the_package_opens_a_study_without_importing_anything_heavy():
