@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 from proda.code_cache import set_jax_cache_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from proda.study import Study
 
 # Keras reads its backend once, at import: without this it looks for TensorFlow.
@@ -15,8 +18,14 @@ set_jax_cache_folder()
 __version__ = "0.2.0"
 
 
-def open_study(*arguments: Any, **named: Any) -> "Study":
-    """A study by its name or file, at one scale: see `proda.study.Study.open`."""
+def open_study(
+    study: "str | Path" = "virtual",
+    scale: str = "demo",
+    data: "str | Path" = "",
+    out: "str | Path" = "",
+    settings: "Mapping[str, Any] | None" = None,
+) -> "Study":
+    """A study by its name in ``data/studies`` or its TOML file, at one scale: see `proda.study.Study.open`."""
     from proda.study import Study
 
-    return Study.open(*arguments, **named)
+    return Study.open(study, scale, data, out, settings)
