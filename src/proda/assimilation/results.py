@@ -23,7 +23,6 @@ from proda.model.parameters import PAPER_PARAMETERS
 from proda.stage import SITE_BY_SITE
 from proda.study import Study, suggestion
 
-PRIOR_VARIANCE = 1.0 / 12.0  # uniform on the unit cube
 # Mean posterior variance over the sites on the unit scale, as stated in the text beside Fig. S5 of Tao et al. 2020.
 ABOVE, AT_MOST = 0.06, 0.04
 PUBLISHED_ABOVE, PUBLISHED_AT_MOST = ("tau4l2l3", "tau4l1", "fs2s1"), ("tau4s2", "tau4s3", "efolding")
@@ -123,12 +122,12 @@ def site_tree(x: NDArray, phi: NDArray, problem: SiteProblem, seed: int) -> xr.D
 
 def variance_with_published(variance: pd.Series) -> pd.DataFrame:
     """Mean posterior variances that the paper states, by parameter: `published`, `ours`, and whether they `agree`."""
-    rows = {}
-    for name in PUBLISHED_ABOVE:
-        rows[name] = {"published": f"above {ABOVE:g}", "ours": variance[name], "agree": bool(variance[name] > ABOVE)}
-    for name in PUBLISHED_AT_MOST:
-        agree = bool(variance[name] <= AT_MOST)
-        rows[name] = {"published": f"at most {AT_MOST:g}", "ours": variance[name], "agree": agree}
+    stated = {name: (f"above {ABOVE:g}", variance[name] > ABOVE) for name in PUBLISHED_ABOVE}
+    stated |= {name: (f"at most {AT_MOST:g}", variance[name] <= AT_MOST) for name in PUBLISHED_AT_MOST}
+    rows = {
+        name: {"published": bound, "ours": variance[name], "agree": bool(agree)}
+        for name, (bound, agree) in stated.items()
+    }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("parameter")
 
 

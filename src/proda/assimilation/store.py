@@ -90,12 +90,6 @@ def draws_per_chain(plan: SitePlan) -> int:
     return max(1, plan.n_kept // plan.n_chains)
 
 
-def empty_arrays(plan: SitePlan, n_sites: int) -> dict[str, NDArray]:
-    """Every variable of so many sites, filled with NaN."""
-    sizes = sizes_of(plan, n_sites)
-    return {row.name: np.full([sizes[dim] for dim in row.dims], np.nan, row.dtype) for row in VARIABLES}
-
-
 def site_coordinates(profile_id: Sequence[str], places: Mapping[str, NDArray] | None = None) -> xr.Dataset:
     """The coordinates of the dataset; `places` are `lon` and `lat` of the sites, degrees."""
     coords = {
@@ -116,7 +110,6 @@ def opened_sites(path: Path) -> xr.Dataset:
     return sites.assign_coords(names)
 
 
-MARKS = "batches"
 _KEPT = "finished batches are kept and it goes on from there"
 
 
@@ -132,7 +125,7 @@ class SiteStore:
     """
 
     def __init__(self, folder: Path, checkpoints: Path) -> None:
-        self.path, self.marks = Path(folder) / STORE, Path(checkpoints) / MARKS
+        self.path, self.marks = Path(folder) / STORE, Path(checkpoints) / "batches"
 
     def create(self, coordinates: xr.Dataset, plan: SitePlan, batch: int) -> None:
         """Make the empty store, unless one of this layout is there: it is, when an interrupted run goes on."""
@@ -207,8 +200,9 @@ def _digest(arrays: Mapping[str, NDArray]) -> str:
 
 
 def batch_arrays(problem: SiteProblem, seed: int, plan: SitePlan) -> dict[str, NDArray]:
-    """Sample the sites of a batch: the variables of `site_dataset`, NaN at sites that cannot be sampled."""
-    arrays = empty_arrays(plan, problem.n_sites)
+    """Sample the sites of a batch: every variable of `VARIABLES`, NaN at sites that cannot be sampled."""
+    sizes = sizes_of(plan, problem.n_sites)
+    arrays = {row.name: np.full([sizes[dim] for dim in row.dims], np.nan, row.dtype) for row in VARIABLES}
     sound = np.flatnonzero([not fault for fault in site_faults(problem)])
     if sound.size:
         part = problem.take(sound)
