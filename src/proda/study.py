@@ -122,8 +122,6 @@ ALLOWED: dict[str, Numbers | Choices] = {
     # 06 maps
     "map_draws": Numbers(int, 50),
 }
-
-
 # Old names of settings, which are accepted with a warning for one version.
 ALIASES = {
     "hybrid_panel_share": "hybrid_distillation_share",
@@ -412,11 +410,10 @@ class Study:
         MissingOutput
             For the first that is not, with the reason and the command that makes it.
         """
-        for name in names:
-            if name not in stages.ALL_STAGES:
-                raise InputError(f"unknown stage {name!r}: {suggestion(name, stages.ALL_STAGES)}")
         faults = self.faults() if names else {}
         for name in names:
+            if name not in faults:
+                raise InputError(f"unknown stage {name!r}: {suggestion(name, faults)}")
             if faults[name]:
                 below = stages.STAGES if name in stages.STAGES else stages.SUPPLEMENTS[name].upstream
                 first = next(key for key in (*below, name) if faults[key])
