@@ -48,7 +48,7 @@ def test_density_falls_with_carbon_stays_positive_and_its_error_is_known_whereve
     assert np.isnan(sd[~known]).all()
 
 
-def test_a_function_for_mineral_soil_says_nothing_of_peat():
+def test_a_function_for_mineral_soil_gives_no_density_of_peat():
     density, _ = estimated_density([120.0, 121.0, np.nan, -1.0], "manrique-jones-1991")
     assert np.isfinite(density).tolist() == [True, False, False, False]
 
@@ -82,7 +82,7 @@ def test_a_reported_stock_passes_through_and_only_what_is_missing_is_estimated()
     ]  # fmt: skip
 
 
-def test_nothing_is_estimated_when_the_study_says_none():
+def test_nothing_is_estimated_with_the_rule_none():
     result = with_soc_density(layers(organic_carbon=[10.0])).layers
     assert result["soc"].isna().all() and (result["density_relative_sd"] == 0).all()
 
