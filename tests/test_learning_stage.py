@@ -16,9 +16,6 @@ from proda.learning.training_data import network_inputs
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share
 from proda.study import Study
 
-# Their files are written without a version.
-pytestmark = pytest.mark.filterwarnings("ignore::proda.data.tables.VersionWarning")
-
 N_SITES, N_CELLS, N_COVARIATES = 300, 90, 6
 STUDY = """
 title = "A made-up study"
