@@ -280,7 +280,7 @@ def compared_methods(
 
 
 def fold_seed(seed: int, kind: str, fold: int) -> int:
-    """Seed of the trainings of a fold, which has nothing in common with the drawing of the folds."""
+    """Seed of the trainings of a fold, independent of the seed that the folds were drawn with."""
     return int(np.random.SeedSequence([seed, KINDS.index(kind), fold]).generate_state(1)[0] % 2**31)
 
 

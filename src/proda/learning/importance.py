@@ -121,10 +121,9 @@ def group_importance(
     -------
     DataFrame
         One row a group, the most important first: `group`; `n_covariates` (all columns `name=code` are one);
-        `mse_increase`, the mean over the repeats of the increase of the mean squared error, (kg C m-3)^2, and
-        `mse_increase_sd`, its sd over the repeats (NaN for one); `r2_loss` and `efficiency_loss`, the mean fall of
-        r2 and efficiency. An unbiased prediction that is a sum of functions of independent groups loses twice the
-        variance that the group explains.
+        `mse_increase`, (kg C m-3)^2, the mean over the repeats, with its sd `mse_increase_sd` (an unbiased sum of
+        functions of independent groups loses twice the variance that the group explains); `r2_loss`,
+        `efficiency_loss`.
 
     Raises
     ------

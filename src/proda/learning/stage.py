@@ -204,7 +204,7 @@ def method_scores(compared: xr.Dataset, used: NDArray) -> pd.DataFrame:
 
 
 def write_hybrid(hybrid: HybridTraining, folder: Path) -> None:
-    """Write the files of `HybridTraining` into `folder`."""
+    """Write the files of the hybrid into `folder`."""
     save_predictor(hybrid.predictor, folder, HYBRID)
     hybrid.curve.to_csv(folder / "hybrid_training.csv", index=False)
     hybrid.parameters.to_netcdf(folder / PARAMETERS_FILE)

@@ -95,18 +95,14 @@ def _text(values: Iterable) -> NDArray[np.object_]:
 
 
 def _check_same_sites(expected: NDArray, found: NDArray, file: str) -> None:
+    remedy = "they are of different runs; run the study again from the data stage."
     if expected.size != found.size:
-        raise InputError(
-            f"{file} has {found.size} sites, covariates.parquet has {expected.size}: they are of different runs; "
-            "run the study again from the data stage."
-        )
+        raise InputError(f"{file} has {found.size} sites, covariates.parquet has {expected.size}: {remedy}")
     differ = expected != found
     if differ.any():
         row = int(np.argmax(differ))
         raise InputError(
-            f"{file}: site {row} is profile {found[row]!r}, covariates.parquet has {expected[row]!r} there "
-            f"({int(differ.sum())} of {differ.size} differ): they are of different runs; run the study again from the "
-            "data stage."
+            f"{file}: site {row} is profile {found[row]!r}, covariates.parquet has {expected[row]!r} there: {remedy}"
         )
 
 
