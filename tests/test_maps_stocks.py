@@ -123,7 +123,6 @@ def test_reference_maps_are_found_by_their_names(grid):
         ("soilgrids_2", "SoilGrids 2.0"),
         ("soilgrids_2017", "SoilGrids 2017"),
         ("wise30sec", "WISE30sec"),
-        ("hwsd", "HWSD 1.2"),
     ],
 )
 def test_the_maps_that_the_readers_make_are_found_with_the_depths_they_have(key, name):

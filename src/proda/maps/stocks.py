@@ -90,7 +90,6 @@ _READ = {
     "soilgrids_2": "SoilGrids 2.0",
     "soilgrids_2017": "SoilGrids 2017",
     "wise30sec": "WISE30sec",
-    "hwsd": "HWSD 1.2",
 }
 
 
@@ -105,7 +104,7 @@ def reference_stocks(grid: Any) -> dict[str, dict[Interval, NDArray]]:
         named = _map_and_interval(column)
         if named is None:
             warnings.warn(
-                f"{column} of the grid is not shown: expected a name such as ref_hwsd_100cm or "
+                f"{column} of the grid is not shown: expected a name such as ref_wise30sec_100cm or "
                 "ref_hwsd_soc_0_100cm_kg_m2, with the depth interval",
                 stacklevel=2,
             )
