@@ -64,7 +64,7 @@ STAGES: dict[str, Stage] = {
 SUPPLEMENTS: dict[str, Stage] = {
     "S1-sampler-validation": Stage(("assimilation",), (DATA,), ("sbc_*", "supplement_*", *_SITE_SETTINGS)),
     "S2-published-programs": Stage(
-        ("assimilation", "maps"), (DATA, ONE_BATCH, SITE_BY_SITE), ("supplement_*", *_SITE_SETTINGS)
+        ("assimilation",), (DATA, ONE_BATCH, SITE_BY_SITE), ("supplement_*", "one_batch_*", *_SITE_SETTINGS)
     ),
     "S3-method-comparison": Stage(("learning",), (DATA, SITE_BY_SITE), ("supplement_*", *_NETWORK_SETTINGS)),
     "S4-parameter-interpretation": Stage(("model", "learning"), (DATA, SITE_BY_SITE, NETWORK), ("supplement_*",)),
