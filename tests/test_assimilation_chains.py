@@ -144,6 +144,6 @@ def test_draws_have_the_misfit_of_their_profile_and_leave_carbon_for_woody_debri
     assert cwd_share((low + every * width).T).min() > 0.0
 
 
-def test_seeds_tell_studies_profiles_and_chains_apart():
+def test_seeds_differ_between_studies_profiles_and_chains():
     seeds = {chain_seed(study, name, chain) for study in (1, 2) for name in ("A", "B", "AB") for chain in range(3)}
     assert len(seeds) == 18 and chain_seed(1, "A", 0) in seeds

@@ -1,4 +1,4 @@
-"""The chains of sites: as long as their plan says or until they have converged.
+"""The chains of sites: for the steps of their plan, or until they have converged.
 
 The chains of eight sites run side by side in SIMD blocks. A site's chains depend on the study's seed, the profile's id
 and the chain's number alone, so the sites beside it, their order and the number of cores do not matter.

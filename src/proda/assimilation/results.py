@@ -91,7 +91,7 @@ def site_posterior(study: Study, site: int | str) -> xr.DataTree:
     stored = opened_sites(study.path(STORE))[["x", "phi"]].isel(site=k)
     x, phi = (stored[name].to_numpy().astype(np.float64) for name in ("x", "phi"))
     if not np.isfinite(x).all():
-        raise InputError(f"site {names[k]!r} has no posterior; site_status.csv of {study.out} says why")
+        raise InputError(f"site {names[k]!r} has no posterior; site_status.csv of {study.out} gives the reason")
     problem = site_problem(cleaned.profiles, cleaned.layers, cleaned.forcing, study["relative_sd"]).part(k, k + 1)
     return site_tree(x, phi, problem, study.seed)
 

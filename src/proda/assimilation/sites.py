@@ -149,7 +149,7 @@ def cluster_results(address: str, jobs: Iterable[tuple[Any, ...]]) -> Iterator[A
                 yield future.result()
         except KilledWorker as error:
             raise ProdaError(
-                f"a task lost its worker again and again: {error}. The workers' logs say why (often memory); run the "
+                f"a task lost its worker again and again: {error}. The workers' logs give the reason (often memory); run the "
                 "same command again to go on with the batches that are missing"
             ) from error
         finally:
