@@ -149,8 +149,8 @@ def cluster_results(address: str, jobs: Iterable[tuple[Any, ...]]) -> Iterator[A
                 yield future.result()
         except KilledWorker as error:
             raise ProdaError(
-                f"a task lost its worker again and again: {error}. The workers' logs give the reason (often memory); run "
-                "the same command again to go on with the batches that are missing"
+                f"a task lost its worker again and again: {error}. The workers' logs give the reason (often memory); "
+                "run the same command again to go on with the batches that are missing"
             ) from error
         finally:
             client.cancel(futures)
