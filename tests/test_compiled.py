@@ -9,37 +9,8 @@ from pathlib import Path
 import pytest
 
 import proda
-from proda.code_cache import source_digest
-from proda.compiled import cache_folder, kernel_digest, kernel_sources
-
-
-@pytest.fixture
-def package(tmp_path):
-    """A copy of the package without what was compiled."""
-    return shutil.copytree(Path(proda.__file__).parent, tmp_path / "proda", ignore=lambda *_: ["__pycache__"])
-
-
-def digest_after(path, added) -> str:
-    path.write_text(added(path.read_text()) if callable(added) else path.read_text() + added)
-    source_digest.cache_clear()
-    return kernel_digest(path.parents[1] if path.parent.name in ("model", "kernels") else path.parent)
-
-
-@pytest.mark.parametrize("file", ["compiled.py", "kernels/simd.py", "kernels/misfit.py", "model/forcing.py"])
-def test_the_digest_follows_the_code_of_the_kernels_and_not_its_comments(package, file):
-    before = kernel_digest(package)
-    assert before == kernel_digest(), "it does not depend on where the package lies"
-    assert digest_after(package / file, "\n# a comment\n") == before
-    assert digest_after(package / file, lambda text: text.replace('"""', '"""Other words. ', 1)) == before
-    assert digest_after(package / file, "\nadded = 1\n") != before
-
-
-@pytest.mark.parametrize("file", ["model/age.py", "model/solver.py", "model/sensitivity.py", "code_cache.py"])
-def test_code_that_no_kernel_runs_changes_nothing(package, file):
-    assert package / file not in kernel_sources(package)
-    before = kernel_digest(package)
-    assert digest_after(package / file, "\nadded = 1\n") == before
-
+from proda.compiled import cache_folder, cache_root, set_jax_cache_folder
+from proda.fingerprint import code_digest
 
 SAMPLED = """
 import hashlib
@@ -59,7 +30,8 @@ print(hashlib.sha256(draws.tobytes()).hexdigest())
 
 
 @pytest.mark.slow
-def test_a_comment_recompiles_nothing_and_what_was_kept_gives_the_same_bits(package, tmp_path):
+def test_a_comment_recompiles_nothing_and_what_was_kept_gives_the_same_bits(tmp_path):
+    package = shutil.copytree(Path(proda.__file__).parent, tmp_path / "proda", ignore=lambda *_: ["__pycache__"])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parent)])}
 
     def sampled() -> str:
@@ -86,6 +58,30 @@ def test_without_any_folder_of_its_own_a_new_private_one_is_made_each_time(monke
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("os.access", lambda *_: False)
-    folders = [cache_folder.__wrapped__().parent for _ in range(2)]
+    folders = [cache_root() for _ in range(2)]
     assert folders[0] != folders[1]
     assert all(folder.parent == tmp_path and folder.stat().st_mode & 0o077 == 0 for folder in folders)
+
+
+def test_jax_keeps_its_code_by_kind_of_processor_unless_the_user_has_chosen_a_folder(monkeypatch):
+    folders = set()
+    for machine in ("x86_64", "aarch64", "x86_64"):
+        monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+        monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
+        set_jax_cache_folder()
+        folders.add(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    assert len(folders) == 2 and all(folder.startswith(str(cache_root())) for folder in folders)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
+    set_jax_cache_folder()
+    assert os.environ["JAX_COMPILATION_CACHE_DIR"] == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("file", "counts"), [("kernels/simd.py", True), ("model/rates.py", True), ("model/age.py", False)]
+)
+def test_the_kernels_are_compiled_anew_when_their_code_changes(tmp_path, monkeypatch, file, counts):
+    package = shutil.copytree(Path(proda.__file__).parent, tmp_path / "proda", ignore=lambda *_: ["__pycache__"])
+    monkeypatch.setattr("proda.fingerprint._keep_syntax", lambda: None)
+    before = code_digest.__wrapped__(("kernels",), package=package)
+    (package / file).write_text((package / file).read_text() + "\nadded = 1\n")
+    assert (code_digest.__wrapped__(("kernels",), package=package) != before) == counts

@@ -19,8 +19,7 @@ from proda.data.readers.archive import (
     read_site_environment,
 )
 from proda.errors import InputError
-from proda.model.checks import validated
-from proda.model.configuration import CESM2, CESM2_COLUMN, PAPER, PAPER_COLUMN
+from proda.model.configuration import CESM2, CESM2_COLUMN, PAPER, PAPER_COLUMN, validated
 
 LON, LAT = (axis[:30] for axis in places())
 

@@ -7,8 +7,7 @@ from history_files import INPUTS, LAT, LON, MONTH_DAYS, history, truth, written
 from proda.data.forcing import has_forcing
 from proda.data.readers.clm_history import forcing_from_history
 from proda.errors import InputError
-from proda.model.checks import validated
-from proda.model.configuration import CESM2, CESM2_COLUMN, PAPER_COLUMN
+from proda.model.configuration import CESM2, CESM2_COLUMN, PAPER_COLUMN, validated
 
 PLACES_LON, PLACES_LAT = np.array([-99.7, -120.2, -80.0]), np.array([40.1, 35.5, 45.3])
 WEIGHTS = MONTH_DAYS / MONTH_DAYS.sum()

@@ -12,7 +12,7 @@ from proda.data.virtual_continent import (
     virtual_covariates,
 )
 from proda.data.virtual_profiles import virtual_continent
-from proda.model.checks import validated
+from proda.model.configuration import validated
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share
 
 SEED = 20200017

@@ -1,10 +1,8 @@
-"""Forcing: columns and months are taken from it."""
+"""Columns are taken from a forcing."""
 
 import numpy as np
 import pytest
 from columns import seasonal_forcing, temperate
-
-from proda.errors import InputError
 
 
 @pytest.mark.parametrize("index", [[2, 0], slice(1, 3), np.array([False, True, False, True])])
@@ -18,9 +16,3 @@ def test_columns_are_taken_by_numbers_slice_or_mask(index):
 
 def test_a_single_column_keeps_its_axis():
     assert seasonal_forcing(4).take(2).n_columns == temperate(4).take(2).n_columns == 1
-
-
-def test_a_month_that_does_not_exist_is_refused():
-    for month in (-1, 12):
-        with pytest.raises(InputError, match=f"month is {month}, expected 0 to 11"):
-            seasonal_forcing(4).in_month(month)

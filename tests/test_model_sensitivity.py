@@ -153,8 +153,6 @@ def test_a_parameter_at_the_end_of_its_range_without_a_derivative_is_named():
     [
         ([0, N], [0.1, 0.2], r"layer 1 lies at 0\.2 m of column 6, expected .* column from 0 to 5"),
         ([0, 1], [0.1, np.nan], "layer 1 lies at nan m"),
-        ([0.0, 1.0], [0.1, 0.2], "site is float64"),
-        ([0, 1, 1], [0.1, 0.2], r"depth has shape \(2,\)"),
     ],
 )
 def test_layers_that_lie_nowhere_are_refused(site, depth, message):

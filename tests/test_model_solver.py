@@ -150,11 +150,11 @@ def test_pools_are_proportional_to_the_input(columns, factor):
 @given(columns=any_months(), month=st.integers(0, 11))
 def test_twelve_equal_months_are_their_annual_mean(configuration, columns, month):
     theta, forcing = columns
-    constant = forcing.in_month(month)
-    *climate, carbon_input, bedrock = constant
-    twelve = [np.repeat(values, 12, axis=-2) for values in climate]
-    equal = type(forcing)(*twelve, np.repeat(carbon_input / 12.0, 12, axis=1), bedrock)
-    pools = steady_state(theta, constant, configuration)
+    *climate, bedrock = forcing
+    one = [values[..., month : month + 1, :] for values in climate]
+    *climate, carbon_input = (np.repeat(values, 12, axis=-2) for values in one)
+    equal = type(forcing)(*climate, carbon_input / 12.0, bedrock)
+    pools = steady_state(theta, type(forcing)(*one, bedrock), configuration)
     np.testing.assert_allclose(steady_state(theta, equal, configuration), pools, rtol=1e-11, atol=1e-200)
 
 

@@ -11,7 +11,7 @@ from proda.model.matrices import system_matrix
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters, physical
 from proda.model.rates import environment
 from proda.model.solver import steady_state
-from proda.model.transient import efolding_time, soc_response, trajectory
+from proda.model.transient import soc_response, trajectory
 
 ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}
 
@@ -62,33 +62,12 @@ def test_halving_the_step_divides_the_error_by_four(columns):
     assert errors[1] < 1e-4 and errors[0] / errors[1] == pytest.approx(4.0, rel=0.1)
 
 
-def test_a_year_of_changing_months_is_balanced_and_soil_carbon_follows_little():
-    forcing = seasonal_forcing(3)
-    x = np.random.default_rng(12).uniform(0.3, 0.9, (len(CESM2.parameters), 3))
-    theta, thickness = physical(x, forcing, CESM2.parameters), CESM2.column.thickness[:, None]
-    mean = before = steady_state(theta, forcing, CESM2)
-    entered, litter = 0.0, []
-    for step in trajectory(before, theta, lambda day: forcing.in_month(int(day / 365 * 12) % 12), 5.0, 73, CESM2):
-        change = ((step.pools - before) * thickness).sum(axis=(0, 1))
-        total = (before * thickness).sum(axis=(0, 1))
-        np.testing.assert_array_less(np.abs(change - step.entered + step.respired), 1e-12 * total)
-        before, entered = step.pools, entered + step.entered
-        litter.append(step.pools[1, 0])
-    assert step.days == pytest.approx(365.0)
-    np.testing.assert_allclose(entered, forcing.carbon_input.sum(axis=(0, 1)), rtol=0.02)
-    np.testing.assert_allclose(before[4:].sum(axis=0)[:3], mean[4:].sum(axis=0)[:3], rtol=0.1)
-    assert (np.max(litter, axis=0) > 1.05 * np.min(litter, axis=0)).all()
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"days": -1.0}, r"the time step is -1.0 days, expected a positive number"),
         ({"pools": np.zeros((7, 20, 5))}, r"pools has shape \(7, 20, 5\), expected \(7, 10, 5\)"),
-        (
-            {"forcing": lambda day: temperate(5).warmed(-273.15 * (day > 20))},
-            r"forcing on day 22.*soil_temp.*Add 273",
-        ),
+        ({"forcing": temperate(5).warmed(-273.15)}, r"soil_temperature.*Add 273"),
     ],
     ids=["days", "pools", "forcing"],
 )
@@ -120,18 +99,10 @@ def test_a_single_pool_responds_exponentially(single_pool):
     np.testing.assert_allclose(response, exact, atol=2e-5)
 
 
-def test_the_efolding_time_of_a_single_pool_is_its_turnover_time(single_pool):
-    theta, forcing, tau = single_pool
-    np.testing.assert_allclose(efolding_time(theta, forcing, forcing.fertilised(1.1)), tau, rtol=5e-3)
-    np.testing.assert_allclose(efolding_time(theta, forcing, forcing.fertilised(0.5)), tau, rtol=5e-3)
-
-
-def test_the_response_to_input_grows_towards_the_size_of_the_input_in_its_efolding_time():
+def test_the_response_to_input_grows_towards_the_size_of_the_input():
     theta, forcing = drawn_columns(3, seed=4, low=0.4, high=0.8)
-    time = efolding_time(theta, forcing, forcing.fertilised(1.1))
     response = soc_response(theta, forcing, forcing.fertilised(1.1), 100)
     assert (np.diff(response, axis=0) > 0.0).all() and (response[-1] < 1.1).all()
-    assert ((response[-1] > 1.1 - 0.1 / np.e) == (time < 100.0)).all()
 
 
 def test_warming_costs_carbon_in_both_configurations():
@@ -143,9 +114,3 @@ def test_warming_costs_carbon_in_both_configurations():
     warm = soc_response(theta, seasons, seasons.warmed(2.0), 20, CESM2)
     fed = soc_response(theta, seasons, seasons.fertilised(1.1), 20, CESM2)
     assert (warm[-1] < 1.0).all() and (fed[-1] > 1.0).all() and (fed[-1] < 1.1).all()
-
-
-def test_without_a_change_there_is_no_efolding_time():
-    theta, forcing = drawn_columns(2, seed=5)
-    with pytest.raises(InputError, match=r"every column is the same before and after"):
-        efolding_time(theta, forcing, forcing)

@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING, Any
 
-from proda.code_cache import set_jax_cache_folder
+from proda.compiled import set_jax_cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,24 +1,19 @@
-"""Compiled functions that are kept on disk between runs, and compiled anew when the code of the kernels changes.
+"""Machine code that is kept between runs: that of the kernels (Numba), and that of JAX.
 
-Numba's own cache looks at the time of change of the function's file alone. A change in one of the other files that the
-kernels are made of would go unnoticed, and a comment in this one would compile it anew: the cache is kept in a folder
-named by the code of all of them, without docstrings and comments.
+Numba's own cache looks at the time of change of a function's file alone. Kernels are made of many files, so theirs lies
+in a folder named by the code of all of them: a changed line compiles them anew, a changed comment does not.
 """
 
-import ast
 import hashlib
+import os
+import platform
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numba as nb
-from numba.core.caching import IndexDataCacheFile
-
-from proda.code_cache import cache_root, source_digest
-
-_PACKAGE = Path(__file__).parent
 INLINED = {"error_model": "numpy", "forceinline": True}
 
 
@@ -28,17 +23,24 @@ def inlined(function: Callable[..., Any]) -> Any:
     As a function of its own it would be compiled with every caller, each time optimised a little differently, and a
     process takes whichever comes first: the last bit of a result would then depend on what lay in the folder before.
     """
-    return nb.njit(**INLINED)(function)
+    import numba
+
+    return numba.njit(**INLINED)(function)
 
 
 def kept_compiled(function: Callable[..., Any]) -> Any:
     """`numba.njit` without the interpreter's lock, with the machine code kept in `cache_folder`."""
-    before = nb.config.CACHE_DIR
-    nb.config.CACHE_DIR = str(cache_folder())
+    import numba
+    from numba.core.caching import IndexDataCacheFile
+
+    from proda.fingerprint import source_digest
+
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_folder())
     try:
-        compiled = nb.njit(nogil=True, error_model="numpy", cache=True)(function)
+        compiled = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
     finally:
-        nb.config.CACHE_DIR = before
+        numba.config.CACHE_DIR = before
     # Numba would name the entry by the line of the function, and mark it with the time of change of its file.
     kept = compiled._cache
     name = f"{function.__module__}.{function.__qualname__}-{sys.implementation.cache_tag}"
@@ -49,23 +51,42 @@ def kept_compiled(function: Callable[..., Any]) -> Any:
 
 @cache
 def cache_folder() -> Path:
-    """Folder of the compiled functions of this version of the sources."""
-    return cache_root() / f"compiled-{kernel_digest()}"
+    """Folder of the compiled functions of this version of the kernels."""
+    from proda.fingerprint import code_digest
+
+    return cache_root() / f"compiled-{code_digest(('kernels',))[:16]}"
 
 
-def kernel_digest(package: Path = _PACKAGE) -> str:
-    """Sixteen characters that differ when the code of the kernels does: `kernel_sources`, without comments."""
-    return hashlib.sha256("".join(map(source_digest, kernel_sources(package))).encode()).hexdigest()[:16]
+def cache_root() -> Path:
+    """Folder beside the sources, or in the user's cache where these cannot be written, or a new temporary one."""
+    # Never a shared one, in which others may put what will be run here.
+    for place in (Path(__file__).parent / "__pycache__", Path(os.path.expanduser("~"), ".cache", "proda")):
+        if not place.is_absolute():
+            continue
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(place, os.W_OK):
+            return place
+    return Path(tempfile.mkdtemp(prefix="proda-"))
 
 
-def kernel_sources(package: Path = _PACKAGE) -> list[Path]:
-    """This file, the kernels, and the modules of the model that they import, also indirectly."""
-    sources = {package / "compiled.py", *(package / "kernels").glob("*.py")}
-    pending = list(sources)
-    while pending:
-        tree = ast.parse(pending.pop().read_text(encoding="utf-8"))
-        modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
-        model = {package / "model" / f"{name.split('.')[2]}.py" for name in modules if name.startswith("proda.model.")}
-        pending += model - sources
-        sources |= model
-    return sorted(sources)
+def set_jax_cache_folder() -> None:
+    """Set the folder in which JAX, here and in child processes, keeps what took half a second to compile.
+
+    Without effect where JAX has been imported before, or the user has chosen a folder.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache_root() / f"compiled-jax-{_instructions_digest()}")
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+
+
+def _instructions_digest() -> str:
+    """Eight characters for the processor's instructions, for which JAX's code is made but which its index ignores."""
+    known, cpuinfo = [platform.machine()], Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        # x86 lists its instructions as "flags", ARM as "Features"; all cores have the same.
+        lines = cpuinfo.read_text().splitlines()
+        known += [line for line in lines if line.startswith(("flags", "Features", "model name", "CPU part"))][:2]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:8]

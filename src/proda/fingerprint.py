@@ -10,12 +10,12 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from proda.code_cache import cache_root
+from proda.compiled import cache_root
 from proda.stage import ALL_STAGES, DATA, file_sha256, read_json, sha256, write_json
 
 PACKAGE = Path(__file__).parent
 # These name, print and keep results; they do not compute them.
-NO_RESULT = ("", "study", "stage", "fingerprint", "errors", "progress", "code_cache")
+NO_RESULT = ("", "study", "stage", "fingerprint", "errors", "progress")
 # Modules of stage 1 that count only for a study whose [source] tables name one of these kinds. The first holds for
 # every study: "half-degree-table" is what forcing and covariates are read from unless the study file names another.
 SOURCE_MODULES: dict[str, tuple[str, ...]] = {
@@ -98,6 +98,11 @@ def code_digest(code: tuple[str, ...], kinds: tuple[str, ...] = (), package: Pat
             waiting += [item for item in imported if not item.startswith(_OF_SOME_SOURCES) and ".stage" not in item]
     _keep_syntax()
     return sha256(digests)
+
+
+def source_digest(path: Path) -> str:
+    """SHA-256 (hex) of the code of a source file, without docstrings and comments."""
+    return _syntax(path)[0]
 
 
 def _modules_of(entry: str, package: Path) -> list[str]:

@@ -24,8 +24,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from proda.data.tables import existing
-from proda.model.checks import validated
-from proda.model.configuration import PAPER_COLUMN, Column
+from proda.model.configuration import PAPER_COLUMN, Column, validated
 from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
 
 FREEZING = 273.15

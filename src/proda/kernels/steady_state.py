@@ -333,9 +333,9 @@ def soc_density(theta: NDArray, forcing: AnyForcing, configuration: Configuratio
     Parameters
     ----------
     theta : (..., n_parameters, n)
-        Physical parameters, any number of sets for each column. Values are not checked (`checks.checked_parameters`).
+        Physical parameters, any number of sets for each column. Values are not checked (`checked_parameters`).
     forcing : Forcing or MonthlyForcing
-        Of the same n columns; not checked either (`checks.validated`).
+        Of the same n columns; not checked either (`validated`).
     """
     theta = np.asarray(theta, dtype=np.float64)
     expected = (len(configuration.parameters), forcing.n_columns)

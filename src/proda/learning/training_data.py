@@ -176,11 +176,11 @@ def observed_sites(layers: pd.DataFrame, n_sites: int, forcing: Forcing) -> Obse
     at[order] = np.arange(site.size) - np.repeat(np.cumsum(count) - count, count)
     width = int(count.max())
     of_layer = layers["depth"].to_numpy(float)
-    curve = curve_weights(of_layer)
+    k, w = curve_weights(of_layer)
     interval, soc = np.zeros((n_sites, width), np.int32), np.zeros((n_sites, width), np.float32)
     depth = np.zeros((n_sites, width))
     weight, present = np.zeros((n_sites, width, 4), np.float32), np.zeros((n_sites, width), bool)
-    interval[site, at], weight[site, at], present[site, at] = curve.interval, curve.weight.T, True
+    interval[site, at], weight[site, at], present[site, at] = k, w.T, True
     depth[site, at] = of_layer
     soc[site, at] = layers["soc"].to_numpy(float) / GRAMS_PER_KG
     return ObservedSites(packed_forcing(forcing), interval, weight, depth, soc, present)

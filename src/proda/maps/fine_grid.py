@@ -26,8 +26,7 @@ from proda.errors import InputError
 from proda.kernels import steady_state as lanes
 from proda.maps.netcdf import BEYOND, EXTRAPOLATED, LEVELS, SOC_CONTENT, file_attributes, quantile_meanings, vertical
 from proda.maps.stocks import MAP_INTERVALS, QUANTILES, overlap
-from proda.model.checks import validated
-from proda.model.configuration import PAPER_COLUMN
+from proda.model.configuration import PAPER_COLUMN, validated
 from proda.model.forcing import Forcing
 from proda.model.parameters import PAPER_PARAMETERS, bounds
 from proda.progress import progress_bar
@@ -245,7 +244,7 @@ def chunk_maps(cells: xr.Dataset, covariates: Sequence[str], predictor: MapPredi
     Raises
     ------
     InputError
-        When the forcing of a cell is out of its range (`proda.model.checks`), or by the predictor (`checked_draws`).
+        When the forcing of a cell is out of its range, or by the predictor (`checked_draws`).
     """
     cells = cells.drop_vars([name for name in cells.variables if name not in (*VARIABLES, *covariates)]).load()
     fields = {field: cells[name].transpose(*dims) for name, (field, dims, _) in VARIABLES.items()}

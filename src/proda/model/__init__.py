@@ -6,7 +6,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "age": ["ages", "traceability"],
-        "checks": ["checked_parameters", "validated"],
         "configuration": [
             "CESM2",
             "CESM2_AS_PUBLISHED",
@@ -14,7 +13,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "PAPER",
             "PAPER_COLUMN",
             "STRATA",
+            "checked_parameters",
             "interval_name",
+            "validated",
         ],
         "forcing": ["Forcing", "MonthlyForcing"],
         "matrices": ["dense_steady_state", "labelled_matrices", "respiration", "system_matrix"],
@@ -42,6 +43,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "stock_elasticity",
         ],
         "solver": ["POOLS", "soc_density", "soc_stock", "steady_state"],
-        "transient": ["efolding_time", "soc_response", "trajectory"],
+        "transient": ["soc_response", "trajectory"],
     },
 )

@@ -3,7 +3,7 @@
 Mean ages follow from one more solve of the steady state's system: with M = V - A K, M C = u and M (a C) = C, products
 pool by pool and layer by layer, where a is the mean age (Rasmussen et al. 2016, doi 10.1007/s00285-016-0990-8; Metzler
 and Sierra 2018, doi 10.1007/s11004-017-9690-1). The mean transit time, from entering the column to leaving it as CO2,
-is stock over input, and is also the mean age of what is respired.
+is stock over input.
 
 The traceability framework (Xia et al. 2013, doi 10.1111/gcb.12172; for a soil in layers Huang et al. 2018, doi
 10.1111/gcb.13948) takes a steady state apart:
@@ -11,11 +11,8 @@ The traceability framework (Xia et al. 2013, doi 10.1111/gcb.12172; for a soil i
     storage = input x residence time
     residence time = baseline residence time / (temperature x water x oxygen x nitrogen x depth)
 
-The baseline is that of soil at 25 C, without limitation by water, oxygen, nitrogen or depth. It is the same in every
-layer, so it follows from turnover times, transfer fractions and the kinds of litter alone. Limits are lifted one after
-the other, in the order of `LIMITS`, and a factor is the residence time after over the one before: temperature with all
-other limits in place, depth, with the mixing that works against it, when all others are gone. No factor is greater than
-1 but that of temperature, where soil is warmer than 25 C.
+The baseline is that of soil at 25 C, without limitation by water, oxygen, nitrogen or depth. Limits are lifted one
+after the other, in the order of `LIMITS`, and a factor is the residence time after over the one before.
 
 Carbon that enters below bedrock in the `cesm2` configuration is left out: nothing carries it back, and it outlasts the
 rest, so that a five-hundredth of the input can add a fifth to the mean age.
@@ -28,8 +25,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
-from proda.model.checks import checked_parameters, validated
-from proda.model.configuration import DAYS_PER_YEAR, PAPER, Configuration
+from proda.model.configuration import DAYS_PER_YEAR, PAPER, Configuration, checked_parameters, validated
 from proda.model.forcing import AnyForcing
 from proda.model.rates import Environment, Rates, carbon_input, decay_and_mixing, environment
 from proda.model.solver import balanced_pools, soc_density
@@ -38,45 +34,19 @@ LIMITS = Environment._fields
 
 
 class Ages(NamedTuple):
-    """Mean ages of n columns, yr. NaN where there is no carbon; means over pools and layers skip it.
+    """Mean ages of n columns, yr. NaN where there is no carbon; means over pools and layers skip it."""
 
-    Attributes
-    ----------
-    pool : (7, n_layers, n)
-        Of each pool in each layer, in the order of `POOLS`.
-    system : (n,)
-        Of all carbon in the column.
-    soil : (n,)
-        Of its soil organic carbon, S1 + S2 + S3.
-    soil_by_layer : (n_layers, n)
-        Of the soil organic carbon of each layer.
-    transit : (n,)
-        Mean transit time of the column, the mean age of what is respired.
-    """
-
-    pool: NDArray[np.float64]
-    system: NDArray[np.float64]
-    soil: NDArray[np.float64]
-    soil_by_layer: NDArray[np.float64]
-    transit: NDArray[np.float64]
+    pool: NDArray[np.float64]  # (7, n_layers, n), of each pool in each layer, in the order of `POOLS`
+    system: NDArray[np.float64]  # (n,), of all carbon in the column
+    soil: NDArray[np.float64]  # (n,), of its soil organic carbon, S1 + S2 + S3
+    soil_by_layer: NDArray[np.float64]  # (n_layers, n), of the soil organic carbon of each layer
+    transit: NDArray[np.float64]  # (n,), mean transit time of the column, the mean age of what is respired
 
 
 def ages(theta: ArrayLike, forcing: AnyForcing, configuration: Configuration = PAPER) -> Ages:
-    """Mean ages and the mean transit time at steady state, yr.
+    """Mean ages and the mean transit time at steady state, yr, for physical parameters theta, (n_parameters, n).
 
-    Parameters
-    ----------
-    theta : (n_parameters, n)
-        Physical parameters.
-    forcing : Forcing or MonthlyForcing
-        Of the same n columns.
-    configuration : Configuration
-        `PAPER` or `CESM2`.
-
-    Raises
-    ------
-    InputError
-        When the bottom of the column leaks, or as `steady_state` does.
+    Raises an InputError when the bottom of the column leaks, or as `steady_state` does.
     """
     rates, source, *_ = _closed_column(theta, forcing, configuration)
     pools = balanced_pools(rates, source)

@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from proda.errors import InputError
 from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
 from proda.model.parameters import CESM2_PARAMETERS, PAPER_PARAMETERS, ParameterTable
 
@@ -26,24 +27,13 @@ def interval_name(interval: tuple[float, float]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """Layers of a soil column, top down; depths are positive down.
-
-    Parameters
-    ----------
-    name : str
-        The model configuration the grid belongs to.
-    node : array, (n_layers,), m
-        Depth at which a layer's state, temperature and water potential are given.
-    top, bottom : array, (n_layers,), m
-        Bounds of the layers.
-    thickness : array, (n_layers,), m
-    """
+    """Layers of a soil column, top down; depths are positive down."""
 
     name: str
-    node: NDArray[np.float64]
-    top: NDArray[np.float64]
-    bottom: NDArray[np.float64]
-    thickness: NDArray[np.float64]
+    node: NDArray[np.float64]  # (n_layers,), m, depth at which state, temperature and water potential are given
+    top: NDArray[np.float64]  # (n_layers,), m
+    bottom: NDArray[np.float64]  # (n_layers,), m
+    thickness: NDArray[np.float64]  # (n_layers,), m
 
     @property
     def n_layers(self) -> int:
@@ -87,27 +77,15 @@ CESM2_COLUMN = _clm5_column()
 class Configuration:
     """What distinguishes one configuration from another.
 
-    Parameters
-    ----------
-    name : str
-    column : Column
-        The vertical grid.
-    parameters : ParameterTable
-        Rows of every parameter array.
-    forcing : type
-        `Forcing` (annual means and a water potential) or `MonthlyForcing` (twelve months of CLM's scalars).
-    input_depth : float, m
-        No carbon enters below.
-    bottom : 'closed' or 'published'
-        `closed`: nothing moves across the top of the bedrock. `published`: the leaking boundary of the `cesm2` program
-        (`rates.published_exchange`), where carbon is lost, or made.
+    With the bottom `closed`, nothing moves across the top of the bedrock. The `published` one is the leaking boundary
+    of the `cesm2` program (`rates.published_exchange`), where carbon is lost, or made.
     """
 
     name: str
     column: Column
     parameters: ParameterTable
     forcing: type[AnyForcing]
-    input_depth: float
+    input_depth: float  # m, no carbon enters below
     bottom: Literal["closed", "published"] = "closed"
 
     @property
@@ -130,3 +108,132 @@ class Configuration:
 PAPER = Configuration("paper", PAPER_COLUMN, PAPER_PARAMETERS, Forcing, input_depth=3.8)
 CESM2 = Configuration("cesm2", CESM2_COLUMN, CESM2_PARAMETERS, MonthlyForcing, input_depth=np.inf)
 CESM2_AS_PUBLISHED = replace(CESM2, bottom="published")
+
+
+# Dimensions, unit, least and greatest plausible value, which catch wrong units and not unusual places, and a remedy.
+_TEMPERATURE = "K", 200.0, 340.0, "temperatures in degrees Celsius? Add 273.15."
+_THAW = "m", 0.0, 100.0, "a depth in centimetres? Divide by 100. Without permafrost give 35 m."
+_SCALAR = "1", 0.0, 1.0, "a percentage? Divide by 100. CLM's fill value (1e36)? Mask it first."
+_NPP = "g C m-2 yr-1", 0.0, 1e4, "per second? Multiply by 3.1536e7. In kg? By 1000."
+_RANGES = {
+    Forcing: {
+        "soil_temperature": (("layers",), *_TEMPERATURE),
+        "water_potential": (("layers",), "MPa", -1e4, 0.0, "unsaturated soil has a negative one: change the sign."),
+        "active_layer": ((), *_THAW),
+        "npp_mean": ((), "g C m-2 yr-1", 1e-3, *_NPP[2:]),
+        "npp_min": ((), *_NPP),
+        "npp_max": ((), *_NPP),
+    },
+    MonthlyForcing: {
+        "soil_temperature": (("layers", "months"), *_TEMPERATURE),
+        "water_scalar": (("layers", "months"), *_SCALAR),
+        "oxygen_scalar": (("layers", "months"), *_SCALAR),
+        "nitrogen_scalar": (("layers", "months"), *_SCALAR),
+        "active_layer": (("months",), *_THAW),
+        "active_layer_last_year": (("months",), *_THAW),
+        "carbon_input": (("kinds", "months"), "g C m-2 month-1", 0.0, 2e4, "a flux out of the litter?"),
+        "bedrock": ((), "layers", 1.0, None, "CLM's nbedrock counts whole layers from 1."),
+    },
+}
+
+
+def validated(forcing: AnyForcing, configuration: Configuration = PAPER, source: str = "forcing") -> AnyForcing:
+    """`forcing` as contiguous float64 arrays, if everything in it is plausible.
+
+    Raises
+    ------
+    InputError
+        Naming the variable, the first offending column, the value, the expected range and the likely remedy.
+    """
+    if not isinstance(forcing, configuration.forcing):
+        raise InputError(
+            f"{source} is a {type(forcing).__name__}; the {configuration.name!r} configuration takes a "
+            f"{configuration.forcing.__name__}."
+        )
+    fields = {name: np.ascontiguousarray(values, dtype=np.float64) for name, values in forcing._asdict().items()}
+    n = fields[forcing._fields[-1]].shape[-1]
+    climate = fields["soil_temperature"]
+    size = {
+        "layers": configuration.column.n_layers,
+        "kinds": 4,
+        "months": climate.shape[1] if climate.ndim == 3 else 12,
+    }
+    for name, (dims, unit, low, high, remedy) in _RANGES[configuration.forcing].items():
+        values = fields[name]
+        expected = (*(size[dim] for dim in dims), n)
+        if values.shape != expected:
+            raise InputError(
+                f"{source}: {name} has shape {values.shape}, expected {expected} "
+                f"({', '.join([*dims, 'columns'])}) for the {configuration.name!r} grid."
+            )
+        high = size["layers"] if high is None else high
+        bad = ~((values >= low) & (values <= high))  # also true for NaN
+        if name == "bedrock":
+            bad |= values != np.trunc(values)
+        if bad.any():
+            where = tuple(int(i[0]) for i in np.nonzero(bad))
+            at = ", ".join(f"{dim[:-1]} {i + 1}" for dim, i in zip(dims, where, strict=False))
+            unit = "" if unit == "1" else f" {unit}"
+            raise InputError(
+                f"{source}: {name} is {values[where]:g}{unit} in column {where[-1]}{f' ({at})' if at else ''}, "
+                f"expected {low:g} to {high:g}{unit} ({int(bad.sum())} of {bad.size} values are outside). "
+                f"Hint: {remedy}"
+            )
+    if configuration.monthly:
+        return MonthlyForcing(**fields | {"bedrock": fields["bedrock"].astype(np.int64)})
+    low, mean, high = (fields[name] for name in ("npp_min", "npp_mean", "npp_max"))
+    ordered = (low <= mean) & (mean <= high) & (low < high)
+    if not ordered.all():
+        i = int(np.argmin(ordered))
+        raise InputError(
+            f"{source}: column {i} has npp_min {low[i]:g}, npp_mean {mean[i]:g}, npp_max {high[i]:g} g C m-2 yr-1; "
+            "expected npp_min <= npp_mean <= npp_max with npp_min < npp_max, since they bound the carbon input."
+        )
+    return Forcing(**fields)
+
+
+# What a physical parameter can be at all, whatever its prior: 0 to 1 if it is not listed.
+_POSSIBLE = {
+    "diffus": (0.0, 0.1),
+    "cryo": (0.0, 0.1),
+    "q10": (1.0, 10.0),
+    "efolding": (1e-6, 100.0),
+    "tau4cwd": (1e-6, 1e3),
+    "tau4l1": (1e-6, 100.0),
+    "tau4l2l3": (1e-6, 100.0),
+    "tau4s1": (1e-6, 100.0),
+    "tau4s2": (1e-3, 1e4),
+    "tau4s3": (1.0, 1e6),
+    "ins": (0.0, 100.0),
+    "beta": (0.1, 0.99999),
+    "maxpsi": (-25.0, 0.0),
+    "w_scaling": (0.0, 100.0),
+}
+_SUMS = ("fs1s2", "fs1s3"), ("fs2s1", "fs2s3"), ("p4ll", "p4ml", "p4cl")  # fractions of one flux
+
+
+def checked_parameters(theta: ArrayLike, n_columns: int, configuration: Configuration = PAPER) -> NDArray[np.float64]:
+    """Physical parameters as float64, (n_parameters, n) or (n_parameters, 1), if each of them is possible.
+
+    `theta` may be labelled (`ParameterTable.as_columns`). Raises an InputError with the parameter, the value and the
+    expected range, also where fractions of one flux sum to more than 1.
+    """
+    table = configuration.parameters
+    theta = table.as_columns(theta, n_columns, "theta")
+    for row, name, unit in zip(theta, table.names, table.unit, strict=True):
+        low, high = _POSSIBLE.get(name, (0.0, 1.0))
+        bad = ~((row >= low) & (row <= high))
+        if bad.any():
+            i = int(np.argmax(bad))
+            raise InputError(
+                f"theta: {name} is {row[i]:g}{'' if unit == '1' else ' ' + unit} in column {i}, expected {low:g} to "
+                f"{high:g}. Are the rows in the order of the table ({', '.join(table.names[:4])}, ...), and physical "
+                "values, not positions on the unit cube (`physical` converts)?"
+            )
+    for names in _SUMS:
+        if set(names) <= set(table.names):
+            total = theta[[table.index(name) for name in names]].sum(axis=0)
+            if (total > 1.0 + 1e-12).any():
+                i = int(np.argmax(total))
+                raise InputError(f"theta: {' + '.join(names)} is {total[i]:g} in column {i}, expected at most 1.")
+    return theta

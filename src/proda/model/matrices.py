@@ -8,8 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from proda.model.checks import checked_parameters, validated
-from proda.model.configuration import DAYS_PER_YEAR, PAPER, Configuration
+from proda.model.configuration import DAYS_PER_YEAR, PAPER, Configuration, checked_parameters, validated
 from proda.model.forcing import AnyForcing
 from proda.model.parameters import FCWDL2, FL1S1, TAU_CWD, TAU_L1, TAU_L2L3, TAU_S1, TAU_S2, TAU_S3
 from proda.model.rates import carbon_input, environment, exchange
@@ -62,26 +61,18 @@ def labelled_matrices(theta: NDArray, forcing: AnyForcing, configuration: Config
     forcing = validated(forcing, configuration)
     theta = checked_parameters(theta, forcing.n_columns, configuration)
     theta = np.repeat(theta, forcing.n_columns // theta.shape[1], axis=1)
-    depth = {"units": "m", "positive": "down", "long_name": "depth of the node"}
     u = input_vector(theta, forcing, configuration).T.reshape(7, configuration.column.n_layers, -1)
+    matrices = {
+        "A": (("pool", "donor", "column"), transfer_matrix(theta), "1", "transfer fraction"),
+        "K": (("pool", "layer", "column"), decay_rates(theta, forcing, configuration), "day-1", "decay rate"),
+        "V": (("layer", "neighbour", "column"), mixing_matrix(theta, forcing, configuration), "day-1", "mixing"),
+        "u": (("pool", "layer", "column"), u, "g C m-3 day-1", "carbon input"),
+    }
+    depth = {"units": "m", "positive": "down", "long_name": "depth of the node"}
     return xr.Dataset(
         {
-            "A": (
-                ("pool", "donor", "column"),
-                transfer_matrix(theta),
-                {"units": "1", "long_name": "transfer fraction"},
-            ),
-            "K": (
-                ("pool", "layer", "column"),
-                decay_rates(theta, forcing, configuration),
-                {"units": "day-1", "long_name": "decay rate"},
-            ),
-            "V": (
-                ("layer", "neighbour", "column"),
-                mixing_matrix(theta, forcing, configuration),
-                {"units": "day-1", "long_name": "vertical mixing of litter and soil carbon"},
-            ),
-            "u": (("pool", "layer", "column"), u, {"units": "g C m-3 day-1", "long_name": "carbon input"}),
+            name: (dims, values, {"units": units, "long_name": long_name})
+            for name, (dims, values, units, long_name) in matrices.items()
         },
         coords={
             "pool": list(POOLS),

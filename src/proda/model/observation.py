@@ -5,7 +5,7 @@ without overshooting. Above the first node and below the last one it is constant
 `cesm2` programs extrapolate the end cubics.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,22 +15,11 @@ from proda.model.rates import NUMPY, Namespace
 
 
 def at_depths(
-    soc: Any,
-    column_index: ArrayLike,
-    depth: ArrayLike,
-    column: Column = PAPER_COLUMN,
-    extrapolate: bool = False,
+    soc: Any, column_index: ArrayLike, depth: ArrayLike, column: Column = PAPER_COLUMN, extrapolate: bool = False
 ) -> Any:
-    """SOC density at single depths of single columns, (k,), in the unit of `soc`.
+    """SOC density at depths (k,), m, of the columns `column_index`, (k,): (k,), in the unit of `soc`, (n_layers, n).
 
-    Parameters
-    ----------
-    soc : (n_layers, n)
-        Density at the nodes.
-    column_index : (k,) integers below n
-    depth : (k,), m
-    extrapolate : bool
-        As in `curve_weights`.
+    Densities are given at the nodes; `extrapolate` as in `curve_weights`.
     """
     index = np.asarray(column_index)
     slopes = node_slopes(soc, column)
@@ -39,15 +28,10 @@ def at_depths(
     return values + w[2] * slopes[k, index] + w[3] * slopes[k + 1, index]
 
 
-class CurveWeights(NamedTuple):
-    """Value at a depth = w . (C_k, C_k+1, slope_k, slope_k+1): `interval` is k, (n,), and `weight` is w, (4, n)."""
-
-    interval: NDArray[np.int64]
-    weight: NDArray[np.float64]
-
-
-def curve_weights(depth: ArrayLike, column: Column = PAPER_COLUMN, extrapolate: bool = False) -> CurveWeights:
-    """Cubic Hermite weights of `depth`, (n_depths,), m.
+def curve_weights(
+    depth: ArrayLike, column: Column = PAPER_COLUMN, extrapolate: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Interval k, (n,), and weights w, (4, n), of depths (n,), m: a value is w . (C_k, C_k+1, slope_k, slope_k+1).
 
     Depths beyond the end nodes take the end node's value, or that of the end cubic if `extrapolate`.
     """
@@ -59,7 +43,7 @@ def curve_weights(depth: ArrayLike, column: Column = PAPER_COLUMN, extrapolate: 
     t = (depth - column.node[interval]) / h
     rise = t * t * (3.0 - 2.0 * t)
     weight = np.stack([1.0 - rise, rise, h * t * (1.0 - t) ** 2, -h * t * t * (1.0 - t)])
-    return CurveWeights(interval, weight)
+    return interval, weight
 
 
 def node_slopes(soc: Any, column: Column = PAPER_COLUMN, namespace: Namespace = NUMPY) -> Any:

@@ -5,8 +5,7 @@ coarse woody debris (CWD) is what remains, and it must be positive: the one corn
 Ranges and names are those of a public R port of Tao et al. 2020 (doi 10.3389/fdata.2020.00017).
 """
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,8 +14,7 @@ from proda.errors import InputError
 from proda.model.forcing import AnyForcing
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One row of a parameter table; `minimum` and `maximum` bound the uniform prior."""
 
     name: str
@@ -27,46 +25,23 @@ class Parameter:
     default: float
 
 
-@dataclass(frozen=True)
 class ParameterTable:
-    """The parameters of a model configuration, in the order of their rows in every parameter array."""
+    """The parameters of a model configuration, in the order of their rows in every parameter array.
 
-    configuration: str
-    rows: tuple[Parameter, ...]
+    `names`, `meaning` and `unit` are tuples of n_parameters strings, `minimum`, `maximum` and `default` arrays
+    (n_parameters,).
+    """
 
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        return tuple(row.name for row in self.rows)
-
-    @cached_property
-    def meaning(self) -> tuple[str, ...]:
-        return tuple(row.meaning for row in self.rows)
-
-    @cached_property
-    def unit(self) -> tuple[str, ...]:
-        return tuple(row.unit for row in self.rows)
-
-    @cached_property
-    def minimum(self) -> NDArray[np.float64]:
-        return np.array([row.minimum for row in self.rows])
-
-    @cached_property
-    def maximum(self) -> NDArray[np.float64]:
-        return np.array([row.maximum for row in self.rows])
-
-    @cached_property
-    def default(self) -> NDArray[np.float64]:
-        return np.array([row.default for row in self.rows])
+    def __init__(self, configuration: str, rows: tuple[Parameter, ...]) -> None:
+        self.configuration, self.rows = configuration, rows
+        self.names, self.meaning, self.unit, *numbers = zip(*rows, strict=True)
+        self.minimum, self.maximum, self.default = map(np.array, numbers)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def index(self, name: str) -> int:
         """Row of the parameter `name`."""
-        if name not in self.names:
-            raise InputError(
-                f"no parameter {name!r} in the {self.configuration!r} table; it has: {', '.join(self.names)}"
-            )
         return self.names.index(name)
 
     def as_columns(self, values: ArrayLike, n_columns: int, what: str) -> NDArray[np.float64]:
@@ -84,12 +59,11 @@ class ParameterTable:
         if not (labels is None or callable(labels) or np.issubdtype(np.asarray(labels).dtype, np.number)):
             names = tuple(str(label) for label in np.asarray(labels))
             if names != self.names:
-                rows = [k for k, (a, b) in enumerate(zip(names, self.names, strict=False)) if a != b]
-                at = f"row {rows[0] + 1} is {names[rows[0]]!r}, expected {self.names[rows[0]]!r}" if rows else "missing"
+                other = next((pair for pair in zip(names, self.names, strict=False) if pair[0] != pair[1]), None)
+                at = f"{other[0]!r} stands in place of {other[1]!r}" if other else f"{len(names)} of {len(self)}"
                 raise InputError(
-                    f"{what} has {len(names)} labelled rows that are not the {len(self)} of the "
-                    f"{self.configuration!r} table: {at}. Put them in order: .sel(parameter=list(table.names)) or "
-                    ".loc[list(table.names)]."
+                    f"the labelled rows of {what} are not those of the {self.configuration!r} table: {at}. Put them in "
+                    "order: .sel(parameter=list(table.names)) or .loc[list(table.names)]."
                 )
         values = np.asarray(values, dtype=np.float64)
         values = values[:, None] if values.ndim == 1 else values
@@ -137,7 +111,8 @@ PAPER_PARAMETERS = ParameterTable(
 )
 
 
-# Ranges of the public programs of Tao et al. 2023 where they differ from the `paper` table.
+# Ranges of the public programs of Tao et al. 2023 where they differ from the `paper` table. Defaults are those of the
+# `paper` table, also of the e-folding depth: CLM5 ships 10 m, outside the range.
 _CESM2_RANGES = {
     "tau4cwd": (1.0, 6.0),
     "tau4l1": (0.0, 0.11),
@@ -148,18 +123,13 @@ _CESM2_RANGES = {
     "fs2s1": (0.1, 0.74),
     "fs3s1": (0.0, 0.9),
 }
-
-
-def _cesm2_row(row: Parameter) -> Parameter:
-    minimum, maximum = _CESM2_RANGES.get(row.name, (row.minimum, row.maximum))
-    return replace(row, minimum=minimum, maximum=maximum)
-
-
-# Defaults are those of the `paper` table, also of the e-folding depth: CLM5 ships 10 m, outside the range.
 CESM2_PARAMETERS = ParameterTable(
     "cesm2",
     (
-        *(_cesm2_row(row) for row in PAPER_PARAMETERS.rows[:19]),
+        *(
+            Parameter(*row[:3], *_CESM2_RANGES.get(row.name, row[3:5]), row.default)
+            for row in PAPER_PARAMETERS.rows[:19]
+        ),
         Parameter("w_scaling", "multiple of CLM's water scalar", "1", 0.0, 5.0, 1.0),
         PAPER_PARAMETERS.rows[20],
     ),
@@ -197,17 +167,9 @@ def bounds(forcing: AnyForcing, table: ParameterTable = PAPER_PARAMETERS) -> tup
 
 
 def physical(x: ArrayLike, forcing: AnyForcing, table: ParameterTable = PAPER_PARAMETERS) -> NDArray:
-    """Physical parameters, theta = min + x (max - min), (n_parameters, n).
+    """Physical parameters, theta = min + x (max - min), (n_parameters, n), of unit-cube positions x.
 
-    Parameters
-    ----------
-    x : (n_parameters, n) or (n_parameters,)
-        On the unit cube. One column serves all soil columns.
-
-    Raises
-    ------
-    InputError
-        When the shape is wrong or a value lies outside [0, 1].
+    `x` is (n_parameters, n), or (n_parameters,) to serve all columns. A value outside [0, 1] is an InputError.
     """
     x = table.as_columns(x, forcing.n_columns, "x")
     bad = ~((x >= 0.0) & (x <= 1.0))
@@ -244,29 +206,31 @@ def default_parameters(
     vegetation type): 0.15, 0.25 and 0.40, which leaves 0.20 to coarse woody debris.
     """
     theta = np.repeat(table.default[:, None], forcing.n_columns, axis=1)
-    sand = np.broadcast_to(np.asarray(sand_percent, dtype=np.float64), (forcing.n_columns,))
+    sand = np.asarray(sand_percent, dtype=np.float64)
     if not ((sand >= 0.0) & (sand <= 100.0)).all():
-        worst = sand[~((sand >= 0.0) & (sand <= 100.0))][0]
-        raise InputError(f"sand_percent is {worst:g}, expected 0 to 100 %.")
+        raise InputError(f"sand_percent ranges from {sand.min():g} to {sand.max():g}, expected 0 to 100 %.")
     theta[FS1S2] = np.minimum(0.146 + 0.0068 * (100.0 - sand), 0.4)
     return theta
 
 
-def with_positive_cwd_share(x: ArrayLike, least: float = LEAST_CWD_SHARE) -> tuple[NDArray, NDArray[np.bool_]]:
-    """Unit-cube parameters, (n, 25), whose CWD share is at least `least`, and which rows were changed, (n,).
+def _share_ranges() -> tuple[float, NDArray[np.float64]]:
+    """The sum of the minima of the three shares, and their ranges, (3,)."""
+    rows = list(SHARES)
+    low, high = PAPER_PARAMETERS.minimum[rows], PAPER_PARAMETERS.maximum[rows]
+    return low.sum(), high - low
+
+
+def with_positive_cwd_share(x: ArrayLike) -> tuple[NDArray, NDArray[np.bool_]]:
+    """Unit-cube parameters, (n, 25), whose CWD share is at least `LEAST_CWD_SHARE`, and which rows changed, (n,).
 
     The three shares, measured from their minima, are multiplied by one common factor (the largest that is allowed,
     at most 1): they keep their proportions, stay inside the prior box, and nothing else moves.
     """
     x = np.array(x, dtype=np.float64)
-    if x.ndim != 2 or x.shape[1] != len(PAPER_PARAMETERS):
-        raise InputError(f"x has shape {x.shape}, expected (n, {len(PAPER_PARAMETERS)}): one row for each place.")
-    rows = list(SHARES)
-    low, span = PAPER_PARAMETERS.minimum[rows], (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)[rows]
-    above_minima = x[:, rows] @ span
-    room = 1.0 - least - low.sum()
+    minima, ranges = _share_ranges()
+    above_minima, room = x[:, SHARES] @ ranges, 1.0 - LEAST_CWD_SHARE - minima
     changed = above_minima > room
-    x[np.ix_(changed, rows)] *= (room / above_minima[changed])[:, None]
+    x[np.ix_(changed, SHARES)] *= (room / above_minima[changed])[:, None]
     return x, changed
 
 
@@ -277,9 +241,8 @@ def prior_sd() -> NDArray[np.float64]:
     debris: midpoint sums over 80 points a share.
     """
     sd = np.full(len(PAPER_PARAMETERS), 1.0 / np.sqrt(12.0))
-    rows = list(SHARES)
-    low, span = PAPER_PARAMETERS.minimum[rows], (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)[rows]
+    minima, ranges = _share_ranges()
     middle = (np.arange(80) + 0.5) / 80
     cube = np.stack(np.meshgrid(middle, middle, middle, indexing="ij"), axis=-1).reshape(-1, 3)
-    sd[rows] = cube[cube @ span < 1.0 - low.sum()].std(axis=0)
+    sd[list(SHARES)] = cube[cube @ ranges < 1.0 - minima].std(axis=0)
     return sd

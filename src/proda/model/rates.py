@@ -11,24 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from proda.model import parameters
 from proda.model.configuration import DAYS_PER_YEAR, PAPER, Column, Configuration
 from proda.model.forcing import AnyForcing
-from proda.model.parameters import (
-    BETA,
-    CRYO,
-    DIFFUS,
-    EFOLDING,
-    FCWDL2,
-    FL1S1,
-    INS,
-    MAXPSI,
-    P4CL,
-    P4LL,
-    P4ML,
-    Q10,
-    TAU_CWD,
-    W_SCALING,
-)
 
 
 class Namespace(NamedTuple):
@@ -38,9 +23,11 @@ class Namespace(NamedTuple):
     scan: Callable[..., Any]
 
 
-def _each(nested: Any, change: Callable[[Any], Any]) -> Any:
-    """`change` of every array in nested tuples."""
-    return tuple(_each(part, change) for part in nested) if isinstance(nested, tuple) else change(nested)
+def _each(change: Callable[..., Any], *nested: Any) -> Any:
+    """`change` of the arrays in the same place of nested tuples."""
+    if isinstance(nested[0], tuple):
+        return tuple(_each(change, *parts) for parts in zip(*nested, strict=True))
+    return change(*nested)
 
 
 def _loop(step: Callable, carry: Any, arrays: Any, reverse: bool = False) -> tuple[Any, Any]:
@@ -48,20 +35,11 @@ def _loop(step: Callable, carry: Any, arrays: Any, reverse: bool = False) -> tup
     first = arrays
     while isinstance(first, tuple):
         first = first[0]
-    n, results = len(first), None
-
-    def put(at: Any, result: Any, j: int) -> Any:
-        if isinstance(result, tuple):
-            return tuple(put(a, r, j) for a, r in zip(at, result, strict=True))
-        at[j] = result
-        return at
-
-    for j in reversed(range(n)) if reverse else range(n):
-        carry, result = step(carry, _each(arrays, lambda array, j=j: array[j]))
-        if results is None:
-            results = _each(result, lambda array: np.empty((n, *np.shape(array))))
-        put(results, result, j)
-    return carry, results
+    results = []
+    for j in reversed(range(len(first))) if reverse else range(len(first)):
+        carry, result = step(carry, _each(lambda array, j=j: array[j], arrays))
+        results.append(result)
+    return carry, _each(lambda *layers: np.stack(layers), *(reversed(results) if reverse else results))
 
 
 NUMPY = Namespace(np, _loop)
@@ -80,7 +58,6 @@ def sum_of_months(values: Any) -> Any:
 
 
 def mean_of_months(values: Any) -> Any:
-    """Mean over the second axis: see `sum_of_months`."""
     return sum_of_months(values) / values.shape[1]
 
 
@@ -101,22 +78,13 @@ SLOWEST = 1e-140
 
 
 class Environment(NamedTuple):
-    """Factors of decomposition. Months are averaged as products; the annual forcing counts as one month.
+    """Factors of decomposition, 1. Months are averaged as products; the annual forcing counts as one month."""
 
-    Attributes
-    ----------
-    temperature, water, oxygen : (n_layers, months, n), 1
-        Oxygen may be the number 1.
-    nitrogen : (n_layers, months, n), 1
-        Limits litter alone; may be the number 1.
-    depth : (n_layers, 1, n), 1
-    """
-
-    temperature: Any
-    water: Any
-    oxygen: Any
-    nitrogen: Any
-    depth: Any
+    temperature: Any  # (n_layers, months, n)
+    water: Any  # (n_layers, months, n)
+    oxygen: Any  # (n_layers, months, n), or the number 1
+    nitrogen: Any  # (n_layers, months, n), or the number 1; limits litter alone
+    depth: Any  # (n_layers, 1, n)
 
     def of_soil(self, namespace: Namespace = NUMPY) -> Any:
         """xi of woody debris and of the soil pools, (n_layers, n)."""
@@ -147,25 +115,17 @@ def limiting_water(water_potential: Any, maxpsi: Any, namespace: Namespace = NUM
 def environment(
     theta: Any, forcing: AnyForcing, configuration: Configuration = PAPER, namespace: Namespace = NUMPY
 ) -> Environment:
-    """The factors at a place: q10^((T - 298.15)/10), in frozen soil too, water, oxygen, nitrogen, exp(-z/efolding).
-
-    Parameters
-    ----------
-    theta : (n_parameters, n)
-        Physical parameters.
-    forcing : Forcing or MonthlyForcing
-        As the configuration takes it.
-    """
+    """The factors at a place: q10^((T - 298.15)/10), in frozen soil too, water, oxygen, nitrogen, exp(-z/efolding)."""
     xp = namespace.xp
     warmth = (forcing.soil_temperature - REFERENCE_TEMPERATURE) / 10.0
     node = configuration.column.node[:, None]
-    depth = xp.exp(xp.maximum(-node / theta[EFOLDING], SLOWEST_LOG))[:, None]
+    depth = xp.exp(xp.maximum(-node / theta[parameters.EFOLDING], SLOWEST_LOG))[:, None]
     if configuration.monthly:
-        temperature = xp.exp(xp.log(theta[Q10]) * warmth)
-        water = xp.minimum(1.0, theta[W_SCALING] * forcing.water_scalar)
+        temperature = xp.exp(xp.log(theta[parameters.Q10]) * warmth)
+        water = xp.minimum(1.0, theta[parameters.W_SCALING] * forcing.water_scalar)
         return Environment(temperature, water, forcing.oxygen_scalar, forcing.nitrogen_scalar, depth)
-    temperature = xp.exp(xp.log(theta[Q10]) * warmth)[:, None]
-    water = limiting_water(forcing.water_potential, theta[MAXPSI], namespace)[:, None]
+    temperature = xp.exp(xp.log(theta[parameters.Q10]) * warmth)[:, None]
+    water = limiting_water(forcing.water_potential, theta[parameters.MAXPSI], namespace)[:, None]
     return Environment(temperature, water, 1.0, 1.0, depth)
 
 
@@ -178,18 +138,10 @@ MAX_CRYOTURBATION_DEPTH = 3.0  # m
 
 
 class Exchange(NamedTuple):
-    """Velocity of the exchange across the bottom of each layer, (n_layers, n), m day-1; zero in the last row.
+    """Velocity of the exchange across the bottom of each layer, (n_layers, n), m day-1; zero in the last row."""
 
-    Attributes
-    ----------
-    downward
-        As it enters the balance of the layer above the interface.
-    upward
-        As it enters the balance of the layer below it: the same but for the published leaking bottom, where it is zero.
-    """
-
-    downward: Any
-    upward: Any
+    downward: Any  # as it enters the balance of the layer above the interface
+    upward: Any  # as it enters that of the layer below: the same but for the published bottom, where it is zero
 
 
 def annual_diffusivity(active_layer: Any, column: Column, namespace: Namespace = NUMPY) -> tuple[Any, Any]:
@@ -214,12 +166,8 @@ def monthly_diffusivity(
 ) -> tuple[Any, Any]:
     """Diffusivity at the bottoms of the layers over `diffus` and over `cryo`, two arrays (n_layers, months, n).
 
-    Parameters
-    ----------
-    active_layer : (months, n), m
-        The deeper of this and last year's.
-    bedrock : (n,)
-        Number of layers above bedrock. Nothing is mixed below the layer after it.
+    `active_layer`, (months, n), m, is the deeper of this and last year's. Nothing is mixed below the layer after the
+    `bedrock`, (n,), layers above bedrock.
     """
     xp = namespace.xp
     z, thaw = column.bottom[:, None, None], active_layer
@@ -326,32 +274,22 @@ def exchange(
     theta: Any, forcing: AnyForcing, configuration: Configuration = PAPER, namespace: Namespace = NUMPY
 ) -> Exchange:
     """Velocity at which each layer exchanges carbon with the next one down; `theta` is (n_parameters, n)."""
-    return unit_exchange(forcing, configuration, namespace).total(theta[DIFFUS], theta[CRYO])
+    return unit_exchange(forcing, configuration, namespace).total(theta[parameters.DIFFUS], theta[parameters.CRYO])
 
 
 class Rates(NamedTuple):
     """The parts of V - A K for a place and its parameters, with rows multiplied by the layers' thickness.
 
-    Attributes
-    ----------
-    soil, litter : (n_layers, n), m yr day-1
-        Thickness times the decomposition scalar over 365, of woody debris and soil, and of litter: divided by a
-        turnover time in years it is the velocity of decay.
-    exchange : Exchange
-        Of the mobile pools, m day-1.
-    thickness : (n_layers,), m
-    turnover : (6, n), yr
-        Of woody debris, metabolic litter, cellulose and lignin litter, fast, slow and passive SOC.
-    passed : (9, n), 1
-        Fractions fl1s1, fl2s1, fl3s2, fs1s2, fs1s3, fs2s1, fs2s3, fs3s1, fcwdl2.
+    `soil` and `litter` are the velocity of decay but for the turnover time: thickness times the decomposition scalar
+    over 365, of woody debris and soil, and of litter.
     """
 
-    soil: Any
-    litter: Any
-    exchange: Exchange
-    thickness: Any
-    turnover: Any
-    passed: Any
+    soil: Any  # (n_layers, n), m yr day-1
+    litter: Any  # (n_layers, n), m yr day-1
+    exchange: Exchange  # of the mobile pools, m day-1
+    thickness: Any  # (n_layers,), m
+    turnover: Any  # (6, n), yr: woody debris, metabolic litter, cellulose and lignin litter, fast, slow, passive SOC
+    passed: Any  # (9, n), 1: fl1s1, fl2s1, fl3s2, fs1s2, fs1s3, fs2s1, fs2s3, fs3s1, fcwdl2
 
     def respired(self, pools: Any) -> Any:
         """Carbon leaving as CO2, (n,), g C m-2 day-1: what is not passed on of all that decays in `pools`."""
@@ -379,8 +317,8 @@ def decay_and_mixing(
         litter=per_year * factors.of_litter(namespace),
         exchange=exchange(theta, forcing, configuration, namespace),
         thickness=configuration.column.thickness,
-        turnover=theta[TAU_CWD : TAU_CWD + 6],
-        passed=theta[FL1S1 : FCWDL2 + 1],
+        turnover=theta[parameters.TAU_CWD : parameters.TAU_CWD + 6],
+        passed=theta[parameters.FL1S1 : parameters.FCWDL2 + 1],
     )
 
 
@@ -420,9 +358,9 @@ def input_amounts(
     xp = namespace.xp
     if configuration.monthly:
         return sum_of_months(xp.asarray(forcing.carbon_input)) / DAYS_PER_YEAR
-    lignin, metabolic, cellulose = theta[P4LL], theta[P4ML], theta[P4CL]
+    lignin, metabolic, cellulose = theta[parameters.P4LL], theta[parameters.P4ML], theta[parameters.P4CL]
     shares = xp.stack([1.0 - lignin - metabolic - cellulose, metabolic, cellulose, lignin])
-    return shares * (theta[INS] * forcing.npp_mean / DAYS_PER_YEAR)
+    return shares * (theta[parameters.INS] * forcing.npp_mean / DAYS_PER_YEAR)
 
 
 def carbon_input(
@@ -430,4 +368,4 @@ def carbon_input(
 ) -> Any:
     """Fresh carbon per ground area by kind and layer, (4, n_layers, n), g C m-2 day-1."""
     amounts = input_amounts(theta, forcing, configuration, namespace)
-    return amounts[:, None] * input_profile(theta[BETA], forcing, configuration, namespace)
+    return amounts[:, None] * input_profile(theta[parameters.BETA], forcing, configuration, namespace)

@@ -15,8 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
-from proda.model.checks import checked_parameters, validated
-from proda.model.configuration import PAPER, Configuration
+from proda.model.configuration import PAPER, Configuration, checked_parameters, validated
 from proda.model.forcing import AnyForcing
 from proda.model.observation import curve_weights, node_slopes
 from proda.model.parameters import CONSTRAINED_BELOW, bounds, physical
@@ -49,14 +48,9 @@ def soc_jacobian(
     Raises
     ------
     InputError
-        When parameters, forcing or depths are not plausible, or where SOC has no derivative.
+        When parameters, forcing or layers are not plausible, or where SOC has no derivative.
     """
     site, depth = np.asarray(site), np.asarray(depth, dtype=np.float64)
-    if site.ndim != 1 or depth.shape != site.shape or not np.issubdtype(site.dtype, np.integer):
-        raise InputError(
-            f"site is {site.dtype} of shape {site.shape} and depth has shape {depth.shape}, expected one integer and "
-            "one depth for each observed layer."
-        )
     bad = ~((site >= 0) & (site < forcing.n_columns) & (depth >= 0.0) & (depth < np.inf))
     if bad.any():
         i = int(np.argmax(bad))
@@ -136,10 +130,8 @@ def fisher_information(
     ----------
     derivative : (k, n_parameters), g C m-3
         `SocJacobian.derivative`.
-    sd : (k,), g C m-3
-        Standard deviation of each observed layer.
-    weight : (k,)
-        Weights of Eq. 5.2, which multiply the information of a layer.
+    sd, weight : (k,)
+        Standard deviation of each layer, g C m-3, and weight of Eq. 5.2, which multiplies its information.
     site : (k,) integers below `n_sites`
     """
     scaled = derivative * (np.sqrt(weight) / sd)[:, None]
@@ -149,20 +141,11 @@ def fisher_information(
 
 
 class LinearPosterior(NamedTuple):
-    """The posterior of a linear model with a normal prior.
+    """The posterior of a linear model with a normal prior, along directions of descending information."""
 
-    Attributes
-    ----------
-    sd_ratio : (n_parameters, n)
-        Posterior over prior standard deviation of each parameter; 1 without any constraint.
-    information : (n_parameters, n)
-        Of the data over that of the prior, along each direction, in descending order.
-    direction : (n_parameters, n_parameters, n)
-        ``direction[:, k]`` is the k-th direction, of unit length, in prior standard deviations of the parameters.
-    """
-
-    sd_ratio: NDArray[np.float64]
-    information: NDArray[np.float64]
+    sd_ratio: NDArray[np.float64]  # (n_parameters, n), posterior over prior standard deviation
+    information: NDArray[np.float64]  # (n_parameters, n), of the data over that of the prior, along each direction
+    # (n_parameters, n_parameters, n): [:, k] is the k-th direction, of length 1, in prior standard deviations.
     direction: NDArray[np.float64]
 
     @property
@@ -174,10 +157,7 @@ class LinearPosterior(NamedTuple):
 def linear_posterior(fisher: NDArray, prior_sd: ArrayLike = 12.0**-0.5) -> LinearPosterior:
     """The posterior of a linear model, from the Fisher information, (n_parameters, n_parameters, n).
 
-    Parameters
-    ----------
-    prior_sd : float or (n_parameters,)
-        On the unit cube.
+    `prior_sd`, of all parameters or of each, (n_parameters,), is on the unit cube.
     """
     sd = np.broadcast_to(np.asarray(prior_sd, dtype=np.float64), fisher.shape[:1])
     over_prior = np.moveaxis(fisher, -1, 0) * sd[:, None] * sd
@@ -190,15 +170,7 @@ def linear_posterior(fisher: NDArray, prior_sd: ArrayLike = 12.0**-0.5) -> Linea
 
 
 def sensitivity_table(elasticity: NDArray, sd_ratio: NDArray, configuration: Configuration = PAPER) -> pd.DataFrame:
-    """Elasticity of the stock, linearised sd ratio and whether it is constrained, by parameter; medians over columns.
-
-    Parameters
-    ----------
-    elasticity : (n_parameters, n)
-        From `stock_elasticity`.
-    sd_ratio : (n_parameters, n)
-        From `linear_posterior`; constrained below `CONSTRAINED_BELOW`.
-    """
+    """Elasticity of the stock and linearised sd ratio, both (n_parameters, n), by parameter; medians over columns."""
     table, ratio = configuration.parameters, np.median(sd_ratio, axis=1)
     return pd.DataFrame(
         {

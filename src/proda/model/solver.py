@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from proda.model.checks import checked_parameters, validated
-from proda.model.configuration import PAPER, Configuration
+from proda.model.configuration import PAPER, Configuration, checked_parameters, validated
 from proda.model.forcing import AnyForcing
 from proda.model.rates import NUMPY, Exchange, Namespace, Rates, carbon_input, decay_and_mixing
 
@@ -41,8 +40,7 @@ def steady_state(
     Raises
     ------
     InputError
-        When parameters or forcing are not plausible. With JAX nothing is checked: use `checks.validated` and
-        `checks.checked_parameters` beforehand.
+        When parameters or forcing are not plausible; with JAX use `validated` and `checked_parameters` beforehand.
     """
     if namespace is NUMPY:
         forcing = validated(forcing, configuration)
@@ -56,12 +54,8 @@ def steady_state(
 def balanced_pools(rates: Rates, source: Any, per_day: Any = 0.0, namespace: Namespace = NUMPY) -> Any:
     """Solution C of (V - A K + s) C = u, (7, n_layers, n), g C m-3.
 
-    Parameters
-    ----------
-    source : (7, n_layers, n), g C m-2 day-1
-        u times thickness: what enters each pool of each layer.
-    per_day : float or (n,), day-1
-        s: zero for the steady state, one over the time step for an implicit step.
+    `source`, (7, n_layers, n), g C m-2 day-1, is u times thickness: what enters each pool of each layer. `per_day`,
+    day-1, is s: zero for the steady state, one over the time step for an implicit step.
     """
     xp = namespace.xp
     storage = rates.thickness[:, None] * per_day
@@ -86,15 +80,7 @@ def balanced_pools(rates: Rates, source: Any, per_day: Any = 0.0, namespace: Nam
 
 
 def _tridiagonal_solution(loss: Any, exchange: Exchange, source: tuple, namespace: Namespace) -> tuple:
-    """Density of pools that decay, mix and receive, a tuple of (n_layers, n), g C m-3.
-
-    Parameters
-    ----------
-    loss : (n_layers, n), m day-1
-        Rate of decay (and of storage) times thickness, the same for all these pools.
-    source : tuple of (n_layers, n), g C m-2 day-1
-        One for each pool.
-    """
+    """Density, g C m-3, of pools that lose `loss`, m day-1, mix and receive `source`, g C m-2 day-1, one for each."""
 
     def eliminate(carry: tuple, layer: tuple) -> tuple:
         from_above, supplied_above = carry
@@ -122,16 +108,8 @@ def _soil_pools(
 ) -> tuple:
     """Density of the fast, slow and passive soil pools, three arrays (n_layers, n), g C m-3.
 
-    Parameters
-    ----------
-    decay : (n_layers, n), m yr day-1
-        `Rates.soil`.
-    transfer : six arrays (n,), yr-1
-        Rates over the decomposition scalar, to pool 1 from 2 and 3, to 2 from 1 and 3, to 3 from 1 and 2.
-    respired : three arrays (n,), yr-1
-    storage : (n_layers, n) or (n_layers, 1), m day-1
-        Thickness over the time step; zero at steady state.
-    source : three arrays (n_layers, n), g C m-2 day-1
+    `decay` is `Rates.soil`. Six rates of `transfer` over the decomposition scalar, yr-1, lead to pool 1 from 2 and 3,
+    to 2 from 1 and 3, to 3 from 1 and 2; three are `respired`. `storage`, m day-1, is zero at steady state.
     """
 
     def eliminate(carry: tuple, layer: tuple) -> tuple:

@@ -17,8 +17,15 @@ from numpy.typing import NDArray
 
 from proda.errors import InputError
 from proda.kernels.steady_state import soc_density as compiled_soc_density
-from proda.model.checks import checked_parameters, validated
-from proda.model.configuration import CESM2_AS_PUBLISHED, PAPER, PAPER_COLUMN, Column, Configuration
+from proda.model.configuration import (
+    CESM2_AS_PUBLISHED,
+    PAPER,
+    PAPER_COLUMN,
+    Column,
+    Configuration,
+    checked_parameters,
+    validated,
+)
 from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
 from proda.model.parameters import PAPER_PARAMETERS, physical
 from proda.model.rates import jax_namespace
