@@ -44,8 +44,8 @@ def write_maps(folder: Path) -> None:
         stored = 4000 + 10 * (year - 2007) + 0 * EAST
         geotiff(folder / f"MOD17A3_NPP_{year}.tif", stored, TRANSFORM, 65535, dtype="u2")
     geotiff(folder / "own" / "slope.tif", np.abs(EAST) / 10, TRANSFORM)
-    for i, tonnes in enumerate((20, 30, 30, 40, 40, 60), start=1):
-        geotiff(folder / f"OCSTHA_M_sd{i}_10km_ll.tif", tonnes + 0 * EAST, TRANSFORM, -32768, dtype="i2")
+    for depths, stored in {"0-5": 400, "5-15": 300, "15-30": 200, "30-60": 100, "60-100": 100, "100-200": 20}.items():
+        geotiff(folder / f"ocd_{depths}cm_mean.tif", stored + 0 * EAST, TRANSFORM, -32768, dtype="i2")
 
 
 def write_everything(folder: Path, n: int = 150) -> Path:

@@ -16,7 +16,6 @@ from proda.data.readers.reference_maps import (
     WISE_SOILS,
     hwsd2_stocks,
     soilgrids_2_stocks,
-    soilgrids_2017_stocks,
     unit_stocks,
     wise30sec_stocks,
 )
@@ -43,22 +42,9 @@ def test_soilgrids_2_is_density_in_hg_times_thickness(tmp_path):
     np.testing.assert_allclose(result.stocks["ref_soilgrids_2_100cm"], to_100)
     np.testing.assert_allclose(result.stocks["ref_soilgrids_2_200cm"], to_100 + 2.0 * 1.0)
     assert result.findings["unit"].tolist() == ["kg m-2"] * 3
-    np.testing.assert_allclose(soilgrids_2_stocks(tmp_path, X, Y, depths=(0.45,)).stocks.iloc[:, 0], to_30 + 10 * 0.15)
-
-
-def test_a_soilgrids_map_in_another_unit_is_an_error(tmp_path):
     geotiff(tmp_path / "ocd_0-5cm_mean.tif", np.full(LON.shape, 40000), TRANSFORM, dtype="i4")
     with pytest.raises(InputError, match="ocd_0-5cm is 4000 kg m-3 in a pixel, expected 0 to 300"):
-        soilgrids_2_stocks(tmp_path, X, Y, depths=(0.05,))
-
-
-def test_soilgrids_2017_is_the_sum_of_the_stocks_of_its_layers(tmp_path):
-    for i, tonnes in enumerate((20, 30, 30, 40, 40, 60), start=1):
-        values = np.where(LON < -99.5, tonnes, -32768)
-        geotiff(tmp_path / f"OCSTHA_M_sd{i}_250m_ll.tif", values, TRANSFORM, -32768, dtype="i2")
-    result = soilgrids_2017_stocks(tmp_path, X, Y)
-    np.testing.assert_allclose(result.stocks, [[8.0, 16.0, 22.0], [np.nan] * 3])
-    assert result.findings["missing"].tolist() == [1, 1, 1]
+        soilgrids_2_stocks(tmp_path, X, Y)
 
 
 LAYERS = ((0, 20), (20, 40), (40, 60), (60, 80), (80, 100), (100, 150), (150, 200))
@@ -87,7 +73,7 @@ SOIL_ROWS = [
 
 
 def test_a_unit_of_wise30sec_is_the_mean_of_its_soils_by_share():
-    stocks = unit_stocks(pd.DataFrame(SOIL_ROWS), (0.3, 1.0, 2.0))
+    stocks = unit_stocks(pd.DataFrame(SOIL_ROWS))
     full = 20.0 * 1.25 * 0.8  # kg m-3
     np.testing.assert_allclose(stocks.loc["WD1"], np.array([0.3, 1.0, 2.0]) * full * (0.6 + 0.4 * 0.5))
     np.testing.assert_allclose(stocks.loc["WD2"], np.array([0.3, 1.0, 2.0]) * full)  # the city leaves its share
@@ -107,14 +93,15 @@ def write_wise(folder, rows=SOIL_ROWS, **csv):
 
 def test_a_cell_of_wise30sec_is_the_mean_of_its_units_by_area(tmp_path):
     write_wise(tmp_path / "mit Lücke")
-    result = wise30sec_stocks(tmp_path / "mit Lücke", X, Y, depths=(0.3, 1.0))
-    np.testing.assert_allclose(result.stocks.iloc[0], [(0.3 * 16 + 0.3 * 20) / 2, (16 + 0.4 * 20) / 2], rtol=1e-6)
+    result = wise30sec_stocks(tmp_path / "mit Lücke", X, Y)
+    expected = [(0.3 * 16 + 0.3 * 20) / 2, (16 + 0.4 * 20) / 2, (32 + 0.4 * 20) / 2]
+    np.testing.assert_allclose(result.stocks.iloc[0], expected, rtol=1e-6)
     assert result.stocks.iloc[1].isna().all()
 
 
 def test_tables_of_wise30sec_that_are_not_as_described_are_errors(tmp_path):
     write_wise(tmp_path, sep=";", decimal=",")
-    with pytest.raises(InputError, match="no column SCID.*another separator"):
+    with pytest.raises(InputError, match="HW30s_FULL.txt: not the soils of WISE30sec"):
         wise30sec_stocks(tmp_path, X, Y)
     write_wise(
         tmp_path, pd.DataFrame(SOIL_ROWS).assign(TopDep=lambda t: t.TopDep / 100, BotDep=lambda t: t.BotDep / 100)
@@ -150,22 +137,24 @@ def write_hwsd2(folder, layers=None, name="HWSD2_LAYERS"):
 
 def test_a_cell_of_hwsd_2_is_the_mean_of_its_units_by_area_and_what_is_no_soil_leaves_its_share(tmp_path):
     write_hwsd2(tmp_path / "mit Lücke")
-    result = hwsd2_stocks(tmp_path / "mit Lücke", X, Y, depths=(0.3, 0.4, 1.0))
+    result = hwsd2_stocks(tmp_path / "mit Lücke", X, Y)
     full = 20.0 * 1.25 * 0.8  # kg m-3
     # Unit 11 is 0.8 of `full` on the average; unit 13 is rock below 40 cm, which holds nothing.
-    expected = [0.3 * full * 0.9, 0.4 * full * 0.9, (0.8 + 0.4) / 2 * full]
+    expected = [0.3 * full * 0.9, (0.8 + 0.4) / 2 * full, (1.6 + 0.4) / 2 * full]
     np.testing.assert_allclose(result.stocks.iloc[0], expected, rtol=1e-6)
     assert result.stocks.iloc[1].isna().all()
-    assert list(result.stocks) == ["ref_hwsd_2_30cm", "ref_hwsd_2_40cm", "ref_hwsd_2_100cm"]
+    assert list(result.stocks) == ["ref_hwsd_2_30cm", "ref_hwsd_2_100cm", "ref_hwsd_2_200cm"]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.assign(ORG_CARBON=t["ORG_CARBON"] * 50), "ORG_CARBON reaches 100, expected percent.*Divide by 10"),
+        (
+            lambda t: t.assign(ORG_CARBON=t["ORG_CARBON"] * 50),
+            "ORG_CARBON reaches 100 %, expected at most 60.*Divide by 10",
+        ),
         (lambda t: t.assign(BULK=t["BULK"] * 1000), "BULK reaches 1250, expected g per cm3"),
         (lambda t: t.assign(TOPDEP=t["TOPDEP"] / 100, BOTDEP=t["BOTDEP"] / 100), "TopDep to BotDep; expected cm"),
-        (lambda t: t.astype({"BULK": object}).assign(BULK="1,25"), "could not convert string to float: '1,25'"),
         (lambda t: t.drop(columns="SHARE"), "expected an SQLite database.*no such column: SHARE"),
         (lambda t: t[t["HWSD2_SMU_ID"] != 13], "HWSD2.bil: unit 13 is not in HWSD2.sqlite"),
     ],

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 import wosis_files
 
-from proda.data.readers import wosis
 from proda.data.readers.wosis import read_wosis_201909, read_wosis_202312, read_wosis_latest
 from proda.data.stage import cleaned_study
 from proda.errors import InputError
@@ -66,18 +65,19 @@ def test_the_average_is_used_where_several_values_stand_in_braces(made, tmp_path
     assert read_wosis_202312(folder).layers["organic_carbon"].iloc[0] == 25
 
 
-@pytest.mark.parametrize(
-    ("text", "metres"),
-    [("< 100 m", 100), ("100 m - 1 km", 1000), ("> 10 km", np.inf), ("250", 250), ("unknown", np.nan), (None, np.nan)],
-)
-def test_the_uncertainty_of_a_position_is_the_greatest_distance_named(text, metres):
-    np.testing.assert_equal(wosis.metres_of(pd.Series([text], dtype="string")).iloc[0], metres)
+def test_the_uncertainty_of_a_position_is_the_greatest_distance_named(made, tmp_path):
+    texts = ["< 100 m", "100 m - 1 km", "> 10 km", "250", "unknown", ""]
+    profiles = made.profiles.assign(positional_uncertainty=[*texts, *["< 100 m"] * 54])
+    layers = made.layers.drop(columns="positional_uncertainty").merge(
+        profiles[["profile_id", "positional_uncertainty"]]
+    )
+    read = read_wosis_202312(wosis_files.write_december_2023(wosis_files.Made(profiles, layers), tmp_path)).profiles
+    np.testing.assert_array_equal(read["position_uncertainty"][:6], [100, 1000, np.inf, 250, np.nan, np.nan])
 
 
-@pytest.mark.parametrize("flag", ["t", "True", "1"])
-def test_a_layer_flagged_as_litter_or_above_the_surface_is_marked(made, tmp_path, flag):
+def test_a_layer_flagged_as_litter_or_above_the_surface_is_marked(made, tmp_path):
     layers = made.layers.copy()
-    layers.loc[0, "litter"] = flag
+    layers.loc[0, "litter"] = "True"
     layers.loc[3, ["upper_depth", "lower_depth"]] = [-5, 0]
     read = read_wosis_202312(wosis_files.write_december_2023(made._replace(layers=layers), tmp_path)).layers
     assert set(read["layer"][read["litter"]]) == set(layers["layer_id"].iloc[[0, 3]])
@@ -91,14 +91,13 @@ def test_accuracy_in_degrees_becomes_metres(made, tmp_path):
 @pytest.mark.parametrize(
     ("columns", "factor", "message"),
     [
-        (["upper_depth", "lower_depth"], 0.01, "median of lower_depth is .*metres.? Multiply by 100"),
-        (["upper_depth", "lower_depth"], 10, "median of lower_depth.*millimetres"),
-        (["upper_depth", "lower_depth"], -1, "lower_depth is negative in most layers. Change the signs"),
-        (["orgc"], 0.1, "In percent.? Multiply by 10"),
-        (["orgc"], 1000, "mg per kg"),
+        (["upper_depth", "lower_depth"], 0.01, "median of lower_depth is .*, expected 5 to 400 cm. In metres"),
+        (["upper_depth", "lower_depth"], -1, "median of lower_depth is .*Upwards"),
+        (["orgc"], 0.1, "median of orgc is .*, expected 2 or above g kg-1"),
+        (["orgc"], 1000, "99th percentile of orgc .*mg per kg"),
         (["bdfi33", "bdfiod"], 1000, "In kg per m3.? Divide by 1000"),
         (["cfvo"], 0.01, "fraction.? Multiply by 100"),
-        (["phaq"], 10, "median of pH is .*pH x 10.? Divide by 10"),
+        (["phaq"], 10, "median of phaq is .*pH x 10.? Divide by 10"),
     ],
 )
 def test_a_column_in_another_unit_is_an_error_with_the_remedy(made, tmp_path, columns, factor, message):
@@ -108,43 +107,29 @@ def test_a_column_in_another_unit_is_an_error_with_the_remedy(made, tmp_path, co
         read_wosis_202312(wosis_files.write_december_2023(made._replace(layers=layers), tmp_path))
 
 
-def test_bounds_under_each_others_name_are_errors(made, tmp_path):
-    layers = made.layers.rename(columns={"upper_depth": "lower_depth", "lower_depth": "upper_depth"})
-    with pytest.raises(InputError, match="lower_depth is above upper_depth.*exchanged"):
-        read_wosis_202312(wosis_files.write_december_2023(made._replace(layers=layers), tmp_path))
-
-
 def test_longitude_and_latitude_that_are_exchanged_are_errors(made, tmp_path):
     names = {"longitude": "latitude", "latitude": "longitude"}
     exchanged = wosis_files.Made(made.profiles.rename(columns=names), made.layers.rename(columns=names))
-    with pytest.raises(InputError, match="latitudes reach .* degrees and longitudes do not.*exchanged"):
+    with pytest.raises(InputError, match=r"percentile of \|latitude\| is .*, expected 0 to 90 degrees.*exchanged"):
         read_wosis_202312(wosis_files.write_december_2023(exchanged, tmp_path))
 
 
-def test_an_identifier_that_occurs_twice_is_named(made, tmp_path):
-    profiles = pd.concat([made.profiles, made.profiles.iloc[:1]])
-    for write, read in (
-        (wosis_files.write_december_2023, read_wosis_202312),
-        (wosis_files.write_september_2019, read_wosis_201909),
-    ):
-        with pytest.raises(InputError, match="profile_id '100000' stands for 2 profiles"):
-            read(write(made._replace(profiles=profiles), tmp_path / write.__name__))
+def test_an_identifier_of_two_profiles_or_positions_is_named(made, tmp_path):
+    twice = made._replace(profiles=pd.concat([made.profiles, made.profiles.iloc[:1]]))
+    moved = made._replace(layers=made.layers.assign(longitude=lambda t: t["longitude"].where(t.index > 0, 3.0)))
+    for layout, given in (("december-2023", twice), ("september-2019", twice), ("latest", moved)):
+        write, read = LAYOUTS[layout]
+        with pytest.raises(InputError, match="profile_id '100000' stands for several profiles"):
+            read(write(given, tmp_path / layout))
 
 
-def test_a_profile_at_two_positions_is_named(made, tmp_path):
-    layers = made.layers.copy()
-    layers.loc[0, "longitude"] += 1
-    with pytest.raises(InputError, match="profile_id '100000' stands for 2 profiles"):
-        read_wosis_latest(wosis_files.write_latest(made._replace(layers=layers), tmp_path))
-
-
-def test_a_folder_of_another_layout_names_the_layout_to_set(made, tmp_path):
-    folder = wosis_files.write_december_2023(made, tmp_path / "data")
+def test_a_folder_of_another_layout_names_the_layout_to_set_and_a_cut_zip_is_an_error(made, tmp_path):
+    folder = wosis_files.write_december_2023(made, tmp_path)
     with pytest.raises(InputError, match=r'no wosis_201909_profiles\.tsv.*set layout = "december-2023"'):
         read_wosis_201909(folder)
-    with pytest.raises(InputError, match=r"no wosis_latest_orgc\.csv.*it holds nothing"):
-        (tmp_path / "empty").mkdir()
-        read_wosis_latest(tmp_path / "empty")
+    (folder / "all.zip").write_bytes(b"PK cut short")
+    with pytest.raises(InputError, match=r"all\.zip: no whole zip file"):
+        read_wosis_202312(folder)
 
 
 def test_an_unknown_layout_lists_the_known_ones(made, tmp_path):

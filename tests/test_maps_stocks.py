@@ -121,8 +121,8 @@ def test_reference_maps_are_found_by_their_names(grid):
     ("key", "name"),
     [
         ("soilgrids_2", "SoilGrids 2.0"),
-        ("soilgrids_2017", "SoilGrids 2017"),
         ("wise30sec", "WISE30sec"),
+        ("hwsd_2", "HWSD 2.0"),
     ],
 )
 def test_the_maps_that_the_readers_make_are_found_with_the_depths_they_have(key, name):

@@ -481,7 +481,6 @@ def study_references(study: Study, cells: pd.DataFrame) -> ReferenceMap | None:
     # The file by which each map is recognised; its reader names any other that is missing.
     readers = {
         "ocd_0-5cm_mean*.*": maps.soilgrids_2_stocks,
-        "OCSTHA_M_sd1_*_ll.tif": maps.soilgrids_2017_stocks,
         maps.WISE_MAP: maps.wise30sec_stocks,
         maps.HWSD2_MAP: maps.hwsd2_stocks,
     }

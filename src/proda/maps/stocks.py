@@ -88,8 +88,8 @@ def profile_stocks(layers: pd.DataFrame, soc: ArrayLike, n_sites: int) -> NDArra
 # Columns of `proda.data.readers`, which give a stock from the surface down to one depth, and the names of their maps.
 _READ = {
     "soilgrids_2": "SoilGrids 2.0",
-    "soilgrids_2017": "SoilGrids 2017",
     "wise30sec": "WISE30sec",
+    "hwsd_2": "HWSD 2.0",
 }
 
 

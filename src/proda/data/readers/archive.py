@@ -1,8 +1,7 @@
 """The public input archive of the group's later work (BINN/ScIReN, osf.io/download/682ed7b80f8ae3415deac68b): profiles
 and layers, covariates of sites and of a world grid, and CESM2 fields as forcing of both model configurations.
 
-All files but the layers are joined by the position of the profile in the archive's table, `archive_row`. Every file is
-compared with the layout stated here: names, shapes, order of columns and plausible ranges.
+All files but the layers are joined by the position of the profile in the archive's table, `archive_row`.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from proda.data.covariates import DEPTHS
 from proda.data.findings import Finding, SourcedForcing, finding, findings_table
 from proda.data.readers.rasters import nearest_index
-from proda.data.tables import ProfileTables
+from proda.data.tables import ProfileTables, checked, median_check, table_schema
 from proda.errors import InputError
 from proda.model.configuration import CESM2, CESM2_COLUMN, DAYS_PER_YEAR, Configuration
 from proda.model.forcing import Forcing, MonthlyForcing
@@ -72,6 +71,13 @@ FIELDS = {
     "NPP": ("g C m-2 s-1", -1e-4, 5e-4),
     **{name: ("g C m-3 month-1", -1e-6, 1e6) for name in INPUTS},
 }
+_LAYERS = table_schema(
+    dict.fromkeys(LAYER_COLUMNS, ""),
+    {
+        "lower_depth": {"checks": median_check(3, 1000, "cm", "Depths in metres? Multiply by 100.")},
+        "soc_stock": {"checks": median_check(200, 2e5, "g C m-3", "In kg? Multiply by 1000.")},
+    },
+)
 _SOURCE = "CESM2 fields of the archive"
 _BAND = 72  # meridians read at once; 72 of 20 layers from pole to pole are 53 MB
 _MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], float)
@@ -81,17 +87,16 @@ _SECONDS_PER_DAY = 86400.0
 def read_archive_profiles(folder: Path | str) -> ProfileTables:
     """Profiles and layers of an unpacked archive; `profiles` has one more column, `archive_row`, from 0.
 
-    A layer whose depth or carbon is missing, or whose profile is not in the table, is left to cleaning, which counts
-    it. Depths are turned from cm to m. Carbon is in g C m-3 already, by volume, so carbon by mass, bulk density and pH
-    are left out; `bulk_density_method` marks a density that the archive estimated.
+    Depths are turned from cm to m. Carbon is in g C m-3 already, by volume, so carbon by mass, bulk density and pH are
+    left out; `bulk_density_method` marks a density that the archive estimated.
 
     Raises
     ------
     InputError
-        When a file, a variable or its shape is not as described, an identifier occurs twice, positions are none, or
-        depths or carbon are in another unit.
+        When a table is not as described, an identifier occurs twice, or depths or carbon are in another unit.
     """
     info = _profile_info(folder)
+    year = info["date"].where(info["date"] < 1e4, np.floor(info["date"] / 1e4))  # written as 20070615 or 2007
     profiles = pd.DataFrame(
         {
             "profile_id": _identifiers(info["profile_id"]),
@@ -100,7 +105,7 @@ def read_archive_profiles(folder: Path | str) -> ProfileTables:
             "source": "WoSIS 2019, Hugelius, Mishra",
             "land_use": None,
             "state": None,
-            "year": _years(info["date"]),
+            "year": year.where(year.between(1800, 2100)),
             "position_uncertainty": np.nan,
             "archive_row": np.arange(len(info)),
         }
@@ -109,38 +114,21 @@ def read_archive_profiles(folder: Path | str) -> ProfileTables:
 
 
 def read_site_environment(folder: Path | str) -> pd.DataFrame:
-    """The 81 columns of EnvInfo, one row a profile, by `archive_row`.
-
-    Raises
-    ------
-    InputError
-        When the file is not as described, or its rows are not those of the table of profiles in the same order.
-    """
-    info = _profile_info(folder)
+    """The 81 columns of EnvInfo, one row a profile, by `archive_row`; `InputError` when rows are of other profiles."""
     path = archive_root(folder) / SITE_ENVIRONMENT
     table = _environment(path, ENVIRONMENT_COLUMNS).rename_axis("archive_row")
-    if len(table) != len(info):
-        raise InputError(f"{path}: {len(table)} rows, expected one for each of the {len(info)} profiles.")
-    for theirs, ours, tolerance in (("ProfileID", "profile_id", 0.5), ("Lon", "lon", 0.01), ("Lat", "lat", 0.01)):
-        differs = (table[theirs] - info[ours].to_numpy()).abs() > tolerance
-        if differs.any():
-            row = int(np.argmax(differs))
-            raise InputError(
-                f"{path}: {theirs} is {table[theirs].iloc[row]:g} in row {row} (from 0), but {info[ours].iloc[row]:g} "
-                f"in the table of profiles ({int(differs.sum())} rows differ). Files of two versions, rows shifted by "
-                "one, or columns in another order?"
-            )
+    ours, theirs = _profile_info(folder)["profile_id"], table["ProfileID"]
+    if len(theirs) != len(ours) or (theirs != ours).any():
+        row = int(np.argmax(theirs.reindex(ours.index) != ours))
+        raise InputError(
+            f"{path}: ProfileID is not that of the table of profiles, from row {row} (from 0) on. Files of two "
+            "versions, rows shifted by one, or columns in another order?"
+        )
     return table
 
 
 def read_grid_environment(folder: Path | str) -> pd.DataFrame:
-    """The 77 columns of EnvInfo for the cells of the world grid: Lon, Lat, Date, ... nbedrock.
-
-    Raises
-    ------
-    InputError
-        When the file is not as described or positions are none.
-    """
+    """The 77 columns of EnvInfo for the cells of the world grid: Lon, Lat, Date, ... nbedrock."""
     path = archive_root(folder) / GRID_ENVIRONMENT
     table = _environment(path, GRID_ENVIRONMENT_COLUMNS)
     _check_positions(path, table["Lon"], table["Lat"])
@@ -156,8 +144,7 @@ def archive_forcing(
 ) -> SourcedForcing:
     """Forcing of places at `lon`, `lat` (degrees) from an unpacked archive.
 
-    A place takes the nearest row and the nearest column of the grid, as in the group's programs; one whose cell is not
-    land is NaN.
+    A place takes the nearest row and column of the grid, as in the group's programs; where its cell is no land, NaN.
 
     Parameters
     ----------
@@ -171,8 +158,7 @@ def archive_forcing(
     Raises
     ------
     InputError
-        When a field is missing, is not as described or has no value at any place, or the number of layers above
-        bedrock changes through the year.
+        When a field is missing, is not as described, has no value at any place, or one beyond what it can have.
     """
     cells = archive_cells(lon, lat)
     findings: list[Finding] = []
@@ -186,10 +172,9 @@ def archive_forcing(
     if configuration.monthly:
         return SourcedForcing(_monthly(field), findings_table(findings), f"{comment}, month by month.")
     forcing = _annual(field, configuration, npp_multiples)
-    low, high = npp_multiples
     comment += (
         ", annual means, interpolated in depth to the nodes of CLM4.5; annual NPP assumed to range from "
-        f"{low:g} to {high:g} times its mean."
+        "{:g} to {:g} times its mean.".format(*npp_multiples)
     )
     return SourcedForcing(forcing, findings_table(findings), comment)
 
@@ -218,11 +203,6 @@ def _monthly(field) -> MonthlyForcing:
     carbon = np.stack([np.einsum("jtn,j->tn", field(name), CESM2_COLUMN.thickness) for name in INPUTS])
     bedrock = field("nbedrock")
     known = np.isfinite(bedrock).all(axis=0)
-    if (np.ptp(bedrock[:, known], axis=0) > 0).any():
-        raise InputError(
-            f"{FIELD.format(name='nbedrock')}: the layers above bedrock change from month to month, expected a "
-            "constant."
-        )
     deepest = np.where(known, np.minimum(bedrock[0], CESM2_COLUMN.n_layers), np.nan)
     return MonthlyForcing(temperature, *scalars, *thaw, np.maximum(carbon, 0.0), deepest)
 
@@ -253,16 +233,10 @@ def _read_field(folder: Path | str, name: str, row: NDArray, column: NDArray) ->
             cells, place = np.unique(column * N_LAT + row, return_inverse=True)
             values = _columns(stored, cells // N_LAT, cells % N_LAT, (slice(0, n_layers),) if layered else ())
     except (OSError, KeyError) as error:
-        raise InputError(
-            f"{path}: no readable field {VARIABLE!r} in a MATLAB file of version 7.3, which is HDF5 ({error}). Unpack "
-            "the archive again."
-        ) from None
+        raise InputError(f"{path}: no readable {VARIABLE!r} in a MATLAB 7.3 file ({error}). Unpack it again.") from None
     values = values[..., place]
     if not np.isfinite(values).any():
-        raise InputError(
-            f"{path}: no value at any of the {values.shape[-1]} places. Places in the sea, or longitudes and latitudes "
-            "exchanged?"
-        )
+        raise InputError(f"{path}: no value at any of the {values.shape[-1]} places. Places in the sea?")
     unit, low, high = FIELDS[name]
     bad = (values < low) | (values > high)
     if bad.any():
@@ -291,10 +265,8 @@ def _profile_info(folder: Path | str) -> pd.DataFrame:
     info = _netcdf_table(path, "soil_profile_info", PROFILE_COLUMNS).rename_axis("archive_row")
     twice = info["profile_id"].duplicated() | info["profile_id"].isna()
     if twice.any():
-        row = int(np.argmax(twice))
         raise InputError(
-            f"{path}: profile_id {info['profile_id'].iloc[row]:g} in row {row} (from 0) is missing or occurs a second "
-            "time; layers cannot be assigned to one profile."
+            f"{path}: the profile_id in row {np.argmax(twice)} (from 0) is missing or occurs a second time."
         )
     _check_positions(path, info["lon"], info["lat"])
     return info
@@ -302,13 +274,7 @@ def _profile_info(folder: Path | str) -> pd.DataFrame:
 
 def _profile_layers(path: Path) -> pd.DataFrame:
     table = _netcdf_table(path, "data_soc_integrate", LAYER_COLUMNS)
-    depth, carbon = table["lower_depth"].median(), table["soc_stock"].median()
-    if depth < 3.0:
-        raise InputError(f"{path}: the median of lower_depth is {depth:.3g}, expected tens of cm. Depths in metres?")
-    if not 200 < carbon < 2e5:
-        raise InputError(
-            f"{path}: the median of soc_stock is {carbon:.3g}, expected thousands of g C m-3. In kg? Multiply by 1000."
-        )
+    table = checked(table, _LAYERS, path)
     identifier = _identifiers(table["profile_id"])
     return pd.DataFrame(
         {
@@ -341,9 +307,7 @@ def _netcdf_table(path: Path, name: str, columns: tuple[str, ...]) -> pd.DataFra
         with netCDF4.Dataset(path) as file:
             stored = np.ma.filled(file[name][:].astype(np.float64), np.nan)
     except (OSError, IndexError) as error:
-        raise InputError(
-            f"{path}: no readable {name!r} in a NetCDF file ({error}). Unpack the archive again."
-        ) from None
+        raise InputError(f"{path}: no readable {name!r} in a NetCDF file ({error}). Unpack it again.") from None
     return _table(path, name, stored.T, columns)
 
 
@@ -352,24 +316,15 @@ def _environment(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     try:
         values = scipy.io.loadmat(path)["EnvInfo"]
     except Exception as error:  # a broken file fails in many ways: zlib, struct, shapes
-        raise InputError(f"{path}: no readable 'EnvInfo' in a .mat file ({error}). Unpack the archive again.") from None
+        raise InputError(f"{path}: no readable 'EnvInfo' in a .mat file ({error}). Unpack it again.") from None
     return _table(path, "EnvInfo", np.asarray(values, dtype=np.float64), columns)
 
 
 def _table(path: Path, name: str, values: NDArray, columns: tuple[str, ...]) -> pd.DataFrame:
     if values.ndim != 2 or values.shape[1] != len(columns):
-        raise InputError(
-            f"{path}: {name} has shape {values.shape} as [row, column], expected {len(columns)} columns: "
-            f"{', '.join(columns[:4])}, ... Was it transposed when it was written?"
-        )
+        raise InputError(f"{path}: {name} has shape {values.shape}, expected {len(columns)} columns. Transposed?")
     return pd.DataFrame(values, columns=list(columns))
 
 
 def _identifiers(values: pd.Series) -> pd.Series:
     return values.map("{:.0f}".format).astype(str)
-
-
-def _years(date: pd.Series) -> pd.Series:
-    """Years of dates written as 20070615 or 2007; missing where they are neither."""
-    year = date.where(date < 1e4, np.floor(date / 1e4))
-    return year.where(year.between(1800, 2100))

@@ -1,21 +1,17 @@
 """Forcing of both model configurations from history files of CLM and CTSM: monthly means on longitudes and latitudes.
 
-Each place takes the nearest cell. A variable in another unit, on other levels, with a gap in time or on a grid that
-does not cover the places is an error. CLM stamps a monthly mean with the end of its month: the month is that of the
-middle of the time bounds. Files are read one by one, for xarray opens many as one with dask only, which is no
+Each place takes the nearest cell. Files are read one by one, for xarray opens many as one with dask only, which is no
 requirement here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
 
 import cftime
 import netCDF4
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from proda.data.findings import Finding, SourcedForcing, checked_unit, finding, findings_table
@@ -37,6 +33,7 @@ _PLAUSIBLE = {
     "W_SCALAR": ("1", 0.0, 1.0, "a percentage?"),
     "O_SCALAR": ("1", 0.0, 1.0, "a percentage?"),
     "FPI_vr": ("1", 0.0, 1.0 + 1e-6, "a percentage?"),
+    "litter input": ("g C m-2 month-1", -1e-9, 1e5, "a loss, or another unit than in 'units'?"),
 }
 # The carbon that enters each litter pool, in the order of `MonthlyForcing.carbon_input`; names differ between versions.
 _INPUTS = tuple(
@@ -46,7 +43,7 @@ _INPUTS = tuple(
 
 
 def forcing_from_history(
-    files: Path | str | Iterable[Path | str],
+    files: Path | str,
     lon: ArrayLike,
     lat: ArrayLike,
     configuration: Configuration = PAPER,
@@ -57,8 +54,8 @@ def forcing_from_history(
 
     Parameters
     ----------
-    files : path, list of paths, or a folder of `*.nc`
-        Whole years of monthly means, one file or many.
+    files : a file, or a folder of `*.nc`
+        Whole years of monthly means.
     lon, lat : (n,), degrees
         Either convention of longitude.
     configuration : Configuration
@@ -74,13 +71,13 @@ def forcing_from_history(
     Raises
     ------
     InputError
-        Names the file, the variable, its value and what was expected.
+        When a variable is missing, in another unit or on other levels, months are missing or twice, or the grid does
+        not cover the places.
     """
     history = _History(files, lon, lat, configuration.column, vertical)
     forcing = _monthly(history) if configuration.monthly else _annual(history, npp_multiples)
-    first, last = history.months[0], history.months[-1]
     comment = (
-        f"CLM history files, {first.year:04d}-{first.month:02d} to {last.year:04d}-{last.month:02d} "
+        f"CLM history files, {_month_name(history.months, 0)} to {_month_name(history.months, -1)} "
         f"({len(history.paths)} files): "
         f"{'mean year, month by month' if configuration.monthly else 'mean over all months'}, nearest cell"
         f"{'' if vertical == 'match' else ', levels interpolated'}."
@@ -89,12 +86,12 @@ def forcing_from_history(
 
 
 def _annual(history: _History, multiples: tuple[float, float] | None) -> Forcing:
-    days = [month.days for month in history.months]
+    days = history.months["days"].to_numpy()
     temperature, potential, thaw = (
         history.checked(name, np.average(history.series(name)[0], axis=0, weights=days))
         for name in ("TSOI", "SOILPSI", "ALTMAX")
     )
-    annual = history.series("NPP")[0] * SECONDS_PER_DAY * np.array(days)[:, None]
+    annual = history.series("NPP")[0] * SECONDS_PER_DAY * days[:, None]
     annual = history.at_places(annual.reshape(-1, 12, annual.shape[-1]).sum(axis=1))  # every twelve months a year
     mean = annual.mean(axis=0)
     history.check("NPP", mean / (SECONDS_PER_DAY * DAYS_PER_YEAR))
@@ -103,24 +100,22 @@ def _annual(history: _History, multiples: tuple[float, float] | None) -> Forcing
         note = f"least and greatest year taken as {multiples[0]:g} and {multiples[1]:g} times the mean"
     elif len(annual) < 2:
         raise InputError(
-            f"{history.first}: one year of NPP, but the least and the greatest year bound the carbon input. Give more "
-            "years, or npp_multiples=(0.7, 1.3) or the like."
+            f"{history.first}: one year of NPP has no least and greatest. Give more, or npp = 'multiples'."
         )
     else:
         low, high = annual.min(axis=0), annual.max(axis=0)
-        below = int((low < 0).sum())
+        note = f"{len(annual)} years; least year below zero and set to zero at {int((low < 0).sum())} places"
         low = np.maximum(low, 0.0)
-        note = f"{len(annual)} years; least year below zero and set to zero at {below} places"
     for name, values in (("NPP", mean), ("NPP, least year", low), ("NPP, greatest year", high)):
         history.findings.append(finding("CLM history", name, "g C m-2 yr-1", values, note))
     return Forcing(temperature, potential, thaw, mean, low, high)
 
 
 def _monthly(history: _History) -> MonthlyForcing:
-    of_year = np.array([month.month for month in history.months])
+    month = history.months["month"].to_numpy()
 
     def mean_year(series: NDArray) -> NDArray:
-        return np.stack([series[of_year == month].mean(axis=0) for month in range(1, 13)])
+        return np.stack([series[month == m].mean(axis=0) for m in range(1, 13)])
 
     names = ("TSOI", "W_SCALAR", "O_SCALAR", "FPI_vr", "ALTMAX", "ALTMAX_LASTYEAR")
     *layered, thaw, thaw_last_year = (history.checked(name, mean_year(history.series(name)[0])) for name in names)
@@ -130,11 +125,7 @@ def _monthly(history: _History) -> MonthlyForcing:
         series, unit = history.series(name, "g C m-3 s-1", "g C m-3 month-1")
         total = np.einsum("tjn,j->tn", mean_year(series), CESM2.column.thickness)
         total = history.at_places(total * (SECONDS_PER_DAY * MONTH_DAYS)[:, None] if unit.endswith("s-1") else total)
-        if (total < -1e-9).any():
-            raise InputError(
-                f"{history.first} and on: {name} is negative ({np.nanmin(total):.3g} g C m-2 month-1), expected an "
-                "input into the litter."
-            )
+        history.check("litter input", total, name)
         note = f"column total of {unit}"
         history.findings.append(finding("CLM history", name, "g C m-2 month-1", total, note))
         carbon.append(np.maximum(total, 0.0))
@@ -146,31 +137,21 @@ def _monthly(history: _History) -> MonthlyForcing:
     )
 
 
-class _Month(NamedTuple):
-    """A monthly mean: its file, its position along the file's time axis, and the length of the month in days."""
-
-    file: Path
-    position: int
-    year: int
-    month: int
-    days: float
-
-
 class _History:
     """The monthly means of a run at the cells nearest to some places, and what they hold."""
 
     def __init__(self, files, lon: ArrayLike, lat: ArrayLike, column: Column, vertical: str) -> None:
-        if vertical not in ("match", "linear"):
-            raise InputError(f"vertical is {vertical!r}, expected 'match' or 'linear'.")
         self.column, self.vertical = column, vertical
-        self.paths = _paths(files)
+        self.paths = sorted(Path(files).glob("*.nc")) if Path(files).is_dir() else [Path(files)]
+        if not self.paths:
+            raise InputError(f"{files}: no *.nc file; expected history files of CLM.")
         self.months = _months(self.paths)
-        self.first = self.months[0].file
+        self.first: Path = self.months["file"].iloc[0]
         self.findings: list[Finding] = []
         with _opened(self.first) as file:
             self.axes = _axes(file, self.first)
         cells, self._place = np.unique(_nearest_cells(*self.axes, lon, lat, self.first), return_inverse=True)
-        self._row, self._column = cells // self.axes[0].size, cells % self.axes[0].size
+        self._row, self._column = np.divmod(cells, self.axes[0].size)
 
     def at_places(self, values: NDArray) -> NDArray:
         """Values (..., n_cells) of the cells as values (..., n) of the places."""
@@ -183,21 +164,18 @@ class _History:
         self.findings.append(finding("CLM history", name, _PLAUSIBLE[name][0], values))
         return values
 
-    def check(self, name: str, values: NDArray) -> None:
-        """Refuse values that are all missing, or beyond what the variable can be."""
-        where = f"{self.first} and on: {name}"
+    def check(self, quantity: str, values: NDArray, name: str = "") -> None:
+        """Refuse values that are all missing, or beyond what the quantity can be."""
+        where = f"{self.first} and on: {name or quantity}"
         if not np.isfinite(values).any():
-            raise InputError(
-                f"{where} has no value at any of the {values.shape[-1]} places: all NaN or fill values. Another "
-                "domain, or a run that wrote nothing?"
-            )
-        unit, low, high, guess = _PLAUSIBLE[name]
+            raise InputError(f"{where} has no value at any of the {values.shape[-1]} places. Another domain?")
+        unit, low, high, guess = _PLAUSIBLE[quantity]
         bad = (values < low) | (values > high)
         if bad.any():
-            i = tuple(int(k[0]) for k in np.nonzero(bad))
+            i = np.argwhere(bad)[0]
             raise InputError(
-                f"{where} is {values[i]:.4g} {unit} at place {i[-1]}, expected {low:g} to {high:g} ({int(bad.sum())} "
-                f"of {bad.size} values are outside): {guess}"
+                f"{where} is {values[tuple(i)]:.4g} {unit} at place {i[-1]}, expected {low:g} to {high:g} "
+                f"({int(bad.sum())} of {bad.size} values are outside): {guess} Or a fill value that is not declared?"
             )
 
     def name(self, *names: str) -> str:
@@ -216,46 +194,42 @@ class _History:
         self.name(name)
         units = units or (_PLAUSIBLE[name][0],)
         parts = []
-        for path, months in groupby(self.months, key=lambda month: month.file):
-            wanted = [month.position for month in months]
+        of_file = (self.months["file"] != self.months["file"].shift()).cumsum()
+        for _, months in self.months.groupby(of_file):
+            path, positions = months["file"].iloc[0], months["position"].to_numpy()
             with _opened(path) as file:
-                if name not in file.variables:
-                    raise InputError(f"{path}: no variable {name}, which {self.first.name} has.")
-                for axis, expected in zip(_axes(file, path), self.axes, strict=True):
-                    if axis.shape != expected.shape or not np.allclose(axis, expected, atol=1e-4):
-                        raise InputError(f"{path}: its grid is not that of {self.first.name}; expected one grid.")
+                same = all(
+                    axis.shape == expected.shape and np.allclose(axis, expected, atol=1e-4)
+                    for axis, expected in zip(_axes(file, path), self.axes, strict=True)
+                )
+                if name not in file.variables or not same:
+                    raise InputError(f"{path}: no variable {name} on the grid of {self.first.name}. Of another run?")
                 variable = file[name]
                 unit = checked_unit(getattr(variable, "units", None), units, f"{path}: {name}")
                 units = (unit,)
                 n_levels, shares = self._levels(file, variable, path)
-                for begin in range(0, len(wanted), 12):
-                    values = self._cells(variable, wanted[begin : begin + 12], n_levels, path)
+                for begin in range(0, len(positions), 12):
+                    values = self._cells(variable, positions[begin : begin + 12], n_levels)
                     parts.append(values if shares is None else np.einsum("jk,tkc->tjc", shares, values))
         return np.concatenate(parts), unit
 
-    def _cells(self, variable: netCDF4.Variable, positions: list[int], n_levels: int, path: Path) -> NDArray:
+    def _cells(self, variable: netCDF4.Variable, positions: NDArray, n_levels: int) -> NDArray:
         window = (
-            slice(min(positions), max(positions) + 1),
+            slice(positions.min(), positions.max() + 1),
             *((slice(0, n_levels),) if n_levels else ()),
             slice(int(self._row.min()), int(self._row.max()) + 1),
             slice(int(self._column.min()), int(self._column.max()) + 1),
         )
-        block = _floats(variable[window])[np.array(positions) - min(positions)]
-        values = block[..., self._row - self._row.min(), self._column - self._column.min()]
-        if (np.abs(values) > 1e30).any():
-            raise InputError(
-                f"{path}: {variable.name} holds {np.nanmax(np.abs(values)):.3g}, a fill value that the file does not "
-                "declare. Set the attribute '_FillValue'."
-            )
-        return values
+        block = _floats(variable[window])[positions - positions.min()]
+        return block[..., self._row - self._row.min(), self._column - self._column.min()]
 
     def _levels(self, file: netCDF4.Dataset, variable: netCDF4.Variable, path: Path) -> tuple[int, NDArray | None]:
         """How many levels to read, 0 without any, and their shares in the layers where they are interpolated."""
         levels = [name for name in variable.dimensions if name not in ("time", "lat", "lon")]
         if variable.dimensions != ("time", *levels, "lat", "lon") or len(levels) > 1:
             raise InputError(
-                f"{path}: {variable.name} has dimensions {variable.dimensions}, expected (time, [level,] lat, lon). "
-                "Constants, patch or column output (hist_dov2xy = .false.) cannot be used here."
+                f"{path}: {variable.name} has dimensions {variable.dimensions}, expected (time, [level,] lat, lon); "
+                "constants and output of patches or columns cannot be used."
             )
         if not levels:
             return 0, None
@@ -266,14 +240,12 @@ class _History:
         depth, node = _floats(file[axis][:])[: variable.shape[1]], self.column.node
         if depth.size >= node.size and np.allclose(depth[: node.size], node, rtol=LEVEL_TOLERANCE, atol=1e-5):
             return node.size, None
-        if self.vertical == "match":
+        if self.vertical == "match" or depth[-1] < node[-1] or (np.diff(depth) <= 0).any():
             raise InputError(
                 f"{path}: {variable.name} has {depth.size} levels at {_depths(depth)} m, expected {node.size} or more "
                 f"at {_depths(node)} m, the grid of the {self.column.name!r} configuration. Output of another version "
-                "of CLM? Choose the other configuration, or interpolate with vertical='linear'."
+                "of CLM? Choose the other configuration, or, where the levels reach as deep, vertical = 'linear'."
             )
-        if depth[-1] < node[-1] or (np.diff(depth) <= 0).any():
-            raise InputError(f"{path}: levels {_depths(depth)} m end above {node[-1]:.3g} m or do not run downwards.")
         return depth.size, np.array([np.interp(node, depth, unit) for unit in np.eye(depth.size)]).T
 
     def bedrock(self) -> NDArray:
@@ -287,22 +259,9 @@ class _History:
                     self.findings.append(finding("CLM history", "nbedrock", "layers", bedrock))
                     return bedrock
         raise InputError(
-            f"{self.first}: no variable 'nbedrock', the number of layers above bedrock. Give the file that holds it, "
-            "such as one made from the surface data, beside the history files."
+            f"{self.first}: no variable 'nbedrock', the number of layers above bedrock. Put a file that holds it, such "
+            "as one made from the surface data, beside the history files."
         )
-
-
-def _paths(files: Path | str | Iterable[Path | str]) -> list[Path]:
-    """One file, several, or all `*.nc` of a folder, as a list."""
-    if not isinstance(files, str | Path):
-        paths = [Path(file) for file in files]
-    elif Path(files).is_dir():
-        paths = sorted(Path(files).glob("*.nc"))
-    else:
-        paths = [Path(files)]
-    if not paths:
-        raise InputError(f"{files}: no *.nc file; expected history files of CLM.")
-    return paths
 
 
 def _opened(path: Path) -> netCDF4.Dataset:
@@ -316,35 +275,36 @@ def _floats(values: object) -> NDArray[np.float64]:
     return np.ma.filled(np.ma.asarray(values).astype(np.float64), np.nan)
 
 
-def _months(paths: list[Path]) -> list[_Month]:
-    """The monthly means in `paths`, in the order of time: whole years, no month missing, none twice."""
-    months = sorted((month for path in paths for month in _months_of(path)), key=lambda m: (m.year, m.month))
-    if not months:
-        raise InputError(f"{paths[0]}: no records along an axis 'time'; expected monthly means.")
-    for before, after in zip(months, months[1:], strict=False):
-        step = 12 * (after.year - before.year) + after.month - before.month
-        if step == 0:
-            raise InputError(
-                f"{after.file}: {after.year:04d}-{after.month:02d} is also in {before.file}; expected every month "
-                "once. Files of two history streams, or a monthly file beside the one it was merged into?"
-            )
-        if step > 1:
-            raise InputError(
-                f"{after.file}: it begins {step - 1} months after {before.file.name} ends "
-                f"({before.year:04d}-{before.month:02d}, then {after.year:04d}-{after.month:02d}); expected no gap. "
-                "Is a file missing?"
-            )
-    if len(months) % 12:
+def _months(paths: list[Path]) -> pd.DataFrame:
+    """File, position along its axis of time, year, month and length in days of every monthly mean, in order of time."""
+    rows = [row for path in paths for row in _months_of(path)]
+    months = pd.DataFrame(rows, columns=["file", "position", "year", "month", "days"])
+    months = months.sort_values(["year", "month"], kind="stable", ignore_index=True)
+    irregular = (12 * months["year"] + months["month"]).diff().iloc[1:] != 1
+    if irregular.any():
+        i = int(np.argmax(irregular))
+        before, after = (f"{_month_name(months, k)} ({months['file'].iloc[k]})" for k in (i, i + 1))
         raise InputError(
-            f"{months[0].file} and on: {len(months)} months from {months[0].year:04d}-{months[0].month:02d} to "
-            f"{months[-1].year:04d}-{months[-1].month:02d}, expected whole years: a mean over part of a year is biased "
-            "by the seasons."
+            f"{before} is followed by {after}, expected every month once and no gap. A missing file, files of two "
+            "history streams, or a monthly file beside the one it was merged into?"
+        )
+    if len(months) % 12 or not len(months):
+        raise InputError(
+            f"{paths[0]} and on: {len(months)} monthly means along an axis 'time', expected whole years: a mean over "
+            "part of a year is biased by the seasons."
         )
     return months
 
 
-def _months_of(path: Path) -> list[_Month]:
-    """Months of a file; none where it has no axis of time, as surface data."""
+def _month_name(months: pd.DataFrame, row: int) -> str:
+    return f"{months['year'].iloc[row]:04d}-{months['month'].iloc[row]:02d}"
+
+
+def _months_of(path: Path) -> list[tuple[Path, int, int, int, float]]:
+    """Months of a file; none where it has no axis of time, as surface data.
+
+    CLM stamps a monthly mean with the end of its month: the month is that of the middle of the time bounds.
+    """
     with _opened(path) as file:
         if "time" not in file.dimensions or "time" not in file.variables:
             return []
@@ -359,16 +319,17 @@ def _months_of(path: Path) -> list[_Month]:
         # xarray may write bounds in other units than the axis.
         units = getattr(bounds, "units", getattr(time, "units", ""))
         calendar = getattr(bounds, "calendar", getattr(time, "calendar", "noleap"))
-        if " since " not in units:
-            raise InputError(f"{path}: time is in {units!r}, expected 'days since ...'.")
-        intervals = cftime.num2date(_floats(bounds[:]), units, calendar)
+        try:
+            intervals = cftime.num2date(_floats(bounds[:]), units, calendar)
+        except ValueError as error:
+            raise InputError(f"{path}: time is in {units!r}, expected 'days since ...' ({error}).") from None
     months = []
     for position, (begin, end) in enumerate(intervals):
         days = (end - begin).total_seconds() / SECONDS_PER_DAY
         if not 27.0 < days < 32.0:
             raise InputError(f"{path}: record {position} covers {days:g} days, expected a month. Monthly means only.")
         middle = begin + (end - begin) / 2
-        months.append(_Month(path, position, middle.year, middle.month, days))
+        months.append((path, position, middle.year, middle.month, days))
     return months
 
 
@@ -377,16 +338,10 @@ def _axes(file: netCDF4.Dataset, path: Path) -> tuple[NDArray, NDArray]:
     for axis in ("lon", "lat"):
         if axis not in file.variables or file[axis].dimensions != (axis,):
             raise InputError(
-                f"{path}: no axis {axis!r} of its own; it has {', '.join(file.dimensions)}. Unstructured "
-                "or curvilinear output must be regridded to longitudes and latitudes first."
+                f"{path}: no axis {axis!r} of its own; it has {', '.join(file.dimensions)}. Other than on longitudes "
+                "and latitudes, output must be regridded first."
             )
-    lon, lat = _floats(file["lon"][:]), _floats(file["lat"][:])
-    if np.abs(lat).max() > 90.0 + 1e-6:
-        raise InputError(
-            f"{path}: lat runs from {lat.min():g} to {lat.max():g}, expected degrees, at most 90. Latitude and "
-            "longitude exchanged, or metres of a projection?"
-        )
-    return lon, lat
+    return _floats(file["lon"][:]), _floats(file["lat"][:])
 
 
 def _nearest_cells(grid_lon: NDArray, grid_lat: NDArray, lon: ArrayLike, lat: ArrayLike, path: Path) -> NDArray:
