@@ -12,7 +12,7 @@ from small_sources import EAST, TRANSFORM, study_with, write_everything, write_m
 from proda.data.covariates import BINN_LIST, covariate_list
 from proda.data.forcing import has_forcing
 from proda.data.readers.archive import archive_forcing
-from proda.data.readers.map_layers import covariates_from_maps
+from proda.data.readers.rasters import covariates_from_maps
 from proda.data.sources import study_list, with_npp
 from proda.data.stage import cleaned_study
 from proda.errors import InputError

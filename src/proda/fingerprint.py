@@ -25,8 +25,8 @@ SOURCE_MODULES: dict[str, tuple[str, ...]] = {
     "wosis": ("data.readers.wosis",),
     "public-archive": ("data.readers.archive",),
     "clm-history": ("data.readers.clm_history",),
-    "maps": ("data.readers.map_layers", "data.readers.rasters"),
-    "references": ("data.readers.reference_maps", "data.readers.rasters"),
+    "maps": ("data.readers.rasters",),
+    "references": ("data.readers.reference_maps",),
 }
 _OF_SOME_SOURCES = ("data.readers.", "data.virtual_")
 HASHED_WHOLE = 256 * 2**20  # bytes; a larger raw file counts by its size and time of change

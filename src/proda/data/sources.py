@@ -299,7 +299,7 @@ def _of_grid_table(study: Study, table: SourceTable, cells: pd.DataFrame, profil
 
 def _of_maps(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd.DataFrame) -> RawCovariates:
     """A profile takes the pixel it lies in, a cell the mean of its pixels or their most frequent class."""
-    from proda.data.readers.map_layers import covariates_from_maps
+    from proda.data.readers.rasters import covariates_from_maps
 
     covariates = _list(study, table)
     needed = tuple({row.name: row for row in (*covariates, *covariate_list(CELL_MAPS))}.values())

@@ -1,13 +1,14 @@
-"""Values of a map, GeoTIFF or NetCDF, at places and over the cells of the study's grid.
+"""Maps as GeoTIFF or NetCDF: values at places and over the cells of the study's grid, and covariates of public maps.
 
 Stored values become numbers in the unit of the layer, missing ones NaN, before anything is averaged, and a value that
 the layer cannot have is an error. Over a cell, a map is read on pixels that divide the cell, each the nearest of the
-map's own; a projected map is brought to them by GDAL.
+map's own. data/README.md has the sources' licences.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,6 @@ import pyproj
 import rasterio
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
@@ -26,6 +26,8 @@ from rasterio.warp import reproject, transform_bounds
 from rasterio.windows import Window
 from scipy.stats import mode
 
+from proda.data.covariates import PAPER_LIST, Covariate
+from proda.data.findings import finding, findings_table
 from proda.errors import InputError
 
 DEGREES = "EPSG:4326"
@@ -35,39 +37,185 @@ _LON_NAMES, _LAT_NAMES = ("lon", "longitude", "x"), ("lat", "latitude", "y")
 
 
 class Layer(NamedTuple):
-    """One variable of a map file.
+    """One variable of a map file."""
 
-    Attributes
-    ----------
-    name : str
-        The covariate.
-    pattern : str
-        Of the file's name, for `Path.glob`; resolution and ending may vary.
-    unit : str
-    least, greatest : float
-        Plausible, in that unit.
-    factor : float, optional
-        From the whole numbers that the file stores to `unit`; None takes the scale and offset that the file declares.
-    missing : tuple
-        Stored values that mean "missing" besides the declared one.
-    classes : bool
-        Whether the values are classes, which have majorities and no means.
-    valid : (float, float), optional
-        Least and greatest stored value that is no code for "missing".
-    hint : str
-        What is likely when a value is not plausible.
-    """
-
-    name: str
-    pattern: str
+    name: str  # the covariate
+    pattern: str  # of the file's name, for `Path.glob`; resolution and ending may vary
     unit: str
-    least: float
+    least: float  # plausible, in that unit
     greatest: float
-    factor: float | None = None
-    missing: tuple[float, ...] = ()
-    classes: bool = False
-    valid: tuple[float, float] | None = None
-    hint: str = ""
+    factor: float | None = (
+        None  # from stored whole numbers to `unit`; None: the scale and offset that the file declares
+    )
+    missing: tuple[float, ...] = ()  # stored values that mean "missing" besides the declared one
+    classes: bool = False  # classes have majorities and no means
+    valid: tuple[float, float] | None = None  # least and greatest stored value that is no code for "missing"
+    hint: str = ""  # what is likely when a value is not plausible
+
+
+_UNITS = {row.name: row.unit for row in PAPER_LIST}
+_TEMPERATURE, _RAIN = (-70.0, 60.0), (0.0, 15000.0)
+_BIO_RANGES = {
+    **{i: _TEMPERATURE for i in (1, 5, 6, 8, 9, 10, 11)}, 2: (0.0, 40.0), 3: (0.0, 100.0), 4: (0.0, 3000.0),
+    7: (0.0, 100.0), **{i: _RAIN for i in (12, 13, 14, 16, 17, 18, 19)}, 15: (0.0, 400.0),
+}  # fmt: skip
+_BIO_HINT = "WorldClim 1.4, whose temperatures are in tenths of a degree?"
+# Covariate: (code in the file names of 2017, factor; code in those of SoilGrids 2.0, factor; unit, least, greatest).
+_SOIL = {
+    "Bulk_Density": ("BLDFIE", None, "bdod", 10.0, "kg m-3", 50.0, 2800.0),
+    "CEC": ("CECSOL", None, "cec", 0.1, "cmol(+) kg-1", 0.0, 250.0),
+    "Clay_Content": ("CLYPPT", None, "clay", 0.1, "%", 0.0, 100.0),
+    "Coarse_Fragments_v": ("CRFVOL", None, "cfvo", 0.1, "%", 0.0, 100.0),
+    "pH_Water": ("PHIHOX", 0.1, "phh2o", 0.1, "pH", 2.0, 12.0),
+    "Sand_Content": ("SNDPPT", None, "sand", 0.1, "%", 0.0, 100.0),
+    "Silt_Content": ("SLTPPT", None, "silt", 0.1, "%", 0.0, 100.0),
+    "SWC_v_Wilting_Point": ("WWP", None, "wv1500", 0.1, "%", 0.0, 100.0),
+}
+# SoilGrids 2017 predicts at seven depths, of which 0, 30 and 100 cm are these; 2.0 predicts for intervals, of which the
+# ones that begin at these depths are taken.
+_POINTS = {"0cm": "sl1", "30cm": "sl4", "100cm": "sl6"}
+_INTERVALS = {"0cm": "0-5cm", "30cm": "30-60cm", "100cm": "100-200cm"}
+_2017_HINT = "another release of SoilGrids, or a fill value that the file does not declare?"
+_2_HINT = "a map that was scaled already? Stored values are integers ten or a hundred times the usual unit."
+
+SOURCES = {
+    # Fick and Hijmans (2017), doi 10.1002/joc.5086
+    "WorldClim 2.1": tuple(
+        Layer(f"BIO{i}", f"wc2.1_*_bio_{i}.tif", _UNITS[f"BIO{i}"], *_BIO_RANGES[i], hint=_BIO_HINT)
+        for i in range(1, 20)
+    ),
+    # Hengl et al. (2017), doi 10.1371/journal.pone.0169748
+    "SoilGrids 2017": (
+        *(
+            Layer(f"{name}_{depth}", f"{code}_M_{level}_*_ll.tif", unit, low, high, factor, hint=_2017_HINT)
+            for name, (code, factor, _, _, unit, low, high) in _SOIL.items()
+            for depth, level in _POINTS.items()
+        ),
+        *(
+            Layer(f"Texture_USDA_{depth}", f"TEXMHT_M_{level}_*_ll.tif", "class", 1, 12, classes=True)
+            for depth, level in _POINTS.items()
+        ),
+        Layer("Abs_Depth_to_Bedrock", "BDTICM_M_*_ll.tif", "cm", 0.0, 60000.0, hint=_2017_HINT),
+        Layer("Depth_Bedrock_R", "BDRICM_M_*_ll.tif", "cm", 0.0, 250.0, hint=_2017_HINT),
+        Layer("Occurrence_R_Horizon", "BDRLOG_M_*_ll.tif", "%", 0.0, 100.0, hint=_2017_HINT),
+        Layer("Garde_Acid", "ACDWRB_M_ss_*_ll.tif", "grade", 0.0, 10.0, hint=_2017_HINT),
+        Layer("USDA_Suborder", "TAXOUSDA_*_ll.tif", "class", 0, 254, classes=True),
+        Layer("WRB_Subgroup", "TAXNWRB_*_ll.tif", "class", 0, 254, classes=True),
+    ),
+    # Poggio et al. (2021), doi 10.5194/soil-7-217-2021
+    "SoilGrids 2.0": tuple(
+        Layer(f"{name}_{depth}", f"{code}_{interval}_mean*.*", unit, low, high, factor, hint=_2_HINT)
+        for name, (_, _, code, factor, unit, low, high) in _SOIL.items()
+        for depth, interval in _INTERVALS.items()
+    ),
+    # Friedl et al. (2010), doi 10.1016/j.rse.2009.08.016. Class 0 (17 in later collections) is water and 255 is
+    # unclassified: no land cover, so neither is the most frequent class of a coastal cell.
+    "MODIS MCD12": (
+        Layer(
+            "IGBP", "*LC_Type1*.tif", "class", 1, 16, missing=(0, 17, 254, 255), classes=True,
+            hint="another of the product's legends? LC_Type1 is IGBP.",
+        ),
+    ),
+    # Beck et al. (2018), doi 10.1038/sdata.2018.214
+    "Koppen-Geiger 2018": (
+        Layer("Koppen_Climate_2018", "Beck_KG_V1_present_0p0083.tif", "class", 1, 30, missing=(0,), classes=True),
+    ),
+}  # fmt: skip
+# Annual NPP of MODIS MOD17A3: tenths of a gram; above 32700 are codes for water, cities, rock and ice.
+_NPP = Layer(
+    "NPP", "*[Nn][Pp][Pp]*.tif", "g C m-2 yr-1", -500.0, 3200.0, 0.1, valid=(-30000.0, 32700.0),
+    hint="kg, or scaled already?",
+)  # fmt: skip
+NPP_YEARS = tuple(range(2000, 2015))
+_NPP_STATISTICS = {"NPPmean": np.mean, "NPPmax": np.max, "NPPmin": np.min}
+_BESIDE = (".xml", ".ovr", ".tfw", ".msk", ".md5", ".sha256")  # what stands beside a map under its name
+
+
+class Covariates(NamedTuple):
+    """Covariates read from maps."""
+
+    values: pd.DataFrame  # one row a place, one column a covariate; NaN where the map has no value, never zero
+    findings: pd.DataFrame  # one row a covariate: how many values are missing, and the range of the others
+
+
+def covariates_from_maps(
+    covariates: Iterable[Covariate], folder: Path | str, lon: ArrayLike, lat: ArrayLike, resolution: float | None = None
+) -> Covariates:
+    """Covariates from the maps below `folder`, in the order of the list, NaN where a map has no value.
+
+    A covariate that no public map in the folder has is read from a map of one's own, `<name>.tif` or `<name>.nc`, in
+    the unit of the list. NPP statistics come from one map for each of the years 2000 to 2014, with "NPP" and the year
+    in their names; a place without a value in any of the years is missing.
+
+    Parameters
+    ----------
+    lon, lat : (n,), degrees
+    resolution : float, degrees, optional
+        Of grid cells centred at `lon`, `lat`: means of numbers, the most frequent class. Without it: the pixel of each
+        place.
+
+    Raises
+    ------
+    InputError
+        When there is no map for some covariates (names all of them), or two for one, a map has no value at any place,
+        or a value is not possible.
+    """
+    folder = Path(folder)
+    names = [row.name for row in covariates]
+    layers = {row.name: _layer_of(row, folder) for row in covariates if row.name not in ("Lon", "Lat")}
+    npp = [name for name, layer in layers.items() if not layer and name in _NPP_STATISTICS]
+    npp = npp if any(folder.rglob(_NPP.pattern)) else []
+    missing = [name for name, layer in layers.items() if not layer and name not in npp]
+    if missing:
+        raise InputError(
+            f"{folder}: no map of {', '.join(missing)}. Put the public files there under their own names "
+            f"(data/README.md), or maps of your own named like {missing[0]}.tif, or leave these out of the list of "
+            "covariates."
+        )
+    columns, findings = {"Lon": np.asarray(lon, float), "Lat": np.asarray(lat, float)}, []
+    for source, layer in filter(None, layers.values()):
+        path = map_file(folder, layer.pattern, layer.name)
+        columns[layer.name] = values = map_values(path, layer, lon, lat, resolution)
+        note = path.name + (f", stored values times {layer.factor:g}" if layer.factor is not None else "")
+        findings.append(finding(source, layer.name, layer.unit, values, note))
+    if npp:
+        # The year stands alone or, as AppEEARS writes it, before the day: doy2001001.
+        paths = [map_file(folder, _NPP.pattern, f"NPP of {y}", rf"(?<!\d){y}(001)?(?!\d)") for y in NPP_YEARS]
+        annual = np.array([map_values(path, _NPP, lon, lat, resolution) for path in paths])
+        note = f"{NPP_YEARS[0]} to {NPP_YEARS[-1]}, {len(NPP_YEARS)} files"
+        for name in npp:
+            columns[name] = values = _NPP_STATISTICS[name](annual, axis=0)
+            findings.append(finding("MODIS MOD17A3", name, _NPP.unit, values, note))
+    return Covariates(pd.DataFrame(columns)[names], findings_table(findings))
+
+
+def _layer_of(row: Covariate, folder: Path) -> tuple[str, Layer] | None:
+    """The source and layer that a covariate is read from: the first whose file is there, else a map of one's own."""
+    for source, layers in SOURCES.items():
+        for layer in layers:
+            if layer.name == row.name and any(folder.rglob(layer.pattern)):
+                return source, layer
+    for ending in ("tif", "nc"):
+        if any(folder.rglob(f"{row.name}.{ending}")):
+            own = Layer(row.name, f"{row.name}.{ending}", row.unit, -np.inf, np.inf, classes=row.kind == "categorical")
+            return f"map of {row.name}", own
+    return None
+
+
+def map_file(folder: Path | str, pattern: str, what: str, with_text: str = "") -> Path:
+    """The one file below `folder` whose name fits `pattern` and holds the regular expression `with_text`.
+
+    A GeoTIFF goes before a .vrt; quality layers are no maps. None, or more than one, is an `InputError`.
+    """
+    paths = sorted(
+        path for path in Path(folder).rglob(pattern) if path.suffix not in _BESIDE and "_QC" not in path.name
+    )
+    paths = [path for path in paths if re.search(with_text, path.name)]
+    paths = [path for path in paths if path.suffix != ".vrt"] if len(paths) > 1 else paths
+    if len(paths) != 1:
+        has = f"{len(paths)} files: {', '.join(path.name for path in paths[:3])}" if paths else "none"
+        raise InputError(f"{folder}: {what} is read from one file named like {pattern}; there are {has}.")
+    return paths[0]
 
 
 def map_values(
@@ -96,14 +244,14 @@ def map_values(
         When the file is no map that can be placed on the globe, holds no value at any place, or one that the layer
         cannot have.
     """
-    lon, lat = np.asarray(lon, float), np.asarray(lat, float)
+    lon, lat = np.mod(np.asarray(lon, float) + 180.0, 360.0) - 180.0, np.asarray(lat, float)
     try:
         with _opened(Path(path)) as file:
             if resolution is None:
                 values = _cleaned(path, layer, file, _at_places(file, lon, lat), convert)
             else:
                 values = _over_cells(path, layer, file, lon, lat, resolution, convert)
-    except RasterioError as error:
+    except (RasterioError, OSError) as error:
         raise InputError(f"{path}: cannot be read as a map ({error}). Broken off in transfer?") from None
     if not np.isfinite(values).any():
         raise InputError(
@@ -122,50 +270,43 @@ def nearest_index(axis: ArrayLike, values: ArrayLike, period: float | None = Non
 @contextmanager
 def _opened(path: Path) -> Iterator[rasterio.DatasetReader]:
     """The map as a rasterio dataset, once it has one band, axes along north and a place on the globe."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected a map as GeoTIFF or NetCDF.")
     with ExitStack() as stack:
         memory = stack.enter_context(_from_netcdf(path)) if path.suffix in (".nc", ".nc4") else None
         file = stack.enter_context(memory.open() if memory else rasterio.open(path))
-        if file.crs is None:
-            raise InputError(f"{path}: no coordinate reference system; the map cannot be placed. Set it first.")
-        if file.count != 1:
-            raise InputError(f"{path}: {file.count} bands, expected one. Give one file a variable.")
-        if file.transform.b or file.transform.d:
-            raise InputError(f"{path}: the map is turned against north; expected rows and columns along the axes.")
-        top, step = file.transform.f, file.transform.e
-        low, high = sorted((top, top + file.height * step))
-        if file.crs.is_geographic and (low < -90 - abs(step) or high > 90 + abs(step)):
+        if file.crs is None or file.count != 1 or file.transform.b or file.transform.d:
             raise InputError(
-                f"{path}: the map reaches from {low:g} to {high:g} degrees north, expected -90 to 90. Are longitude "
-                "and latitude exchanged?"
+                f"{path}: expected one band, with rows and columns along the axes of a coordinate reference system; it "
+                f"has {file.count} bands, reference {file.crs}, transform {tuple(file.transform)[:6]}."
+            )
+        (west, east), (south, north) = sorted(file.bounds[::2]), sorted(file.bounds[1::2])
+        margin = max(map(abs, file.res))
+        if file.crs.is_geographic and (max(-south, north) > 90 + margin or max(-west, east) > 180 + margin):
+            raise InputError(
+                f"{path}: the map reaches from {west:g} to {east:g} degrees east and {south:g} to {north:g} north, "
+                "expected -180 to 180 and -90 to 90. Longitude and latitude exchanged, or longitudes from 0 to 360?"
             )
         yield file
 
 
 def _from_netcdf(path: Path) -> MemoryFile:
-    """The one variable of a NetCDF file on longitude and latitude as a GeoTIFF in memory."""
-    try:
-        with xr.open_dataset(path, decode_times=False, engine="netcdf4") as content:
-            names = {axis.lower(): axis for axis in map(str, content.variables)}
-            lon, lat = (next((names[n] for n in known if n in names), "") for known in (_LON_NAMES, _LAT_NAMES))
-            maps = [str(name) for name in content.data_vars if lon and content[name].dims == (lat, lon)]
-            if len(maps) != 1:
-                raise InputError(
-                    f"{path}: {len(maps)} variables on (latitude, longitude) {maps}, expected one. Give one file a "
-                    "variable."
-                )
-            values = content[maps[0]].to_numpy().astype(np.float64)
-            x, y = (content[axis].to_numpy().astype(float) for axis in (lon, lat))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read as a NetCDF map ({error}). Broken off in transfer?") from None
+    """The one variable of a NetCDF file on longitude and latitude as a GeoTIFF in memory, from 180 degrees west on."""
+    with xr.open_dataset(path, decode_times=False, engine="netcdf4") as content:
+        names = {axis.lower(): axis for axis in map(str, content.variables)}
+        lon, lat = (next((names[n] for n in known if n in names), "") for known in (_LON_NAMES, _LAT_NAMES))
+        maps = [str(name) for name in content.data_vars if lon and content[name].dims == (lat, lon)]
+        if len(maps) != 1:
+            raise InputError(f"{path}: {len(maps)} variables on (latitude, longitude) {maps}, expected one.")
+        field = content[maps[0]].astype(np.float64).load()
+    if float(field[lon].max()) > 180.0 and float(field[lat].max()) <= 90.0:
+        field = field.assign_coords({lon: np.mod(field[lon] + 180.0, 360.0) - 180.0}).sortby(lon)
+    x, y = field[lon].to_numpy(), field[lat].to_numpy()
     dx, dy = ((axis[-1] - axis[0]) / (axis.size - 1) for axis in (x, y))
     if not (np.allclose(np.diff(x), dx, rtol=1e-3) and np.allclose(np.diff(y), dy, rtol=1e-3)):
         raise InputError(f"{path}: longitudes or latitudes are not evenly spaced; expected a regular grid.")
     profile = {"driver": "GTiff", "height": y.size, "width": x.size, "count": 1, "dtype": "float64", "nodata": np.nan}
     memory = MemoryFile()
     with memory.open(**profile, crs=DEGREES, transform=Affine(dx, 0, x[0] - dx / 2, 0, dy, y[0] - dy / 2)) as file:
-        file.write(values, 1)
+        file.write(field.to_numpy(), 1)
     return memory
 
 
@@ -195,26 +336,18 @@ def _cleaned(path: Path | str, layer: Layer, file: rasterio.DatasetReader, store
     return values
 
 
-def _pixels(file: rasterio.DatasetReader, lon: NDArray, lat: NDArray) -> tuple[NDArray, NDArray]:
-    """Row and column of the pixels that positions in degrees lie in; -1, or beyond the last, where the map has none."""
-    if file.crs.is_geographic:
-        x, y = file.transform.c + np.mod(lon - file.transform.c, 360.0), lat
-    else:
-        x, y = pyproj.Transformer.from_crs(DEGREES, file.crs.to_wkt(), always_xy=True).transform(lon, lat)
-    known = np.isfinite(x) & np.isfinite(y)
-    row, column = _row_column(file, np.where(known, x, 0.0), np.where(known, y, 0.0))
-    return np.where(known, row, -1), np.where(known, column, -1)
-
-
-def _row_column(file: rasterio.DatasetReader, x: NDArray, y: NDArray) -> tuple[NDArray, NDArray]:
+def _row_column(file: rasterio.DatasetReader, x: ArrayLike, y: ArrayLike) -> tuple[NDArray, NDArray]:
+    """Row and column of the pixels that positions in the map's reference lie in, also beyond the map."""
     t = file.transform
-    return tuple(np.floor(part).astype(np.int64) for part in ((y - t.f) / t.e, (x - t.c) / t.a))
+    return tuple(np.floor(part).astype(np.int64) for part in ((np.asarray(y) - t.f) / t.e, (np.asarray(x) - t.c) / t.a))
 
 
 def _at_places(file: rasterio.DatasetReader, lon: NDArray, lat: NDArray) -> NDArray:
     """Stored values of the pixels that places lie in, read a tile at a time; NaN beyond the map."""
-    row, column = _pixels(file, lon, lat)
-    inside = np.flatnonzero((row >= 0) & (row < file.height) & (column >= 0) & (column < file.width))
+    x, y = pyproj.Transformer.from_crs(DEGREES, file.crs.to_wkt(), always_xy=True).transform(lon, lat)
+    known = np.isfinite(x) & np.isfinite(y)
+    row, column = _row_column(file, np.where(known, x, 0.0), np.where(known, y, 0.0))
+    inside = np.flatnonzero(known & (row >= 0) & (row < file.height) & (column >= 0) & (column < file.width))
     tile = row[inside] // TILE * file.width + column[inside] // TILE
     result = np.full(row.size, np.nan)
     for group in pd.Series(inside).groupby(tile).groups.values():
@@ -236,21 +369,20 @@ def _over_cells(path, layer: Layer, file, lon: NDArray, lat: NDArray, resolution
     row, column = (np.floor(x / resolution).astype(np.int64) for x in (north - lat, lon - west))
     n_columns = int(column.max()) + 1
     metres = 1.0 if file.crs.is_geographic else 111_320.0
-    pixel = max(abs(file.transform.a), abs(file.transform.e)) / metres
-    along = int(np.clip(round(resolution / pixel), 1, FINEST))  # pixels along the edge of a cell
-    fine_lon = west + resolution / along * (np.arange(n_columns * along) + 0.5)
+    along = int(np.clip(round(resolution * metres / max(file.res)), 1, FINEST))  # pixels along the edge of a cell
+    step = resolution / along
     result = np.full(lon.size, np.nan)
     for strip in np.unique(row):
         here = np.flatnonzero(row == strip)
-        fine_lat = north - resolution * strip - resolution / along * (np.arange(along) + 0.5)
-        stored = _on_fine_pixels(file, fine_lon, fine_lat, resolution / along)
+        top = north - resolution * strip
+        stored = _on_fine_pixels(file, west, top, step, (along, n_columns * along))
         cells = stored.reshape(along, n_columns, along)[:, column[here]]
         cells = _cleaned(path, layer, file, cells, convert)
         if layer.classes:
             known = np.isfinite(cells).any(axis=(0, 2))
             result[here[known]] = mode(cells[:, known], axis=(0, 2), nan_policy="omit").mode
         else:
-            area = np.broadcast_to(np.cos(np.radians(fine_lat))[:, None, None], cells.shape)
+            area = np.cos(np.radians(top - step * (np.arange(along) + 0.5)))[:, None, None]
             known = np.isfinite(cells)
             with np.errstate(invalid="ignore"):
                 total = np.where(known, cells * area, 0.0).sum(axis=(0, 2))
@@ -258,36 +390,27 @@ def _over_cells(path, layer: Layer, file, lon: NDArray, lat: NDArray, resolution
     return result
 
 
-def _on_fine_pixels(file: rasterio.DatasetReader, lon: NDArray, lat: NDArray, step: float) -> NDArray:
-    """Stored values of the pixels nearest to the points of a grid of `lon` and `lat`, (lat.size, lon.size)."""
-    if file.crs.is_geographic:
-        (row, _), (_, column) = _pixels(file, lon[:1], lat), _pixels(file, lon, lat[:1])
-    else:
-        bounds = (lon[0] - step, lat[-1] - step, lon[-1] + step, lat[0] + step)
-        left, bottom, right, top = transform_bounds(DEGREES, file.crs, *bounds, densify_pts=99)
-        row, column = _row_column(file, np.array([left, right]), np.array([top, bottom]))
+def _on_fine_pixels(
+    file: rasterio.DatasetReader, west: float, north: float, step: float, shape: tuple[int, int]
+) -> NDArray:
+    """Stored values of the pixels nearest to the centres of finer ones of `step` degrees from a corner on, `shape`."""
+    bounds = (west - step, north - step * (shape[0] + 1), west + step * (shape[1] + 1), north + step)
+    left, bottom, right, top = transform_bounds(DEGREES, file.crs, *bounds, densify_pts=99)
+    row, column = _row_column(file, [left, right], [top, bottom])
     window = Window.from_slices(
         (max(row.min(), 0), max(min(row.max() + 1, file.height), 0)),
         (max(column.min(), 0), max(min(column.max() + 1, file.width), 0)),
     )
-    result = np.full((lat.size, lon.size), np.nan)
-    if window.height <= 0 or window.width <= 0:
-        return result
-    block = _read(file, window)
-    if file.crs.is_geographic:
-        rows, columns = row - window.row_off, column - window.col_off
-        in_rows, in_columns = (rows >= 0) & (rows < window.height), (columns >= 0) & (columns < window.width)
-        result[np.ix_(in_rows, in_columns)] = block[np.ix_(rows[in_rows], columns[in_columns])]
-        return result
-    reproject(
-        block,
-        result,
-        src_transform=rasterio.windows.transform(window, file.transform),
-        src_crs=file.crs,
-        src_nodata=np.nan,
-        dst_transform=Affine(step, 0, lon[0] - step / 2, 0, -step, lat[0] + step / 2),
-        dst_crs=DEGREES,
-        dst_nodata=np.nan,
-        resampling=Resampling.nearest,
-    )
+    result = np.full(shape, np.nan)
+    if window.height > 0 and window.width > 0:
+        reproject(
+            _read(file, window),
+            result,
+            src_transform=file.window_transform(window),
+            src_crs=file.crs,
+            src_nodata=np.nan,
+            dst_transform=Affine(step, 0, west, 0, -step, north),
+            dst_crs=DEGREES,
+            dst_nodata=np.nan,
+        )
     return result

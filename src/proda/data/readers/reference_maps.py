@@ -18,8 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from proda.data.findings import finding, findings_table
 from proda.data.grid import RESOLUTION
-from proda.data.readers.map_layers import map_file
-from proda.data.readers.rasters import Layer, map_values
+from proda.data.readers.rasters import Layer, map_file, map_values
 from proda.errors import InputError
 
 DEPTHS = (0.3, 1.0, 2.0)  # m
