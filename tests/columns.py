@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from proda.model.configuration import CESM2
+from proda.model.configuration import CESM2, PAPER_COLUMN
 from proda.model.forcing import Forcing, MonthlyForcing
+from proda.model.observation import node_slopes
 from proda.model.parameters import PAPER_PARAMETERS, SHARES, physical
 
 N_PARAMETERS, N_LAYERS = len(PAPER_PARAMETERS), 10
@@ -84,6 +85,14 @@ def seasonal_columns(n: int, seed: int = 1, low: float = 0.01, high: float = 0.9
     forcing = seasonal_forcing(n, seed).warmed(rng.uniform(-40.0, 20.0, n))
     forcing = forcing._replace(bedrock=np.arange(n) % CESM2.column.n_layers + 1)
     return physical(rng.uniform(low, high, (len(CESM2.parameters), n)), forcing, CESM2.parameters), forcing
+
+
+def misfit(soc: NDArray, forms: NDArray, column=PAPER_COLUMN) -> NDArray:
+    """Phi of every target, (n,), for its modelled density `soc`, (n_layers, n), and its form (`misfit_forms`)."""
+    slopes, (a, b) = node_slopes(soc, column), np.triu_indices(4)
+    values = np.stack([soc[:-1], soc[1:], slopes[:-1], slopes[1:]], axis=1)
+    terms = np.concatenate([values[:, a] * values[:, b], values], axis=1)
+    return forms[-1] + (forms[:-1].reshape(terms.shape) * terms).sum(axis=(0, 1))
 
 
 INSIDE = st.floats(0.01, 0.99)  # positions in the prior box

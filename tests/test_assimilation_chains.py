@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from columns import misfit
 from hypothesis import given
 from hypothesis import strategies as st
 from made_sites import few_sites
@@ -20,7 +21,6 @@ from proda.errors import InputError
 from proda.kernels import steady_state as lanes
 from proda.kernels.diagnostics import convergence
 from proda.kernels.metropolis import Proposal, Schedule, draw_to_keep
-from proda.kernels.misfit import misfit
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share, physical
 
 FIRST = Schedule(2000, 3000, 6000, 20)

@@ -4,6 +4,7 @@ import errno
 
 import numpy as np
 import pytest
+from columns import misfit
 from made_sites import N_CELLS, N_PROFILES, POOLED_PLAN, pooled_draws, pooled_problem
 
 from proda.assimilation import one_batch
@@ -11,7 +12,6 @@ from proda.assimilation.one_batch import batch_constant
 from proda.errors import InputError, ProdaError
 from proda.kernels import steady_state as lanes
 from proda.kernels.metropolis import TEST_ACCEPTED, Proposal, Schedule
-from proda.kernels.misfit import misfit
 from proda.kernels.simd import BLOCK_WIDTH
 from proda.model.parameters import physical
 

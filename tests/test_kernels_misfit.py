@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from columns import misfit
 from scipy.interpolate import PchipInterpolator
 
 from proda.compiled import kept_compiled
-from proda.kernels.misfit import block_misfit, layer_weights, misfit, misfit_forms
+from proda.kernels.misfit import block_misfit, layer_weights, misfit_forms
 from proda.kernels.simd import BLOCK_WIDTH, store
 from proda.kernels.steady_state import block_grid, to_blocks
 from proda.model.configuration import PAPER_COLUMN

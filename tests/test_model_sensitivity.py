@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from columns import seasonal_forcing, temperate
+from columns import misfit, seasonal_forcing, temperate
 
 from proda.errors import InputError
-from proda.kernels.misfit import layer_weights, misfit, misfit_forms
+from proda.kernels.misfit import layer_weights, misfit_forms
 from proda.model.configuration import CESM2, PAPER
 from proda.model.observation import at_depths
 from proda.model.parameters import CONSTRAINED_BELOW, EFOLDING, MAXPSI, SHARES, TAU_CWD, TAU_S3, physical

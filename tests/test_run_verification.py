@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from columns import misfit
 from conftest import CASES
 
 from proda.__main__ import main
 from proda.errors import InputError
-from proda.kernels.misfit import layer_weights, misfit, misfit_forms
+from proda.kernels.misfit import layer_weights, misfit_forms
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER_COLUMN
 from proda.model.matrices import dense_steady_state, labelled_matrices
 from proda.model.observation import at_depths

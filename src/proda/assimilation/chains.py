@@ -22,7 +22,6 @@ from proda.kernels.metropolis import (
     Proposal,
     Schedule,
     Target,
-    block_of,
     new_chains,
     new_target,
     run_chains,
@@ -223,7 +222,7 @@ def _round(
         used = slice(first, min(first + BLOCK_WIDTH, n_lanes))
         count = used.stop - first
         chains = new_chains(d, filled.random[block])
-        own = block_of(target, block)
+        own = target._replace(**{name: getattr(target, name)[[block]] for name in ("place", "forms", "ins")})
         if history is None:
             start_chains(chains, own)
         else:

@@ -31,10 +31,7 @@ def gelman_rubin(draws: NDArray) -> NDArray[np.float64]:
 
 
 class Convergence(NamedTuple):
-    """Rank-normalised split `rhat` (the greater of bulk and tail), and effective sample sizes of bulk and tails.
-
-    Each of the series' shape.
-    """
+    """Rank-normalised split R-hat, the greater of bulk and tail, and effective sample sizes, of each series."""
 
     rhat: NDArray[np.float64]
     ess_bulk: NDArray[np.float64]
@@ -62,20 +59,15 @@ def convergence(draws: NDArray) -> Convergence:
     # NumPy sorts many rows several times faster than a compiled loop does.
     order = flat.argsort(axis=1)
     ordered = np.take_along_axis(flat, order, axis=1)
-    tails = _quantiles(draws.reshape(len(flat), -1), ordered if draws.shape[-1] % 2 == 0 else None)
+    every = ordered if draws.shape[-1] % 2 == 0 else np.sort(draws.reshape(len(flat), -1), axis=1)
+    place = np.array(TAILS) * (every.shape[1] - 1)
+    below = np.floor(place).astype(int)
+    lower, upper = every[:, below].astype(np.float64), every[:, below + 1].astype(np.float64)
+    tails = lower + (place - below) * (upper - lower)
     folded = np.abs(flat - 0.5 * (ordered[:, (total - 1) // 2] + ordered[:, total // 2])[:, None])
     result = np.empty((3, len(flat)))
     _fill_convergence(flat, order, folded, folded.argsort(axis=1), quantile, tails, n_chains, result)
     return Convergence(*result.reshape(3, *shape))
-
-
-def _quantiles(flat: NDArray, ordered: NDArray | None) -> NDArray[np.float64]:
-    """The `TAILS` of every row, (n, 2), by linear interpolation; `ordered` are the same rows sorted, when known."""
-    ordered = np.sort(flat, axis=1).astype(np.float64) if ordered is None else ordered
-    place = np.array(TAILS) * (ordered.shape[1] - 1)
-    below = np.floor(place).astype(int)
-    lower, upper = ordered[:, below], ordered[:, below + 1]
-    return lower + (place - below) * (upper - lower)
 
 
 @kept_compiled
@@ -146,10 +138,7 @@ def _lagged_products(centred, lag):
 
 @inlined
 def _ess(scores):
-    """Effective sample size by Geyer's initial monotone sequence of pairs of autocorrelations.
-
-    The autocorrelations are those of all chains combined (Vehtari et al. 2021, Eq. 10).
-    """
+    """Effective sample size by Geyer's initial monotone sequence (Vehtari et al. 2021, Eq. 10)."""
     n_chains, n = scores.shape
     size = n_chains * n
     means, within, between = _moments(scores)

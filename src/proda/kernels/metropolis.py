@@ -6,13 +6,12 @@ misfit is the sum over the columns of all cells, eight at a time.
 A chain has three parts (Haario, Saksman and Tamminen 2001; Eq. 6-8 of Tao et al. 2020). The *test run* takes uniform
 steps (Eq. 7) and yields a first covariance. The *burn-in* takes normal steps with the covariance of its own history
 (Eq. 8). The *kept* part continues with the covariance and step length reached there, unchanged: an ordinary Metropolis
-chain, exact without any argument about vanishing adaptation.
+chain.
 
 At the prior bounds every step must be as likely as its reverse, so that the acceptance of Eq. 6 needs no correction.
 The uniform steps, uncorrelated between parameters, are reflected, so that a chain can leave a corner. The normal steps
-are correlated, and reflection would not be symmetric: they re-enter at the opposite bound (x mod 1), which is symmetric
-for a step of any shape. Redrawing until inside, as the published programs do, undersamples the neighbourhood of the
-bounds.
+are correlated, and reflection would not be symmetric: they re-enter at the opposite bound (x mod 1). Redrawing until
+inside, as the published programs do, undersamples the neighbourhood of the bounds.
 
 Steps are taken on the unit cube of the prior, or in coordinates u that stretch a side of it towards small values,
 
@@ -20,7 +19,7 @@ Steps are taken on the unit cube of the prior, or in coordinates u that stretch 
 
 the logarithm of the parameter itself when a = log(max/min), and the cube in the limit a = 0. Turnover times and other
 factors of soil carbon trade off along a curved ridge on the cube and along nearly a straight one in their logarithms.
-The posterior is the same: in u it is that of Phi - sum a u. u lies between 0 and 1 like x.
+The posterior is the same: in u it is that of Phi - sum a u.
 """
 
 from typing import NamedTuple
@@ -31,7 +30,7 @@ from numpy.typing import NDArray
 from proda.compiled import inlined, kept_compiled
 from proda.kernels.misfit import block_misfit
 from proda.kernels.random import fill_normal, fill_uniform, uniform_block
-from proda.kernels.simd import BLOCK_WIDTH, load, simd_exp, spread, square_root, store, where_less
+from proda.kernels.simd import BLOCK_WIDTH, load, simd_exp, square_root, store, where_less
 from proda.kernels.steady_state import block_grid, block_places, block_work, steady_block, to_blocks
 from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import Forcing
@@ -47,22 +46,21 @@ SCALE_RANGE = 20.0  # tuning may shorten the steps of Eq. 8 by this factor at mo
 SUBSPACE_FROM = 16  # dimensions; in fewer a quarter of the directions would often be none
 HISTORY_EVERY = 4  # steps between states that enter the covariance
 REFACTOR_EVERY = 200  # steps between factorisations of the covariance
-# Each chain starts at the best of this many draws from the prior. A single draw is often so far out that the chain
-# spends its test run in a corner of the box; and one draw in six leaves no carbon for woody debris.
+# Each chain starts at the best of this many draws: a single one often leaves it in a corner of the box for long.
 _START_DRAWS = 400
 SCALE, TEST_ACCEPTED, KEPT_ACCEPTED = range(3)  # rows of `Chains.tuning`
 # Which directions a step moves along is drawn from one stream for all chains, whatever their site, batch or seed.
 _DIRECTIONS_SEED = 0x9E3779B97F4A7C15
 _GOLDEN, _MIX_1, _MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _ROUNDER = 6755399441055744.0  # adding 1.5 x 2^52 rounds to an integer
-# Parameters whose range begins at zero have no logarithm there; exp(a) is the ratio of steps at both ends. Of the
-# values tried, 1 to 6, these gave the most effective draws per second on virtual and on real profiles.
+# Parameters whose range begins at zero have no logarithm there. Of the values tried, 1 to 6, these gave the most
+# effective draws per second on virtual and on real profiles.
 _FROM_ZERO = {"efolding": 2.0, "fs1s2": 3.0, "fs1s3": 4.0, "fs2s3": 4.0}
 _LOGARITHMS = ("diffus", "q10", "tau4s2", "tau4s3")
 
 
 def stretches(coordinates: str, table: ParameterTable = PAPER_PARAMETERS) -> NDArray[np.float64]:
-    """a of every parameter, (n_parameters,): zeros for "box", the table above for "logarithmic"."""
+    """a of every parameter, (n_parameters,): zeros for "box"."""
     a = np.zeros(len(table))
     if coordinates == LOGARITHMIC:
         for name, value in _FROM_ZERO.items():
@@ -203,8 +201,7 @@ def reflected(x):
 def propose_uniform(chains):
     """Eq. 7: each parameter moves by a uniform step of its own.
 
-    The width is drawn anew for every step, between D (the paper's 5 unless it was raised) and 40 D on a log scale: wide
-    posteriors are crossed by the long steps, narrow ones and steep descents need the short ones.
+    The width is drawn anew for every step, between D (the paper's 5 unless it was raised) and 40 D on a log scale.
     """
     d = chains.x.size // BLOCK_WIDTH
     fill_uniform(chains.random, chains.deviation, d + 1)
@@ -218,8 +215,7 @@ def propose_uniform(chains):
 def moving_directions(chains):
     """Put the directions of the next step into `chains.moving`, ascending; their number.
 
-    In many dimensions a random quarter of them, the same for all chains: the generator (splitmix64, Steele, Lea and
-    Flood 2014) belongs to the schedule and not to a chain, so a step costs a quarter as well.
+    In many dimensions a random quarter of them, the same for all chains (splitmix64, Steele, Lea and Flood 2014).
     """
     d = chains.x.size // BLOCK_WIDTH
     if d < SUBSPACE_FROM:
@@ -244,9 +240,8 @@ def moving_directions(chains):
 def propose_normal(chains):
     """Eq. 8: a normal step with the covariance of the history, along a random quarter of its directions.
 
-    One site's posterior is a thin curved shell in 25 dimensions. Steps in a few directions at a time can be twice as
-    long, and most parameters gain a third to a half in effective draws (subspace sampling, Vrugt et al. 2009). Which
-    directions move does not depend on the state, so a step is as likely as its reverse.
+    Steps in a few directions at a time can be twice as long, and cost a quarter (subspace sampling, Vrugt et al. 2009).
+    Which directions move does not depend on the state, so a step is as likely as its reverse.
     """
     d, z, moving = chains.x.size // BLOCK_WIDTH, chains.deviation, chains.moving
     n = moving_directions(chains)
@@ -288,13 +283,6 @@ def tune(chains, moved, t):
     scale = load(chains.tuning, SCALE) * simd_exp((1.0 + t) ** -0.6 * (moved - TARGET))
     scale = where_less(scale, ideal / SCALE_RANGE, ideal / SCALE_RANGE, scale)
     store(chains.tuning, SCALE, where_less(2.0 * ideal, scale, 2.0 * ideal, scale))
-
-
-@inlined
-def forget_history(chains):
-    chains.mean[:] = 0.0
-    chains.scatter[:] = 0.0
-    chains.count[0] = 0
 
 
 @inlined
@@ -350,7 +338,9 @@ def adapt(chains, moved, t, schedule):
             add_to_history(chains)
         if since == -1:
             factor_history(chains)
-            forget_history(chains)
+            chains.mean[:] = 0.0
+            chains.scatter[:] = 0.0
+            chains.count[0] = 0
     elif since < schedule.burn_in:
         tune(chains, moved, since)
         if t % HISTORY_EVERY == 0:
@@ -380,13 +370,11 @@ class Target(NamedTuple):
 
 
 class Proposal(NamedTuple):
-    """In which coordinates chains move, "box" or "logarithmic", and by which acceptance.
-
-    `annealed` is the rule of the published programs, exp(-dPhi ln(t + 2)) at step t: the chain cools, and its spread
-    comes out at a third to a half of the posterior's. It serves for comparison.
-    """
+    """In which coordinates chains move, and by which acceptance."""
 
     coordinates: str = BOX
+    # The rule of the published programs, exp(-dPhi ln(t + 2)) at step t: the spread is a third to a half of the
+    # posterior's. It serves for comparison.
     annealed: bool = False
 
 
@@ -400,14 +388,9 @@ def new_target(
     proposal: Proposal = DEFAULT_PROPOSAL,
     configuration: Configuration = PAPER,
 ) -> Target:
-    """The target of one chain for each column (`pooled` false) or of one chain over all columns (`pooled` true).
+    """The target of one chain for each of n columns (`pooled` false) or of one chain over all columns (`pooled` true).
 
-    Parameters
-    ----------
-    forcing : Forcing
-        Of n columns.
-    forms : (rows, n)
-        From `misfit_forms`; multiply by B of Eq. 5.1 to temper.
+    `forms`, (rows, n), is from `misfit_forms`, times B of Eq. 5.1 to temper.
     """
     n = forcing.n_columns
     table = configuration.parameters
@@ -431,18 +414,9 @@ def new_target(
     )
 
 
-def block_of(target: Target, block: int) -> Target:
-    """One block of an unpooled target, for the thread that owns it: the blocks of a thread share its work space."""
-    one = slice(block, block + 1)
-    return target._replace(place=target.place[one], forms=target.forms[one], ins=target.ins[one])
-
-
 @inlined
 def proposed_phi(position, target):
-    """Misfit at `position`, less the log density of the coordinates.
-
-    Infinite where no carbon is left for woody debris.
-    """
+    """Misfit at `position`, less the log density of the coordinates; infinite where woody debris gets no carbon."""
     theta, stretch = target.theta, target.stretch
     for k in range(target.low.size):
         store(theta, k, target.low[k] + target.width[k] * box_position(load(position, k), stretch[k]))
@@ -455,16 +429,13 @@ def proposed_phi(position, target):
         phi = phi + block_misfit(target.work, target.forms[block], target.grid, target.n_layers)
     if target.pooled:
         store(theta, 0, phi)
-        phi = spread(theta[:BLOCK_WIDTH].sum(), phi)
+        phi = phi * 0.0 + theta[:BLOCK_WIDTH].sum()
     return where_less(0.0, share, phi - log_density(position, stretch), np.inf)
 
 
 @kept_compiled
 def start_chains(chains, target):
-    """Dispersed starts: each chain begins at the best of its own draws from the prior.
-
-    The draws are even in the sampler's coordinates, which only decides where a chain begins.
-    """
+    """Dispersed starts: each chain begins at the best of its own draws, even in the sampler's coordinates."""
     best = load(chains.phi, 0) * 0.0 + np.inf
     for _ in range(_START_DRAWS):
         fill_uniform(chains.random, chains.proposal, target.low.size)

@@ -1,9 +1,8 @@
 """How far a modelled profile is from an observed one (Eq. 5.2 of Tao et al. 2020), as a quadratic form.
 
-The monotone curve through the nodes is linear in node values and node slopes, so the weighted sum of squares over any
-number of observations of a column is one quadratic form in them: ten products and four values in each interval between
-two nodes. Its cost does not grow with the number of observations, and the forms of all profiles that share a column
-add up to one.
+The monotone curve through the nodes is linear in node values and slopes, so the weighted sum of squares over any number
+of observations of a column is one quadratic form: ten products and four values in each interval between two nodes. The
+forms of all profiles that share a column add up to one.
 """
 
 import numpy as np
@@ -12,21 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from proda.compiled import inlined
 from proda.kernels.simd import load, where_less
 from proda.model.configuration import PAPER_COLUMN, Column
-from proda.model.observation import curve_weights, node_slopes
+from proda.model.observation import curve_weights
 
 END_WEIGHT = 10.0
-_PAIRS = [(a, b) for a in range(4) for b in range(a, 4)]
-TERMS = len(_PAIRS) + 4  # an interval's products, then its values
+TERMS = 14  # of an interval: ten products, then four values
 
 
 def layer_weights(site: ArrayLike, depth: ArrayLike) -> NDArray[np.float64]:
-    """Weights of Eq. 5.2, (n_layers,): exp(-depth in m), but 10 for the shallowest and the deepest of each profile.
+    """Weights of Eq. 5.2, (k,): exp(-depth in m), but 10 for the shallowest and the deepest layer of each profile.
 
-    Parameters
-    ----------
-    site : (n_layers,) integers
-        The profile each observed layer belongs to.
-    depth : (n_layers,), m
+    `site`, (k,) integers, is the profile each observed layer belongs to.
     """
     site, depth = np.asarray(site), np.asarray(depth, dtype=np.float64)
     order = np.lexsort((depth, site))
@@ -54,37 +48,21 @@ def misfit_forms(
     target : (k,) integers below `n_targets`
         The profile, or the grid cell, whose sum an observation enters.
     depth : (k,), m
-    soc : (k,), g C m-3
-        Observed density.
+    soc, sd : (k,), g C m-3
+        Observed density and its standard deviation; 0.3 soc in the paper.
     weight : (k,)
         From `layer_weights`.
-    sd : (k,), g C m-3
-        Standard deviation of the observation; 0.3 soc in the paper.
     """
     target, soc = np.asarray(target), np.asarray(soc, dtype=np.float64)
     interval, w = curve_weights(depth, column)
     scale = np.asarray(weight) / (2.0 * np.asarray(sd) ** 2)
+    a, b = np.triu_indices(4)
+    products = scale * w[a] * w[b] * np.where(a == b, 1.0, 2.0)[:, None]
+    terms = np.concatenate([products, -2.0 * scale * soc * w])
     forms = np.zeros((column.n_layers - 1, TERMS, n_targets))
-    for row, (a, b) in enumerate(_PAIRS):
-        np.add.at(forms[:, row], (interval, target), scale * w[a] * w[b] * (1.0 if a == b else 2.0))
-    for a in range(4):
-        np.add.at(forms[:, len(_PAIRS) + a], (interval, target), -2.0 * scale * soc * w[a])
-    constant = np.zeros(n_targets)
-    np.add.at(constant, target, scale * soc**2)
+    np.add.at(forms, (interval, slice(None), target), terms.T)
+    constant = np.bincount(target, scale * soc**2, n_targets)
     return np.concatenate([forms.reshape(-1, n_targets), constant[None]])
-
-
-def misfit(soc: NDArray, forms: NDArray, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:
-    """Phi of every target, (n,), for its modelled density `soc`, (n_layers, n), g C m-3."""
-    slopes = node_slopes(soc, column)
-    values = soc[:-1], soc[1:], slopes[:-1], slopes[1:]
-    terms = forms[:-1].reshape(column.n_layers - 1, TERMS, -1)
-    phi = forms[-1]
-    for row, (a, b) in enumerate(_PAIRS):
-        phi = phi + (terms[:, row] * values[a] * values[b]).sum(axis=0)
-    for a in range(4):
-        phi = phi + (terms[:, len(_PAIRS) + a] * values[a]).sum(axis=0)
-    return phi
 
 
 @inlined

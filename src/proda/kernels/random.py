@@ -90,12 +90,6 @@ def uniform_block(state):
 
 
 def generator_states(entropies: Sequence[Sequence[int]]) -> NDArray[np.uint64]:
-    """Seeds of one generator for each entry, (4, n) words.
-
-    Parameters
-    ----------
-    entropies : sequence of sequences of non-negative int
-        What identifies a stream, such as (study seed, site, chain); NumPy's SeedSequence mixes them.
-    """
+    """Seeds, (4, n) words, of one generator for each of n identities, such as (study seed, site, chain)."""
     states = [np.random.SeedSequence(list(entropy)).generate_state(4, np.uint64) for entropy in entropies]
     return np.stack(states, axis=1)

@@ -13,35 +13,9 @@ from numpy.typing import NDArray
 from proda.compiled import inlined, kept_compiled
 from proda.errors import InputError
 from proda.kernels.simd import BLOCK_WIDTH, inverse_power, load, simd_exp, simd_log, store, where_less
+from proda.model import parameters
 from proda.model.configuration import DAYS_PER_YEAR, PAPER, Configuration
 from proda.model.forcing import AnyForcing, Forcing
-from proda.model.parameters import (
-    BETA,
-    CRYO,
-    DIFFUS,
-    EFOLDING,
-    FCWDL2,
-    FL1S1,
-    FL2S1,
-    FL3S2,
-    FS1S2,
-    FS1S3,
-    FS2S1,
-    FS2S3,
-    FS3S1,
-    INS,
-    MAXPSI,
-    P4CL,
-    P4LL,
-    P4ML,
-    Q10,
-    TAU_L1,
-    TAU_L2L3,
-    TAU_S1,
-    TAU_S2,
-    TAU_S3,
-    W_SCALING,
-)
 from proda.model.rates import (
     MIN_WATER_POTENTIAL,
     MIN_WATER_SCALAR,
@@ -108,10 +82,10 @@ def block_places(forcing: AnyForcing, configuration: Configuration = PAPER) -> N
 @inlined
 def fill_annual_drivers(theta, place, grid, n, w):
     """Decay and exchange of every layer, and the carbon input, into `w`: the `paper` configuration."""
-    log_q10 = simd_log(load(theta, Q10))
-    per_efolding, maxpsi = 1.0 / load(theta, EFOLDING), load(theta, MAXPSI)
+    log_q10 = simd_log(load(theta, parameters.Q10))
+    per_efolding, maxpsi = 1.0 / load(theta, parameters.EFOLDING), load(theta, parameters.MAXPSI)
     per_dryness = 1.0 / simd_log(MIN_WATER_POTENTIAL / where_less(maxpsi, -1e-300, maxpsi, -1e-300))
-    diffus, cryo = load(theta, DIFFUS), load(theta, CRYO)
+    diffus, cryo = load(theta, parameters.DIFFUS), load(theta, parameters.CRYO)
     for j in range(n):
         node, thickness = grid[j], grid[n + j]
         limited = load(place, DRYNESS * n + j) * per_dryness
@@ -125,8 +99,12 @@ def fill_annual_drivers(theta, place, grid, n, w):
             w, DOWNWARD * n + j, diffus * load(place, BIOTURBATION * n + j) + cryo * load(place, CRYOTURBATION * n + j)
         )
     fill_input_profile(theta, load(place, 5 * n + 1), grid, n, w)
-    total = load(theta, INS) * load(place, 5 * n)
-    lignin, metabolic, cellulose = load(theta, P4LL), load(theta, P4ML), load(theta, P4CL)
+    total = load(theta, parameters.INS) * load(place, 5 * n)
+    lignin, metabolic, cellulose = (
+        load(theta, parameters.P4LL),
+        load(theta, parameters.P4ML),
+        load(theta, parameters.P4CL),
+    )
     store(w, AMOUNT * n, (1.0 - lignin - metabolic - cellulose) * total)
     store(w, AMOUNT * n + 1, metabolic * total)
     store(w, AMOUNT * n + 2, cellulose * total)
@@ -136,9 +114,9 @@ def fill_annual_drivers(theta, place, grid, n, w):
 @inlined
 def fill_monthly_drivers(theta, place, grid, n, months, w):
     """Decay and exchange of every layer, and the carbon input, into `w`: the `cesm2` configuration."""
-    log_q10, w_scaling = simd_log(load(theta, Q10)), load(theta, W_SCALING)
-    per_efolding = 1.0 / load(theta, EFOLDING)
-    diffus, cryo = load(theta, DIFFUS), load(theta, CRYO)
+    log_q10, w_scaling = simd_log(load(theta, parameters.Q10)), load(theta, parameters.W_SCALING)
+    per_efolding = 1.0 / load(theta, parameters.EFOLDING)
+    diffus, cryo = load(theta, parameters.DIFFUS), load(theta, parameters.CRYO)
     amount = 6 * n
     by_month, group = amount + 5, n * months
     for j in range(n):
@@ -169,7 +147,7 @@ def fill_monthly_drivers(theta, place, grid, n, months, w):
 @inlined
 def fill_input_profile(theta, only_top, grid, n, w):
     """Share of the carbon input that enters every layer, into `w`; where `only_top` is 1 all enters the top layer."""
-    log_beta = simd_log(load(theta, BETA))
+    log_beta = simd_log(load(theta, parameters.BETA))
     remaining = log_beta * 0.0 + 1.0
     entering = log_beta * 0.0
     above = 0.0
@@ -193,8 +171,8 @@ def fill_litter(theta, n, months, w):
     """Input of the fast and the slow soil pool from litter in every layer, into `w`."""
     # With annual forcing litter decays as soil does, and what is mixed down is mixed up.
     litter, upwards = (LITTER_DECAY, UPWARD) if months else (DECAY, DOWNWARD)
-    rate_l1, rate_l23 = 1.0 / load(theta, TAU_L1), 1.0 / load(theta, TAU_L2L3)
-    woody, to_cellulose = load(w, AMOUNT * n), load(theta, FCWDL2)
+    rate_l1, rate_l23 = 1.0 / load(theta, parameters.TAU_L1), 1.0 / load(theta, parameters.TAU_L2L3)
+    woody, to_cellulose = load(w, AMOUNT * n), load(theta, parameters.FCWDL2)
     metabolic = load(w, AMOUNT * n + 1)
     cellulose = load(w, AMOUNT * n + 2) + to_cellulose * woody
     lignin = load(w, AMOUNT * n + 3) + (1.0 - to_cellulose) * woody
@@ -218,8 +196,8 @@ def fill_litter(theta, n, months, w):
         store(w, SUPPLY1 * n + j, l1)
         store(w, SUPPLY2 * n + j, l2)
         store(w, SUPPLY3 * n + j, l3)
-    l1_to_s1, l2_to_s1 = rate_l1 * load(theta, FL1S1), rate_l23 * load(theta, FL2S1)
-    l3_to_s2 = rate_l23 * load(theta, FL3S2)
+    l1_to_s1, l2_to_s1 = rate_l1 * load(theta, parameters.FL1S1), rate_l23 * load(theta, parameters.FL2S1)
+    l3_to_s2 = rate_l23 * load(theta, parameters.FL3S2)
     l1, l2, l3 = nothing, nothing, nothing
     for j in range(n - 1, -1, -1):
         decay, downward = load(w, litter * n + j), load(w, DOWNWARD * n + j)
@@ -235,9 +213,17 @@ def fill_litter(theta, n, months, w):
 def fill_soc(theta, n, months, w):
     """Soil organic carbon of every layer, g C m-3, into the first rows of `w`."""
     upwards = UPWARD if months else DOWNWARD
-    rate1, rate2, rate3 = 1.0 / load(theta, TAU_S1), 1.0 / load(theta, TAU_S2), 1.0 / load(theta, TAU_S3)
-    t12, t13 = rate2 * load(theta, FS2S1), rate3 * load(theta, FS3S1)
-    t21, t31, t32 = rate1 * load(theta, FS1S2), rate1 * load(theta, FS1S3), rate2 * load(theta, FS2S3)
+    rate1, rate2, rate3 = (
+        1.0 / load(theta, parameters.TAU_S1),
+        1.0 / load(theta, parameters.TAU_S2),
+        1.0 / load(theta, parameters.TAU_S3),
+    )
+    t12, t13 = rate2 * load(theta, parameters.FS2S1), rate3 * load(theta, parameters.FS3S1)
+    t21, t31, t32 = (
+        rate1 * load(theta, parameters.FS1S2),
+        rate1 * load(theta, parameters.FS1S3),
+        rate2 * load(theta, parameters.FS2S3),
+    )
     respired1, respired2, respired3 = rate1 - t21 - t31, rate2 - t12 - t32, rate3 - t13
     zero = rate1 * 0.0
     b12, b13, b21, b23, b31, b32 = zero, zero, zero, zero, zero, zero
@@ -299,18 +285,8 @@ def fill_soc(theta, n, months, w):
 def steady_block(theta, place, grid, n, months, w):
     """Put the SOC of `BLOCK_WIDTH` columns at steady state, g C m-3, into the first n rows of `w`.
 
-    Parameters
-    ----------
-    theta : (n_parameters * BLOCK_WIDTH,)
-        Physical parameters, one row each.
-    place : (rows * BLOCK_WIDTH,)
-        One block of `block_places`.
-    grid : (4 * n,)
-        From `block_grid`.
-    n, months : int
-        Number of layers, and of months in the forcing, zero for annual forcing.
-    w : (rows * BLOCK_WIDTH,)
-        From `block_work`; every thread needs its own.
+    `theta` has a row for each physical parameter, `place` is one block of `block_places`, `grid` is from `block_grid`,
+    `n` the number of layers, `months` that of months, 0 for annual forcing, and `w`, from `block_work`, of one thread.
     """
     if months:
         fill_monthly_drivers(theta, place, grid, n, months, w)
