@@ -59,7 +59,7 @@ def test_an_unknown_function_lists_the_known_ones():
 
 
 def test_the_setting_allows_what_the_package_has():
-    assert ALLOWED["bulk_density_rule"].words == RULES
+    assert ALLOWED["bulk_density_rule"] == RULES
 
 
 def test_carbon_by_volume_of_a_known_soil():

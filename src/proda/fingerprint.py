@@ -4,18 +4,16 @@ import ast
 import hashlib
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from fnmatch import fnmatchcase
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from proda.compiled import cache_root
-from proda.stage import ALL_STAGES, DATA, file_sha256, read_json, sha256, write_json
+from proda.stage import ALL_STAGES, DATA, file_sha256, sha256
 
 PACKAGE = Path(__file__).parent
 # These name, print and keep results; they do not compute them.
-NO_RESULT = ("", "study", "stage", "fingerprint", "errors", "progress")
+NO_RESULT = ("", "study", "stage", "fingerprint", "errors")
 # Modules of stage 1 that count only for a study whose [source] tables name one of these kinds. The first holds for
 # every study: "half-degree-table" is what forcing and covariates are read from unless the study file names another.
 SOURCE_MODULES: dict[str, tuple[str, ...]] = {
@@ -37,11 +35,7 @@ def fingerprint(
 ) -> dict[str, Any]:
     """What decides the result of ``stage`` beside the stages below it: values, or their SHA-256 (hex).
 
-    Parameters
-    ----------
-    settings : every setting of the study, by name
-    source : the [source] table of the study file
-    data : folder of the raw tables, or None for a study that makes its own
+    Arguments as the attributes of `proda.study.Study`.
     """
     raw = data if not ALL_STAGES[stage].upstream else None
     files = {path.relative_to(raw).as_posix(): _raw_digest(path) for path in raw_files(raw)} if raw else {}
@@ -75,13 +69,9 @@ def source_kinds(source: Mapping[str, Any]) -> tuple[str, ...]:
 def code_digest(code: tuple[str, ...], kinds: tuple[str, ...] = (), package: Path = PACKAGE) -> str:
     """SHA-256 (hex) of what the code of a stage does, without docstrings and comments.
 
-    Counts the modules and rooms in ``code`` and all that they import, anywhere in them, within the package. What
-    another stage has made counts by its content: its own module is not followed.
-
-    Parameters
-    ----------
-    kinds : kinds of source (`SOURCE_MODULES`) whose readers count
-    package : folder of the package
+    Counts the modules and rooms in ``code`` and all that they import, anywhere in them, within the package, and of the
+    readers those of these ``kinds`` of source (`SOURCE_MODULES`). What another stage has made counts by its content:
+    its own module is not followed.
     """
     digests: dict[str, str] = {}
     waiting = [name for entry in code for name in _modules_of(entry, package)]
@@ -91,12 +81,11 @@ def code_digest(code: tuple[str, ...], kinds: tuple[str, ...] = (), package: Pat
         path = package.joinpath(*name.split(".")).with_suffix(".py")
         if name in digests or name in NO_RESULT or not path.is_file():
             continue
-        digests[name], imported = _syntax(path)
+        digests[name], imported = _syntax(path, path.stat().st_mtime_ns)
         if name.startswith(_OF_SOME_SOURCES):
             of_sources += imported
         else:
             waiting += [item for item in imported if not item.startswith(_OF_SOME_SOURCES) and ".stage" not in item]
-    _keep_syntax()
     return sha256(digests)
 
 
@@ -112,13 +101,14 @@ def _modules_of(entry: str, package: Path) -> list[str]:
     return [f"{entry}.{path.stem}" for path in folder.glob("*.py") if path.stem != "__init__"]
 
 
-def _syntax(path: Path) -> tuple[str, list[str]]:
-    """Digest of a module without docstrings and comments, and the names in the package that it imports."""
-    state = path.stat()
-    stamp = [state.st_mtime_ns, state.st_size]
-    kept = _kept_syntax().get(str(path))
-    if kept and kept[0] == stamp:
-        return kept[1], kept[2]
+def source_digest(path: Path) -> str:
+    """SHA-256 (hex) of the code of a source file, without docstrings and comments."""
+    return _syntax(path, path.stat().st_mtime_ns)[0]
+
+
+@cache
+def _syntax(path: Path, changed: int) -> tuple[str, list[str]]:
+    """`source_digest` of a module, and the names in the package that it imports."""
     tree = ast.parse(path.read_bytes())
     imported = set()
     for node in ast.walk(tree):
@@ -129,25 +119,7 @@ def _syntax(path: Path) -> tuple[str, list[str]]:
         elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     names = sorted(name.removeprefix("proda.") for name in imported if name.startswith("proda."))
-    _kept_syntax()[str(path)] = [stamp, hashlib.sha256(ast.unparse(tree).encode()).hexdigest(), names]
-    return _syntax(path)
-
-
-@cache
-def _syntax_file() -> Path:
-    return cache_root() / "syntax.json"
-
-
-@cache
-def _kept_syntax() -> dict[str, Any]:
-    """What `_syntax` gave earlier, also in other processes: parsing all modules takes half a second."""
-    return read_json(_syntax_file()) or {}
-
-
-def _keep_syntax() -> None:
-    with suppress(OSError):
-        if _kept_syntax() != read_json(_syntax_file()):
-            write_json(_syntax_file(), _kept_syntax())
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), names
 
 
 def raw_files(folder: Path) -> list[Path]:
@@ -167,7 +139,7 @@ def _raw_digest(path: Path) -> str:
     state = path.stat()
     if state.st_size > HASHED_WHOLE:
         return f"{state.st_size} bytes, changed {state.st_mtime_ns}"
-    return file_sha256(path, state.st_size, state.st_mtime_ns, state.st_ino)
+    return file_sha256(path)
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:

@@ -1,21 +1,16 @@
 """The stages of a study: what each reads, when its files can still be used, and how they are written.
 
 A stage leaves its files in the study folder together with a marker, ``stages/<stage>.json``, which is written last. The
-files can be used while
-
-* the fingerprint in the marker (source, seed, settings, raw data and the code of the stage) is what it would be now,
-* the files are there with the size and, unless they are large, the content that they were written with, and
-* every stage that this one read from can be used and still has the content that was read.
-
-So a repeated stage with the same result leaves the later stages valid, and any other change makes them stale. A stage
-that can be resumed keeps its unfinished files in ``.partial-<stage>`` when it is interrupted, for a run with the same
-fingerprint and the same content of the stages below, and for no other.
+files can be used while the fingerprint in the marker is what it would be now, the files are as they were written, and
+every stage that this one read from can be used and still has the content that was read. So a repeated stage with the
+same result leaves the later stages valid, and any other change makes them stale.
 """
 
 import hashlib
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock, Timeout
+from tqdm import tqdm
 
 from proda import __version__
 from proda.errors import InputError, ProdaError
@@ -34,10 +30,7 @@ if TYPE_CHECKING:
 
 
 class Stage(NamedTuple):
-    """One notebook: its code, the stages whose files it reads, and name patterns of the settings that it reads.
-
-    The code is given by rooms and modules of the package; what these import counts as well.
-    """
+    """One notebook: rooms and modules of its code, the stages that it reads, name patterns of the settings it reads."""
 
     code: tuple[str, ...]
     upstream: tuple[str, ...]
@@ -76,25 +69,25 @@ MARKER_FORM = 2  # of the markers that this version writes; those of version 0.1
 READ_AGAIN = 64 * 2**20  # bytes; a larger result, and a folder, is compared by its size only
 CHECKPOINTS = "checkpoints"  # folder in the partial folder for what serves only a resumed run
 _IDENTITY = "made_for.json"
+_KEPT = "nothing was computed yet"
 
 Fingerprint = Mapping[str, Any]
 
 
 def fault(out: Path, stage: str, expected: Mapping[str, Fingerprint]) -> str:
-    """Why the files of ``stage`` cannot be used, as the end of a sentence; empty when they can.
+    """Why the files of ``stage`` in the folder ``out`` cannot be used, as the end of a sentence; empty when they can.
 
-    Parameters
-    ----------
-    out : the study folder
-    expected : the present fingerprint of every stage
+    The present fingerprint of every stage is ``expected``.
     """
     marker = read_json(marker_path(out, stage))
     if marker is None:
         return "has not been run"
     if marker.get("form") != MARKER_FORM:
         return f"was written by proda {marker.get('version', '0.1')}, whose results proda {__version__} does not read"
+    if marker["status"] != "complete" and is_locked(out, stage):
+        return "is running"
     if marker["status"] != "complete":
-        return _unfinished(out, stage, marker)
+        return f"failed: {marker['error']}" if marker.get("error") else f"was interrupted (started {marker['started']})"
     stale = difference(marker["fingerprint"], expected[stage])
     if stale:
         other = f" (written by proda {marker['version']})" if marker["version"] != __version__ else ""
@@ -103,13 +96,11 @@ def fault(out: Path, stage: str, expected: Mapping[str, Fingerprint]) -> str:
         path = out / name
         if not path.exists():
             return f"is incomplete: its file {name} is missing"
-        if _size(path) != [recorded["bytes"], recorded["files"]]:
-            return f"is damaged: its file {name} has changed since it was written"
-        if path.is_file() and recorded["bytes"] <= READ_AGAIN and _content_of(path) != recorded["sha256"]:
-            return (
-                f"is damaged: its file {name} has other content than was written there, though as many bytes: is it of "
-                "another study?"
-            )
+        same = _size(path) == [recorded["bytes"], recorded["files"]]
+        if same and path.is_file() and recorded["bytes"] <= READ_AGAIN:
+            same = _content_of(path) == recorded["sha256"]
+        if not same:
+            return f"is damaged: its file {name} has changed since it was written; is it of another study?"
     for below, content in marker["upstream"].items():
         reason = fault(out, below, expected)
         if reason:
@@ -117,12 +108,6 @@ def fault(out: Path, stage: str, expected: Mapping[str, Fingerprint]) -> str:
         if _stage_content(out, below) != content:
             return f"is stale: {below} has a new result since"
     return ""
-
-
-def _unfinished(out: Path, stage: str, marker: Mapping[str, Any]) -> str:
-    if is_locked(out, stage):
-        return "is running"
-    return f"failed: {marker['error']}" if marker.get("error") else f"was interrupted (started {marker['started']})"
 
 
 def difference(before: Fingerprint, now: Fingerprint) -> str:
@@ -159,12 +144,6 @@ def written_stage(study: "Study", name: str, fingerprint: dict[str, Any], resuma
     """A folder for the files of stage `name`, which become the study's together when the block ends well, or not.
 
     See `proda.study.Study.stage`, which calls this when the stages that this one reads from are complete.
-
-    Raises
-    ------
-    InputError
-        When another process is at work on the stage, an interrupted run with other settings, data or code could still
-        be resumed, or the study folder cannot be written.
     """
     marker, started = marker_path(study.out, name), time.time()
     with locked(study.out, name):
@@ -183,12 +162,16 @@ def written_stage(study: "Study", name: str, fingerprint: dict[str, Any], resuma
         }
         identity = {key: begun[key] for key in ("fingerprint", "upstream")} if resumable else None
         folder = _partial_folder(study.out, name, identity, study.command(*how_to_run(name)))
-        with _write_refused(marker):
+        with write_errors_explained(marker, _KEPT):
             write_json(marker, begun)
         try:
             yield folder
             results = _results(folder)
-            files = {path.relative_to(folder).as_posix(): _measured(path) for path in results}
+            files = {}
+            for path in results:
+                size, count = _size(path)
+                described = {"bytes": size, "files": count, "sha256": _content_of(path)}
+                files[path.relative_to(folder).as_posix()] = described
             for old in begun["files"]:
                 _remove(study.out / old)
             for path in results:
@@ -214,15 +197,10 @@ def written_stage(study: "Study", name: str, fingerprint: dict[str, Any], resuma
 def locked(out: Path, name: str) -> Iterator[None]:
     """Hold stage ``name`` of the study folder ``out`` (or "run", the folder) for this process until the block ends.
 
-    The system releases the lock of a process that ends in any way.
-
-    Raises
-    ------
-    InputError
-        When another process holds it.
+    The system releases the lock of a process that ends in any way. An `InputError` names the process that holds it.
     """
-    path = lock_path(out, name)
-    with _write_refused(path):
+    path = _lock_path(out, name)
+    with write_errors_explained(path, _KEPT):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         try:
@@ -242,17 +220,17 @@ def locked(out: Path, name: str) -> Iterator[None]:
 
 def is_locked(out: Path, name: str) -> bool:
     """Whether a process is at work on stage ``name`` of ``out``, or on a "run"."""
-    if not lock_path(out, name).is_file():
+    # Not so in a folder that this process may only read.
+    if not os.access(_lock_path(out, name), os.W_OK):
         return False
     try:
         with locked(out, name):
             return False
     except InputError:
-        return os.access(lock_path(out, name), os.W_OK)
+        return True
 
 
-def lock_path(out: Path, name: str) -> Path:
-    """The file whose lock a process holds while it works on a stage or a run."""
+def _lock_path(out: Path, name: str) -> Path:
     return out / "stages" / f"{name}.lock"
 
 
@@ -266,7 +244,11 @@ def _partial_folder(out: Path, stage: str, identity: Mapping[str, Any] | None, a
     folder = partial_path(out, stage)
     before = read_json(folder / CHECKPOINTS / _IDENTITY)
     if before is not None:
-        reason = "it cannot be resumed" if identity is None else _other_identity(before, identity)
+        reason = "it cannot be resumed"
+        if identity is not None:
+            reason = difference(before["fingerprint"], identity["fingerprint"])
+            if not reason and before["upstream"] != identity["upstream"]:
+                reason = "what it reads from has a new result since"
         if not reason:
             return folder
         if any(path.is_file() and path.name != _IDENTITY for path in (folder / CHECKPOINTS).rglob("*")):
@@ -275,16 +257,11 @@ def _partial_folder(out: Path, stage: str, identity: Mapping[str, Any] | None, a
                 f"was overwritten. Finish that run as it was begun, or give it up: {again} --fresh"
             )
     shutil.rmtree(folder, ignore_errors=True)
-    with _write_refused(folder):
+    with write_errors_explained(folder, _KEPT):
         folder.mkdir(parents=True)
         if identity is not None:
             write_json(folder / CHECKPOINTS / _IDENTITY, identity)
     return folder
-
-
-def _other_identity(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    reason = difference(before["fingerprint"], now["fingerprint"])
-    return reason or ("" if before["upstream"] == now["upstream"] else "what it reads from has a new result since")
 
 
 def forget_interrupted(out: Path, stages: Iterable[str]) -> None:
@@ -304,9 +281,8 @@ def _results(folder: Path, top: bool = True) -> list[Path]:
     return paths
 
 
-def _measured(path: Path) -> dict[str, Any]:
-    size, count = _size(path)
-    return {"bytes": size, "files": count, "sha256": _content_of(path)}
+def _files_of(path: Path) -> list[Path]:
+    return sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
 
 
 def _size(path: Path) -> list[int]:
@@ -317,20 +293,17 @@ def _size(path: Path) -> list[int]:
 
 def _content_of(path: Path) -> str:
     """SHA-256 (hex) of the names and contents of one output."""
-    files = {item.relative_to(path).as_posix(): item for item in _files_of(path)}
-    states = {name: (item, item.stat()) for name, item in files.items()}
-    return sha256(
-        [(name, file_sha256(item, at.st_size, at.st_mtime_ns, at.st_ino)) for name, (item, at) in states.items()]
-    )
+    return sha256([(item.relative_to(path).as_posix(), file_sha256(item)) for item in _files_of(path)])
 
 
-def _files_of(path: Path) -> list[Path]:
-    return sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+def file_sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file; read again only when it has changed."""
+    state = path.stat()
+    return _file_sha256(path, state.st_size, state.st_mtime_ns, state.st_ino)
 
 
 @lru_cache(maxsize=512)
-def file_sha256(path: Path, size: int, changed: int, inode: int) -> str:
-    """SHA-256 (hex) of a file, read again when it has changed."""
+def _file_sha256(path: Path, size: int, changed: int, inode: int) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -370,15 +343,9 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 @contextmanager
 def write_errors_explained(path: Path, kept: str) -> Iterator[None]:
-    """Turn a refusal of the disk in the block, which writes ``path``, into an error that gives the remedy.
+    """Turn a refusal of the disk to write ``path`` in the block into a `ProdaError` with the remedy.
 
-    Parameters
-    ----------
-    kept : what the next run finds, the end of a sentence
-
-    Raises
-    ------
-    ProdaError
+    What the next run finds is ``kept``, the end of a sentence.
     """
     try:
         yield
@@ -389,18 +356,22 @@ def write_errors_explained(path: Path, kept: str) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def _write_refused(path: Path) -> Iterator[None]:
-    """Turn a refusal of the disk before anything was computed into an `InputError`."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror or error}. Give write access to it, make room, or give another "
-            "folder as --out"
-        ) from error
-
-
 def now() -> str:
     """The present time as text, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def progress_bar(total: int | None, description: str, unit: str) -> tqdm:
+    """A bar on standard error, updated in place every few seconds; ``total`` is None where it is not known."""
+    # Plain tqdm: its notebook variant needs widgets, which the HTML of an executed notebook does not have.
+    return tqdm(
+        total=total,
+        desc=description,
+        unit=unit,
+        mininterval=2.0,
+        maxinterval=60.0,
+        file=sys.stderr,
+        ncols=100,
+        ascii=True,
+        unit_scale=unit in ("step", "byte"),
+    )

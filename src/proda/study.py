@@ -1,10 +1,4 @@
-"""A study: its TOML file, its settings at one scale, and the folder where its stages leave their files.
-
-study = Study.open("virtual", scale="tiny")
-study.require("01-data-cleaning")
-with study.stage("05-network-training") as folder:
-    table.to_csv(folder / "training.csv")
-"""
+"""A study: its TOML file, its settings at one scale, and the folder where its stages leave their files."""
 
 import difflib
 import hashlib
@@ -15,7 +9,7 @@ import tomllib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,73 +48,42 @@ class Numbers(NamedTuple):
         return f"{_KIND_NAMES[self.kind]} {low}" + ("" if math.isinf(self.greatest) else f" and {high}")
 
 
-class Choices(NamedTuple):
-    """One of several words."""
-
-    words: tuple[str, ...]
-    kind: type = str
-
-    def __contains__(self, value: Any) -> bool:
-        return value in self.words
-
-    def __str__(self) -> str:
-        return "one of: " + ", ".join(self.words)
-
-
 _KIND_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", list: "a list"}
-_SHARE = Numbers(float, 0, 1, without=(0, 1))
-_NOT_NEGATIVE = Numbers(float, 0)
 
-# What a setting may be; one that is not listed only needs the type of its value in data/studies/defaults.toml.
-ALLOWED: dict[str, Numbers | Choices] = {
-    # 01 data
+# What a setting may be: numbers, or one of several words. One that is not listed only needs the type of its value in
+# data/studies/defaults.toml.
+ALLOWED: dict[str, Numbers | tuple[str, ...]] = {
     "n_profiles": Numbers(int, 5),  # one for each part of the network's split
-    "min_layers": Numbers(int, 1),
-    "max_depth_m": Numbers(float, 0, 3.8, without=(0,)),  # the model column ends there
-    "max_soc_kg_m3": Numbers(float, 0, without=(0,)),
-    "overlap_tolerance_m": _NOT_NEGATIVE,
-    "duplicate_tolerance_degrees": _NOT_NEGATIVE,
-    "nearest_cell_degrees": _NOT_NEGATIVE,
-    "max_position_uncertainty_km": _NOT_NEGATIVE,
-    "limestone_from_ph": Numbers(float, 0, 14),
-    "bulk_density_rule": Choices(("none", "adams-1973", "perie-ouimet-2008", "manrique-jones-1991", "hossain-2015")),
-    "npp_min_multiple": Numbers(float, 0, 1),
-    "npp_max_multiple": Numbers(float, 1),
-    "soil_minus_air_temperature": Numbers(float, -30, 30),
-    # 03 and 04 assimilation
-    "relative_sd": Numbers(float, 0, without=(0,)),
-    "chains": Numbers(int, 2),  # R-hat compares chains
-    "kept_draws": Numbers(int, 50),
-    "one_batch_test_steps": Numbers(int, 100),
-    "one_batch_steps": Numbers(int, 100),
-    "site_test_steps": Numbers(int, 100),
-    "site_steps": Numbers(int, 100),
-    "one_batch_coordinates": Choices(("box", "logarithmic")),
-    "site_rhat_limit": Numbers(float, 1, without=(1,)),
-    "site_ess_limit": Numbers(float, 0),
+    **dict.fromkeys(("min_layers", "epochs", "batch_size", "hybrid_epochs"), Numbers(int, 1)),
+    **dict.fromkeys(("chains", "network_folds", "hybrid_members"), Numbers(int, 2)),  # R-hat compares chains
+    **dict.fromkeys(("sbc_simulations", "supplement_sites"), Numbers(int, 20)),
+    **dict.fromkeys(("kept_draws", "map_draws"), Numbers(int, 50)),
+    **dict.fromkeys(("one_batch_test_steps", "one_batch_steps", "site_test_steps", "site_steps"), Numbers(int, 100)),
     "site_max_steps": Numbers(int, 0),
-    "site_coordinates": Choices(("box", "logarithmic")),
-    "site_acceptance": Choices(("metropolis", "annealed")),
-    "site_kept_states": Choices(("all", "accepted")),
-    "sbc_simulations": Numbers(int, 20),
-    "supplement_sites": Numbers(int, 20),
-    # 05 network
-    "epochs": Numbers(int, 1),
-    "batch_size": Numbers(int, 1),
+    **dict.fromkeys(
+        (
+            *("overlap_tolerance_m", "duplicate_tolerance_degrees", "nearest_cell_degrees"),
+            *("max_position_uncertainty_km", "site_ess_limit", "hybrid_prior_weight"),
+        ),
+        Numbers(float, 0),
+    ),
+    **dict.fromkeys(("max_soc_kg_m3", "relative_sd", "learning_rate"), Numbers(float, 0, without=(0,))),
+    **dict.fromkeys(("test_share", "validation_share"), Numbers(float, 0, 1, without=(0, 1))),
+    **dict.fromkeys(("npp_min_multiple", "hybrid_distillation_share"), Numbers(float, 0, 1)),
+    "npp_max_multiple": Numbers(float, 1),
+    "max_depth_m": Numbers(float, 0, 3.8, without=(0,)),  # the model column ends there
+    "limestone_from_ph": Numbers(float, 0, 14),
+    "soil_minus_air_temperature": Numbers(float, -30, 30),
+    "site_rhat_limit": Numbers(float, 1, without=(1,)),
     "dropout": Numbers(float, 0, 1, without=(1,)),
-    "learning_rate": Numbers(float, 0, without=(0,)),
-    "test_share": _SHARE,
-    "validation_share": _SHARE,
-    "network_scaling": Choices(("training", "grid")),
-    "network_weights": Choices(("best", "last")),
-    "network_folds": Numbers(int, 2),
     "network_block_km": Numbers(float, 50, 2000),
-    "hybrid_members": Numbers(int, 2),
-    "hybrid_epochs": Numbers(int, 1),
-    "hybrid_prior_weight": _NOT_NEGATIVE,
-    "hybrid_distillation_share": Numbers(float, 0, 1),
-    # 06 maps
-    "map_draws": Numbers(int, 50),
+    "bulk_density_rule": ("none", "adams-1973", "perie-ouimet-2008", "manrique-jones-1991", "hossain-2015"),
+    "one_batch_coordinates": ("box", "logarithmic"),
+    "site_coordinates": ("box", "logarithmic"),
+    "site_acceptance": ("metropolis", "annealed"),
+    "site_kept_states": ("all", "accepted"),
+    "network_scaling": ("training", "grid"),
+    "network_weights": ("best", "last"),
 }
 # Old names of settings, which are accepted with a warning for one version.
 ALIASES = {
@@ -136,11 +99,6 @@ def settings_at(
     """Every setting at ``scale`` with ``overrides`` applied, and the overrides in the settings' own types.
 
     Those of ``data/studies/defaults.toml``, replaced by those of its scale, of the study file, and of the file's scale.
-
-    Raises
-    ------
-    InputError
-        An unknown scale or setting, or a value of the wrong type or outside what `ALLOWED` has.
     """
     defaults = _toml(study_folder() / "defaults.toml")
     tables = [("defaults.toml", defaults), (f"study file {file}", content)]
@@ -170,17 +128,15 @@ def _checked(values: Mapping[str, Any], known: Mapping[str, Any], where: str, ad
         if name != given_name:
             text = f"{where}: setting {given_name} is now called {name}; the next version does not accept the old name"
             warnings.warn(text, FutureWarning, stacklevel=5)
-        if name not in known and not (add and name in ALLOWED):
-            raise InputError(
-                f"{where}: unknown setting {given_name!r}: {suggestion(name, {*known, *(ALLOWED if add else ())})}"
-            )
+        accepted = {*known, *ALLOWED} if add else known
+        if name not in accepted:
+            raise InputError(f"{where}: unknown setting {given_name!r}: {suggestion(name, accepted)}")
         allowed = ALLOWED.get(name)
-        kind = allowed.kind if allowed else type(known[name])
+        kind = allowed.kind if isinstance(allowed, Numbers) else str if allowed else type(known[name])
         result[name] = _converted(value, kind)
         if type(result[name]) is not kind or (allowed and result[name] not in allowed):
-            expected = allowed or _KIND_NAMES[kind]
-            example = f", such as {known[name]!r}" if name in known and not isinstance(allowed, Choices) else ""
-            raise InputError(f"{where}: {given_name} is {value!r}, expected {expected}{example}")
+            expected = f"one of: {', '.join(allowed)}" if type(allowed) is tuple else allowed or _KIND_NAMES[kind]
+            raise InputError(f"{where}: {given_name} is {value!r}, expected {expected}")
     return result
 
 
@@ -198,13 +154,7 @@ def _converted(value: Any, kind: type) -> Any:
 
 
 def repository_root() -> Path:
-    """The clone with ``data/studies`` and ``notebooks``: the one that the package lies in, else one around here.
-
-    Raises
-    ------
-    InputError
-        When neither is a clone of the compendium.
-    """
+    """The clone with ``data/studies`` and ``notebooks``: the one that the package lies in, else one around here."""
     here = Path(__file__).resolve()
     for folder in (here.parents[2], Path.cwd(), *Path.cwd().parents):
         if (folder / "data" / "studies").is_dir() and (folder / "notebooks").is_dir():
@@ -243,20 +193,15 @@ def data_folder(file: Path, source: Mapping[str, Any], data: str | Path) -> Path
     if not str(data) and "folder" not in source:
         raise InputError(f"study {file.stem} reads its tables from a folder: give it with --data DIR")
     folder = Path(data).expanduser().resolve() if str(data) else (file.parent / source["folder"]).resolve()
-    state = "does not exist" if not folder.is_dir() else "is empty"
     if not any(path.is_file() for path in folder.rglob("*")):
-        raise InputError(f"data folder {folder} {state}; give the one with the tables of {file.stem} as --data DIR")
+        raise InputError(
+            f"data folder {folder} does not exist or is empty: give the one with the tables of {file.stem} by --data"
+        )
     return folder
 
 
 def read_study_file(path: Path) -> dict[str, Any]:
-    """The content of a study file, checked for its tables.
-
-    Raises
-    ------
-    InputError
-        Names the file and the entry at fault.
-    """
+    """The content of a study file, checked for its tables; an `InputError` names the file and the entry at fault."""
     content = _toml(path)
     for name in REQUIRED:
         if name not in content:
@@ -265,12 +210,9 @@ def read_study_file(path: Path) -> dict[str, Any]:
         if name not in ENTRIES:
             raise InputError(f"study file {path}: unknown entry {name!r}: {suggestion(name, ENTRIES)}")
         kind, example = ENTRIES[name]
-        if type(value) is not kind:
-            raise InputError(f"study file {path}: {name} is {value!r}; expected {example}")
-    if content.get("configuration", "paper") not in CONFIGURATIONS:
-        raise InputError(
-            f"study file {path}: configuration is {content['configuration']!r}; expected one of {CONFIGURATIONS}"
-        )
+        if type(value) is not kind or (name == "configuration" and value not in CONFIGURATIONS):
+            expected = f"one of {CONFIGURATIONS}" if name == "configuration" else example
+            raise InputError(f"study file {path}: {name} is {value!r}; expected {expected}")
     if not isinstance(content["source"].get("kind"), str):
         raise InputError(
             f'study file {path}: the [source] table has no kind: add kind = "virtual", "tidy-tables" or "wosis"'
@@ -287,32 +229,20 @@ def _toml(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Study:
-    """A study at one scale. Make it with `Study.open`.
-
-    Attributes
-    ----------
-    name, scale, title, description, configuration : as in the study file
-    seed : the study's seed; every other seed derives from it
-    source : the ``[source]`` table of the study file
-    settings : every setting by name, overrides included
-    overrides : the settings given at `open`
-    file : the study file
-    data : folder of the raw tables, None for a study that makes its own
-    out : the study folder (absolute)
-    """
+    """A study at one scale. Make it with `Study.open`."""
 
     name: str
     scale: str
     title: str
     description: str
     configuration: str
-    seed: int
-    source: dict[str, Any]
-    settings: dict[str, Any]
-    file: Path
-    data: Path | None
-    out: Path
-    overrides: dict[str, Any] = field(default_factory=dict)
+    seed: int  # every other seed derives from it
+    source: dict[str, Any]  # the [source] table of the study file
+    settings: dict[str, Any]  # every setting by name, overrides included
+    overrides: dict[str, Any]  # the settings given at `open`
+    file: Path  # the study file
+    data: Path | None  # folder of the raw tables; None for a study that makes its own
+    out: Path  # the study folder, absolute
 
     @classmethod
     def open(
@@ -357,8 +287,6 @@ class Study:
 
     def __getitem__(self, name: str) -> Any:
         """The value of one setting."""
-        if name not in self.settings:
-            raise InputError(f"study {self.name} has no setting {name!r}: {suggestion(name, self.settings)}")
         return self.settings[name]
 
     @property
@@ -412,8 +340,6 @@ class Study:
         """
         faults = self.faults() if names else {}
         for name in names:
-            if name not in faults:
-                raise InputError(f"unknown stage {name!r}: {suggestion(name, faults)}")
             if faults[name]:
                 below = stages.STAGES if name in stages.STAGES else stages.SUPPLEMENTS[name].upstream
                 first = next(key for key in (*below, name) if faults[key])
@@ -429,15 +355,14 @@ class Study:
     def stage(self, name: str, resumable: bool = False) -> Iterator[Path]:
         """A folder for the files of stage ``name``, which become the study's only when the block ends well.
 
-        The files then replace those of an earlier run of the stage in the study folder, and the stage's marker is
-        written last. An exception leaves the study folder as it was but without the marker: the stage is not done.
+        The files then replace those of an earlier run of the stage, and the stage's marker is written last. After an
+        exception the study folder is as it was but without the marker: the stage is not done.
 
         Parameters
         ----------
         resumable : bool
             Begin with the files that an interrupted run of the same settings, data and code left in the folder, and
-            leave them there for the next when this one is interrupted. What only serves this goes to the folder's
-            ``checkpoints`` (`proda.stage`).
+            leave them there when interrupted. What only serves this goes to the folder's ``checkpoints``.
 
         Raises
         ------
@@ -445,8 +370,6 @@ class Study:
             When a stage that this one reads from is not complete; when another process is at work on this one; when
             an interrupted run with other settings, data or code could still be resumed.
         """
-        if name not in stages.ALL_STAGES:
-            raise InputError(f"unknown stage {name!r}: {suggestion(name, stages.ALL_STAGES)}")
         self.require(*stages.ALL_STAGES[name].upstream)
         with stages.written_stage(self, name, self.fingerprints()[name], resumable) as folder:
             yield folder

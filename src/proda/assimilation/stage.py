@@ -18,8 +18,7 @@ from proda.assimilation.store import STORE, opened_sites, site_status
 from proda.data.stage import read_cleaned_study
 from proda.data.tables import write_site_status
 from proda.kernels.metropolis import Proposal, Schedule
-from proda.progress import progress_bar
-from proda.stage import CHECKPOINTS, ONE_BATCH, SITE_BY_SITE
+from proda.stage import CHECKPOINTS, ONE_BATCH, SITE_BY_SITE, progress_bar
 from proda.study import Study
 
 ONE_BATCH_DRAWS = 5000  # a chain, at most

@@ -34,7 +34,7 @@ from proda.learning.splits import BLOCKS, KINDS, fold_of_site
 from proda.learning.training_data import TrainingData, at_layers
 from proda.learning.trees import BOOSTED, FOREST, tree_carbon
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters
-from proda.progress import progress_bar
+from proda.stage import progress_bar
 
 DEFAULTS, DEPTH, PAPER_NETWORK = "CLM defaults", "depth alone", "network of the paper"
 POSTERIORS, FILTERED = "ensemble on posterior means", "ensemble on posterior means, filtered sites"

@@ -22,7 +22,7 @@ from proda.learning.predictor import NETWORK, STAGE, Prediction, Predictor, save
 from proda.learning.scores import parameter_skill
 from proda.learning.training_data import Inputs, true_parameters
 from proda.model.parameters import PAPER_PARAMETERS
-from proda.progress import progress_bar
+from proda.stage import progress_bar
 from proda.study import Study
 
 HIDDEN = (256, 512, 512, 256)

@@ -29,7 +29,7 @@ from proda.maps.stocks import MAP_INTERVALS, QUANTILES, overlap
 from proda.model.configuration import PAPER_COLUMN, validated
 from proda.model.forcing import Forcing
 from proda.model.parameters import PAPER_PARAMETERS, bounds
-from proda.progress import progress_bar
+from proda.stage import progress_bar
 
 if TYPE_CHECKING:  # Keras takes seconds to import, and fixed draws need none of it
     from proda.learning.predictor import Predictor

@@ -3,12 +3,13 @@
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from proda.errors import InputError
-from proda.stage import ALL_STAGES, STAGES, is_locked, marker_path, now, read_json, write_json
+from proda.stage import ALL_STAGES, STAGES, how_to_run, is_locked, marker_path, now, read_json, write_json
 from proda.study import Study, repository_root
 
 # Those that shape the results.
@@ -21,12 +22,7 @@ PACKAGES = (
 class RunRecord:
     """``run.json`` of a study folder, brought up to date on disk at every event.
 
-    The entries of stages that are not run again are kept from the earlier record.
-
-    Parameters
-    ----------
-    study : the study that runs
-    names : the stages that will run
+    Of the stages that are not among ``names``, which will run, the entries of the earlier record are kept.
     """
 
     def __init__(self, study: Study, names: tuple[str, ...]):
@@ -67,13 +63,11 @@ class RunRecord:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of `PACKAGES`, as far as they are installed."""
+    """The versions of Python and of the installed ones of `PACKAGES`."""
     result = {"python": platform.python_version()}
     for name in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             result[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return result
 
 
@@ -100,28 +94,22 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def status_text(folder: Path) -> str:
-    """A table of the stages in the study folder ``folder``, with the command that completes it.
-
-    Raises
-    ------
-    InputError
-        When the folder does not exist or holds no study.
-    """
-    if not folder.is_dir():
-        raise InputError(f"study folder {folder} does not exist; runs leave theirs in data/processed/<study>-<scale>")
+    """A table of the stages in the study folder ``folder``, with the command that completes it."""
     record = read_json(folder / "run.json") or {}
     markers = [marker for name in ALL_STAGES if (marker := read_json(marker_path(folder, name)))]
     latest = record if "opened_with" in record else max(markers, key=lambda item: item.get("started", ""), default=None)
     if latest is None:
-        raise InputError(f"{folder} is not a study folder: it has no run.json and no stage")
+        raise InputError(
+            f"{folder} holds no study: it has no run.json and no stage; runs leave theirs in "
+            "data/processed/<study>-<scale>"
+        )
     study = Study.open(**{**latest["opened_with"], "out": folder})
     faults = study.faults()
     lines = [f"{study.title}: {study.label} in {folder}", _run_line(folder, record), ""]
     lines += [_stage_line(folder, name, faults[name], record) for name in ALL_STAGES]
-    undone = next((number for number, name in enumerate(STAGES, start=1) if faults[name]), None)
-    return "\n".join(
-        lines + ([] if undone is None else ["", f"To complete it: {study.command('--from', str(undone))}"])
-    )
+    undone = next((name for name in STAGES if faults[name]), None)
+    lines += ["", f"To complete it: {study.command(*how_to_run(undone))}"] if undone else []
+    return "\n".join(lines)
 
 
 def _run_line(folder: Path, record: dict[str, Any]) -> str:

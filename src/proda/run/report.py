@@ -1,8 +1,4 @@
-"""The HTML report: the executed notebooks and a first page, made by Sphinx into pages that load nothing from a network.
-
-The first page is ``pages/index.md`` with the facts of the run and the table of scores filled in. Pages are built in a
-temporary folder and replace the old ones when they are complete.
-"""
+"""The HTML report: executed notebooks and a first page, made by Sphinx into pages that load nothing from a network."""
 
 import os
 import shutil
@@ -25,9 +21,8 @@ from proda.study import Study
 
 PAGES = Path(__file__).parent / "pages"
 MATHJAX = "tex-svg.js"
-# The map and the table of scores of the first page, in order of preference, and what of the table it shows.
+# The map of the first page, in order of preference, and what it shows of the table of scores.
 MAPS = ("hybrid_map.png", "network_map.png")
-TABLES = ("table_1_summary.csv", "table_1.csv")
 COLUMNS = {
     "method": "method",
     "r2": "r²",
@@ -43,11 +38,7 @@ class ReportFailed(ProdaError):
 
 
 def build_report(study: Study, executed: Path, target: Path) -> Path:
-    """Build the report of ``study`` from the notebooks in ``executed`` into the folder ``target``.
-
-    Returns
-    -------
-    The first page, ``target/index.html``.
+    """Build the report of ``study`` from the notebooks in ``executed`` into the folder ``target``; give its first page.
 
     Raises
     ------
@@ -63,6 +54,10 @@ def build_report(study: Study, executed: Path, target: Path) -> Path:
         done = subprocess.run([*command, str(source), str(pages)], capture_output=True, text=True, env=environment)
         if done.returncode != 0:
             raise ReportFailed(f"Sphinx could not build the report:\n{done.stderr.replace(str(source), '')[-3000:]}")
+        # What a browser does not read: maps of the theme's scripts and styles, and Sphinx's translations.
+        shutil.rmtree(pages / "_static" / "locales", ignore_errors=True)
+        for path in pages.rglob("*.map"):
+            path.unlink()
         loaded = [f"  {page.name}: {address}" for page in pages.glob("*.html") for address in from_network(page)]
         if loaded:
             raise ReportFailed("\n".join(["pages of the report load files from the network:", *loaded[:20]]))
@@ -135,8 +130,8 @@ def _facts(study: Study) -> Iterator[tuple[str, Any]]:
 
 
 def _table_1(study: Study) -> str:
-    path = next((study.path(name) for name in TABLES if study.path(name).is_file()), None)
-    if path is None:
+    path = study.path("table_1_summary.csv")
+    if not path.is_file():
         return _rows([["scores"], ["not made yet, by notebook 6"]])
     table = pd.read_csv(path)
     table = table[[name for name in COLUMNS if name in table]].rename(columns=COLUMNS)
@@ -155,14 +150,12 @@ def _map(study: Study, source: Path) -> str:
 
 def _rows(rows: Any) -> str:
     """Rows of a Markdown list table."""
-    cells = [[str(cell) for cell in row] for row in rows]
-    return "\n".join(f"{'  ' if i else '* '}- {cell}" for row in cells for i, cell in enumerate(row))
+    return "\n".join(f"{'  ' if i else '* '}- {cell}" for row in rows for i, cell in enumerate(row))
 
 
 def _mathjax() -> Path:
     """The one file with which a page sets mathematics by itself, from the package that ships it."""
     try:
-        files = metadata.files("sphinx-mathjax-offline") or []
-        return next(Path(file.locate()) for file in files if file.name == MATHJAX)
-    except (metadata.PackageNotFoundError, StopIteration):
+        return next(Path(file.locate()) for file in metadata.files("sphinx-mathjax-offline") if file.name == MATHJAX)
+    except metadata.PackageNotFoundError:
         raise ReportFailed('sphinx-mathjax-offline is not installed: pip install -e ".[report]"') from None

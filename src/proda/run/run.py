@@ -1,5 +1,7 @@
 """Running a study: every check first, then its notebooks one after the other by papermill, then the HTML report."""
 
+import base64
+import io
 import json
 import os
 import signal
@@ -62,7 +64,7 @@ def run(
     scheduler: str = "",
     fresh: bool = False,
 ) -> Path:
-    """Run the notebooks of ``study`` and build its HTML report.
+    """Run the notebooks of ``study``, build its HTML report, and give its first page.
 
     Parameters
     ----------
@@ -73,10 +75,6 @@ def run(
     reports : folder for executed notebooks and HTML; ``reports`` of the clone when None
     scheduler : address of a Dask scheduler whose workers sample the sites
     fresh : give up what interrupted runs of these notebooks left, instead of resuming them
-
-    Returns
-    -------
-    The first page of the report.
 
     Raises
     ------
@@ -104,7 +102,9 @@ def run(
                     print(f"[{number}/{len(names)}] {name} ...", end=" ", flush=True)
                     _run_stage(study, name, folder / f"{name}.ipynb", executed / f"{name}.ipynb", kernel, record)
             record.end("complete", seconds=round(time.monotonic() - begun, 1))
-            page = build_report(study, executed, html_folder(study, reports))
+            # The study that runs by default has the place that the README names.
+            place = reports if study.label == "virtual-demo" else executed
+            page = build_report(study, executed, place / "html")
         except BaseException as error:
             record.end(_status(error), seconds=round(time.monotonic() - begun, 1), error=_first_line(error))
             raise
@@ -115,23 +115,15 @@ def run(
 def stages_to_run(first: int, only: str, supplement: bool, folder: Path) -> tuple[str, ...]:
     """The stages from number ``first`` on, or ``only`` one (5 or S3); with ``supplement``, S1 to S5 after the six.
 
-    Raises
-    ------
-    InputError
-        When there is no such notebook, in the study or in ``folder``.
+    An `InputError` when there is no such notebook, in the study or in ``folder``.
     """
+    if only and (first != 1 or supplement):
+        raise InputError("--only excludes --from and --supplement: give one of them")
+    names = tuple(STAGES)[max(first - 1, 0) :]
     if only:
-        if first != 1 or supplement:
-            raise InputError("--only excludes --from and --supplement: give one of them")
-        numbers = {name.partition("-")[0].lstrip("0"): name for name in ALL_STAGES}
-        number = only.strip().upper().lstrip("0")
-        if number not in numbers:
-            raise InputError(f"there is no notebook {only}: give a number from 1 to {len(STAGES)}, or S1 to S5")
-        names = (numbers[number],)
-    else:
-        if not 1 <= first <= len(STAGES):
-            raise InputError(f"there is no notebook {first}: give a number from 1 to {len(STAGES)}")
-        names = tuple(STAGES)[first - 1 :]
+        names = tuple(name for name in ALL_STAGES if name.partition("-")[0].lstrip("0") == only.upper().lstrip("0"))
+    if not names or first < 1:
+        raise InputError(f"there is no notebook {only or first}: give a number from 1 to {len(STAGES)}, or S1 to S5")
     for name in names:
         if not (folder / f"{name}.ipynb").is_file():
             raise InputError(f"notebook {folder / name}.ipynb does not exist: restore it from the repository")
@@ -144,17 +136,11 @@ def read_but_not_run(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in STAGES if name in read and name not in names)
 
 
-def html_folder(study: Study, reports: Path) -> Path:
-    """Where the report of ``study`` is: ``html`` for the study that runs by default, else a folder of its own."""
-    return reports / "html" if study.label == "virtual-demo" else reports / study.label / "html"
-
-
 def _run_stage(study: Study, name: str, source: Path, target: Path, kernel: str, record: RunRecord) -> None:
     begun = time.monotonic()
-    cost: dict[str, Any] = {}
     record.stage(name, status="running", started=now())
     try:
-        cost = execute(source, target, study.opened_with, kernel, progress=sys.stderr.isatty())
+        cost = execute(source, target, study.opened_with, kernel)
     except BaseException as error:
         seconds = round(time.monotonic() - begun, 1)
         record.stage(name, status=_status(error), error=_first_line(error), seconds=seconds)
@@ -169,17 +155,12 @@ def _run_stage(study: Study, name: str, source: Path, target: Path, kernel: str,
 def kernel_of_this_python(scheduler: str = "") -> Iterator[str]:
     """The name of a kernel that runs this very interpreter, for as long as the block lasts.
 
-    The kernels that are installed on a machine need not have the package.
-
-    Parameters
-    ----------
-    scheduler : address of a Dask scheduler for the notebooks: no setting, for it changes no result
+    The kernels that are installed on a machine need not have the package. The address of a Dask ``scheduler`` is no
+    setting, for it changes no result.
     """
     before = os.environ.get("JUPYTER_PATH")
     with tempfile.TemporaryDirectory(prefix="proda-kernel-") as folder:
         environment = KERNEL_ENVIRONMENT | {"PRODA_KERNEL_COST": str(Path(folder, "cost.json"))}
-        # What JAX has compiled in one notebook serves the others.
-        environment["JAX_COMPILATION_CACHE_DIR"] = os.environ.get("JAX_COMPILATION_CACHE_DIR", str(Path(folder, "jax")))
         specification = {
             # The kernel's own warnings are about this machine, not about the notebook.
             "argv": [sys.executable, "-c", KERNEL_PROGRAM, "-f", "{connection_file}", "--log-level=CRITICAL"],
@@ -196,17 +177,15 @@ def kernel_of_this_python(scheduler: str = "") -> Iterator[str]:
             os.environ.update({"JUPYTER_PATH": before} if before is not None else {})
 
 
-def execute(source: Path, target: Path, parameters: dict[str, Any], kernel: str, progress: bool = False) -> dict:
+def execute(source: Path, target: Path, parameters: dict[str, Any], kernel: str) -> dict[str, float]:
     """Run the notebook ``source`` and leave the executed copy at ``target``, only when every cell has run.
 
-    After an error the copy, with the error in it, is ``<name>.failed.ipynb`` beside it (``<name>.interrupted.ipynb``
-    when the run was stopped) and no file ``target`` exists.
+    Else the copy, with the error in it, is ``<name>.failed.ipynb`` beside it and no file ``target`` exists.
 
     Parameters
     ----------
     parameters : values for the cell tagged "parameters"
     kernel : name of a Jupyter kernel (`kernel_of_this_python`)
-    progress : show the cells' progress, and what they write to stderr, in the terminal
 
     Returns
     -------
@@ -222,11 +201,11 @@ def execute(source: Path, target: Path, parameters: dict[str, Any], kernel: str,
         warnings.simplefilter("ignore")
         import papermill
 
-    partial = target.with_name(f".{target.stem}.part.ipynb")
-    failed, interrupted = (target.with_suffix(f".{word}.ipynb") for word in ("failed", "interrupted"))
+    partial, failed = target.with_name(f".{target.stem}.part.ipynb"), target.with_suffix(".failed.ipynb")
     cost = Path(os.environ["JUPYTER_PATH"].split(os.pathsep)[0], "cost.json")
+    terminal = sys.stderr.isatty()
     target.parent.mkdir(parents=True, exist_ok=True)
-    for old in (target, failed, interrupted, cost):
+    for old in (target, failed, cost):
         old.unlink(missing_ok=True)
     try:
         papermill.execute_notebook(
@@ -235,27 +214,20 @@ def execute(source: Path, target: Path, parameters: dict[str, Any], kernel: str,
             parameters=parameters,
             kernel_name=kernel,
             cwd=source.parent,
-            progress_bar=progress,
+            progress_bar=terminal,
             coalesce_streams=True,  # a progress bar is kept as it stood last
-            stderr_file=sys.stderr if progress else None,
+            stderr_file=sys.stderr if terminal else None,
         )
-    except papermill.PapermillExecutionError as error:
+    except BaseException as error:
         _keep(partial, failed)
-        raise NotebookFailed(
-            f"{source.name}, cell {error.cell_index + 1}: {error.ename}: {error.evalue}\n"
-            f"The notebook with the error is {failed}"
-        ) from error
-    except (KeyboardInterrupt, SystemExit):
-        _keep(partial, interrupted)
-        raise
-    except Exception as error:
-        _keep(partial, failed)
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
-        if type(error).__name__ == "DeadKernelError":
-            reason = (
-                "its Python process died, most often for want of memory: close other programs or take a smaller scale"
-            )
-        raise NotebookFailed(f"{source.name}: {reason}\nWhat had run is in {failed}") from error
+        if not isinstance(error, Exception):
+            raise
+        where, reason = source.name, f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        if isinstance(error, papermill.PapermillExecutionError):
+            where, reason = f"{where}, cell {error.cell_index + 1}", f"{error.ename}: {error.evalue}"
+        elif type(error).__name__ == "DeadKernelError":
+            reason = "its Python process died, most often for want of memory: take a smaller scale"
+        raise NotebookFailed(f"{where}: {reason}\nWhat has run, with the error, is in {failed}") from error
     _keep(partial, target)
     with suppress(OSError, json.JSONDecodeError):
         return json.loads(cost.read_text())
@@ -263,14 +235,27 @@ def execute(source: Path, target: Path, parameters: dict[str, Any], kernel: str,
 
 
 def _keep(partial: Path, target: Path) -> None:
-    """Move an executed notebook to its place, without what papermill writes into its metadata."""
+    """Move an executed notebook to its place, with smaller images and without what papermill adds to its metadata."""
     if not partial.is_file():
         return
     notebook = nbformat.read(partial, as_version=4)
     notebook.metadata.pop("papermill", None)
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = _with_palette(output.data["image/png"])
     partial.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
     partial.replace(target)
+
+
+def _with_palette(png: str) -> str:
+    """A PNG image (base64) in 256 colours, a third of its size: maps with thousands of cells are large."""
+    from PIL import Image
+
+    smaller = io.BytesIO()
+    Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").quantize(256).save(smaller, "PNG")
+    return base64.b64encode(smaller.getvalue()).decode()
 
 
 @contextmanager
@@ -280,11 +265,7 @@ def _stopped_by_sigterm() -> Iterator[None]:
     def stop(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread, where no signal arrives
-        yield
-        return
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
