@@ -190,17 +190,16 @@ def test_a_second_run_is_refused_until_the_first_is_stopped_or_killed(tmp_path, 
         assert process.returncode == 130 and errors.strip().splitlines()[-1].startswith(
             "stopped; `python -m proda status"
         )
-        assert (
-            "Traceback" not in errors and (tmp_path / "reports/small-tiny" / f"{ORDER[0]}.interrupted.ipynb").is_file()
-        )
+        assert "Traceback" not in errors
+        assert (tmp_path / "reports/small-tiny" / f"{ORDER[0]}.failed.ipynb").is_file()
     assert not is_locked(study.out, "run")
     assert "Last run: interrupted" in status_text(study.out)
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path):
-    with pytest.raises(InputError, match="is not a study folder"):
+    with pytest.raises(InputError, match="holds no study"):
         status_text(tmp_path)
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="holds no study"):
         status_text(tmp_path / "nowhere")
 
 

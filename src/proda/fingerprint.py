@@ -89,11 +89,6 @@ def code_digest(code: tuple[str, ...], kinds: tuple[str, ...] = (), package: Pat
     return sha256(digests)
 
 
-def source_digest(path: Path) -> str:
-    """SHA-256 (hex) of the code of a source file, without docstrings and comments."""
-    return _syntax(path)[0]
-
-
 def _modules_of(entry: str, package: Path) -> list[str]:
     folder = package / entry.replace(".", "/")
     if not folder.is_dir():
