@@ -2,7 +2,6 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 import pytest
 from columns import drawn_columns, temperate
 
@@ -44,13 +43,6 @@ def test_responses_are_drawn_in_percent_with_their_names(ax):
     figures.response_figure(responses, ax)
     assert [line.get_ydata()[-1] for line in ax.lines[:2]] == pytest.approx([-20.0, 3.0])
     assert [text.get_text().strip() for text in ax.texts] == ["+2 K", "+10 %"]
-
-
-def test_speeds_are_labelled_with_their_time_and_ratio(ax):
-    table = pd.DataFrame({"microseconds": [0.25, 250.0], "times dense NumPy": [1000.0, 1.0]}, ["compiled", "dense"])
-    figures.speed_figure(table, ax)
-    assert [text.get_text() for text in ax.texts] == ["250 µs, 1 x", "0.25 µs, 1,000 x"]
-    assert ax.collections[-1].get_offsets()[:, 0].tolist() == [250.0, 0.25]
 
 
 def test_the_steps_lead_from_the_baseline_to_the_residence_time(ax):

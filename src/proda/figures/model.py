@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, TwoSlopeNorm
@@ -113,31 +112,8 @@ def mixing_figure(matrices: xr.Dataset, ax: Axes, column: int = 0) -> AxesImage:
     return image
 
 
-def speed_figure(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Time of a steady state or a sampler step by method on a log axis, and how many times less than the first row.
-
-    `table` is one case of `proda.run.bench.measured`, by task, with `microseconds` and `times dense NumPy`.
-    """
-    order = table.iloc[::-1]
-    time, ratio = order["microseconds"], order["times dense NumPy"]
-    rows = range(len(order))
-    ax.set_yticks(rows, order.index)
-    ax.hlines(rows, time.min() / 2, time, color="#cccccc", lw=1.5, zorder=1)
-    ax.scatter(time, rows, s=32, color=CYCLE[0])
-    for i, (t, r) in enumerate(zip(time, ratio, strict=True)):
-        ax.annotate(f"{t:.3g} µs, {r:,.0f} x", (t, i), (7, 0), textcoords="offset points", va="center", fontsize=8.5)
-    ax.set(xscale="log", xlim=(time.min() / 2, time.max() * 20), ylim=(-0.6, len(order) - 0.4))
-    ax.set_xlabel("Microseconds for one steady state or step on one core (x: times less than the first row)")
-    ax.tick_params(axis="y", length=0)
-    return ax
-
-
 def response_figure(responses: dict[str, NDArray], ax: Axes) -> Axes:
-    """Change of soil carbon in percent against years since a sudden change of the forcing.
-
-    `responses` holds the `soc_response` of n columns by label, (years + 1, n): the line is the median column, the band
-    holds 80 % of the columns.
-    """
+    """Change of soil carbon, `soc_response` by label, (years + 1, n), in percent: median and 80 % of the columns."""
     for colour, (label, relative) in zip(CYCLE, responses.items(), strict=False):
         low, middle, high = np.quantile(100.0 * (relative - 1.0), [0.1, 0.5, 0.9], axis=1)
         years = np.arange(len(relative))
@@ -176,13 +152,9 @@ def residence_steps(factors: xr.Dataset, names: Sequence[str], ax: Axes) -> Axes
 
 
 def elasticity_heat_map(elasticity: NDArray, depth: ArrayLike, names: Sequence[str], ax: Axes) -> Axes:
-    """Relative change of the SOC density over the range of each parameter, at increasing depths of one profile.
+    """Relative change of the SOC density over the range of each parameter, at increasing depths (m) of one profile.
 
-    Parameters
-    ----------
-    elasticity : (n_depths, n_parameters)
-        `SocJacobian.derivative` over its `value`. The colours end at the 95 % quantile of the magnitudes.
-    depth : (n_depths,), m
+    `elasticity`, (n_depths, n_parameters), is `SocJacobian.derivative` over its `value`.
     """
     reach = float(np.quantile(np.abs(elasticity), 0.95)) or 1.0
     image = ax.pcolormesh(

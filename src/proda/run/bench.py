@@ -8,7 +8,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,6 @@ from proda.model.solver import soc_density, steady_state
 
 CASES = {"10 layers": PAPER, "20 layers": PAPER.on(CESM2_COLUMN)}
 DENSE = "dense NumPy, one column at a time"
-STRUCTURED = "structured NumPy"
-JAX = "JAX"
-COMPILED = "compiled steady state"
-EVALUATION = "compiled steady state and misfit"
-SAMPLER = "sampler step"
 ROUNDS = 20
 _CHAIN_STEPS = 1000
 
@@ -82,23 +77,21 @@ def measured(cases: dict[str, Configuration] = CASES, rounds: int = ROUNDS) -> p
 @contextmanager
 def one_core() -> Iterator[None]:
     """Keep all threads of this process on one core, where the system allows it (Linux): JAX cannot be limited else."""
+
+    def place_threads(cores: set[int]) -> None:
+        for thread in os.listdir("/proc/self/task"):
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.sched_setaffinity(int(thread), cores)
+
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
     allowed = os.sched_getaffinity(0)
     try:
-        _keep_threads_on({min(allowed)})
+        place_threads({min(allowed)})
         yield
     finally:
-        _keep_threads_on(allowed)
-
-
-def _keep_threads_on(cores: set[int]) -> None:
-    for thread in os.listdir("/proc/self/task"):
-        try:
-            os.sched_setaffinity(int(thread), cores)
-        except ProcessLookupError:  # it has ended meanwhile
-            pass
+        place_threads(allowed)
 
 
 def tasks(configuration: Configuration) -> dict[str, tuple[Callable[[], Any], int]]:
@@ -117,19 +110,21 @@ def tasks(configuration: Configuration) -> dict[str, tuple[Callable[[], Any], in
         with jax.enable_x64(True):
             return jax.block_until_ready(by_jax(*on_device))
 
-    # As in a sampler: many parameters at the same eight places.
-    few = forcing.take(slice(0, BLOCK_WIDTH))
+    # As in a sampler: many parameters at the same eight places, each with a profile of five layers of another place.
+    few, site, depth = forcing.take(slice(0, 8)), np.repeat(np.arange(8), 5), np.tile([0.05, 0.2, 0.5, 1.0, 1.6], 8)
+    soc = soc_density(steady_state(np.roll(theta[:, :8], 1, axis=1), few, configuration))
+    observed = at_depths(soc, site, depth, configuration.column)
+    forms = misfit_forms(site, 8, depth, observed, layer_weights(site, depth), 0.3 * observed, configuration.column)
     blocks, place = to_blocks(theta), to_blocks(block_places(few, configuration))[0]
-    forms = _profile_forms(theta[:, :BLOCK_WIDTH], few, configuration)
     form, grid, work = to_blocks(forms)[0], block_grid(configuration), block_work(configuration)
     n, total = configuration.column.n_layers, np.zeros(BLOCK_WIDTH)
     return {
         DENSE: (lambda: [dense_steady_state(*one) for one in one_by_one], len(one_by_one)),
-        STRUCTURED: (lambda: steady_state(theta[:, some], forcing.take(some), configuration), 1024),
-        JAX: (call_jax, 1024),
-        COMPILED: (lambda: _steady_blocks(blocks, place, grid, n, work), 2048),
-        EVALUATION: (lambda: _misfit_blocks(blocks, place, form, grid, n, work, total), 2048),
-        SAMPLER: (_chain_steps(few, forms, configuration), _CHAIN_STEPS * BLOCK_WIDTH),
+        "structured NumPy": (lambda: steady_state(theta[:, some], forcing.take(some), configuration), 1024),
+        "JAX": (call_jax, 1024),
+        "compiled steady state": (lambda: _steady_blocks(blocks, place, grid, n, work), 2048),
+        "compiled steady state and misfit": (lambda: _misfit_blocks(blocks, place, form, grid, n, work, total), 2048),
+        "sampler step": (_chain_steps(few, forms, configuration), _CHAIN_STEPS * BLOCK_WIDTH),
     }
 
 
@@ -150,15 +145,6 @@ def bench_columns(n: int, configuration: Configuration = PAPER, seed: int = 1) -
     return physical(x, forcing, configuration.parameters), forcing
 
 
-def _profile_forms(theta: NDArray, forcing: Forcing, configuration: Configuration) -> NDArray[np.float64]:
-    """The misfit of every column to a profile of five layers, made with the parameters of its neighbour."""
-    n, depths = theta.shape[1], (0.05, 0.2, 0.5, 1.0, 1.6)
-    depth, site = np.tile(depths, n), np.repeat(np.arange(n), len(depths))
-    soc = soc_density(steady_state(np.roll(theta, 1, axis=1), forcing, configuration))
-    observed = at_depths(soc, site, depth, configuration.column)
-    return misfit_forms(site, n, depth, observed, layer_weights(site, depth), 0.3 * observed, configuration.column)
-
-
 @kept_compiled
 def _steady_blocks(theta, place, grid, n, work):
     for block in range(theta.shape[0]):
@@ -173,13 +159,12 @@ def _misfit_blocks(theta, place, form, grid, n, work, total):
 
 
 def _chain_steps(forcing: Forcing, forms: NDArray, configuration: Configuration) -> Callable[[], None]:
-    """The steps of a block of chains after its start: test run, burn-in and kept part."""
     plan = Schedule(_CHAIN_STEPS // 5, 3 * _CHAIN_STEPS // 10, _CHAIN_STEPS // 2, 10)
     n_parameters = len(configuration.parameters)
     target = new_target(forcing, forms, False, configuration=configuration)
     chains = new_chains(n_parameters, generator_states([(1, 1, k) for k in range(BLOCK_WIDTH)]))
     draws = np.empty((BLOCK_WIDTH, plan.n_draws, n_parameters), np.float32)
     phis = np.empty((BLOCK_WIDTH, plan.n_draws))
-    # The start takes hundreds of evaluations, once; a chain has tens of thousands of steps.
+    # The start, hundreds of evaluations, is not timed: a chain has tens of thousands of steps.
     start_chains(chains, target)
     return lambda: run_chains(chains, target, plan, 0, plan.total, draws, phis)

@@ -1,9 +1,8 @@
-"""Comparison of the model with reference cases of the original programs, in both configurations.
+"""Comparison of the model, in NumPy, JAX and compiled, with reference cases of the original programs.
 
-The steady state is computed three times: by NumPy (the version to read), by JAX (the one with gradients) and compiled
-(the one of the samplers). Cases are laid out as in section 9 of the model specification: a CSV table of the `paper`
-configuration, a JSON file of the `cesm2` configuration. The latter holds the pools of the authors' program and those of
-the same equations solved with 120 digits.
+Cases are laid out as in section 9 of the model specification: a CSV table of the `paper` configuration, a JSON file of
+the `cesm2` configuration. The latter holds the pools of the authors' program and those of the same equations solved
+with 120 digits.
 """
 
 import json
@@ -38,37 +37,22 @@ SMALLEST = 1e-250  # below, 120 digits leave the range of double precision
 
 
 class Cases(NamedTuple):
-    """Reference cases.
-
-    Attributes
-    ----------
-    names : list of n
-    configuration : Configuration
-    theta : (n_parameters, n)
-    forcing : Forcing or MonthlyForcing
-    program : (7, n_layers, n), g C m-3
-        Pools of the original program, NaN where it stopped at a singular matrix, or should have.
-    exact : (7, n_layers, n), g C m-3, or None
-        Pools with 120 digits.
-    """
+    """Reference cases."""
 
     names: list
     configuration: Configuration
-    theta: NDArray[np.float64]
+    theta: NDArray[np.float64]  # (n_parameters, n)
     forcing: AnyForcing
-    program: NDArray[np.float64]
-    exact: NDArray[np.float64] | None = None
+    program: NDArray[np.float64]  # (7, n_layers, n), g C m-3, NaN where the original should stop at a singular matrix
+    exact: NDArray[np.float64] | None = None  # (7, n_layers, n), g C m-3, with 120 digits
 
 
 def verify(path: Path) -> int:
     """Print how the model compares with the cases in `path`; 0 when all agree within the tolerance, else 1."""
     cases = read_cases(path)
-    errors = agreement(cases)
-    allowed = pd.Series(tolerances(cases))
+    errors, allowed = agreement(cases), pd.Series(tolerances(cases), name="allowed")
     print(f"Worst relative error of each case of the {cases.configuration.name!r} configuration ({Path(path).name})\n")
-    print(
-        pd.concat([errors, allowed.rename("allowed").to_frame().T]).to_string(float_format="{:.1e}".format, na_rep="-")
-    )
+    print(pd.concat([errors, allowed.to_frame().T]).to_string(float_format="{:.1e}".format, na_rep="-"))
     passed = not errors.gt(allowed).any(axis=None)
     worst = (errors / allowed).max(axis=1).idxmax()
     column = (errors / allowed).loc[worst].idxmax()
@@ -97,9 +81,8 @@ def agreement(cases: Cases) -> pd.DataFrame:
     if cases.exact is None:
         program = soc_density(cases.program)
         densities = {name: result if name == "compiled" else soc_density(result) for name, result in results.items()}
-        errors = {
-            name: worst_relative(soc, program, NEGLIGIBLE * program.max(axis=0)) for name, soc in densities.items()
-        }
+        negligible = NEGLIGIBLE * program.max(axis=0)
+        errors = {name: worst_relative(soc, program, negligible) for name, soc in densities.items()}
     else:
         exact = {"numpy": cases.exact, "jax": cases.exact, "compiled": soc_density(cases.exact)}
         errors = {name: worst_relative(result, exact[name], SMALLEST) for name, result in results.items()}
@@ -134,10 +117,7 @@ def worst_relative(values: NDArray, reference: NDArray, negligible: Any) -> NDAr
 def read_cases(path: Path) -> Cases:
     """The cases of a .csv file (`paper` configuration) or a .json file (`cesm2` configuration).
 
-    Raises
-    ------
-    InputError
-        Naming the file, the row or case, and the field that is missing or not what is expected.
+    Raises an InputError with the file, the row or case, and the field that is missing or not what is expected.
     """
     path = Path(path)
     readers = {".csv": _read_paper_cases, ".json": _read_cesm2_cases}
@@ -153,8 +133,7 @@ def read_cases(path: Path) -> Cases:
 def tabulated_column() -> Column:
     """The grid of the `paper` configuration as the original program tabulates it, to nine decimals.
 
-    The fifth layer begins one unit above the bottom of the fourth. The rounding alone changes densities by up to 6e-9;
-    on the tabulated grid the two programs agree to some 1e-12.
+    The fifth layer begins one unit above the bottom of the fourth. The rounding alone changes densities by up to 6e-9.
     """
     grid = PAPER_COLUMN.node, PAPER_COLUMN.top, PAPER_COLUMN.bottom, PAPER_COLUMN.thickness
     node, top, bottom, thickness = (np.round(values, 9) for values in grid)
@@ -227,7 +206,7 @@ def _checked(
 ) -> tuple[NDArray[np.float64], AnyForcing]:
     """Physical parameters and forcing, if plausible."""
     try:
-        forcing = validated(forcing, configuration, str(path))
+        forcing = validated(forcing, configuration)
         theta = physical(x, forcing, configuration.parameters)
         return checked_parameters(theta, forcing.n_columns, configuration), forcing
     except InputError as error:
