@@ -16,7 +16,6 @@ from proda.errors import InputError
     [
         (["--set", "epoch=5"], "unknown setting 'epoch': did you mean 'epochs'"),
         (["--set", "epochs"], "expected NAME=VALUE, as in --set epochs=50"),
-        (["--set", "epochs=1", "--set", "epochs=2"], "given twice"),
         (["--scale", "huge"], "no scale 'huge'"),
         (["--data", "somewhere"], "makes its own data"),
         (["--only", "9"], "give a number from 1 to 6, or S1 to S5"),

@@ -69,8 +69,6 @@ def overrides(pairs: Sequence[str]) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
             raise InputError(f"--set {pair}: expected NAME=VALUE, as in --set epochs=50")
-        if name.strip() in settings:
-            raise InputError(f"--set {name.strip()} is given twice")
         settings[name.strip()] = value.strip()
     return settings
 

@@ -12,10 +12,10 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -66,7 +66,6 @@ SUPPLEMENTS: dict[str, Stage] = {
 ALL_STAGES = STAGES | SUPPLEMENTS
 
 MARKER_FORM = 2  # of the markers that this version writes; those of version 0.1 have none
-READ_AGAIN = 64 * 2**20  # bytes; a larger result, and a folder, is compared by its size only
 CHECKPOINTS = "checkpoints"  # folder in the partial folder for what serves only a resumed run
 _IDENTITY = "made_for.json"
 _KEPT = "nothing was computed yet"
@@ -93,13 +92,9 @@ def fault(out: Path, stage: str, expected: Mapping[str, Fingerprint]) -> str:
         other = f" (written by proda {marker['version']})" if marker["version"] != __version__ else ""
         return f"is stale: {stale}{other}"
     for name, recorded in marker["files"].items():
-        path = out / name
-        if not path.exists():
+        if not (out / name).exists():
             return f"is incomplete: its file {name} is missing"
-        same = _size(path) == [recorded["bytes"], recorded["files"]]
-        if same and path.is_file() and recorded["bytes"] <= READ_AGAIN:
-            same = _content_of(path) == recorded["sha256"]
-        if not same:
+        if _content_of(out / name) != recorded["sha256"]:
             return f"is damaged: its file {name} has changed since it was written; is it of another study?"
     for below, content in marker["upstream"].items():
         reason = fault(out, below, expected)
@@ -166,19 +161,21 @@ def written_stage(study: "Study", name: str, fingerprint: dict[str, Any], resuma
             write_json(marker, begun)
         try:
             yield folder
-            results = _results(folder)
-            files = {}
-            for path in results:
-                size, count = _size(path)
-                described = {"bytes": size, "files": count, "sha256": _content_of(path)}
-                files[path.relative_to(folder).as_posix()] = described
-            for old in begun["files"]:
-                _remove(study.out / old)
-            for path in results:
-                target = study.out / path.relative_to(folder)
-                _remove(target)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(path, target)
+            files = {
+                path.relative_to(folder).as_posix(): {
+                    "bytes": sum(file.stat().st_size for file in _files_of(path)),
+                    "sha256": _content_of(path),
+                }
+                for path in _results(folder)
+            }
+            for name in {*begun["files"], *files}:
+                if (study.out / name).is_dir():
+                    shutil.rmtree(study.out / name)
+                else:
+                    (study.out / name).unlink(missing_ok=True)
+            for name in files:
+                (study.out / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(folder / name, study.out / name)
         except BaseException as error:
             if not resumable:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -264,31 +261,17 @@ def _partial_folder(out: Path, stage: str, identity: Mapping[str, Any] | None, a
     return folder
 
 
-def forget_interrupted(out: Path, stages: Iterable[str]) -> None:
-    """Remove the unfinished files of these stages."""
-    for stage in stages:
-        shutil.rmtree(partial_path(out, stage), ignore_errors=True)
-
-
-def _results(folder: Path, top: bool = True) -> list[Path]:
+def _results(folder: Path) -> Iterator[Path]:
     """The files below ``folder`` but its checkpoints, in order of name; a ``.zarr`` folder is one."""
-    paths: list[Path] = []
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and path.suffix != ".zarr":
-            paths += [] if top and path.name == CHECKPOINTS else _results(path, top=False)
-        else:
-            paths.append(path)
-    return paths
+        if not path.is_dir() or path.suffix == ".zarr":
+            yield path
+        elif path.name != CHECKPOINTS:
+            yield from _results(path)
 
 
 def _files_of(path: Path) -> list[Path]:
     return sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
-
-
-def _size(path: Path) -> list[int]:
-    """Bytes and number of files."""
-    sizes = [item.stat().st_size for item in _files_of(path)]
-    return [sum(sizes), len(sizes)]
 
 
 def _content_of(path: Path) -> str:
@@ -302,7 +285,7 @@ def file_sha256(path: Path) -> str:
     return _file_sha256(path, state.st_size, state.st_mtime_ns, state.st_ino)
 
 
-@lru_cache(maxsize=512)
+@cache
 def _file_sha256(path: Path, size: int, changed: int, inode: int) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
@@ -310,13 +293,6 @@ def _file_sha256(path: Path, size: int, changed: int, inode: int) -> str:
 
 def sha256(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -335,10 +311,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     try:
         partial.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
         partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager

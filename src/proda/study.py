@@ -383,3 +383,6 @@ class Study:
         """What `write_summary` left of the supplementary stage ``name``; None when it was not run or is stale."""
         reason = stages.fault(self.out, name, self.fingerprints())
         return None if reason else stages.read_json(self.path(f"{name}.json"))
+
+
+open_study = Study.open

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from proda.assimilation.stage import SCHEDULER
 from proda.errors import InputError, ProdaError
 from proda.run.record import RunRecord
 from proda.run.report import build_report
-from proda.stage import ALL_STAGES, STAGES, SUPPLEMENTS, forget_interrupted, is_locked, locked, now, write_json
+from proda.stage import ALL_STAGES, STAGES, SUPPLEMENTS, is_locked, locked, now, partial_path, write_json
 from proda.study import Study, repository_root
 
 KERNEL = "proda-run"
@@ -93,7 +94,8 @@ def run(
     executed = reports / study.label
     with locked(study.out, "run"), _stopped_by_sigterm():
         if fresh:
-            forget_interrupted(study.out, names)
+            for name in names:
+                shutil.rmtree(partial_path(study.out, name), ignore_errors=True)
         record, begun = RunRecord(study, names), time.monotonic()
         print(f"{study.title}: {study.label}, {len(names)} notebooks, into {study.out}", flush=True)
         try:
