@@ -15,7 +15,7 @@ from proda.study import ALIASES, Study, read_study_file, settings_at, study_fold
     ("old", "new", "message"),
     [
         ("seed = 7", "", "has no 'seed'"),
-        ("seed = 7", 'seed = "7"', "seed is '7'; expected seed = 20200017"),
+        ("seed = 7", 'seed = "7"', "seed is '7'; expected a whole number"),
         ("seed = 7", "seed = 7\nsead = 8", "unknown entry 'sead': did you mean 'seed'"),
         ("seed = 7", 'seed = 7\nconfiguration = "clm5"', "configuration is 'clm5'; expected one of"),
         ('kind = "virtual"', "", "has no kind"),

@@ -18,17 +18,9 @@ from proda.errors import InputError, MissingOutput
 from proda.fingerprint import fingerprint
 
 CONFIGURATIONS = ("paper", "cesm2")
-# Entry of a study file: its type, and an example for the error.
-ENTRIES: dict[str, tuple[type, str]] = {
-    "title": (str, 'title = "..."'),
-    "seed": (int, "seed = 20200017"),
-    "source": (dict, "a [source] table"),
-    "description": (str, 'description = "..."'),
-    "configuration": (str, 'configuration = "paper"'),
-    "settings": (dict, "a [settings] table"),
-    "scales": (dict, "a [scales.tiny] table"),
-}
-REQUIRED = ("title", "seed", "source")
+# Entries of a study file; the others may be left out.
+REQUIRED = {"title": str, "seed": int, "source": dict}
+ENTRIES = REQUIRED | {"description": str, "configuration": str, "settings": dict, "scales": dict}
 
 
 class Numbers(NamedTuple):
@@ -48,7 +40,7 @@ class Numbers(NamedTuple):
         return f"{_KIND_NAMES[self.kind]} {low}" + ("" if math.isinf(self.greatest) else f" and {high}")
 
 
-_KIND_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", list: "a list"}
+_KIND_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "a table"}
 
 # What a setting may be: numbers, or one of several words. One that is not listed only needs the type of its value in
 # data/studies/defaults.toml.
@@ -155,14 +147,10 @@ def _converted(value: Any, kind: type) -> Any:
 
 def repository_root() -> Path:
     """The clone with ``data/studies`` and ``notebooks``: the one that the package lies in, else one around here."""
-    here = Path(__file__).resolve()
-    for folder in (here.parents[2], Path.cwd(), *Path.cwd().parents):
+    for folder in (Path(__file__).resolve().parents[2], Path.cwd(), *Path.cwd().parents):
         if (folder / "data" / "studies").is_dir() and (folder / "notebooks").is_dir():
             return folder
-    raise InputError(
-        f"no folder with data/studies and notebooks around {here.parents[2]} or {Path.cwd()}: "
-        "install the package from a clone (pip install -e .) or change to one"
-    )
+    raise InputError(f"{Path.cwd()} is in no clone of the compendium: install the package with pip install -e .")
 
 
 def study_folder() -> Path:
@@ -205,14 +193,15 @@ def read_study_file(path: Path) -> dict[str, Any]:
     content = _toml(path)
     for name in REQUIRED:
         if name not in content:
-            raise InputError(f"study file {path} has no {name!r}: add {ENTRIES[name][1]}")
+            raise InputError(f"study file {path} has no {name!r}: see data/studies/virtual.toml")
     for name, value in content.items():
         if name not in ENTRIES:
             raise InputError(f"study file {path}: unknown entry {name!r}: {suggestion(name, ENTRIES)}")
-        kind, example = ENTRIES[name]
-        if type(value) is not kind or (name == "configuration" and value not in CONFIGURATIONS):
-            expected = f"one of {CONFIGURATIONS}" if name == "configuration" else example
-            raise InputError(f"study file {path}: {name} is {value!r}; expected {expected}")
+        if type(value) is not ENTRIES[name]:
+            raise InputError(f"study file {path}: {name} is {value!r}; expected {_KIND_NAMES[ENTRIES[name]]}")
+    if content.get("configuration", "paper") not in CONFIGURATIONS:
+        given = content["configuration"]
+        raise InputError(f"study file {path}: configuration is {given!r}; expected one of {CONFIGURATIONS}")
     if not isinstance(content["source"].get("kind"), str):
         raise InputError(
             f'study file {path}: the [source] table has no kind: add kind = "virtual", "tidy-tables" or "wosis"'
@@ -269,7 +258,7 @@ class Study:
         file = study_file(study)
         content = read_study_file(file)
         values, overrides = settings_at(content, scale, settings or {}, file)
-        label = f"{file.stem}-{scale}"
+        default = repository_root() / "data" / "processed" / f"{file.stem}-{scale}"
         return cls(
             name=file.stem,
             scale=scale,
@@ -282,7 +271,7 @@ class Study:
             overrides=overrides,
             file=file,
             data=data_folder(file, content["source"], data),
-            out=Path(out).expanduser().resolve() if str(out) else repository_root() / "data" / "processed" / label,
+            out=Path(out).expanduser().resolve() if str(out) else default,
         )
 
     def __getitem__(self, name: str) -> Any:
