@@ -7,10 +7,9 @@ import json
 import tomllib
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pooch
 
@@ -23,22 +22,17 @@ _MARKUP = (".html", ".xml", ".vrt", ".gml")
 _TIMEOUT = (20, 120)  # s to connect, and between two packets
 
 
-@dataclass(frozen=True)
-class RemoteFile:
-    """One file of a source: its name on disk, the address and its mirrors, its size in bytes (0 where unknown), the
-    checksum that the publisher states (``"md5:..."`` or ``"sha256:..."``), and whether the readers need the members of
-    this zip as files.
-    """
+class RemoteFile(NamedTuple):
+    """One file of a source."""
 
-    name: str
-    urls: tuple[str, ...]
-    size: int = 0
-    checksum: str | None = None
-    unpack: bool = False
+    name: str  # on disk
+    urls: tuple[str, ...]  # the address and its mirrors
+    size: int = 0  # bytes; 0 where unknown
+    checksum: str | None = None  # as the publisher states it, "md5:..." or "sha256:..."
+    unpack: bool = False  # whether the readers need the members of this zip as files
 
 
-@dataclass(frozen=True)
-class PublicSource:
+class PublicSource(NamedTuple):
     """A public data set: its name on the command line, what a user must know before the download, and its files."""
 
     name: str
@@ -48,12 +42,6 @@ class PublicSource:
     page: str
     files: tuple[RemoteFile, ...]
     note: str = ""
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files; 0 when the size of one is not known."""
-        sizes = [file.size for file in self.files]
-        return sum(sizes) if all(sizes) else 0
 
 
 def fetch(source: PublicSource, to: Path | str = "", dry_run: bool = False) -> list[Path]:
@@ -72,7 +60,11 @@ def fetch(source: PublicSource, to: Path | str = "", dry_run: bool = False) -> l
         When no address of a file gives it whole and with its checksum; nothing is left under its name.
     """
     folder = Path(to).expanduser().resolve() if str(to) else repository_root() / "data" / "raw" / source.name
-    print(announcement(source, folder))
+    rows = {"licence": source.licence, "cite": source.citation, "page": source.page, "note": source.note, "to": folder}
+    print(source.title, *(f"  {name:9} {text}" for name, text in rows.items() if text), sep="\n")
+    for file in source.files:
+        state = "is there already" if (folder / file.name).is_file() else _size(file)
+        print(f"    {file.name}: {state}, {file.checksum or 'no published checksum'}, {file.urls[0]}")
     if dry_run:
         return []
     pooch.get_logger().setLevel("WARNING")
@@ -81,24 +73,7 @@ def fetch(source: PublicSource, to: Path | str = "", dry_run: bool = False) -> l
     return [folder / file.name for file in source.files]
 
 
-def announcement(source: PublicSource, folder: Path) -> str:
-    """What is downloaded, from where, how large, under what licence and where to, for a terminal."""
-    lines = [
-        source.title,
-        f"  licence   {source.licence}",
-        f"  cite      {source.citation}",
-        f"  page      {source.page}",
-        *([f"  note      {source.note}"] if source.note else []),
-        f"  to        {folder}",
-    ]
-    for file in source.files:
-        state = "is there already" if (folder / file.name).is_file() else bytes_text(file.size)
-        lines.append(f"    {file.name}: {state}, {file.checksum or 'no published checksum'}, {file.urls[0]}")
-    return "\n".join(lines)
-
-
 def _download(file: RemoteFile, folder: Path) -> None:
-    """Bring one file from the first address that gives it."""
     path, causes = folder / file.name, []
     for url in file.urls:
         try:
@@ -106,7 +81,11 @@ def _download(file: RemoteFile, folder: Path) -> None:
             downloader = pooch.HTTPDownloader(progressbar=True, timeout=_TIMEOUT)
             pooch.retrieve(url, file.checksum, file.name, folder, processor=_checked, downloader=downloader)
             if not there:
-                _write_receipt(path, url)
+                receipt = folder / RECEIPT
+                entries = json.loads(receipt.read_text()) if receipt.is_file() else {}
+                now = datetime.now(UTC).isoformat(timespec="seconds")
+                entries[path.name] = {"url": url, "fetched": now, "sha256": pooch.file_hash(str(path))}
+                receipt.write_text(json.dumps(entries, indent=1))
             if file.unpack:
                 pooch.Unzip(extract_dir=path.stem)(str(path), "fetch", None)
             return
@@ -131,17 +110,9 @@ def _checked(name: str, action: str, _: Any) -> str:
     return name
 
 
-def _write_receipt(path: Path, url: str) -> None:
-    receipt = path.with_name(RECEIPT)
-    entries = json.loads(receipt.read_text()) if receipt.is_file() else {}
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    entries[path.name] = {"url": url, "fetched": now, "sha256": pooch.file_hash(str(path))}
-    receipt.write_text(json.dumps(entries, indent=1))
-
-
-def known_sources(path: Path | None = None) -> dict[str, PublicSource]:
-    """Every source of `path` (data/sources.toml of the clone when None), by name."""
-    path = path or repository_root() / "data" / "sources.toml"
+def known_sources() -> dict[str, PublicSource]:
+    """Every source of data/sources.toml, by name."""
+    path = repository_root() / "data" / "sources.toml"
     return {name: _source(name, entry) for name, entry in tomllib.loads(path.read_text(encoding="utf-8")).items()}
 
 
@@ -170,15 +141,9 @@ def listing(sources: Mapping[str, PublicSource]) -> str:
     lines = ["Public sources; nothing in the virtual study needs one. Fetch one with: python -m proda fetch SOURCE", ""]
     for name, source in sources.items():
         lines.append(f"{name:{width}}  {source.title}")
-        lines.append(f"{'':{width}}  {len(source.files)} file(s), {bytes_text(source.size)}; licence: {source.licence}")
+        lines.append(f"{'':{width}}  {len(source.files)} file(s), {_size(*source.files)}; licence: {source.licence}")
     return "\n".join(lines)
 
 
-def bytes_text(size: int) -> str:
-    """`size` with a decimal unit; "size not known" for 0."""
-    if not size:
-        return "size not known"
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= factor:
-            return f"{size / factor:.3g} {unit}"
-    return f"{size} bytes"
+def _size(*files: RemoteFile) -> str:
+    return f"{sum(file.size for file in files) / 1e6:,.3g} MB" if all(file.size for file in files) else "size not known"
