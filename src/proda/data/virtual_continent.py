@@ -87,9 +87,9 @@ def true_parameters(covariates: pd.DataFrame, noise: NDArray | float = 0.0) -> N
     return x
 
 
-def site_noise(n: int, rng: np.random.Generator, sd: float = 0.5) -> NDArray:
+def site_noise(n: int, rng: np.random.Generator) -> NDArray:
     """What the covariates do not determine at a site, added to the logits, (25, n)."""
-    return sd * rng.standard_normal((len(PAPER_PARAMETERS), n))
+    return 0.5 * rng.standard_normal((len(PAPER_PARAMETERS), n))
 
 
 def _logits(covariates: pd.DataFrame) -> NDArray:
@@ -143,8 +143,7 @@ def _logits(covariates: pd.DataFrame) -> NDArray:
 def waves(lon: ArrayLike, lat: ArrayLike, seed: int, name: str, length: float, n_waves: int = 48) -> NDArray:
     """A smooth random field with mean 0 and variance 1, a function of the place, correlated over `length` degrees.
 
-    A sum of cosines with random directions, wavelengths and phases approximates a Gaussian field with a
-    squared-exponential covariance (Rahimi and Recht 2007).
+    A sum of random cosines approximates a Gaussian field with a squared-exponential covariance (Rahimi and Recht 2007).
     """
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     number = rng.normal(size=(n_waves, 2)) / length
@@ -169,7 +168,6 @@ class Climate(NamedTuple):
 def virtual_climate(lon: ArrayLike, lat: ArrayLike, seed: int) -> Climate:
     """Climate of the places `lon`, `lat` (degrees, (n,)): cold north, wet east and north-west, high dry west."""
     lon, lat = np.asarray(lon, float), np.asarray(lat, float)
-
     field = partial(waves, lon, lat, seed)
     west_range = np.exp(-(((lon + 111.0) / 7.5) ** 2))
     east_range = np.exp(-(((lon + 80.5 - 0.9 * (lat - 38.0)) / 3.0) ** 2))
@@ -207,20 +205,13 @@ def _productivity(temperature: NDArray, precipitation: NDArray) -> NDArray:
 def bioclimatic_variables(temperature: NDArray, precipitation: NDArray, diurnal_range: NDArray) -> dict[str, NDArray]:
     """The variables BIO1 to BIO19 of WorldClim (Fick and Hijmans 2017), each (n,), degrees Celsius and mm.
 
-    Parameters
-    ----------
-    temperature : (12, n), degrees Celsius
-        Monthly means of air temperature.
-    precipitation : (12, n), mm month-1
-    diurnal_range : (n,), K
-        Mean difference between the day's maximum and minimum: extremes are half of it away from the monthly means.
+    Monthly means of air temperature and precipitation are (12, n); extremes of temperature lie half of the
+    `diurnal_range`, (n,), away from the monthly means.
     """
-    quarter_temperature = _quarters(temperature) / 3.0
-    quarter_rain = _quarters(precipitation)
+    quarter_temperature, quarter_rain = _quarters(temperature) / 3.0, _quarters(precipitation)
     wettest, driest = quarter_rain.argmax(axis=0), quarter_rain.argmin(axis=0)
     warmest, coldest = quarter_temperature.argmax(axis=0), quarter_temperature.argmin(axis=0)
-    hottest = temperature.max(axis=0) + diurnal_range / 2
-    coolest = temperature.min(axis=0) - diurnal_range / 2
+    hottest, coolest = temperature.max(axis=0) + diurnal_range / 2, temperature.min(axis=0) - diurnal_range / 2
     values = (
         temperature.mean(axis=0),
         diurnal_range,
@@ -229,18 +220,12 @@ def bioclimatic_variables(temperature: NDArray, precipitation: NDArray, diurnal_
         hottest,
         coolest,
         hottest - coolest,
-        _at(quarter_temperature, wettest),
-        _at(quarter_temperature, driest),
-        _at(quarter_temperature, warmest),
-        _at(quarter_temperature, coldest),
+        *(_at(quarter_temperature, quarter) for quarter in (wettest, driest, warmest, coldest)),
         precipitation.sum(axis=0),
         precipitation.max(axis=0),
         precipitation.min(axis=0),
         100.0 * precipitation.std(axis=0, ddof=1) / (1.0 + precipitation.mean(axis=0)),
-        _at(quarter_rain, wettest),
-        _at(quarter_rain, driest),
-        _at(quarter_rain, warmest),
-        _at(quarter_rain, coldest),
+        *(_at(quarter_rain, quarter) for quarter in (wettest, driest, warmest, coldest)),
     )
     return {f"BIO{i}": value for i, value in enumerate(values, start=1)}
 
@@ -269,7 +254,11 @@ def _soil(lon: NDArray, lat: NDArray, seed: int, air: Climate) -> dict[str, NDAr
     exchange = 4.0 + 0.45 * clay + 18.0 * humus
     bulk = 1250.0 + 190.0 * (1.0 - np.exp(-_DEPTH / 0.4)) + 2.0 * (sand - 44.0) - 280.0 * humus
     wilting = 100.0 * physics.moisture_at(physics.WILTING_POINT, sand, clay)
-    order = _soil_order(warmth, rain, leached, clay[0], field("order", 2.5))
+    noise = field("order", 2.5)
+    wet = leached + 0.1 * noise
+    # USDA orders, 1 to 8: aridisol, mollisol, alfisol, ultisol, spodosol, vertisol, inceptisol, entisol.
+    cases = [clay[0] > 38, wet < 0.12, wet < 0.45, warmth < 6.5, (warmth > 14) & (wet > 0.6), noise > 1.2, noise < -1.2]
+    order = np.select(cases, [6, 1, 2, 5, 4, 7, 8], 3).astype(float)
     layered = {
         "Bulk_Density": bulk,
         "CEC": exchange,
@@ -291,13 +280,6 @@ def _soil(lon: NDArray, lat: NDArray, seed: int, air: Climate) -> dict[str, NDAr
         "USDA_Suborder": 5.0 * order + np.digitize(rain, [350.0, 600.0, 900.0, 1300.0]),
         "WRB_Subgroup": 6.0 * order + np.digitize(clay[1], [12.0, 20.0, 28.0, 36.0, 44.0]),
     }
-
-
-def _soil_order(warmth: NDArray, rain: NDArray, leached: NDArray, clay: NDArray, noise: NDArray) -> NDArray:
-    """USDA orders by rule, 1 to 8: aridisol, mollisol, alfisol, ultisol, spodosol, vertisol, inceptisol, entisol."""
-    wet = leached + 0.1 * noise
-    cases = [clay > 38, wet < 0.12, wet < 0.45, warmth < 6.5, (warmth > 14) & (wet > 0.6), noise > 1.2, noise < -1.2]
-    return np.select(cases, [6, 1, 2, 5, 4, 7, 8], 3).astype(float)
 
 
 def _igbp(warmth: NDArray, rain: NDArray, forest: NDArray, noise: NDArray) -> NDArray:

@@ -22,7 +22,6 @@ from proda.model.parameters import PAPER_PARAMETERS, physical
 from proda.model.solver import soc_density, steady_state
 
 RELATIVE_SD = 0.3
-
 _SOURCES = ("Survey A", "Survey B", "Wetland programme", "Field stations")
 _LAND_USE = {
     1: "evergreen forest", 4: "deciduous forest", 5: "mixed forest", 7: "rangeland", 8: "woodland", 10: "grassland",
@@ -58,23 +57,13 @@ def virtual_continent(seed: int) -> VirtualContinent:
     return VirtualContinent(cells, covariates, virtual_forcing(covariates))
 
 
-def write_raw_profiles(
-    continent: VirtualContinent, n_profiles: int, seed: int, folder: Path, relative_sd: float = RELATIVE_SD
-) -> Pits:
+def write_raw_profiles(continent: VirtualContinent, n_profiles: int, seed: int, folder: Path) -> Pits:
     """Write profiles.csv, layers.csv and planted_faults.csv into `folder`; the files are the same for the same seed.
 
-    Parameters
-    ----------
-    n_profiles : int
-        Profiles that are sound, or nearly so; those spoiled beyond use come on top.
-
-    Returns
-    -------
-    Pits
-        All pits before faults were planted, with their true parameters.
+    Profiles that are spoiled beyond use come on top of `n_profiles`. Returned are all pits before faults were planted.
     """
     n_spoiled = sum(_count(share, n_profiles) for share in _WHOLE.values())
-    sampled = pits(n_profiles + n_spoiled, continent.cells, continent.forcing, seed, relative_sd)
+    sampled = pits(n_profiles + n_spoiled, continent.cells, continent.forcing, seed)
     profiles, layers, planted = _with_faults(sampled.profiles, sampled.layers, n_profiles, seed)
     folder.mkdir(parents=True, exist_ok=True)
     profiles.to_csv(folder / "profiles.csv", index=False)
@@ -84,14 +73,9 @@ def write_raw_profiles(
 
 
 def truth_dataset(continent: VirtualContinent, sampled: Pits, profiles: pd.DataFrame) -> xr.Dataset:
-    """The truth at the cleaned sites and at the land cells, as `truth.nc` holds it.
+    """The truth at the cleaned sites, in the order of `profiles`, and at the land cells, as `truth.nc` holds it.
 
     At a site it includes the site's noise; at a cell it is what the covariates alone give.
-
-    Parameters
-    ----------
-    profiles : DataFrame
-        Cleaned, `profile_id` in the order of the sites.
     """
     row = pd.Index(sampled.profiles["profile_id"]).get_indexer(profiles["profile_id"])
     x_cell = true_parameters(continent.covariates)
@@ -132,14 +116,7 @@ def pits(n: int, grid: pd.DataFrame, forcing: Forcing, seed: int, relative_sd: f
     parameters of the pit's own position. Observations are the model's values times a gamma variate of mean 1 and
     standard deviation `relative_sd`: the error is unbiased and proportional, and carbon stays positive.
 
-    Parameters
-    ----------
-    grid : DataFrame
-        `lon`, `lat` of the land cells, n_cells rows.
-    forcing : Forcing
-        Of the land cells.
-    relative_sd : float
-        0 gives the model's own values.
+    `grid` holds `lon` and `lat` of the land cells of `forcing`; `relative_sd` 0 gives the model's own values.
     """
     rng = np.random.default_rng([seed, n, 1])
     lon, lat = _places(n, grid, seed, rng)
@@ -223,9 +200,7 @@ def _laboratory(
     return pd.DataFrame(
         {
             "profile_id": names[pit],
-            "layer": layers["layer"],
-            "upper_depth_m": layers["upper_depth_m"],
-            "lower_depth_m": layers["lower_depth_m"],
+            **layers[["layer", "upper_depth_m", "lower_depth_m"]],
             "oc_percent": observed / (10.0 * density * (1.0 - coarse)),
             "bulk_density_g_cm3": density,
             "coarse_fraction": coarse,
@@ -243,8 +218,7 @@ def _with_faults(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Tables with faults, in random order, and the faults: profile_id, layer (missing for a whole profile), rule.
 
-    Cleaning leaves the first `n_sound` profiles, all with two layers or more; the others are spoiled beyond use. Layers
-    that go with their whole profile are not listed.
+    Cleaning leaves the first `n_sound` profiles. Layers that go with their whole profile are not listed.
     """
     rng = np.random.default_rng([seed, n_sound, 2])
     profiles, layers = profiles.copy(), layers.copy()
@@ -265,7 +239,10 @@ def _with_faults(
 
     copied = rng.choice(sound, _count(DUPLICATES, n_sound), replace=False)
     profiles, layers = _copied(copied, profiles, layers, planted)
-    profiles = profiles.iloc[_originals_first(profiles, rng)].reset_index(drop=True)
+    # Cleaning keeps the first of two alike: copies come last.
+    order = rng.permutation(len(profiles))
+    copy = profiles["profile_id"].str.startswith("D").to_numpy()[order]
+    profiles = profiles.iloc[np.concatenate([order[~copy], order[copy]])].reset_index(drop=True)
     return profiles, layers.reset_index(drop=True), pd.concat(planted, ignore_index=True)
 
 
@@ -278,19 +255,16 @@ def _spoil(fault, chosen, profiles, layers, planted, rng):
     rows, hit = profiles["profile_id"].isin(chosen), layers["profile_id"].isin(chosen)
     if fault == "position missing":
         profiles.loc[rows, ["lon", "lat"]] = np.nan
-        planted.append(_listed(chosen, fault))
     elif fault == "off the land":
         at_sea = _SEA[rng.integers(len(_SEA), size=len(chosen))] + rng.uniform(-0.5, 0.5, (len(chosen), 2))
         profiles.loc[rows, ["lon", "lat"]] = at_sea.round(5)
-        planted.append(_listed(chosen, fault))
     elif fault == "one layer":
         layers = layers[~hit | (layers["layer"] == 1)]
-        planted.append(_listed(chosen, "too few layers"))
     else:
         layers.loc[hit, ["bulk_density_g_cm3", "soc_kg_m3"]] = np.nan
         lost = layers[hit]
         planted.append(_listed(lost["profile_id"].to_numpy(), "no density", lost["layer"].to_numpy()))
-        planted.append(_listed(chosen, "too few layers"))
+    planted.append(_listed(chosen, fault if fault in ("position missing", "off the land") else "too few layers"))
     return profiles, layers
 
 
@@ -322,18 +296,10 @@ def _damage(fault, chosen, layers, planted):
 
 def _copied(copied, profiles, layers, planted):
     """The same pits under second identifiers, positions to the hundredth of a degree, as collections overlap."""
-    names = {old: f"D{old[1:]}" for old in copied}
-    twins = profiles[profiles["profile_id"].isin(copied)].copy()
-    twin_layers = layers[layers["profile_id"].isin(copied)].copy()
-    planted.append(_listed([names[old] for old in twins["profile_id"]], "duplicate profile"))
+    twins, twin_layers = (
+        table[table["profile_id"].isin(copied)].assign(profile_id=lambda t: "D" + t["profile_id"].str[1:])
+        for table in (profiles, layers)
+    )
+    planted.append(_listed(twins["profile_id"].to_numpy(), "duplicate profile"))
     twins[["lon", "lat"]] = twins[["lon", "lat"]].round(2)
-    twins["profile_id"] = twins["profile_id"].map(names)
-    twin_layers["profile_id"] = twin_layers["profile_id"].map(names)
     return pd.concat([profiles, twins]), pd.concat([layers, twin_layers])
-
-
-def _originals_first(profiles: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
-    """A random order in which a copy never comes before its original, since the first of two alike is kept."""
-    order = rng.permutation(len(profiles))
-    copy = profiles["profile_id"].str.startswith("D").to_numpy()[order]
-    return np.concatenate([order[~copy], order[copy]])
