@@ -61,7 +61,7 @@ def field_value(name, lat_index, lon_index, layer, month):
     if name == "nbedrock":
         return 3.0 + (lat_index + lon_index) % 18 + 0 * month
     base, scale = {
-        "TSOI": (250.0, 20.0), "CELLSAND": (10.0, 20.0), "SOILPSI": (-3.0, 1.0),
+        "TSOI": (250.0, 20.0), "SOILPSI": (-3.0, 1.0),
         "ALTMAX": (0.1, 2.0), "ALTMAX_LASTYEAR": (0.2, 2.0),
         "NPP": (0.0, 1e-5), **{i: (0.0, 10.0 + k) for k, i in enumerate(INPUTS)},
     }.get(name, (0.1, 0.5))  # fmt: skip
@@ -76,9 +76,9 @@ def write_nc(path, name, table):
         file.createVariable(name, "f8", ("column", "row"))[:] = table.T
 
 
-def write_field(root, name, land=None):
+def write_field(root, name):
     """One field, on the full grid, in MATLAB's order of axes; only the box of the tests' places is filled."""
-    layered = name not in ("ALTMAX", "ALTMAX_LASTYEAR", "nbedrock", "NPP", "TOTSOMC")
+    layered = name not in ("ALTMAX", "ALTMAX_LASTYEAR", "nbedrock", "NPP")
     shape = (12, *((25,) if layered else ()), layout.N_LON, layout.N_LAT)
     path = root / layout.FIELD.format(name=name)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,8 +89,6 @@ def write_field(root, name, land=None):
         month, layer = np.arange(12), np.arange(25 if layered else 1)
         grid = np.meshgrid(month, layer, lon, lat, indexing="ij")
         values = field_value(name, grid[3], grid[2], grid[1], grid[0])
-        if land is not None:
-            values = np.where(land(grid[3], grid[2]), values, np.nan)
         values = values if layered else values[:, 0]
         stored[..., 96:168, 72:144] = values.astype("f4")
     return path

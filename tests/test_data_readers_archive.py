@@ -154,12 +154,6 @@ def test_missing_and_broken_files_are_errors_with_their_names(copy):
         read_archive_profiles(copy.parent / "elsewhere")
 
 
-def spoil_field(root, change):
-    with h5py.File(root / layout.FIELD.format(name="TSOI"), "r+") as file:
-        stored = file["var_record_monthly_mean"]
-        stored[..., 96:168, 72:144] = change(stored[..., 96:168, 72:144])
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -168,15 +162,15 @@ def spoil_field(root, change):
     ],
 )
 def test_a_field_without_a_value_or_in_another_unit_is_an_error(copy, change, message):
-    write_field(copy, "TSOI")
-    spoil_field(copy, change)
+    with h5py.File(write_field(copy, "TSOI"), "r+") as file:
+        stored = file["var_record_monthly_mean"]
+        stored[..., 96:168, 72:144] = change(stored[..., 96:168, 72:144])
     with pytest.raises(InputError, match=message):
         archive_forcing(copy, LON, LAT, PAPER)
 
 
 def test_a_field_with_the_axes_of_another_program_is_an_error(copy):
-    path = write_field(copy, "TSOI")
-    with h5py.File(path, "w") as file:
+    with h5py.File(write_field(copy, "TSOI"), "w") as file:
         file.create_dataset("var_record_monthly_mean", (384, 576, 20, 12), "f4")
     with pytest.raises(InputError, match="stored with shape .384, 576, 20, 12., expected"):
         archive_forcing(copy, LON, LAT, PAPER)

@@ -38,14 +38,6 @@ def test_nearest_sampling_takes_the_cell_a_place_lies_in_in_either_convention_of
     np.testing.assert_array_equal(forcing.soil_temperature, again.soil_temperature)
 
 
-def test_a_file_with_longitudes_from_minus_180_gives_the_same(paper_file, tmp_path):
-    ds = history()
-    turned = ds.assign_coords(lon=(ds["lon"] + 180) % 360 - 180).sortby("lon").isel(lat=slice(None, None, -1))
-    path = written(turned, tmp_path / "turned.nc")
-    one, other = (forcing_from_history(files, PLACES_LON, PLACES_LAT).forcing for files in (paper_file, path))
-    np.testing.assert_allclose(one.soil_temperature, other.soil_temperature, rtol=1e-12)
-
-
 def test_annual_npp_is_summed_by_year_and_bounded_by_the_least_and_greatest_year(paper_file):
     forcing = forcing_from_history(paper_file, PLACES_LON, PLACES_LAT).forcing
     rate = 1.6e-5 + 1e-7 * (nearest(PLACES_LON, PLACES_LAT)[1] - 30)
@@ -135,14 +127,6 @@ def test_a_file_that_is_not_what_it_should_be_is_a_named_error(ds, message, tmp_
     assert str(path) in str(error.value)
 
 
-def test_bounds_in_other_units_than_the_axis_give_the_right_months(paper_file, tmp_path):
-    ds = history()
-    shifted = ds["time_bounds"] - 365
-    ds["time_bounds"] = shifted.assign_attrs(units="days since 2001-01-01 00:00:00", calendar="noleap")
-    result = forcing_from_history(written(ds, tmp_path / "xarray.nc"), PLACES_LON, PLACES_LAT)
-    assert "2001-01 to 2003-12" in result.comment
-
-
 def test_months_in_two_files_are_errors(tmp_path):
     for name, years in (("one", (2002, 2003)), ("two", (2003,))):
         written(history(years=years), tmp_path / f"{name}.nc")
@@ -185,10 +169,3 @@ def test_a_broken_off_file_and_a_run_without_bedrock_are_errors(paper_file, tmp_
     path = written(history(configuration="cesm2", years=(2001,)).drop_vars("nbedrock"), tmp_path / "months.nc")
     with pytest.raises(InputError, match="no variable 'nbedrock'"):
         forcing_from_history(path, PLACES_LON, PLACES_LAT, CESM2)
-
-
-def test_a_month_without_a_value_makes_a_place_unusable_in_the_monthly_configuration(tmp_path):
-    ds = history(configuration="cesm2", years=(2001,))
-    ds["O_SCALAR"][5, 3, :, 100:] = np.nan  # lon 250 and east of it
-    forcing = forcing_from_history(written(ds, tmp_path / "hole.nc"), PLACES_LON, PLACES_LAT, CESM2).forcing
-    assert has_forcing(forcing).tolist() == [False, True, False]

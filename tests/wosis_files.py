@@ -9,11 +9,8 @@ import pandas as pd
 
 from proda.data.grid import cell_area
 
-# Rough continents: west, south, east, north, degrees. The first is the conterminous United States.
-BOXES = np.array(
-    [(-120, 32, -82, 46), (-80, -50, -40, 5), (-15, -30, 45, 35), (-10, 36, 40, 60), (45, 10, 140, 60),
-     (115, -38, 152, -12)], dtype=float,
-)  # fmt: skip
+# Boxes in the conterminous United States and in Asia: west, south, east, north, degrees.
+BOXES = np.array([(-120, 32, -82, 46), (45, 10, 140, 60)], float)
 METHOD = '"{sample pretreatment = sieved over 2 mm, treatment = wet oxidation, calculation = complete recovery}"'
 
 
