@@ -50,8 +50,8 @@ def write_maps(folder: Path) -> None:
 
 def write_everything(folder: Path, n: int = 150) -> Path:
     """A raw folder with WoSIS, the half-degree table, history files and maps."""
-    wosis_files.write_december_2023(wosis_files.made_world(n, seed=3, boxes=wosis_files.BOXES[:1]), folder)
-    wosis_files.write_grid(folder, wosis_files.BOXES[:1])
+    wosis_files.write_december_2023(wosis_files.made_profiles(n, seed=3), folder)
+    wosis_files.write_grid(folder)
     write_history(folder / "history")
     write_maps(folder / "maps")
     (folder / "covariates.csv").write_text(OWN)

@@ -19,7 +19,7 @@ LAYOUTS = {
 
 @pytest.fixture(scope="module")
 def made():
-    return wosis_files.made_world(60, seed=5)
+    return wosis_files.made_profiles(60, seed=5)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

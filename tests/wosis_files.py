@@ -1,4 +1,4 @@
-"""Made soil profiles in the three layouts of WoSIS, any number, in the United States or the whole world."""
+"""Made soil profiles in the three layouts of WoSIS, in the United States."""
 
 import zipfile
 from pathlib import Path
@@ -9,8 +9,7 @@ import pandas as pd
 
 from proda.data.grid import cell_area
 
-# Boxes in the conterminous United States and in Asia: west, south, east, north, degrees.
-BOXES = np.array([(-120, 32, -82, 46), (45, 10, 140, 60)], float)
+WEST, SOUTH, EAST, NORTH = -120.0, 32.0, -82.0, 46.0
 METHOD = '"{sample pretreatment = sieved over 2 mm, treatment = wet oxidation, calculation = complete recovery}"'
 
 
@@ -21,14 +20,13 @@ class Made(NamedTuple):
     layers: pd.DataFrame
 
 
-def made_world(n: int, seed: int = 1, boxes: np.ndarray = BOXES, share_measured: float = 0.35) -> Made:
+def made_profiles(n: int, seed: int = 1) -> Made:
     """`n` profiles of two to six layers; carbon falls with depth, bulk density follows carbon, a third is measured."""
     rng = np.random.default_rng(seed)
-    box = boxes[rng.integers(len(boxes), size=n)]
     profiles = pd.DataFrame({"profile_id": 100_000 + np.arange(n)})
-    profiles["longitude"] = rng.uniform(box[:, 0], box[:, 2]).round(5)
-    profiles["latitude"] = rng.uniform(box[:, 1], box[:, 3]).round(5)
-    profiles["country_name"] = np.where(box[:, 0] == BOXES[0, 0], "United States of America", "Elsewhere")
+    profiles["longitude"] = rng.uniform(WEST, EAST, n).round(5)
+    profiles["latitude"] = rng.uniform(SOUTH, NORTH, n).round(5)
+    profiles["country_name"] = "United States of America"
     profiles["dataset_code"] = rng.choice(["US-NCSS", "AF-AfSP", "WD-ISCN"], n)
     profiles["positional_uncertainty"] = rng.choice(["< 100 m", "100 m - 1 km", "1 km - 10 km", "> 10 km"], n)
     year = rng.integers(1955, 2020, n)
@@ -44,8 +42,8 @@ def made_world(n: int, seed: int = 1, boxes: np.ndarray = BOXES, share_measured:
     layers = layers.assign(upper_depth=edges[at], lower_depth=edges[at + 1], orgc=orgc.round(2), litter="f")
     density = (1.6 - 0.3 * np.sqrt(orgc / 10) + rng.normal(0, 0.1, len(row))).clip(0.2, 1.9).round(2)
     draw = rng.random(len(row))
-    layers["bdfi33"] = np.where(draw < 0.6 * share_measured, density, np.nan)
-    layers["bdfiod"] = np.where((draw > 0.4 * share_measured) & (draw < share_measured), density + 0.05, np.nan)
+    layers["bdfi33"] = np.where(draw < 0.21, density, np.nan)
+    layers["bdfiod"] = np.where((draw > 0.14) & (draw < 0.35), density + 0.05, np.nan)
     layers["cfvo"] = np.where(rng.random(len(row)) < 0.3, rng.integers(0, 60, len(row)), np.nan)
     layers["phaq"] = np.where(rng.random(len(row)) < 0.5, rng.uniform(4.5, 7.4, len(row)).round(1), np.nan)
     return Made(profiles, layers)
@@ -86,18 +84,14 @@ def write_september_2019(made: Made, folder: Path) -> Path:
     names = ["profile_id", "dataset_id", "country_name", "geom_accuracy", "latitude", "longitude"]
     profiles[names].to_csv(folder / "wosis_201909_profiles.tsv", sep="\t", index=False)
     layers = made.layers.rename(columns={"layer_id": "profile_layer_id"})
-    common = layers[["profile_id", "profile_layer_id", "upper_depth", "lower_depth"]].assign(
-        layer_name="A", litter=layers["litter"]
-    )
+    common = layers[["profile_id", "profile_layer_id", "upper_depth", "lower_depth", "litter"]]
     chemical = common.assign(
         orgc_value="{1:" + layers["orgc"].astype(str) + "}", orgc_value_avg=layers["orgc"], orgc_method=METHOD,
-        orgc_date=layers["date"], phaq_value="{1:" + layers["phaq"].astype(str) + "}", phaq_value_avg=layers["phaq"],
-        phaq_method=METHOD,
+        orgc_date=layers["date"], phaq_value_avg=layers["phaq"],
     )  # fmt: skip
-    physical = common.copy()
-    for code in ("bdfi33", "bdfiod", "cfvo", "clay"):
-        value = layers[code] if code in layers else pd.Series(20.0, layers.index)
-        physical[f"{code}_value_avg"], physical[f"{code}_method"] = value, METHOD
+    physical = common.assign(bdfi33_method=METHOD)
+    for code in ("bdfi33", "bdfiod", "cfvo"):
+        physical[f"{code}_value_avg"] = layers[code]
     chemical.to_csv(folder / "wosis_201909_layers_chemical.tsv", sep="\t", index=False)
     physical.to_csv(folder / "wosis_201909_layers_physical.tsv", sep="\t", index=False)
     return folder
@@ -116,20 +110,17 @@ def write_latest(made: Made, folder: Path) -> Path:
     return folder
 
 
-def write_grid(folder: Path, boxes: np.ndarray = BOXES) -> Path:
-    """grid_half_degree.csv with every cell of the boxes."""
-    parts = []
-    for west, south, east, north in boxes:
-        lon, lat = np.meshgrid(np.arange(west + 0.25, east, 0.5), np.arange(south + 0.25, north, 0.5))
-        parts.append(pd.DataFrame({"lon": lon.ravel(), "lat": lat.ravel()}))
-    grid = pd.concat(parts, ignore_index=True).drop_duplicates()
-    warm = 27 - 0.5 * grid["lat"].abs()
+def write_grid(folder: Path) -> Path:
+    """grid_half_degree.csv with every cell of the box."""
+    lon, lat = np.meshgrid(np.arange(WEST + 0.25, EAST, 0.5), np.arange(SOUTH + 0.25, NORTH, 0.5))
+    grid = pd.DataFrame({"lon": lon.ravel(), "lat": lat.ravel()})
     drivers = {
-        "land_fraction": 1.0, "cell_area_m2": cell_area(grid["lat"]), "mean_annual_temperature_degC": warm,
+        "land_fraction": 1.0, "cell_area_m2": cell_area(grid["lat"]),
+        "mean_annual_temperature_degC": 27 - 0.5 * grid["lat"],
         "precipitation_mm_yr": 700.0 + 300 * np.sin(grid["lon"] / 20), "npp_gC_m2_yr": 400.0,
         "clm5_npp_gC_m2_yr": 300.0, "sand_fraction": 0.4, "clay_fraction": 0.2, "water_wilting_m3_m3": 0.15,
         "water_field_capacity_m3_m3": 0.26, "water_saturation_m3_m3": 0.44,
-        "igbp_land_cover": np.where(grid["lon"] > -95, 4, 10), "koppen_class": np.where(grid["lat"].abs() > 40, 19, 9),
+        "igbp_land_cover": np.where(grid["lon"] > -95, 4, 10), "koppen_class": np.where(grid["lat"] > 40, 19, 9),
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     grid.assign(**drivers).to_csv(folder / "grid_half_degree.csv", index=False)
