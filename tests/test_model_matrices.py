@@ -3,21 +3,19 @@
 import numpy as np
 import pytest
 import xarray as xr
-from columns import any_columns, drawn_columns, seasonal_forcing
+from columns import any_columns, drawn_columns
 from hypothesis import given
 
-from proda.model.configuration import CESM2, PAPER, PAPER_COLUMN
+from proda.model.configuration import PAPER_COLUMN
 from proda.model.matrices import (
     decay_rates,
     input_vector,
     labelled_matrices,
     mixing_matrix,
-    respiration,
     system_matrix,
     transfer_matrix,
 )
-from proda.model.parameters import PAPER_PARAMETERS, physical
-from proda.model.rates import decay_and_mixing
+from proda.model.parameters import PAPER_PARAMETERS
 from proda.model.solver import POOLS, steady_state
 
 POOL = {name: k for k, name in enumerate(POOLS)}
@@ -54,18 +52,6 @@ def test_labelled_matrices_give_the_balance_by_their_names(columns):
     mixed = o["V"].dot(carbon.rename(layer="neighbour"), dim="neighbour") * (o["pool"] != "CWD")
     change = o["u"] + received - mixed
     assert float(abs(change).max()) < 1e-13 * float(decayed.max())
-
-
-@pytest.mark.parametrize("configuration", [PAPER, CESM2], ids=lambda c: c.name)
-def test_rates_and_matrices_respire_the_same(configuration):
-    theta, forcing = (
-        drawn_columns(6, seed=9)
-        if configuration is PAPER
-        else (physical(np.full(21, 0.4), seasonal_forcing(6), CESM2.parameters), seasonal_forcing(6))
-    )
-    pools = np.random.default_rng(1).uniform(0.0, 1e4, (7, configuration.column.n_layers, 6))
-    rates = decay_and_mixing(theta, forcing, configuration)
-    np.testing.assert_allclose(rates.respired(pools), respiration(pools, theta, forcing, configuration), rtol=1e-13)
 
 
 def test_every_transfer_of_the_cascade_has_its_place_and_no_other(columns):

@@ -38,7 +38,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "sensitivity": [
             "fisher_information",
             "linear_posterior",
-            "sensitivity_table",
             "soc_jacobian",
             "stock_elasticity",
         ],

@@ -100,10 +100,6 @@ class Configuration:
             thickness[np.arange(self.column.n_layers)[:, None] >= forcing.bedrock] = 0.0
         return thickness
 
-    def on(self, column: Column) -> "Configuration":
-        """The same configuration on another vertical grid."""
-        return replace(self, column=column)
-
 
 PAPER = Configuration("paper", PAPER_COLUMN, PAPER_PARAMETERS, Forcing, input_depth=3.8)
 CESM2 = Configuration("cesm2", CESM2_COLUMN, CESM2_PARAMETERS, MonthlyForcing, input_depth=np.inf)

@@ -291,16 +291,6 @@ class Rates(NamedTuple):
     turnover: Any  # (6, n), yr: woody debris, metabolic litter, cellulose and lignin litter, fast, slow, passive SOC
     passed: Any  # (9, n), 1: fl1s1, fl2s1, fl3s2, fs1s2, fs1s3, fs2s1, fs2s3, fs3s1, fcwdl2
 
-    def respired(self, pools: Any) -> Any:
-        """Carbon leaving as CO2, (n,), g C m-2 day-1: what is not passed on of all that decays in `pools`."""
-        _, tau_l1, tau_l23, tau_s1, tau_s2, tau_s3 = self.turnover
-        fl1s1, fl2s1, fl3s2, fs1s2, fs1s3, fs2s1, fs2s3, fs3s1, _ = self.passed
-        _, l1, l2, l3, s1, s2, s3 = pools
-        of_litter = (1.0 - fl1s1) / tau_l1 * l1 + ((1.0 - fl2s1) * l2 + (1.0 - fl3s2) * l3) / tau_l23
-        of_fast, of_slow = (1.0 - fs1s2 - fs1s3) / tau_s1 * s1, (1.0 - fs2s1 - fs2s3) / tau_s2 * s2
-        of_passive = (1.0 - fs3s1) / tau_s3 * s3
-        return (self.litter * of_litter + self.soil * (of_fast + of_slow + of_passive)).sum(axis=0)
-
 
 def decay_and_mixing(
     theta: Any,

@@ -11,14 +11,13 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
 from proda.model.configuration import PAPER, Configuration, checked_parameters, validated
 from proda.model.forcing import AnyForcing
 from proda.model.observation import curve_weights, node_slopes
-from proda.model.parameters import CONSTRAINED_BELOW, bounds, physical
+from proda.model.parameters import bounds, physical
 from proda.model.rates import jax_namespace
 from proda.model.solver import soc_density, steady_state
 
@@ -167,17 +166,3 @@ def linear_posterior(fisher: NDArray, prior_sd: ArrayLike = 12.0**-0.5) -> Linea
     # Of the variance along a direction 1/(1 + information) is left.
     sd_ratio = np.sqrt((direction**2 / (1.0 + information)[:, None, :]).sum(axis=-1))
     return LinearPosterior(sd_ratio.T, information.T, np.moveaxis(direction, 0, -1))
-
-
-def sensitivity_table(elasticity: NDArray, sd_ratio: NDArray, configuration: Configuration = PAPER) -> pd.DataFrame:
-    """Elasticity of the stock and linearised sd ratio, both (n_parameters, n), by parameter; medians over columns."""
-    table, ratio = configuration.parameters, np.median(sd_ratio, axis=1)
-    return pd.DataFrame(
-        {
-            "meaning": table.meaning,
-            "change of the stock per range": np.median(elasticity, axis=1),
-            "linearised sd / prior sd": ratio,
-            "constrained": ratio < CONSTRAINED_BELOW,
-        },
-        index=pd.Index(table.names, name="parameter"),
-    )

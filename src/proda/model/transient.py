@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from proda.errors import InputError
 from proda.model.configuration import DAYS_PER_YEAR, PAPER, Configuration, checked_parameters, validated
 from proda.model.forcing import AnyForcing
-from proda.model.rates import Rates, carbon_input, decay_and_mixing
+from proda.model.matrices import respiration
+from proda.model.rates import carbon_input, decay_and_mixing
 from proda.model.solver import balanced_pools, soc_stock, steady_state
 
 _GAMMA = 1.0 - 0.5**0.5
@@ -63,20 +64,18 @@ def trajectory(
     theta = checked_parameters(theta, forcing.n_columns, configuration)
     forcing = validated(forcing, configuration)
     rates, fresh = decay_and_mixing(theta, forcing, configuration), carbon_input(theta, forcing, configuration)
+
+    def balanced(held: NDArray) -> NDArray[np.float64]:
+        """Pools in balance with what was held."""
+        source = rates.thickness[:, None] / (_GAMMA * days) * held
+        source[:4] += fresh
+        return balanced_pools(rates, source, 1.0 / (_GAMMA * days))
+
     for k in range(1, n_steps + 1):
-        between, *early = _balanced(pools, rates, fresh, _GAMMA * days)
-        held = pools + (1.0 - _GAMMA) / _GAMMA * (between - pools)
-        pools, *late = _balanced(held, rates, fresh, _GAMMA * days)
-        entered, respired = (days * ((1.0 - _GAMMA) * a + _GAMMA * b) for a, b in zip(early, late, strict=True))
-        yield Step(k * days, pools, entered, respired)
-
-
-def _balanced(held: NDArray, rates: Rates, fresh: NDArray, days: float) -> tuple[NDArray, NDArray, NDArray]:
-    """Pools in balance with what was held, and what enters and is respired meanwhile, g C m-2 day-1."""
-    source = rates.thickness[:, None] / days * held
-    source[:4] += fresh
-    pools = balanced_pools(rates, source, 1.0 / days)
-    return pools, fresh.sum(axis=(0, 1)), rates.respired(pools)
+        between = balanced(pools)
+        pools = balanced(pools + (1.0 - _GAMMA) / _GAMMA * (between - pools))
+        respired = respiration((1.0 - _GAMMA) * between + _GAMMA * pools, theta, forcing, configuration)
+        yield Step(k * days, pools, days * fresh.sum(axis=(0, 1)), days * respired)
 
 
 def soc_response(

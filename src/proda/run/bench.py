@@ -9,6 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from proda.model.parameters import INNER, SHARES, physical
 from proda.model.rates import jax_namespace
 from proda.model.solver import soc_density, steady_state
 
-CASES = {"10 layers": PAPER, "20 layers": PAPER.on(CESM2_COLUMN)}
+CASES = {"10 layers": PAPER, "20 layers": replace(PAPER, column=CESM2_COLUMN)}
 DENSE = "dense NumPy, one column at a time"
 ROUNDS = 20
 _CHAIN_STEPS = 1000

@@ -6,6 +6,7 @@ with 120 digits.
 """
 
 import json
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -165,7 +166,8 @@ def _read_paper_cases(path: Path) -> Cases:
     forcing = Forcing(numbers[temperature].to_numpy().T, numbers[potential].to_numpy().T, *one_each)
     theta, forcing = _checked(numbers[x].to_numpy().T, forcing, PAPER, path)
     program = numbers[pools].to_numpy().T.reshape(7, len(layers), -1)
-    return Cases([f"row {k + 2}" for k in table.index], PAPER.on(tabulated_column()), theta, forcing, program)
+    configuration = replace(PAPER, column=tabulated_column())
+    return Cases([f"row {k + 2}" for k in table.index], configuration, theta, forcing, program)
 
 
 def _read_cesm2_cases(path: Path) -> Cases:
