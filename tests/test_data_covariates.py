@@ -162,6 +162,3 @@ def test_the_file_is_read_in_the_order_of_sites_and_cells(tmp_path, shuffled):
     for read, written in zip(read_covariates(path), (sites, cells), strict=True):
         pd.testing.assert_frame_equal(read, written.astype(float))
     assert class_covariates(path) == ("IGBP",)
-    write_covariates(table.assign(BIO1=np.nan), path, {})
-    with pytest.raises(InputError, match="covariates.parquet, row 0: BIO1 is missing"):
-        read_covariates(path)

@@ -16,7 +16,6 @@ from proda.assimilation.results import one_batch_tree
 from proda.assimilation.sites import site_posteriors
 from proda.assimilation.store import STORE, opened_sites, site_status
 from proda.data.stage import read_cleaned_study
-from proda.data.tables import write_site_status
 from proda.kernels.metropolis import Proposal, Schedule
 from proda.stage import CHECKPOINTS, ONE_BATCH, SITE_BY_SITE, progress_bar
 from proda.study import Study
@@ -109,5 +108,5 @@ def site_assimilation(study: Study) -> SiteAssimilation:
             )
         n_layers = np.bincount(problem.site, minlength=problem.n_sites)
         status = site_status(sites, n_layers, site_faults(problem), plan, problem.forms()[-1])
-        write_site_status(status, folder / "site_status.csv")
+        status.to_csv(folder / "site_status.csv", index=False)
     return SiteAssimilation(problem, opened_sites(study.path(STORE)), status)

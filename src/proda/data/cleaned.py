@@ -21,45 +21,23 @@ RAW_PROFILES, RAW_LAYERS = "raw_profiles.parquet", "raw_layers.parquet"
 
 
 class CleanedStudy(NamedTuple):
-    """The cleaned data of a study.
+    """The cleaned data of a study."""
 
-    Attributes
-    ----------
-    profiles, layers : DataFrame
-        `proda.data.tables.PROFILE_COLUMNS` and `LAYER_COLUMNS`.
-    forcing : Forcing
-        Of the land cells.
-    site_covariates, cell_covariates : DataFrame
-    grid : Dataset
-        Of the land cells.
-    exclusions, account : DataFrame
-        As in `proda.data.cleaning.CleanedTables`.
-    findings : DataFrame
-        One row a variable of every source of forcing, covariates and reference maps (`proda.data.findings.Finding`).
-    """
-
-    profiles: geopandas.GeoDataFrame
-    layers: pd.DataFrame
-    forcing: Forcing
+    profiles: geopandas.GeoDataFrame  # `proda.data.tables.PROFILE_COLUMNS`
+    layers: pd.DataFrame  # `proda.data.tables.LAYER_COLUMNS`
+    forcing: Forcing  # of the land cells
     site_covariates: pd.DataFrame
     cell_covariates: pd.DataFrame
-    grid: xr.Dataset
-    exclusions: pd.DataFrame
+    grid: xr.Dataset  # of the land cells
+    exclusions: pd.DataFrame  # as in `proda.data.cleaning.CleanedTables`
     account: pd.DataFrame
-    findings: pd.DataFrame
+    findings: pd.DataFrame  # one row a variable of every source (`proda.data.tables.Finding`)
 
 
 def read_cleaned_study(study: Study) -> CleanedStudy:
-    """The files of stage 1, checked.
-
-    Raises
-    ------
-    MissingOutput
-        When the stage has not been run, was interrupted, or was run with other settings.
-    """
+    """The files of stage 1; `MissingOutput` unless the stage is complete and made with the present settings."""
     study.require(STAGE)
     sites, cells = read_covariates(study.path("covariates.parquet"))
-    exclusions = pd.read_csv(study.path("exclusions.csv"), dtype={"profile_id": str, "layer": "Int64"})
     findings = pd.read_csv(study.path("drivers.csv"), keep_default_na=False, na_values=[""], dtype={"note": object})
     return CleanedStudy(
         profiles=read_profiles(study.path("profiles.parquet")),
@@ -68,18 +46,12 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
         site_covariates=sites,
         cell_covariates=cells,
         grid=read_grid(study.path("grid.nc")),
-        exclusions=exclusions,
+        exclusions=pd.read_csv(study.path("exclusions.csv"), dtype={"profile_id": str, "layer": "Int64"}),
         account=pd.read_csv(study.path("cleaning.csv")),
         findings=findings.fillna({"note": ""}),
     )
 
 
 def read_raw_tables(folder: Path | str) -> ProfileTables:
-    """Raw profiles (profile_id, lon, lat, source, position_uncertainty, n_layers, excluded_by) and raw layers.
-
-    Raises
-    ------
-    InputError
-        When a file is missing.
-    """
+    """Raw profiles (profile_id, lon, lat, source, position_uncertainty, n_layers, excluded_by) and raw layers."""
     return ProfileTables(*(pd.read_parquet(existing(Path(folder) / name)) for name in (RAW_PROFILES, RAW_LAYERS)))

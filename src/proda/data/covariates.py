@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow.parquet
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.tables import checked, csv_line, existing, row_check, table_schema, with_attributes
+from proda.data.tables import checked, csv_line, existing, no_repeats, row_check, with_attributes
 from proda.errors import InputError
 from proda.study import repository_root
 
@@ -50,16 +50,14 @@ class Covariate(NamedTuple):
     licence: str
 
 
-_SCHEMA = table_schema(
-    dict.fromkeys(Covariate._fields, ""),
-    {"name": {"nullable": False, "unique": True},
-     "kind": {"checks": row_check(lambda x: x.isin(KINDS), " or ".join(KINDS)), "nullable": False}},
-)  # fmt: skip
-
-
 def _described(path: Path) -> pd.DataFrame:
     """A CSV file with the columns of `Covariate`, checked."""
-    return checked(pd.read_csv(path, dtype=str, keep_default_na=False), _SCHEMA, path, csv_line)
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    missing = [name for name in Covariate._fields if name not in table]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}; it has {', '.join(table)}.")
+    kind = row_check(lambda x: x.isin(KINDS), " or ".join(KINDS))
+    return checked(table, {"name": [no_repeats], "kind": [kind]}, path, csv_line)
 
 
 def _rows(table: pd.DataFrame) -> tuple[Covariate, ...]:
@@ -293,26 +291,10 @@ def write_covariates(
 
 
 def read_covariates(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Covariates of the sites and of the land cells.
-
-    Returns
-    -------
-    sites, cells : DataFrame
-        Covariate columns only, float, indexed 0..n-1 in the order of the sites and of the cells.
-
-    Raises
-    ------
-    InputError
-        When the file is missing, lacks a column, or a value is missing.
-    """
+    """Covariates of the sites and of the land cells, in their order, float, indexed from 0."""
     table = pd.read_parquet(existing(path))
-    names = [name for name in table if name not in PLACE_COLUMNS]
-    remedy = "Run notebook 01-data-cleaning again: cleaning leaves out a place without covariates."
-    finite = {"dtype": float, "checks": row_check(np.isfinite, "a finite number"), "nullable": False, "remedy": remedy}
-    schema = table_schema(dict.fromkeys((*PLACE_COLUMNS, *names), ""), dict.fromkeys(names, finite))
-    table = checked(table, schema, path)
     parts = (table[table["place"] == place].sort_values(place, ignore_index=True) for place in ("site", "cell"))
-    sites, cells = (part[names] for part in parts)
+    sites, cells = (part.drop(columns=list(PLACE_COLUMNS)) for part in parts)
     return sites, cells
 
 

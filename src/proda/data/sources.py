@@ -28,10 +28,9 @@ from proda.data.covariates import (
     land_use_of_sites,
     numeric_covariates,
 )
-from proda.data.findings import SourcedForcing, finding, findings_table
 from proda.data.forcing import VARIABLES, surrogate_forcing
 from proda.data.grid import RESOLUTION, land, land_cells, placed
-from proda.data.tables import ProfileTables
+from proda.data.tables import ProfileTables, SourcedForcing, finding, findings_table
 from proda.errors import InputError
 from proda.model.configuration import PAPER
 from proda.model.forcing import Forcing
@@ -56,7 +55,7 @@ class Source(NamedTuple):
     cell_covariates: pd.DataFrame  # of all cells; NaN where missing
     site_covariates: pd.DataFrame  # of the profiles on land, indexed by `profile_id`, same columns
     units: dict[str, str]  # of the covariates
-    findings: pd.DataFrame  # one row a variable of every source (`proda.data.findings.Finding`)
+    findings: pd.DataFrame  # one row a variable of every source (`proda.data.tables.Finding`)
     truth: Callable[[pd.DataFrame], xr.Dataset] | None = None  # cleaned profiles -> `truth.nc`, with all cells
 
 

@@ -21,7 +21,6 @@ from proda.data.tables import (
     ProfileTables,
     file_attributes,
     with_attributes,
-    write_layers,
     write_profiles,
 )
 from proda.errors import InputError
@@ -65,7 +64,8 @@ def cleaned_study(study: Study) -> CleanedStudy:
 
         attributes = file_attributes(study)
         write_profiles(profiles, folder / "profiles.parquet", attributes)
-        write_layers(layers, folder / "layers.parquet", attributes)
+        layers = with_attributes(layers, UNITS, LAYER_COLUMNS, attributes)
+        layers.to_parquet(folder / "layers.parquet", index=False)
         forcing = forcing_dataset(source.forcing.take(usable), cells["lon"], cells["lat"], source.comment)
         forcing.assign_attrs(attributes).to_netcdf(folder / "forcing.nc")
         covariates = covariate_table(site_covariates, cell_covariates, profiles)

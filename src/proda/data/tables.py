@@ -1,29 +1,27 @@
-"""The tidy tables of a study: their columns, units and schemas; how they are written, read back and checked.
+"""The tidy tables of a study: their columns and units, the checks of raw tables, and the files of stage 1.
 
 Every file of stage 1 names the version that wrote it and the study: Parquet files in the metadata that pandas shows as
-`attrs`, NetCDF files in their global attributes.
+`attrs`, NetCDF files in their global attributes. Its marker guards what they hold (`proda.stage`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import geopandas
 import numpy as np
 import pandas as pd
-import pandera.pandas as pa
 import xarray as xr
-from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
+from numpy.typing import ArrayLike
 
 from proda import __version__
 from proda.errors import InputError
+from proda.model.forcing import AnyForcing
 from proda.study import Study
 
 KINDS = ("mineral", "organic", "litter", "unknown")
-STATUSES = ("converged", "not converged", "a chain is stuck", "out of reach", "no finite posterior", "not sampled")
 
 
 class ProfileTables(NamedTuple):
@@ -46,75 +44,48 @@ class ProfileTables(NamedTuple):
     layers: pd.DataFrame
 
 
-def row_check(
-    passes: Callable[[pd.Series], pd.Series], expected: str, remedy: str = "", missing_pass: bool = True
-) -> pa.Check:
-    """A check of every value of a column, or, among a schema's ``checks``, of every row of a table.
-
-    Parameters
-    ----------
-    passes : callable
-        Values -> which of them are valid, same shape.
-    expected : str
-        What they should be; ends "..., expected".
-    remedy : str
-        What to do, a sentence.
-    missing_pass : bool
-        Whether a missing value passes.
-    """
-    return pa.Check(passes, name="row", error=expected, description=remedy, ignore_na=missing_pass)
+Fault = tuple[int | None, str]  # row position, or None for the whole column; what is wrong and what to do
+Check = Callable[[pd.Series], Fault | None]  # values of a column -> its first fault
 
 
-def between(low: float, high: float, remedy: str = "") -> pa.Check:
-    """A check that every value lies from `low` to `high`."""
-    return row_check(lambda x: x.between(low, high), f"{low:g} to {high:g}", remedy)
+def row_check(passes: Callable[[pd.Series], pd.Series], expected: str, remedy: str = "") -> Check:
+    """A check of every value that is not missing: `passes` gives which are valid, `expected` is what they should be."""
+
+    def check(values: pd.Series) -> Fault | None:
+        rows = np.flatnonzero(values.notna() & ~passes(values))
+        if not rows.size:
+            return None
+        value = values.iloc[rows[0]]
+        shown = f"{value:.10g}" if isinstance(value, float) else repr(value)
+        more = f" ({rows.size} rows in all)" if rows.size > 1 else ""
+        return int(rows[0]), f"is {shown}, expected {expected}{more}. {remedy}"
+
+    return check
 
 
-def whole_check(least: int) -> pa.Check:
-    """A check that every value is a whole number from `least` on."""
-    return row_check(lambda x: (x >= least) & (x % 1 == 0), f"a whole number, {least} or above")
-
-
-def median_check(low: float, high: float, unit: str, remedy: str) -> pa.Check:
+def median_check(low: float, high: float, unit: str, remedy: str) -> Check:
     """A check of the median of all values, which shows another unit where every single value is possible."""
 
-    def passes(values: pd.Series) -> bool:
-        middle = pd.to_numeric(values, errors="coerce").median()
-        return bool(np.isnan(middle) or low <= middle <= high)
+    def check(values: pd.Series) -> Fault | None:
+        middle = values.median()
+        if np.isnan(middle) or low <= middle <= high:
+            return None
+        return None, f"is {middle:.4g}, expected {low:g} to {high:g} {unit}. {remedy}"
 
-    if np.isinf(low) or np.isinf(high):
-        expected = f"{'at most' if np.isinf(low) else 'at least'} {high if np.isinf(low) else low:g} {unit}"
-    else:
-        expected = f"{low:g} to {high:g} {unit}"
-    return pa.Check(passes, name="median", error=expected.strip(), description=remedy)
+    return check
 
 
-def table_schema(
-    columns: Mapping[str, str],
-    rules: Mapping[str, Mapping[str, Any]],
-    checks: Sequence[pa.Check] = (),
-    columns_remedy: str = "",
-    empty_remedy: str = "",
-) -> pa.DataFrameSchema:
-    """A schema of the columns ``{name: meaning}``; further columns are allowed and not checked.
-
-    Parameters
-    ----------
-    rules : {name: arguments of pandera's Column}
-        A column without an entry may hold anything, and gaps. ``remedy`` is what to do about gaps and repeats.
-    checks : of whole rows
-    columns_remedy, empty_remedy : what to do when a column or every row is missing, a sentence
-    """
-    made = {}
-    for name, meaning in columns.items():
-        rule = {"nullable": True, **rules.get(name, {})}
-        remedy = {"remedy": rule.pop("remedy", "")}
-        coerce = rule.get("dtype") not in (None, bool)  # every text is true to bool()
-        made[name] = pa.Column(description=meaning, coerce=coerce, metadata=remedy, **rule)
-    return pa.DataFrameSchema(made, list(checks), metadata={"columns": columns_remedy, "empty": empty_remedy})
+def no_gaps(values: pd.Series) -> Fault | None:
+    """A check that no value is missing."""
+    missing = values.isna()
+    return (int(np.argmax(missing)), "is missing, expected one in every row.") if missing.any() else None
 
 
-Place = Callable[[int], str]
+def no_repeats(values: pd.Series) -> Fault | None:
+    """A check that no value occurs twice."""
+    twice = values.duplicated()
+    row = int(np.argmax(twice))
+    return (row, f"{values.iloc[row]!r} occurs a second time, expected once.") if twice.any() else None
 
 
 def csv_line(row: int) -> str:
@@ -122,20 +93,13 @@ def csv_line(row: int) -> str:
     return f"line {row + 2}"
 
 
-def row_with(table: pd.DataFrame, names: Sequence[str]) -> Place:
-    """Row position -> "row 7 (profile a, layer 0)", from the columns ``names`` without their "_id"."""
-
-    def place(row: int) -> str:
-        who = ", ".join(f"{name.removesuffix('_id')} {table[name].iloc[row]}" for name in names if name in table)
-        return f"row {row} ({who})" if who else f"row {row}"
-
-    return place
-
-
 def checked(
-    table: pd.DataFrame, schema: pa.DataFrameSchema, source: Path | str, place: Place = "row {}".format
+    table: pd.DataFrame,
+    checks: Mapping[str, Iterable[Check]],
+    source: Path | str,
+    place: Callable[[int], str] = "row {}".format,
 ) -> pd.DataFrame:
-    """``table`` with its columns in the types of ``schema``.
+    """`table`, once its columns pass their `checks`; a column that it lacks is not checked.
 
     Parameters
     ----------
@@ -145,81 +109,100 @@ def checked(
     Raises
     ------
     InputError
-        For the first fault: missing columns, no rows, then column by column.
+        When the table has no rows, or for the first fault.
     """
-    remedies = schema.metadata or {}
-    missing = [name for name, column in schema.columns.items() if column.required and name not in table]
-    if missing:
-        has = f"it has {', '.join(map(str, table.columns))}. {remedies.get('columns', '')}"
-        raise InputError(f"{source}: no column {', '.join(missing)}; {has}".strip())
     if not len(table):
+        raise InputError(f"{source}: the table is empty: it has a header but no rows.")
+    for name in (name for name in checks if name in table):
+        for check in checks[name]:
+            if fault := check(table[name]):
+                row, text = fault
+                where = f"{source}: the median of" if row is None else f"{source}, {place(row)}:"
+                raise InputError(f"{where} {name} {text}".strip())
+    return table
+
+
+class Finding(NamedTuple):
+    """One variable of a source at the places of the study."""
+
+    source: str  # name of the data set or file
+    variable: str
+    unit: str
+    values: int  # number of places
+    missing: int  # of them without a value
+    least: float
+    middle: float  # median
+    greatest: float
+    note: str = ""  # what was chosen, converted, clipped or counted
+
+
+def finding(source: str, variable: str, unit: str, values: ArrayLike, note: str = "") -> Finding:
+    """Number, range and median of `values` of `variable`."""
+    values = np.asarray(values, float).ravel()
+    known = values[np.isfinite(values)]
+    ends = (known.min(), float(np.median(known)), known.max()) if known.size else (np.nan,) * 3
+    return Finding(source, variable, unit, values.size, values.size - known.size, *map(float, ends), note)
+
+
+def findings_table(findings: Iterable[Finding]) -> pd.DataFrame:
+    """Findings as a table, one row a variable."""
+    return pd.DataFrame(list(findings), columns=list(Finding._fields))
+
+
+class SourcedForcing(NamedTuple):
+    """Forcing of some places and where it comes from."""
+
+    forcing: AnyForcing  # NaN at places for which the source has no value, such as the sea
+    findings: pd.DataFrame
+    comment: str  # one or two sentences for `forcing.nc`
+
+
+# Expected unit: other spellings of the same unit, compared without blanks, '^', '*', brackets and case.
+_SPELLINGS = {
+    "K": ("k", "kelvin", "degk", "kelvins"),
+    "MPa": ("mpa", "megapascal"),
+    "m": ("m", "meter", "meters", "metre", "metres"),
+    "%": ("%", "percent", "pct"),
+    "1": ("", "1", "-", "none", "unitless", "proportion", "fraction", "dimensionless"),
+    "layers": ("", "1", "-", "none", "unitless", "layer", "layers", "index"),
+    "g C m-2 s-1": ("gc/m2/s", "gcm-2s-1", "gm-2s-1"),
+    "g C m-3 s-1": ("gc/m3/s", "gcm-3s-1", "gm-3s-1"),
+    "g C m-3 month-1": ("gc/m3/month", "gc/m3/mon", "gcm-3month-1", "gcm-3mon-1"),
+    "kg C m-2": ("kgc/m2", "kgcm-2", "kg/m2", "kgm-2"),
+}
+
+# What another unit probably is and what to do about it, by expected unit.
+_REMEDIES = {
+    "K": "Temperatures in degrees Celsius? Add 273.15",
+    "MPa": "Water potential as a head in mm? Multiply by 9.80665e-6; in kPa? Divide by 1000",
+    "m": "A depth in centimetres? Divide by 100",
+    "g C m-2 s-1": "A flux per day? Divide by 86400; in kg? Multiply by 1000",
+}
+
+
+def checked_unit(unit: str | None, expected: tuple[str, ...], where: str) -> str:
+    """The one of the `expected` units that `unit`, the attribute `units` of a variable (None: it has none), spells.
+
+    A variable in another unit is an error, never converted. `where` names file and variable for the error.
+
+    Raises
+    ------
+    InputError
+        When the unit is missing or another one.
+    """
+    known = " or ".join(map(repr, expected))
+    if unit is None and not {"1", "layers"} & set(expected):
         raise InputError(
-            f"{source}: the table is empty: it has a header but no rows. {remedies.get('empty', '')}".strip()
+            f"{where} has no attribute 'units', expected {known}. Make sure of the unit, then write it into the file."
         )
-    numbered = table.reset_index(drop=True)
-    try:
-        valid = schema.validate(numbered, lazy=True)
-    except SchemaErrors as errors:
-        faults = sorted(errors.schema_errors, key=lambda error: _order(error, list(schema.columns)))
-        raise InputError(_message(faults[0], numbered, str(source), place)) from None
-    return valid.set_axis(table.index)
-
-
-_REPEATED = (SchemaErrorReason.SERIES_CONTAINS_DUPLICATES, SchemaErrorReason.DUPLICATES)
-_NO_NUMBER = (SchemaErrorReason.DATATYPE_COERCION, SchemaErrorReason.WRONG_DATATYPE)
-_MISSING = (SchemaErrorReason.SERIES_CONTAINS_NULLS,)
-
-
-def _order(error: SchemaError, columns: list[str]) -> tuple[int, int, bool]:
-    """Wrong types first, for they make other checks fail; then gaps, repeats and checks, in the order of columns."""
-    name = getattr(error.schema, "name", None)
-    position = columns.index(name) if name in columns else len(columns)
-    kinds = (_NO_NUMBER, _MISSING, _REPEATED)
-    kind = next((i for i, reasons in enumerate(kinds) if error.reason_code in reasons), len(kinds))
-    return kind, position, getattr(error.check, "name", "") != "row"
-
-
-def _message(error: SchemaError, table: pd.DataFrame, source: str, place: Place) -> str:
-    """File, row, column, value, what was expected and what to do."""
-    name, check = getattr(error.schema, "name", None), error.check
-    if getattr(check, "name", "") == "median":
-        middle = pd.to_numeric(table[name], errors="coerce").median()
-        return f"{source}: the median of {name} is {middle:.4g}, expected {check.error}. {check.description}".strip()
-    rows = _rows(error, table, name)
-    where, more = f"{source}, {place(rows[0])}", f" ({len(rows)} rows in all)" if len(rows) > 1 else ""
-    if name is None or name not in table:
-        return f"{where}: {check.error}{more}. {check.description or ''}".strip()
-    value = table[name].iloc[rows[0]]
-    shown = f"{value:.10g}" if isinstance(value, (float, np.floating)) else repr(value)
-    remedy = (error.schema.metadata or {}).get("remedy", "")
-    if error.reason_code in _MISSING:
-        return f"{where}: {name} is missing{more}, expected one in every row. {remedy}".strip()
-    if error.reason_code in _REPEATED:
-        return f"{where}: {name} {shown} occurs a second time, expected once{more}. {remedy}".strip()
-    if error.reason_code in _NO_NUMBER:
-        kind = "True or False" if "bool" in str(error.schema.dtype) else "a number"
-        empty = " or an empty field" if error.schema.nullable else ""
-        return f"{where}: {name} is {shown}, expected {kind}{empty}{more}. {_text_remedy(value) or remedy}".strip()
-    return f"{where}: {name} is {shown}, expected {check.error}{more}. {check.description or remedy}".strip()
-
-
-def _text_remedy(value: object) -> str:
-    """What to do about a text that should be a number."""
-    text = str(value).strip()
-    if re.fullmatch(r"[-+]?\d+,\d+", text):
-        return "A decimal comma? Write a point."
-    if text.startswith("{"):
-        return "Values in braces are a list; give one number, such as WoSIS has in its column value_avg."
-    return ""
-
-
-def _rows(error: SchemaError, table: pd.DataFrame, name: str | None) -> list[int]:
-    """Positions of the rows at fault, in order; of values that repeat, those after the first."""
-    if error.reason_code in _REPEATED and name is not None:
-        return np.flatnonzero(table[name].duplicated()).tolist()
-    cases = error.failure_cases
-    index = cases["index"].dropna() if isinstance(cases, pd.DataFrame) and "index" in cases else []
-    return sorted({int(row) for row in index}) or [0]
+    plain, *spellings = ("".join(c for c in name.lower() if c not in " ^*()[]_.") for name in (unit or "", *expected))
+    for name, spelling in zip(expected, spellings, strict=True):
+        if plain in (spelling, *_SPELLINGS.get(name, ())):
+            return name
+    remedy = _REMEDIES.get(expected[0], "Convert the values")
+    raise InputError(
+        f"{where} is in {unit!r}, expected {known}. {remedy}, and set the attribute 'units' to {expected[0]!r}."
+    )
 
 
 PROFILE_COLUMNS = {
@@ -262,83 +245,6 @@ UNITS = {
     "ph": "1",
 }
 
-_AGAIN = "Run notebook 01-data-cleaning again."
-_EMPTY = "See exclusions.csv beside it for what cleaning excluded."
-_KEY = {"nullable": False, "remedy": _AGAIN}
-_INDEX = {"checks": whole_check(0), **_KEY}
-_KIND = row_check(lambda x: x.isin(KINDS), f"one of: {', '.join(KINDS)}", _AGAIN)
-
-PROFILES = table_schema(
-    PROFILE_COLUMNS,
-    {
-        "profile_id": {**_KEY, "unique": True},
-        "lon": {"dtype": float, "checks": between(-180, 180, _AGAIN), **_KEY},
-        "lat": {"dtype": float, "checks": between(-90, 90, _AGAIN), **_KEY},
-        "source": _KEY,
-        "year": {"dtype": float},
-        "cell": _INDEX,
-        "land_cover": _INDEX,
-        "n_layers": {**_INDEX, "checks": whole_check(1)},
-        "max_depth": {"dtype": float, "checks": row_check(lambda x: x > 0, "above 0 m", _AGAIN), **_KEY},
-    },
-    columns_remedy=_AGAIN,
-    empty_remedy=_EMPTY,
-)
-LAYERS = table_schema(
-    LAYER_COLUMNS,
-    {
-        "profile_id": _KEY,
-        "site": _INDEX,
-        "layer": _INDEX,
-        "upper_depth": {"dtype": float, "checks": row_check(lambda x: x >= 0, "0 m or deeper", _AGAIN), **_KEY},
-        "lower_depth": {"dtype": float, **_KEY},
-        "depth": {"dtype": float, **_KEY},
-        "soc": {
-            "dtype": float,
-            "checks": [
-                row_check(lambda x: (x > 0) & np.isfinite(x), "a positive number of g C m-3", _AGAIN),
-                median_check(200, np.inf, "g C m-3, thousands", "Carbon in kg m-3? Multiply by 1,000."),
-            ],
-            **_KEY,
-        },
-        "kind": {"checks": _KIND, **_KEY},
-        "density_relative_sd": {
-            "dtype": float,
-            "checks": row_check(lambda x: (x >= 0) & np.isfinite(x), "0 or above", _AGAIN),
-            **_KEY,
-        },
-    },
-    checks=[
-        row_check(lambda t: t["lower_depth"] > t["upper_depth"], "lower_depth is not below upper_depth", _AGAIN),
-        row_check(
-            lambda t: (t["site"] * 1e3 + t["depth"]).diff().fillna(0.0) >= 0,
-            "out of order, expected rows sorted by site and depth",
-            _AGAIN,
-        ),
-    ],
-    columns_remedy=_AGAIN,
-    empty_remedy=_EMPTY,
-)
-_NEEDED = {"nullable": False}
-SITE_STATUS = table_schema(
-    {
-        "profile_id": "identifier",
-        "site": "0-based row in profiles.parquet",
-        "status": "outcome of the chains",
-        "used_downstream": "whether later stages use the site",
-    },
-    {
-        "profile_id": {"unique": True, **_NEEDED},
-        "site": {"checks": whole_check(0), "unique": True, **_NEEDED},
-        "status": {
-            "checks": row_check(lambda x: x.isin(STATUSES), f"one of: {', '.join(STATUSES)}"),
-            "required": False,
-        },
-        "used_downstream": {"dtype": bool, **_NEEDED},
-    },
-    columns_remedy="Run the site-by-site assimilation again.",
-)
-
 
 def file_attributes(study: Study) -> dict[str, Any]:
     """Attributes of every file of stage 1: version and study, and the history that CF asks for.
@@ -363,73 +269,35 @@ def with_attributes(
 
 
 def existing(path: Path | str, notebook: str = "01-data-cleaning") -> Path:
-    """`path`, which `notebook` writes.
-
-    Raises
-    ------
-    InputError
-        When there is no such file.
-    """
+    """`path`, which `notebook` writes; `InputError` when there is no such file."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file. Run notebook {notebook}, which writes it.")
     return path
 
 
-def write_profiles(profiles: pd.DataFrame, path: Path | str, attributes: Mapping[str, Any] | None = None) -> None:
+def write_profiles(profiles: pd.DataFrame, path: Path | str, attributes: Mapping[str, Any]) -> None:
     """Write profiles as GeoParquet, points in EPSG:4326, with units and the file's `attributes`."""
     points = geopandas.points_from_xy(profiles["lon"], profiles["lat"], crs=4326)
-    text = dict.fromkeys(("profile_id", "source", "land_use", "state"), "string")
-    table = geopandas.GeoDataFrame(profiles[list(PROFILE_COLUMNS)].astype(text).reset_index(drop=True), geometry=points)
-    with_attributes(table, UNITS, PROFILE_COLUMNS, attributes or {}).to_parquet(path, index=False)
+    types = {**dict.fromkeys(("profile_id", "source", "land_use", "state"), "string"), "year": float}
+    profiles = profiles[list(PROFILE_COLUMNS)].astype(types).reset_index(drop=True)
+    table = geopandas.GeoDataFrame(profiles, geometry=points)
+    with_attributes(table, UNITS, PROFILE_COLUMNS, attributes).to_parquet(path, index=False)
 
 
 def read_profiles(path: Path | str) -> geopandas.GeoDataFrame:
-    """`profiles.parquet` of a study folder, one row a site.
-
-    Raises
-    ------
-    InputError
-        When the file or a column is missing, the table is empty, an identifier occurs twice, or a value is none that
-        cleaning leaves.
-    """
-    return checked(geopandas.read_parquet(existing(path)), PROFILES, path)
-
-
-def write_layers(layers: pd.DataFrame, path: Path | str, attributes: Mapping[str, Any] | None = None) -> None:
-    """Write layers as Parquet, with units and the file's `attributes`."""
-    with_attributes(layers, UNITS, LAYER_COLUMNS, attributes or {}).to_parquet(path, index=False)
+    """`profiles.parquet` of a study folder, one row a site, with `PROFILE_COLUMNS`."""
+    return geopandas.read_parquet(existing(path))
 
 
 def read_layers(path: Path | str) -> pd.DataFrame:
-    """`layers.parquet` of a study folder, sorted by site and depth.
-
-    Raises
-    ------
-    InputError
-        When the file or a column is missing, the table is empty or unsorted, or carbon is not positive or is in
-        another unit than g C m-3.
-    """
-    layers = pd.read_parquet(existing(path))
-    return checked(layers, LAYERS, path, row_with(layers, ["profile_id", "layer"]))
-
-
-def write_site_status(status: pd.DataFrame, path: Path | str) -> None:
-    """Write `site_status.csv`, one row a site, checked."""
-    checked(status, SITE_STATUS, path)
-    status.to_csv(path, index=False)
+    """`layers.parquet` of a study folder, sorted by site and depth, with `LAYER_COLUMNS`."""
+    return pd.read_parquet(existing(path))
 
 
 def read_site_status(path: Path | str) -> pd.DataFrame:
-    """`site_status.csv` of a study folder.
-
-    Raises
-    ------
-    InputError
-        When the file or a column is missing, a site occurs twice, or `used_downstream` is not True or False.
-    """
-    table = pd.read_csv(existing(path, "04-site-by-site-assimilation"), dtype={"profile_id": str})
-    return checked(table, SITE_STATUS, path, csv_line)
+    """`site_status.csv` of a study folder: profile_id, site, status, used_downstream and more, one row a site."""
+    return pd.read_csv(existing(path, "04-site-by-site-assimilation"), dtype={"profile_id": str})
 
 
 def known_truth(study: Study) -> xr.Dataset | None:

@@ -16,9 +16,8 @@ import scipy.io
 from numpy.typing import ArrayLike, NDArray
 
 from proda.data.covariates import DEPTHS
-from proda.data.findings import Finding, SourcedForcing, finding, findings_table
 from proda.data.readers.rasters import nearest_index
-from proda.data.tables import ProfileTables, checked, median_check, table_schema
+from proda.data.tables import Finding, ProfileTables, SourcedForcing, checked, finding, findings_table, median_check
 from proda.errors import InputError
 from proda.model.configuration import CESM2, CESM2_COLUMN, DAYS_PER_YEAR, Configuration
 from proda.model.forcing import Forcing, MonthlyForcing
@@ -71,13 +70,10 @@ FIELDS = {
     "NPP": ("g C m-2 s-1", -1e-4, 5e-4),
     **{name: ("g C m-3 month-1", -1e-6, 1e6) for name in INPUTS},
 }
-_LAYERS = table_schema(
-    dict.fromkeys(LAYER_COLUMNS, ""),
-    {
-        "lower_depth": {"checks": median_check(3, 1000, "cm", "Depths in metres? Multiply by 100.")},
-        "soc_stock": {"checks": median_check(200, 2e5, "g C m-3", "In kg? Multiply by 1000.")},
-    },
-)
+_LAYER_CHECKS = {
+    "lower_depth": [median_check(3, 1000, "cm", "Depths in metres? Multiply by 100.")],
+    "soc_stock": [median_check(200, 2e5, "g C m-3", "In kg? Multiply by 1000.")],
+}
 _SOURCE = "CESM2 fields of the archive"
 _BAND = 72  # meridians read at once; 72 of 20 layers from pole to pole are 53 MB
 _MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], float)
@@ -274,7 +270,7 @@ def _profile_info(folder: Path | str) -> pd.DataFrame:
 
 def _profile_layers(path: Path) -> pd.DataFrame:
     table = _netcdf_table(path, "data_soc_integrate", LAYER_COLUMNS)
-    table = checked(table, _LAYERS, path)
+    table = checked(table, _LAYER_CHECKS, path)
     identifier = _identifiers(table["profile_id"])
     return pd.DataFrame(
         {

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.findings import Finding, SourcedForcing, checked_unit, finding, findings_table
 from proda.data.readers.rasters import nearest_index
+from proda.data.tables import Finding, SourcedForcing, checked_unit, finding, findings_table
 from proda.errors import InputError
 from proda.model.configuration import CESM2, DAYS_PER_YEAR, PAPER, Column, Configuration
 from proda.model.forcing import Forcing, MonthlyForcing

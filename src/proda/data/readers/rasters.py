@@ -27,7 +27,7 @@ from rasterio.windows import Window
 from scipy.stats import mode
 
 from proda.data.covariates import PAPER_LIST, Covariate
-from proda.data.findings import finding, findings_table
+from proda.data.tables import finding, findings_table
 from proda.errors import InputError
 
 DEGREES = "EPSG:4326"

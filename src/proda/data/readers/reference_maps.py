@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.findings import finding, findings_table
 from proda.data.grid import RESOLUTION
 from proda.data.readers.rasters import Layer, map_file, map_values
+from proda.data.tables import finding, findings_table
 from proda.errors import InputError
 
 DEPTHS = (0.3, 1.0, 2.0)  # m
@@ -37,7 +37,7 @@ class ReferenceMap(NamedTuple):
     """Stocks of a published map at grid cells."""
 
     stocks: pd.DataFrame  # a column a depth, `ref_<map>_<depth in cm>cm`, kg m-2; NaN where the map has no value
-    findings: pd.DataFrame  # a row a column, `proda.data.findings.Finding`
+    findings: pd.DataFrame  # a row a column, `proda.data.tables.Finding`
 
 
 def reference_map(name: str, citation: str, stocks: dict[float, NDArray], note: str = "") -> ReferenceMap:

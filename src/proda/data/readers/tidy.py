@@ -19,7 +19,7 @@ import pyarrow
 import pyarrow.csv
 
 from proda.data.grid import RESOLUTION, check_areas
-from proda.data.tables import ProfileTables, checked, csv_line, median_check, row_check, table_schema
+from proda.data.tables import ProfileTables, checked, csv_line, median_check, no_gaps, no_repeats, row_check
 from proda.errors import InputError
 
 PROFILES, LAYERS, GRID = "profiles.csv", "layers.csv", "grid_half_degree.csv"
@@ -34,36 +34,36 @@ _COVARIATES = (
 )  # fmt: skip
 
 _EXCHANGED = "Subtract 360 from lon, or exchange the columns lon and lat."
-_RULES = {
-    "lon": {"checks": median_check(-180, 180, "degrees east", _EXCHANGED)},
-    "lat": {"checks": median_check(-90, 90, "degrees north", _EXCHANGED)},
-    "layer": {"nullable": False, "checks": row_check(lambda x: x % 1 == 0, "a whole number")},
-    "lower_depth_m": {
-        "checks": median_check(0, 5, "m", "In centimetres? Divide both bounds by 100. Positive upwards? Change signs.")
-    },
+_CHECKS = {
+    "lon": [median_check(-180, 180, "degrees east", _EXCHANGED)],
+    "lat": [median_check(-90, 90, "degrees north", _EXCHANGED)],
+    "layer": [no_gaps, row_check(lambda x: x % 1 == 0, "a whole number")],
+    "lower_depth_m": [
+        median_check(0, 5, "m", "In centimetres? Divide both bounds by 100. Positive upwards? Change signs.")
+    ],
     # The least median of any state in the public profiles is 2.8.
-    "soc_kg_m3": {
-        "checks": median_check(
+    "soc_kg_m3": [
+        median_check(
             1, 200, "kg per m3 of soil", "In g per m3? Divide by 1000. In percent of the mass? That is oc_percent."
         )
-    },
-    "oc_percent": {"checks": row_check(lambda x: x <= 100, "at most 100 % of the mass", "In g per kg? Divide by 10.")},
-    "bulk_density_g_cm3": {"checks": median_check(0.02, 3, "g per cm3", "In kg per m3? Divide by 1,000.")},
-    "coarse_fraction": {"checks": row_check(lambda x: x.between(0, 1), "0 to 1", "Volume in percent? Divide by 100.")},
-    "ph": {"checks": row_check(lambda x: x.between(0, 14), "0 to 14", "pH x 10? Divide by 10; missing: leave empty.")},
-    **{
-        name: {"checks": median_check(low, high, unit, remedy)}
-        for name, low, high, unit, remedy in (
-            ("mean_annual_temperature_degC", -40, 45, "degrees Celsius", "Temperatures in kelvin? Subtract 273.15."),
-            ("precipitation_mm_yr", 50, 8000, "mm a year", "Rain per day, in metres or in inches? Give mm a year."),
-            ("npp_gC_m2_yr", 5, 3000, "g C m-2 a year", "NPP in kg or per second? Give g C per square metre and year."),
-            ("sand_fraction", 0, 1, "", "Sand in percent? Divide by 100."),
-            ("clay_fraction", 0, 1, "", "Clay in percent? Divide by 100."),
-            ("cell_area_m2", 1e6, 1e11, "m2", "Areas in square kilometres? Multiply by 1e6."),
-        )
-    },
+    ],
+    "oc_percent": [row_check(lambda x: x <= 100, "at most 100 % of the mass", "In g per kg? Divide by 10.")],
+    "bulk_density_g_cm3": [median_check(0.02, 3, "g per cm3", "In kg per m3? Divide by 1,000.")],
+    "coarse_fraction": [row_check(lambda x: x.between(0, 1), "0 to 1", "Volume in percent? Divide by 100.")],
+    "ph": [row_check(lambda x: x.between(0, 14), "0 to 14", "pH x 10? Divide by 10; missing: leave empty.")],
+    "mean_annual_temperature_degC": [
+        median_check(-40, 45, "degrees Celsius", "Temperatures in kelvin? Subtract 273.15.")
+    ],
+    "precipitation_mm_yr": [
+        median_check(50, 8000, "mm a year", "Rain per day, in metres or in inches? Give mm a year.")
+    ],
+    "npp_gC_m2_yr": [
+        median_check(5, 3000, "g C m-2 a year", "NPP in kg or per second? Give g C per square metre and year.")
+    ],
+    "sand_fraction": [median_check(0, 1, "of the mass", "Sand in percent? Divide by 100.")],
+    "clay_fraction": [median_check(0, 1, "of the mass", "Clay in percent? Divide by 100.")],
+    "cell_area_m2": [median_check(1e6, 1e11, "m2", "Areas in square kilometres? Multiply by 1e6.")],
 }
-_IDENTIFIER = {"nullable": False, "unique": True, "remedy": "Give every profile its own identifier."}
 # Soil with as much carbon (% of mass) is lighter than this (g cm-3): of 1,339 such layers of the public profiles the
 # median is 0.39, and 0.91 in the densest source; with carbon in g per kg under the name of percent it is 1.38.
 _RICH, _LIGHT, _ENOUGH = 8.0, 1.15, 10
@@ -82,7 +82,7 @@ def read_profile_tables(folder: Path | str) -> ProfileTables:
         twice, or a column is in another unit than in its name.
     """
     texts, numbers = ("profile_id", "source", "land_use", "state"), ("lon", "lat", "year", "coord_uncertainty_km")
-    profiles = _table(folder, PROFILES, numbers, texts, _PROFILE_OPTIONAL, profile_id=_IDENTIFIER)
+    profiles = _table(folder, PROFILES, numbers, texts, _PROFILE_OPTIONAL, profile_id=[no_gaps, no_repeats])
     profiles["position_uncertainty"] = 1000.0 * profiles["coord_uncertainty_km"]
     columns = ["profile_id", "lon", "lat", "source", "land_use", "state", "year", "position_uncertainty"]
     return ProfileTables(profiles[columns], _layers(folder))
@@ -209,20 +209,20 @@ def _fault(error: str, names: list[str]) -> str:
     return f": not a whole table in UTF-8 ({error}). Save it as UTF-8, or download it again."
 
 
-def _table(folder: Path | str, name: str, numbers, texts=(), optional=(), prefix=None, **rules) -> pd.DataFrame:
-    """A table whose columns follow `_RULES`; optional columns that it lacks are empty."""
+def _table(folder: Path | str, name: str, numbers, texts=(), optional=(), prefix=None, **checks) -> pd.DataFrame:
+    """A table whose columns pass `_CHECKS`; optional columns that it lacks are empty."""
     file = Path(folder) / name
     if not file.is_file():
         raise InputError(f"{file}: no such file. Give the folder with {PROFILES}, {LAYERS} and {GRID} as --data DIR.")
     table = read_delimited(file, numbers, texts, optional, prefix)
-    table = checked(table, table_schema(dict.fromkeys(table, ""), _RULES | rules), file, csv_line)
+    table = checked(table, _CHECKS | checks, file, csv_line)
     table = table.assign(**{name: np.nan for name in numbers if name not in table})
     return table.assign(**{name: None for name in texts if name not in table})
 
 
 def _layers(folder: Path | str) -> pd.DataFrame:
     numbers, optional = (*_LAYER_COLUMNS, *_LAYER_OPTIONAL), (*_LAYER_OPTIONAL, "bd_method")
-    layers = _table(folder, LAYERS, numbers, ("profile_id", "bd_method"), optional, profile_id={"nullable": False})
+    layers = _table(folder, LAYERS, numbers, ("profile_id", "bd_method"), optional, profile_id=[no_gaps])
     soc, percent, density = (layers[name] for name in ("soc_kg_m3", "oc_percent", "bulk_density_g_cm3"))
     computed = percent * 10.0 * density * (1.0 - layers["coarse_fraction"].fillna(0.0))
     _check_carbon(Path(folder) / LAYERS, soc, computed, percent, density)
