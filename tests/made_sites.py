@@ -8,9 +8,8 @@ import xarray as xr
 from columns import drawn_columns
 
 from proda.assimilation import one_batch, sites, stage
-from proda.assimilation.chains import SitePlan
+from proda.assimilation.chains import SitePlan, SiteProblem
 from proda.assimilation.one_batch import ChainCheckpoint, OneBatch, Progress, one_batch_posterior
-from proda.assimilation.problem import SiteProblem
 from proda.assimilation.sites import site_posteriors
 from proda.assimilation.store import SiteStore, batch_arrays
 from proda.data.stage import cleaned_study

@@ -11,9 +11,7 @@ from proda.assimilation.one_batch import OneBatch
 from proda.assimilation.results import (
     misfit_by_sign,
     one_batch_tree,
-    posterior_tree,
     read_posterior,
-    site_tree,
     variance_with_published,
 )
 from proda.model.parameters import PAPER_PARAMETERS
@@ -46,20 +44,6 @@ def test_arviz_reads_the_file_and_summarises_it_by_parameter(result, tmp_path):
     summary = az.summary(az.from_netcdf(str(tmp_path / "one_batch.nc")), var_names=["x"], round_to="none")
     assert len(summary) == 25
     np.testing.assert_allclose(np.asarray(summary["mean"], float), result.x.mean(axis=(0, 1)), rtol=1e-12)
-
-
-def test_the_tree_of_a_site_holds_its_observations_and_predictions(rng):
-    problem, x = few_sites(3).part(2, 3), rng.uniform(0.2, 0.6, (2, 100, 25))
-    tree = site_tree(x, rng.random((2, 100)), problem, seed=1)
-    assert set(tree.children) == {"posterior", "sample_stats", "posterior_predictive", "observed_data"}
-    np.testing.assert_array_equal(tree["observed_data/soc"], problem.soc)
-    np.testing.assert_allclose(tree["observed_data/sd"], 0.3 * problem.soc)
-    predicted = tree["posterior_predictive/soc"]
-    assert predicted.dims == ("chain", "draw", "depth") and predicted.attrs["units"] == "g m-3"
-    # The spread of predictions holds at least the error of an observation, and is finite.
-    assert (predicted.std(("chain", "draw")) > 0.8 * problem.sd / np.sqrt(problem.weight)).all()
-    assert tree["posterior"].attrs["profile_id"] == "P2"
-    assert "sample_stats" not in posterior_tree(x).children
 
 
 def test_a_variance_on_the_published_side_agrees():

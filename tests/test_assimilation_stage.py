@@ -100,8 +100,7 @@ def test_checkpoints_of_other_settings_are_refused_and_results_can_be_read(clean
     shutil.copytree(cleaned, tmp_path / "study")
     study = study_in(tmp_path / "study")
     with pytest.raises(KeyboardInterrupt), study.stage(STAGES["sites"], resumable=True) as folder:
-        (folder / "checkpoints" / "batches").mkdir(parents=True)
-        (folder / "checkpoints" / "batches" / "store.json").write_text("{}")
+        (folder / "checkpoints" / "something").touch()
         raise KeyboardInterrupt
     other = type(study).open("virtual", "tiny", out=study.out, settings={**study.overrides, "site_steps": 9000})
     with pytest.raises(InputError, match=r"checkpoints of an interrupted run .* other settings \(site_steps\)"):
@@ -110,7 +109,7 @@ def test_checkpoints_of_other_settings_are_refused_and_results_can_be_read(clean
     assert len(result.status) == result.problem.n_sites == result.sites.sizes["site"]
     tree = site_posterior(study, result.problem.profile_id[3])
     np.testing.assert_array_equal(tree["posterior/x"], result.sites["x"][3])
-    with pytest.raises(InputError, match="has no site 'nowhere': expected a profile_id or a number from 0"):
+    with pytest.raises(InputError, match="has no site 'nowhere': expected a profile_id, such as .* number from 0 to"):
         site_posterior(study, "nowhere")
     pooled = RUN["one-batch"](study)
     for name, run in (("one_batch.nc", pooled.result), ("one_batch_formal.nc", pooled.formal)):

@@ -3,7 +3,6 @@
 import errno
 import itertools
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,7 +74,7 @@ def test_batches_may_be_written_in_any_order(problem, expected, tmp_path, order)
     store = SiteStore(tmp_path, tmp_path / "checkpoints")
     store.create(site_coordinates(problem.profile_id), SHORT, BATCH)
     for first in order:
-        store.write(first, batch_arrays(problem.part(first, min(first + BATCH, N_SITES)), 7, SHORT))
+        store.write(first, batch_arrays(problem.part(first, first + BATCH), 7, SHORT))
     assert store_bytes(tmp_path) == expected
 
 
@@ -93,61 +92,20 @@ def test_a_finished_store_is_not_sampled_again(problem, undisturbed, expected, t
     assert not sampled and sum(done) == N_SITES and store_bytes(tmp_path) == expected
 
 
-def chunks(folder: Path, variable: str) -> list[Path]:
-    """Files of the chunks of a variable, by batch."""
-    place = folder / "sites.zarr" / variable / "c"
-    return sorted(
-        (path for path in place.rglob("*") if path.is_file()), key=lambda path: int(path.relative_to(place).parts[0])
-    )
-
-
-def harm(folder: Path, what: str) -> None:
-    """Spoil the second batch."""
-    chunk = chunks(folder, "x")[1]
-    mark = next((folder / "checkpoints").rglob(f"*{BATCH}.json"))
-    if what == "a chunk cut short":
-        chunk.write_bytes(chunk.read_bytes()[:100])
-    elif what == "a chunk gone":
-        chunk.unlink()
-    elif what == "a chunk of other sites":
-        shutil.copy(chunks(folder, "x")[2], chunk)
-    elif what == "a number changed":
-        zarr.open_group(folder / "sites.zarr", mode="r+")["phi"][BATCH, 1, 2] += 1.0
-    elif what == "no mark":
-        mark.unlink()
-    elif what == "half a mark":
-        mark.write_text('{"first": 6, "la')
-    else:
-        # Zarr writes a chunk beside its place first; a kill in that moment leaves it there.
-        chunk.with_suffix(".0123456789abcdef.partial").write_bytes(b"half a ch")
-        chunk.unlink()
-
-
-@pytest.mark.parametrize(
-    "what",
-    ["a chunk cut short", "a chunk gone", "a chunk of other sites", "a number changed", "no mark", "half a mark",
-     "a writer killed"],
-)  # fmt: skip
-def test_a_batch_that_is_not_what_was_written_is_sampled_again_and_no_other(
-    problem, undisturbed, expected, tmp_path, sampled, what
+def test_a_batch_whose_writer_was_killed_is_sampled_again_and_no_other(
+    problem, undisturbed, expected, tmp_path, sampled
 ):
     shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
-    harm(tmp_path, what)
+    next((tmp_path / "checkpoints").rglob(f"from-*{BATCH}")).unlink()
+    # Zarr writes a chunk beside its place first; a kill in that moment leaves it there.
+    chunk = tmp_path / "sites.zarr" / "x" / "c" / "1" / "0" / "0" / "0"
+    chunk.with_suffix(".0123456789abcdef.partial").write_bytes(b"half a ch")
+    chunk.unlink()
     posteriors_in(tmp_path, problem)
     assert sampled == [BATCH] and store_bytes(tmp_path) == expected
 
 
-@pytest.mark.parametrize("gone", ["sites.zarr", "sites.zarr/x/zarr.json", "checkpoints"])
-def test_a_store_without_its_frame_is_made_again(problem, undisturbed, expected, tmp_path, sampled, gone):
-    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
-    path = tmp_path / gone
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-    posteriors_in(tmp_path, problem)
-    assert sampled == [0, 6, 12, 18] and store_bytes(tmp_path) == expected
-
-
-@pytest.mark.parametrize("n_workers", [1, 3])
-def test_the_run_goes_on_when_a_full_disk_has_room_again(problem, expected, tmp_path, monkeypatch, sampled, n_workers):
+def test_the_run_goes_on_when_a_full_disk_has_room_again(problem, expected, tmp_path, monkeypatch, sampled):
     written, write = itertools.count(), zarr.Array.__setitem__
 
     def refusing(array, place, values):
@@ -159,8 +117,8 @@ def test_the_run_goes_on_when_a_full_disk_has_room_again(problem, expected, tmp_
         disk.setattr(zarr.Array, "__setitem__", refusing)
         message = r"sites.zarr cannot be written: No space left on device\. Make room .*run the same command again"
         with pytest.raises(ProdaError, match=message):
-            posteriors_in(tmp_path, problem, n_workers=n_workers)
-    marked = [int(path.stem.split("-")[1]) for path in (tmp_path / "checkpoints").rglob("from-*.json")]
+            posteriors_in(tmp_path, problem, n_workers=3)
+    marked = [int(path.name.split("-")[1]) for path in (tmp_path / "checkpoints").rglob("from-*")]
     sampled.clear()
     posteriors_in(tmp_path, problem)
     assert len(marked) < 4 and sorted([*sampled, *marked]) == [0, 6, 12, 18]
@@ -185,10 +143,8 @@ def test_location_scale_shape_and_mode_of_scipys_distribution_are_recovered(k):
     mode = x[stats.genextreme.pdf(x, k, 0.5, 0.05).argmax()]
     modes = gev_modes(draws)
     assert np.abs(modes - mode).max() < 0.12 * 0.05 and abs(modes.mean() - mode) < 0.02 * 0.05
-    fit = fitted_gev(draws.ravel())
-    assert fit.location == pytest.approx(0.5, abs=0.001)
-    assert fit.scale == pytest.approx(0.05, abs=0.001)
-    assert fit.shape == pytest.approx(k, abs=0.015)
+    location, scale, shape = fitted_gev(draws.ravel())
+    assert (location, scale) == pytest.approx((0.5, 0.05), abs=0.001) and shape == pytest.approx(k, abs=0.015)
 
 
 def test_many_series_are_fitted_as_each_alone_and_modes_stay_within_the_prior(rng):
@@ -203,19 +159,18 @@ def test_many_series_are_fitted_as_each_alone_and_modes_stay_within_the_prior(rn
 def test_agreement_is_worked_out_site_by_site():
     site = np.array([0, 1, 0, 1, 0])
     observed, modelled = np.array([1.0, 2.0, 2.0, 4.0, 3.0]), np.array([2.0, 4.0, 2.0, 2.0, 5.0])
-    fit = agreement_by_site(site, observed, modelled, 2)
+    r2, efficiency = agreement_by_site(site, observed, modelled, 2)
     # Site 0: observed 1 2 3, modelled 2 2 5: SSE = 1 + 0 + 4, SST = 2; r = 3 / sqrt(2 x 6).
     # Site 1: observed 2 4, modelled 4 2: SSE = 8, SST = 2; r = -1.
-    np.testing.assert_allclose(fit.efficiency, [1.0 - 5.0 / 2.0, 1.0 - 8.0 / 2.0])
-    np.testing.assert_allclose(fit.r2, [9.0 / 12.0, 1.0])
+    np.testing.assert_allclose(efficiency, [1.0 - 5.0 / 2.0, 1.0 - 8.0 / 2.0])
+    np.testing.assert_allclose(r2, [9.0 / 12.0, 1.0])
 
 
 @pytest.mark.parametrize("density", [2.0, 0.1, 12345.678])
 def test_a_site_of_one_layer_or_of_equal_layers_or_of_none_has_no_score(density):
     """Three times a tenth is not three tenths in floating point: equal layers must not be scored by their rounding."""
     site, observed = np.array([0, 1, 1, 1]), np.full(4, density)
-    fit = agreement_by_site(site, observed, np.array([3.0, 1.0, 4.0, 2.0]), 3)
-    assert np.isnan(fit.efficiency).all() and np.isnan(fit.r2).all()
+    assert np.isnan(agreement_by_site(site, observed, np.array([3.0, 1.0, 4.0, 2.0]), 3)).all()
 
 
 PLAN = SitePlan(Schedule(100, 100, 100, 1), rhat_limit=1.1, ess_limit=0.0)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from proda.assimilation.problem import SiteProblem
+from proda.assimilation.chains import SiteProblem
 from proda.assimilation.results import posterior_tree
 from proda.assimilation.sbc import rank_ecdf
 from proda.figures.chains import (
@@ -64,7 +64,7 @@ def points_of(ax):
 
 def test_arviz_traces_show_the_chosen_parameters_by_their_names(rng):
     chosen = ["efolding", "q10"]
-    figure = trace_figure(posterior_tree(rng.random((3, 200, 25)), rng.random((3, 200))), chosen)
+    figure = trace_figure(posterior_tree(rng.random((3, 200, 25)), rng.random((3, 200)), {}), chosen)
     texts = {text for ax in figure.axes for text in (ax.get_title(), ax.get_xlabel(), ax.get_ylabel())}
     texts = {line for text in texts for line in text.splitlines()}
     assert set(chosen) <= texts and not texts & (set(NAMES) - set(chosen))
@@ -128,14 +128,14 @@ def test_the_worst_parameter_of_each_site_is_mapped_and_the_bad_lie_on_top(sites
 def test_ranks_are_drawn_on_one_scale_and_parameters_outside_the_band_are_named(rng):
     ranks = rng.integers(0, 100, (400, 25))
     ranks[:, 2] = np.minimum(rng.integers(0, 130, 400), 99)
-    figure = sbc_figure({"one": ranks, "other": ranks // 2}, 99, NAMES)
+    figure = sbc_figure({"one": ranks, "other": ranks // 2}, NAMES)
     (low, high), other = (ax.get_ylim() for ax in figure.axes)
     assert low == -high and (low, high) == other
     assert [ax.get_title() for ax in figure.axes] == ["one", "other"]
     first = figure.axes[0]
     assert [text.get_text() for text in first.get_legend().get_texts()] == [NAMES[2]]
     named = next(line for line in first.lines if line.get_label() == NAMES[2])
-    np.testing.assert_allclose(named.get_ydata(), rank_ecdf(ranks, 99)[:, 2] - named.get_xdata())
+    np.testing.assert_allclose(named.get_ydata(), rank_ecdf(ranks)[:, 2] - named.get_xdata())
 
 
 def test_parameter_densities_have_common_axes_and_mark_what_goes_beyond(rng):

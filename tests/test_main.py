@@ -20,7 +20,7 @@ from proda.errors import InputError
         (["--data", "somewhere"], "makes its own data"),
         (["--only", "9"], "give a number from 1 to 6, or S1 to S5"),
         (["--from", "2", "--only", "3"], "--only excludes --from"),
-        (["--scheduler", "nowhere.json"], "the scheduler file"),
+        (["--scheduler", "nowhere.json"], "no Dask scheduler answers at nowhere.json"),
     ],
 )
 def test_a_mistake_ends_before_anything_runs_with_one_line(file, tmp_path, capsys, arguments, message):

@@ -44,9 +44,7 @@ _SITE_SETTINGS = ("site_*", "chains", "kept_draws", "relative_sd")
 
 STAGES: dict[str, Stage] = {
     DATA: Stage(("data.stage",), (), ()),
-    "02-matrix-model-validation": Stage(
-        ("model", "kernels.misfit", "assimilation.problem", "data.cleaned"), (DATA,), ()
-    ),
+    "02-matrix-model-validation": Stage(("model", "kernels.misfit", "data.cleaned"), (DATA,), ()),
     ONE_BATCH: Stage(("assimilation.stage",), (DATA,), ("one_batch_*", "chains", "relative_sd")),
     SITE_BY_SITE: Stage(("assimilation.stage",), (DATA,), _SITE_SETTINGS),
     NETWORK: Stage(("learning.stage",), (DATA, SITE_BY_SITE), (*_NETWORK_SETTINGS, "test_share", "validation_share")),

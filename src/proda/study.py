@@ -72,8 +72,6 @@ ALLOWED: dict[str, Numbers | tuple[str, ...]] = {
     "bulk_density_rule": ("none", "adams-1973", "perie-ouimet-2008", "manrique-jones-1991", "hossain-2015"),
     "one_batch_coordinates": ("box", "logarithmic"),
     "site_coordinates": ("box", "logarithmic"),
-    "site_acceptance": ("metropolis", "annealed"),
-    "site_kept_states": ("all", "accepted"),
     "network_scaling": ("training", "grid"),
     "network_weights": ("best", "last"),
 }

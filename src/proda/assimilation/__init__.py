@@ -5,9 +5,16 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "chains": ["SitePlan", "sampled_by_workers", "schedule", "site_plan"],
+        "chains": [
+            "SitePlan",
+            "SiteProblem",
+            "sampled_by_workers",
+            "schedule",
+            "site_faults",
+            "site_plan",
+            "site_problem",
+        ],
         "one_batch": ["OneBatch", "one_batch_posterior"],
-        "problem": ["SiteProblem", "site_faults", "site_problem"],
         "published_programs": ["VARIANTS", "one_batch_as_coded", "one_batch_carbon", "variants_table"],
         "results": [
             "misfit_by_sign",
@@ -21,7 +28,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "AS_ASSUMED",
             "AS_IN_PAPER",
             "EQUAL_WEIGHTS",
-            "N_RANKED",
             "PAPER_WEIGHTS",
             "coverage_by_depth",
             "known_targets_table",

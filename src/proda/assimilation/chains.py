@@ -1,4 +1,4 @@
-"""The chains of sites: for the steps of their plan, or until they have converged.
+"""The sites that are sampled, and their chains: for the steps of a plan, or until they have converged.
 
 The chains of eight sites run side by side in SIMD blocks. A site's chains depend on the study's seed, the profile's id
 and the chain's number alone, so the sites beside it, their order and the number of cores do not matter.
@@ -6,19 +6,20 @@ and the chain's number alone, so the sites beside it, their order and the number
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
-from proda.assimilation.problem import SiteProblem
 from proda.errors import InputError
 from proda.kernels.diagnostics import Convergence, convergence
 from proda.kernels.metropolis import (
     DEFAULT_PROPOSAL,
     KEPT_ACCEPTED,
+    Chains,
     Proposal,
     Schedule,
     Target,
@@ -30,50 +31,117 @@ from proda.kernels.metropolis import (
     stretches,
     with_history,
 )
+from proda.kernels.misfit import layer_weights, misfit_forms
 from proda.kernels.random import generator_states
 from proda.kernels.simd import BLOCK_WIDTH
 from proda.kernels.steady_state import to_blocks
+from proda.model.forcing import Forcing
 from proda.model.parameters import PAPER_PARAMETERS
 
 LEAST_BURN_IN = 100
+_OF_LAYERS = "depth", "soc", "sd", "weight"
+
+
+class SiteProblem(NamedTuple):
+    """The sites, and the layers observed there, arrays (n_layers_observed,)."""
+
+    profile_id: Sequence[str]
+    forcing: Forcing  # one column a site
+    site: NDArray[np.int64]  # number of the layer's site
+    depth: NDArray[np.float64]  # middle of the layer, m
+    soc: NDArray[np.float64]  # observed density, g C m-3
+    sd: NDArray[np.float64]  # its standard deviation, g C m-3
+    weight: NDArray[np.float64]  # in Eq. 5.2
+
+    @property
+    def n_sites(self) -> int:
+        return len(self.profile_id)
+
+    def take(self, sites: ArrayLike) -> "SiteProblem":
+        """The sites of these numbers, in this order, renumbered from 0; one that is named twice becomes two sites."""
+        sites = np.asarray(sites, np.int64)
+        rows = [np.flatnonzero(self.site == k) for k in sites]
+        return SiteProblem(
+            [self.profile_id[k] for k in sites],
+            self.forcing.take(sites),
+            np.repeat(np.arange(sites.size), [row.size for row in rows]),
+            *(getattr(self, name)[np.concatenate(rows)] for name in _OF_LAYERS),
+        )
+
+    def part(self, first: int, last: int) -> "SiteProblem":
+        """Sites `first` to `last` (excluded), renumbered from 0."""
+        return self.take(np.arange(first, min(last, self.n_sites)))
+
+    def layers(self, inside: NDArray[np.bool_]) -> "SiteProblem":
+        """The same sites with some of their layers; the weights stay what they were."""
+        return self._replace(**{name: getattr(self, name)[inside] for name in ("site", *_OF_LAYERS)})
+
+    def forms(self) -> NDArray[np.float64]:
+        """The misfit of every site as a quadratic form (`misfit_forms`)."""
+        return misfit_forms(self.site, self.n_sites, self.depth, self.soc, self.weight, self.sd)
+
+
+def site_problem(
+    profiles: pd.DataFrame, layers: pd.DataFrame, cell_forcing: Forcing, relative_sd: float
+) -> SiteProblem:
+    """The sites of a study, from its cleaned tables and the forcing of its cells.
+
+    The standard deviation of a layer is `relative_sd` of its density. To it the column `density_relative_sd`, where
+    there is one, adds in quadrature: the uncertainty of a density computed from an estimated bulk density.
+    """
+    site, depth, soc = layers["site"].to_numpy(np.int64), *(layers[name].to_numpy(float) for name in ("depth", "soc"))
+    of_density = layers["density_relative_sd"].to_numpy(float) if "density_relative_sd" in layers else 0.0
+    sd = np.hypot(relative_sd, of_density) * soc
+    forcing = cell_forcing.take(profiles["cell"].to_numpy())
+    return SiteProblem(profiles["profile_id"].tolist(), forcing, site, depth, soc, sd, layer_weights(site, depth))
+
+
+def site_faults(problem: SiteProblem) -> list[str]:
+    """Why a site cannot be sampled, a text for each; empty for a site that can."""
+    faults = [""] * problem.n_sites
+
+    def note(site: int, fault: str) -> None:
+        faults[site] = faults[site] or fault
+
+    for name, values in problem.forcing._asdict().items():
+        of_layers = np.atleast_2d(values)
+        for k in np.flatnonzero(~np.isfinite(of_layers).all(axis=0)):
+            note(k, f"{name} of the forcing is {of_layers[~np.isfinite(of_layers[:, k]), k][0]}")
+    for k in np.flatnonzero(problem.forcing.npp_mean <= 0.0):
+        note(k, f"npp_mean of the forcing is {problem.forcing.npp_mean[k]:g}: nothing enters the soil")
+    number_in_site = pd.Series(problem.site).groupby(problem.site).cumcount().to_numpy() + 1
+    for name in _OF_LAYERS:
+        values = getattr(problem, name)
+        for row in np.flatnonzero(~(np.isfinite(values) & (values > 0.0))):
+            note(problem.site[row], f"{name} of observed layer {number_in_site[row]} is {values[row]:g}")
+    for k in np.flatnonzero(np.bincount(problem.site, minlength=problem.n_sites) == 0):
+        note(k, "it has no observed layer")
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(problem.forms()).all(axis=0)
+    for k in np.flatnonzero(~finite):
+        note(k, "the misfit of its layers is not a finite number")
+    return faults
 
 
 class SitePlan(NamedTuple):
-    """How the chains of a site are run.
-
-    Attributes
-    ----------
-    schedule : Schedule
-    n_chains : int
-    proposal : Proposal
-    accepted_only : bool
-        Keep only states that a step arrived at, as the published programs do: waiting times are lost.
-    rhat_limit, ess_limit : float
-        A site has converged when the rank-normalised R-hat of every parameter is at most, and its bulk and tail
-        effective sample sizes are at least these.
-    max_steps : int
-        Chains of a site that has not converged go on, up to this many steps each; 0 to take the schedule as it is.
-    n_kept : int
-        Draws stored of a site, all chains together.
-    """
+    """How the chains of a site are run, and when they have converged."""
 
     schedule: Schedule
     n_chains: int = 3
     proposal: Proposal = DEFAULT_PROPOSAL
-    accepted_only: bool = False
-    rhat_limit: float = 1.05
-    ess_limit: float = 400.0
-    max_steps: int = 0
-    n_kept: int = 500
+    accepted_only: bool = False  # keep only states that a step arrived at, as the published programs do
+    rhat_limit: float = 1.05  # the greatest rank-normalised R-hat of a parameter
+    ess_limit: float = 400.0  # the least effective sample size of a parameter, bulk or tail
+    max_steps: int = 0  # chains that have not converged go on, up to this many steps each; 0: the schedule alone
+    n_kept: int = 500  # draws stored of a site, all chains together
 
 
 def site_plan(settings: Mapping[str, Any]) -> SitePlan:
-    """The plan of site-by-site assimilation, from the settings of a study (`Study.settings`, or the study itself)."""
+    """The plan of site-by-site assimilation, from the settings of a study."""
     return SitePlan(
-        schedule=schedule(settings["site_test_steps"], settings["site_steps"], settings["kept_draws"]),
-        n_chains=settings["chains"],
-        proposal=Proposal(settings["site_coordinates"], settings["site_acceptance"] == "annealed"),
-        accepted_only=settings["site_kept_states"] == "accepted",
+        schedule(settings["site_test_steps"], settings["site_steps"], settings["kept_draws"]),
+        settings["chains"],
+        Proposal(settings["site_coordinates"]),
         rhat_limit=settings["site_rhat_limit"],
         ess_limit=settings["site_ess_limit"],
         max_steps=settings["site_max_steps"],
@@ -84,19 +152,8 @@ def site_plan(settings: Mapping[str, Any]) -> SitePlan:
 def schedule(test_steps: int, steps: int, draws: int) -> Schedule:
     """A schedule that keeps the second half of all steps, thinned to at most `draws` a chain.
 
-    Parameters
-    ----------
-    test_steps : int
-        Length of the test run (Eq. 7).
-    steps : int
-        Length of the formal run (Eq. 8): what is not kept of it is burn-in.
-    draws : int
-        Number of states to store for a chain.
-
-    Raises
-    ------
-    InputError
-        When the formal run leaves no room for a burn-in, or fewer kept steps than draws.
+    The test run (Eq. 7) has `test_steps`, the formal run (Eq. 8) `steps`: what is not kept of it is burn-in. An
+    InputError when that leaves no burn-in, or fewer kept steps than draws.
     """
     kept = (test_steps + steps) // 2
     burn_in = steps - kept
@@ -123,18 +180,13 @@ _LONGEST_LEAP = 16.0  # times that a round may be longer than the last: a short 
 
 
 class SampledSites(NamedTuple):
-    """Chains of some sites.
+    """Chains of some sites."""
 
-    `draws` on the unit cube (site, chain, draw, parameter), their misfit `phi` (site, chain, draw), the `acceptance` of
-    the kept part (site, chain), the number of `steps` of each chain (site,), and the `mixing` of every parameter,
-    fields (site, parameter).
-    """
-
-    draws: NDArray[np.float32]
-    phi: NDArray[np.float64]
-    acceptance: NDArray[np.float64]
-    steps: NDArray[np.int64]
-    mixing: Convergence
+    draws: NDArray[np.float32]  # (site, chain, draw, parameter), on the unit cube
+    phi: NDArray[np.float64]  # (site, chain, draw), their misfit
+    acceptance: NDArray[np.float64]  # (site, chain), of the kept part
+    steps: NDArray[np.int64]  # (site,), of each chain
+    mixing: Convergence  # fields (site, parameter)
 
     def converged(self, plan: SitePlan) -> NDArray[np.bool_]:
         """Whether every parameter of a site meets the limits of the plan, (site,)."""
@@ -151,12 +203,6 @@ class _Ends(NamedTuple):
     random: NDArray[np.uint64]
 
 
-def chain_seed(study_seed: int, profile_id: str, chain: int) -> tuple[int, int, int]:
-    """The seed of one chain of one site, wherever and with whatever others it is run."""
-    name = int.from_bytes(hashlib.sha256(profile_id.encode()).digest()[:8], "big")
-    return study_seed, name, chain
-
-
 def sampled_sites(problem: SiteProblem, seed: int, plan: SitePlan) -> SampledSites:
     """Run the chains of all sites of `problem`.
 
@@ -164,7 +210,8 @@ def sampled_sites(problem: SiteProblem, seed: int, plan: SitePlan) -> SampledSit
     times longer as the effective sample size of the last suggests, begins with the covariance of all chains of the
     site, and replaces the draws. A site is given up when no longer round fits into `max_steps`.
     """
-    seeds = [chain_seed(seed, name, chain) for name in problem.profile_id for chain in range(plan.n_chains)]
+    names = [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") for name in problem.profile_id]
+    seeds = [(seed, name, chain) for name in names for chain in range(plan.n_chains)]
     start = _Ends(np.empty(0), np.empty(0), generator_states(seeds))
     sampled, ends = _round(problem, plan, plan.schedule, start)
     times = np.ones(problem.n_sites, np.int64)
@@ -208,8 +255,7 @@ def _round(
     """One run of the schedule for all sites: from where the chains stand, with the covariance of the draws `before`."""
     n_sites, d, n_chains = problem.n_sites, len(PAPER_PARAMETERS), plan.n_chains
     of_lane = np.repeat(np.arange(n_sites), n_chains)
-    forms = problem.forms()[:, of_lane]
-    target = new_target(problem.forcing.take(of_lane), forms, pooled=False, proposal=plan.proposal)
+    target = new_target(problem.forcing.take(of_lane), problem.forms()[:, of_lane], False, plan.proposal)
     n_lanes, n_draws = of_lane.size, schedule.n_draws
     draws = np.empty((n_lanes, n_draws, d), np.float32)
     phis, accepted = np.empty((n_lanes, n_draws)), np.empty(n_lanes)
@@ -234,14 +280,12 @@ def _round(
             rows[:, used] = now.reshape(-1, BLOCK_WIDTH)[:, :count]
         accepted[used] = chains.tuning.reshape(-1, BLOCK_WIDTH)[KEPT_ACCEPTED, :count] / schedule.kept_steps
     draws = draws.reshape(n_sites, n_chains, n_draws, d)
+    phis, accepted = phis.reshape(n_sites, n_chains, n_draws), accepted.reshape(n_sites, n_chains)
     mixing = convergence(np.moveaxis(draws, -1, 1))
-    steps = np.full(n_sites, schedule.total)
-    shape = (n_sites, n_chains)
-    sampled = SampledSites(draws, phis.reshape(*shape, n_draws), accepted.reshape(shape), steps, mixing)
-    return sampled, _Ends(x, phi, random)
+    return SampledSites(draws, phis, accepted, np.full(n_sites, schedule.total), mixing), _Ends(x, phi, random)
 
 
-def _kept(chains, target: Target, schedule: Schedule, accepted_only: bool) -> tuple[NDArray, NDArray]:
+def _kept(chains: Chains, target: Target, schedule: Schedule, accepted_only: bool) -> tuple[NDArray, NDArray]:
     """Draws (BLOCK_WIDTH, n_draws, n_parameters) and their misfits, of one block."""
     every = schedule._replace(thin=1) if accepted_only else schedule
     d = target.low.size
@@ -270,7 +314,7 @@ def n_workers() -> int:
 def sampled_by_workers(problem: SiteProblem, seed: int, plan: SitePlan) -> SampledSites:
     """`sampled_sites` of all sites of `problem`, part by part, on all cores; the same to the last bit."""
     size = min(max(-(-problem.n_sites // (2 * n_workers())), _LEAST), _MOST)
-    parts = [problem.part(first, min(first + size, problem.n_sites)) for first in range(0, problem.n_sites, size)]
+    parts = [problem.part(first, first + size) for first in range(0, problem.n_sites, size)]
     with ThreadPoolExecutor(n_workers()) as pool:
         sampled = list(pool.map(lambda part: sampled_sites(part, seed, plan), parts))
     arrays = (np.concatenate(values) for values in zip(*(one[:4] for one in sampled), strict=True))

@@ -2,24 +2,22 @@
 
 The profiles of a grid cell share their forcing, so their misfits add up to one quadratic form and the column is solved
 once for all of them. Eq. 5.1 leaves the constant B open: with B = 1 the posterior is the formal one of all profiles;
-with B = 1/(number of profiles) it holds one profile's worth of information, and is about as wide as the paper's. The
-chains save their state from time to time: it decides all later steps, so a chain that goes on from a file ends with the
-bits of one that was never interrupted.
+with B = 1/(number of profiles) it holds one profile's worth of information, and is about as wide as the paper's.
 """
 
-import os
 import shutil
 import time
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from proda.assimilation.problem import SiteProblem
+from proda.assimilation.chains import SiteProblem
 from proda.errors import InputError
 from proda.kernels.metropolis import (
     DEFAULT_PROPOSAL,
@@ -49,33 +47,25 @@ _RAISE = 1.5  # factor by which D changes after a piece of the test run outside 
 
 
 class OneBatch(NamedTuple):
-    """The posterior of one parameter set for all profiles.
+    """The posterior of one parameter set for all profiles."""
 
-    `x` (chain, draw, parameter) on the unit cube; `phi` (chain, draw), misfit summed over all profiles, not tempered;
-    `acceptance` (chain, 2) of the test run and the kept part; `D` of Eq. 7 (chain,) at the end of the test run; `B` of
-    Eq. 5.1.
-    """
-
-    x: NDArray[np.float64]
-    phi: NDArray[np.float64]
-    acceptance: NDArray[np.float64]
-    D: NDArray[np.float64]
-    B: float
+    x: NDArray[np.float64]  # (chain, draw, parameter), on the unit cube
+    phi: NDArray[np.float64]  # (chain, draw), misfit summed over all profiles, not tempered
+    acceptance: NDArray[np.float64]  # (chain, 2), of the test run and of the kept part
+    D: NDArray[np.float64]  # (chain,), of Eq. 7 at the end of the test run
+    B: float  # of Eq. 5.1
 
 
 def batch_constant(setting: str | float, n_profiles: int) -> float:
     """B of Eq. 5.1 from the setting `one_batch_B`: a positive number, or "1/n" for one over the number of profiles."""
-    if str(setting).replace(" ", "") == "1/n":
-        return 1.0 / n_profiles
-    try:
-        value = float(setting)
-    except ValueError:
-        value = float("nan")
-    if not value > 0.0 or not np.isfinite(value):
-        raise InputError(
-            f"one_batch_B is {setting!r}, expected a positive number or '1/n' (one over the number of profiles)."
-        )
-    return value
+    text = str(setting).replace(" ", "")
+    with suppress(ValueError):
+        value = 1.0 / n_profiles if text == "1/n" else float(text)
+        if 0.0 < value < np.inf:
+            return value
+    raise InputError(
+        f"one_batch_B is {setting!r}, expected a positive number or '1/n' (one over the number of profiles)."
+    )
 
 
 def one_batch_posterior(
@@ -94,14 +84,13 @@ def one_batch_posterior(
 
     Parameters
     ----------
-    problem : SiteProblem
     cell : (n_sites,)
         Grid cell of every site: sites of one cell have the same forcing.
     report : callable
         Called with the number of steps just taken by some chain.
     checkpoints : Path, optional
-        Folder where the chains save their state from time to time, and go on from when they find it: the result is the
-        same to the last bit.
+        Folder where the chains save their state from time to time, and go on from when they find it. The state decides
+        all later steps, so the result is the same to the last bit.
 
     Raises
     ------
@@ -119,11 +108,12 @@ def one_batch_posterior(
 
     with ThreadPoolExecutor(n_workers) as pool:
         done = list(pool.map(run, range(n_chains)))
-    rates = np.array([[one.accepted(TEST_ACCEPTED), one.accepted(KEPT_ACCEPTED)] for one in done])
-    parts = np.maximum([schedule.test_steps, schedule.kept_steps], 1)
+    accepted = np.array([[one.accepted(TEST_ACCEPTED), one.accepted(KEPT_ACCEPTED)] for one in done])
     phi = np.stack([one.phis[0] for one in done]) / B
     D = np.array([1.0 / one.chains.widest[0] for one in done])
-    result = OneBatch(np.stack([one.draws[0] for one in done]), phi, rates / parts, D, B)
+    result = OneBatch(
+        np.stack([one.draws[0] for one in done]), phi, accepted / [schedule.test_steps, schedule.kept_steps], D, B
+    )
     if not np.isfinite(result.phi).all() or (result.acceptance[:, 1] == 0.0).any():
         worst = int(np.argmin(result.acceptance[:, 1]))
         if checkpoints is not None:
@@ -137,17 +127,13 @@ def one_batch_posterior(
 
 
 class Progress(NamedTuple):
-    """A chain after `step` steps; all lanes of its SIMD block are alike.
-
-    `draws` (BLOCK_WIDTH, n_draws, n_parameters) and `phis` (BLOCK_WIDTH, n_draws) are filled as far as it got;
-    `accepted_before` is the number of steps accepted when the width of the test run was last adjusted.
-    """
+    """A chain after `step` steps; all elements of its SIMD block are alike."""
 
     step: int
     chains: Chains
-    draws: NDArray[np.float64]
-    phis: NDArray[np.float64]
-    accepted_before: float = 0.0
+    draws: NDArray[np.float64]  # (BLOCK_WIDTH, n_draws, n_parameters), filled as far as it got
+    phis: NDArray[np.float64]  # (BLOCK_WIDTH, n_draws), likewise
+    accepted_before: float = 0.0  # steps accepted when the width of the test run was last adjusted
 
     def accepted(self, row: int) -> float:
         """Number of accepted steps of the test run or the kept part, the row of `Chains.tuning`."""
@@ -162,34 +148,27 @@ class ChainCheckpoint:
 
     def read(self) -> Progress | None:
         """The chain as it was saved; None when it was not, or when the file cannot be read."""
-        if self.path is None or not self.path.is_file():
-            return None
-        try:
-            with np.load(self.path) as saved:
+        with suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+            with np.load(self.path or "") as saved:
                 chains = Chains(**{name: saved[f"chains_{name}"] for name in Chains._fields})
                 draws, phis = (np.repeat(saved[name][None], BLOCK_WIDTH, axis=0) for name in ("draws", "phis"))
                 return Progress(int(saved["step"]), chains, draws, phis, float(saved["accepted_before"]))
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-            return None
+        return None
 
     def write_now_and_then(self, progress: Progress) -> None:
         """Save the chain if `SECONDS_BETWEEN` have passed since it was last saved.
 
-        Raises
-        ------
-        ProdaError
-            When the disk refuses; what was saved before stays.
+        A ProdaError when the disk refuses; what was saved before stays.
         """
         if self.path is None or time.monotonic() - self._saved < SECONDS_BETWEEN:
             return
         state = {f"chains_{name}": value for name, value in progress.chains._asdict().items()}
-        state |= {"step": progress.step, "accepted_before": progress.accepted_before}
+        state |= {"draws": progress.draws[0], "phis": progress.phis[0]}
         partial = self.path.with_suffix(".part.npz")
         with write_errors_explained(self.path, "the chain goes on from where it was last saved"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as stream:
-                np.savez(stream, draws=progress.draws[0], phis=progress.phis[0], **state)
-            os.replace(partial, self.path)
+            np.savez(partial, step=progress.step, accepted_before=progress.accepted_before, **state)
+            partial.replace(self.path)
         self._saved = time.monotonic()
 
 
@@ -203,7 +182,7 @@ def _sampled_chain(
     """One chain from its start, or from where it was saved, to its end."""
     progress = saved.read()
     if progress is None:
-        # Every lane carries the same chain, so that its misfit can be summed over the lanes of each block of cells.
+        # Every element carries the same chain, so that its misfit can be summed over the cells of each block.
         chains = new_chains(len(PAPER_PARAMETERS), np.repeat(generator_states([entropy]), BLOCK_WIDTH, axis=1))
         start_chains(chains, target)
         draws = np.empty((BLOCK_WIDTH, schedule.n_draws, len(PAPER_PARAMETERS)))

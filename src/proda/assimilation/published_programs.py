@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from proda.assimilation.chains import SampledSites, SitePlan, sampled_by_workers
+from proda.assimilation.chains import SitePlan, SiteProblem, sampled_by_workers
 from proda.assimilation.one_batch import one_batch_posterior
-from proda.assimilation.problem import SiteProblem
 from proda.assimilation.store import agreement_by_site, soc_of_draws
 from proda.kernels.metropolis import Schedule
 from proda.kernels.steady_state import soc_density
@@ -35,11 +34,6 @@ class Variant(NamedTuple):
         weight = np.exp(-problem.depth) if self.weights_by_depth else problem.weight
         return problem._replace(sd=self.relative_sd * problem.soc, weight=weight)
 
-    def plan(self, plan: SitePlan) -> SitePlan:
-        """The plan with the acceptance and the kept states of this variant, and a fixed number of steps."""
-        proposal = plan.proposal._replace(annealed=self.annealed)
-        return plan._replace(proposal=proposal, accepted_only=self.accepted_only, max_steps=0)
-
 
 VARIANTS = {
     "as in the paper": Variant(),
@@ -52,7 +46,7 @@ VARIANTS = {
 
 
 def variants_table(problem: SiteProblem, seed: int, plan: SitePlan) -> pd.DataFrame:
-    """Assimilate the same sites by every variant.
+    """Assimilate the same sites by every variant, with a fixed number of steps.
 
     Returns
     -------
@@ -65,10 +59,14 @@ def variants_table(problem: SiteProblem, seed: int, plan: SitePlan) -> pd.DataFr
     rows = {}
     for name, variant in VARIANTS.items():
         own = variant.problem(problem)
-        sampled = sampled_by_workers(own, seed, variant.plan(plan))
-        soc = soc_of_draws(_some_draws(sampled, plan.n_kept), own.forcing)
+        proposal = plan.proposal._replace(annealed=variant.annealed)
+        how = plan._replace(proposal=proposal, accepted_only=variant.accepted_only, max_steps=0)
+        sampled = sampled_by_workers(own, seed, how)
+        draws = sampled.draws.reshape(own.n_sites, -1, sampled.draws.shape[-1])
+        some = np.linspace(0, draws.shape[1] - 1, plan.n_kept).round().astype(int)
+        soc = soc_of_draws(draws[:, some], own.forcing)
         modelled = at_depths(soc.mean(axis=0), own.site, own.depth)
-        efficiency = agreement_by_site(own.site, own.soc, modelled, own.n_sites).efficiency
+        efficiency = agreement_by_site(own.site, own.soc, modelled, own.n_sites)[1]
         sd = sampled.draws.std(axis=(1, 2), dtype=float) / prior_sd()
         rows[name] = {
             "sd ratio": np.median(sd.mean(axis=1)),
@@ -88,8 +86,6 @@ def one_batch_as_coded(
 
     Parameters
     ----------
-    problem : SiteProblem
-        All profiles, as in the paper.
     cell : (n_sites,)
         Grid cell of every site.
 
@@ -119,9 +115,3 @@ def one_batch_carbon(x: NDArray, problem: SiteProblem, n_draws: int = 100) -> ND
     some = x[:: max(1, len(x) // n_draws)]
     total = sum(soc_density(physical(one, problem.forcing), problem.forcing) for one in some)
     return at_depths(total / len(some), problem.site, problem.depth)
-
-
-def _some_draws(sampled: SampledSites, n: int) -> NDArray[np.float64]:
-    """`n` draws of each site, evenly spaced over its chains, (n_sites, n, n_parameters)."""
-    draws = sampled.draws.reshape(len(sampled.draws), -1, sampled.draws.shape[-1])
-    return draws[:, np.linspace(0, draws.shape[1] - 1, n).round().astype(int)].astype(float)

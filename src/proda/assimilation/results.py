@@ -13,40 +13,33 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from proda.assimilation.chains import SiteProblem
 from proda.assimilation.one_batch import OneBatch
-from proda.assimilation.problem import SiteProblem, site_problem
-from proda.assimilation.store import STORE, opened_sites, soc_of_draws
-from proda.data.stage import read_cleaned_study
+from proda.assimilation.store import STORE, opened_sites
 from proda.errors import InputError
-from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.stage import SITE_BY_SITE
-from proda.study import Study, suggestion
+from proda.study import Study
 
 # Mean posterior variance over the sites on the unit scale, as stated in the text beside Fig. S5 of Tao et al. 2020.
-ABOVE, AT_MOST = 0.06, 0.04
-PUBLISHED_ABOVE, PUBLISHED_AT_MOST = ("tau4l2l3", "tau4l1", "fs2s1"), ("tau4s2", "tau4s3", "efolding")
+PUBLISHED_ABOVE = dict.fromkeys(("tau4l2l3", "tau4l1", "fs2s1"), 0.06)
+PUBLISHED_AT_MOST = dict.fromkeys(("tau4s2", "tau4s3", "efolding"), 0.04)
 
 
-def posterior_tree(
-    x: NDArray, phi: NDArray | None = None, attrs: dict[str, Any] | None = None, **more: xr.Dataset
-) -> xr.DataTree:
-    """A tree with the groups `posterior` (and `sample_stats`, and those in `more`).
+def posterior_tree(x: NDArray, phi: NDArray, attrs: Mapping[str, Any]) -> xr.DataTree:
+    """A tree of the groups `posterior` and `sample_stats`.
 
-    Parameters
-    ----------
-    x : (chain, draw, parameter)
-        On the unit cube.
-    phi : (chain, draw), optional
+    The draws x (chain, draw, parameter) are on the unit cube; phi (chain, draw) is their misfit.
     """
     coords = {"chain": np.arange(x.shape[0]), "draw": np.arange(x.shape[1])}
     unit = {"long_name": "position between the bounds of the prior", "units": "1"}
     names = {"parameter": list(PAPER_PARAMETERS.names)}
-    groups = {"posterior": xr.Dataset({"x": (("chain", "draw", "parameter"), x, unit)}, coords | names, attrs)}
-    if phi is not None:
-        misfit = {"long_name": "weighted misfit Phi, Eq. 5.2", "units": "1"}
-        groups["sample_stats"] = xr.Dataset({"phi": (("chain", "draw"), phi, misfit)}, coords, attrs)
-    return xr.DataTree.from_dict({f"/{name}": group for name, group in (groups | more).items()})
+    misfit = {"long_name": "weighted misfit Phi, Eq. 5.2", "units": "1"}
+    groups = {
+        "posterior": xr.Dataset({"x": (("chain", "draw", "parameter"), x, unit)}, coords | names, attrs),
+        "sample_stats": xr.Dataset({"phi": (("chain", "draw"), phi, misfit)}, coords, attrs),
+    }
+    return xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
 
 
 def one_batch_tree(result: OneBatch) -> xr.DataTree:
@@ -63,16 +56,7 @@ def read_posterior(path: Path) -> xr.Dataset:
 
 
 def site_posterior(study: Study, site: int | str) -> xr.DataTree:
-    """The stored posterior of one site of a study.
-
-    Groups: `posterior` (x on the unit cube: chain, draw, parameter), `sample_stats` (phi), `observed_data` (soc, with
-    its standard deviation and weight: depth) and `posterior_predictive` (soc: chain, draw, depth; g m-3), the modelled
-    density with the error of an observation at every observed depth.
-
-    Parameters
-    ----------
-    site : int or str
-        Its number, or its profile_id.
+    """The stored posterior of one site of a study, given by its number or its profile_id, in the groups of one-batch.
 
     Raises
     ------
@@ -82,52 +66,25 @@ def site_posterior(study: Study, site: int | str) -> xr.DataTree:
         When there is no such site, or it could not be sampled.
     """
     study.require(SITE_BY_SITE)
-    cleaned = read_cleaned_study(study)
-    names = cleaned.profiles["profile_id"].tolist()
+    sites = opened_sites(study.path(STORE))
+    names = sites["profile_id"].values.tolist()
     if site not in names and not (isinstance(site, int | np.integer) and 0 <= site < len(names)):
-        near = suggestion(str(site), names) if len(names) <= 20 else f"{len(names)} sites, such as {names[0]!r}"
-        raise InputError(f"study {study.label} has no site {site!r}: expected a profile_id or a number from 0. {near}")
-    k = names.index(site) if site in names else int(site)
-    stored = opened_sites(study.path(STORE))[["x", "phi"]].isel(site=k)
-    x, phi = (stored[name].to_numpy().astype(np.float64) for name in ("x", "phi"))
+        expected = f"expected a profile_id, such as {names[0]!r}, or a number from 0 to {len(names) - 1}"
+        raise InputError(f"study {study.label} has no site {site!r}: {expected}")
+    stored = sites.isel(site=names.index(site) if site in names else int(site))
+    name, x = str(stored["profile_id"].item()), stored["x"].to_numpy().astype(np.float64)
     if not np.isfinite(x).all():
-        raise InputError(f"site {names[k]!r} has no posterior; site_status.csv of {study.out} gives the reason")
-    problem = site_problem(cleaned.profiles, cleaned.layers, cleaned.forcing, study["relative_sd"]).part(k, k + 1)
-    return site_tree(x, phi, problem, study.seed)
-
-
-def site_tree(x: NDArray, phi: NDArray, problem: SiteProblem, seed: int) -> xr.DataTree:
-    """The tree of one site, from its draws x (chain, draw, parameter), their phi (chain, draw) and its observations."""
-    n_chains, n_draws, d = x.shape
-    order = np.argsort(problem.depth)
-    depth, soc, sd, weight = (getattr(problem, name)[order] for name in ("depth", "soc", "sd", "weight"))
-    modelled = soc_of_draws(x.reshape(1, -1, d), problem.forcing)
-    mean = np.stack([at_depths(one, np.zeros(depth.size, int), depth) for one in modelled])
-    error = np.random.default_rng([seed, 5]).standard_normal(mean.shape) * sd / np.sqrt(weight)
-    coords = {"depth": ("depth", depth, {"units": "m", "positive": "down"})}
-    density = {"units": "g m-3", "long_name": "soil organic carbon per volume of soil"}
-    observed = xr.Dataset(
-        {
-            "soc": ("depth", soc, density),
-            "sd": ("depth", sd, {"units": "g m-3", "long_name": "standard deviation in Eq. 5.2"}),
-            "weight": ("depth", weight, {"units": "1", "long_name": "weight in Eq. 5.2"}),
-        },
-        coords,
-    )
-    by_draw = ("chain", "draw", "depth"), (mean + error).reshape(n_chains, n_draws, -1), density
-    predicted = xr.Dataset({"soc": by_draw}, {**coords, "chain": np.arange(n_chains), "draw": np.arange(n_draws)})
-    attrs = {"profile_id": str(problem.profile_id[0])}
-    return posterior_tree(x, phi, attrs, posterior_predictive=predicted, observed_data=observed)
+        raise InputError(f"site {name!r} has no posterior; site_status.csv of {study.out} gives the reason")
+    return posterior_tree(x, stored["phi"].to_numpy().astype(np.float64), {"profile_id": name})
 
 
 def variance_with_published(variance: pd.Series) -> pd.DataFrame:
     """Mean posterior variances that the paper states, by parameter: `published`, `ours`, and whether they `agree`."""
-    stated = {name: (f"above {ABOVE:g}", variance[name] > ABOVE) for name in PUBLISHED_ABOVE}
-    stated |= {name: (f"at most {AT_MOST:g}", variance[name] <= AT_MOST) for name in PUBLISHED_AT_MOST}
-    rows = {
-        name: {"published": bound, "ours": variance[name], "agree": bool(agree)}
-        for name, (bound, agree) in stated.items()
-    }
+    rows = {}
+    for name, bound in (PUBLISHED_ABOVE | PUBLISHED_AT_MOST).items():
+        above, ours = name in PUBLISHED_ABOVE, variance[name]
+        published, agree = f"{'above' if above else 'at most'} {bound:g}", bool(above == (ours > bound))
+        rows[name] = {"published": published, "ours": ours, "agree": agree}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("parameter")
 
 
@@ -146,7 +103,7 @@ def misfit_by_sign(problem: SiteProblem, modelled: Mapping[str, NDArray]) -> pd.
     -------
     DataFrame
         By name: `median modelled / observed`, `layers too high (%)`, and the mean over layers of the weighted `misfit`,
-        from too much carbon (`misfit, too high`) and from too little (`misfit, too low`).
+        from too much carbon and from too little.
     """
     rows = {}
     for name, soc in modelled.items():

@@ -1,10 +1,9 @@
-"""Checks of the sampler and of its error model, on simulated profiles and on withheld layers.
+"""Tests of the sampler and of its error model, on known targets, simulated profiles and withheld layers.
 
 Simulation-based calibration (Talts et al. 2018, arXiv 1804.06788): draw parameters from the prior, simulate a profile
 with the error that the likelihood assumes, and sample its posterior. Over many profiles the rank of the true value
-among the posterior's draws is uniform for every parameter, and 90 % intervals hold the truth nine times in ten; any
-mistake in misfit, prior, sampler or diagnostics bends the ranks. The paper's error model (standard deviations that are
-a share of the noisy observation, weights of 10 at both ends of a profile) can be simulated as well.
+among the draws is uniform for every parameter, and 90 % intervals hold the truth nine times in ten; any mistake in
+misfit, prior, sampler or diagnostics bends the ranks.
 """
 
 import time
@@ -16,8 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binom, ks_2samp
 
-from proda.assimilation.chains import SitePlan, sampled_by_workers, schedule
-from proda.assimilation.problem import SiteProblem
+from proda.assimilation.chains import SitePlan, SiteProblem, sampled_by_workers, schedule
 from proda.assimilation.store import soc_of_draws
 from proda.kernels.known_targets import KNOWN_TARGETS, RULES, chain_draws
 from proda.kernels.metropolis import BOX, LOGARITHMIC, Proposal, Schedule
@@ -34,28 +32,20 @@ PLAN = SitePlan(
 AS_ASSUMED, AS_IN_PAPER = "as the likelihood assumes", "as in the paper"
 LEAST_LAYERS = 3  # of a profile with a withheld layer: two are left to be fitted
 PAPER_WEIGHTS, EQUAL_WEIGHTS = "weights of Eq. 5.2", "equal weights"
-DEPTHS = (0.0, 0.3, 1.0, 3.8)  # m, bounds of the tables
+DEPTHS = {"0-30 cm": (0.0, 0.3), "30-100 cm": (0.3, 1.0), "100-380 cm": (1.0, 3.8), "all": (0.0, 3.8)}  # m
 KNOWN_SCHEDULE = Schedule(5_000, 15_000, 200_000, 200)
 PROPOSALS = {"the paper's: unit cube": Proposal(BOX), "logarithmic coordinates": Proposal(LOGARITHMIC)}
 
 
 class SimulatedCalibration(NamedTuple):
-    """The result of simulation-based calibration with n profiles.
+    """The result of simulation-based calibration with n profiles."""
 
-    Attributes
-    ----------
-    ranks : (n, n_parameters)
-        Number of `N_RANKED` posterior draws below the truth.
-    layers : DataFrame
-        One row for every observed layer: `site`, `depth` (m), `truth` (g C m-3), `low` and `high`, the 5 % and 95 %
-        quantiles of the posterior, and `inside`.
-    converged : (n,) bool
-        Whether the chains met the limits of their plan. The chains depend on the truth through the profile alone, so
-        ranks of the converged profiles are uniform as well.
-    """
-
-    ranks: NDArray[np.int64]
+    ranks: NDArray[np.int64]  # (n, n_parameters), number of the `N_RANKED` posterior draws below the truth
+    # Of every observed layer `site`, `depth` (m), `truth` (g C m-3), and whether it is `inside` the interval from the
+    # 5 % to the 95 % quantile of the posterior.
     layers: pd.DataFrame
+    # (n,): whether the chains met the limits of their plan. They depend on the truth through the profile alone, so the
+    # ranks of the converged profiles are uniform as well.
     converged: NDArray[np.bool_]
 
 
@@ -64,10 +54,7 @@ def simulated_calibration(
 ) -> SimulatedCalibration:
     """Simulate and sample one profile for each site of `like`, which gives the places and the depths.
 
-    Parameters
-    ----------
-    choice : str
-        The errors, `AS_ASSUMED` or `AS_IN_PAPER`: see `simulated_profiles`.
+    `choice` names the errors, `AS_ASSUMED` or `AS_IN_PAPER`: see `simulated_profiles`.
     """
     rng = np.random.default_rng([seed, 4])
     x = prior_draws(like.n_sites, rng)
@@ -76,10 +63,10 @@ def simulated_calibration(
     sampled = sampled_by_workers(problem._replace(profile_id=names), seed, plan)
     draws = sampled.draws.reshape(like.n_sites, -1, x.shape[1])
     ranks = (_thinned(draws, N_RANKED) < x[:, None]).sum(axis=1)
-    low, high = soc_quantiles(_thinned(draws, _N_INTERVAL), problem)
+    low, high = np.quantile(modelled_soc(_thinned(draws, _N_INTERVAL), problem), (0.05, 0.95), axis=0)
     true_soc = at_depths(truth, problem.site, problem.depth)
-    layers = pd.DataFrame({"site": problem.site, "depth": problem.depth, "truth": true_soc, "low": low, "high": high})
-    layers["inside"] = (low <= true_soc) & (true_soc <= high)
+    inside = (low <= true_soc) & (true_soc <= high)
+    layers = pd.DataFrame({"site": problem.site, "depth": problem.depth, "truth": true_soc, "inside": inside})
     return SimulatedCalibration(ranks, layers, sampled.converged(plan))
 
 
@@ -97,22 +84,19 @@ def prior_draws(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
 def simulated_profiles(
     like: SiteProblem, x: NDArray, choice: str, relative_sd: float, rng: np.random.Generator
 ) -> tuple[SiteProblem, NDArray[np.float64]]:
-    """Profiles with the places, depths and weights of those in `like`, simulated with parameters x (n_sites, 25).
+    """Profiles like those in `like`, simulated from x (n_sites, 25), and the true ones (n_layers, n_sites), g C m-3.
 
     "as the likelihood assumes": a normal error of standard deviation sigma over the root of the weight, where sigma is
-    known beforehand: `relative_sd` of a high density for the place (`high_density`; a typical one would leave some
-    truths a million times above their error, where no chain of this length arrives). "as in the paper": an error of
-    `relative_sd` of the true value, fitted with that share of the value observed.
-
-    Returns
-    -------
-    SiteProblem, and the true profiles (n_layers, n_sites), g C m-3.
+    known beforehand: `relative_sd` of the density that one draw of the prior in ten exceeds there (a typical density
+    would leave some truths a million times above their error, where no chain of this length arrives). "as in the
+    paper": an error of `relative_sd` of the true value, fitted with that share of the value observed.
     """
     soc = soc_of_draws(x[:, None], like.forcing)[0]
     truth = at_depths(soc, like.site, like.depth)
     weight = layer_weights(like.site, like.depth)
     if choice == AS_ASSUMED:
-        sd = relative_sd * high_density(like, rng)
+        draws = np.broadcast_to(prior_draws(200, rng), (like.n_sites, 200, x.shape[1]))
+        sd = relative_sd * np.quantile(modelled_soc(draws, like), 0.9, axis=0)
         observed = truth + sd / np.sqrt(weight) * rng.standard_normal(truth.size)
     else:
         # Gamma variates: unbiased, proportional, and no observation is negative.
@@ -121,18 +105,9 @@ def simulated_profiles(
     return like._replace(soc=observed, sd=sd, weight=weight), soc
 
 
-def high_density(like: SiteProblem, rng: np.random.Generator, n: int = 200) -> NDArray[np.float64]:
-    """The density that one draw of the prior in ten exceeds, at every observed layer of `like`, (k,), g C m-3."""
-    draws = np.broadcast_to(prior_draws(n, rng), (like.n_sites, n, len(PAPER_PARAMETERS)))
-    return soc_quantiles(draws, like, (0.9,))[0]
-
-
-def soc_quantiles(
-    draws: NDArray, problem: SiteProblem, levels: tuple[float, ...] = (0.05, 0.95)
-) -> NDArray[np.float64]:
-    """Quantiles over draws (n_sites, n_draws, 25) of modelled density at observed layers, (n_levels, k), g C m-3."""
-    soc = soc_of_draws(draws, problem.forcing)
-    return np.quantile([at_depths(one, problem.site, problem.depth) for one in soc], levels, axis=0)
+def modelled_soc(draws: NDArray, problem: SiteProblem) -> NDArray[np.float64]:
+    """Density at the observed layers, (n_draws, k), g C m-3, of draws (n_sites, n_draws, 25)."""
+    return np.stack([at_depths(one, problem.site, problem.depth) for one in soc_of_draws(draws, problem.forcing)])
 
 
 def _thinned(draws: NDArray, n: int) -> NDArray:
@@ -168,10 +143,9 @@ def withheld_predictions(
     Returns
     -------
     DataFrame
-        A row for each withheld layer: `site`, `depth` (m), `observed` (g C m-3), `low` and `high` of the modelled
-        density, `observation_inside` (the 5-95 % interval of modelled density, with an error of the same share of it
-        as the observation's sd is of the observation, holds the observation), and, where the truth is known, `truth`
-        and `truth_inside` (that of the modelled density holds the true one).
+        By withheld layer: `site`, `depth` (m), `observation_inside` (the interval of modelled density, with an error of
+        the same share of it as the observation's sd is of the observation, holds the observation), and, where it is
+        known, `truth_inside` (that of the modelled density holds the true one).
     """
     out = withheld_layers(problem, seed)
     sites = np.unique(problem.site[out])
@@ -179,109 +153,81 @@ def withheld_predictions(
     weight = layer_weights(left.site, left.depth) if weights == PAPER_WEIGHTS else np.ones(left.site.size)
     sampled = sampled_by_workers(left._replace(weight=weight), seed, plan)
     draws = _thinned(sampled.draws.reshape(sites.size, -1, sampled.draws.shape[-1]), _N_INTERVAL)
-    modelled = np.stack([at_depths(one, held.site, held.depth) for one in soc_of_draws(draws, held.forcing)])
+    modelled = modelled_soc(draws, held)
     relative = held.sd / held.soc
     error = np.random.default_rng([seed, 7]).gamma(relative**-2, relative**2, modelled.shape)
-    low, high = np.quantile(modelled, (0.05, 0.95), axis=0)
-    below, above = np.quantile(modelled * error, (0.05, 0.95), axis=0)
-    table = pd.DataFrame(
-        {"site": sites[held.site], "depth": held.depth, "observed": held.soc, "low": low, "high": high}
-    )
-    table["observation_inside"] = (below <= held.soc) & (held.soc <= above)
+    low, high = np.quantile(modelled * error, (0.05, 0.95), axis=0)
+    table = pd.DataFrame({"site": sites[held.site], "depth": held.depth})
+    table["observation_inside"] = (low <= held.soc) & (held.soc <= high)
     if true_soc is not None:
-        table["truth"] = at_depths(true_soc[:, sites], held.site, held.depth)
-        table["truth_inside"] = (low <= table["truth"]) & (table["truth"] <= high)
+        low, high = np.quantile(modelled, (0.05, 0.95), axis=0)
+        truth = at_depths(true_soc[:, sites], held.site, held.depth)
+        table["truth_inside"] = (low <= truth) & (truth <= high)
     return table
 
 
 def coverage_by_depth(table: pd.DataFrame) -> pd.DataFrame:
-    """Share of the intervals of a table that hold what they should (its columns `..inside`), by depth.
-
-    Returns
-    -------
-    DataFrame
-        By depth interval, the last row over all depths: the shares, and the number of `layers`.
-    """
+    """Share of intervals that hold what they should (columns `..inside`) and number of `layers`, by depth."""
     names = [name for name in ("truth_inside", "observation_inside", "inside") if name in table]
-    labels = [f"{100 * top:.0f}-{100 * bottom:.0f} cm" for top, bottom in zip(DEPTHS, DEPTHS[1:], strict=False)]
-    groups = table.groupby(pd.cut(table["depth"], DEPTHS, right=False, labels=labels), observed=True)
-    by_depth = groups[names].mean().assign(layers=groups.size())
-    by_depth.index = by_depth.index.astype(str)
-    by_depth.loc["all"] = [*table[names].mean(), len(table)]
-    return by_depth.astype({"layers": int}).rename_axis("depth")
-
-
-class RankBand(NamedTuple):
-    """At the points z (k,) the ECDF of all parameters lies between `low` and `high` (k,), with that probability."""
-
-    z: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    rows = {}
+    for label, (top, bottom) in DEPTHS.items():
+        here = table[(table["depth"] >= top) & (table["depth"] < bottom)]
+        rows[label] = {**here[names].mean(), "layers": len(here)}
+    by_depth = pd.DataFrame.from_dict(rows, orient="index").rename_axis("depth")
+    return by_depth[by_depth["layers"] > 0].astype({"layers": int})
 
 
 @lru_cache
-def rank_band(n: int, n_ranked: int, n_parameters: int, probability: float = 0.95) -> RankBand:
-    """The band for the ranks of n simulations among `n_ranked` draws, simultaneous over points and parameters.
+def rank_band(n: int, n_parameters: int) -> tuple[NDArray, NDArray, NDArray]:
+    """Points z (k,) and the band, `low` and `high`, that holds the ECDF of the ranks of n simulations there.
 
     The ECDF of n ranks is binomial at every point. A band that each point leaves with a small probability gamma is left
     somewhere by far more often; gamma is chosen so that all points of all parameters, taken as independent, stay inside
-    with the probability asked for (Saeilynoja, Buerkner and Vehtari 2022, doi 10.1007/s11222-022-10090-6).
+    with a probability of 95 % (Saeilynoja, Buerkner and Vehtari 2022, doi 10.1007/s11222-022-10090-6).
     """
-    z = np.arange(1, n_ranked + 1) / (n_ranked + 1.0)
+    z = np.arange(1, N_RANKED + 1) / (N_RANKED + 1.0)
     rng = np.random.default_rng(20200017)
-    counts = rng.multinomial(n, np.full(n_ranked + 1, 1.0 / (n_ranked + 1)), size=20_000)
+    counts = rng.multinomial(n, np.full(N_RANKED + 1, 1.0 / (N_RANKED + 1)), size=20_000)
     below = counts.cumsum(axis=1)[:, :-1]
     k = np.arange(n + 1)[:, None]
     # Probability of a count as far out as k or farther, by point.
     tail = 2.0 * np.minimum(binom.cdf(k, n, z), binom.sf(k - 1, n, z))
-    least = tail[below, np.arange(n_ranked)].min(axis=1)
+    least = tail[below, np.arange(N_RANKED)].min(axis=1)
     # All parameters stay inside with the probability that one does, to their number.
-    gamma = np.quantile(least, 1.0 - probability ** (1.0 / n_parameters))
+    gamma = np.quantile(least, 1.0 - 0.95 ** (1.0 / n_parameters))
     low, high = binom.ppf(gamma / 2.0, n, z) / n, binom.ppf(1.0 - gamma / 2.0, n, z) / n
-    return RankBand(z, low, high)
+    return z, low, high
 
 
-def rank_ecdf(ranks: NDArray, n_ranked: int) -> NDArray[np.float64]:
-    """Share of ranks (n, ...) that are at most 0, 1, ... n_ranked - 1, (n_ranked, ...)."""
-    return np.stack([(ranks <= k).mean(axis=0) for k in range(n_ranked)])
+def rank_ecdf(ranks: NDArray) -> NDArray[np.float64]:
+    """Share of ranks (n, ...) that are at most 0, 1, ... `N_RANKED` - 1, (N_RANKED, ...)."""
+    return np.stack([(ranks <= k).mean(axis=0) for k in range(N_RANKED)])
 
 
-def outside_band(ranks: NDArray, n_ranked: int, probability: float = 0.95) -> NDArray[np.bool_]:
-    """Which parameters leave the band somewhere, (n_parameters,), for ranks (n, n_parameters)."""
-    band = rank_band(len(ranks), n_ranked, ranks.shape[1], probability)
-    ecdf = rank_ecdf(ranks, n_ranked)
-    return ((ecdf < band.low[:, None]) | (ecdf > band.high[:, None])).any(axis=0)
+def outside_band(ranks: NDArray) -> NDArray[np.bool_]:
+    """Which parameters leave the 95 % band somewhere, (n_parameters,), for ranks (n, n_parameters)."""
+    _, low, high = rank_band(*ranks.shape)
+    ecdf = rank_ecdf(ranks)
+    return ((ecdf < low[:, None]) | (ecdf > high[:, None])).any(axis=0)
 
 
 def proposals_table(problem: SiteProblem, seed: int, plan: SitePlan) -> pd.DataFrame:
     """Cost and mixing of the chains of all sites with each kind of proposal, at equal numbers of steps.
 
-    Returns
-    -------
-    DataFrame
-        By kind of proposal: `ns per step` (of a chain, all cores together); medians over sites of the `worst ESS` (bulk
-        or tail, of 25 parameters), of the `mean ESS` (bulk) and of the `worst R-hat`; `worst ESS per second` of
-        sampling one site; the share of sites `below 1.05`; and the greatest difference of posterior means from those of
-        the first kind, in posterior standard deviations: median over sites.
+    By kind of proposal, medians over sites: `worst ESS` (bulk or tail, of 25 parameters), `worst R-hat`, `worst ESS per
+    second` of sampling one site, and the greatest `difference of means / sd` from the posterior of the first kind.
     """
     rows, reference = {}, None
     for name, proposal in PROPOSALS.items():
-        own = plan._replace(proposal=proposal)
-        # Reading compiled code for the first time is no cost of a proposal.
-        sampled_by_workers(problem.part(0, 1), seed, own._replace(schedule=plan.schedule._replace(test_steps=100)))
         begun = time.perf_counter()
-        sampled = sampled_by_workers(problem, seed, own)
+        sampled = sampled_by_workers(problem, seed, plan._replace(proposal=proposal))
         seconds = time.perf_counter() - begun
-        mixing = sampled.mixing
-        worst = np.fmin(mixing.ess_bulk, mixing.ess_tail).min(axis=1)
-        mean = sampled.draws.mean(axis=(1, 2), dtype=float)
-        reference = (mean, sampled.draws.std(axis=(1, 2), dtype=float)) if reference is None else reference
+        worst = np.fmin(sampled.mixing.ess_bulk, sampled.mixing.ess_tail).min(axis=1)
+        mean, sd = (f(sampled.draws, axis=(1, 2), dtype=float) for f in (np.mean, np.std))
+        reference = reference or (mean, sd)
         rows[name] = {
-            "ns per step": 1e9 * seconds / sampled.steps.sum() / plan.n_chains,
             "worst ESS": np.median(worst),
-            "mean ESS": np.median(mixing.ess_bulk.mean(axis=1)),
-            "worst R-hat": np.median(mixing.rhat.max(axis=1)),
-            "below 1.05": (mixing.rhat.max(axis=1) <= 1.05).mean(),
+            "worst R-hat": np.median(sampled.mixing.rhat.max(axis=1)),
             "worst ESS per second": np.median(worst) * problem.n_sites / seconds,
             "difference of means / sd": np.median(np.abs((mean - reference[0]) / reference[1]).max(axis=1)),
         }
@@ -291,11 +237,8 @@ def proposals_table(problem: SiteProblem, seed: int, plan: SitePlan) -> pd.DataF
 def known_targets_table(schedule: Schedule = KNOWN_SCHEDULE) -> pd.DataFrame:
     """How far chains on targets of known distribution are from it, by the rule at the bounds and for accepting.
 
-    Returns
-    -------
-    DataFrame
-        By target and rule, the worst of its coordinates: `error of the mean` (in true standard deviations), `sd / true
-        sd`, and the greatest `distance of distributions` (Kolmogorov-Smirnov, 0 to 1).
+    By target and rule, the worst of its coordinates: `error of the mean` (in true standard deviations), `sd / true sd`,
+    and the greatest `distance of distributions` (Kolmogorov-Smirnov, 0 to 1).
     """
     rows = {}
     for name, target in KNOWN_TARGETS.items():

@@ -4,18 +4,19 @@ Sites are sampled batch by batch, on all cores of this machine or on the workers
 of a batch depends on its sites alone, so neither where nor in which order it runs matters.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import json
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 from numpy.typing import NDArray
 
-from proda.assimilation.chains import SitePlan
-from proda.assimilation.problem import SiteProblem
+from proda.assimilation.chains import SitePlan, SiteProblem
 from proda.assimilation.store import SiteStore, batch_arrays, opened_sites, site_coordinates
-from proda.errors import InputError, ProdaError
+from proda.errors import InputError
 
 SITES_PER_BATCH = 128
 
@@ -33,7 +34,8 @@ def site_posteriors(
 ) -> xr.Dataset:
     """Sample all sites into `sites.zarr` and open it.
 
-    Called again with the same arguments after any interruption it goes on where it was, and ends with the same bytes.
+    Called again with the same arguments after any interruption it goes on where it was, and ends with the same bytes. A
+    ProdaError when the disk is full or may not be written.
 
     Parameters
     ----------
@@ -47,28 +49,24 @@ def site_posteriors(
         Address of a Dask scheduler; empty for the cores of this machine. Workers must see `folder` at the same path.
     report : callable
         Called with the number of sites just finished.
-
-    Raises
-    ------
-    ProdaError
-        When the disk is full or may not be written.
     """
     store = SiteStore(folder, checkpoints)
     store.create(site_coordinates(problem.profile_id, places), plan, SITES_PER_BATCH)
-    waiting = []
+    waiting = {}
     for first in range(0, problem.n_sites, SITES_PER_BATCH):
-        last = min(first + SITES_PER_BATCH, problem.n_sites)
-        if store.finished(first, last):
-            report(last - first)
+        part = problem.part(first, first + SITES_PER_BATCH)
+        if store.finished(first):
+            report(part.n_sites)
         else:
-            waiting.append((first, last))
-    jobs = ((sampled_batch, problem.part(*batch), seed, plan, store, batch[0]) for batch in waiting)
-    if scheduler:
-        results = cluster_results(scheduler, jobs)
-    else:
-        results = _thread_results(jobs, n_workers)
-    for n_sites in results:
-        report(n_sites)
+            waiting[first] = part
+    with _workers(n_workers, scheduler) as pool:
+        futures = [pool.submit(sampled_batch, part, seed, plan, store, first) for first, part in waiting.items()]
+        try:
+            for future in as_completed(futures):
+                report(future.result())
+        finally:
+            for future in futures:
+                future.cancel()
     store.drop_leftovers()
     return opened_sites(store.path)
 
@@ -79,22 +77,26 @@ def sampled_batch(part: SiteProblem, seed: int, plan: SitePlan, store: SiteStore
     return part.n_sites
 
 
-def _thread_results(jobs: Iterable[tuple[Any, ...]], n_workers: int) -> Iterator[Any]:
-    """Run `jobs`, each a function and its arguments, on threads; their results as they come."""
-    with ThreadPoolExecutor(n_workers) as pool:
-        futures = [pool.submit(*job) for job in jobs]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+@contextmanager
+def _workers(n_workers: int, scheduler: str) -> Iterator[Executor]:
+    """Threads, or the workers of a cluster: it gives the batch of a worker that dies to another."""
+    if not scheduler:
+        with ThreadPoolExecutor(n_workers) as pool:
+            yield pool
+    else:
+        with cluster_client(scheduler) as client, client.get_executor(pure=False) as pool:
+            yield pool
 
 
 def cluster_client(address: str) -> Any:
-    """A client of the scheduler at `address`, to be closed.
+    """A client of a Dask scheduler, to be closed.
 
     It does not become the default of the process, so what else is computed and written here stays here.
+
+    Parameters
+    ----------
+    address : str
+        Such as "tcp://10.0.0.1:8786", or the path of a scheduler file (`dask scheduler --scheduler-file`).
 
     Raises
     ------
@@ -108,49 +110,11 @@ def cluster_client(address: str) -> Any:
             "--scheduler needs dask.distributed, which is not installed: pip install 'proda[cluster]', here and on the "
             "workers, or leave --scheduler out to use the cores of this machine"
         ) from error
-    where = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
-    if "scheduler_file" in where and not Path(address).is_file():  # the client would wait for it for ever
-        raise InputError(
-            f"the scheduler file {address} does not exist: start the scheduler (dask scheduler --scheduler-file), or "
-            "leave --scheduler out"
-        )
     try:
-        return Client(**where, timeout=20, set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
+        where = json.loads(Path(address).read_text())["address"] if address.endswith(".json") else address
+        return Client(where, timeout=20, set_as_default=False)
+    except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"no Dask scheduler answers at {address}: {error}. Start one (dask scheduler) with workers that see the "
             "study folder, or leave --scheduler out"
         ) from error
-
-
-def cluster_results(address: str, jobs: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-    """Run `jobs`, each a function and its arguments, on a cluster; their results as they come.
-
-    A worker that dies costs the task it was at: the scheduler gives it to another.
-
-    Parameters
-    ----------
-    address : str
-        Of the scheduler, such as "tcp://10.0.0.1:8786", or the path of a scheduler file (`--scheduler-file`).
-
-    Raises
-    ------
-    InputError
-        As `cluster_client`.
-    ProdaError
-        When a task fails, or loses its worker again and again.
-    """
-    with cluster_client(address) as client:
-        from distributed import KilledWorker, as_completed
-
-        futures = [client.submit(*job, pure=False) for job in jobs]
-        try:
-            for future in as_completed(futures, loop=client.loop):
-                yield future.result()
-        except KilledWorker as error:
-            raise ProdaError(
-                f"a task lost its worker again and again: {error}. The workers' logs give the reason (often memory); "
-                "run the same command again to go on with the batches that are missing"
-            ) from error
-        finally:
-            client.cancel(futures)

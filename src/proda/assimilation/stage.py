@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from proda.assimilation.chains import n_workers, schedule, site_plan
+from proda.assimilation.chains import SiteProblem, n_workers, schedule, site_faults, site_plan, site_problem
 from proda.assimilation.one_batch import OneBatch, batch_constant, one_batch_posterior
-from proda.assimilation.problem import SiteProblem, site_faults, site_problem
 from proda.assimilation.results import one_batch_tree
 from proda.assimilation.sites import site_posteriors
 from proda.assimilation.store import STORE, opened_sites, site_status
@@ -25,19 +24,19 @@ SCHEDULER = "PRODA_SCHEDULER"  # environment variable: the address of a Dask sch
 
 
 class OneBatchAssimilation(NamedTuple):
-    """The sites, the posterior of one parameter set with the study's B, and the formal posterior, with B = 1."""
+    """What the one-batch stage yields."""
 
     problem: SiteProblem
-    result: OneBatch
-    formal: OneBatch
+    result: OneBatch  # with the study's B
+    formal: OneBatch  # with B = 1
 
 
 class SiteAssimilation(NamedTuple):
-    """The sites, their posteriors (`sites.zarr`) and a row of outcome for each site (`site_status.csv`)."""
+    """What the site-by-site stage yields."""
 
     problem: SiteProblem
-    sites: xr.Dataset
-    status: pd.DataFrame
+    sites: xr.Dataset  # `sites.zarr`
+    status: pd.DataFrame  # `site_status.csv`: a row of outcome for each site
 
 
 def one_batch_plan(study: Study) -> Schedule:

@@ -1,17 +1,10 @@
 """What is stored of every site, and `sites.zarr` while it is being made.
 
 A batch of sites is a chunk of every array, so batches can be written side by side, by threads or by processes
-elsewhere, and each is marked when it is whole. A batch without its mark, or whose content differs from its mark, is
-sampled again; chains follow from seeds alone, so the finished store is the same whatever happened on the way.
-
-The paper takes the mode of a fitted generalized extreme-value distribution as the most likely value of a site's
-parameter. The fit here is by L-moments (Hosking, Wallis and Wood 1985, doi 10.1080/00401706.1985.10488049): closed
-expressions, so a million fits take a second. On samples that no such distribution describes well, such as posteriors
-cut off by the prior, its modes differ from those of a maximum-likelihood fit by some hundredths of the range.
+elsewhere, and each is marked when it is whole. A batch without its mark is sampled again; chains follow from seeds
+alone, so the finished store is the same whatever happened on the way.
 """
 
-import hashlib
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,23 +17,21 @@ import zarr
 from numpy.typing import NDArray
 from scipy.special import gamma
 
-from proda.assimilation.chains import SampledSites, SitePlan, sampled_sites
-from proda.assimilation.problem import SiteProblem, site_faults
+from proda.assimilation.chains import SampledSites, SitePlan, SiteProblem, sampled_sites, site_faults
 from proda.kernels.diagnostics import gelman_rubin
 from proda.kernels.steady_state import soc_density
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, bounds
-from proda.stage import read_json, write_errors_explained, write_json
+from proda.stage import write_errors_explained
 
 STORE = "sites.zarr"
 
 
 class Stored(NamedTuple):
-    """One variable of the dataset."""
+    """A variable of the dataset."""
 
-    name: str
     dims: tuple[str, ...]
     meaning: str
     unit: str = "1"
@@ -49,45 +40,34 @@ class Stored(NamedTuple):
 
 _CHAIN, _DRAW = ("site", "chain"), ("site", "chain", "draw")
 _PARAMETER, _LAYER = ("site", "parameter"), ("site", "layer")
-VARIABLES = (
-    Stored("x", (*_DRAW, "parameter"), "posterior draws on the unit cube", dtype="float32"),
-    Stored("phi", _DRAW, "weighted misfit Phi (Eq. 5.2) of the draws", dtype="float32"),
-    Stored("x_mean", _PARAMETER, "posterior mean on the unit cube"),
-    Stored("x_sd", _PARAMETER, "posterior standard deviation on the unit cube"),
-    Stored(
-        "x_mode",
-        _PARAMETER,
-        "mode of a generalized extreme-value distribution fitted to the posterior, on the unit cube",
+VARIABLES = {
+    "x": Stored((*_DRAW, "parameter"), "posterior draws on the unit cube", dtype="float32"),
+    "phi": Stored(_DRAW, "weighted misfit Phi (Eq. 5.2) of the draws", dtype="float32"),
+    "x_mean": Stored(_PARAMETER, "posterior mean on the unit cube"),
+    "x_sd": Stored(_PARAMETER, "posterior standard deviation on the unit cube"),
+    "x_mode": Stored(
+        _PARAMETER, "mode of a generalized extreme-value distribution fitted to the posterior, on the unit cube"
     ),
-    Stored("rhat_gelman_rubin", _PARAMETER, "potential scale reduction (Eq. 9-10)"),
-    Stored("rhat", _PARAMETER, "rank-normalised split R-hat"),
-    Stored("ess_bulk", _PARAMETER, "bulk effective sample size"),
-    Stored("ess_tail", _PARAMETER, "tail effective sample size"),
-    Stored("soc_mean", _LAYER, "mean over draws of soil organic carbon density", "g m-3"),
-    Stored("soc_sd", _LAYER, "standard deviation over draws of soil organic carbon density", "g m-3"),
-    Stored("soc_p05", _LAYER, "5 % quantile over draws of soil organic carbon density", "g m-3"),
-    Stored("soc_p95", _LAYER, "95 % quantile over draws of soil organic carbon density", "g m-3"),
-    Stored("r2", ("site",), "squared correlation of the mean profile with the observed layers"),
-    Stored("efficiency", ("site",), "model efficiency (Nash-Sutcliffe) of the mean profile"),
-    Stored("acceptance", _CHAIN, "share of kept steps that moved"),
-    Stored("steps", ("site",), "steps of every chain"),
-)
+    "rhat_gelman_rubin": Stored(_PARAMETER, "potential scale reduction (Eq. 9-10)"),
+    "rhat": Stored(_PARAMETER, "rank-normalised split R-hat"),
+    "ess_bulk": Stored(_PARAMETER, "bulk effective sample size"),
+    "ess_tail": Stored(_PARAMETER, "tail effective sample size"),
+    "soc_mean": Stored(_LAYER, "mean over draws of soil organic carbon density", "g m-3"),
+    "soc_sd": Stored(_LAYER, "standard deviation over draws of soil organic carbon density", "g m-3"),
+    "soc_p05": Stored(_LAYER, "5 % quantile over draws of soil organic carbon density", "g m-3"),
+    "soc_p95": Stored(_LAYER, "95 % quantile over draws of soil organic carbon density", "g m-3"),
+    "r2": Stored(("site",), "squared correlation of the mean profile with the observed layers"),
+    "efficiency": Stored(("site",), "model efficiency (Nash-Sutcliffe) of the mean profile"),
+    "acceptance": Stored(_CHAIN, "share of kept steps that moved"),
+    "steps": Stored(("site",), "steps of every chain"),
+}
 
 
 def sizes_of(plan: SitePlan, n_sites: int) -> dict[str, int]:
     """The length of every dimension."""
-    return {
-        "site": n_sites,
-        "chain": plan.n_chains,
-        "draw": draws_per_chain(plan),
-        "parameter": len(PAPER_PARAMETERS),
-        "layer": PAPER_COLUMN.n_layers,
-    }
-
-
-def draws_per_chain(plan: SitePlan) -> int:
-    """How many draws of each chain are stored."""
-    return max(1, plan.n_kept // plan.n_chains)
+    n_chains, n_draws = plan.n_chains, max(1, plan.n_kept // plan.n_chains)
+    n_parameters, n_layers = len(PAPER_PARAMETERS), PAPER_COLUMN.n_layers
+    return {"site": n_sites, "chain": n_chains, "draw": n_draws, "parameter": n_parameters, "layer": n_layers}
 
 
 def site_coordinates(profile_id: Sequence[str], places: Mapping[str, NDArray] | None = None) -> xr.Dataset:
@@ -114,37 +94,25 @@ _KEPT = "finished batches are kept and it goes on from there"
 
 
 class SiteStore:
-    """The store in `folder`, and the marks of its finished batches in `checkpoints`.
-
-    Parameters
-    ----------
-    folder : Path
-        Where `sites.zarr` is, or will be.
-    checkpoints : Path
-        A folder that may be removed when all batches are finished.
-    """
+    """`sites.zarr` in `folder`, and the marks of its finished batches in `checkpoints`, which serve a resumed run."""
 
     def __init__(self, folder: Path, checkpoints: Path) -> None:
         self.path, self.marks = Path(folder) / STORE, Path(checkpoints) / "batches"
 
     def create(self, coordinates: xr.Dataset, plan: SitePlan, batch: int) -> None:
-        """Make the empty store, unless one of this layout is there: it is, when an interrupted run goes on."""
-        ready = self.marks / "store.json"
-        sizes = sizes_of(plan, coordinates.sizes["site"])
-        layout = {"sizes": sizes, "batch": batch}
-        frame = [self.path / name / "zarr.json" for name in ("", *coordinates.coords, *(row.name for row in VARIABLES))]
-        if read_json(ready) == layout and all(path.is_file() for path in frame):
+        """Make the empty store, a chunk for each `batch` sites, unless an interrupted run has made it."""
+        if self.marks.is_dir():
             return
+        sizes = sizes_of(plan, coordinates.sizes["site"])
+        described = " ".join(name for name in coordinates.coords if name not in coordinates.dims)
         with write_errors_explained(self.path, _KEPT):
             shutil.rmtree(self.path, ignore_errors=True)
-            shutil.rmtree(self.marks, ignore_errors=True)
             coordinates.to_zarr(self.path, mode="w", consolidated=False)
             group = zarr.open_group(self.path, mode="r+")
-            described = " ".join(name for name in coordinates.coords if name not in coordinates.dims)
-            for row in VARIABLES:
+            for name, row in VARIABLES.items():
                 shape = tuple(sizes[dim] for dim in row.dims)
                 group.create_array(
-                    row.name,
+                    name,
                     shape=shape,
                     chunks=(min(batch, shape[0]), *shape[1:]),
                     dtype=row.dtype,
@@ -152,34 +120,22 @@ class SiteStore:
                     dimension_names=row.dims,
                     attributes={"long_name": row.meaning, "units": row.unit, "coordinates": described},
                 )
-            write_json(ready, layout)
+            self.marks.mkdir(parents=True)
 
     def write(self, first: int, arrays: Mapping[str, NDArray]) -> None:
         """Write a batch of sites to its place, and mark it as finished.
 
-        Raises
-        ------
-        ProdaError
-            When the disk refuses; all batches that are marked stay good.
+        A ProdaError when the disk refuses; all batches that are marked stay good.
         """
         with write_errors_explained(self.path, _KEPT):
             group = zarr.open_group(self.path, mode="r+")
-            last = first + len(arrays["r2"])
-            for row in VARIABLES:
-                group[row.name][first:last] = arrays[row.name]
-            write_json(self._mark(first), {"first": first, "last": last, "sha256": _digest(arrays)})
+            for name in VARIABLES:
+                group[name][first : first + len(arrays[name])] = arrays[name]
+            self._mark(first).touch()
 
-    def finished(self, first: int, last: int) -> bool:
-        """Whether sites `first` to `last` (excluded) are there, with the content that their mark records."""
-        mark = read_json(self._mark(first))
-        if mark is None or mark.get("last") != last:
-            return False
-        group = zarr.open_group(self.path, mode="r")
-        try:
-            arrays = {row.name: group[row.name][first:last] for row in VARIABLES}
-        except (OSError, RuntimeError, ValueError):  # a chunk that cannot be decoded
-            return False
-        return _digest(arrays) == mark["sha256"]
+    def finished(self, first: int) -> bool:
+        """Whether the batch that begins with the site `first` is there."""
+        return self._mark(first).is_file()
 
     def drop_leftovers(self) -> None:
         """Remove what writers that were killed left beside a chunk; to be called when nobody writes."""
@@ -187,22 +143,13 @@ class SiteStore:
             path.unlink(missing_ok=True)
 
     def _mark(self, first: int) -> Path:
-        return self.marks / f"from-{first:07d}.json"
-
-
-def _digest(arrays: Mapping[str, NDArray]) -> str:
-    total = hashlib.sha256()
-    for row in VARIABLES:
-        values = np.ascontiguousarray(arrays[row.name], dtype=row.dtype)
-        total.update(json.dumps([row.name, list(values.shape)]).encode())
-        total.update(values.tobytes())
-    return total.hexdigest()
+        return self.marks / f"from-{first:07d}"
 
 
 def batch_arrays(problem: SiteProblem, seed: int, plan: SitePlan) -> dict[str, NDArray]:
     """Sample the sites of a batch: every variable of `VARIABLES`, NaN at sites that cannot be sampled."""
     sizes = sizes_of(plan, problem.n_sites)
-    arrays = {row.name: np.full([sizes[dim] for dim in row.dims], np.nan, row.dtype) for row in VARIABLES}
+    arrays = {name: np.full([sizes[dim] for dim in row.dims], np.nan, row.dtype) for name, row in VARIABLES.items()}
     sound = np.flatnonzero([not fault for fault in site_faults(problem)])
     if sound.size:
         part = problem.take(sound)
@@ -223,13 +170,13 @@ def site_summaries(problem: SiteProblem, sampled: SampledSites, plan: SitePlan) 
     n_sites, n_chains, n_draws, n_parameters = draws.shape
     series = np.ascontiguousarray(np.moveaxis(draws, -1, 1))  # site, parameter, chain, draw
     pooled = series.reshape(n_sites, n_parameters, -1)
-    pick = np.linspace(0, n_draws - 1, draws_per_chain(plan)).round().astype(int)
+    pick = np.linspace(0, n_draws - 1, sizes_of(plan, n_sites)["draw"]).round().astype(int)
     kept = draws[:, :, pick]
     soc = soc_of_draws(kept.reshape(n_sites, -1, n_parameters), problem.forcing)
     mean_profile = soc.mean(axis=0)
     soc_05, soc_95 = np.quantile(soc, [0.05, 0.95], axis=0)
     modelled = at_depths(mean_profile, problem.site, problem.depth)
-    fit = agreement_by_site(problem.site, problem.soc, modelled, n_sites)
+    r2, efficiency = agreement_by_site(problem.site, problem.soc, modelled, n_sites)
     return {
         "x": kept,
         "phi": sampled.phi[:, :, pick],
@@ -244,23 +191,19 @@ def site_summaries(problem: SiteProblem, sampled: SampledSites, plan: SitePlan) 
         "soc_sd": soc.std(axis=0, ddof=1).T,
         "soc_p05": soc_05.T,
         "soc_p95": soc_95.T,
-        "r2": fit.r2,
-        "efficiency": fit.efficiency,
+        "r2": r2,
+        "efficiency": efficiency,
         "acceptance": sampled.acceptance,
         "steps": sampled.steps,
     }
 
 
-class GEV(NamedTuple):
-    """Location, scale and shape; `shape` is Hosking's k, the sign of scipy's `genextreme` (k = -xi)."""
+def fitted_gev(draws: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """Location, scale and shape of the GEV with the first three L-moments of the sample along the last axis of `draws`.
 
-    location: NDArray[np.float64]
-    scale: NDArray[np.float64]
-    shape: NDArray[np.float64]
-
-
-def fitted_gev(draws: NDArray) -> GEV:
-    """GEV with the first three L-moments of the sample along the last axis of `draws`."""
+    The shape is Hosking's k, the sign of scipy's `genextreme` (Hosking, Wallis and Wood 1985, doi
+    10.1080/00401706.1985.10488049): closed expressions, so a million fits take a second.
+    """
     ordered = np.sort(np.asarray(draws, dtype=np.float64), axis=-1)
     n = ordered.shape[-1]
     rank = np.arange(n, dtype=np.float64)
@@ -274,17 +217,19 @@ def fitted_gev(draws: NDArray) -> GEV:
     # At k = 0 the expressions have a limit (Gumbel) that floating point reaches well enough from next to it.
     k = np.where(np.abs(k) < 1e-6, 1e-6, k)
     scale = spread * k / ((1.0 - 2.0**-k) * gamma(1.0 + k))
-    return GEV(l1 - scale * (1.0 - gamma(1.0 + k)) / k, scale, k)
+    return l1 - scale * (1.0 - gamma(1.0 + k)) / k, scale, k
 
 
-def gev_modes(draws: NDArray, low: float = 0.0, high: float = 1.0) -> NDArray[np.float64]:
-    """Mode of the fitted GEV along the last axis of `draws`, kept within the prior's bounds.
+def gev_modes(draws: NDArray) -> NDArray[np.float64]:
+    """Mode of the fitted GEV along the last axis of `draws` on the unit cube: the most likely value of the paper.
 
-    Where the shape is 1 or more the density rises to the end of its support, which is then the mode.
+    It is kept within the cube. Where the shape is 1 or more the density rises to the end of its support, which is then
+    the mode. On posteriors cut off by the prior, which no GEV describes well, the modes differ from those of a
+    maximum-likelihood fit by some hundredths of the range.
     """
     location, scale, k = fitted_gev(draws)
     power = np.where(k < 1.0, np.maximum(1.0 - k, 0.0) ** k, 0.0)
-    return np.clip(location + scale * (1.0 - power) / k, low, high)
+    return np.clip(location + scale * (1.0 - power) / k, 0.0, 1.0)
 
 
 STUCK_GAP = 5.0  # in Phi: a factor of 150 in posterior density between the middles of two chains
@@ -303,20 +248,11 @@ STATUS_MEANING = {
 }
 
 
-class SiteAgreement(NamedTuple):
-    """`r2`, squared correlation, and model `efficiency` (Nash-Sutcliffe, 1 - SSE/SST); (n_sites,) each."""
+def agreement_by_site(site: NDArray, observed: NDArray, modelled: NDArray, n_sites: int) -> tuple[NDArray, NDArray]:
+    """Squared correlation, and model efficiency (Nash-Sutcliffe, 1 - SSE/SST), of the layers of each site, (n_sites,).
 
-    r2: NDArray[np.float64]
-    efficiency: NDArray[np.float64]
-
-
-def agreement_by_site(site: NDArray, observed: NDArray, modelled: NDArray, n_sites: int) -> SiteAgreement:
-    """Agreement of the layers of each site; NaN where a site's layers are all alike or there is only one.
-
-    Parameters
-    ----------
-    site : (k,) integers below `n_sites`
-    observed, modelled : (k,), same unit
+    NaN where a site's layers are all alike or there is only one. `site`, the number of a layer's site, and the
+    densities are (n_layers_observed,).
     """
 
     def total(values: NDArray) -> NDArray:
@@ -331,7 +267,7 @@ def agreement_by_site(site: NDArray, observed: NDArray, modelled: NDArray, n_sit
         efficiency = 1.0 - total((modelled - observed) ** 2) / sst
     # Layers that are all alike leave nothing to explain; their squares about the mean are then rounding alone.
     alone = (count < 2) | (sst <= 1e-20 * total(observed**2))
-    return SiteAgreement(np.where(alone, np.nan, r2), np.where(alone, np.nan, efficiency))
+    return np.where(alone, np.nan, r2), np.where(alone, np.nan, efficiency)
 
 
 def site_status(
@@ -351,7 +287,7 @@ def site_status(
     # An observation far above anything that the model can hold costs no more than an empty soil would.
     far = misfit > np.minimum(0.5 * OUT_OF_REACH**2 * n_layers, 0.5 * np.asarray(empty))
     names = sites["parameter"].to_numpy()
-    table = []
+    outcomes = []
     for k, fault in enumerate(faults):
         if fault:
             outcome = NOT_SAMPLED, fault
@@ -368,13 +304,14 @@ def site_status(
             outcome = NOT_CONVERGED, f"{kind} ESS of a parameter is {ess:.0f} (limit {plan.ess_limit:g})"
         else:
             outcome = CONVERGED, ""
-        table.append(outcome)
+        outcomes.append(outcome)
+    status, reason = zip(*outcomes, strict=True)
     return pd.DataFrame(
         {
             "profile_id": sites["profile_id"].to_numpy(),
             "site": np.arange(sites.sizes["site"]),
-            "status": [status for status, _ in table],
-            "reason": [reason for _, reason in table],
+            "status": status,
+            "reason": reason,
             "n_layers": n_layers,
             "r2": sites["r2"].to_numpy(),
             "efficiency": efficiency,

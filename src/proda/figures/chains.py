@@ -16,7 +16,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from proda.assimilation.problem import SiteProblem
+from proda.assimilation.chains import SiteProblem
 from proda.assimilation.sbc import outside_band, rank_band, rank_ecdf
 from proda.figures.style import (
     CYCLE,
@@ -213,7 +213,7 @@ def convergence_maps(sites: xr.Dataset, rhat_limit: float) -> Figure:
 _NAMED = 6  # parameters in the legend, at most
 
 
-def sbc_figure(ranks: Mapping[str, NDArray], n_ranked: int, names: Sequence[str]) -> Figure:
+def sbc_figure(ranks: Mapping[str, NDArray], names: Sequence[str]) -> Figure:
     """Distribution of the ranks of the truth less the uniform one, a panel each for several error models.
 
     The band holds all points of all parameters with a probability of 95 % where the ranks are uniform. A line above
@@ -223,28 +223,28 @@ def sbc_figure(ranks: Mapping[str, NDArray], n_ranked: int, names: Sequence[str]
     Parameters
     ----------
     ranks : mapping
-        Title -> (n, n_parameters), number of the `n_ranked` draws below the truth.
+        Title -> (n, n_parameters), number of the `N_RANKED` draws below the truth.
     """
     figure, axes = plt.subplots(1, len(ranks), figsize=(4.7 * len(ranks), 3.6), sharey=True, squeeze=False)
     for ax, (title, values) in zip(axes[0], ranks.items(), strict=True):
-        _draw_rank_ecdf(values, n_ranked, names, ax)
+        _draw_rank_ecdf(values, names, ax)
         ax.set_title(title)
     limit = 1.25 * max(abs(end) for ax in axes[0] for end in ax.get_ylim())
     axes[0, 0].set(ylim=(-limit, limit), ylabel="Share of ranks below, less the uniform")
     return figure
 
 
-def _draw_rank_ecdf(ranks: NDArray, n_ranked: int, names: Sequence[str], ax: Axes) -> None:
-    band = rank_band(len(ranks), n_ranked, len(names))
-    away = rank_ecdf(ranks, n_ranked) - band.z[:, None]
-    outside = outside_band(ranks, n_ranked)
-    ax.fill_between(band.z, band.low - band.z, band.high - band.z, color=CYCLE[5], alpha=0.3, lw=0, zorder=1)
+def _draw_rank_ecdf(ranks: NDArray, names: Sequence[str], ax: Axes) -> None:
+    z, low, high = rank_band(*ranks.shape)
+    away = rank_ecdf(ranks) - z[:, None]
+    outside = outside_band(ranks)
+    ax.fill_between(z, low - z, high - z, color=CYCLE[5], alpha=0.3, lw=0, zorder=1)
     ax.axhline(0.0, color=INK, lw=0.8, zorder=1.5)
-    ax.plot(band.z, away[:, ~outside], color=GREY, lw=0.7, zorder=2)
+    ax.plot(z, away[:, ~outside], color=GREY, lw=0.7, zorder=2)
     out = [k for k in np.argsort(-np.abs(away).max(axis=0)) if outside[k]]
-    ax.plot(band.z, away[:, out[_NAMED:]], color=ORANGE, lw=0.7, zorder=2.2)
+    ax.plot(z, away[:, out[_NAMED:]], color=ORANGE, lw=0.7, zorder=2.2)
     for colour, k in zip((*CYCLE[:5], CYCLE[6]), out[:_NAMED], strict=False):
-        ax.plot(band.z, away[:, k], color=colour, lw=1.4, label=names[k], zorder=2.5)
+        ax.plot(z, away[:, k], color=colour, lw=1.4, label=names[k], zorder=2.5)
     if out:
         title = f"outside ({len(out)})" if len(out) <= _NAMED else f"farthest outside\n(of {len(out)})"
         ax.legend(title=title, fontsize=8, title_fontsize=8, loc="upper right", ncols=2)
