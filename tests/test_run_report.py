@@ -48,28 +48,18 @@ def test_code_is_folded_and_mathematics_are_set_by_the_report_itself(pages):
     assert "_static/tex-svg.js" in text and (pages / "_static" / "tex-svg.js").is_file()
 
 
-def test_no_page_loads_anything_from_the_network(pages, tmp_path):
-    assert {page.name: from_network(page) for page in pages.glob("*.html")} == {
-        page.name: [] for page in pages.glob("*.html")
-    }
+def test_addresses_from_which_a_page_loads_are_found(tmp_path):
     page = tmp_path / "page.html"
     page.write_text('<a href="https://a.b/c"><link href="//a.b/d.css"><script src="https://a.b/e.js"></script></a>')
     assert from_network(page) == ["//a.b/d.css", "https://a.b/e.js"]
 
 
-@pytest.mark.parametrize(
-    ("added", "message"),
-    [
-        ('<script src="https://example.org/a.js"></script>', "01-data-cleaning.html: https://example.org/a.js"),
-        ("[gone](gone.md)", "'gone.md'"),
-    ],
-)
-def test_a_faulty_report_does_not_replace_the_old_one(study, pages, tmp_path, added, message):
+def test_a_page_that_loads_from_the_network_does_not_replace_the_old_report(study, pages, tmp_path):
     notebook = nbformat.read(study.file.parent / "notebooks" / "01-data-cleaning.ipynb", as_version=4)
-    notebook.cells.append(nbformat.v4.new_markdown_cell(added))
+    notebook.cells.append(nbformat.v4.new_markdown_cell('<script src="https://example.org/a.js"></script>'))
     nbformat.write(notebook, tmp_path / "01-data-cleaning.ipynb")
     before = (pages / "index.html").stat().st_mtime_ns
-    with pytest.raises(ReportFailed, match=message):
+    with pytest.raises(ReportFailed, match="01-data-cleaning.html: https://example.org/a.js"):
         build_report(study, tmp_path, pages)
     assert (pages / "index.html").stat().st_mtime_ns == before
     assert not list(pages.parent.glob(".html-*"))

@@ -115,10 +115,7 @@ def run(
 
 
 def stages_to_run(first: int, only: str, supplement: bool, folder: Path) -> tuple[str, ...]:
-    """The stages from number ``first`` on, or ``only`` one (5 or S3); with ``supplement``, S1 to S5 after the six.
-
-    An `InputError` when there is no such notebook, in the study or in ``folder``.
-    """
+    """The stages from number ``first`` on, or ``only`` one (5 or S3); with ``supplement``, S1 to S5 after the six."""
     if only and (first != 1 or supplement):
         raise InputError("--only excludes --from and --supplement: give one of them")
     names = tuple(STAGES)[max(first - 1, 0) :]
@@ -182,21 +179,8 @@ def kernel_of_this_python(scheduler: str = "") -> Iterator[str]:
 def execute(source: Path, target: Path, parameters: dict[str, Any], kernel: str) -> dict[str, float]:
     """Run the notebook ``source`` and leave the executed copy at ``target``, only when every cell has run.
 
-    Else the copy, with the error in it, is ``<name>.failed.ipynb`` beside it and no file ``target`` exists.
-
-    Parameters
-    ----------
-    parameters : values for the cell tagged "parameters"
-    kernel : name of a Jupyter kernel (`kernel_of_this_python`)
-
-    Returns
-    -------
+    Else the copy, with the error in it, is ``<name>.failed.ipynb`` beside it and no file ``target`` exists. Gives the
     ``cpu_seconds`` and ``peak_memory_mb`` of the notebook's processes.
-
-    Raises
-    ------
-    NotebookFailed
-        Names the notebook, the cell and the error.
     """
     # Imported late: papermill takes a second, which mistyped arguments need not wait for.
     with warnings.catch_warnings():
