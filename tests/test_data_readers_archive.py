@@ -113,7 +113,7 @@ def test_a_place_off_the_land_is_missing_and_a_field_is_not_read_as_a_whole(root
 def test_an_environment_shifted_by_a_row_is_an_error(copy):
     path = copy / layout.SITE_ENVIRONMENT
     scipy.io.savemat(path, {"EnvInfo": np.roll(scipy.io.loadmat(path)["EnvInfo"], 1, axis=0)})
-    with pytest.raises(InputError, match="ProfileID is not that of the table of profiles, from row 0"):
+    with pytest.raises(InputError, match="40 rows, expected one for each of the 40 profiles .* differs in 40"):
         read_site_environment(copy)
 
 
@@ -121,9 +121,12 @@ def test_an_environment_shifted_by_a_row_is_an_error(copy):
     ("spoil", "message"),
     [
         (lambda t: t.T, r"soil_profile_info has shape \(7, 40\), expected 7 columns. Transposed"),
-        (lambda t: t[:, [0, 1, 2, 4, 3, 5, 6]], "lon runs from .* Columns exchanged"),
-        (lambda t: np.column_stack([t[:, :3], t[:, 3] % 360, t[:, 4:]]), "lon runs from .* from 0 to 360"),
-        (lambda t: np.vstack([t, t[:1]]), "profile_id in row 40 .from 0. is missing or occurs a second time"),
+        (lambda t: t[:, [0, 1, 2, 4, 3, 5, 6]], "row .*: l[ao][tn] is .*, expected -90 to 90.* Columns exchanged"),
+        (
+            lambda t: np.column_stack([t[:, :3], t[:, 3] % 360, t[:, 4:]]),
+            "row .*: lon is .*, expected -180 to 180.* From 0 to 360",
+        ),
+        (lambda t: np.vstack([t, t[:1]]), "row 40: profile_id .*1000.* occurs a second time"),
     ],
 )
 def test_a_table_of_profiles_that_is_not_as_described_is_an_error(spoil, message, copy):

@@ -17,7 +17,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from proda.data.covariates import DEPTHS
 from proda.data.readers.rasters import nearest_index
-from proda.data.tables import Finding, ProfileTables, SourcedForcing, checked, finding, findings_table, median_check
+from proda.data.tables import (
+    Finding,
+    ProfileTables,
+    SourcedForcing,
+    checked,
+    finding,
+    findings_table,
+    median_check,
+    no_gaps,
+    no_repeats,
+    row_check,
+)
 from proda.errors import InputError
 from proda.model.configuration import CESM2, CESM2_COLUMN, DAYS_PER_YEAR, Configuration
 from proda.model.forcing import Forcing, MonthlyForcing
@@ -70,7 +81,9 @@ FIELDS = {
     "NPP": ("g C m-2 s-1", -1e-4, 5e-4),
     **{name: ("g C m-3 month-1", -1e-6, 1e6) for name in INPUTS},
 }
-_LAYER_CHECKS = {
+_CHECKS = {
+    **{name: [row_check(lambda x: x.abs() <= 180, "-180 to 180", "From 0 to 360?")] for name in ("lon", "Lon")},
+    **{name: [row_check(lambda x: x.abs() <= 90, "-90 to 90", "Columns exchanged?")] for name in ("lat", "Lat")},
     "lower_depth": [median_check(3, 1000, "cm", "Depths in metres? Multiply by 100.")],
     "soc_stock": [median_check(200, 2e5, "g C m-3", "In kg? Multiply by 1000.")],
 }
@@ -112,23 +125,20 @@ def read_archive_profiles(folder: Path | str) -> ProfileTables:
 def read_site_environment(folder: Path | str) -> pd.DataFrame:
     """The 81 columns of EnvInfo, one row a profile, by `archive_row`; `InputError` when rows are of other profiles."""
     path = archive_root(folder) / SITE_ENVIRONMENT
-    table = _environment(path, ENVIRONMENT_COLUMNS).rename_axis("archive_row")
+    table = _environment(path, ENVIRONMENT_COLUMNS)
     ours, theirs = _profile_info(folder)["profile_id"], table["ProfileID"]
-    if len(theirs) != len(ours) or (theirs != ours).any():
-        row = int(np.argmax(theirs.reindex(ours.index) != ours))
+    differs = (theirs - ours).abs() > 0.5
+    if len(theirs) != len(ours) or differs.any():
         raise InputError(
-            f"{path}: ProfileID is not that of the table of profiles, from row {row} (from 0) on. Files of two "
-            "versions, rows shifted by one, or columns in another order?"
+            f"{path}: {len(theirs)} rows, expected one for each of the {len(ours)} profiles in the order of their "
+            f"table; ProfileID differs in {int(differs.sum())}. Files of two versions, or rows shifted by one?"
         )
     return table
 
 
 def read_grid_environment(folder: Path | str) -> pd.DataFrame:
     """The 77 columns of EnvInfo for the cells of the world grid: Lon, Lat, Date, ... nbedrock."""
-    path = archive_root(folder) / GRID_ENVIRONMENT
-    table = _environment(path, GRID_ENVIRONMENT_COLUMNS)
-    _check_positions(path, table["Lon"], table["Lat"])
-    return table
+    return _environment(archive_root(folder) / GRID_ENVIRONMENT, GRID_ENVIRONMENT_COLUMNS)
 
 
 def archive_forcing(
@@ -258,19 +268,12 @@ def _columns(stored: h5py.Dataset, lon: NDArray, lat: NDArray, levels: tuple[sli
 def _profile_info(folder: Path | str) -> pd.DataFrame:
     """The archive's own table of profiles: `PROFILE_COLUMNS`, by `archive_row`."""
     path = archive_root(folder) / PROFILES
-    info = _netcdf_table(path, "soil_profile_info", PROFILE_COLUMNS).rename_axis("archive_row")
-    twice = info["profile_id"].duplicated() | info["profile_id"].isna()
-    if twice.any():
-        raise InputError(
-            f"{path}: the profile_id in row {np.argmax(twice)} (from 0) is missing or occurs a second time."
-        )
-    _check_positions(path, info["lon"], info["lat"])
-    return info
+    info = _netcdf_table(path, "soil_profile_info", PROFILE_COLUMNS)
+    return checked(info, {"profile_id": [no_gaps, no_repeats]}, path)
 
 
 def _profile_layers(path: Path) -> pd.DataFrame:
     table = _netcdf_table(path, "data_soc_integrate", LAYER_COLUMNS)
-    table = checked(table, _LAYER_CHECKS, path)
     identifier = _identifiers(table["profile_id"])
     return pd.DataFrame(
         {
@@ -287,14 +290,6 @@ def _profile_layers(path: Path) -> pd.DataFrame:
             "litter": False,
         }
     )
-
-
-def _check_positions(path: Path, lon: pd.Series, lat: pd.Series) -> None:
-    if not ((lon.abs() <= 180).all() and (lat.abs() <= 90).all()):
-        raise InputError(
-            f"{path}: lon runs from {lon.min():g} to {lon.max():g}, lat from {lat.min():g} to {lat.max():g}; expected "
-            "-180 to 180 and -90 to 90. Columns exchanged, or longitudes from 0 to 360?"
-        )
 
 
 def _netcdf_table(path: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -319,7 +314,8 @@ def _environment(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 def _table(path: Path, name: str, values: NDArray, columns: tuple[str, ...]) -> pd.DataFrame:
     if values.ndim != 2 or values.shape[1] != len(columns):
         raise InputError(f"{path}: {name} has shape {values.shape}, expected {len(columns)} columns. Transposed?")
-    return pd.DataFrame(values, columns=list(columns))
+    table = pd.DataFrame(values, columns=list(columns)).rename_axis("archive_row")
+    return checked(table, _CHECKS, path)
 
 
 def _identifiers(values: pd.Series) -> pd.Series:
