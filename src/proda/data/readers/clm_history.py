@@ -242,9 +242,9 @@ class _History:
             return node.size, None
         if self.vertical == "match" or depth[-1] < node[-1] or (np.diff(depth) <= 0).any():
             raise InputError(
-                f"{path}: {variable.name} has {depth.size} levels at {_depths(depth)} m, expected {node.size} or more "
-                f"at {_depths(node)} m, the grid of the {self.column.name!r} configuration. Output of another version "
-                "of CLM? Choose the other configuration, or, where the levels reach as deep, vertical = 'linear'."
+                f"{path}: {variable.name} has {depth.size} levels from {depth[0]:.3g} to {depth[-1]:.3g} m, expected "
+                f"the {node.size} from {node[0]:.3g} to {node[-1]:.3g} m of the {self.column.name!r} configuration. "
+                "Output of another version of CLM? Where its levels reach as deep, set vertical = 'linear'."
             )
         return depth.size, np.array([np.interp(node, depth, unit) for unit in np.eye(depth.size)]).T
 
@@ -285,13 +285,13 @@ def _months(paths: list[Path]) -> pd.DataFrame:
         i = int(np.argmax(irregular))
         before, after = (f"{_month_name(months, k)} ({months['file'].iloc[k]})" for k in (i, i + 1))
         raise InputError(
-            f"{before} is followed by {after}, expected every month once and no gap. A missing file, files of two "
-            "history streams, or a monthly file beside the one it was merged into?"
+            f"{before} is followed by {after}, expected every month once and no gap. A missing file, or files of two "
+            "history streams?"
         )
     if len(months) % 12 or not len(months):
         raise InputError(
-            f"{paths[0]} and on: {len(months)} monthly means along an axis 'time', expected whole years: a mean over "
-            "part of a year is biased by the seasons."
+            f"{paths[0]} and on: {len(months)} monthly means along an axis 'time', expected whole years: seasons bias "
+            "the mean over part of a year."
         )
     return months
 
@@ -313,8 +313,8 @@ def _months_of(path: Path) -> list[tuple[Path, int, int, int, float]]:
         bounds = next((file[name] for name in names if name in file.variables), None)
         if bounds is None:
             raise InputError(
-                f"{path}: no time bounds (expected the variable 'time_bounds'), so the month of a record is not known. "
-                "Instantaneous output (h0i)? Leave these files out. Monthly means? Use the original files."
+                f"{path}: no variable 'time_bounds', so the month of a mean is not known. Instantaneous output (h0i)? "
+                "Leave these files out."
             )
         # xarray may write bounds in other units than the axis.
         units = getattr(bounds, "units", getattr(time, "units", ""))
@@ -356,10 +356,6 @@ def _nearest_cells(grid_lon: NDArray, grid_lat: NDArray, lon: ArrayLike, lat: Ar
         raise InputError(
             f"{path}: the grid, lon {grid_lon.min():g} to {grid_lon.max():g}, lat {grid_lat.min():g} to "
             f"{grid_lat.max():g}, does not cover {int(outside.sum())} of {outside.size} places; the first is place "
-            f"{i} at lon {lon[i]:g}, lat {lat[i]:g}. Use files of the whole domain, or leave these places out."
+            f"{i} at lon {lon[i]:g}, lat {lat[i]:g}."
         )
     return row * grid_lon.size + column
-
-
-def _depths(depth: NDArray) -> str:
-    return ", ".join(f"{z:.3g}" for z in depth[:3]) + f", ..., {depth[-1]:.3g}"
