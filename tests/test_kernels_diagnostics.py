@@ -45,12 +45,6 @@ def test_chains_that_disagree_are_distinguished_from_chains_that_agree(series):
     assert gelman_rubin(series)[11] < 1.05
 
 
-def test_the_effective_sample_size_of_a_known_process_is_found(rng):
-    x = autoregressive(rng, 40, 3, 2000, 0.8)
-    expected = 6000 * (1.0 - 0.8) / (1.0 + 0.8)
-    assert convergence(x).ess_bulk.mean() == pytest.approx(expected, rel=0.1)
-
-
 def test_gelman_rubin_is_the_papers_equations_term_by_term(series):
     for draws, result in zip(series, gelman_rubin(series), strict=True):
         k, n = draws.shape

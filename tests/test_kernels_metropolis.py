@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.integrate import quad
 
 from proda.compiled import kept_compiled
 from proda.kernels.known_targets import (
@@ -23,10 +22,8 @@ from proda.kernels.metropolis import (
     box_position,
     log_density,
     new_chains,
-    reflected,
     stretched,
     stretches,
-    wrapped,
 )
 from proda.kernels.random import generator_states
 from proda.kernels.simd import BLOCK_WIDTH, load, store
@@ -123,24 +120,6 @@ def test_the_kept_part_is_not_adapted():
     np.testing.assert_array_equal(long[:, :100], short)
 
 
-@kept_compiled
-def fill_folded(x, wrapping, out):
-    for row in range(x.size // BLOCK_WIDTH):
-        store(out, row, wrapped(load(x, row)) if wrapping else reflected(load(x, row)))
-
-
-def test_wrapping_is_the_remainder_and_reflection_folds_at_both_bounds(rng):
-    x = np.concatenate([rng.uniform(-3.0, 4.0, 30 * BLOCK_WIDTH - 4), [0.0, 1.0, 0.5, -0.0]])
-    out = np.empty_like(x)
-    fill_folded(x, True, out)
-    distance = np.abs(out - np.mod(x, 1.0))
-    assert np.minimum(distance, 1.0 - distance).max() < 1e-15 and ((out >= 0.0) & (out <= 1.0)).all()
-    x = rng.uniform(-1.0, 2.0, 30 * BLOCK_WIDTH)
-    out = np.empty_like(x)
-    fill_folded(x, False, out)
-    np.testing.assert_allclose(out, 1.0 - np.abs(np.mod(x, 2.0) - 1.0), atol=1e-15)
-
-
 A = np.array([0.0, 0.5, 1.5, 3.0, 5.0])
 
 
@@ -176,7 +155,7 @@ def test_a_position_comes_back_from_its_coordinates_and_the_bounds_stay_where_th
     np.testing.assert_allclose(positions(stretched(back, A), A)[0], back, rtol=0, atol=2e-12)
 
 
-def test_the_density_is_the_derivative_of_the_position_and_integrates_to_one(rng):
+def test_the_density_is_the_derivative_of_the_position(rng):
     u, step = rng.uniform(0.01, 0.99, (100, A.size)), 1e-5
     density = positions(u, A)[1]
     logarithm = np.zeros(100)
@@ -187,10 +166,6 @@ def test_the_density_is_the_derivative_of_the_position_and_integrates_to_one(rng
     # Up to the constant that no acceptance depends on: the logarithm of a / (exp(a) - 1).
     constant = np.log(A[1:] / np.expm1(A[1:])).sum()
     np.testing.assert_allclose(density + constant, logarithm, rtol=0, atol=1e-7)
-    for a in A[1:]:
-        one = np.array([a])
-        total, _ = quad(lambda u, one=one: np.exp(positions(np.array([[u]]), one)[1][0]), 0.0, 1.0)
-        assert total * a / np.expm1(a) == pytest.approx(1.0, rel=1e-10)
 
 
 def test_the_logarithmic_coordinate_of_a_turnover_time_is_its_logarithm():

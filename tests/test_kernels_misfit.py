@@ -91,11 +91,6 @@ def test_forms_of_profiles_that_share_a_column_add_up(observed, profiles, rng):
     assert misfit(soc, shared)[0] == pytest.approx(misfit(everywhere, single).sum(), rel=1e-12)
 
 
-def test_a_target_without_observations_has_no_misfit(profiles):
-    forms = misfit_forms([0], 37, [0.5], [1000.0], [10.0], [300.0])
-    assert not misfit(profiles, forms)[1:].any() and not compiled_misfit(profiles, forms)[1:].any()
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_density_that_is_not_a_number_is_not_hidden(profiles, bad):
     forms = misfit_forms([0, 1], 37, [0.5, 0.5], [1000.0, 1000.0], [10.0, 10.0], [300.0, 300.0])

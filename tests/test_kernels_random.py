@@ -70,15 +70,6 @@ def test_every_stream_has_the_words_of_its_own_generator(states):
         np.testing.assert_array_equal(numbers[:, k], ((words >> np.uint64(12)).astype(float) + 0.5) * 2.0**-52)
 
 
-def test_an_odd_number_of_normal_numbers_leaves_the_stream_after_a_whole_pair(states):
-    three, four = np.empty(4 * BLOCK_WIDTH), np.empty(4 * BLOCK_WIDTH)
-    streams = [np.ascontiguousarray(states).ravel().copy() for _ in range(2)]
-    fill_bells(streams[0], three, 3)
-    fill_bells(streams[1], four, 4)
-    np.testing.assert_array_equal(three, four)
-    np.testing.assert_array_equal(streams[0], streams[1])
-
-
 def test_uniform_numbers_are_uniform_and_never_zero_or_one(states):
     numbers = drawn(fill_at_once, states, 20_000)
     assert 0.0 < numbers.min() and numbers.max() < 1.0

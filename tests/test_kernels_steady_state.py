@@ -7,9 +7,7 @@ from columns import any_columns, any_months, drawn_columns, seasonal_columns
 from hypothesis import given
 
 from proda.errors import InputError
-from proda.kernels.simd import BLOCK_WIDTH
 from proda.kernels.steady_state import soc_density as compiled_density
-from proda.kernels.steady_state import to_blocks
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER
 from proda.model.parameters import MAXPSI
 from proda.model.rates import jax_namespace
@@ -36,12 +34,6 @@ def test_the_result_of_a_column_does_not_depend_on_its_neighbours(configuration,
     parts = np.split(np.arange(37), cuts)
     apart = [compiled_density(theta[:, part], forcing.take(part), configuration) for part in parts]
     np.testing.assert_array_equal(np.concatenate(apart, axis=1), compiled_density(theta, forcing, configuration))
-
-
-def test_blocks_are_filled_up_with_their_last_column():
-    blocks = to_blocks(np.arange(6.0).reshape(2, 3))
-    assert blocks.shape == (1, 2 * BLOCK_WIDTH)
-    np.testing.assert_array_equal(blocks[0, :BLOCK_WIDTH], [0, 1, 2] + [2] * (BLOCK_WIDTH - 3))
 
 
 def test_numpy_jax_and_compiled_agree_on_random_draws():

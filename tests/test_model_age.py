@@ -1,10 +1,9 @@
-"""Ages, transit times and traceability: closed formulas, the dense solution, identities, and a response in time."""
+"""Ages, transit times and traceability: closed formulas, the dense solution and identities."""
 
 import numpy as np
 import pytest
 from columns import any_columns, drawn_columns, seasonal_forcing, temperate
 from hypothesis import given
-from hypothesis import strategies as st
 
 from proda.errors import InputError
 from proda.model.age import LIMITS, ages, traceability
@@ -13,7 +12,6 @@ from proda.model.matrices import decay_rates, respiration, system_matrix, transf
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters, physical
 from proda.model.rates import carbon_input, environment, input_amounts
 from proda.model.solver import POOLS, steady_state
-from proda.model.transient import trajectory
 
 ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}
 CWD, L1, L2, L3, S1, S2, S3 = range(len(POOLS))
@@ -44,22 +42,6 @@ def unmixed():
     theta, forcing = drawn_columns(4, seed=5)
     forcing = forcing._replace(active_layer=np.full(4, HARDLY_THAWING))
     return theta, forcing, 1.0 / (365.0 * decay_rates(theta, forcing))
-
-
-def test_woody_debris_is_as_old_as_it_takes_to_decay(columns):
-    theta, forcing = columns
-    stay = 1.0 / (365.0 * decay_rates(theta, forcing)[CWD])
-    thawing = forcing.active_layer > 0.0
-    np.testing.assert_allclose(ages(*columns).pool[CWD][:, thawing], stay[:, thawing], rtol=1e-12)
-
-
-def test_without_mixing_litter_has_the_age_of_its_decay_and_of_the_debris_it_came_from(unmixed):
-    theta, forcing, stay = unmixed
-    result = ages(theta, forcing).pool
-    np.testing.assert_allclose(result[L1], stay[L1], rtol=1e-12)
-    woody, _, cellulose, _ = carbon_input(theta, forcing)
-    from_debris = theta[ROW["fcwdl2"]] * woody
-    np.testing.assert_allclose(result[L2], stay[L2] + from_debris / (from_debris + cellulose) * stay[CWD], rtol=1e-12)
 
 
 def test_along_a_chain_of_pools_without_feedback_ages_add_up(unmixed):
@@ -98,12 +80,6 @@ def test_what_is_respired_is_as_old_as_carbon_takes_to_pass_through(columns):
 
 
 @given(any_columns())
-def test_transit_time_and_input_make_the_stock(columns):
-    entering = 365.0 * carbon_input(*columns).sum(axis=(0, 1))
-    np.testing.assert_allclose(ages(*columns).transit * entering, stock(steady_state(*columns)), rtol=1e-12)
-
-
-@given(any_columns())
 def test_carbon_has_a_positive_age_wherever_there_is_carbon_and_means_are_weighted_by_it(columns):
     pools, result = steady_state(*columns), ages(*columns)
     np.testing.assert_array_equal(np.isnan(result.pool), pools == 0.0)
@@ -124,21 +100,6 @@ def test_when_everything_goes_twice_as_fast_ages_halve(columns):
     fast[[ROW["diffus"], ROW["cryo"]]] *= 2.0
     for slow, quick in zip(ages(theta, forcing), ages(fast, forcing), strict=True):
         np.testing.assert_allclose(quick, 0.5 * slow, rtol=1e-11)
-
-
-def test_the_mean_age_of_a_column_is_the_time_its_response_to_more_input_takes():
-    forcing = temperate(3)._replace(active_layer=np.array([35.0, 2.0, 0.5]))
-    theta = default_parameters(forcing, 50.0)
-    start = pools = steady_state(theta, forcing)
-    days, days_since, to_come = 0.1, [0.0], [np.ones(3)]
-    while days < 5e8:
-        pools = next(trajectory(pools, theta, forcing.fertilised(1.1), days, 1)).pools
-        days_since.append(days_since[-1] + days)
-        to_come.append(1.0 - stock(pools - start) / (0.1 * stock(start)))
-        days *= 1.1
-    assert np.abs(to_come[-1]).max() < 1e-6
-    integral = np.trapezoid(np.array(to_come), np.array(days_since) / 365.0, axis=0)
-    np.testing.assert_allclose(integral, ages(theta, forcing).system, rtol=0.002)
 
 
 def test_in_the_cesm2_configuration_carbon_counts_down_to_bedrock(seasonal):
@@ -195,16 +156,6 @@ def test_storage_is_the_carbon_of_the_steady_state_and_the_factors_make_its_resi
     assert_product(result)
 
 
-def test_in_the_cesm2_configuration_storage_and_input_end_at_bedrock(limited):
-    theta, forcing = limited
-    result = traceability(theta, forcing, CESM2)
-    above = (np.arange(20)[:, None] < forcing.bedrock) * CESM2.column.thickness[:, None]
-    pools = steady_state(theta, forcing, CESM2)
-    np.testing.assert_allclose(result["storage"], (pools * above).sum(axis=(0, 1)) / 1000.0, rtol=1e-12)
-    assert_product(result)
-    np.testing.assert_allclose(result["residence_time"], ages(theta, forcing, CESM2).transit, rtol=1e-12)
-
-
 @given(any_columns())
 def test_the_baseline_is_that_of_one_box_whatever_the_layers_mix_and_receive(columns):
     theta, forcing = columns
@@ -240,15 +191,6 @@ def test_a_limit_that_is_absent_has_a_factor_of_one(limited, limit):
     assert (result[f"{limit}_factor"] >= expected).all() and (result[f"{limit}_factor"] <= 1.0).all()
     others = [result[name] for name in FACTORS if name != f"{limit}_factor"]
     assert all((factor != 1.0).all() for factor in others)
-
-
-@given(any_columns(), st.floats(0.1, 15.0))
-def test_warmer_soil_raises_the_factor_of_temperature_and_no_other(columns, kelvin):
-    theta, forcing = columns
-    before, after = traceability(theta, forcing), traceability(theta, forcing.warmed(kelvin))
-    assert (after["temperature_factor"] > before["temperature_factor"]).all()
-    for name in ("carbon_input", "baseline_residence_time", *FACTORS[1:]):
-        np.testing.assert_array_equal(after[name], before[name])
 
 
 def test_where_no_carbon_enters_nothing_is_stored():

@@ -8,7 +8,6 @@ from hypothesis import given
 
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.matrices import (
-    decay_rates,
     input_vector,
     labelled_matrices,
     mixing_matrix,
@@ -62,16 +61,6 @@ def test_every_transfer_of_the_cascade_has_its_place_and_no_other(columns):
         expected[POOL[receiver], POOL[donor]] = theta[PAPER_PARAMETERS.index(name)]
     expected[POOL["L3"], POOL["CWD"]] = 1.0 - theta[PAPER_PARAMETERS.index("fcwdl2")]
     np.testing.assert_array_equal(a, expected)
-
-
-def test_the_system_is_assembled_from_its_three_matrices(columns):
-    theta, forcing = columns
-    a, k, v = transfer_matrix(theta), decay_rates(theta, forcing), mixing_matrix(theta, forcing)
-    system = system_matrix(theta, forcing)
-    for c in range(4):
-        mobile = np.diag([0.0] + [1.0] * 6)
-        literal = np.kron(mobile, v[..., c]) - np.kron(a[..., c], np.eye(10)) @ np.diag(k[..., c].ravel())
-        np.testing.assert_allclose(system[c], literal, rtol=1e-14, atol=1e-20)
 
 
 def test_the_structured_solution_leaves_no_residual(columns):

@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.interpolate import PchipInterpolator
 
 from proda.model.configuration import PAPER_COLUMN
-from proda.model.observation import at_depths, curve_weights, node_slopes
+from proda.model.observation import at_depths, curve_weights
 
 NODE = PAPER_COLUMN.node
 DENSITY = st.one_of(st.floats(1e-3, 1e5), st.sampled_from([0.0, 1.0, 1000.0]))
@@ -22,23 +22,6 @@ def by_scipy(profile, depth):
 def test_it_is_scipys_monotone_curve_for_any_profile(profile):
     values = at_depths(profile[:, None], np.zeros(DEPTHS.size, int), DEPTHS)
     np.testing.assert_allclose(values, by_scipy(profile, DEPTHS), rtol=1e-11, atol=1e-12 * profile.max() + 1e-300)
-
-
-@given(arrays(float, 10, elements=DENSITY))
-def test_it_never_overshoots_its_neighbouring_nodes(profile):
-    interval, _ = curve_weights(DEPTHS)
-    values = at_depths(profile[:, None], np.zeros(DEPTHS.size, int), DEPTHS)
-    ends = profile[np.stack([interval, interval + 1])]
-    slack = 1e-12 * profile.max()
-    assert ((values >= ends.min(axis=0) - slack) & (values <= ends.max(axis=0) + slack)).all()
-
-
-def test_turning_profiles_turn_at_their_nodes():
-    zigzag = np.where(np.arange(10) % 2, 1000.0, 5000.0)
-    assert not node_slopes(zigzag[:, None])[1:-1].any()
-    np.testing.assert_allclose(
-        at_depths(zigzag[:, None], np.zeros(DEPTHS.size, int), DEPTHS), by_scipy(zigzag, DEPTHS), rtol=1e-12
-    )
 
 
 def test_nodes_keep_their_values_and_nothing_changes_beyond_the_ends():

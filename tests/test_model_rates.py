@@ -29,13 +29,10 @@ def diffusivity(active_layer: float) -> tuple[np.ndarray, np.ndarray]:
     return tuple(values[:, 0] for values in annual_diffusivity(np.array([active_layer]), PAPER_COLUMN))
 
 
-def test_wet_soil_is_unlimited_and_dry_soil_keeps_a_quarter():
+def test_water_limits_by_a_ratio_of_logarithms_between_wet_soil_and_a_quarter_in_dry_soil():
     scalar = limiting_water(np.array([0.0, -0.001, -0.002, -24.9, -25.0, -26.0, -1e4]), -0.002)
     assert scalar[:3].tolist() == [1.0, 1.0, 1.0]
     assert scalar[3:].tolist() == [0.25] * 4
-
-
-def test_between_its_limits_the_water_scalar_is_a_ratio_of_logarithms():
     assert limiting_water(-0.1, -0.002) == pytest.approx(np.log(250.0) / np.log(12500.0), rel=1e-14)
 
 
@@ -81,12 +78,6 @@ def test_exchange_is_the_harmonic_mean_of_neighbours_over_their_distance():
     _, cryo = diffusivity(1.0)
     mean = 2.0 / (1.0 / cryo[:-1] + 1.0 / cryo[1:])
     np.testing.assert_allclose(cryo_velocity[:, 0], mean / np.diff(NODE) / 365.0, rtol=1e-13)
-
-
-def test_a_layer_that_does_not_mix_closes_its_interface():
-    cryo_velocity = unit_exchange(thawing(0.1)).cryoturbation.downward[:-1]
-    _, cryo = diffusivity(0.1)
-    assert ((cryo_velocity[:, 0] > 0.0) == ((cryo[:-1] > 0.0) & (cryo[1:] > 0.0))).all()
 
 
 def test_exchange_velocity_takes_the_diffusivity_of_the_place():

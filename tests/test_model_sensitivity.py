@@ -95,15 +95,6 @@ def test_the_fisher_information_is_the_curvature_of_the_misfit_at_a_perfect_fit(
     np.testing.assert_allclose((phi(step) + phi(-step)) / 2.0, expected, rtol=1e-3)
 
 
-def test_layers_add_up_within_their_own_site_in_any_order(rng):
-    derivative, sd, weight = rng.normal(size=(40, 25)), rng.uniform(1.0, 2.0, 40), rng.uniform(0.1, 10.0, 40)
-    site = rng.integers(0, 4, 40)
-    expected = [(derivative[site == i].T * (weight / sd**2)[site == i]) @ derivative[site == i] for i in range(5)]
-    result = fisher_information(derivative, sd, weight, site, 5)
-    np.testing.assert_allclose(result, np.moveaxis(expected, 0, -1), rtol=1e-12, atol=1e-12)
-    assert not result[..., 4].any()
-
-
 def test_the_posterior_of_a_linear_model_is_the_inverse_of_the_summed_precisions(rng):
     rows, sd = rng.normal(scale=3.0, size=(6, 4, 25)), rng.uniform(0.1, 0.3, 25)
     fisher = np.einsum("nip,niq->pqn", rows, rows)
@@ -114,14 +105,6 @@ def test_the_posterior_of_a_linear_model_is_the_inverse_of_the_summed_precisions
     assert (
         (result.sd_ratio <= 1.0 + 1e-12).all() and (result.n_constrained <= 4).all() and result.n_constrained.max() == 4
     )
-
-
-def test_one_informed_direction_is_found_with_its_information():
-    direction = np.array([3.0, 4.0, 0.0]) / 5.0
-    result = linear_posterior(12.0 * 99.0 * np.outer(direction, direction)[..., None])
-    assert result.n_constrained.tolist() == [1] and result.information[0, 0] == pytest.approx(99.0)
-    np.testing.assert_allclose(np.abs(result.direction[:, 0, 0]), direction, atol=1e-12)
-    np.testing.assert_allclose(result.sd_ratio[:, 0] ** 2, 1.0 - 0.99 * direction**2, rtol=1e-12)
 
 
 @CONFIGURATIONS

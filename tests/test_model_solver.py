@@ -17,8 +17,8 @@ from proda.model.matrices import (
     system_matrix,
     transfer_matrix,
 )
-from proda.model.parameters import BETA, CESM2_PARAMETERS, EFOLDING, PAPER_PARAMETERS, bounds, default_parameters
-from proda.model.rates import NUMPY, carbon_input, input_amounts, jax_namespace
+from proda.model.parameters import BETA, EFOLDING, PAPER_PARAMETERS, bounds
+from proda.model.rates import NUMPY, carbon_input, jax_namespace
 from proda.model.solver import m_matrix_inverse, soc_density, soc_stock, steady_state
 
 ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}
@@ -40,31 +40,8 @@ def test_what_enters_a_column_leaves_it_as_carbon_dioxide_and_no_pool_is_negativ
     np.testing.assert_allclose(respiration(pools, theta, forcing), entering, rtol=1e-12)
 
 
-@given(any_columns(), st.floats(0.1, 1.3))
-def test_pools_are_proportional_to_npp(columns, factor):
-    theta, forcing = columns
-    more = forcing.fertilised(factor)
-    np.testing.assert_allclose(
-        steady_state(theta, more), factor * steady_state(theta, forcing), rtol=1e-11, atol=1e-200
-    )
-
-
-@given(any_columns(n=5), st.integers(1, 4))
-def test_a_column_does_not_depend_on_its_neighbours(columns, cut):
-    theta, forcing = columns
-    parts = (slice(0, cut), slice(cut, 5))
-    apart = [steady_state(theta[:, part], forcing.take(part)) for part in parts]
-    # Not to the last bit: NumPy takes exponentials of whole vectors and of their remainders by different code.
-    np.testing.assert_allclose(np.concatenate(apart, axis=-1), steady_state(theta, forcing), rtol=1e-12)
-
-
 def dense_uncertainty(pools, theta, forcing):
-    """What double precision may cost a dense solution, relative to its largest pool, (n,).
-
-    The condition number of Skeel (1979), max(M^-1 |M| C) / max(C) at the solution C = `pools`, times the rounding
-    error: unlike the usual condition number it does not count that pools differ in size. V - A K is an M-matrix, so its
-    inverse is not negative, and M^-1 |M| C is itself the solution of the system for another right-hand side.
-    """
+    """Skeel's (1979) condition number, max(M^-1 |M| C) / max(C) at the solution C, times the rounding error, (n,)."""
     matrix = system_matrix(theta, forcing)
     flat = np.moveaxis(pools, -1, 0).reshape(matrix.shape[0], -1, 1)
     turned_over = np.linalg.solve(matrix, np.abs(matrix) @ flat)
@@ -130,15 +107,6 @@ def test_what_the_published_bottom_loses_or_makes_closes_the_balance(columns):
     assert (np.abs(respired + moved.sum(axis=0) - entering) <= 1e-11 * size).all()
 
 
-@BOTH
-def test_pools_at_a_thousand_corners_of_the_box_are_finite_and_not_negative(configuration, rng):
-    _, forcing = seasonal_columns(1000)
-    span = CESM2_PARAMETERS.maximum - CESM2_PARAMETERS.minimum
-    theta = CESM2_PARAMETERS.minimum[:, None] + rng.choice([0.01, 0.99], (21, 1000)) * span[:, None]
-    pools = steady_state(theta, forcing, configuration)
-    assert np.isfinite(pools).all() and (pools >= 0.0).all()
-
-
 @given(any_months(), st.floats(0.1, 2.0))
 def test_pools_are_proportional_to_the_input(columns, factor):
     theta, forcing = columns
@@ -173,55 +141,6 @@ def test_nothing_crosses_the_bedrock(columns):
     entering = carbon_input(theta, forcing, CESM2).sum(axis=0)
     for part in (above, ~above):
         np.testing.assert_allclose((leaving * part).sum(0), (entering * part).sum(0), rtol=1e-12, atol=1e-200)
-
-
-def test_what_happens_below_the_bedrock_is_not_felt_above_unless_the_bottom_leaks():
-    theta, forcing = seasonal_columns(60, low=0.3)
-    above, below = above_bedrock(forcing)[:, None], ~above_bedrock(forcing)[:, None]
-    for part, others in ((below, above), (above, below)):
-        warmer = forcing._replace(soil_temperature=forcing.soil_temperature + 5.0 * part)
-        before, after = steady_state(theta, forcing, CESM2), steady_state(theta, warmer, CESM2)
-        np.testing.assert_allclose(np.where(others[:, 0], after / before, 1.0), 1.0, rtol=1e-13)
-        assert (np.where(part[:, 0], after / before, 0.0) < 0.99).all()
-    warmer = forcing._replace(soil_temperature=forcing.soil_temperature + 5.0 * below)
-    before, after = (steady_state(theta, f, CESM2_AS_PUBLISHED) for f in (forcing, warmer))
-    felt = np.abs(np.where(above[:, 0], after / before, 1.0) - 1.0).max(axis=(0, 1)) > 1e-6
-    unfrozen = forcing.active_layer.min(axis=0) > 2.0
-    assert felt[unfrozen & (forcing.bedrock < 20)].all() and not felt[forcing.bedrock == 20].any()
-
-
-@pytest.fixture(scope="module")
-def bottoms():
-    """Forcing without frost, pools at default parameters with either bottom, and the share the published one loses."""
-    _, forcing = seasonal_columns(200, seed=5)
-    always = np.full_like(forcing.active_layer, 41.998)
-    forcing = forcing._replace(active_layer=always, active_layer_last_year=always)
-    theta = default_parameters(forcing, 50.0, CESM2.parameters)
-    closed, published = (steady_state(theta, forcing, c) for c in (CESM2, CESM2_AS_PUBLISHED))
-    entering = input_amounts(theta, forcing, CESM2).sum(axis=0)
-    lost = 1.0 - respiration(published, theta, forcing, CESM2_AS_PUBLISHED) / entering
-    return forcing, closed, published, lost
-
-
-def layer_stock(pools, layers):
-    return (COLUMN.thickness[:, None] * layers * soc_density(pools)).sum(axis=0)
-
-
-def test_where_bedrock_lies_below_the_grid_the_bottoms_agree(bottoms):
-    forcing, closed, published, lost = bottoms
-    deep = forcing.bedrock == 20
-    assert deep.sum() == 10
-    np.testing.assert_allclose(published[..., deep], closed[..., deep], rtol=1e-12)
-    np.testing.assert_allclose(lost[deep], 0.0, atol=1e-12)
-
-
-def test_where_two_layers_or_more_are_bedrock_the_published_bottom_loses_carbon(bottoms):
-    forcing, closed, published, lost = bottoms
-    # Where bedrock lies right below the top layer the published bottom may also make carbon.
-    shallow = (forcing.bedrock >= 2) & (forcing.bedrock <= 18)
-    assert (lost[shallow] > 1e-6).all() and (lost[shallow] < 0.1).all()
-    change = (layer_stock(published, above_bedrock(forcing)) / layer_stock(closed, above_bedrock(forcing)))[shallow]
-    assert (change < 0.995).all() and (change > 0.5).all()
 
 
 @pytest.mark.parametrize("configuration", [PAPER, CESM2], ids=lambda c: c.name)

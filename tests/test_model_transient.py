@@ -99,12 +99,6 @@ def test_a_single_pool_responds_exponentially(single_pool):
     np.testing.assert_allclose(response, exact, atol=2e-5)
 
 
-def test_the_response_to_input_grows_towards_the_size_of_the_input():
-    theta, forcing = drawn_columns(3, seed=4, low=0.4, high=0.8)
-    response = soc_response(theta, forcing, forcing.fertilised(1.1), 100)
-    assert (np.diff(response, axis=0) > 0.0).all() and (response[-1] < 1.1).all()
-
-
 def test_warming_costs_carbon_in_both_configurations():
     theta, forcing = drawn_columns(3, seed=5)
     assert (soc_response(theta, forcing, forcing.warmed(2.0), 20)[-1] < 1.0).all()

