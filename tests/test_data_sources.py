@@ -148,7 +148,7 @@ def test_another_map_makes_the_stage_stale(opened, raw):
         (HISTORY + 'npp = "year"\n', "npp is 'year', expected one of years, multiples, covariates"),
         (HISTORY + "vertical = 1\n", "vertical is 1, expected one of match, linear"),
         ('[source.forcing]\nkind = "clm-history"\nfolder = "runs"\n', "no 'runs' in the data folder"),
-        ('[source.forcing]\nkind = "clm-history"\nfolder = "../elsewhere"\n', "is not below the data folder"),
+        ('[source.forcing]\nkind = "clm-history"\nfolder = "../elsewhere"\n', "no '../elsewhere' in the data folder"),
         ('[source.covariates]\nclasses = "numbers"\n', "classes is 'numbers', expected one of one-hot, as numbers"),
         ('[source.references]\nfolder = "history"\n', "no reference map for .source.references."),
         (MAPS.replace("covariates.csv", "paper"), "no map of Climate, Soil_Type, Veg_Cover, BIO2"),
@@ -199,8 +199,8 @@ def test_the_unpacked_archive_becomes_a_study(tmp_path):
 
 def test_npp_of_another_map_replaces_all_three_and_gaps_stay_gaps(from_maps):
     forcing = from_maps[1].forcing.take(slice(0, 4))
-    mean, low, high = [400.0, np.nan, 400.0, 300.0], [350.0, 300.0, 500.0, -20.0], [500.0, 450.0, 600.0, 400.0]
-    result = with_npp(forcing, mean, low, high)
+    npp = pd.DataFrame({"NPPmean": [400.0, np.nan, 400.0, 300.0], "NPPmin": [350.0, 300.0, 500.0, -20.0]})
+    result = with_npp(forcing, npp.assign(NPPmax=[500.0, 450.0, 600.0, 400.0]))
     assert has_forcing(result).tolist() == [True, False, False, True]
     assert result.npp_min[3] == 0.0 and result.npp_max[0] == 500.0
     assert result.soil_temperature is forcing.soil_temperature

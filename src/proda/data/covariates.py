@@ -7,14 +7,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet
 from numpy.typing import ArrayLike, NDArray
 
 from proda.data.tables import checked, csv_line, existing, no_repeats, row_check, with_attributes
@@ -25,29 +23,18 @@ CLASS_UNIT = "class"  # a covariate of this unit is a class: its numbers are nam
 DEPTHS = ("0cm", "30cm", "100cm")  # at which SoilGrids covariates are taken
 PLACE_COLUMNS = ("place", "profile_id", "site", "cell")
 KINDS = ("continuous", "categorical")
-TREATMENTS = ("one-hot", "as numbers", "as the paper did")
+TREATMENTS = ("one-hot", "as numbers")
 
 
 class Covariate(NamedTuple):
-    """A covariate.
+    """A covariate."""
 
-    Attributes
-    ----------
-    name : str
-        As in the columns of `covariates.parquet`.
-    meaning, unit : str
-        The unit is "class" for a category and "1" for a pure number.
-    kind : "continuous" or "categorical"
-    source, licence : str
-        Of the map it is read from; "not stated" where the authors give none.
-    """
-
-    name: str
+    name: str  # as in the columns of `covariates.parquet`
     meaning: str
-    unit: str
-    kind: str
+    unit: str  # "class" for a category, "1" for a pure number
+    kind: str  # one of `KINDS`
     source: str
-    licence: str
+    licence: str  # of the map it is read from; "not stated" where the authors give none
 
 
 def _described(path: Path) -> pd.DataFrame:
@@ -86,7 +73,7 @@ def covariate_list(which: str | Path | Iterable[str]) -> tuple[Covariate, ...]:
     Raises
     ------
     InputError
-        When a name is not known, occurs twice, or a file lacks a column or has another kind than `KINDS`.
+        When a name is not known or occurs twice, or a file lacks a column or has another kind than `KINDS`.
     """
     if isinstance(which, str) and which in LISTS:
         return LISTS[which]
@@ -106,31 +93,13 @@ def covariate_list(which: str | Path | Iterable[str]) -> tuple[Covariate, ...]:
     return tuple(KNOWN[name] for name in names)
 
 
-def covariate_frame(covariates: Iterable[Covariate]) -> pd.DataFrame:
-    """The list as a table, one row a covariate."""
-    return pd.DataFrame(list(covariates), columns=list(Covariate._fields))
-
-
-_IN_CELSIUS = tuple(f"BIO{i}" for i in (1, 5, 6, 8, 9, 10, 11))
-
-
 class NumericCovariates(NamedTuple):
-    """Covariates of sites and cells in numbers, the same columns for both.
-
-    Attributes
-    ----------
-    sites, cells : DataFrame
-        NaN where a value is missing or cannot be used: cleaning counts such places as "no covariates".
-    units : dict
-        Of the columns.
-    unknown : dict
-        Covariate -> number of cells of a class that no site has, for which a network cannot be trained.
-    """
+    """Covariates of sites and cells in numbers, the same columns for both; NaN where missing or of no use."""
 
     sites: pd.DataFrame
     cells: pd.DataFrame
-    units: dict[str, str]
-    unknown: dict[str, int]
+    units: dict[str, str]  # of the columns
+    unknown: dict[str, int]  # covariate -> number of cells of a class that no site has
 
 
 def numeric_covariates(
@@ -142,61 +111,37 @@ def numeric_covariates(
     ----------
     sites, cells : DataFrame
         One column for each of `covariates`; more are left out.
-    treatment : "one-hot", "as numbers" or "as the paper did"
-        "one-hot": a column of 0 and 1 for every class that a site has; a cell of another class is missing.
-        "as numbers": the codes of classes stay numbers, and nothing else changes.
-        "as the paper did": classes stay numbers, temperatures are turned to kelvin, Drought is raised by one, and
-        a place with any value below zero is missing.
+    treatment : "one-hot" or "as numbers"
+        "one-hot": a column of 0 and 1 for every class that a site has; a cell of another class is missing, since a
+        network cannot be trained for it. "as numbers": the codes of classes stay numbers.
 
     Raises
     ------
     InputError
         When a covariate has no column, or a class is no whole number.
     """
-    names = [row.name for row in covariates]
-    for table, whose in ((sites, "sites"), (cells, "cells")):
-        absent = [name for name in names if name not in table]
-        if absent:
-            raise InputError(f"covariates of the {whose}: no column {', '.join(absent)}; it has {', '.join(table)}.")
-    if treatment == "as the paper did":
-        units = {row.name: "K" if row.name in _IN_CELSIUS else row.unit for row in covariates}
-        return NumericCovariates(_as_the_paper_did(sites[names]), _as_the_paper_did(cells[names]), units, {})
+    absent = [row.name for row in covariates if row.name not in sites or row.name not in cells]
+    if absent:
+        raise InputError(f"no values of the covariates {', '.join(absent)}; the source has {', '.join(cells)}.")
     of_sites, of_cells, units, unknown = {}, {}, {}, {}
     for row in covariates:
         at_site, at_cell = (table[row.name].to_numpy(float) for table in (sites, cells))
         if row.kind == "continuous" or treatment == "as numbers":
             of_sites[row.name], of_cells[row.name], units[row.name] = at_site, at_cell, row.unit
             continue
-        codes = _codes(at_site, row.name)
-        strange = np.isfinite(at_cell) & ~np.isin(at_cell, codes)
-        unknown[row.name] = int(strange.sum())
-        at_cell = np.where(strange, np.nan, at_cell)
+        codes = np.unique(at_site[np.isfinite(at_site)])
+        if (codes != np.round(codes)).any():
+            raise InputError(
+                f"covariate {row.name!r} is a class but holds {codes[codes != np.round(codes)][0]:g}; expected whole "
+                "numbers. A mean of classes? Aggregate a map of classes by majority."
+            )
+        unknown[row.name] = int((np.isfinite(at_cell) & ~np.isin(at_cell, codes)).sum())
         for code in codes:
-            column = f"{row.name}={code}"
-            of_sites[column], of_cells[column], units[column] = _is(at_site, code), _is(at_cell, code), "1"
+            column = f"{row.name}={code:.0f}"
+            of_sites[column] = np.where(np.isfinite(at_site), at_site == code, np.nan)
+            of_cells[column] = np.where(np.isin(at_cell, codes), at_cell == code, np.nan)
+            units[column] = "1"
     return NumericCovariates(pd.DataFrame(of_sites, sites.index), pd.DataFrame(of_cells, cells.index), units, unknown)
-
-
-def _codes(values: NDArray, name: str) -> list[int]:
-    known = values[np.isfinite(values)]
-    if (known != np.round(known)).any():
-        raise InputError(
-            f"covariate {name!r} is a class but holds {known[known != np.round(known)][0]:g}; expected whole numbers. "
-            "A mean of classes? Aggregate a map of classes by majority."
-        )
-    return sorted(int(code) for code in np.unique(known))
-
-
-def _is(values: NDArray, code: int) -> NDArray:
-    return np.where(np.isfinite(values), (values == code).astype(float), np.nan)
-
-
-def _as_the_paper_did(table: pd.DataFrame) -> pd.DataFrame:
-    table = table.astype(float)
-    table[[name for name in _IN_CELSIUS if name in table]] += 273.15
-    if "Drought" in table:
-        table["Drought"] += 1.0
-    return table.mask((table < 0).any(axis=1))
 
 
 CLASSES = {
@@ -214,50 +159,23 @@ _OF_IGBP = {
 }  # fmt: skip
 
 
-class LandUse(NamedTuple):
-    """Classes of sites.
-
-    Attributes
-    ----------
-    classes : (n,)
-        NaN where neither the word nor the land cover has a class.
-    by_word : int
-        Number of sites whose class follows from their own word.
-    unknown_words : tuple of str
-    """
-
-    classes: NDArray[np.float64]
-    by_word: int
-    unknown_words: tuple[str, ...]
-
-
 def class_of_cover(igbp: ArrayLike) -> NDArray[np.float64]:
     """Class in `CLASSES` of IGBP land cover, (n,); NaN where the code is unknown or missing."""
     return pd.Series(np.asarray(igbp, float)).map(_OF_IGBP).to_numpy(float)
 
 
-def land_use_of_sites(words: pd.Series, igbp: ArrayLike) -> LandUse:
-    """Class of every site from the land use of its record, where known, else from the land cover of its cell.
+def land_use_of_sites(words: pd.Series, igbp: ArrayLike) -> NDArray[np.float64]:
+    """Class in `CLASSES` of every site, by the land use of its record, where known, else the land cover of its cell.
 
     At half a degree hardly any cell is a wetland or a town, but sites are: a class that sites and cells share keeps
-    profiles of wetland soils from representing the whole cell.
-
-    Parameters
-    ----------
-    words : (n,) Series of text or missing
-    igbp : (n,)
-        Land cover of the sites' cells.
+    profiles of wetland soils from representing the whole cell. `words` and `igbp` are (n,), of the sites.
     """
-    own = {word: _class_of_word(word) for word in words.dropna().astype(str).unique()}
+    own = {
+        word: next((float(code) for part, code in _PARTS_OF_WORDS if part in word.lower()), np.nan)
+        for word in words.dropna().astype(str).unique()
+    }
     by_word = words.astype("string").map(own).to_numpy(float, na_value=np.nan)
-    classes = np.where(np.isfinite(by_word), by_word, class_of_cover(igbp))
-    unknown = tuple(word for word, code in own.items() if np.isnan(code))
-    return LandUse(classes, int(np.isfinite(by_word).sum()), unknown)
-
-
-def _class_of_word(word: str) -> float:
-    lower = word.lower()
-    return next((float(code) for part, code in _PARTS_OF_WORDS if part in lower), np.nan)
+    return np.where(np.isfinite(by_word), by_word, class_of_cover(igbp))
 
 
 def has_covariates(table: pd.DataFrame) -> NDArray[np.bool_]:
@@ -265,8 +183,15 @@ def has_covariates(table: pd.DataFrame) -> NDArray[np.bool_]:
     return np.isfinite(table.to_numpy(float)).all(axis=1)
 
 
-def covariate_table(sites: pd.DataFrame, cells: pd.DataFrame, profiles: pd.DataFrame) -> pd.DataFrame:
-    """Covariates of sites and cells in one table, as `covariates.parquet` holds them.
+def write_covariates(
+    sites: pd.DataFrame,
+    cells: pd.DataFrame,
+    profiles: pd.DataFrame,
+    path: Path | str,
+    units: Mapping[str, str],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Write `covariates.parquet`: one row a site and one a cell, with units and the file's `attributes`.
 
     Parameters
     ----------
@@ -278,16 +203,9 @@ def covariate_table(sites: pd.DataFrame, cells: pd.DataFrame, profiles: pd.DataF
     site_keys = profiles[["profile_id", "cell"]].assign(place="site", site=np.arange(len(profiles)))
     cell_keys = pd.DataFrame({"place": "cell", "profile_id": None, "site": pd.NA, "cell": np.arange(len(cells))})
     keys = pd.concat([pd.DataFrame(part).astype({"site": "Int64"}) for part in (site_keys, cell_keys)])
-    values = pd.concat([sites, cells], ignore_index=True).astype(float)
     keys = keys[list(PLACE_COLUMNS)].astype({"profile_id": "string"}).reset_index(drop=True)
-    return pd.concat([keys, values], axis=1)
-
-
-def write_covariates(
-    table: pd.DataFrame, path: Path | str, units: Mapping[str, str], attributes: Mapping[str, Any] | None = None
-) -> None:
-    """Write `covariates.parquet`, with the units that are known and the file's `attributes`."""
-    with_attributes(table, units, {}, attributes or {}).to_parquet(path, index=False)
+    table = keys.join(pd.concat([sites, cells], ignore_index=True).astype(float))
+    with_attributes(table, units, {}, attributes).to_parquet(path, index=False)
 
 
 def read_covariates(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -300,5 +218,5 @@ def read_covariates(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def class_covariates(path: Path | str) -> tuple[str, ...]:
     """Names of the covariates of `covariates.parquet` that are classes given as numbers, in their order."""
-    attributes = json.loads((pyarrow.parquet.read_schema(path).metadata or {}).get(b"PANDAS_ATTRS", b"{}"))
-    return tuple(name for name, unit in attributes.get("units", {}).items() if unit == CLASS_UNIT)
+    units = pd.read_parquet(path, columns=[]).attrs.get("units", {})
+    return tuple(name for name, unit in units.items() if unit == CLASS_UNIT)

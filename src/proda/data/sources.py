@@ -1,18 +1,17 @@
-"""The sources that a study file names: profiles, covariates, forcing and reference maps, one function a kind.
+"""The sources that a study file names: profiles, covariates, forcing and reference maps.
 
-Every function imports the reader that it uses, so that a change of a reader concerns only the studies that it reads.
+Every function imports the reader that it uses, so that none is loaded that a study does not need.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from proda.data.covariates import (
@@ -23,7 +22,6 @@ from proda.data.covariates import (
     TREATMENTS,
     Covariate,
     class_of_cover,
-    covariate_frame,
     covariate_list,
     land_use_of_sites,
     numeric_covariates,
@@ -36,13 +34,25 @@ from proda.model.configuration import PAPER
 from proda.model.forcing import Forcing
 from proda.study import Study, suggestion
 
-if TYPE_CHECKING:
-    from proda.data.readers.reference_maps import ReferenceMap
-
 GRID_TABLE = "half-degree-table"  # grid_half_degree.csv in the data folder: the default of forcing and covariates
-TABLES = ("forcing", "covariates", "references")
 CELL_MAPS = ("IGBP", "Sand_Content_0cm")  # land cover and sand of `grid.nc`, where covariates come from maps
-NPP = {"mean": "NPPmean", "min": "NPPmin", "max": "NPPmax"}
+PROFILE_KINDS = ("virtual", "tidy-tables", "wosis", "public-archive")
+# The kinds of the other tables of [source], the first of them the default, with their options: a default, or choices
+# of which the first is the default. Every kind but `GRID_TABLE` may name a `folder` as well.
+_CLASSES = {"classes": TREATMENTS}
+TABLES: dict[str, dict[str, dict[str, str | tuple[str, ...]]]] = {
+    "covariates": {
+        GRID_TABLE: {**_CLASSES, "land_use": ("none", "own")},
+        "maps": {**_CLASSES, "list": "paper"},
+        "public-archive": {**_CLASSES, "list": "binn"},
+    },
+    "forcing": {
+        GRID_TABLE: {},
+        "clm-history": {"vertical": ("match", "linear"), "npp": ("years", "multiples", "covariates")},
+        "public-archive": {"npp": ("covariates", "multiples")},
+    },
+    "references": {"maps": {}},
+}
 
 
 class Source(NamedTuple):
@@ -75,55 +85,48 @@ def study_source(study: Study, folder: Path) -> Source:
     from proda.data.readers.tidy import read_grid_table
 
     kind = study.source["kind"]
+    if kind not in PROFILE_KINDS:
+        raise InputError(f"{study.file}: [source] kind is {kind!r}, expected one of {', '.join(PROFILE_KINDS)}.")
     for name, value in study.source.items():
         if isinstance(value, Mapping) and name not in TABLES:
             raise InputError(f"{study.file}: unknown table [source.{name}]: {suggestion(name, TABLES)}")
+        if name in TABLES and not isinstance(value, Mapping):
+            raise InputError(f"{study.file}: [source] {name} is {value!r}, expected a table [source.{name}].")
     if kind == "virtual":
         return _virtual(study, folder)
-    if kind not in PROFILE_KINDS:
-        kinds = ", ".join(["virtual", *PROFILE_KINDS])
-        raise InputError(f"{study.file}: [source] kind is {kind!r}, expected one of {kinds}.")
-    tables, table = PROFILE_KINDS[kind](study), _covariate_table(study)
-    # Any other source of covariates covers the conterminous United States.
+    tables, table = _profiles(study, kind), source_table(study, "covariates")
+    # Covariates of another source than the half-degree table are for the conterminous United States.
     cells = read_grid_table(table.folder) if table.kind == GRID_TABLE else land_cells(land())
-    tables = tables._replace(profiles=placed(tables.profiles, cells, study["nearest_cell_degrees"]))
-    on_land = tables.profiles[tables.profiles["cell"] >= 0]
-    covariates = COVARIATE_KINDS[table.kind][1](study, table, cells, on_land)
-    if covariates.land_cover is not None:
-        cells = cells.assign(land_cover=covariates.land_cover, sand_percent=covariates.sand_percent)
-    forcing = study_forcing(study, cells, covariates.of_cells)
-    source = _source(tables, cells, forcing, covariates, table.options["classes"])
-    references = study_references(study, cells)
-    if references is None:
+    tables = _placed(study, tables, cells)
+    read_covariates = {GRID_TABLE: _of_grid_table, "maps": _of_maps, "public-archive": _of_archive}[table.kind]
+    covariates = read_covariates(study, table, cells, tables.profiles[tables.profiles["cell"] >= 0])
+    forcing = study_forcing(study, covariates.cells, covariates.of_cells)
+    source = _source(tables, forcing, covariates, table.options["classes"])
+    if "references" not in study.source:
         return source
-    findings = pd.concat([source.findings, references.findings], ignore_index=True)
-    return source._replace(cells=cells.join(references.stocks), findings=findings)
+    stocks, findings = _references(study, cells)
+    return source._replace(cells=source.cells.join(stocks), findings=_joined([source.findings, findings]))
 
 
 def study_list(study: Study) -> pd.DataFrame:
     """The list of the study's covariates: name, meaning, unit, kind, source and licence."""
     if study.source["kind"] == "virtual":
-        listed = covariate_frame(PAPER_LIST)
+        listed = pd.DataFrame(PAPER_LIST)
         return listed.assign(source="synthetic, in place of " + listed["source"], licence="none")
-    table = _covariate_table(study)
-    return covariate_frame(GRID_TABLE_LIST if table.kind == GRID_TABLE else _list(study, table))
+    table = source_table(study, "covariates")
+    return pd.DataFrame(GRID_TABLE_LIST if table.kind == GRID_TABLE else _list(study, table))
 
 
 class SourceTable(NamedTuple):
-    """A table [source.forcing], [source.covariates] or [source.references] of a study file."""
+    """A table [source.covariates], [source.forcing] or [source.references] of a study file."""
 
     kind: str
     folder: Path  # the data folder, or the folder or file below it that the table names
     options: dict[str, Any]  # every option of the kind, as given or by default
 
 
-def source_table(study: Study, name: str, kinds: Mapping[str, Mapping[str, Any]]) -> SourceTable:
+def source_table(study: Study, name: str) -> SourceTable:
     """The table [source.`name`] of the study's file.
-
-    Parameters
-    ----------
-    kinds : {kind: {option: default, or tuple of choices whose first is the default}}
-        The first kind is the default. Every kind but `GRID_TABLE` may name a `folder` as well.
 
     Raises
     ------
@@ -131,49 +134,42 @@ def source_table(study: Study, name: str, kinds: Mapping[str, Mapping[str, Any]]
         When the kind or an option is unknown, an option has an unknown value, or the folder does not exist.
     """
     where = f"{study.file}: [source.{name}]"
-    given = study.source.get(name, {})
-    if not isinstance(given, Mapping):
-        raise InputError(f"{where} is {given!r}, expected a table, such as kind = {next(iter(kinds))!r}.")
-    kind = given.get("kind", next(iter(kinds)))
+    kinds = TABLES[name] if study.data else {"virtual": _CLASSES}  # a study that makes its own data has no folder
+    given = dict(study.source.get(name, {}))
+    kind = given.pop("kind", next(iter(kinds)))
     if kind not in kinds:
         raise InputError(f"{where} kind is {kind!r}, expected one of {', '.join(kinds)}.")
     allowed = dict(kinds[kind]) if kind == GRID_TABLE else {"folder": "", **kinds[kind]}
     options = {option: choices[0] if isinstance(choices, tuple) else choices for option, choices in allowed.items()}
     for option, value in given.items():
-        if option == "kind":
-            continue
         if option not in allowed:
             raise InputError(f"{where}: {kind} has no option {option!r}: {suggestion(option, ['kind', *allowed])}")
-        if isinstance(allowed[option], tuple) and value not in allowed[option]:
-            raise InputError(f"{where} {option} is {value!r}, expected one of {', '.join(allowed[option])}.")
-        if not isinstance(value, str) and not (option == "list" and isinstance(value, list)):
+        choices = allowed[option]
+        if isinstance(choices, tuple) and value not in choices:
+            raise InputError(f"{where} {option} is {value!r}, expected one of {', '.join(choices)}.")
+        if not isinstance(value, str | list if option == "list" else str):
             raise InputError(f"{where}: {option} is {value!r}, expected text, such as {options[option]!r}.")
         options[option] = value
-    return SourceTable(kind, _below(study, options.pop("folder", ""), where), options)
-
-
-def _below(study: Study, folder: str, where: str) -> Path:
-    if study.data is None:
-        return Path()  # a study that makes its own data
-    path = study.data / folder
-    if not path.resolve().is_relative_to(study.data.resolve()):
+    folder = options.pop("folder", "")
+    path = study.data / folder if study.data else Path()
+    if study.data and not (path.exists() and path.resolve().is_relative_to(study.data.resolve())):
         # Files elsewhere could change without the study becoming stale.
-        raise InputError(f"{where}: folder {folder!r} is not below the data folder {study.data}. Move it there.")
-    if not path.exists():
-        raise InputError(f"{where}: no {folder!r} in the data folder {study.data}.")
-    return path
+        raise InputError(f"{where}: no {folder!r} in the data folder {study.data}, expected a path below it.")
+    return SourceTable(kind, path, options)
 
 
 # Profiles and layers
 
 
-def _tidy_tables(study: Study) -> ProfileTables:
-    from proda.data.readers.tidy import read_profile_tables
+def _profiles(study: Study, kind: str) -> ProfileTables:
+    if kind == "tidy-tables":
+        from proda.data.readers.tidy import read_profile_tables
 
-    return read_profile_tables(study.data)
+        return read_profile_tables(study.data)
+    if kind == "public-archive":
+        from proda.data.readers.archive import read_archive_profiles
 
-
-def _wosis(study: Study) -> ProfileTables:
+        return read_archive_profiles(study.data)
     from proda.data.readers.wosis import read_wosis_201909, read_wosis_202312, read_wosis_latest
 
     layouts = {"december-2023": read_wosis_202312, "september-2019": read_wosis_201909, "latest": read_wosis_latest}
@@ -183,17 +179,8 @@ def _wosis(study: Study) -> ProfileTables:
     return layouts[layout](study.data)
 
 
-def _archive(study: Study) -> ProfileTables:
-    from proda.data.readers.archive import read_archive_profiles
-
-    return read_archive_profiles(study.data)
-
-
-PROFILE_KINDS: dict[str, Callable[[Study], ProfileTables]] = {
-    "tidy-tables": _tidy_tables,
-    "wosis": _wosis,
-    "public-archive": _archive,
-}
+def _placed(study: Study, tables: ProfileTables, cells: pd.DataFrame) -> ProfileTables:
+    return tables._replace(profiles=placed(tables.profiles, cells, study["nearest_cell_degrees"]))
 
 
 def _virtual(study: Study, folder: Path) -> Source:
@@ -202,19 +189,17 @@ def _virtual(study: Study, folder: Path) -> Source:
     from proda.data.virtual_continent import virtual_covariates
     from proda.data.virtual_profiles import truth_dataset, virtual_continent, write_raw_profiles
 
-    table = source_table(study, "covariates", {"virtual": {"classes": TREATMENTS}})
     continent = virtual_continent(study.seed)
     dug = write_raw_profiles(continent, study["n_profiles"], study.seed, folder / "raw")
-    tables = read_profile_tables(folder / "raw")
-    tables = tables._replace(profiles=placed(tables.profiles, continent.cells, study["nearest_cell_degrees"]))
+    tables = _placed(study, read_profile_tables(folder / "raw"), continent.cells)
     on_land = tables.profiles[tables.profiles["cell"] >= 0]
     at_sites = virtual_covariates(on_land["lon"], on_land["lat"], study.seed)
     made = f"synthetic, seed {study.seed}"
     findings = _covariate_findings(continent.covariates, at_sites, PAPER_LIST, made)
-    covariates = RawCovariates(continent.covariates, at_sites, PAPER_LIST, findings)
+    covariates = RawCovariates(continent.cells, continent.covariates, at_sites, PAPER_LIST, findings)
     comment = f"Made for the virtual study, seed {study.seed}."
     forcing = SourcedForcing(continent.forcing, _forcing_findings(made, continent.forcing), comment)
-    source = _source(tables, continent.cells, forcing, covariates, table.options["classes"])
+    source = _source(tables, forcing, covariates, source_table(study, "covariates").options["classes"])
     return source._replace(truth=lambda cleaned: truth_dataset(continent, dug, cleaned))
 
 
@@ -224,49 +209,46 @@ def _virtual(study: Study, folder: Path) -> Source:
 class RawCovariates(NamedTuple):
     """Covariates as a source has them: classes as codes."""
 
+    cells: pd.DataFrame  # the land cells, with `land_cover` and `sand_percent`
     of_cells: pd.DataFrame  # in the order of the cells
     of_sites: pd.DataFrame  # in the order of the profiles on land
-    covariates: tuple[Covariate, ...]
+    covariates: Sequence[Covariate]
     findings: pd.DataFrame
-    land_cover: pd.Series | None = None  # of the cells, for `grid.nc`, unless the cells have it already
-    sand_percent: pd.Series | None = None
 
 
-def _source(
-    tables: ProfileTables, cells: pd.DataFrame, forcing: SourcedForcing, raw: RawCovariates, treatment: str
-) -> Source:
+def _source(tables: ProfileTables, forcing: SourcedForcing, raw: RawCovariates, treatment: str) -> Source:
     """The source of a study, its covariates in numbers."""
     numeric = numeric_covariates(raw.of_sites, raw.of_cells, raw.covariates, treatment)
     of_cells = numeric.cells.reset_index(drop=True)
-    of_cells[cells[["land_cover", "sand_percent"]].isna().any(axis=1).to_numpy()] = np.nan
+    of_cells[raw.cells[["land_cover", "sand_percent"]].isna().any(axis=1).to_numpy()] = np.nan
     on_land = tables.profiles.loc[tables.profiles["cell"] >= 0, "profile_id"]
     unknown = raw.findings["variable"].map(numeric.unknown).fillna(0).astype(int)
     texts = unknown.map(lambda n: f"{n} cells of a class that no profile has" if n else "")
     notes = (raw.findings["note"] + "; " + texts).str.strip("; ")
     return Source(
         tables=tables,
-        cells=cells,
+        cells=raw.cells,
         forcing=forcing.forcing,
         comment=forcing.comment,
         cell_covariates=of_cells,
         site_covariates=numeric.sites.set_axis(list(on_land)),
         units=numeric.units,
-        findings=pd.concat([forcing.findings, raw.findings.assign(note=notes)], ignore_index=True),
+        findings=_joined([forcing.findings, raw.findings.assign(note=notes)]),
     )
 
 
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(tables, ignore_index=True)
+
+
 def _covariate_findings(
-    of_cells: pd.DataFrame, of_sites: pd.DataFrame, covariates: Iterable[Covariate], source: str = ""
+    of_cells: pd.DataFrame, of_sites: pd.DataFrame, covariates: Sequence[Covariate], source: str = ""
 ) -> pd.DataFrame:
     return findings_table(
         finding(f"{source or row.source}, {places}", row.name, row.unit, values[row.name])
         for places, values in (("cells", of_cells), ("sites", of_sites))
         for row in covariates
     )
-
-
-def _covariate_table(study: Study) -> SourceTable:
-    return source_table(study, "covariates", {kind: options for kind, (options, _) in COVARIATE_KINDS.items()})
 
 
 def _list(study: Study, table: SourceTable) -> tuple[Covariate, ...]:
@@ -279,21 +261,15 @@ def _of_grid_table(study: Study, table: SourceTable, cells: pd.DataFrame, profil
     """A profile takes the covariates of its cell; with `land_use` "own" its own land use as well."""
     from proda.data.readers.tidy import grid_covariates
 
-    of_cells = grid_covariates(cells)
+    covariates, of_cells = GRID_TABLE_LIST, grid_covariates(cells)
     of_sites = of_cells.iloc[profiles["cell"]].reset_index(drop=True)
-    if table.options["land_use"] == "none":
-        return RawCovariates(
-            of_cells, of_sites, GRID_TABLE_LIST, _covariate_findings(of_cells, of_sites, GRID_TABLE_LIST)
-        )
-    own = land_use_of_sites(profiles["land_use"].reset_index(drop=True), of_sites["igbp_land_cover"])
-    of_cells = of_cells.assign(**{LAND_USE.name: class_of_cover(of_cells["igbp_land_cover"])})
-    of_sites = of_sites.assign(**{LAND_USE.name: own.classes})
-    covariates = (*GRID_TABLE_LIST, LAND_USE)
+    if table.options["land_use"] == "own":
+        covariates = (*covariates, LAND_USE)
+        own = land_use_of_sites(profiles["land_use"].reset_index(drop=True), of_sites["igbp_land_cover"])
+        of_cells = of_cells.assign(**{LAND_USE.name: class_of_cover(of_cells["igbp_land_cover"])})
+        of_sites = of_sites.assign(**{LAND_USE.name: own})
     findings = _covariate_findings(of_cells, of_sites, covariates)
-    note = f"{own.by_word} of {len(of_sites)} sites by the land use of their record, the others by that of their cell"
-    note += f"; unknown words: {', '.join(own.unknown_words)}" if own.unknown_words else ""
-    here = (findings["variable"] == LAND_USE.name) & findings["source"].str.endswith("sites")
-    return RawCovariates(of_cells, of_sites, covariates, findings.assign(note=findings["note"].where(~here, note)))
+    return RawCovariates(cells, of_cells, of_sites, covariates, findings)
 
 
 def _of_maps(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd.DataFrame) -> RawCovariates:
@@ -308,10 +284,8 @@ def _of_maps(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd
         each.findings.assign(source=each.findings["source"] + places)
         for each, places in ((of_cells, ", cells"), (of_sites, ", sites"))
     ]
-    cover, sand = (of_cells.values[name] for name in CELL_MAPS)
-    return RawCovariates(
-        of_cells.values, of_sites.values, covariates, pd.concat(findings, ignore_index=True), cover, sand
-    )
+    cells = _with_cover_and_sand(cells, of_cells.values)
+    return RawCovariates(cells, of_cells.values, of_sites.values, covariates, _joined(findings))
 
 
 def _of_archive(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd.DataFrame) -> RawCovariates:
@@ -330,18 +304,13 @@ def _of_archive(study: Study, table: SourceTable, cells: pd.DataFrame, profiles:
     else:
         of_sites = of_cells.iloc[profiles["cell"]].reset_index(drop=True)
     covariates = _list(study, table)
-    cover, sand = (of_cells[name] for name in CELL_MAPS)
     findings = _covariate_findings(of_cells, of_sites, [row for row in covariates if row.name in of_cells])
-    return RawCovariates(of_cells, of_sites, covariates, findings, cover, sand)
+    return RawCovariates(_with_cover_and_sand(cells, of_cells), of_cells, of_sites, covariates, findings)
 
 
-_CovariateReader = Callable[[Study, SourceTable, pd.DataFrame, pd.DataFrame], RawCovariates]
-# The kinds of [source.covariates]: their options, and the function that reads them.
-COVARIATE_KINDS: dict[str, tuple[dict[str, Any], _CovariateReader]] = {
-    GRID_TABLE: ({"classes": TREATMENTS, "land_use": ("none", "own")}, _of_grid_table),
-    "maps": ({"list": "paper", "classes": TREATMENTS}, _of_maps),
-    "public-archive": ({"list": "binn", "classes": TREATMENTS}, _of_archive),
-}
+def _with_cover_and_sand(cells: pd.DataFrame, covariates: pd.DataFrame) -> pd.DataFrame:
+    cover, sand = (covariates[name] for name in CELL_MAPS)
+    return cells.assign(land_cover=cover, sand_percent=sand)
 
 
 # Forcing
@@ -367,43 +336,44 @@ def study_forcing(study: Study, cells: pd.DataFrame, covariates: pd.DataFrame) -
     InputError
         When the study's table [source.forcing] or the source is not as expected.
     """
-    table = source_table(study, "forcing", {kind: options for kind, (options, _) in FORCING_KINDS.items()})
-    sourced = FORCING_KINDS[table.kind][1](study, table, cells)
-    if table.options.get("npp") != "covariates":
+    table = source_table(study, "forcing")
+    npp = table.options.get("npp")
+    multiples = study["npp_min_multiple"], study["npp_max_multiple"]
+    if table.kind == GRID_TABLE:
+        return _derived_forcing(study, table, cells, *multiples)
+    if table.kind == "clm-history":
+        from proda.data.readers.clm_history import forcing_from_history
+
+        # A single year has no least and greatest; where NPP of the covariates follows, those of the run do not matter.
+        ends = None if npp == "years" else multiples
+        sourced = forcing_from_history(table.folder, cells["lon"], cells["lat"], PAPER, table.options["vertical"], ends)
+    else:
+        from proda.data.readers.archive import archive_forcing
+
+        sourced = archive_forcing(table.folder, cells["lon"], cells["lat"], PAPER, multiples)
+    if npp != "covariates":
         return sourced
-    missing = [name for name in NPP.values() if name not in covariates]
+    missing = [name for name in ("NPPmean", "NPPmin", "NPPmax") if name not in covariates]
     if missing:
         raise InputError(
             f"{study.file}: [source.forcing] npp is 'covariates', but they lack {', '.join(missing)}. Add them to the "
             "list of covariates, or choose another npp."
         )
-    forcing = with_npp(sourced.forcing, *(covariates[name].to_numpy(float) for name in NPP.values()))
-    note = "in place of the model's; missing where the three are not in order"
-    findings = findings_table(
-        finding("NPP of the covariates", name, "g C m-2 yr-1", getattr(forcing, f"npp_{statistic}"), note)
-        for statistic, name in NPP.items()
-    )
-    return SourcedForcing(
-        forcing,
-        pd.concat([sourced.findings, findings], ignore_index=True),
-        f"{sourced.comment} NPP, and its least and greatest year, of the covariates.",
-    )
+    comment = f"{sourced.comment} NPP, and its least and greatest year, of the covariates."
+    return sourced._replace(forcing=with_npp(sourced.forcing, covariates), comment=comment)
 
 
-def with_npp(forcing: Forcing, mean: ArrayLike, least: ArrayLike, greatest: ArrayLike) -> Forcing:
-    """`forcing` with another NPP, such as that of MODIS, all (n,), g C m-2 yr-1.
+def with_npp(forcing: Forcing, covariates: pd.DataFrame) -> Forcing:
+    """`forcing` with the NPP of covariates, such as that of MODIS: `NPPmean`, `NPPmin`, `NPPmax`, g C m-2 yr-1.
 
-    Where the other NPP is missing, or not in the order least, mean, greatest, the result is NaN. A least year below
-    zero counts as zero, since carbon input is not negative.
+    Where that is missing, or not in the order least, mean, greatest, the result is NaN. A least year below zero counts
+    as zero, since carbon input is not negative.
     """
-    mean, least, greatest = (np.asarray(values, float) for values in (mean, least, greatest))
-    low = np.maximum(least, 0.0)
-    known = (low <= mean) & (mean <= greatest) & (low < greatest)
-    return forcing._replace(
-        npp_mean=np.where(known, mean, np.nan),
-        npp_min=np.where(known, low, np.nan),
-        npp_max=np.where(known, greatest, np.nan),
-    )
+    mean, least, greatest = (covariates[name].to_numpy(float) for name in ("NPPmean", "NPPmin", "NPPmax"))
+    least = np.maximum(least, 0.0)
+    known = (least <= mean) & (mean <= greatest) & (least < greatest)
+    mean, least, greatest = (np.where(known, values, np.nan) for values in (mean, least, greatest))
+    return forcing._replace(npp_mean=mean, npp_min=least, npp_max=greatest)
 
 
 def _forcing_findings(source: str, forcing: Forcing) -> pd.DataFrame:
@@ -413,70 +383,29 @@ def _forcing_findings(source: str, forcing: Forcing) -> pd.DataFrame:
     )
 
 
-def _multiples(study: Study) -> tuple[float, float]:
-    return study["npp_min_multiple"], study["npp_max_multiple"]
-
-
-def _from_grid_table(study: Study, table: SourceTable, cells: pd.DataFrame) -> SourcedForcing:
+def _derived_forcing(study: Study, table: SourceTable, cells: pd.DataFrame, low: float, high: float) -> SourcedForcing:
     """Derived from the climate and texture of the table at the cells; NaN at a cell that the table lacks."""
     from proda.data.readers.tidy import read_grid_table
 
-    place = ["lon", "lat"]
+    place, offset = ["lon", "lat"], study["soil_minus_air_temperature"]
     grid = read_grid_table(table.folder).round(dict.fromkeys(place, 3)).set_index(place)
     at_cells = grid.reindex(pd.MultiIndex.from_frame(cells[place].round(3))).reset_index()
-    (low, high), offset = _multiples(study), study["soil_minus_air_temperature"]
     forcing = surrogate_forcing(at_cells, low, high, offset)
     comment = SURROGATE_COMMENT.format(offset=offset, low=low, high=high)
     return SourcedForcing(forcing, _forcing_findings("derived from grid_half_degree.csv", forcing), comment)
 
 
-def _from_history(study: Study, table: SourceTable, cells: pd.DataFrame) -> SourcedForcing:
-    from proda.data.readers.clm_history import forcing_from_history
-
-    # A single year has no least and greatest; where NPP of the covariates follows, those of the run do not matter.
-    multiples = None if table.options["npp"] == "years" else _multiples(study)
-    return forcing_from_history(table.folder, cells["lon"], cells["lat"], PAPER, table.options["vertical"], multiples)
-
-
-def _from_archive(study: Study, table: SourceTable, cells: pd.DataFrame) -> SourcedForcing:
-    from proda.data.readers.archive import archive_forcing
-
-    return archive_forcing(table.folder, cells["lon"], cells["lat"], PAPER, _multiples(study))
-
-
-_ForcingReader = Callable[[Study, SourceTable, pd.DataFrame], SourcedForcing]
-# The kinds of [source.forcing]: their options, and the function that reads them.
-FORCING_KINDS: dict[str, tuple[dict[str, Any], _ForcingReader]] = {
-    GRID_TABLE: ({}, _from_grid_table),
-    "clm-history": (
-        {
-            "vertical": ("match", "linear"),
-            "npp": ("years", "multiples", "covariates"),
-        },
-        _from_history,
-    ),
-    "public-archive": ({"npp": ("covariates", "multiples")}, _from_archive),
-}
-
-
 # Reference maps
 
 
-def study_references(study: Study, cells: pd.DataFrame) -> ReferenceMap | None:
-    """Stocks of `cells` from the maps in the folder of [source.references]; None for a study without that table.
+def _references(study: Study, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Stocks of `cells` from the maps in the folder of [source.references], and the findings of them.
 
     The columns `ref_*` of grid_half_degree.csv are in the cells already.
-
-    Raises
-    ------
-    InputError
-        When the folder holds none of the maps, or one that is not as expected.
     """
     from proda.data.readers import reference_maps as maps
 
-    if "references" not in study.source:
-        return None
-    folder = source_table(study, "references", {"maps": {}}).folder
+    folder = source_table(study, "references").folder
     # The file by which each map is recognised; its reader names any other that is missing.
     readers = {
         "ocd_0-5cm_mean*.*": maps.soilgrids_2_stocks,
@@ -489,7 +418,4 @@ def study_references(study: Study, cells: pd.DataFrame) -> ReferenceMap | None:
             f"{folder}: no reference map for [source.references] of {study.file}; expected files named like "
             f"{', '.join(readers)}."
         )
-    return maps.ReferenceMap(
-        pd.concat([each.stocks for each in made], axis=1),
-        pd.concat([each.findings for each in made], ignore_index=True),
-    )
+    return pd.concat([each.stocks for each in made], axis=1), _joined([each.findings for each in made])

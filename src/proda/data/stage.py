@@ -10,7 +10,7 @@ import pandas as pd
 from proda.data.bulk_density import NONE, with_soc_density
 from proda.data.cleaned import RAW_LAYERS, RAW_PROFILES, STAGE, CleanedStudy, read_cleaned_study
 from proda.data.cleaning import cleaned
-from proda.data.covariates import covariate_table, has_covariates, write_covariates
+from proda.data.covariates import has_covariates, write_covariates
 from proda.data.forcing import forcing_dataset, has_forcing
 from proda.data.grid import grid_dataset
 from proda.data.sources import Source, study_source
@@ -68,8 +68,8 @@ def cleaned_study(study: Study) -> CleanedStudy:
         layers.to_parquet(folder / "layers.parquet", index=False)
         forcing = forcing_dataset(source.forcing.take(usable), cells["lon"], cells["lat"], source.comment)
         forcing.assign_attrs(attributes).to_netcdf(folder / "forcing.nc")
-        covariates = covariate_table(site_covariates, cell_covariates, profiles)
-        write_covariates(covariates, folder / "covariates.parquet", source.units, attributes)
+        path = folder / "covariates.parquet"
+        write_covariates(site_covariates, cell_covariates, profiles, path, source.units, attributes)
         grid = grid_dataset(cells).assign_attrs(cells_left_out=int((~usable).sum()), **attributes)
         grid.to_netcdf(folder / "grid.nc")
         result.exclusions.to_csv(folder / "exclusions.csv", index=False)
