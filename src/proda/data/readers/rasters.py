@@ -49,8 +49,6 @@ class Layer(NamedTuple):
     )
     missing: tuple[float, ...] = ()  # stored values that mean "missing" besides the declared one
     classes: bool = False  # classes have majorities and no means
-    valid: tuple[float, float] | None = None  # least and greatest stored value that is no code for "missing"
-    hint: str = ""  # what is likely when a value is not plausible
 
 
 _UNITS = {row.name: row.unit for row in PAPER_LIST}
@@ -59,7 +57,6 @@ _BIO_RANGES = {
     **{i: _TEMPERATURE for i in (1, 5, 6, 8, 9, 10, 11)}, 2: (0.0, 40.0), 3: (0.0, 100.0), 4: (0.0, 3000.0),
     7: (0.0, 100.0), **{i: _RAIN for i in (12, 13, 14, 16, 17, 18, 19)}, 15: (0.0, 400.0),
 }  # fmt: skip
-_BIO_HINT = "WorldClim 1.4, whose temperatures are in tenths of a degree?"
 # Covariate: (code in the file names of 2017, factor; code in those of SoilGrids 2.0, factor; unit, least, greatest).
 _SOIL = {
     "Bulk_Density": ("BLDFIE", None, "bdod", 10.0, "kg m-3", 50.0, 2800.0),
@@ -75,19 +72,16 @@ _SOIL = {
 # ones that begin at these depths are taken.
 _POINTS = {"0cm": "sl1", "30cm": "sl4", "100cm": "sl6"}
 _INTERVALS = {"0cm": "0-5cm", "30cm": "30-60cm", "100cm": "100-200cm"}
-_2017_HINT = "another release of SoilGrids, or a fill value that the file does not declare?"
-_2_HINT = "a map that was scaled already? Stored values are integers ten or a hundred times the usual unit."
 
 SOURCES = {
     # Fick and Hijmans (2017), doi 10.1002/joc.5086
     "WorldClim 2.1": tuple(
-        Layer(f"BIO{i}", f"wc2.1_*_bio_{i}.tif", _UNITS[f"BIO{i}"], *_BIO_RANGES[i], hint=_BIO_HINT)
-        for i in range(1, 20)
+        Layer(f"BIO{i}", f"wc2.1_*_bio_{i}.tif", _UNITS[f"BIO{i}"], *_BIO_RANGES[i]) for i in range(1, 20)
     ),
     # Hengl et al. (2017), doi 10.1371/journal.pone.0169748
     "SoilGrids 2017": (
         *(
-            Layer(f"{name}_{depth}", f"{code}_M_{level}_*_ll.tif", unit, low, high, factor, hint=_2017_HINT)
+            Layer(f"{name}_{depth}", f"{code}_M_{level}_*_ll.tif", unit, low, high, factor)
             for name, (code, factor, _, _, unit, low, high) in _SOIL.items()
             for depth, level in _POINTS.items()
         ),
@@ -95,37 +89,30 @@ SOURCES = {
             Layer(f"Texture_USDA_{depth}", f"TEXMHT_M_{level}_*_ll.tif", "class", 1, 12, classes=True)
             for depth, level in _POINTS.items()
         ),
-        Layer("Abs_Depth_to_Bedrock", "BDTICM_M_*_ll.tif", "cm", 0.0, 60000.0, hint=_2017_HINT),
-        Layer("Depth_Bedrock_R", "BDRICM_M_*_ll.tif", "cm", 0.0, 250.0, hint=_2017_HINT),
-        Layer("Occurrence_R_Horizon", "BDRLOG_M_*_ll.tif", "%", 0.0, 100.0, hint=_2017_HINT),
-        Layer("Garde_Acid", "ACDWRB_M_ss_*_ll.tif", "grade", 0.0, 10.0, hint=_2017_HINT),
+        Layer("Abs_Depth_to_Bedrock", "BDTICM_M_*_ll.tif", "cm", 0.0, 60000.0),
+        Layer("Depth_Bedrock_R", "BDRICM_M_*_ll.tif", "cm", 0.0, 250.0),
+        Layer("Occurrence_R_Horizon", "BDRLOG_M_*_ll.tif", "%", 0.0, 100.0),
+        Layer("Garde_Acid", "ACDWRB_M_ss_*_ll.tif", "grade", 0.0, 10.0),
         Layer("USDA_Suborder", "TAXOUSDA_*_ll.tif", "class", 0, 254, classes=True),
         Layer("WRB_Subgroup", "TAXNWRB_*_ll.tif", "class", 0, 254, classes=True),
     ),
     # Poggio et al. (2021), doi 10.5194/soil-7-217-2021
     "SoilGrids 2.0": tuple(
-        Layer(f"{name}_{depth}", f"{code}_{interval}_mean*.*", unit, low, high, factor, hint=_2_HINT)
+        Layer(f"{name}_{depth}", f"{code}_{interval}_mean*.*", unit, low, high, factor)
         for name, (_, _, code, factor, unit, low, high) in _SOIL.items()
         for depth, interval in _INTERVALS.items()
     ),
     # Friedl et al. (2010), doi 10.1016/j.rse.2009.08.016. Class 0 (17 in later collections) is water and 255 is
     # unclassified: no land cover, so neither is the most frequent class of a coastal cell.
-    "MODIS MCD12": (
-        Layer(
-            "IGBP", "*LC_Type1*.tif", "class", 1, 16, missing=(0, 17, 254, 255), classes=True,
-            hint="another of the product's legends? LC_Type1 is IGBP.",
-        ),
-    ),
+    "MODIS MCD12": (Layer("IGBP", "*LC_Type1*.tif", "class", 1, 16, missing=(0, 17, 254, 255), classes=True),),
     # Beck et al. (2018), doi 10.1038/sdata.2018.214
     "Koppen-Geiger 2018": (
         Layer("Koppen_Climate_2018", "Beck_KG_V1_present_0p0083.tif", "class", 1, 30, missing=(0,), classes=True),
     ),
-}  # fmt: skip
-# Annual NPP of MODIS MOD17A3: tenths of a gram; above 32700 are codes for water, cities, rock and ice.
-_NPP = Layer(
-    "NPP", "*[Nn][Pp][Pp]*.tif", "g C m-2 yr-1", -500.0, 3200.0, 0.1, valid=(-30000.0, 32700.0),
-    hint="kg, or scaled already?",
-)  # fmt: skip
+}
+# Annual NPP of MODIS MOD17A3; the codes, with and without a sign, are those of water, cities, rock, ice and fill.
+_CODES = (*range(32761, 32768), *range(65529, 65536))
+_NPP = Layer("NPP", "*[Nn][Pp][Pp]*.tif", "g C m-2 yr-1", -500.0, 3200.0, 0.1, missing=_CODES)
 NPP_YEARS = tuple(range(2000, 2015))
 _NPP_STATISTICS = {"NPPmean": np.mean, "NPPmax": np.max, "NPPmin": np.min}
 _BESIDE = (".xml", ".ovr", ".tfw", ".msk", ".md5", ".sha256")  # what stands beside a map under its name
@@ -313,8 +300,6 @@ def _from_netcdf(path: Path) -> MemoryFile:
 def _cleaned(path: Path | str, layer: Layer, file: rasterio.DatasetReader, stored: NDArray, convert) -> NDArray:
     """Stored values in the layer's unit, codes for "missing" as NaN."""
     stored = np.where(np.isin(stored, layer.missing), np.nan, stored)
-    if layer.valid is not None:
-        stored = np.where((stored < layer.valid[0]) | (stored > layer.valid[1]), np.nan, stored)
     if convert is not None:
         values = convert(stored)
     elif layer.factor is None:
@@ -330,8 +315,8 @@ def _cleaned(path: Path | str, layer: Layer, file: rasterio.DatasetReader, store
     if bad.any():
         raise InputError(
             f"{path}: {layer.name} is {values[bad][0]:g} {layer.unit} in a pixel, expected {layer.least:g} to "
-            f"{layer.greatest:g} ({int(bad.sum())} of {values.size} pixels). Hint: "
-            f"{layer.hint or 'a fill value that the file does not declare?'}"
+            f"{layer.greatest:g} ({int(bad.sum())} of {values.size} pixels). Another release or legend, a map that was "
+            "scaled already, or a fill value that the file does not declare?"
         )
     return values
 

@@ -60,8 +60,7 @@ def soilgrids_2_stocks(folder: Path | str, lon: ArrayLike, lat: ArrayLike) -> Re
     stocks = dict.fromkeys(DEPTHS, 0.0)
     for top, bottom in zip(_SOILGRIDS_BOUNDS, _SOILGRIDS_BOUNDS[1:], strict=False):
         name = f"ocd_{top}-{bottom}cm"
-        hint = "in kg m-3 already? The map stores hg m-3."
-        layer = Layer(name, f"{name}_mean*.*", "kg m-3", 0.0, 300.0, 0.1, hint=hint)
+        layer = Layer(name, f"{name}_mean*.*", "kg m-3", 0.0, 300.0, 0.1)
         density = map_values(map_file(folder, layer.pattern, name), layer, lon, lat, RESOLUTION)
         for depth in stocks:
             stocks[depth] = stocks[depth] + density * max(0.0, min(bottom / 100, depth) - top / 100)
