@@ -42,27 +42,13 @@ def test_a_layout_gives_back_what_was_written_in_metres_and_grams(made, tmp_path
     np.testing.assert_allclose(layers["ph"], truth["phaq"])
 
 
-def test_a_zip_gives_the_same_tables_as_its_files(made, tmp_path):
-    plain = read_wosis_202312(wosis_files.write_december_2023(made, tmp_path / "plain"))
-    zipped = read_wosis_202312(wosis_files.write_december_2023(made, tmp_path / "zip", zipped=True))
+def test_a_zip_gives_the_same_tables_as_its_files_and_profiles_without_carbon_are_listed(made, tmp_path):
+    some = made._replace(layers=made.layers[made.layers["profile_id"] % 2 == 0])
+    plain = read_wosis_202312(wosis_files.write_december_2023(some, tmp_path / "plain"))
+    zipped = read_wosis_202312(wosis_files.write_december_2023(some, tmp_path / "zip", zipped=True))
     pd.testing.assert_frame_equal(plain.layers, zipped.layers)
     pd.testing.assert_frame_equal(plain.profiles, zipped.profiles)
-
-
-def test_profiles_without_organic_carbon_are_listed_so_that_they_can_be_counted(made, tmp_path):
-    some = made._replace(layers=made.layers[made.layers["profile_id"] % 2 == 0])
-    tables = read_wosis_202312(wosis_files.write_december_2023(some, tmp_path))
-    assert len(tables.profiles) == 60
-    assert tables.layers["profile_id"].nunique() == 30
-
-
-def test_the_average_is_used_where_several_values_stand_in_braces(made, tmp_path):
-    folder = wosis_files.write_december_2023(made, tmp_path)
-    path = folder / "wosis_202312_orgc.tsv"
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    table.loc[0, ["value", "value_avg"]] = ["{20,30}", "25"]
-    table.to_csv(path, sep="\t", index=False)
-    assert read_wosis_202312(folder).layers["organic_carbon"].iloc[0] == 25
+    assert len(plain.profiles) == 60 and plain.layers["profile_id"].nunique() == 30
 
 
 def test_the_uncertainty_of_a_position_is_the_greatest_distance_named(made, tmp_path):
@@ -81,11 +67,6 @@ def test_a_layer_flagged_as_litter_or_above_the_surface_is_marked(made, tmp_path
     layers.loc[3, ["upper_depth", "lower_depth"]] = [-5, 0]
     read = read_wosis_202312(wosis_files.write_december_2023(made._replace(layers=layers), tmp_path)).layers
     assert set(read["layer"][read["litter"]]) == set(layers["layer_id"].iloc[[0, 3]])
-
-
-def test_accuracy_in_degrees_becomes_metres(made, tmp_path):
-    tables = read_wosis_201909(wosis_files.write_september_2019(made, tmp_path))
-    assert tables.profiles["position_uncertainty"].max() == pytest.approx(111_195)
 
 
 @pytest.mark.parametrize(
