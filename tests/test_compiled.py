@@ -18,7 +18,7 @@ import numpy as np
 from columns import temperate
 from proda.kernels.metropolis import Schedule, new_chains, new_target, run_chains, start_chains
 from proda.kernels.misfit import misfit_forms
-from proda.kernels.random import generator_states
+from proda.kernels.simd import generator_states
 plan, draws, phis = Schedule(50, 50, 50, 1), np.empty((8, 50, 25)), np.empty((8, 50))
 column, depth = np.arange(8), np.full(8, 0.2)
 forms = misfit_forms(column, 8, depth, np.full(8, 2e4), np.ones(8), np.full(8, 5e3))

@@ -25,8 +25,7 @@ from proda.kernels.metropolis import (
     stretched,
     stretches,
 )
-from proda.kernels.random import generator_states
-from proda.kernels.simd import BLOCK_WIDTH, load, store
+from proda.kernels.simd import BLOCK_WIDTH, generator_states, load, store
 from proda.model.parameters import PAPER_PARAMETERS
 
 SCHEDULE = Schedule(5_000, 15_000, 800_000, 400)

@@ -1,9 +1,21 @@
-"""exp and log of SIMD blocks, against extended precision."""
+"""exp and log of SIMD blocks against extended precision; random numbers: algorithm, distributions, streams."""
 
 import numpy as np
+import pytest
+from scipy import stats
 
 from proda.compiled import kept_compiled
-from proda.kernels.simd import BLOCK_WIDTH, inverse_power, load, simd_exp, simd_log, store
+from proda.kernels.simd import (
+    BLOCK_WIDTH,
+    fill_normal,
+    fill_uniform,
+    generator_states,
+    inverse_power,
+    load,
+    simd_exp,
+    simd_log,
+    store,
+)
 
 
 @kept_compiled
@@ -63,3 +75,94 @@ def test_the_inverse_power_of_two_brings_a_number_between_one_and_two(rng):
     power = through(fill_inverse_power, x)
     assert (np.frexp(power)[0] == 0.5).all(), "a power of two"
     assert ((x * power >= 1.0) & (x * power < 2.0)).all()
+
+
+MASK = 2**64 - 1
+
+
+def xoshiro256plusplus(state, n):
+    """The generator of Blackman and Vigna (2021) in whole numbers: the first n words from four words of state."""
+    s = [int(word) for word in state]
+    words = []
+    for _ in range(n):
+        total = (s[0] + s[3]) & MASK
+        words.append((((total << 23) & MASK | total >> 41) + s[0]) & MASK)
+        t = (s[1] << 17) & MASK
+        s[2] ^= s[0]
+        s[3] ^= s[1]
+        s[1] ^= s[2]
+        s[0] ^= s[3]
+        s[2] ^= t
+        s[3] = (s[3] << 45) & MASK | s[3] >> 19
+    return words
+
+
+@kept_compiled
+def fill_at_once(state, out, n):
+    fill_uniform(state, out, n)
+
+
+@kept_compiled
+def fill_bells(state, out, n):
+    fill_normal(state, out, n)
+
+
+def drawn(fill, states, n):
+    """n numbers of each stream, (n, BLOCK_WIDTH)."""
+    out = np.empty(n * BLOCK_WIDTH)
+    fill(np.ascontiguousarray(states).ravel().copy(), out, n)
+    return out.reshape(n, BLOCK_WIDTH)
+
+
+@pytest.fixture(scope="module")
+def states():
+    return generator_states([(7, site, 0) for site in range(BLOCK_WIDTH)])
+
+
+def test_the_algorithm_gives_the_published_words():
+    """First words of the reference program for the state 1, 2, 3, 4."""
+    expected = [41943041, 58720359, 3588806011781223, 3591011842654386, 9228616714210784205]
+    assert xoshiro256plusplus([1, 2, 3, 4], 5) == expected
+
+
+def test_every_stream_has_the_words_of_its_own_generator(states):
+    numbers = drawn(fill_at_once, states, 200)
+    for k in (0, 5, BLOCK_WIDTH - 1):
+        words = np.array(xoshiro256plusplus(states[:, k], 200), dtype=np.uint64)
+        # The upper 52 bits, in the middle of their interval.
+        np.testing.assert_array_equal(numbers[:, k], ((words >> np.uint64(12)).astype(float) + 0.5) * 2.0**-52)
+
+
+def test_uniform_numbers_are_uniform_and_never_zero_or_one(states):
+    numbers = drawn(fill_at_once, states, 20_000)
+    assert 0.0 < numbers.min() and numbers.max() < 1.0
+    assert stats.kstest(numbers.ravel(), "uniform").pvalue > 1e-3
+    assert np.abs(np.corrcoef(numbers.T) - np.eye(BLOCK_WIDTH)).max() < 5.0 / np.sqrt(20_000)
+    assert abs(np.corrcoef(numbers[:-1].ravel(), numbers[1:].ravel())[0, 1]) < 4.0 / np.sqrt(numbers.size)
+
+
+def test_the_smallest_and_largest_word_stay_inside_the_open_interval():
+    # With s0 = s3 = 0 the word is 0; with s0 = 2^64 - 1 and s3 = 1 it is 2^64 - 1.
+    states = np.zeros((4, BLOCK_WIDTH), np.uint64)
+    states[1] = 1
+    states[0, 1], states[3, 1] = MASK, 1
+    numbers = drawn(fill_at_once, states, 1)[0]
+    assert numbers[0] == 2.0**-53 and numbers[1] == 1.0 - 2.0**-53
+
+
+def test_normal_numbers_are_normal_and_pairs_independent(states):
+    numbers = drawn(fill_bells, states, 20_000)
+    assert stats.kstest(numbers.ravel(), "norm").pvalue > 1e-3
+    assert numbers.mean() == pytest.approx(0.0, abs=4.0 / np.sqrt(numbers.size))
+    assert numbers.var() == pytest.approx(1.0, abs=6.0 / np.sqrt(numbers.size))
+    first, second = numbers[::2].ravel(), numbers[1::2].ravel()
+    assert abs(np.corrcoef(first, second)[0, 1]) < 4.0 / np.sqrt(first.size)
+    assert abs(np.corrcoef(first**2, second**2)[0, 1]) < 4.0 / np.sqrt(first.size)
+    assert stats.kstest(np.arctan2(second, first), stats.uniform(-np.pi, 2.0 * np.pi).cdf).pvalue > 1e-3
+
+
+def test_different_identities_have_different_states_and_the_same_the_same():
+    states = generator_states([(1, 2, 3), (1, 2, 4), (1, 3, 3), (2, 2, 3), (1, 2, 3)])
+    assert states.shape == (4, 5) and states.dtype == np.uint64
+    assert len({tuple(column) for column in states.T}) == 4
+    np.testing.assert_array_equal(states[:, 0], states[:, 4])

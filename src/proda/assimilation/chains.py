@@ -32,8 +32,7 @@ from proda.kernels.metropolis import (
     with_history,
 )
 from proda.kernels.misfit import layer_weights, misfit_forms
-from proda.kernels.random import generator_states
-from proda.kernels.simd import BLOCK_WIDTH
+from proda.kernels.simd import BLOCK_WIDTH, generator_states
 from proda.kernels.steady_state import to_blocks
 from proda.model.forcing import Forcing
 from proda.model.parameters import PAPER_PARAMETERS

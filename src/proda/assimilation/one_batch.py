@@ -34,8 +34,7 @@ from proda.kernels.metropolis import (
     start_chains,
 )
 from proda.kernels.misfit import misfit_forms
-from proda.kernels.random import generator_states
-from proda.kernels.simd import BLOCK_WIDTH
+from proda.kernels.simd import BLOCK_WIDTH, generator_states
 from proda.kernels.steady_state import block_work
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.stage import write_errors_explained

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from proda.compiled import inlined, kept_compiled
 from proda.kernels import metropolis
-from proda.kernels.random import generator_states, uniform_block
-from proda.kernels.simd import BLOCK_WIDTH, load, store, where_less
+from proda.kernels.simd import BLOCK_WIDTH, generator_states, load, store, uniform_block, where_less
 
 # What to do with a normal step beyond a prior bound, or how to accept one.
 AS_HERE, REDRAWN, REFLECTED, ANNEALED = range(4)

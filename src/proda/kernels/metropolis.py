@@ -29,8 +29,17 @@ from numpy.typing import NDArray
 
 from proda.compiled import inlined, kept_compiled
 from proda.kernels.misfit import block_misfit
-from proda.kernels.random import fill_normal, fill_uniform, uniform_block
-from proda.kernels.simd import BLOCK_WIDTH, load, simd_exp, square_root, store, where_less
+from proda.kernels.simd import (
+    BLOCK_WIDTH,
+    fill_normal,
+    fill_uniform,
+    load,
+    simd_exp,
+    square_root,
+    store,
+    uniform_block,
+    where_less,
+)
 from proda.kernels.steady_state import block_grid, block_places, block_work, steady_block, to_blocks
 from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import Forcing

@@ -22,8 +22,7 @@ from threadpoolctl import threadpool_limits
 from proda.compiled import kept_compiled
 from proda.kernels.metropolis import Schedule, new_chains, new_target, run_chains, start_chains
 from proda.kernels.misfit import block_misfit, layer_weights, misfit_forms
-from proda.kernels.random import generator_states
-from proda.kernels.simd import BLOCK_WIDTH, load, store
+from proda.kernels.simd import BLOCK_WIDTH, generator_states, load, store
 from proda.kernels.steady_state import block_grid, block_places, block_work, steady_block, to_blocks
 from proda.model.configuration import CESM2_COLUMN, PAPER, Configuration
 from proda.model.forcing import Forcing
