@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from proda.data.bulk_density import NONE, with_soc_density
 from proda.data.cleaned import RAW_LAYERS, RAW_PROFILES, STAGE, CleanedStudy, read_cleaned_study
-from proda.data.cleaning import cleaned
+from proda.data.cleaning import cleaned, with_soc_density
 from proda.data.covariates import has_covariates, write_covariates
 from proda.data.forcing import forcing_dataset, has_forcing
 from proda.data.grid import grid_dataset
@@ -51,7 +50,7 @@ def cleaned_study(study: Study) -> CleanedStudy:
         usable = has_forcing(source.forcing) & has_covariates(source.cell_covariates)
         if not usable.any():
             raise InputError(_nothing_usable(study, source))
-        raw = with_soc_density(source.tables, study.settings.get("bulk_density_rule", NONE))
+        raw = with_soc_density(source.tables, study["bulk_density_rule"])
         result = cleaned(_with_drivers(raw, source), study.settings)
 
         profiles, layers = _numbered(result.profiles, result.layers)

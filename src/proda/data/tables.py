@@ -37,7 +37,7 @@ class ProfileTables(NamedTuple):
         where there is carbon by mass but no density to turn it into carbon by volume), `organic_carbon` (g kg-1),
         `bulk_density` (g cm-3, of the fine earth), `bulk_density_method`, `coarse_fraction` (of volume), `ph`
         (in water), `litter`.
-        `proda.data.bulk_density.with_soc_density` adds `kind`, `density_source` and `density_relative_sd`.
+        `proda.data.cleaning.with_soc_density` adds `kind`, `density_source` and `density_relative_sd`.
     """
 
     profiles: pd.DataFrame

@@ -73,7 +73,7 @@ def read_profile_tables(folder: Path | str) -> ProfileTables:
     """Profiles and layers of a folder in the package's names and units (m, g C m-3), otherwise as they are.
 
     A missing `soc_kg_m3` is computed as oc_percent x 10 x bulk_density_g_cm3 x (1 - coarse_fraction) where the first
-    two are there; it stays missing elsewhere, for `proda.data.bulk_density` to estimate where the study asks for it.
+    two are there; it stays missing elsewhere, for `proda.data.cleaning` to estimate where the study asks for it.
 
     Raises
     ------
