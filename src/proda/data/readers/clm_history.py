@@ -76,12 +76,10 @@ def forcing_from_history(
     """
     history = _History(files, lon, lat, configuration.column, vertical)
     forcing = _monthly(history) if configuration.monthly else _annual(history, npp_multiples)
-    comment = (
-        f"CLM history files, {_month_name(history.months, 0)} to {_month_name(history.months, -1)} "
-        f"({len(history.paths)} files): "
-        f"{'mean year, month by month' if configuration.monthly else 'mean over all months'}, nearest cell"
-        f"{'' if vertical == 'match' else ', levels interpolated'}."
-    )
+    months = " to ".join(_month_name(history.months, row) for row in (0, -1))
+    mean = "mean year, month by month" if configuration.monthly else "mean over all months"
+    levels = "" if vertical == "match" else ", levels interpolated"
+    comment = f"CLM history files, {months} ({len(history.paths)} files): {mean}, nearest cell{levels}."
     return SourcedForcing(forcing, findings_table(history.findings), comment)
 
 
@@ -121,13 +119,11 @@ def _monthly(history: _History) -> MonthlyForcing:
     *layered, thaw, thaw_last_year = (history.checked(name, mean_year(history.series(name)[0])) for name in names)
     carbon = []
     for names in _INPUTS:
-        name = history.name(*names)
-        series, unit = history.series(name, "g C m-3 s-1", "g C m-3 month-1")
+        series, name, unit = history.series(*names, units=("g C m-3 s-1", "g C m-3 month-1"))
         total = np.einsum("tjn,j->tn", mean_year(series), CESM2.column.thickness)
         total = history.at_places(total * (SECONDS_PER_DAY * MONTH_DAYS)[:, None] if unit.endswith("s-1") else total)
         history.check("litter input", total, name)
-        note = f"column total of {unit}"
-        history.findings.append(finding("CLM history", name, "g C m-2 month-1", total, note))
+        history.findings.append(finding("CLM history", name, "g C m-2 month-1", total, f"column total of {unit}"))
         carbon.append(np.maximum(total, 0.0))
     bedrock = history.bedrock()
     deep = np.where(np.isfinite(bedrock), np.minimum(bedrock, history.column.n_layers), np.nan)
@@ -149,7 +145,7 @@ class _History:
         self.first: Path = self.months["file"].iloc[0]
         self.findings: list[Finding] = []
         with _opened(self.first) as file:
-            self.axes = _axes(file, self.first)
+            self.axes, self.variables = _axes(file, self.first), set(file.variables)
         cells, self._place = np.unique(_nearest_cells(*self.axes, lon, lat, self.first), return_inverse=True)
         self._row, self._column = np.divmod(cells, self.axes[0].size)
 
@@ -178,20 +174,14 @@ class _History:
                 f"({int(bad.sum())} of {bad.size} values are outside): {guess} Or a fill value that is not declared?"
             )
 
-    def name(self, *names: str) -> str:
-        """The first of `names` that the files hold."""
-        with _opened(self.first) as file:
-            for name in names:
-                if name in file.variables:
-                    return name
-        raise InputError(
-            f"{self.first}: no variable {' or '.join(names)}. CLM may not write it by default: run with "
-            f"hist_fincl1 = '{names[0]}' in user_nl_clm."
-        )
-
-    def series(self, name: str, *units: str) -> tuple[NDArray[np.float64], str]:
-        """A variable in the order of time, (n_months, [n_layers,] n_cells), and which of the `units` it is in."""
-        self.name(name)
+    def series(self, *names: str, units: tuple[str, ...] = ()) -> tuple[NDArray[np.float64], str, str]:
+        """A variable in the order of time, (n_months, [n_layers,] n_cells), its name and unit, of those allowed."""
+        name = next((name for name in names if name in self.variables), "")
+        if not name:
+            raise InputError(
+                f"{self.first}: no variable {' or '.join(names)}. CLM may not write it by default: run with "
+                f"hist_fincl1 = '{names[0]}' in user_nl_clm."
+            )
         units = units or (_PLAUSIBLE[name][0],)
         parts = []
         of_file = (self.months["file"] != self.months["file"].shift()).cumsum()
@@ -211,7 +201,7 @@ class _History:
                 for begin in range(0, len(positions), 12):
                     values = self._cells(variable, positions[begin : begin + 12], n_levels)
                     parts.append(values if shares is None else np.einsum("jk,tkc->tjc", shares, values))
-        return np.concatenate(parts), unit
+        return np.concatenate(parts), name, unit
 
     def _cells(self, variable: netCDF4.Variable, positions: NDArray, n_levels: int) -> NDArray:
         window = (

@@ -29,12 +29,8 @@ def read_wosis_202312(folder: Path | str) -> ProfileTables:
     """The snapshot of December 2023 (Batjes et al. 2024, doi 10.5194/essd-16-4735-2024): one TSV a property.
 
     wosis_202312_profiles.tsv, where it is there, lists the profiles without organic carbon too, so that they can be
-    counted. Several measurements of a property of a layer are averaged.
-
-    Raises
-    ------
-    InputError
-        When a file or a column is missing, or a column is in another unit.
+    counted. Several measurements of a property of a layer are averaged. A missing file or column, or one in another
+    unit, is an `InputError`, as in the other layouts.
     """
     files = _data_files(Path(folder))
     flags = ("litter", "organic_surface")  # the snapshot's name for it, and the later one
@@ -72,11 +68,6 @@ def read_wosis_201909(folder: Path | str) -> ProfileTables:
     """The snapshot of September 2019 (Batjes et al. 2020, doi 10.5194/essd-12-299-2020): three wide TSV files.
 
     The accuracy of a position, in degrees, becomes metres at 111 km a degree.
-
-    Raises
-    ------
-    InputError
-        When a file or a column is missing, or a column is in another unit.
     """
     files = _data_files(Path(folder))
     listing, chemical, physical = (
@@ -118,11 +109,6 @@ def read_wosis_201909(folder: Path | str) -> ProfileTables:
 def read_wosis_latest(folder: Path | str) -> ProfileTables:
     """WoSIS "latest", the dynamic set that ISRIC serves as CSV: wosis_latest_orgc.csv and, where they are there,
     files of the same layout for bulk density, coarse fragments and pH. Note the day of the download: the set changes.
-
-    Raises
-    ------
-    InputError
-        When the file or a column is missing, a profile has two positions, or a column is in another unit.
     """
     files = _data_files(Path(folder))
     about = ("country_name", "orgc_date", "orgc_dataset_id")
@@ -189,16 +175,7 @@ def _text(table: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _tidy_tables(folder: Path | str, profiles: pd.DataFrame, layers: pd.DataFrame) -> ProfileTables:
-    """Profiles and layers in the tidy schema.
-
-    Parameters
-    ----------
-    profiles : DataFrame
-        profile_id, longitude, latitude, source, state, year, position_uncertainty (m).
-    layers : DataFrame
-        profile_id, layer, upper_depth, lower_depth (cm), orgc (g kg-1), litter (text), bdfi33, bdfiod (kg dm-3),
-        cfvo (% of volume) and phaq, NaN where not measured.
-    """
+    """Profiles and layers in the tidy schema, from columns with WoSIS' names and units."""
     if layers[["profile_id", "layer"]].isna().any(axis=None):
         raise InputError(f"{folder}: a layer with organic carbon has no identifier of its profile or of its own.")
     twice = profiles["profile_id"][profiles["profile_id"].duplicated()]
