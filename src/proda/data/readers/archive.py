@@ -314,8 +314,7 @@ def _environment(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 def _table(path: Path, name: str, values: NDArray, columns: tuple[str, ...]) -> pd.DataFrame:
     if values.ndim != 2 or values.shape[1] != len(columns):
         raise InputError(f"{path}: {name} has shape {values.shape}, expected {len(columns)} columns. Transposed?")
-    table = pd.DataFrame(values, columns=list(columns)).rename_axis("archive_row")
-    return checked(table, _CHECKS, path)
+    return checked(pd.DataFrame(values, columns=list(columns)), _CHECKS, path)
 
 
 def _identifiers(values: pd.Series) -> pd.Series:
