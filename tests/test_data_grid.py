@@ -59,9 +59,11 @@ def test_what_is_written_is_what_is_read(tmp_path):
     np.testing.assert_array_equal(grid["cell_area"], cells["cell_area"])
 
 
-@pytest.mark.parametrize(("name", "factor"), [("land_fraction", 100.0), ("land_fraction", np.nan), ("cell_area", 0.5)])
+@pytest.mark.parametrize(
+    ("name", "factor"), [("land_fraction", 100.0), ("land_fraction", np.nan), ("cell_area_m2", 0.5)]
+)
 def test_an_impossible_share_of_land_or_area_is_named_with_its_cell(name, factor):
-    cells = land_cells(shapely.box(-100.0, 40.0, -98.0, 41.0))
+    cells = land_cells(shapely.box(-100.0, 40.0, -98.0, 41.0)).rename(columns={"cell_area": "cell_area_m2"})
     check_areas(cells, "cell {}".format)
     cells.loc[3, name] *= factor
     with pytest.raises(InputError, match=f"cell 3: {name} is .*, expected"):

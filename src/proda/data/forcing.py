@@ -24,7 +24,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from proda.data.tables import existing
-from proda.model.configuration import PAPER_COLUMN, Column, validated
+from proda.model.configuration import PAPER_COLUMN, validated
 from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
 
 FREEZING = 273.15
@@ -40,14 +40,8 @@ def soil_temperature(air_temperature: ArrayLike, offset: float = 1.0, n_layers: 
 
     Over most of the United States mean annual soil temperature is mean annual air temperature plus 1 degree (Soil
     Survey Staff 1999). A periodic surface temperature has the same annual mean at every depth under pure conduction,
-    so all layers share it; insulation by snow, which warms northern soils by a few degrees more, is left out.
-
-    Parameters
-    ----------
-    air_temperature : (n,), degrees Celsius
-        Mean annual air temperature.
-    offset : float, K
-        Soil minus air.
+    so all layers share it; insulation by snow, which warms northern soils by a few degrees more, is left out. Air
+    temperature is (n,), degrees Celsius, and `offset` soil minus air, K.
     """
     return np.repeat(np.asarray(air_temperature, float)[None] + offset + FREEZING, n_layers, axis=0)
 
@@ -69,16 +63,9 @@ def actual_evaporation(precipitation: ArrayLike, potential: ArrayLike) -> NDArra
 
 
 def retention(sand_percent: ArrayLike, clay_percent: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
-    """Parameters of the Clapp-Hornberger curve by texture (Cosby et al. 1984, as in CLM4.5).
+    """Moisture (m3 m-3) and potential (MPa) at saturation, and exponent of the Clapp-Hornberger curve, by texture (%).
 
-    Returns
-    -------
-    saturation : m3 m-3
-        0.489 - 0.00126 sand.
-    potential : MPa
-        At saturation: -10 x 10^(1.88 - 0.0131 sand) mm of water.
-    exponent
-        2.91 + 0.159 clay.
+    Cosby et al. (1984), as in CLM4.5; the potential at saturation is -10 x 10^(1.88 - 0.0131 sand) mm of water.
     """
     sand, clay = np.asarray(sand_percent, float), np.asarray(clay_percent, float)
     return 0.489 - 0.00126 * sand, -10.0 * 10.0 ** (1.88 - 0.0131 * sand) * MPA_PER_MM, 2.91 + 0.159 * clay
@@ -98,11 +85,6 @@ def water_potential(wetness: ArrayLike, sand_percent: ArrayLike, clay_percent: A
     wetness : 0 to 1
         0 at wilting point (-1.5 MPa), 1 at field capacity (-0.033 MPa). `wetness_of_climate` gives an annual mean.
     sand_percent, clay_percent : %, by mass
-
-    Returns
-    -------
-    array
-        Of the inputs' broadcast shape, -25 MPa at the driest and the potential at saturation at the wettest.
     """
     wilting = moisture_at(WILTING_POINT, sand_percent, clay_percent)
     capacity = moisture_at(FIELD_CAPACITY, sand_percent, clay_percent)
@@ -124,32 +106,20 @@ def wetness_of_climate(air_temperature: ArrayLike, precipitation: ArrayLike) -> 
     return actual_evaporation(precipitation, potential) / potential
 
 
+_LAYERED, _OF_CELLS = ("layer", "cell"), ("cell",)
+_TEMPERATURE = {"standard_name": "soil_temperature", "units": "K", "units_metadata": "temperature: on_scale"}
+_POTENTIAL = "soil water potential at annual mean moisture, negative when unsaturated"
 _NPP = {"standard_name": "net_primary_productivity_of_biomass_expressed_as_carbon", "units": "g m-2 yr-1"}
-# variable in the file: (field of Forcing, dims, attributes)
-VARIABLES = {
-    "soil_temperature": (
-        "soil_temperature",
-        ("layer", "cell"),
-        {
-            "standard_name": "soil_temperature",
-            "units": "K",
-            "units_metadata": "temperature: on_scale",
-            "long_name": "annual mean soil temperature",
-        },
-    ),
-    "soil_water_potential": (
-        "water_potential",
-        ("layer", "cell"),
-        {"units": "MPa", "long_name": "soil water potential at annual mean moisture, negative when unsaturated"},
-    ),
-    "active_layer_depth": (
-        "active_layer",
-        ("cell",),
-        {"units": "m", "positive": "down", "long_name": "annual maximum depth of thaw"},
-    ),
-    "npp_mean": ("npp_mean", ("cell",), _NPP | {"long_name": "net primary production, g of carbon, mean year"}),
-    "npp_min": ("npp_min", ("cell",), _NPP | {"long_name": "net primary production, g of carbon, least year"}),
-    "npp_max": ("npp_max", ("cell",), _NPP | {"long_name": "net primary production, g of carbon, greatest year"}),
+_THAW = {"units": "m", "positive": "down", "long_name": "annual maximum depth of thaw"}
+# Variable in the file: (field of Forcing, dims, attributes).
+VARIABLES: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
+    "soil_temperature": ("soil_temperature", _LAYERED, _TEMPERATURE | {"long_name": "annual mean soil temperature"}),
+    "soil_water_potential": ("water_potential", _LAYERED, {"units": "MPa", "long_name": _POTENTIAL}),
+    "active_layer_depth": ("active_layer", _OF_CELLS, _THAW),
+    **{
+        f"npp_{name}": (f"npp_{name}", _OF_CELLS, _NPP | {"long_name": f"net primary production, g of carbon, {year}"})
+        for name, year in (("mean", "mean year"), ("min", "least year"), ("max", "greatest year"))
+    },
 }
 
 
@@ -158,7 +128,6 @@ def surrogate_forcing(
     npp_min_multiple: float = 0.7,
     npp_max_multiple: float = 1.3,
     soil_minus_air_temperature: float = 1.0,
-    column: Column = PAPER_COLUMN,
 ) -> Forcing:
     """Forcing from annual climate and texture; NaN where a cell lacks one of them or has an impossible value.
 
@@ -177,8 +146,8 @@ def surrogate_forcing(
     wetness = np.where(possible, wetness_of_climate(air, rain), np.nan)
     psi = water_potential(wetness, sand, clay)
     return Forcing(
-        soil_temperature=soil_temperature(air, soil_minus_air_temperature, column.n_layers),
-        water_potential=np.repeat(psi[None], column.n_layers, axis=0),
+        soil_temperature=soil_temperature(air, soil_minus_air_temperature, PAPER_COLUMN.n_layers),
+        water_potential=np.repeat(psi[None], PAPER_COLUMN.n_layers, axis=0),
         active_layer=np.full(len(cells), NO_PERMAFROST),
         npp_mean=npp,
         npp_min=npp_min_multiple * npp,
@@ -198,12 +167,7 @@ def has_forcing(forcing: AnyForcing) -> NDArray[np.bool_]:
 def forcing_dataset(forcing: Forcing, lon: ArrayLike, lat: ArrayLike, comment: str) -> xr.Dataset:
     """`forcing` of the land cells as the dataset that `forcing.nc` holds.
 
-    Parameters
-    ----------
-    lon, lat : (n,), degrees
-        Of the cells' centres.
-    comment : str
-        Where the forcing comes from; kept in the file.
+    `lon`, `lat` are the cells' centres, (n,), degrees; `comment` names where the forcing comes from.
     """
     forcing = validated(forcing, source="forcing of the land cells")
     data = {name: (dims, getattr(forcing, field), attrs) for name, (field, dims, attrs) in VARIABLES.items()}
@@ -221,13 +185,7 @@ def forcing_dataset(forcing: Forcing, lon: ArrayLike, lat: ArrayLike, comment: s
 
 
 def read_forcing(path: Path | str) -> Forcing:
-    """Forcing of all land cells, from `forcing.nc`.
-
-    Raises
-    ------
-    InputError
-        When the file is missing, or a value is missing or impossible: names the first bad cell and layer.
-    """
+    """Forcing of all land cells, from `forcing.nc`; `InputError` names the first missing or impossible value."""
     with xr.open_dataset(existing(path)) as file:
         fields = {field: file[name].transpose(*dims).to_numpy() for name, (field, dims, _) in VARIABLES.items()}
     return validated(Forcing(**fields), source=str(path))

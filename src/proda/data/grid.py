@@ -33,28 +33,21 @@ _ATTRIBUTES = {
 }
 
 
-def cell_area(lat: ArrayLike, resolution: float = RESOLUTION) -> NDArray:
-    """Area of grid cells centred at `lat` (degrees) on the sphere, m2."""
-    half = np.radians(resolution / 2)
+def cell_area(lat: ArrayLike) -> NDArray:
+    """Area of half-degree cells centred at `lat` (degrees) on the sphere, m2."""
+    half = np.radians(RESOLUTION / 2)
     return EARTH_RADIUS**2 * 2 * half * (np.sin(np.radians(lat) + half) - np.sin(np.radians(lat) - half))
 
 
-def check_areas(cells, place: Callable[[int], str], area: str = "cell_area", resolution: float = RESOLUTION) -> None:
-    """Check that every cell has a share of land and the area that its latitude gives it.
-
-    Parameters
-    ----------
-    cells : Dataset or DataFrame
-        `lat`, `land_fraction` and the column `area`, m2.
-    place : callable
-        Row -> its name in the error.
+def check_areas(cells: pd.DataFrame, place: Callable[[int], str]) -> None:
+    """Check that every cell has a share of land, `land_fraction`, and the area of its latitude, `cell_area_m2`.
 
     Raises
     ------
     InputError
-        Names the first row at fault, its value and what was expected.
+        Names the first row at fault by `place`, a function of the row, its value and what was expected.
     """
-    fraction, given, lat = (np.asarray(cells[name], float) for name in ("land_fraction", area, "lat"))
+    fraction, area = cells["land_fraction"].to_numpy(float), cells["cell_area_m2"].to_numpy(float)
     bad = ~((fraction > 0) & (fraction <= 1))
     if bad.any():
         row = int(np.argmax(bad))
@@ -62,44 +55,37 @@ def check_areas(cells, place: Callable[[int], str], area: str = "cell_area", res
             f"{place(row)}: land_fraction is {fraction[row]:g}, expected above 0 and at most 1. In percent? Divide by "
             "100. A cell without land, or of unknown land, is left out of the table."
         )
-    expected = cell_area(lat, resolution)
-    bad = ~(np.abs(given / expected - 1) <= AREA_TOLERANCE)
+    expected = cell_area(cells["lat"].to_numpy(float))
+    bad = ~(np.abs(area / expected - 1) <= AREA_TOLERANCE)
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(
-            f"{place(row)}: {area} is {given[row]:.4g}, expected {expected[row]:.4g} m2 within "
-            f"{100 * AREA_TOLERANCE:g} %, the area of a whole cell of {resolution:g} degrees at latitude {lat[row]:g}, "
-            "land and water. Give m2, and the share of land as land_fraction."
+            f"{place(row)}: cell_area_m2 is {area[row]:.4g}, expected {expected[row]:.4g} m2 within "
+            f"{100 * AREA_TOLERANCE:g} %, the area of a whole half-degree cell at its latitude, land and water. Give "
+            "m2, and the share of land as land_fraction."
         )
 
 
-def land_cells(land: shapely.Geometry, min_fraction: float = 0.25, resolution: float = RESOLUTION) -> pd.DataFrame:
+def land_cells(land: shapely.Geometry, min_fraction: float = 0.25) -> pd.DataFrame:
     """Cells of which at least `min_fraction` is land: lon, lat, land_fraction, cell_area (m2), south to north.
 
     Fractions are of areas in degrees, which within one cell of half a degree differ from true ones by under 0.5 %.
     """
-    west, south, east, north = np.floor(np.array(land.bounds) / resolution) * resolution
-    centre = resolution / 2
+    west, south, east, north = np.floor(np.array(land.bounds) / RESOLUTION) * RESOLUTION
+    half = RESOLUTION / 2
     lat, lon = np.meshgrid(
-        np.arange(south, north + resolution, resolution) + centre,
-        np.arange(west, east + resolution, resolution) + centre,
+        np.arange(south, north + RESOLUTION, RESOLUTION) + half,
+        np.arange(west, east + RESOLUTION, RESOLUTION) + half,
         indexing="ij",
     )
     lon, lat = lon.ravel(), lat.ravel()
-    boxes = shapely.box(lon - centre, lat - centre, lon + centre, lat + centre)
+    boxes = shapely.box(lon - half, lat - half, lon + half, lat + half)
     shapely.prepare(land)
     fraction = shapely.contains_properly(land, boxes).astype(float)
     edge = (fraction == 0) & shapely.intersects(land, boxes)
-    fraction[edge] = shapely.area(shapely.intersection(boxes[edge], land)) / resolution**2
-    kept = fraction >= min_fraction
-    return pd.DataFrame(
-        {
-            "lon": lon[kept],
-            "lat": lat[kept],
-            "land_fraction": fraction[kept].round(4),
-            "cell_area": cell_area(lat[kept], resolution),
-        }
-    )
+    fraction[edge] = shapely.area(shapely.intersection(boxes[edge], land)) / RESOLUTION**2
+    cells = pd.DataFrame({"lon": lon, "lat": lat, "land_fraction": fraction.round(4), "cell_area": cell_area(lat)})
+    return cells[fraction >= min_fraction].reset_index(drop=True)
 
 
 def cells_at(lon: ArrayLike, lat: ArrayLike, grid, tolerance: float = 0.5) -> tuple[NDArray, NDArray]:
@@ -182,29 +168,22 @@ def placed(profiles: pd.DataFrame, cells: pd.DataFrame, tolerance: float) -> pd.
         When more profiles lie on the land with longitude and latitude exchanged, or none does.
     """
     cell, distance = cells_at(profiles["lon"], profiles["lat"], cells, tolerance)
-    _check_not_exchanged(profiles, cell, cells, tolerance)
+    on_land = (cell >= 0).sum()
+    if on_land <= 0.5 * len(cell):
+        exchanged = (cells_at(profiles["lat"], profiles["lon"], cells, tolerance)[0] >= 0).sum()
+        if exchanged > on_land:
+            raise InputError(
+                f"{on_land:,} of {len(cell):,} profiles lie on the study's land cells, and {exchanged:,} would with "
+                f"longitude and latitude exchanged; the first is at lon {profiles['lon'].iloc[0]:g}, lat "
+                f"{profiles['lat'].iloc[0]:g}. Exchange the two columns in the source."
+            )
+    if not on_land:
+        ends = [f"{name} {x[name].min():g} to {x[name].max():g}" for x in (cells, profiles) for name in ("lon", "lat")]
+        raise InputError(
+            f"none of {len(cell):,} profiles lies on a land cell of the study: cells reach from {ends[0]}, {ends[1]}; "
+            f"profiles from {ends[2]}, {ends[3]}. Give a grid that covers the profiles."
+        )
     reach = RESOLUTION / 2 + tolerance
     box = {name: (cells[name].min() - reach, cells[name].max() + reach) for name in ("lon", "lat")}
     inside = profiles["lon"].between(*box["lon"]) & profiles["lat"].between(*box["lat"])
     return profiles.assign(in_domain=inside.to_numpy(), cell=cell, distance=distance)
-
-
-def _check_not_exchanged(profiles: pd.DataFrame, cell: NDArray, cells: pd.DataFrame, tolerance: float) -> None:
-    """Refuse positions of which more fall on the land when longitude and latitude change places."""
-    if (cell >= 0).mean() > 0.5:
-        return
-    exchanged, _ = cells_at(profiles["lat"], profiles["lon"], cells, tolerance)
-    if (exchanged >= 0).sum() > (cell >= 0).sum():
-        raise InputError(
-            f"{(cell >= 0).sum():,} of {len(cell):,} profiles lie on the study's land cells, and "
-            f"{(exchanged >= 0).sum():,} would with longitude and latitude exchanged; "
-            f"the first is at lon {profiles['lon'].iloc[0]:g}, lat {profiles['lat'].iloc[0]:g}. Exchange the two "
-            "columns in the source."
-        )
-    if not (cell >= 0).any():
-        box = {name: f"{cells[name].min():g} to {cells[name].max():g}" for name in ("lon", "lat")}
-        there = {name: f"{profiles[name].min():g} to {profiles[name].max():g}" for name in ("lon", "lat")}
-        raise InputError(
-            f"none of {len(cell):,} profiles lies on a land cell of the study: cells reach from lon {box['lon']}, lat "
-            f"{box['lat']}; profiles from lon {there['lon']}, lat {there['lat']}. Give a grid that covers the profiles."
-        )

@@ -116,7 +116,7 @@ def read_grid_table(folder: Path | str) -> pd.DataFrame:
             row = int(np.argmax(bad))
             lon, lat = grid.loc[row, ["lon", "lat"]]
             raise InputError(f"{file}, {csv_line(row)}: the cell is at {lon:g}, {lat:g}; expected {expected}.")
-    check_areas(grid, lambda row: f"{file}, {csv_line(row)}", "cell_area_m2")
+    check_areas(grid, lambda row: f"{file}, {csv_line(row)}")
     return grid.assign(
         cell_area=grid["cell_area_m2"],
         land_cover=grid["igbp_land_cover"],
