@@ -29,9 +29,8 @@ from proda.model.rates import (
 )
 
 # The work array: groups of n_layers rows, the result first. Then the inverses, nine rows a layer, and four amounts.
-(SOC, DECAY, LITTER_DECAY, DOWNWARD, UPWARD, INPUT, PIVOT_L1, PIVOT_L2L3, SUPPLY1, SUPPLY2, SUPPLY3, INVERSE) = range(
-    12
-)
+SOC, DECAY, LITTER_DECAY, DOWNWARD, UPWARD, INPUT = range(6)
+PIVOT_L1, PIVOT_L2L3, SUPPLY1, SUPPLY2, SUPPLY3, INVERSE = range(6, 12)
 AMOUNT = INVERSE + 9
 # A place: groups of n_layers rows, then single rows. With annual forcing the single rows are NPP and whether all carbon
 # enters the top layer; with monthly forcing four amounts of carbon stand in place of NPP, and four groups of

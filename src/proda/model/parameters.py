@@ -136,8 +136,8 @@ CESM2_PARAMETERS = ParameterTable(
 )
 
 # Rows of a parameter array. The first nineteen and `beta` stand in the same place in both tables.
-(DIFFUS, CRYO, Q10, EFOLDING, TAU_CWD, TAU_L1, TAU_L2L3, TAU_S1, TAU_S2, TAU_S3, FL1S1, FL2S1, FL3S2, FS1S2, FS1S3,
- FS2S1, FS2S3, FS3S1, FCWDL2) = range(19)  # fmt: skip
+DIFFUS, CRYO, Q10, EFOLDING, TAU_CWD, TAU_L1, TAU_L2L3, TAU_S1, TAU_S2, TAU_S3 = range(10)
+FL1S1, FL2S1, FL3S2, FS1S2, FS1S3, FS2S1, FS2S3, FS3S1, FCWDL2 = range(10, 19)
 INS, BETA, P4LL, P4ML, P4CL, MAXPSI = range(19, 25)
 W_SCALING = 19
 

@@ -140,12 +140,10 @@ def fisher_information(
 
 
 class LinearPosterior(NamedTuple):
-    """The posterior of a linear model with a normal prior, along directions of descending information."""
+    """The posterior of a linear model with a normal prior."""
 
     sd_ratio: NDArray[np.float64]  # (n_parameters, n), posterior over prior standard deviation
-    information: NDArray[np.float64]  # (n_parameters, n), of the data over that of the prior, along each direction
-    # (n_parameters, n_parameters, n): [:, k] is the k-th direction, of length 1, in prior standard deviations.
-    direction: NDArray[np.float64]
+    information: NDArray[np.float64]  # (n_parameters, n), of the data over that of the prior, by direction, descending
 
     @property
     def n_constrained(self) -> NDArray[np.int64]:
@@ -165,4 +163,4 @@ def linear_posterior(fisher: NDArray, prior_sd: ArrayLike = 12.0**-0.5) -> Linea
     information = np.maximum(information, 0.0)
     # Of the variance along a direction 1/(1 + information) is left.
     sd_ratio = np.sqrt((direction**2 / (1.0 + information)[:, None, :]).sum(axis=-1))
-    return LinearPosterior(sd_ratio.T, information.T, np.moveaxis(direction, 0, -1))
+    return LinearPosterior(sd_ratio.T, information.T)
