@@ -125,14 +125,6 @@ def test_months_are_averaged_as_products_not_factor_by_factor():
     assert (np.abs(of_means * factors.depth[:, 0] / factors.of_soil() - 1.0).max(axis=0) > 1e-3).all()
 
 
-def test_the_water_scalar_is_scaled_and_never_exceeds_one():
-    theta, forcing = seasonal_columns(30)
-    water = environment(theta, forcing, CESM2).water
-    scaled = theta[CESM2.parameters.index("w_scaling")] * forcing.water_scalar
-    assert (water == np.where(scaled > 1.0, 1.0, scaled)).all()
-    assert (water == 1.0).any() and (water < 1.0).any()
-
-
 def test_nitrogen_limits_litter_and_nothing_else():
     theta, forcing = seasonal_columns(30, low=0.1)
     limited = environment(theta, forcing._replace(nitrogen_scalar=0.5 * forcing.nitrogen_scalar), CESM2)

@@ -169,16 +169,6 @@ def test_a_perturbed_reference_fails_in_the_case_that_is_named(tmp_path, capsys,
     assert some[1]["id"] in (last := capsys.readouterr().out.splitlines()[-1]) and last.startswith("FAILED")
 
 
-def test_a_model_that_gives_no_number_fails_also_where_there_is_no_reference(monkeypatch, paper):
-    without = int(np.flatnonzero(np.isnan(paper.program).all(axis=(0, 1)))[0])
-
-    def broken(theta, forcing, configuration):
-        return np.ones((10, theta.shape[1])) * np.where(np.arange(theta.shape[1]) == without, np.nan, 1.0)
-
-    monkeypatch.setattr("proda.run.verification.compiled_soc_density", broken)
-    assert agreement(paper)["compiled"].iloc[without] == np.inf
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
