@@ -9,7 +9,7 @@ from columns import drawn_columns
 
 from proda.assimilation import one_batch, sites, stage
 from proda.assimilation.chains import SitePlan, SiteProblem
-from proda.assimilation.one_batch import ChainCheckpoint, OneBatch, Progress, one_batch_posterior
+from proda.assimilation.one_batch import OneBatch, Progress, one_batch_posterior
 from proda.assimilation.sites import site_posteriors
 from proda.assimilation.store import SiteStore, batch_arrays
 from proda.data.stage import cleaned_study
@@ -115,7 +115,7 @@ def run_stage(out: Path, name: str, send: Callable[[str], None]) -> None:
     """Run a stage, "sites" or "one-batch", in small steps, and send what it goes on with."""
     sites.SITES_PER_BATCH = 4
     one_batch.SECONDS_BETWEEN = 0.05
-    finished, read = SiteStore.finished, ChainCheckpoint.read
+    finished, saved_chain = SiteStore.finished, one_batch.saved_chain
 
     def sending_finished(*given) -> bool:
         there = finished(*given)
@@ -123,13 +123,13 @@ def run_stage(out: Path, name: str, send: Callable[[str], None]) -> None:
             send("went on with a batch")
         return there
 
-    def sending_read(*given) -> Progress | None:
-        progress = read(*given)
+    def sending_saved(*given) -> Progress | None:
+        progress = saved_chain(*given)
         if progress is not None:
             send(f"went on at step {progress.step}")
         return progress
 
-    SiteStore.finished, ChainCheckpoint.read = sending_finished, sending_read
+    SiteStore.finished, one_batch.saved_chain = sending_finished, sending_saved
     # What is compiled the first time must not be among the moments in which a test kills.
     batch_arrays(few_sites(1), 7, SHORT)
     pooled_draws(pooled_problem(), plan=SHORT.schedule)

@@ -14,7 +14,6 @@ from proda.assimilation.results import posterior_tree
 from proda.assimilation.sbc import rank_ecdf
 from proda.figures.chains import (
     convergence_histograms,
-    convergence_maps,
     fit_histogram,
     parameter_densities,
     parameter_intervals,
@@ -43,10 +42,8 @@ def closed():
 @pytest.fixture
 def sites(rng):
     places = {"lon": ("site", rng.uniform(-110.0, -80.0, 40)), "lat": ("site", rng.uniform(32.0, 46.0, 40))}
-    of = ("site", "parameter"), rng.uniform(1.0, 1.2, (40, 25)), {"long_name": "posterior sd", "units": "yr"}
-    ess = ("site", "parameter"), rng.uniform(20.0, 900.0, (40, 25))
-    variables = {"rhat": of, "x_sd": of, "ess_bulk": ess, "ess_tail": ess}
-    return xr.Dataset(variables, coords={**places, "parameter": NAMES})
+    sd = ("site", "parameter"), rng.uniform(1.0, 1.2, (40, 25)), {"long_name": "posterior sd", "units": "yr"}
+    return xr.Dataset({"x_sd": sd}, coords={**places, "parameter": NAMES})
 
 
 @pytest.fixture
@@ -115,14 +112,6 @@ def test_a_map_shows_each_sites_value_where_the_site_lies_and_names_the_paramete
     assert dots.get_array()[nearest] == pytest.approx(float(values[7]))
     assert len(dots.get_offsets()) == 39, "a site without a value is not on the map"
     assert "q10, posterior sd (yr)" in {bar.get_xlabel() for bar in ax.figure.axes}
-
-
-def test_the_worst_parameter_of_each_site_is_mapped_and_the_bad_lie_on_top(sites):
-    figure = convergence_maps(sites, 1.05)
-    rhat, ess = (points_of(ax) for ax in figure.axes if ax.collections and ax.get_label() != "<colorbar>")
-    np.testing.assert_allclose(rhat.get_array(), np.sort(sites["rhat"].max("parameter")))
-    np.testing.assert_allclose(ess.get_array(), np.sort(sites["ess_bulk"].min("parameter"))[::-1])
-    assert (rhat.norm.vmin, rhat.norm.vmax) == pytest.approx((1.0, 1.25))
 
 
 def test_ranks_are_drawn_on_one_scale_and_parameters_outside_the_band_are_named(rng):

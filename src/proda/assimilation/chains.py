@@ -35,7 +35,6 @@ from proda.kernels.misfit import layer_weights, misfit_forms
 from proda.kernels.simd import BLOCK_WIDTH, generator_states
 from proda.kernels.steady_state import to_blocks
 from proda.model.forcing import Forcing
-from proda.model.parameters import PAPER_PARAMETERS
 
 LEAST_BURN_IN = 100
 _OF_LAYERS = "depth", "soc", "sd", "weight"
@@ -194,14 +193,6 @@ class SampledSites(NamedTuple):
         return good.all(axis=-1)
 
 
-class _Ends(NamedTuple):
-    """Where chains stand: coordinates (n_parameters, n_lanes), phi (1, n_lanes) and random state (4, n_lanes)."""
-
-    x: NDArray[np.float64]
-    phi: NDArray[np.float64]
-    random: NDArray[np.uint64]
-
-
 def sampled_sites(problem: SiteProblem, seed: int, plan: SitePlan) -> SampledSites:
     """Run the chains of all sites of `problem`.
 
@@ -211,8 +202,7 @@ def sampled_sites(problem: SiteProblem, seed: int, plan: SitePlan) -> SampledSit
     """
     names = [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") for name in problem.profile_id]
     seeds = [(seed, name, chain) for name in names for chain in range(plan.n_chains)]
-    start = _Ends(np.empty(0), np.empty(0), generator_states(seeds))
-    sampled, ends = _round(problem, plan, plan.schedule, start)
+    sampled, ends = _round(problem, plan, plan.schedule, {"random": generator_states(seeds)})
     times = np.ones(problem.n_sites, np.int64)
     while plan.max_steps:
         growth = _growth(sampled, plan, times)
@@ -223,13 +213,13 @@ def sampled_sites(problem: SiteProblem, seed: int, plan: SitePlan) -> SampledSit
             chosen = np.flatnonzero((growth > 0) & (times == length))
             lanes = (chosen[:, None] * plan.n_chains + np.arange(plan.n_chains)).ravel()
             this = lengthened(plan.schedule, length)
-            part = _Ends(*(rows[:, lanes] for rows in ends))
+            part = {name: rows[:, lanes] for name, rows in ends.items()}
             longer, part = _round(problem.take(chosen), plan, this, part, sampled.draws[chosen])
             for whole, values in zip((*sampled[:3], *sampled.mixing), (*longer[:3], *longer.mixing), strict=True):
                 whole[chosen] = values
             sampled.steps[chosen] += this.total
-            for rows, values in zip(ends, part, strict=True):
-                rows[:, lanes] = values
+            for name, rows in part.items():
+                ends[name][:, lanes] = rows
     return sampled
 
 
@@ -249,39 +239,41 @@ def _growth(sampled: SampledSites, plan: SitePlan, times: NDArray[np.int64]) -> 
 
 
 def _round(
-    problem: SiteProblem, plan: SitePlan, schedule: Schedule, ends: _Ends, before: NDArray | None = None
-) -> tuple[SampledSites, _Ends]:
-    """One run of the schedule for all sites: from where the chains stand, with the covariance of the draws `before`."""
-    n_sites, d, n_chains = problem.n_sites, len(PAPER_PARAMETERS), plan.n_chains
-    of_lane = np.repeat(np.arange(n_sites), n_chains)
-    target = new_target(problem.forcing.take(of_lane), problem.forms()[:, of_lane], False, plan.proposal)
-    n_lanes, n_draws = of_lane.size, schedule.n_draws
-    draws = np.empty((n_lanes, n_draws, d), np.float32)
-    phis, accepted = np.empty((n_lanes, n_draws)), np.empty(n_lanes)
-    x, phi, random = np.empty((d, n_lanes)), np.empty((1, n_lanes)), np.empty((4, n_lanes), np.uint64)
-    history = None
+    problem: SiteProblem, plan: SitePlan, schedule: Schedule, ends: Mapping[str, NDArray], before: NDArray | None = None
+) -> tuple[SampledSites, dict[str, NDArray]]:
+    """One run of the schedule for all sites, and where their chains end: fields of `Chains`, (rows, all chains).
+
+    With draws `before` the chains go on from their `ends`, with the covariance of these draws.
+    """
+    of_chain = np.repeat(np.arange(problem.n_sites), plan.n_chains)
+    target = new_target(problem.forcing.take(of_chain), problem.forms()[:, of_chain], False, plan.proposal)
+    begin = {name: to_blocks(rows) for name, rows in ends.items()}
     if before is not None:
-        history = stretched(before, stretches(plan.proposal.coordinates)).reshape(n_sites, -1, d)
-    filled = _Ends(*(to_blocks(rows) if rows.size else rows for rows in ends))
-    for block, first in enumerate(range(0, n_lanes, BLOCK_WIDTH)):
-        used = slice(first, min(first + BLOCK_WIDTH, n_lanes))
-        count = used.stop - first
-        chains = new_chains(d, filled.random[block])
+        history = stretched(before, stretches(plan.proposal.coordinates)).reshape(problem.n_sites, -1, target.low.size)
+        of_block = np.pad(of_chain, (0, -of_chain.size % BLOCK_WIDTH), mode="edge").reshape(-1, BLOCK_WIDTH)
+    done, kept = [], []
+    for block in range(len(target.place)):
+        chains = new_chains(target.low.size, begin["random"][block])
         own = target._replace(**{name: getattr(target, name)[[block]] for name in ("place", "forms", "ins")})
-        if history is None:
+        if before is None:
             start_chains(chains, own)
         else:
-            lanes = of_lane[np.minimum(np.arange(first, first + BLOCK_WIDTH), n_lanes - 1)]
-            chains = with_history(chains, history[lanes])
-            chains.x[:], chains.phi[:] = filled.x[block], filled.phi[block]
-        draws[used], phis[used] = (kept[:count] for kept in _kept(chains, own, schedule, plan.accepted_only))
-        for rows, now in ((x, chains.x), (phi, chains.phi), (random, chains.random)):
-            rows[:, used] = now.reshape(-1, BLOCK_WIDTH)[:, :count]
-        accepted[used] = chains.tuning.reshape(-1, BLOCK_WIDTH)[KEPT_ACCEPTED, :count] / schedule.kept_steps
-    draws = draws.reshape(n_sites, n_chains, n_draws, d)
-    phis, accepted = phis.reshape(n_sites, n_chains, n_draws), accepted.reshape(n_sites, n_chains)
+            chains = with_history(chains, history[of_block[block]])
+            chains.x[:], chains.phi[:] = begin["x"][block], begin["phi"][block]
+        kept.append(_kept(chains, own, schedule, plan.accepted_only))
+        done.append(chains)
+
+    def by_chain(name: str) -> NDArray:
+        rows = [getattr(chains, name).reshape(-1, BLOCK_WIDTH) for chains in done]
+        return np.concatenate(rows, axis=1)[:, : of_chain.size]
+
+    shape = problem.n_sites, plan.n_chains
+    draws, phis = (np.concatenate(rows)[: of_chain.size] for rows in zip(*kept, strict=True))
+    draws, phis = draws.reshape(*shape, *draws.shape[1:]), phis.reshape(*shape, -1)
+    accepted = by_chain("tuning")[KEPT_ACCEPTED].reshape(shape) / schedule.kept_steps
     mixing = convergence(np.moveaxis(draws, -1, 1))
-    return SampledSites(draws, phis, accepted, np.full(n_sites, schedule.total), mixing), _Ends(x, phi, random)
+    sampled = SampledSites(draws, phis, accepted, np.full(problem.n_sites, schedule.total), mixing)
+    return sampled, {name: by_chain(name) for name in ("x", "phi", "random")}
 
 
 def _kept(chains: Chains, target: Target, schedule: Schedule, accepted_only: bool) -> tuple[NDArray, NDArray]:

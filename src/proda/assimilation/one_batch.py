@@ -86,7 +86,7 @@ def one_batch_posterior(
     cell : (n_sites,)
         Grid cell of every site: sites of one cell have the same forcing.
     report : callable
-        Called with the number of steps just taken by some chain.
+        Called with the number of steps just taken.
     checkpoints : Path, optional
         Folder where the chains save their state from time to time, and go on from when they find it. The state decides
         all later steps, so the result is the same to the last bit.
@@ -95,6 +95,8 @@ def one_batch_posterior(
     ------
     InputError
         When a chain never moves, or finds no finite misfit.
+    ProdaError
+        When the disk refuses the state of a chain; what was saved before stays.
     """
     cells, first, column = np.unique(np.asarray(cell), return_index=True, return_inverse=True)
     forms = misfit_forms(column[problem.site], cells.size, problem.depth, problem.soc, problem.weight, problem.sd)
@@ -102,16 +104,18 @@ def one_batch_posterior(
 
     def run(chain: int) -> Progress:
         own = target._replace(theta=np.zeros_like(target.theta), work=block_work())
-        saved = ChainCheckpoint(checkpoints / f"chain-{chain + 1}.npz" if checkpoints else None)
-        return _sampled_chain(own, (seed, 0, chain), schedule, saved, report)
+        path = checkpoints / f"chain-{chain + 1}.npz" if checkpoints else None
+        return _sampled_chain(own, (seed, 0, chain), schedule, path, report)
 
     with ThreadPoolExecutor(n_workers) as pool:
         done = list(pool.map(run, range(n_chains)))
     accepted = np.array([[one.accepted(TEST_ACCEPTED), one.accepted(KEPT_ACCEPTED)] for one in done])
-    phi = np.stack([one.phis[0] for one in done]) / B
-    D = np.array([1.0 / one.chains.widest[0] for one in done])
     result = OneBatch(
-        np.stack([one.draws[0] for one in done]), phi, accepted / [schedule.test_steps, schedule.kept_steps], D, B
+        x=np.stack([one.draws[0] for one in done]),
+        phi=np.stack([one.phis[0] for one in done]) / B,
+        acceptance=accepted / [schedule.test_steps, schedule.kept_steps],
+        D=np.array([1.0 / one.chains.widest[0] for one in done]),
+        B=B,
     )
     if not np.isfinite(result.phi).all() or (result.acceptance[:, 1] == 0.0).any():
         worst = int(np.argmin(result.acceptance[:, 1]))
@@ -139,47 +143,30 @@ class Progress(NamedTuple):
         return float(self.chains.tuning[row * BLOCK_WIDTH])
 
 
-class ChainCheckpoint:
-    """The file of one chain; without a path nothing is saved or read."""
+def saved_chain(path: Path) -> Progress | None:
+    """The chain as it was saved; None when it was not, or when the file cannot be read."""
+    with suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile), np.load(path) as saved:
+        chains = Chains(**{name: saved[f"chains_{name}"] for name in Chains._fields})
+        draws, phis = (np.repeat(saved[name][None], BLOCK_WIDTH, axis=0) for name in ("draws", "phis"))
+        return Progress(int(saved["step"]), chains, draws, phis, float(saved["accepted_before"]))
+    return None
 
-    def __init__(self, path: Path | None) -> None:
-        self.path, self._saved = path, time.monotonic()
 
-    def read(self) -> Progress | None:
-        """The chain as it was saved; None when it was not, or when the file cannot be read."""
-        with suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-            with np.load(self.path or "") as saved:
-                chains = Chains(**{name: saved[f"chains_{name}"] for name in Chains._fields})
-                draws, phis = (np.repeat(saved[name][None], BLOCK_WIDTH, axis=0) for name in ("draws", "phis"))
-                return Progress(int(saved["step"]), chains, draws, phis, float(saved["accepted_before"]))
-        return None
-
-    def write_now_and_then(self, progress: Progress) -> None:
-        """Save the chain if `SECONDS_BETWEEN` have passed since it was last saved.
-
-        A ProdaError when the disk refuses; what was saved before stays.
-        """
-        if self.path is None or time.monotonic() - self._saved < SECONDS_BETWEEN:
-            return
-        state = {f"chains_{name}": value for name, value in progress.chains._asdict().items()}
-        state |= {"draws": progress.draws[0], "phis": progress.phis[0]}
-        partial = self.path.with_suffix(".part.npz")
-        with write_errors_explained(self.path, "the chain goes on from where it was last saved"):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(partial, step=progress.step, accepted_before=progress.accepted_before, **state)
-            partial.replace(self.path)
-        self._saved = time.monotonic()
+def _save(progress: Progress, path: Path) -> None:
+    state = {f"chains_{name}": value for name, value in progress.chains._asdict().items()}
+    state |= {"draws": progress.draws[0], "phis": progress.phis[0]}
+    partial = path.with_suffix(".part.npz")
+    with write_errors_explained(path, "the chain goes on from where it was last saved"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(partial, step=progress.step, accepted_before=progress.accepted_before, **state)
+        partial.replace(path)
 
 
 def _sampled_chain(
-    target: Target,
-    entropy: tuple[int, int, int],
-    schedule: Schedule,
-    saved: ChainCheckpoint,
-    report: Callable[[int], None],
+    target: Target, entropy: tuple[int, ...], schedule: Schedule, path: Path | None, report: Callable[[int], None]
 ) -> Progress:
     """One chain from its start, or from where it was saved, to its end."""
-    progress = saved.read()
+    progress, saved = saved_chain(path) if path else None, time.monotonic()
     if progress is None:
         # Every element carries the same chain, so that its misfit can be summed over the cells of each block.
         chains = new_chains(len(PAPER_PARAMETERS), np.repeat(generator_states([entropy]), BLOCK_WIDTH, axis=1))
@@ -195,7 +182,9 @@ def _sampled_chain(
         if end % piece == 0 and end < schedule.test_steps:
             progress = _with_adjusted_width(progress, piece)
         report(end - begin)
-        saved.write_now_and_then(progress)
+        if path and time.monotonic() - saved >= SECONDS_BETWEEN:
+            _save(progress, path)
+            saved = time.monotonic()
     return progress
 
 

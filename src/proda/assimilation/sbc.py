@@ -38,15 +38,14 @@ PROPOSALS = {"the paper's: unit cube": Proposal(BOX), "logarithmic coordinates":
 
 
 class SimulatedCalibration(NamedTuple):
-    """The result of simulation-based calibration with n profiles."""
+    """The result of simulation-based calibration with n profiles.
+
+    The chains depend on the truth through the profile alone, so ranks of the converged profiles are uniform as well.
+    """
 
     ranks: NDArray[np.int64]  # (n, n_parameters), number of the `N_RANKED` posterior draws below the truth
-    # Of every observed layer `site`, `depth` (m), `truth` (g C m-3), and whether it is `inside` the interval from the
-    # 5 % to the 95 % quantile of the posterior.
-    layers: pd.DataFrame
-    # (n,): whether the chains met the limits of their plan. They depend on the truth through the profile alone, so the
-    # ranks of the converged profiles are uniform as well.
-    converged: NDArray[np.bool_]
+    layers: pd.DataFrame  # observed layers: `site`, `depth` (m), whether the truth is `inside` the 90 % interval
+    converged: NDArray[np.bool_]  # (n,), whether the chains met the limits of their plan
 
 
 def simulated_calibration(
@@ -64,9 +63,9 @@ def simulated_calibration(
     draws = sampled.draws.reshape(like.n_sites, -1, x.shape[1])
     ranks = (_thinned(draws, N_RANKED) < x[:, None]).sum(axis=1)
     low, high = np.quantile(modelled_soc(_thinned(draws, _N_INTERVAL), problem), (0.05, 0.95), axis=0)
-    true_soc = at_depths(truth, problem.site, problem.depth)
-    inside = (low <= true_soc) & (true_soc <= high)
-    layers = pd.DataFrame({"site": problem.site, "depth": problem.depth, "truth": true_soc, "inside": inside})
+    truth = at_depths(truth, problem.site, problem.depth)
+    inside = (low <= truth) & (truth <= high)
+    layers = pd.DataFrame({"site": problem.site, "depth": problem.depth, "inside": inside})
     return SimulatedCalibration(ranks, layers, sampled.converged(plan))
 
 
@@ -115,13 +114,6 @@ def _thinned(draws: NDArray, n: int) -> NDArray:
     return draws[:, np.unique(np.linspace(0, draws.shape[1] - 1, n).round().astype(int))]
 
 
-def withheld_layers(problem: SiteProblem, seed: int) -> NDArray[np.bool_]:
-    """One layer of every site with at least `LEAST_LAYERS`, drawn at random, (n_layers_observed,)."""
-    key = pd.Series(np.random.default_rng([seed, 6]).random(problem.site.size))
-    chosen = key.groupby(problem.site).transform("min") == key
-    return chosen.to_numpy() & (np.bincount(problem.site, minlength=problem.n_sites)[problem.site] >= LEAST_LAYERS)
-
-
 def withheld_predictions(
     problem: SiteProblem,
     seed: int,
@@ -129,7 +121,7 @@ def withheld_predictions(
     weights: str = PAPER_WEIGHTS,
     true_soc: NDArray | None = None,
 ) -> pd.DataFrame:
-    """90 % intervals at withheld layers, from the posterior of each profile's other layers.
+    """90 % intervals at one layer of each profile, drawn at random, from the posterior of its other layers.
 
     Parameters
     ----------
@@ -140,14 +132,13 @@ def withheld_predictions(
     true_soc : (n_layers, n_sites), optional
         True profiles, g C m-3, where they are known.
 
-    Returns
-    -------
-    DataFrame
-        By withheld layer: `site`, `depth` (m), `observation_inside` (the interval of modelled density, with an error of
-        the same share of it as the observation's sd is of the observation, holds the observation), and, where it is
-        known, `truth_inside` (that of the modelled density holds the true one).
+    By withheld layer: `site`, `depth` (m), `observation_inside` (the interval of modelled density, with an error of the
+    same share of it as the observation's sd is of the observation, holds the observation), and, where it is known,
+    `truth_inside` (that of the modelled density holds the true one).
     """
-    out = withheld_layers(problem, seed)
+    enough = np.bincount(problem.site, minlength=problem.n_sites)[problem.site] >= LEAST_LAYERS
+    key = pd.Series(np.random.default_rng([seed, 6]).random(problem.site.size))
+    out = enough & (key.groupby(problem.site).transform("min") == key).to_numpy()
     sites = np.unique(problem.site[out])
     left, held = (problem.layers(rows).take(sites) for rows in (~out, out))
     weight = layer_weights(left.site, left.depth) if weights == PAPER_WEIGHTS else np.ones(left.site.size)

@@ -1,7 +1,7 @@
 """Site-by-site assimilation: chains for each profile, and what is kept of them (Tao et al. 2020, section 2.3).
 
-Sites are sampled batch by batch, on all cores of this machine or on the workers of an existing Dask cluster. The result
-of a batch depends on its sites alone, so neither where nor in which order it runs matters.
+Batches of sites are sampled on all cores of this machine or on the workers of an existing Dask cluster. The result of a
+batch depends on its sites alone, so neither where nor in which order it runs matters.
 """
 
 import json
@@ -39,10 +39,8 @@ def site_posteriors(
 
     Parameters
     ----------
-    seed : int
-        The study's.
     folder, checkpoints : Path
-        Where the store and the marks of finished batches go (`SiteStore`).
+        Where the store and the marks of finished batches go.
     places : mapping, optional
         `lon` and `lat` of the sites, degrees.
     scheduler : str
@@ -89,19 +87,10 @@ def _workers(n_workers: int, scheduler: str) -> Iterator[Executor]:
 
 
 def cluster_client(address: str) -> Any:
-    """A client of a Dask scheduler, to be closed.
+    """A client of the Dask scheduler at `address` (such as "tcp://10.0.0.1:8786"), or of a scheduler file; close it.
 
-    It does not become the default of the process, so what else is computed and written here stays here.
-
-    Parameters
-    ----------
-    address : str
-        Such as "tcp://10.0.0.1:8786", or the path of a scheduler file (`dask scheduler --scheduler-file`).
-
-    Raises
-    ------
-    InputError
-        When dask.distributed is not installed or no scheduler answers.
+    It does not become the default of the process, so what else is computed and written here stays here. An InputError
+    when dask.distributed is not installed or no scheduler answers.
     """
     try:
         from distributed import Client

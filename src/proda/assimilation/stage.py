@@ -59,21 +59,12 @@ def one_batch_assimilation(study: Study) -> OneBatchAssimilation:
             del constants["one_batch_formal.nc"]
         # Side by side, so that three chains on two cores do not leave one of them waiting for the last.
         workers = max(1, n_workers() // len(constants))
+        proposal = Proposal(study["one_batch_coordinates"])
         with progress_bar(len(constants) * n_chains * plan.total, "one-batch", "step") as bar:
 
             def run(name: str) -> OneBatch:
-                return one_batch_posterior(
-                    problem,
-                    cleaned.profiles["cell"],
-                    study.seed,
-                    plan,
-                    n_chains,
-                    constants[name],
-                    Proposal(study["one_batch_coordinates"]),
-                    n_workers=workers,
-                    report=bar.update,
-                    checkpoints=folder / CHECKPOINTS / Path(name).stem,
-                )
+                how = n_chains, constants[name], proposal, workers, bar.update, folder / CHECKPOINTS / Path(name).stem
+                return one_batch_posterior(problem, cleaned.profiles["cell"], study.seed, plan, *how)
 
             with ThreadPoolExecutor(len(constants)) as pool:
                 results = dict(zip(constants, pool.map(run, constants), strict=True))

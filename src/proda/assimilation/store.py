@@ -1,8 +1,7 @@
 """What is stored of every site, and `sites.zarr` while it is being made.
 
 A batch of sites is a chunk of every array, so batches can be written side by side, by threads or by processes
-elsewhere, and each is marked when it is whole. A batch without its mark is sampled again; chains follow from seeds
-alone, so the finished store is the same whatever happened on the way.
+elsewhere, and each is marked when it is whole. A batch without its mark is sampled again, to the same bits.
 """
 
 import shutil
@@ -40,14 +39,13 @@ class Stored(NamedTuple):
 
 _CHAIN, _DRAW = ("site", "chain"), ("site", "chain", "draw")
 _PARAMETER, _LAYER = ("site", "parameter"), ("site", "layer")
+_GEV = "a generalized extreme-value distribution"
 VARIABLES = {
     "x": Stored((*_DRAW, "parameter"), "posterior draws on the unit cube", dtype="float32"),
     "phi": Stored(_DRAW, "weighted misfit Phi (Eq. 5.2) of the draws", dtype="float32"),
     "x_mean": Stored(_PARAMETER, "posterior mean on the unit cube"),
     "x_sd": Stored(_PARAMETER, "posterior standard deviation on the unit cube"),
-    "x_mode": Stored(
-        _PARAMETER, "mode of a generalized extreme-value distribution fitted to the posterior, on the unit cube"
-    ),
+    "x_mode": Stored(_PARAMETER, f"mode of {_GEV} fitted to the posterior, on the unit cube"),
     "rhat_gelman_rubin": Stored(_PARAMETER, "potential scale reduction (Eq. 9-10)"),
     "rhat": Stored(_PARAMETER, "rank-normalised split R-hat"),
     "ess_bulk": Stored(_PARAMETER, "bulk effective sample size"),
@@ -65,9 +63,8 @@ VARIABLES = {
 
 def sizes_of(plan: SitePlan, n_sites: int) -> dict[str, int]:
     """The length of every dimension."""
-    n_chains, n_draws = plan.n_chains, max(1, plan.n_kept // plan.n_chains)
-    n_parameters, n_layers = len(PAPER_PARAMETERS), PAPER_COLUMN.n_layers
-    return {"site": n_sites, "chain": n_chains, "draw": n_draws, "parameter": n_parameters, "layer": n_layers}
+    draws = {"chain": plan.n_chains, "draw": max(1, plan.n_kept // plan.n_chains)}
+    return draws | {"site": n_sites, "parameter": len(PAPER_PARAMETERS), "layer": PAPER_COLUMN.n_layers}
 
 
 def site_coordinates(profile_id: Sequence[str], places: Mapping[str, NDArray] | None = None) -> xr.Dataset:
@@ -86,8 +83,7 @@ def opened_sites(path: Path) -> xr.Dataset:
     """The `sites.zarr` at `path`, read when and as far as it is asked for."""
     sites = xr.open_zarr(path, consolidated=False, chunks=None)
     # Zarr gives names a type of its own, with which xarray cannot fill what `idxmax` finds.
-    names = {name: sites[name].astype(object) for name in ("parameter", "profile_id")}
-    return sites.assign_coords(names)
+    return sites.assign_coords({name: sites[name].astype(object) for name in ("parameter", "profile_id")})
 
 
 _KEPT = "finished batches are kept and it goes on from there"
@@ -123,10 +119,7 @@ class SiteStore:
             self.marks.mkdir(parents=True)
 
     def write(self, first: int, arrays: Mapping[str, NDArray]) -> None:
-        """Write a batch of sites to its place, and mark it as finished.
-
-        A ProdaError when the disk refuses; all batches that are marked stay good.
-        """
+        """Write a batch of sites to its place, and mark it as finished. A ProdaError when the disk refuses."""
         with write_errors_explained(self.path, _KEPT):
             group = zarr.open_group(self.path, mode="r+")
             for name in VARIABLES:
@@ -173,9 +166,8 @@ def site_summaries(problem: SiteProblem, sampled: SampledSites, plan: SitePlan) 
     pick = np.linspace(0, n_draws - 1, sizes_of(plan, n_sites)["draw"]).round().astype(int)
     kept = draws[:, :, pick]
     soc = soc_of_draws(kept.reshape(n_sites, -1, n_parameters), problem.forcing)
-    mean_profile = soc.mean(axis=0)
-    soc_05, soc_95 = np.quantile(soc, [0.05, 0.95], axis=0)
-    modelled = at_depths(mean_profile, problem.site, problem.depth)
+    mean, low, high = soc.mean(axis=0), *np.quantile(soc, [0.05, 0.95], axis=0)
+    modelled = at_depths(mean, problem.site, problem.depth)
     r2, efficiency = agreement_by_site(problem.site, problem.soc, modelled, n_sites)
     return {
         "x": kept,
@@ -184,13 +176,11 @@ def site_summaries(problem: SiteProblem, sampled: SampledSites, plan: SitePlan) 
         "x_sd": pooled.std(axis=-1, ddof=1, dtype=np.float64),
         "x_mode": gev_modes(pooled),
         "rhat_gelman_rubin": gelman_rubin(series.astype(np.float64)),
-        "rhat": sampled.mixing.rhat,
-        "ess_bulk": sampled.mixing.ess_bulk,
-        "ess_tail": sampled.mixing.ess_tail,
-        "soc_mean": mean_profile.T,
+        **sampled.mixing._asdict(),
+        "soc_mean": mean.T,
         "soc_sd": soc.std(axis=0, ddof=1).T,
-        "soc_p05": soc_05.T,
-        "soc_p95": soc_95.T,
+        "soc_p05": low.T,
+        "soc_p95": high.T,
         "r2": r2,
         "efficiency": efficiency,
         "acceptance": sampled.acceptance,
@@ -236,15 +226,13 @@ STUCK_GAP = 5.0  # in Phi: a factor of 150 in posterior density between the midd
 OUT_OF_REACH = 10.0  # standard deviations
 
 # The values of `status`, from the worst to the best.
-NOT_SAMPLED, NO_POSTERIOR, FAR, STUCK = "not sampled", "no finite posterior", "out of reach", "a chain is stuck"
-NOT_CONVERGED, CONVERGED = "not converged", "converged"
 STATUS_MEANING = {
-    NOT_SAMPLED: "a number of its forcing or layers is missing or impossible",
-    NO_POSTERIOR: "its chains found no finite misfit, or one never moved",
-    FAR: f"no parameters in the box come within {OUT_OF_REACH:g} standard deviations of its layers",
-    STUCK: f"the median misfits of its chains differ by more than {STUCK_GAP:g}: they cannot be in the same posterior",
-    NOT_CONVERGED: "R-hat or an effective sample size of some parameter misses its limit",
-    CONVERGED: "all parameters meet the limits",
+    "not sampled": "a number of its forcing or layers is missing or impossible",
+    "no finite posterior": "its chains found no finite misfit, or one never moved",
+    "out of reach": f"no parameters in the box come within {OUT_OF_REACH:g} standard deviations of its layers",
+    "a chain is stuck": f"the median misfits of its chains differ by more than {STUCK_GAP:g}: not the same posterior",
+    "not converged": "R-hat or an effective sample size of some parameter misses its limit",
+    "converged": "all parameters meet the limits",
 }
 
 
@@ -286,24 +274,24 @@ def site_status(
     gap, misfit = np.ptp(phi, axis=1), phi.min(axis=1)
     # An observation far above anything that the model can hold costs no more than an empty soil would.
     far = misfit > np.minimum(0.5 * OUT_OF_REACH**2 * n_layers, 0.5 * np.asarray(empty))
-    names = sites["parameter"].to_numpy()
     outcomes = []
     for k, fault in enumerate(faults):
         if fault:
-            outcome = NOT_SAMPLED, fault
+            outcome = "not sampled", fault
         elif not finite[k]:
-            outcome = NO_POSTERIOR, "no chain found a finite misfit, or one never moved"
+            outcome = "no finite posterior", "no chain found a finite misfit, or one never moved"
         elif far[k]:
-            outcome = FAR, f"median misfit {misfit[k]:.4g} for {n_layers[k]} layers in the best chain"
+            outcome = "out of reach", f"median misfit {misfit[k]:.4g} for {n_layers[k]} layers in the best chain"
         elif gap[k] > STUCK_GAP:
-            outcome = STUCK, f"median misfits of its chains differ by {gap[k]:.3g}"
+            outcome = "a chain is stuck", f"median misfits of its chains differ by {gap[k]:.3g}"
         elif worst[k] > plan.rhat_limit:
-            outcome = NOT_CONVERGED, f"R-hat of {names[rhat[k].argmax()]} is {worst[k]:.3f} (limit {plan.rhat_limit:g})"
+            name = sites["parameter"].to_numpy()[rhat[k].argmax()]
+            outcome = "not converged", f"R-hat of {name} is {worst[k]:.3f} (limit {plan.rhat_limit:g})"
         elif min(bulk[k].min(), tail[k].min()) < plan.ess_limit:
             ess, kind = min((bulk[k].min(), "bulk"), (tail[k].min(), "tail"))
-            outcome = NOT_CONVERGED, f"{kind} ESS of a parameter is {ess:.0f} (limit {plan.ess_limit:g})"
+            outcome = "not converged", f"{kind} ESS of a parameter is {ess:.0f} (limit {plan.ess_limit:g})"
         else:
-            outcome = CONVERGED, ""
+            outcome = "converged", ""
         outcomes.append(outcome)
     status, reason = zip(*outcomes, strict=True)
     return pd.DataFrame(

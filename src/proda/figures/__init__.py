@@ -7,7 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "chains": [
             "convergence_histograms",
-            "convergence_maps",
             "fit_histogram",
             "parameter_densities",
             "parameter_intervals",

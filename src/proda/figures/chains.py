@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -37,13 +36,7 @@ GREY = "#777777"
 
 
 def trace_figure(tree: xr.DataTree, parameters: Sequence[str]) -> Figure:
-    """ArviZ's density and trace of every chain: chains that have converged lie on top of one another and do not drift.
-
-    Parameters
-    ----------
-    tree : DataTree
-        From `proda.assimilation.results`.
-    """
+    """ArviZ's density and trace of every chain of a posterior (`proda.assimilation.results`)."""
     import arviz as az  # takes seconds
 
     which = {"var_names": ["x"], "coords": {"parameter": list(parameters)}, "compact": False}
@@ -99,12 +92,7 @@ def parameter_intervals(x: NDArray, names: Sequence[str], defaults: NDArray, ax:
 def convergence_histograms(status: pd.DataFrame, limit: float) -> Figure:
     """R-hat, effective sample sizes and acceptance over all sites, the worst parameter of each site.
 
-    Parameters
-    ----------
-    status : DataFrame
-        `site_status.csv`.
-    limit : float
-        Of R-hat.
+    `status` is the table of `site_status.csv`, `limit` that of R-hat.
     """
     figure, axes = plt.subplots(1, 3, figsize=(9.5, 2.8))
     axes[0].hist(status["rhat_max"].clip(upper=2.0), bins=np.linspace(1.0, 2.0, 41), color=BLUE)
@@ -154,60 +142,24 @@ def site_profiles(problem: SiteProblem, sites: xr.Dataset, chosen: Sequence[int]
     return figure
 
 
-def site_map(
-    values: xr.DataArray,
-    ax: Axes | None = None,
-    label: str = "",
-    colours: str = "viridis",
-    norm: Normalize | None = None,
-    on_top: str = "largest",
-) -> Axes:
+def site_map(values: xr.DataArray, label: str = "", colours: str = "viridis") -> Axes:
     """A variable of the sites on the map: ``site_map(sites["x_sd"].sel(parameter="q10"))``.
 
     Parameters
     ----------
     values : (site,) DataArray
         With the coordinates `lon` and `lat`; NaN is left out.
-    ax : Axes, optional
-        From `proda.figures.style.map_axes`; a new figure if left out.
     label : str, optional
         Of the colour bar; parameter, name and unit from the coordinates and attributes if left out.
-    norm : Normalize, optional
-        Colour scale; from the 2 % to the 98 % quantile of the values if left out.
     """
-    ax = ax if ax is not None else map_axes()
     if not label:
         parameter = f"{values['parameter'].item()}, " if "parameter" in values.coords else ""
         unit = values.attrs.get("units", "1")
         label = f"{parameter}{values.attrs.get('long_name', values.name)}" + ("" if unit == "1" else f" ({unit})")
-    size = float(np.clip(12000 / max(values.size, 1), 1.5, 14))
-    dots = draw_sites(values, values, ax, Quantity(label, colours, norm), size=size, on_top=on_top)
-    bar = colour_bar(dots, ax, orientation="horizontal", shrink=0.75, extend=beyond_ends(values, dots.norm))
-    if isinstance(norm, LogNorm):
-        label_plainly(bar.ax.xaxis)
+    ax, size = map_axes(), float(np.clip(12000 / max(values.size, 1), 1.5, 14))
+    dots = draw_sites(values, values, ax, Quantity(label, colours, None), size=size)
+    colour_bar(dots, ax, orientation="horizontal", shrink=0.75, extend=beyond_ends(values, dots.norm))
     return ax
-
-
-def convergence_maps(sites: xr.Dataset, rhat_limit: float) -> Figure:
-    """Where the chains mix and where they do not: R-hat and effective sample size of each site's worst parameter.
-
-    Parameters
-    ----------
-    sites : Dataset
-        `rhat`, `ess_bulk`, `ess_tail` (site, parameter), with the coordinates `lon` and `lat`.
-    rhat_limit : float
-        The scale of R-hat ends at five times its distance from one, or where nine sites in ten lie below, if farther.
-    """
-    figure = plt.figure(figsize=(9.5, 3.9))
-    rhat = sites["rhat"].max("parameter")
-    ess = np.fmin(sites["ess_bulk"], sites["ess_tail"]).min("parameter")
-    scale = Normalize(1.0, max(1.0 + 5.0 * (rhat_limit - 1.0), float(rhat.quantile(0.9))))
-    site_map(rhat, map_axes(figure, (1, 2, 1)), "R-hat of the worst parameter", "viridis_r", scale)
-    low, high = np.nanquantile(ess, [0.02, 0.98])
-    scale = LogNorm(max(low, 1.0), max(high, low + 1.0))
-    label = "Effective sample size of the worst parameter, bulk or tail"
-    site_map(ess, map_axes(figure, (1, 2, 2)), label, "viridis", scale, on_top="smallest")
-    return figure
 
 
 _NAMED = 6  # parameters in the legend, at most
