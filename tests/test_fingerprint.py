@@ -6,9 +6,9 @@ import time
 import pytest
 from small_study import STUDY, finish
 
-from proda.fingerprint import PACKAGE, code_digest
+from proda.fingerprint import PACKAGE, SOURCE_MODULES, code_digest, source_kinds
 from proda.stage import ALL_STAGES, STAGES, difference
-from proda.study import Study
+from proda.study import Study, read_study_file, study_folder
 
 ORDER = tuple(STAGES)
 
@@ -55,39 +55,42 @@ def test_the_reason_names_the_settings_and_keeps_seed_data_and_code_apart(opened
 
 @pytest.fixture
 def package(tmp_path):
-    """A copy of the package that may be changed, and what gives the digest of every stage in it."""
+    """A copy of the package that may be changed: gives the digest of every stage for a kind of source."""
     copy = tmp_path / "proda"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
 
-    def digests() -> dict[str, str]:
+    def digests(kind: str = "virtual") -> dict[str, str]:
         code_digest.cache_clear()
-        return {name: code_digest(ALL_STAGES[name].code, copy) for name in ORDER}
+        kinds = source_kinds({"kind": kind})
+        return {name: code_digest(ALL_STAGES[name].code, kinds if name == ORDER[0] else (), copy) for name in ORDER}
 
     yield copy, digests
     code_digest.cache_clear()
 
 
 @pytest.mark.parametrize(
-    ("module", "stale"),
+    ("module", "kind", "stale"),
     [
-        ("data/cleaning.py", ORDER[:1]),
-        ("data/readers/wosis.py", ORDER[:1]),
-        ("data/virtual_profiles.py", ORDER[:1]),
-        ("model/configuration.py", ORDER),
-        ("kernels/metropolis.py", ORDER[2:]),
-        ("learning/stage.py", ORDER[4:5]),
-        ("maps/stage.py", ORDER[5:]),
-        ("figures/style.py", ()),
-        ("run/report.py", ()),
-        ("stage.py", ()),
+        ("data/cleaning.py", "virtual", ORDER[:1]),
+        ("data/readers/wosis.py", "virtual", ()),
+        ("data/readers/wosis.py", "wosis", ORDER[:1]),
+        ("data/virtual_profiles.py", "virtual", ORDER[:1]),
+        ("data/virtual_profiles.py", "wosis", ()),
+        ("model/configuration.py", "virtual", ORDER),
+        ("kernels/metropolis.py", "virtual", ORDER[2:]),
+        ("learning/stage.py", "virtual", ORDER[4:5]),
+        ("maps/stage.py", "virtual", ORDER[5:]),
+        ("figures/style.py", "virtual", ()),
+        ("run/report.py", "virtual", ()),
+        ("stage.py", "virtual", ()),
     ],
 )
-def test_code_counts_for_the_stages_that_run_it(package, module, stale):
+def test_code_counts_for_the_stages_that_run_it(package, module, kind, stale):
     copy, digests = package
-    before = digests()
+    before = digests(kind)
     with (copy / module).open("a") as file:
         file.write("\n_ANOTHER = 1\n")
-    after = digests()
+    after = digests(kind)
     assert tuple(name for name in ORDER if before[name] != after[name]) == tuple(stale)
 
 
@@ -99,6 +102,15 @@ def test_docstrings_comments_and_line_endings_do_not_count(package):
     for text in (documented, documented.replace("\n", "\r\n")):
         path.write_bytes(text.encode())
         assert digests()[ORDER[0]] == before
+
+
+def test_every_reader_belongs_to_a_kind_of_source_or_is_imported_by_one_that_does():
+    kinds = {
+        read_study_file(path)["source"]["kind"] for path in study_folder().glob("*.toml") if path.stem != "defaults"
+    }
+    assert kinds <= set(SOURCE_MODULES)
+    for modules in SOURCE_MODULES.values():
+        assert all(PACKAGE.joinpath(*name.split(".")).with_suffix(".py").is_file() for name in modules)
 
 
 def test_the_code_of_a_stage_is_there():

@@ -237,7 +237,7 @@ def _other_source(file: Path, patch) -> None:
 
 
 def _other_code(file: Path, patch) -> None:
-    patch.setattr("proda.fingerprint.code_digest", lambda code: f"changed {code}")
+    patch.setattr("proda.fingerprint.code_digest", lambda code, kinds: f"changed {code}")
 
 
 @pytest.mark.parametrize(

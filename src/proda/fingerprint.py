@@ -5,15 +5,28 @@ import hashlib
 import os
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from proda.stage import ALL_STAGES, file_sha256, sha256
+from proda.stage import ALL_STAGES, DATA, file_sha256, sha256
 
 PACKAGE = Path(__file__).parent
 # These name, print and keep results; they do not compute them.
 NO_RESULT = ("", "study", "stage", "fingerprint", "errors")
+# Modules of stage 1 that count only for a study whose [source] tables name one of these kinds. The first holds for
+# every study: "half-degree-table" is what forcing and covariates are read from unless the study file names another.
+SOURCE_MODULES: dict[str, tuple[str, ...]] = {
+    "virtual": ("data.virtual_continent", "data.virtual_profiles"),
+    "half-degree-table": ("data.readers.tidy",),
+    "tidy-tables": ("data.readers.tidy",),
+    "wosis": ("data.readers.wosis",),
+    "public-archive": ("data.readers.archive",),
+    "clm-history": ("data.readers.clm_history",),
+    "maps": ("data.readers.rasters",),
+    "references": ("data.readers.reference_maps",),
+}
+_OF_SOME_SOURCES = ("data.readers.", "data.virtual_")
 HASHED_WHOLE = 256 * 2**20  # bytes; a larger raw file counts by its size and time of change
 
 
@@ -31,7 +44,7 @@ def fingerprint(
         "seed": seed,
         "settings": settings_read(stage, settings),
         "data": sha256(files),
-        "code": code_digest(ALL_STAGES[stage].code),
+        "code": code_digest(ALL_STAGES[stage].code, source_kinds(source) if stage == DATA else ()),
     }
 
 
@@ -45,22 +58,34 @@ def settings_read(stage: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in named or _matches(name, own)}
 
 
-@cache
-def code_digest(code: tuple[str, ...], package: Path = PACKAGE) -> str:
+def source_kinds(source: Mapping[str, Any]) -> tuple[str, ...]:
+    """The kinds in the [source] tables of a study, with "references" where it has maps to compare with."""
+    kinds = {"half-degree-table", source["kind"]} | {"references"} & set(source)
+    kinds |= {table["kind"] for table in source.values() if isinstance(table, Mapping) and "kind" in table}
+    return tuple(sorted(kinds))
+
+
+@lru_cache(maxsize=64)
+def code_digest(code: tuple[str, ...], kinds: tuple[str, ...] = (), package: Path = PACKAGE) -> str:
     """SHA-256 (hex) of what the code of a stage does, without docstrings and comments.
 
-    Counts the modules and rooms in ``code`` and all that they import, anywhere in them, within the package. What
-    another stage has made counts by its content: its own module is not followed.
+    Counts the modules and rooms in ``code`` and all that they import, anywhere in them, within the package, and of the
+    readers those of these ``kinds`` of source (`SOURCE_MODULES`). What another stage has made counts by its content:
+    its own module is not followed.
     """
     digests: dict[str, str] = {}
     waiting = [name for entry in code for name in _modules_of(entry, package)]
-    while waiting:
-        name = waiting.pop()
+    of_sources = [name for kind in kinds for name in SOURCE_MODULES.get(kind, ())]
+    while waiting or of_sources:
+        name = waiting.pop() if waiting else of_sources.pop()
         path = package.joinpath(*name.split(".")).with_suffix(".py")
         if name in digests or name in NO_RESULT or not path.is_file():
             continue
         digests[name], imported = _syntax(path, path.stat().st_mtime_ns)
-        waiting += [item for item in imported if ".stage" not in item]
+        if name.startswith(_OF_SOME_SOURCES):
+            of_sources += imported
+        else:
+            waiting += [item for item in imported if not item.startswith(_OF_SOME_SOURCES) and ".stage" not in item]
     return sha256(digests)
 
 
