@@ -11,7 +11,7 @@ from proda.model.matrices import system_matrix
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters, physical
 from proda.model.rates import environment
 from proda.model.solver import steady_state
-from proda.model.transient import soc_response, trajectory
+from proda.model.transient import efolding_time, soc_response, trajectory
 
 ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}
 
@@ -108,3 +108,15 @@ def test_warming_costs_carbon_in_both_configurations():
     warm = soc_response(theta, seasons, seasons.warmed(2.0), 20, CESM2)
     fed = soc_response(theta, seasons, seasons.fertilised(1.1), 20, CESM2)
     assert (warm[-1] < 1.0).all() and (fed[-1] > 1.0).all() and (fed[-1] < 1.1).all()
+
+
+def test_the_efolding_time_of_a_single_pool_is_its_turnover_time(single_pool):
+    theta, forcing, tau = single_pool
+    np.testing.assert_allclose(efolding_time(theta, forcing, forcing.fertilised(1.1)), tau, rtol=5e-3)
+    np.testing.assert_allclose(efolding_time(theta, forcing, forcing.fertilised(0.5)), tau, rtol=5e-3)
+
+
+def test_without_a_change_there_is_no_efolding_time():
+    theta, forcing = drawn_columns(2, seed=5)
+    with pytest.raises(InputError, match=r"every column is the same before and after"):
+        efolding_time(theta, forcing, forcing)

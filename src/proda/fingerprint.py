@@ -27,6 +27,7 @@ SOURCE_MODULES: dict[str, tuple[str, ...]] = {
     "references": ("data.readers.reference_maps",),
 }
 _OF_SOME_SOURCES = ("data.readers.", "data.virtual_")
+SHIPPED = ("data/covariates.csv", "data/outlines/us_states_10m.topojson")  # tables of the repository that it reads
 HASHED_WHOLE = 256 * 2**20  # bytes; a larger raw file counts by its size and time of change
 
 
@@ -39,6 +40,8 @@ def fingerprint(
     """
     raw = data if not ALL_STAGES[stage].upstream else None
     files = {path.relative_to(raw).as_posix(): _raw_digest(path) for path in raw_files(raw)} if raw else {}
+    if stage == DATA:
+        files |= {f"shipped {name}": file_sha256(PACKAGE.parents[1] / name) for name in SHIPPED}
     return {
         "study": sha256({"source": source, "configuration": configuration}),
         "seed": seed,

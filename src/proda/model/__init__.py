@@ -42,6 +42,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "stock_elasticity",
         ],
         "solver": ["POOLS", "soc_density", "soc_stock", "steady_state"],
-        "transient": ["soc_response", "trajectory"],
+        "transient": ["efolding_time", "soc_response", "trajectory"],
     },
 )

@@ -23,6 +23,8 @@ from proda.model.matrices import respiration
 from proda.model.rates import carbon_input, decay_and_mixing
 from proda.model.solver import balanced_pools, soc_stock, steady_state
 
+_GROWTH = 1.08  # of the step, since the response slows down
+_LONGEST = 1e7  # yr
 _GAMMA = 1.0 - 0.5**0.5
 
 
@@ -97,3 +99,38 @@ def soc_response(
     yearly = [step.pools for k, step in enumerate(steps, 1) if k % steps_per_year == 0]
     stocks = np.stack([soc_stock(each, before, configuration) for each in (pools, *yearly)])
     return np.divide(stocks, stocks[0], out=np.full_like(stocks, np.nan), where=stocks[0] > 0.0)
+
+
+def efolding_time(
+    theta: NDArray, before: AnyForcing, after: AnyForcing, configuration: Configuration = PAPER
+) -> NDArray[np.float64]:
+    """Years until all but 1/e of the final change of the soil's carbon has happened, (n,).
+
+    NaN where nothing changes (no carbon input, say), and beyond ten million years. Steps are of second order and grow
+    by 8 % each from a month; within the step that passes the mark the change is taken as a straight line.
+
+    Raises
+    ------
+    InputError
+        When `before` and `after` lead to the same carbon everywhere, so that there is no response.
+    """
+    pools = steady_state(theta, before, configuration)
+    start = soc_stock(pools, before, configuration)
+    change = soc_stock(steady_state(theta, after, configuration), before, configuration) - start
+    changing = np.abs(change) > 1e-9 * start
+    if not changing.any():
+        raise InputError(
+            "the soil carbon of every column is the same before and after: there is no e-folding time. Change the "
+            "temperature (`warmed`) or the carbon input (`fertilised`)."
+        )
+    passed = np.full(start.shape, np.nan)
+    mark = 1.0 - np.exp(-1.0)
+    years, days, happened = 0.0, DAYS_PER_YEAR / 12.0, np.zeros_like(start)
+    while np.isnan(passed[changing]).any() and years < _LONGEST:
+        (step,) = trajectory(pools, theta, after, days, 1, configuration)
+        now = (soc_stock(step.pools, before, configuration) - start) / np.where(changing, change, np.inf)
+        crossing = np.isnan(passed) & (now >= mark)
+        within = (mark - happened) / np.where(crossing, now - happened, 1.0)
+        passed = np.where(crossing, years + within * days / DAYS_PER_YEAR, passed)
+        pools, happened, years, days = step.pools, now, years + days / DAYS_PER_YEAR, _GROWTH * days
+    return passed
