@@ -11,7 +11,7 @@ from proda.assimilation import one_batch
 from proda.assimilation.one_batch import batch_constant
 from proda.errors import InputError, ProdaError
 from proda.kernels import steady_state as lanes
-from proda.kernels.metropolis import TEST_ACCEPTED, Proposal, Schedule
+from proda.kernels.metropolis import TEST_ACCEPTED, Schedule
 from proda.kernels.simd import BLOCK_WIDTH
 from proda.model.parameters import physical
 
@@ -58,15 +58,6 @@ def test_the_formal_posterior_fits_closer_and_is_narrower_than_the_tempered_one(
     assert formal.x.std(axis=1).mean() < 0.8 * tempered.x.std(axis=1).mean()
     prior = np.random.default_rng(1).uniform(0.05, 0.6, (20, 25))
     assert tempered.phi.mean() < np.median([profile_misfits(x, study[0]).sum() for x in prior])
-
-
-def test_logarithmic_coordinates_give_the_same_posterior(study):
-    plan = Schedule(2000, 6000, 12000, 20)
-    box, logarithmic = (
-        pooled_draws(study, plan=plan, proposal=Proposal(name)).x.reshape(-1, 25) for name in ("box", "logarithmic")
-    )
-    assert np.abs(box.mean(axis=0) - logarithmic.mean(axis=0)).max() < 0.1
-    assert np.abs(box.std(axis=0) / logarithmic.std(axis=0) - 1.0).max() < 0.25
 
 
 @pytest.mark.parametrize("phi", [7.5, np.nan, np.inf])

@@ -79,14 +79,6 @@ def test_the_well_identified_parameters_are_recovered_and_the_others_stay_wide(s
         assert np.corrcoef(mean.sel(parameter=name), x[PAPER_PARAMETERS.index(name)])[0, 1] > least
 
 
-def test_more_accurate_observations_narrow_the_fit(problem, tmp_path):
-    part = problem.part(0, 5)
-    wide, narrow = (
-        posteriors_in(tmp_path / str(sd), part._replace(sd=sd * part.soc), PLAN)["soc_sd"] for sd in (0.6, 0.15)
-    )
-    assert float((narrow / wide).mean()) < 0.7
-
-
 def test_faulty_sites_have_their_row_and_leave_the_bits_of_the_others(problem, sites, tmp_path):
     """Without a number, without layers, far too little carbon and far too much: flagged, and no other site notices."""
     part = problem.part(0, 12)

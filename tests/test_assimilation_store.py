@@ -78,13 +78,6 @@ def test_batches_may_be_written_in_any_order(problem, expected, tmp_path, order)
     assert store_bytes(tmp_path) == expected
 
 
-@pytest.mark.parametrize("batch", [1, 7, 128])
-def test_the_content_does_not_depend_on_the_size_of_batches(problem, undisturbed, tmp_path, monkeypatch, batch):
-    with opened_sites(undisturbed / "sites.zarr") as expected:
-        monkeypatch.setattr(site_by_site, "SITES_PER_BATCH", batch)
-        assert posteriors_in(tmp_path, problem, n_workers=4).identical(expected)
-
-
 def test_a_finished_store_is_not_sampled_again(problem, undisturbed, expected, tmp_path, sampled):
     shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
     done = []
