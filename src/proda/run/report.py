@@ -14,6 +14,7 @@ from typing import Any
 
 import nbformat
 import pandas as pd
+from PIL import Image
 
 from proda.errors import ProdaError
 from proda.stage import STAGES, SUPPLEMENTS, read_json
@@ -135,7 +136,7 @@ def _map(study: Study, source: Path) -> str:
     path = next((study.path("figures") / name for name in MAPS if (study.path("figures") / name).is_file()), None)
     if path is None:
         return ""
-    shutil.copy(path, source / "map.png")
+    Image.open(path).convert("RGB").quantize(256).save(source / "map.png")
     caption = f"Soil organic carbon by the {path.stem.partition('_')[0]}, mapped by notebook 6."
     return f"```{{figure}} map.png\n:alt: {caption}\n:width: 100%\n\n{caption}\n```"
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import logging
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from PIL import Image
 
 from proda.assimilation.stage import SCHEDULER
 from proda.errors import InputError, ProdaError
@@ -33,18 +35,14 @@ KERNEL_ENVIRONMENT = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
 # An IPython kernel that writes, when it ends, its processor time and that of its children (s), and the peak of the
-# resident memory of the largest of these processes (MB). Linux counts the parent's memory in a process's maxrss.
+# resident memory of the largest of these processes (MB; on Linux at least that of the process that started it).
 KERNEL_PROGRAM = """
 import atexit, json, os, resource, sys
 from ipykernel.kernelapp import launch_new_instance
 def write_cost(path=os.environ["PRODA_KERNEL_COST"]):
-    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    peak = own.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
-    if os.path.exists("/proc/self/status"):
-        lines = dict(line.split(":", 1) for line in open("/proc/self/status"))
-        peak = int(lines["VmHWM"].split()[0])
-    seconds = sum(used.ru_utime + used.ru_stime for used in (own, children))
-    memory = max(peak, children.ru_maxrss / (1024 if sys.platform == "darwin" else 1)) * 1024 / 1e6
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    seconds = sum(one.ru_utime + one.ru_stime for one in used)
+    memory = max(one.ru_maxrss for one in used) * (1 if sys.platform == "darwin" else 1024) / 1e6
     json.dump({"cpu_seconds": round(seconds, 1), "peak_memory_mb": round(memory, 1)}, open(path, "w"))
 atexit.register(write_cost)
 launch_new_instance()
@@ -207,6 +205,8 @@ def execute(source: Path, target: Path, parameters: dict[str, Any], kernel: str)
     except BaseException as error:
         _keep(partial, failed)
         if not isinstance(error, Exception):
+            # It would report the kernel that is stopped now as an error of its own.
+            logging.getLogger("asyncio").disabled = True
             raise
         where, reason = source.name, f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
         if isinstance(error, papermill.PapermillExecutionError):
@@ -237,8 +237,6 @@ def _keep(partial: Path, target: Path) -> None:
 
 def _with_palette(png: str) -> str:
     """A PNG image (base64) in 256 colours, a third of its size: maps with thousands of cells are large."""
-    from PIL import Image
-
     smaller = io.BytesIO()
     Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").quantize(256).save(smaller, "PNG")
     return base64.b64encode(smaller.getvalue()).decode()
