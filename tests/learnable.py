@@ -32,7 +32,7 @@ def learnable(n: int = 300, seed: int = 5, noise: float = 0.1) -> TrainingData:
     values = at_depths(soc, site, depth) * rng.lognormal(-(noise**2) / 2, noise, site.size)
     kept = (site % 10 != 3) | (depth < 0.5)
     layers = pd.DataFrame({"site": site, "depth": depth, "soc": values})[kept]
-    observed = observed_sites(layers, n, forcing)
+    observed = observed_sites(layers, forcing)
     x_sd = np.full((n, 25), 0.28)
     x_sd[:, [PAPER_PARAMETERS.index(name) for name in ("ins", "tau4s3", "efolding")]] = 0.08
     return TrainingData(

@@ -6,9 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proda.errors import InputError
 from proda.figures.learning import (
-    dependence_curves,
     hybrid_curve,
     importance_bars,
     learning_curve,
@@ -19,7 +17,7 @@ from proda.figures.learning import (
     skill_by_parameter,
 )
 from proda.figures.style import map_axes
-from proda.learning.splits import BLOCKS, RANDOM
+from proda.learning.scores import BLOCKS, RANDOM
 from proda.model.parameters import PAPER_PARAMETERS
 
 matplotlib.use("Agg")
@@ -96,7 +94,7 @@ def test_scores_stand_in_order_and_those_far_below_zero_at_the_edge_with_their_v
 
 def test_importance_bars_stand_in_order():
     table = pd.DataFrame(
-        {"group": ["climate", "soil"], "n_covariates": [2, 1], "mse_increase": [9.0, 4.0], "mse_increase_sd": 0.1}
+        {"group": ["climate", "soil"], "n_columns": [2, 1], "mse_increase": [9.0, 4.0], "mse_increase_sd": 0.1}
     )
     ax = importance_bars(table, plt.figure().add_subplot())
     np.testing.assert_allclose([bar.get_width() for bar in ax.patches], [4.0, 9.0])
@@ -111,33 +109,3 @@ def test_the_map_of_shares_has_a_row_for_each_parameter():
     drawn = np.ma.filled(ax.images[0].get_array(), np.nan)
     np.testing.assert_allclose(drawn, [[0.0, 0.3], [0.1, 0.4], [np.nan, np.nan]])
     assert [label.get_text() for label in ax.get_yticklabels()] == parameters
-
-
-@pytest.fixture
-def dependence() -> pd.DataFrame:
-    parts = []
-    for covariate, values in (("BIO1", np.linspace(-3.0, 9.0, 7)), ("NPPmean", np.array([4.0, 7.0, 12.0]))):
-        for parameter, slope in (("q10", 0.01), ("tau4s3", 0.03)):
-            mean = 0.5 + slope * values
-            part = {"covariate": covariate, "value": values, "parameter": parameter, "mean": mean}
-            parts.append(pd.DataFrame({**part, "q05": mean - 0.02, "q95": mean + 0.02}))
-    return pd.concat(parts)
-
-
-def test_panels_span_the_same_and_show_line_band_deciles_and_truth(dependence, rng):
-    sites = pd.DataFrame({"BIO1": rng.standard_normal(100), "NPPmean": rng.random(100)})
-    truth = dependence.assign(mean=dependence["mean"] + 0.01)
-    drawn = dependence_curves(dependence, plt.figure().subplots(2, 2, sharey="row"), sites, truth)
-    curve, deciles, true_curve = drawn[1, 0].lines
-    rows = dependence[(dependence["parameter"] == "tau4s3") & (dependence["covariate"] == "BIO1")]
-    np.testing.assert_allclose(curve.get_xydata(), rows[["value", "mean"]])
-    np.testing.assert_allclose(true_curve.get_ydata(), rows["mean"] + 0.01)
-    np.testing.assert_allclose(deciles.get_xdata()[4], np.median(sites["BIO1"]))
-    band = drawn[1, 0].collections[0].get_paths()[0].vertices
-    assert band[:, 1].min() == rows["q05"].min() and band[:, 1].max() == rows["q95"].max()
-    np.testing.assert_allclose([np.ptp(ax.get_ylim()) for ax in drawn.flat], np.ptp(drawn[0, 0].get_ylim()))
-
-
-def test_axes_that_cannot_show_the_curves_are_refused(dependence):
-    with pytest.raises(InputError, match=r"axes \(\) for 2 parameters x 2 covariates"):
-        dependence_curves(dependence, plt.figure().subplots())

@@ -1,4 +1,4 @@
-"""All methods on the same folds: nothing has seen what it is scored on, and processes change nothing."""
+"""All methods on the same folds: nothing has seen what it is scored on; known errors of a map come back."""
 
 import numpy as np
 import pytest
@@ -9,25 +9,26 @@ from proda.errors import InputError
 from proda.learning.cross_validation import (
     ALL_METHODS,
     CORE_METHODS,
-    FILTERED,
+    CellResiduals,
     Fold,
-    FoldPlan,
     MethodResult,
     TrainingConfig,
     boosted_carbon,
+    cell_residuals,
+    common_variance,
     compared_methods,
     comparison_table,
+    coverage,
     default_carbon,
     depth_alone,
     efficiency_gains,
-    filtered_posterior_carbon,
-    fold_seed,
+    error_on_blocks,
     forest_carbon,
     parameter_comparison,
+    unseen_variance,
 )
 from proda.learning.hybrid import HybridPlan
-from proda.learning.scores import scores
-from proda.learning.splits import BLOCKS, KINDS
+from proda.learning.scores import BLOCKS, KINDS, scores
 
 PAPER = {
     "epochs": 3,
@@ -38,14 +39,13 @@ PAPER = {
     "kept_weights": "best",
     "patience": 20,
 }
-CONFIG = TrainingConfig(PAPER, HybridPlan(n_members=2, epochs=3, n_bins=3))
-EVERY_METHOD = {**ALL_METHODS, FILTERED: filtered_posterior_carbon}
+CONFIG = TrainingConfig(PAPER, HybridPlan(n_members=2, epochs=3, n_bins=3), n_folds=3, block_km=400.0, seed=1)
 
 
-def compared(n, plan, methods, made=None):
+def compared(n, methods, made=None, config=CONFIG):
     rng = np.random.default_rng(8)
     lon, lat = rng.uniform(-120, -75, n), rng.uniform(30, 47, n)
-    return compared_methods(made or learnable(n), lon, lat, CONFIG, plan, False, methods)
+    return compared_methods(made or learnable(n), lon, lat, config, False, methods)
 
 
 def carbon_1_at_training_sites(fold: Fold) -> MethodResult:
@@ -57,7 +57,7 @@ def carbon_1_at_training_sites(fold: Fold) -> MethodResult:
 
 def test_every_site_is_scored_once_by_a_model_that_has_not_seen_it():
     made = learnable(120)
-    found = compared(120, FoldPlan(3, 400.0, 1), {"hybrid": carbon_1_at_training_sites}, made)
+    found = compared(120, {"hybrid": carbon_1_at_training_sites}, made)
     held_out = found["soc"].values[0]
     assert (held_out[:, made.observed.present] == 2.0).all() and np.isnan(held_out[:, ~made.observed.present]).all()
     assert (found["hybrid_log_sd"].values[made.observed.present] == np.float32(0.1)).all()
@@ -73,10 +73,10 @@ def with_and_without():
     x_mean[1::2], x_sd[1::2] = 1.0 - x_mean[1::2], 0.3 * x_sd[1::2]
     other = made._replace(observed=made.observed._replace(soc=odd), x_mean=x_mean, x_sd=x_sd)
     folds = [Fold(data, CONFIG, train, 3) for data in (made, other)]
-    return made, *({name: fold.result(method) for name, method in EVERY_METHOD.items()} for fold in folds)
+    return made, *({name: fold.result(method) for name, method in ALL_METHODS.items()} for fold in folds)
 
 
-@pytest.mark.parametrize("name", EVERY_METHOD)
+@pytest.mark.parametrize("name", ALL_METHODS)
 def test_withheld_carbon_and_posteriors_do_not_reach_the_training_of_any_method(with_and_without, name):
     _, found, other = with_and_without
     np.testing.assert_array_equal(found[name].soc, other[name].soc)
@@ -89,25 +89,20 @@ def test_the_mean_of_methods_is_their_mean_and_the_control_has_no_parameters(wit
     control = found["control without the soil model"]
     assert control.x is None and np.isfinite(control.log_sd).all() and found["hybrid"].x.shape == (100, 25)
     assert (control.soc[made.observed.present] > 0.0).all()
-    assert set(CORE_METHODS) < set(ALL_METHODS) and len(ALL_METHODS) == 9
+    assert set(CORE_METHODS) < set(ALL_METHODS)
 
 
 def test_a_fold_trained_again_gives_the_same_bits(with_and_without):
     made, found, _ = with_and_without
     again = Fold(made, CONFIG, np.arange(0, 100, 2), 3)
     for name in ("network of the paper", "hybrid"):
-        np.testing.assert_array_equal(again.result(EVERY_METHOD[name]).soc, found[name].soc)
+        np.testing.assert_array_equal(again.result(ALL_METHODS[name]).soc, found[name].soc)
 
 
 def test_two_processes_find_to_the_last_bit_what_one_finds():
     methods = {"random forest": forest_carbon, "depth alone": depth_alone}
-    one, two = (compared(60, FoldPlan(2, 400.0, 1, n), methods) for n in (1, 2))
+    one, two = (compared(60, methods, config=CONFIG._replace(n_processes=n)) for n in (1, 2))
     assert one.identical(two)
-
-
-def test_the_seed_of_a_fold_is_its_own_and_not_that_which_drew_the_folds():
-    seeds = {fold_seed(7, kind, fold) for kind in KINDS for fold in range(3)} | {7}
-    assert len(seeds) == 7 and fold_seed(7, BLOCKS, 1) == fold_seed(7, BLOCKS, 1)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +114,7 @@ def quick():
         "depth alone": depth_alone,
         "boosted trees": boosted_carbon,
     }
-    return made, compared(150, FoldPlan(3, 400.0, 1), methods, made)
+    return made, compared(150, methods, made)
 
 
 def test_the_table_has_the_score_of_the_pooled_held_out_layers(quick):
@@ -182,5 +177,99 @@ def test_the_interval_of_equal_methods_holds_zero_and_errors_that_a_block_shares
     )
     assert narrow["low"] < 0.0 < narrow["high"]
     assert wide["high"] - wide["low"] > 1.5 * (narrow["high"] - narrow["low"])
-    with pytest.raises(InputError, match=r"1 block\(s\)"):
-        efficiency_gains(with_errors({"a": errors(1.0, 3), "b": errors(2.0, 4)}), "a", ["b"], np.zeros(N_SITES), 1)
+
+
+def made(shared_sd: float, profile_sd: float, bias: float = 0.0, member_sd: float = 0.1, n_cells=10000, seed=1):
+    """Sites in cells in blocks, predicted carbon 10, observed with a factor that a cell shares and one of its own."""
+    rng = np.random.default_rng(seed)
+    cell = np.repeat(np.arange(n_cells), rng.integers(1, 6, n_cells))
+    shared = bias + shared_sd * rng.standard_normal(n_cells)
+    single = profile_sd * rng.standard_normal(cell.size) - profile_sd**2 / 2
+    observed = 10.0 * np.exp(shared[cell] + single)
+    return cell_residuals(cell, cell % 40, observed, np.full(cell.size, 10.0), np.full(cell.size, member_sd))
+
+
+@pytest.mark.parametrize(("shared", "single"), [(0.5, 0.3), (0.2, 0.8), (0.6, 0.05)])
+def test_the_variance_that_cells_share_comes_back_whatever_the_scatter_of_profiles(shared, single):
+    residuals = made(shared, single)
+    assert residuals.within == pytest.approx(single**2, rel=0.1)
+    assert unseen_variance(residuals) == pytest.approx(shared**2 - 0.01, abs=0.12 * shared**2 + 0.01)
+
+
+def test_a_bias_is_part_of_the_error_and_disagreement_of_the_members_is_not():
+    assert unseen_variance(made(0.2, 0.3, bias=0.4)) == pytest.approx(0.2**2 + 0.4**2 - 0.01, rel=0.1)
+    assert unseen_variance(made(0.2, 0.3, member_sd=0.5)) == 0.0
+
+
+def land(n_blocks: int, bias: float = 0.0, seed: int = 4, block_sd: float = 0.3) -> CellResiduals:
+    """Fifteen cells a block, predicted 10; observed that times exp(bias) and factors of mean one of block and cell."""
+    rng, n = np.random.default_rng(seed), 15 * n_blocks
+    block = np.repeat(np.arange(n_blocks), 15)
+    log = block_sd * rng.standard_normal(n_blocks)[block] - block_sd**2 / 2 + 0.5 * rng.standard_normal(n) - 0.125
+    ones = np.ones(n)
+    return CellResiduals(bias + log, ones.astype(int), 0 * ones, block, 10 * np.exp(bias + log), 10 * ones, 0.0)
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.3])
+def test_the_error_that_all_land_has_in_common_holds_the_bias_nine_times_of_ten(spread):
+    bias = spread * np.random.default_rng(8).standard_normal(400)
+    sd = [np.sqrt(common_variance(land(20, b, seed))) for seed, b in enumerate(bias)]
+    assert 0.9 < np.mean(np.abs(bias) <= 1.645 * np.array(sd)) < 1.0
+    assert np.mean(np.abs(bias) <= 0.3 * np.array(sd)) < 0.9
+
+
+def test_scatter_between_cells_is_no_bias():
+    assert common_variance(land(4000)) < 0.01**2
+    assert common_variance(land(4000, bias=0.2)) == pytest.approx(0.2**2, rel=0.1)
+
+
+@pytest.mark.parametrize(("shared", "single"), [(0.5, 0.3), (0.2, 0.8)])
+def test_ninety_percent_intervals_hold_ninety_percent_of_the_withheld_cells(shared, single):
+    assert coverage(made(shared, single), seed=3) == pytest.approx(0.90, abs=0.025)
+
+
+def test_with_one_site_a_cell_all_scatter_counts_as_error():
+    observed = 10 * np.exp(0.5 * np.random.default_rng(2).standard_normal(500))
+    residuals = cell_residuals(np.arange(500), np.arange(500) % 9, observed, np.full(500, 10.0), np.zeros(500))
+    assert residuals.within == 0.0 and unseen_variance(residuals) == pytest.approx(0.25, rel=0.15)
+
+
+def test_sites_without_layers_are_left_out_and_a_single_block_is_refused():
+    with pytest.raises(InputError, match="1 block"):
+        cell_residuals([0, 1], [3, 3], [1.0, 2.0], [1.0, 1.0], [0.1, 0.1])
+    found = cell_residuals([0, 1, 2], [1, 2, 3], [1.0, np.nan, 2.0], [1.0, 1.0, 1.0], [0.1] * 3)
+    assert found.mean.size == 2
+
+
+def error_of(depths: tuple[float, ...], sd: float = 0.4) -> xr.Dataset:
+    """Of predicted carbon 10 at three layers, observed with errors of cells of mean one."""
+    rng, n = np.random.default_rng(3), 600
+    shape, cell = (n, len(depths)), np.arange(n) // 2
+    observed = 10 * np.exp(sd * rng.standard_normal((n // 2, len(depths))) - sd**2 / 2)[cell]
+    observed *= np.exp(0.2 * rng.standard_normal(shape) - 0.02)
+    compared = xr.Dataset(
+        {
+            "soc": (("approach", "kind", "site", "layer"), np.full((1, 1, *shape), 10.0)),
+            "observed": (("site", "layer"), observed),
+            "depth": (("site", "layer"), np.broadcast_to(depths, shape)),
+            "hybrid_log_sd": (("site", "layer"), np.full(shape, 0.05)),
+        },
+        coords={"approach": ["hybrid"], "kind": [BLOCKS]},
+    )
+    return error_on_blocks(compared, cell, np.arange(n) // 30, seed=1)
+
+
+def test_every_stratum_has_its_error_and_coverage():
+    error = error_of((0.1, 0.5, 1.5))
+    np.testing.assert_allclose(np.sqrt(error["unseen_log_variance"]), 0.45, atol=0.08)
+    assert (np.sqrt(error["common_log_variance"]) < 0.08).all() and (error["coverage"] > 0.8).all()
+    assert list(error["stratum"].values) == ["0-30 cm", "30-100 cm", "100-200 cm"]
+
+
+def test_a_stratum_that_no_profile_reaches_has_the_error_of_the_one_above():
+    error = error_of((0.1, 0.2, 0.5))
+    assert error["unseen_log_variance"][2] == error["unseen_log_variance"][1]
+    assert error["common_log_variance"][2] == error["common_log_variance"][1]
+    assert np.isnan(error["coverage"][2]) and np.isfinite(error["coverage"][:2]).all()
+    with pytest.raises(InputError, match="0 withheld sites"):
+        error_of((0.5, 0.6, 1.5))

@@ -1,18 +1,23 @@
-"""Training of the hybrid on profiles, then on the teacher ensemble."""
+"""Training of the hybrid on profiles, then on the teacher ensemble, and its trees."""
 
 import numpy as np
 import pytest
 from learnable import learnable
 
 from proda.learning.distillation import (
-    batch_size_of,
+    BOOSTED,
+    FOREST,
     distillation_targets,
     teacher_trees,
     trained_hybrid,
     trained_on_layers,
+    tree_carbon,
 )
 from proda.learning.hybrid import HybridPlan
+from proda.learning.paper_network import copied, network_output
+from proda.learning.scores import scores
 
+KINDS = pytest.mark.parametrize("kind", [FOREST, BOOSTED])
 TRAIN = np.arange(80)
 PLAN = HybridPlan(n_members=2, epochs=40, n_bins=3, distillation_share=1.0)
 
@@ -41,10 +46,10 @@ def test_the_hybrid_follows_its_teachers_where_no_profile_is_and_stays_when_anot
     found = hybrid.soc(made.land.frame, made.land.sites).mean(axis=0)
     assert np.mean((found - target) ** 2) < 0.1 * target.var()
     assert hybrid.encoding.edges.shape == (2, 4) and alone.encoding.edges.shape == (2, 0)
-    kept = hybrid.predictor({})
-    before = kept(made.frame).x
+    kept, encoded = copied(hybrid.trainer.networks), hybrid.encoding.encoded(made.frame)
+    before = network_output(kept, encoded)
     assert trained_hybrid(made, TRAIN, PLAN, 2, trees).trainer is hybrid.trainer
-    np.testing.assert_array_equal(kept(made.frame).x, before)
+    np.testing.assert_array_equal(network_output(kept, encoded), before)
 
 
 def test_without_teachers_the_plan_is_that_of_layers_alone(made):
@@ -53,5 +58,45 @@ def test_without_teachers_the_plan_is_that_of_layers_alone(made):
     np.testing.assert_array_equal(one.x(made.frame), other.x(made.frame))
 
 
-def test_batches_leave_some_thirty_steps_in_an_epoch():
-    assert [batch_size_of(n) for n in (1, 480, 1000, 5000, 10**6)] == [16, 16, 32, 128, 256]
+def carbon(kind, made, train, cross_fitted=False):
+    return tree_carbon(kind, made.frame, made.class_names, made.observed, train, 1, cross_fitted)
+
+
+def with_soc(made, rows, soc):
+    strange = made.observed.soc.copy()
+    strange[rows] = np.where(made.observed.present[rows], soc, 0.0)
+    return made._replace(observed=made.observed._replace(soc=strange))
+
+
+@KINDS
+def test_trees_predict_carbon_that_follows_from_depth_and_a_class(kind):
+    made = learnable(300, noise=0.02)
+    train, present = np.arange(300) < 200, made.observed.present
+    soc = carbon(kind, made, train)
+    held = present & ~train[:, None]
+    assert scores(made.observed.soc[held], soc[held])["efficiency"] > 0.4
+    assert (soc[~present] == 0.0).all() and (soc >= 0.0).all()
+
+
+@pytest.mark.parametrize(("kind", "part"), [(FOREST, 0.8), (BOOSTED, 0.97)])
+def test_cross_fitted_carbon_lies_nearer_to_that_without_scatter_than_the_profiles_do(kind, part):
+    true, seen = learnable(400, noise=0.0).observed, learnable(400, noise=0.6)
+    soc, present = carbon(kind, seen, np.ones(400, bool), True), seen.observed.present
+    trees, profiles = (np.abs(values[present] - true.soc[present]).mean() for values in (soc, seen.observed.soc))
+    assert trees < part * profiles
+
+
+@KINDS
+def test_a_training_site_does_not_influence_its_own_cross_fitted_carbon(kind):
+    made, site, train = learnable(100), 7, np.ones(100, bool)
+    soc, other = (carbon(kind, one, train, True) for one in (made, with_soc(made, site, 900.0)))
+    assert (soc[site] == other[site]).all() and (soc != other).any()
+
+
+@KINDS
+def test_places_without_profiles_are_predicted_and_influence_nothing(kind):
+    made, train = learnable(120), np.arange(120) < 90
+    soc = carbon(kind, made, train, True)
+    assert (soc == carbon(kind, with_soc(made, ~train, 900.0), train, True)).all()
+    unseen = made.observed.present & ~train[:, None]
+    assert np.corrcoef(soc[unseen], made.observed.soc[unseen])[0, 1] > 0.6

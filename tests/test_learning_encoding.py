@@ -83,25 +83,12 @@ def test_parts_of_the_sites_fit_into_the_shape_of_all():
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (FRAME.assign(cover=[1.0, 2.5, 3.0]), "'cover' is a class, but has the value 2.5"),
-        (FRAME[["cover"]], "all 1 covariates are classes"),
-        (FRAME[:0], "table X: no rows"),
-    ],
-)
-def test_tables_that_no_network_can_be_trained_on_are_refused(frame, message):
-    with pytest.raises(InputError, match=message):
-        Encoding.of(frame, ["cover"], "table X")
-
-
-@pytest.mark.parametrize(
-    ("frame", "message"),
-    [
-        (FRAME[["cover", "rain", "clay"]], "table X: covariate 1 is 'cover', expected 'rain'.*another order"),
+        (FRAME[["cover", "rain", "clay"]], "table X: expected the 3 covariates .* in its order; missing: none"),
         (FRAME.rename(columns={"clay": "silt"}), "missing: clay; unknown: silt"),
-        (FRAME.assign(clay="sandy"), "'clay' has type"),
-        (FRAME.assign(rain=[1.0, np.nan, np.inf]), "'rain' in 2 of 3 rows.*first in row 1"),
+        (FRAME.assign(clay=[0.1, "sandy", 0.2]), "'clay' is 'sandy' in row 1"),
+        (FRAME.assign(rain=[1.0, np.nan, np.inf]), "'rain' is 'nan' in row 1; 2 values"),
     ],
 )
 def test_other_covariates_another_order_gaps_and_words_are_refused(frame, message):
     with pytest.raises(InputError, match=message):
-        Encoding.of(FRAME, ["cover"]).encoded(frame, "table X")
+        Encoding.of(FRAME, ["cover"]).check(frame, "table X")

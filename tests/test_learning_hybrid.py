@@ -1,28 +1,43 @@
-"""Networks trained through the soil model, on sites with a known truth."""
+"""The soil model as a layer, and networks trained through it, on sites with a known truth."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from columns import temperate
 from learnable import learnable, true_x
 
 from proda.errors import InputError
+from proda.kernels import steady_state as kernels
 from proda.learning.encoding import Encoding
 from proda.learning.hybrid import (
+    ABSENT,
     BETWEEN_SITES,
+    GREATEST,
+    LEAST,
     HybridPlan,
     HybridTrainer,
+    SoilCarbon,
+    carbon_at_layers,
     equal_targets,
     layer_loss,
+    node_carbon,
+    node_carbon_at_layers,
+    physical_on_jax,
     precision_targets,
     rate_of_epoch,
+    soc_on_jax,
 )
-from proda.learning.predictor import Predictor, network_output
+from proda.learning.paper_network import Predictor, network_output
 from proda.learning.scores import correlations, scores
-from proda.learning.soil_layer import carbon_at_layers
+from proda.learning.training_data import at_layers, packed_forcing, unpacked_forcing
 from proda.maps.fine_grid import NetworkDraws, checked_draws
-from proda.model.parameters import INNER, PAPER_PARAMETERS, prior_sd
+from proda.model.observation import at_depths
+from proda.model.parameters import INNER, PAPER_PARAMETERS, SHARES, cwd_share, physical, prior_sd
 
 CONSTRAINED = [PAPER_PARAMETERS.index(name) for name in ("ins", "tau4s3", "efolding")]
 PLAN = HybridPlan(n_members=2, epochs=40, batch_size=16, n_bins=3)
+NO_TARGETS = np.zeros((320, 25, 2), np.float32)
 TRAIN, HELD = slice(0, 256), slice(256, 320)
 
 
@@ -41,7 +56,7 @@ def trained(made, encoding):
     """A trainer whose networks were trained on the first 256 sites, all sites encoded, and the curve."""
     encoded = encoding.encoded(made.frame)
     trainer = HybridTrainer(encoding.shape, made.observed.soc.shape[1], PLAN)
-    return trainer, encoded, trainer.train(part(encoded, TRAIN), made.observed.take(TRAIN), seed=1)
+    return trainer, encoded, trainer.train(part(encoded, TRAIN), made.observed.take(TRAIN), 1, NO_TARGETS[TRAIN], 0.0)
 
 
 def part(encoded, rows):
@@ -62,9 +77,9 @@ def test_a_second_training_is_the_same_to_the_last_bit_whatever_came_between(mad
     trainer, encoded, _ = trained
     first = network_output(trainer.networks, encoded)
     few = slice(0, 64)
-    trainer.train(part(encoded, few), made.observed.take(few), seed=9)
+    trainer.train(part(encoded, few), made.observed.take(few), 9, NO_TARGETS[few], 0.0)
     assert np.abs(network_output(trainer.networks, encoded) - first).max() > 1e-3
-    trainer.train(part(encoded, TRAIN), made.observed.take(TRAIN), seed=1)
+    trainer.train(part(encoded, TRAIN), made.observed.take(TRAIN), 1, NO_TARGETS[TRAIN], 0.0)
     assert (network_output(trainer.networks, encoded) == first).all()
 
 
@@ -73,7 +88,7 @@ def test_posterior_means_alone_bring_the_parameters_to_the_truth(made, trained):
     sites = made.observed.take(TRAIN)
     sites = sites._replace(present=np.zeros_like(sites.present), soc=np.full_like(sites.soc, 900.0))
     targets = precision_targets(made.x_mean, made.x_sd)[TRAIN]
-    trainer.train(part(encoded, TRAIN), sites, 1, targets)
+    trainer.train(part(encoded, TRAIN), sites, 1, targets, PLAN.prior_weight)
     held = network_output(trainer.networks, part(encoded, HELD)).mean(axis=0)
     assert (correlations(held, true_x(made.frame)[HELD])[CONSTRAINED] > 0.9).all()
 
@@ -104,15 +119,14 @@ def test_a_loss_that_is_no_number_is_reported(made, trained):
     spoilt = made.observed.take(slice(0, 64))
     spoilt = spoilt._replace(forcing=np.full_like(spoilt.forcing, np.nan))
     with pytest.raises(InputError, match="not a finite number from epoch 1"):
-        trainer.train(part(encoded, slice(0, 64)), spoilt, seed=1)
+        trainer.train(part(encoded, slice(0, 64)), spoilt, 1, NO_TARGETS[:64], 0.0)
 
 
 def test_only_layers_that_are_there_count_in_the_loss():
-    loss = layer_loss(10.0)
     observed = np.array([[1.0, 5.0, -1.0]], np.float32)
-    modelled = np.array([[[2.0, 5.0, 900.0], [1.0, 25.0, -900.0]]], np.float32)
-    # Errors 1 and 0; 0 and 20: 0.5, and beyond delta 10 x (20 - 5); over two layers and two members.
-    assert float(loss(observed, modelled)) == pytest.approx((0.5 + 150.0) / 4)
+    modelled = np.array([[[2.0, 5.0, 900.0], [1.0, 125.0, -900.0]]], np.float32)
+    # Errors 1 and 0; 0 and 120: 0.5, and beyond delta 60 x (120 - 30); over two layers and two members.
+    assert float(layer_loss(observed, modelled)) == pytest.approx((0.5 + 5400.0) / 4)
 
 
 def test_the_learning_rate_rises_and_falls():
@@ -128,3 +142,86 @@ def test_targets_are_the_means_and_the_surer_weigh_more():
     expected = 1.0 / (sd**2 + BETWEEN_SITES * prior_sd() ** 2)
     np.testing.assert_allclose(targets[..., 1], expected / expected.mean(), rtol=1e-5)
     assert (equal_targets(mean)[..., 1] == 1).all()
+
+
+def as_inputs(x, sites):
+    return [jnp.asarray(x, jnp.float32), sites.forcing, sites.interval, sites.weight]
+
+
+def test_the_layer_gives_the_models_carbon_at_every_depth_for_every_member():
+    made = learnable(60)
+    rng = np.random.default_rng(1)
+    x = rng.uniform(0.05, 0.95, (60, 3, 25))
+    x[..., list(SHARES)] *= 0.6
+    with jax.enable_x64(True):
+        found = np.asarray(jax.jit(SoilCarbon(soc_on_jax))(as_inputs(x, made.observed)))
+    assert found.dtype == np.float32
+    site, at = np.nonzero(made.observed.present)
+    for member in range(3):
+        soc = kernels.soc_density(physical(x[:, member].T, made.observed.columns), made.observed.columns)
+        expected = at_depths(soc, site, made.observed.depth[site, at]) / 1000.0
+        np.testing.assert_allclose(found[site, member, at], expected, rtol=2e-6)
+        np.testing.assert_allclose(carbon_at_layers(x[:, member], made.observed)[site, at], expected, rtol=1e-6)
+
+
+def test_its_derivatives_are_those_of_the_model_in_double_precision():
+    made = learnable(12)
+    x = np.random.default_rng(2).uniform(0.1, 0.6, (12, 25))
+    with jax.enable_x64(True):
+        forcing = jnp.asarray(made.observed.forcing.T)
+        direction = np.random.default_rng(3).standard_normal((25, 12))
+        carbon = jax.jit(lambda y: soc_on_jax(y, forcing))
+        exact = np.asarray(jax.jvp(carbon, (x.T,), (direction,))[1])
+        step = 1e-6
+        ahead, behind = (np.asarray(carbon(x.T + sign * step * direction)) for sign in (1, -1))
+    np.testing.assert_allclose(exact, (ahead - behind) / (2 * step), rtol=1e-5, atol=1e-6)
+
+
+def test_carbon_and_gradient_are_finite_at_the_corners_of_the_box():
+    n = 256
+    made = learnable(n)
+    x = np.random.default_rng(4).choice([INNER, 1.0 - INNER], (n, 1, 25)).astype(np.float32)
+    layer = SoilCarbon(soc_on_jax)
+    observed = np.where(made.observed.present, made.observed.soc, ABSENT)
+    with jax.enable_x64(True):
+        _, *rest = as_inputs(x, made.observed)
+
+        def loss_and_carbon(y):
+            soc = layer([y, *rest])
+            return layer_loss(observed, soc), soc
+
+        gradient, soc = jax.jit(jax.grad(loss_and_carbon, has_aux=True))(x)
+    assert np.isfinite(soc).all() and (np.asarray(soc) >= 0).all()
+    assert np.isfinite(gradient).all() and (np.abs(gradient).max(axis=(1, 2)) > 0).mean() > 0.9
+
+
+def test_parameters_on_jax_leave_a_share_to_woody_debris():
+    x = np.full((25, 5), 0.99, np.float32)
+    theta = np.asarray(physical_on_jax(x, unpacked_forcing(jnp.asarray(packed_forcing(temperate(5)).T))))
+    assert (cwd_share(theta) > 0).all()
+    fine = np.full((25, 5), 0.3)
+    forcing = temperate(5)
+    np.testing.assert_allclose(
+        physical_on_jax(fine.astype(np.float32), unpacked_forcing(jnp.asarray(packed_forcing(forcing).T))),
+        physical(fine, forcing), rtol=1e-5,
+    )  # fmt: skip
+
+
+def test_the_first_outputs_of_the_control_are_the_logarithm_of_carbon_at_the_nodes():
+    made = learnable(40)
+    x = np.random.default_rng(1).random((40, 2, 25))
+    found = np.asarray(SoilCarbon(node_carbon)(as_inputs(x, made.observed)))
+    for member in range(2):
+        at_nodes = LEAST * (GREATEST / LEAST) ** x[:, member, :10].T
+        expected = at_layers(1000.0 * at_nodes, made.observed)
+        np.testing.assert_allclose(found[:, member][made.observed.present], expected[made.observed.present], rtol=1e-4)
+        np.testing.assert_allclose(node_carbon_at_layers(x[:, member], made.observed), expected, rtol=1e-9)
+
+
+def test_neither_forcing_nor_the_other_outputs_matter_to_the_control():
+    made = learnable(8)
+    x = np.random.default_rng(2).random((8, 1, 25))
+    inputs = as_inputs(x, made.observed)
+    other = np.concatenate([x[..., :10], 1.0 - x[..., 10:]], axis=-1)
+    changed = [np.asarray(other, np.float32), inputs[1] * 0.0, *inputs[2:]]
+    np.testing.assert_array_equal(SoilCarbon(node_carbon)(inputs), SoilCarbon(node_carbon)(changed))

@@ -1,11 +1,29 @@
-"""The paper's network: its shape, its training, and one compiled network for many trainings."""
+"""The paper's network and its training; networks saved and used with their covariates, and what is refused."""
+
+import json
+from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
-from proda.errors import InputError
-from proda.learning.paper_network import fit, paper_network, restart
+from proda.errors import InputError, MissingOutput
+from proda.learning.encoding import Encoding
+from proda.learning.hybrid import parameter_networks
+from proda.learning.paper_network import (
+    HIDDEN,
+    HYBRID,
+    NETWORK,
+    Predictor,
+    loaded_hybrid,
+    loaded_network,
+    paper_network,
+    rows_of_batches,
+    save_predictor,
+    trained_network,
+)
+from proda.model.parameters import INNER, PAPER_PARAMETERS, SHARES, cwd_share
 
 SMALL = (32, 32)
 
@@ -19,38 +37,30 @@ def problem(n: int, rng: np.random.Generator, noise: float = 0.05) -> tuple[np.n
 
 
 def test_the_layers_are_the_papers():
-    network = paper_network(60, seed=1)
+    network = paper_network(60, HIDDEN, 0.2, seed=1)
     dense = [layer for layer in network.layers if type(layer).__name__ == "Dense"]
     dropout = [layer for layer in network.layers if type(layer).__name__ == "Dropout"]
     assert [layer.units for layer in dense] == [256, 512, 512, 256, 25]
     assert [layer.activation.__name__ for layer in dense] == ["relu"] * 4 + ["linear"]
     assert [layer.rate for layer in dropout] == [0.2] * 4
-    assert network.input_shape == (None, 60)
-    assert network.loss == "mse" and type(network.optimizer).__name__ == "Adadelta"
-    assert float(network.optimizer.learning_rate) == 1.0
 
 
 def test_the_network_learns_parameters_that_follow_from_the_covariates_at_places_it_has_not_seen(rng):
     covariates, x = problem(1400, rng)
-    network = paper_network(6, seed=1)
     training, validation = (covariates[:1000], x[:1000]), (covariates[1000:1200], x[1000:1200])
-    curve = fit(network, training, validation, epochs=50, progress=False)
+    network, curve = trained_network(training, validation, 1, epochs=50)
     predicted = network.predict(covariates[1200:], verbose=0)
     r = [np.corrcoef(predicted[:, i], x[1200:, i])[0, 1] for i in range(12)]
     assert min(r) > 0.85
     assert curve["validation_loss"].min() < 0.2 * x[:, :12].var(axis=0).mean()
+    assert network.loss == "mse" and type(network.optimizer).__name__ == "Adadelta"
 
 
 def test_two_trainings_with_one_seed_give_identical_weights_and_another_seed_does_not(rng):
     covariates, x = problem(300, rng)
-    weights, parts = [], ((covariates[:192], x[:192]), (covariates[192:256], x[192:256]))
-    network = paper_network(6, seed=5, hidden=(64, 64))
-    fit(network, *parts, epochs=1, progress=False)
+    weights, parts = [], ((covariates[:200], x[:200]), (covariates[200:256], x[200:256]))
     for seed in (5, 5, 6):
-        # One compiled network serves them all.
-        restart(network, paper_network(6, seed=seed, hidden=(64, 64)), network.optimizer)
-        keras.utils.set_random_seed(seed)
-        fit(network, *parts, epochs=3, progress=False)
+        network, _ = trained_network(*parts, seed, epochs=3, hidden=SMALL)
         weights.append(np.concatenate([w.ravel() for w in network.get_weights()]))
     np.testing.assert_array_equal(weights[0], weights[1])
     assert (weights[0] != weights[2]).any()
@@ -60,31 +70,120 @@ def test_two_trainings_with_one_seed_give_identical_weights_and_another_seed_doe
 def test_the_kept_weights_are_those_of_the_row_marked_in_the_curve(rng, kept):
     # Noise to overfit: the validation loss must have a least value before the last epoch.
     covariates, x = problem(80, rng, noise=0.3)
-    network = paper_network(6, seed=2, hidden=(128, 128), dropout=0.0)
-    validation = covariates[40:], x[40:]
-    curve = fit(
-        network, (covariates[:40], x[:40]), validation, epochs=60, batch_size=4, kept_weights=kept, progress=False
-    )
+    validation, shape = (covariates[40:], x[40:]), {"batch_size": 4, "hidden": (128, 128), "dropout": 0.0}
+    network, curve = trained_network((covariates[:40], x[:40]), validation, 2, epochs=60, kept_weights=kept, **shape)
     row = curve[curve["kept"]]
     assert len(row) == 1 and (row["epoch"].item() == 60) == (kept == "last")
     loss = np.mean((network.predict(validation[0], verbose=0) - validation[1]) ** 2)
     np.testing.assert_allclose(loss, row["validation_loss"].item(), rtol=1e-5)
 
 
-def test_a_target_outside_the_cube_is_refused_before_training(rng):
-    covariates, x = problem(60, rng)
-    for wrong in (np.nan, 1.2):
-        targets = x.copy()
-        targets[7, 3] = wrong
-        with pytest.raises(InputError, match="training target 3 of row 7"):
-            fit(
-                paper_network(6, seed=1, hidden=SMALL), (covariates, targets), (covariates, x), epochs=1, progress=False
-            )
-
-
 def test_the_progress_bar_is_plain_text_with_rate_and_both_losses(rng, capsys):
     covariates, x = problem(60, rng)
-    fit(paper_network(6, seed=1, hidden=SMALL), (covariates, x), (covariates, x), epochs=3)
+    trained_network((covariates, x), (covariates, x), 1, epochs=3, hidden=SMALL, progress=True)
     text = capsys.readouterr().err
     assert "3/3" in text and "epoch/s" in text and "validation=" in text
     assert text.count("\r") < 5
+
+
+NAMES = [f"covariate_{i}" for i in range(6)]
+
+
+@pytest.fixture
+def places(rng: np.random.Generator) -> pd.DataFrame:
+    return pd.DataFrame(rng.uniform(-5, 20, (40, 6)), columns=NAMES)
+
+
+@pytest.fixture
+def predictor(rng: np.random.Generator) -> Predictor:
+    encoding = Encoding.of(pd.DataFrame(rng.uniform(-5, 20, (50, 6)), columns=NAMES))
+    return Predictor(paper_network(6, (32, 32), 0.2, 3), encoding, {"study": "x-tiny"})
+
+
+@pytest.fixture(scope="module")
+def ensemble() -> Predictor:
+    frame = pd.DataFrame({"warmth": [0.0, 1.0, 2.0], "cover": [1.0, 2.0, 4.0]})
+    encoding = Encoding.of(frame, ["cover"], n_bins=2)
+    return Predictor(parameter_networks(encoding.shape, 2, 1, (8,), 0.1), encoding)
+
+
+@pytest.mark.parametrize("bias", [-3.0, 3.0])
+def test_predictions_lie_inside_the_box_and_leave_a_share_to_coarse_woody_debris(predictor, places, bias):
+    predictor.network.layers[-1].bias.assign(np.full(25, bias))
+    prediction = predictor(places)
+    others = np.setdiff1d(np.arange(25), SHARES)
+    assert prediction.clipped.all() and set(np.unique(prediction.x[:, others])) <= {INNER, 1.0 - INNER}
+    assert prediction.cwd_rescaled.all() == (bias > 0.0)
+    theta = PAPER_PARAMETERS.minimum + prediction.x * (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)
+    assert cwd_share(theta.T).min() > 0
+
+
+def test_an_ensemble_predicts_by_member_and_counts_unknown_places(ensemble):
+    strange = pd.DataFrame({"warmth": [1.0, 7.0, 1.0], "cover": [1.0, 1.0, 77.0]})
+    prediction = ensemble(strange)
+    assert prediction.x.shape == (2, 3, 25) and prediction.cwd_rescaled.shape == (2, 3)
+    assert prediction.extrapolated.tolist() == [0, 1, 1] and not prediction.clipped.any()
+
+
+def test_a_saved_network_predicts_the_same_when_loaded(predictor, ensemble, places, tmp_path: Path):
+    save_predictor(predictor, tmp_path, NETWORK)
+    save_predictor(ensemble, tmp_path, HYBRID)
+    frame = pd.DataFrame({"warmth": [0.3, 1.0], "cover": [2.0, 4.0]})
+    for one, again, at in ((predictor, loaded_network(tmp_path), places), (ensemble, loaded_hybrid(tmp_path), frame)):
+        for before, after in zip(one(at), again(at), strict=True):
+            np.testing.assert_array_equal(before, after)
+        assert again.notes == one.notes and again.covariates == one.covariates
+    assert keras.models.load_model(tmp_path / "hybrid.keras").output_shape == (None, 2, 25)
+
+
+def test_a_loaded_network_refuses_other_covariates_and_another_order(predictor, places, tmp_path: Path):
+    save_predictor(predictor, tmp_path, NETWORK)
+    loaded = loaded_network(tmp_path)
+    with pytest.raises(InputError, match=r"my\.csv.*missing: covariate_5; unknown: none"):
+        loaded(places.drop(columns="covariate_5"), "my.csv")
+    with pytest.raises(InputError, match="in its order; missing: none; unknown: none"):
+        loaded(places[places.columns[::-1]])
+
+
+def changed_parameters(described: dict) -> None:
+    described["parameters"][:2] = described["parameters"][1::-1]
+
+
+def changed_range(described: dict) -> None:
+    described["parameters"][PAPER_PARAMETERS.index("tau4s3")][3] = 1000.0
+
+
+def without_encoding(described: dict) -> None:
+    del described["encoding"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (changed_parameters, "network.json: a parameter is .*'cryo'.* expected .*'diffus'.*Train it again"),
+        (changed_range, "1000.0.* expected .*2000.0"),
+        (without_encoding, "network.keras and .json are not a network of this version.*encoding"),
+    ],
+)
+def test_a_damaged_or_foreign_description_is_refused(predictor, tmp_path: Path, change, message):
+    save_predictor(predictor, tmp_path, NETWORK)
+    path = tmp_path / "network.json"
+    described = json.loads(path.read_text())
+    change(described)
+    path.write_text(json.dumps(described))
+    with pytest.raises(InputError, match=message):
+        loaded_network(tmp_path)
+
+
+def test_a_missing_and_an_unreadable_network_are_reported(predictor, tmp_path: Path):
+    with pytest.raises(MissingOutput, match=r"network\.keras does not exist: run the stage 05-network-training"):
+        loaded_network(tmp_path)
+    save_predictor(predictor, tmp_path, NETWORK)
+    (tmp_path / "network.keras").write_bytes(b"not a network")
+    with pytest.raises(InputError, match=r"network\.keras and \.json are not a network"):
+        loaded_network(tmp_path)
+
+
+def test_last_batches_are_filled_up_with_rows_that_are_there():
+    rows = rows_of_batches(10, 4, seed=1)
+    assert rows.size == 12 and (rows[:10] == np.arange(10)).all() and rows.max() < 10

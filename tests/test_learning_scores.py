@@ -1,13 +1,95 @@
-"""Scores with known answers, and the skill of predicted parameters."""
+"""Splits and folds of sites, scores with known answers, and the skill of predicted parameters."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from proda.errors import InputError
-from proda.learning.scores import PUBLISHED, correlations, parameter_skill, scores, shares_near_bounds
+from proda.learning.scores import (
+    BLOCKS,
+    KINDS,
+    PUBLISHED,
+    RANDOM,
+    TEST,
+    TRAIN,
+    UNUSED,
+    VALIDATION,
+    block_of_place,
+    correlations,
+    fold_of_site,
+    outside_training_cells,
+    parameter_skill,
+    random_split,
+    scores,
+    shares_near_bounds,
+)
 from proda.learning.training_data import Truth
 from proda.model.parameters import PAPER_PARAMETERS
+
+
+def test_every_usable_site_gets_one_part_and_the_shares_are_the_papers():
+    split = random_split(np.ones(1000, dtype=bool), seed=1)
+    assert [(split == part).sum() for part in (TRAIN, VALIDATION, TEST, UNUSED)] == [640, 160, 200, 0]
+    assert (split != random_split(np.ones(1000, dtype=bool), seed=2)).any()
+    assert abs(np.flatnonzero(split == TEST).mean() - 500) < 4 * 1000 / np.sqrt(12 * 200)
+
+
+def test_sites_that_are_not_usable_are_in_no_part(rng):
+    usable = rng.random(500) < 0.7
+    split = random_split(usable, seed=1)
+    assert ((split == UNUSED) == ~usable).all()
+
+
+def test_too_few_usable_sites_are_refused_with_their_number():
+    with pytest.raises(InputError, match=r"2 of 50 sites are usable.*site_status\.csv"):
+        random_split(np.arange(50) < 2, seed=1)
+
+
+def test_test_sites_away_from_training_sites_are_counted():
+    split = np.array([TRAIN, TEST, TEST, UNUSED, TEST, TEST], dtype=object)
+    assert np.flatnonzero(outside_training_cells(split, [7, 7, 8, 9, 9, 7])).tolist() == [2, 4]
+
+
+def scattered(n: int, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-124, -68, n), rng.uniform(26, 48, n)
+
+
+@settings(max_examples=30, deadline=None)
+@given(n=st.integers(40, 400), n_folds=st.integers(2, 6), seed=st.integers(0, 99), kind=st.sampled_from(KINDS))
+def test_every_site_is_in_one_fold_and_no_fold_is_empty(n, n_folds, seed, kind):
+    fold = fold_of_site(kind, *scattered(n, seed), n_folds, seed)
+    assert fold.shape == (n,) and set(fold) == set(range(n_folds))
+
+
+def test_a_block_is_never_divided_and_folds_are_of_a_size():
+    lon, lat = scattered(3000)
+    fold, block = fold_of_site(BLOCKS, lon, lat, 5, seed=1), block_of_place(lon, lat)
+    assert all(np.unique(fold[block == number]).size == 1 for number in np.unique(block))
+    assert np.ptp(np.bincount(fold)) < 0.1 * 3000
+
+
+def test_random_folds_divide_blocks_and_are_equal_to_one_site():
+    lon, lat = scattered(1001)
+    fold = fold_of_site(RANDOM, lon, lat, 5, seed=1)
+    assert np.ptp(np.bincount(fold)) <= 1
+    block = block_of_place(lon, lat)
+    assert np.unique(fold[block == np.bincount(block).argmax()]).size == 5
+
+
+def test_blocks_are_squares_of_the_given_side():
+    lon, lat = scattered(4000)
+    area = 8.08e6  # km2, the conterminous United States and what the rectangle adds is more
+    assert area / 400**2 < np.unique(block_of_place(lon, lat, 400.0)).size < 2.5 * area / 400**2
+    assert np.unique(block_of_place([-100.0, -100.0, -100.0], [40.1, 40.2, 45.0])).size == 2
+
+
+def test_too_few_blocks_for_the_folds_are_refused():
+    lon, lat = np.full(50, -100.0), np.linspace(40.0, 40.1, 50)
+    with pytest.raises(InputError, match="5 folds of 50 sites in 1 blocks of 400 km"):
+        fold_of_site(BLOCKS, lon, lat, 5, seed=1)
 
 
 def test_perfect_agreement_scores_one():
@@ -27,15 +109,6 @@ def test_the_mean_of_the_observed_has_an_efficiency_of_zero():
     assert scores([1.0, 2.0, 6.0], [3.0, 3.0, 3.0])["efficiency"] == pytest.approx(0)
 
 
-def test_scores_agree_with_numpy(rng):
-    observed = rng.lognormal(2, 1, 500)
-    modelled = observed * rng.lognormal(0, 0.5, 500)
-    found = scores(observed, modelled)
-    r = np.corrcoef(observed, modelled)[0, 1]
-    assert found["r"] == pytest.approx(r) and found["r2"] == pytest.approx(r**2)
-    assert found["efficiency"] == pytest.approx(1 - np.sum((modelled - observed) ** 2) / 500 / observed.var())
-
-
 def test_the_median_ratio_shows_a_common_factor_that_r2_does_not(rng):
     observed = rng.lognormal(2, 1, 501)
     found = scores(observed, 0.1 * observed)
@@ -43,18 +116,10 @@ def test_the_median_ratio_shows_a_common_factor_that_r2_does_not(rng):
     assert scores([0.0, 2.0], [1.0, 3.0])["median_ratio"] == 1.5 and np.isnan(scores([0.0], [1.0])["median_ratio"])
 
 
-def test_one_value_has_an_error_but_no_correlation():
+def test_one_value_has_an_error_but_no_correlation_and_none_has_neither():
     found = scores([2.0], [3.0])
     assert np.isnan(found["r"]) and np.isnan(found["efficiency"]) and found["rmse"] == 1
-
-
-def test_no_values_score_nan_without_a_warning():
     assert np.isnan(scores([], [])["rmse"])
-
-
-def test_values_without_their_pair_are_refused():
-    with pytest.raises(InputError, match="pair"):
-        scores([1.0, 2.0], [1.0])
 
 
 @pytest.fixture
@@ -78,9 +143,7 @@ def test_skill_shows_which_parameters_profiles_inform_and_which_are_recovered(si
     assert skill["constrained"].iloc[0] and not skill["constrained"].iloc[-1]
     assert skill["recovered"].iloc[0] and not skill["recovered"].iloc[-1]
     test = sites["split"] == "test"
-    error = ((sites["predicted"] - sites["mean"])[test] ** 2).sum(axis=0)
-    about_mean = ((sites["mean"][test] - sites["mean"][test].mean(axis=0)) ** 2).sum(axis=0)
-    np.testing.assert_allclose(skill["efficiency_test"], 1.0 - error / about_mean)
+    np.testing.assert_allclose(skill["r_test"], correlations(sites["predicted"][test], sites["mean"][test]))
     np.testing.assert_allclose(skill["truth_r_map"], correlations(sites["predicted"], sites["truth"]))
     assert dict(zip(skill["parameter"], skill["paper"], strict=True)).items() >= PUBLISHED.items()
 

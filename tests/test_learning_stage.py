@@ -9,9 +9,8 @@ import pytest
 import xarray as xr
 
 from proda.errors import InputError, MissingOutput
-from proda.learning.paper_network import paper_results, trained_predictor, write_paper_results
-from proda.learning.predictor import loaded_network
-from proda.learning.stage import fold_plan, hybrid_plan, training_rows
+from proda.learning.paper_network import loaded_network, paper_results, trained_predictor, write_paper_results
+from proda.learning.stage import hybrid_plan, training_config, training_rows
 from proda.learning.training_data import network_inputs
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share
 from proda.study import Study
@@ -120,7 +119,7 @@ def test_the_stages_files_hold_what_it_returns(study, trained):
     curve = pd.read_csv(study.path("training.csv"))
     assert list(curve.columns) == ["epoch", "loss", "validation_loss", "kept"] and len(curve) == 40
     description = json.loads(study.path("network.json").read_text())
-    assert [row["name"] for row in description["parameter_table"]] == list(PAPER_PARAMETERS.names)
+    assert [name for name, *_ in description["parameters"]] == list(PAPER_PARAMETERS.names)
     assert description["study"] == "made-up-tiny"
     study.require("05-network-training")
 
@@ -218,4 +217,4 @@ def test_without_teachers_the_plan_is_that_of_layers_alone(opened):
 
 
 def test_a_study_of_few_sites_trains_in_one_process(opened):
-    assert fold_plan(opened(), 300).n_processes == 1
+    assert training_config(opened(), 300).n_processes == 1

@@ -9,7 +9,7 @@ from synthetic_study import small_results
 
 from proda.errors import InputError
 from proda.kernels import steady_state as lanes
-from proda.learning.map_error import WIDTH_90
+from proda.learning.cross_validation import WIDTH_90
 from proda.maps.prediction import (
     LEAST_OBSERVED_DEPTH,
     METHODS,

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
 
-from proda.data.covariates import LAND_USE, LISTS
-from proda.errors import InputError
 from proda.figures.style import INK, METHOD_COLOUR, colour_bar, draw_cells, label_plainly
-from proda.learning.scores import correlations
-from proda.learning.splits import BLOCKS, RANDOM, TEST, TRAIN
+from proda.learning.scores import BLOCKS, RANDOM, TEST, TRAIN, correlations
 from proda.model.parameters import CONSTRAINED_BELOW, PAPER_PARAMETERS
 
 NETWORK, POSTERIOR, TRUTH = METHOD_COLOUR["network"], METHOD_COLOUR["site-by-site"], METHOD_COLOUR["truth"]
 PALE, WITHHELD = "#c4c4c4", "#D55E00"
 COLOUR = {RANDOM: "#0072B2", BLOCKS: WITHHELD}
 LOWEST = -0.5  # efficiency at the left edge of the figure of scores
-LEAST_SPAN = 0.02  # of the unit cube: below this a curve is flat, and is to look so
-_LISTED = {row.name: row for rows in (*LISTS.values(), (LAND_USE,)) for row in rows}
 
 
 def learning_curve(curve: pd.DataFrame, ax: Axes) -> Axes:
@@ -42,9 +35,7 @@ def learning_curve(curve: pd.DataFrame, ax: Axes) -> Axes:
     ax.plot(kept["epoch"], kept["validation_loss"], "o", color=WITHHELD, label=f"kept: epoch {kept['epoch']:.0f}")
     # The first epochs fall from the untrained network's loss: on a linear axis they would hide all that follows.
     ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter("{x:.3g}")
+    label_plainly(ax.yaxis, finely=True)
     ax.set(xlabel="Epoch", ylabel="Mean squared error (unit cube)", xlim=(0, curve["epoch"].max() + 1))
     ax.legend()
     return ax
@@ -193,9 +184,9 @@ def importance_bars(table: pd.DataFrame, ax: Axes) -> Axes:
     rows = np.arange(len(table))
     ax.barh(rows, table["mse_increase"], xerr=table["mse_increase_sd"], color=NETWORK, ecolor=INK, height=0.7)
     ax.axvline(0.0, color=INK, linewidth=0.6)
-    ax.set_yticks(rows, table["group"] + " (" + table["n_covariates"].astype(str) + ")")
+    ax.set_yticks(rows, table["group"] + " (" + table["n_columns"].astype(str) + ")")
     ax.set_ylim(-0.6, len(table) - 0.4)
-    ax.set(xlabel="Increase of the mean squared error ((kg C m$^{-3}$)$^2$)", ylabel="Group, number of covariates")
+    ax.set(xlabel="Increase of the mean squared error ((kg C m$^{-3}$)$^2$)", ylabel="Group, number of columns")
     return ax
 
 
@@ -222,65 +213,3 @@ def parameter_importance_map(table: pd.DataFrame, ax: Axes) -> Axes:
     beyond = "max" if np.nanmax(share, initial=0.0) > top else "neither"
     colour_bar(drawn, ax, "Share of the parameter's variance\nthat the group has a part in", extend=beyond)
     return ax
-
-
-def dependence_curves(
-    table: pd.DataFrame, axes: ArrayLike, sites: pd.DataFrame | None = None, truth: pd.DataFrame | None = None
-) -> np.ndarray:
-    """Partial dependence in small panels: a row for each parameter, a column for each covariate.
-
-    The line is the mean of the members, the band their 5 to 95 %. All panels span the same part of
-    the unit cube, each parameter about its own level: slopes can be compared everywhere, and a covariate without effect
-    looks it.
-
-    Parameters
-    ----------
-    table : DataFrame
-        One or several results of `proda.learning.importance.partial_dependence`, concatenated.
-    axes : array of Axes, (n_parameters, n_covariates)
-        Such as those of ``plt.subplots(n_parameters, n_covariates, sharey="row", squeeze=False)``.
-    sites : DataFrame, optional
-        Covariates of the held-out sites, whose deciles are marked on the axis: between marks lies a tenth of the sites.
-    truth : DataFrame, optional
-        The dependence of the true parameters of a virtual study, at the same values, drawn dashed.
-    """
-    axes = np.asarray(axes)
-    covariates, parameters = table["covariate"].unique(), table["parameter"].unique()
-    if axes.shape != (len(parameters), len(covariates)):
-        raise InputError(f"axes {axes.shape} for {len(parameters)} parameters x {len(covariates)} covariates.")
-    limits = _common_span(table if truth is None else pd.concat([table, truth]))
-    for ax, (parameter, covariate) in zip(axes.flat, product(parameters, covariates), strict=True):
-        rows = _rows(table, parameter, covariate)
-        ax.fill_between(rows["value"], rows["q05"], rows["q95"], color=NETWORK, alpha=0.25, linewidth=0)
-        ax.plot(rows["value"], rows["mean"], color=NETWORK)
-        ax.xaxis.set_major_locator(MaxNLocator(4))
-        if sites is not None:
-            deciles = np.quantile(sites[covariate].to_numpy(float), np.arange(1, 10) / 10)
-            ax.plot(deciles, np.zeros(9), "|", color=INK, markersize=9, transform=ax.get_xaxis_transform())
-        if truth is not None:
-            known = _rows(truth, parameter, covariate)["mean"]
-            ax.plot(rows["value"], known, "--", color=TRUTH, linewidth=1.1, label="truth")
-        ax.set_ylim(limits[parameter])
-        ax.yaxis.set_major_locator(MaxNLocator(4))
-        ax.tick_params(labelsize=7.5)
-        if covariate == covariates[0]:
-            ax.set_ylabel(parameter, fontsize=8.5)
-        if parameter == parameters[-1]:
-            known = _LISTED.get(covariate)
-            ax.set_xlabel(covariate if known is None else f"{covariate} ({known.unit})", fontsize=8)
-    if truth is not None:
-        axes.flat[0].legend(fontsize=7.5)
-    axes.flat[0].figure.supylabel("Mean prediction over the held-out sites (unit cube)", fontsize=9.5)
-    return axes
-
-
-def _rows(table: pd.DataFrame, parameter: str, covariate: str) -> pd.DataFrame:
-    return table[(table["parameter"] == parameter) & (table["covariate"] == covariate)]
-
-
-def _common_span(table: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """Limits of every parameter about the middle of its own curves, all as far apart as the widest needs."""
-    by_parameter = table.groupby("parameter")
-    low, high = by_parameter["q05"].min(), by_parameter["q95"].max()
-    half = 0.58 * max((high - low).max(), LEAST_SPAN)
-    return {name: (middle - half, middle + half) for name, middle in (0.5 * (low + high)).items()}

@@ -1,38 +1,40 @@
 """Ways from covariates to carbon, scored on the same folds: at withheld random sites and on withheld blocks of land.
 
 A method sees the training sites of a fold only and predicts carbon at the layers of all sites; one that goes through
-the soil model also predicts its parameters.
+the soil model also predicts its parameters. From the withheld blocks follows the error of the hybrid's map, too.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import pandas as pd
 import xarray as xr
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import IsotonicRegression
 
 from proda.errors import InputError
-from proda.kernels import steady_state as lanes
-from proda.learning.distillation import TrainedHybrid, teacher_trees, trained_hybrid, trained_on_layers
+from proda.kernels import steady_state as kernels
+from proda.learning.distillation import (
+    BOOSTED,
+    FOREST,
+    TrainedHybrid,
+    teacher_trees,
+    trained_hybrid,
+    trained_on_layers,
+    tree_carbon,
+)
 from proda.learning.encoding import NUMBERS, Encoding
-from proda.learning.hybrid import HybridPlan
-from proda.learning.paper_network import fit, paper_network, restart
-from proda.learning.predictor import Predictor, rows_of_batches
-from proda.learning.scores import correlations, scores
-from proda.learning.soil_layer import carbon_at_layers
-from proda.learning.splits import BLOCKS, KINDS, fold_of_site
+from proda.learning.hybrid import HybridPlan, carbon_at_layers
+from proda.learning.paper_network import Predictor, trained_network
+from proda.learning.scores import BLOCKS, KINDS, correlations, fold_of_site, scores
 from proda.learning.training_data import TrainingData, at_layers
-from proda.learning.trees import BOOSTED, FOREST, tree_carbon
+from proda.model.configuration import STRATA, interval_name
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters
 from proda.stage import progress_bar
 
@@ -40,22 +42,18 @@ DEFAULTS, DEPTH, PAPER_NETWORK = "CLM defaults", "depth alone", "network of the 
 POSTERIORS, FILTERED = "ensemble on posterior means", "ensemble on posterior means, filtered sites"
 HYBRID, CONTROL, MEAN = "hybrid", "control without the soil model", "mean of hybrid and trees"
 N_RESAMPLED = 2000
-WORTH_PROCESSES = 1000  # sites; with fewer a process takes longer to start and compile than to train
+WIDTH_90 = 1.645  # half the width of a normal 90 % interval, in standard deviations
+LEAST_PAIRS = 10  # degrees of freedom within cells; with fewer all scatter is counted as error of the map
 
 
 class TrainingConfig(NamedTuple):
-    """How the networks are trained; `paper` holds the keyword arguments of the paper's."""
+    """How the folds are drawn and the networks trained."""
 
-    paper: dict[str, Any]
+    paper: dict[str, Any]  # keyword arguments of `trained_network`, and `validation_share`
     hybrid: HybridPlan
-
-
-class FoldPlan(NamedTuple):
-    """Number of folds of each kind, side of a block, seed, and number of processes."""
-
-    n_folds: int
-    block_km: float
-    seed: int
+    n_folds: int  # of each kind
+    block_km: float  # side of a block
+    seed: int  # of the folds and their trainings
     n_processes: int = 1
 
 
@@ -75,8 +73,6 @@ class Fold:
     config: TrainingConfig
     train: NDArray[np.int64]
     seed: int
-    kind: str = ""
-    number: int = 0
     _results: dict = field(default_factory=dict)
 
     def result(self, method: Method) -> MethodResult:
@@ -97,7 +93,7 @@ Method = Callable[[Fold], MethodResult]
 def default_carbon(fold: Fold) -> MethodResult:
     """CLM's own parameters: nothing is fitted."""
     forcing = fold.data.observed.columns
-    soc = lanes.soc_density(default_parameters(forcing, fold.data.sand_percent), forcing)
+    soc = kernels.soc_density(default_parameters(forcing, fold.data.sand_percent), forcing)
     return MethodResult(at_layers(soc, fold.data.observed))
 
 
@@ -117,39 +113,16 @@ def paper_carbon(fold: Fold) -> MethodResult:
     numbers = encoding.encoded(data.frame)[NUMBERS]
     order = np.random.default_rng(fold.seed).permutation(used)
     n_validation = max(1, round(settings.pop("validation_share") * order.size))
-    sizes = {"dropout": settings.pop("dropout"), "learning_rate": settings.pop("learning_rate")}
-    network = _compiled_paper_network(numbers.shape[1], settings["batch_size"], **sizes)
-    untrained = paper_network(numbers.shape[1], seed=fold.seed % 2**32, **sizes)
-    restart(network, untrained, network.optimizer)
-    keras.utils.set_random_seed(fold.seed % 2**32)  # of the order of the batches
-    # Whole batches, filled up with sites drawn again: one compilation serves all folds.
-    parts = [
-        rows[rows_of_batches(rows.size, settings["batch_size"], fold.seed)]
-        for rows in (order[n_validation:], order[:n_validation])
-    ]
-    fit(network, *((numbers[rows], data.x_mean[rows]) for rows in parts), progress=False, **settings)
+    parts = [(numbers[rows], data.x_mean[rows]) for rows in (order[n_validation:], order[:n_validation])]
+    network, _ = trained_network(*parts, fold.seed, **settings)
     x = Predictor(network, encoding)(data.frame).x
     return MethodResult(carbon_at_layers(x, data.observed), x)
 
 
-@lru_cache(maxsize=2)
-def _compiled_paper_network(n_covariates: int, batch_size: int, dropout: float, learning_rate: float) -> keras.Model:
-    network = paper_network(n_covariates, seed=0, dropout=dropout, learning_rate=learning_rate)
-    # The first call draws random numbers that no training shall miss.
-    nothing = np.zeros((batch_size, n_covariates)), np.zeros((batch_size, len(PAPER_PARAMETERS)))
-    fit(network, nothing, nothing, epochs=1, batch_size=batch_size, progress=False)
-    return network
-
-
-def posterior_carbon(fold: Fold) -> MethodResult:
-    """The networks of the hybrid, trained on the posterior means of all sites, weighted by their precision."""
+def posterior_carbon(fold: Fold, filtered: bool = False) -> MethodResult:
+    """The networks of the hybrid, trained on the posterior means of all or the filtered sites, by their precision."""
+    train = fold.train[fold.data.used[fold.train]] if filtered else fold.train
     plan = fold.config.hybrid.of_layers_alone()
-    return _of_ensemble(fold, trained_on_layers(fold.data, fold.train, plan, fold.seed, posteriors_only=True))
-
-
-def filtered_posterior_carbon(fold: Fold) -> MethodResult:
-    """The same, trained only on the sites that pass the paper's filter."""
-    plan, train = fold.config.hybrid.of_layers_alone(), fold.train[fold.data.used[fold.train]]
     return _of_ensemble(fold, trained_on_layers(fold.data, train, plan, fold.seed, posteriors_only=True))
 
 
@@ -171,23 +144,24 @@ def _of_trees(fold: Fold, kind: str) -> MethodResult:
 
 def hybrid_carbon(fold: Fold) -> MethodResult:
     """The hybrid of the study, trained through the soil model."""
-    plan = fold.config.hybrid
-    trees = fold.teacher_trees if plan.distillation_share > 0.0 else None
-    return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, plan, fold.seed, trees))
+    return _of_hybrid(fold, fold.config.hybrid)
 
 
 def control_carbon(fold: Fold) -> MethodResult:
     """The same networks, targets and epochs as the hybrid, but the outputs are carbon itself."""
-    plan = fold.config.hybrid._replace(soil_model=False, prior_weight=0.0)
-    trees = fold.teacher_trees if plan.distillation_share > 0.0 else None
     # Their outputs are no parameters.
-    return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, plan, fold.seed, trees))._replace(x=None)
+    return _of_hybrid(fold, fold.config.hybrid._replace(soil_model=False, prior_weight=0.0))._replace(x=None)
 
 
 def mean_carbon(fold: Fold) -> MethodResult:
     """Mean of hybrid, random forest and boosted trees."""
     parts = [fold.result(method).soc for method in (hybrid_carbon, forest_carbon, boosted_carbon)]
     return MethodResult(np.mean(parts, axis=0))
+
+
+def _of_hybrid(fold: Fold, plan: HybridPlan) -> MethodResult:
+    trees = fold.teacher_trees if plan.distillation_share > 0.0 else None
+    return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, plan, fold.seed, trees))
 
 
 def _of_ensemble(fold: Fold, hybrid: TrainedHybrid) -> MethodResult:
@@ -208,6 +182,7 @@ ALL_METHODS: dict[str, Method] = {
     BOOSTED: boosted_carbon,
     MEAN: mean_carbon,
     POSTERIORS: posterior_carbon,
+    FILTERED: partial(posterior_carbon, filtered=True),
     DEPTH: depth_alone,
 }
 
@@ -217,7 +192,6 @@ def compared_methods(
     lon: ArrayLike,
     lat: ArrayLike,
     config: TrainingConfig,
-    plan: FoldPlan,
     progress: bool = True,
     methods: Mapping[str, Method] = CORE_METHODS,
 ) -> xr.Dataset:
@@ -227,37 +201,36 @@ def compared_methods(
     ----------
     data : TrainingData
     lon, lat : (n_sites,), degrees
+    config : TrainingConfig
     methods : dict
         Name -> function of a `Fold`; processes have to be able to import them.
 
     Returns
     -------
     Dataset
-        `soc` (approach, kind, site, layer) kg C m-3, NaN where no layer is; `train_efficiency`, `train_r2` (approach,
-        kind), of the training sites, the mean of folds; `x` (approach, kind, site, parameter), NaN for methods without
-        parameters; `fold` (kind, site); `observed`, `depth` (site, layer); `hybrid_log_sd` (site, layer), over the
-        members of the hybrid on withheld blocks.
+        `soc` (approach, kind, site, layer) kg C m-3, NaN where no layer is; `train_efficiency` (approach, kind), of the
+        training sites, the mean of folds; `x` (approach, kind, site, parameter), NaN for methods without parameters;
+        `fold` (kind, site); `observed`, `depth` (site, layer); `hybrid_log_sd` (site, layer), over the members of the
+        hybrid on withheld blocks.
     """
-    fold = {kind: fold_of_site(kind, lon, lat, plan.n_folds, plan.seed, plan.block_km) for kind in KINDS}
-    folds = [
-        Fold(data, config, np.flatnonzero(fold[kind] != k), fold_seed(plan.seed, kind, k), kind, k)
-        for kind in KINDS
-        for k in range(plan.n_folds)
-    ]
+    n = config.n_folds
+    fold = {kind: fold_of_site(kind, lon, lat, n, config.seed, config.block_km) for kind in KINDS}
+    places = [(kind, number, fold[kind] == number) for kind in KINDS for number in range(n)]
+    folds = [Fold(data, config, np.flatnonzero(~held), _seed(config.seed, *place)) for *place, held in places]
     present, shape = data.observed.present, (len(methods), len(KINDS), *data.observed.depth.shape)
     soc, x = np.full(shape, np.nan, np.float32), np.full((*shape[:3], len(PAPER_PARAMETERS)), np.nan, np.float32)
-    log_sd, seen = np.full(shape[2:], np.nan, np.float32), np.zeros((2, *shape[:2]))
+    log_sd, seen = np.full(shape[2:], np.nan, np.float32), np.zeros(shape[:2])
+    # In their order, not as they end: sums over folds are the same to the last bit.
+    results = Parallel(config.n_processes, return_as="generator")(delayed(_of_fold)(one, methods) for one in folds)
     bar = progress_bar(len(folds), "folds", "fold") if progress else None
-    for one, of_fold in _results(folds, methods, plan.n_processes):
-        k, held = KINDS.index(one.kind), fold[one.kind] == one.number
-        layers, trained = held[:, None] & present, ~held[:, None] & present
+    for (kind, _, held), of_fold in zip(places, results, strict=True):
+        k, layers, trained = KINDS.index(kind), held[:, None] & present, ~held[:, None] & present
         for i, (name, result) in enumerate(of_fold.items()):
             soc[i, k][layers] = result.soc[layers]
-            found = scores(data.observed.soc[trained], result.soc[trained])
-            seen[:, i, k] += np.array([found["r2"], found["efficiency"]]) / plan.n_folds
+            seen[i, k] += scores(data.observed.soc[trained], result.soc[trained])["efficiency"] / n
             if result.x is not None:
                 x[i, k, held] = result.x[held]
-            if name == HYBRID and one.kind == BLOCKS and result.log_sd is not None:
+            if name == HYBRID and kind == BLOCKS:
                 log_sd[layers] = result.log_sd[layers]
         if bar is not None:
             bar.update()
@@ -268,8 +241,7 @@ def compared_methods(
         {
             "soc": ((*score, *layer), soc, {"units": "kg m-3"}),
             "x": ((*score, "site", "parameter"), x, {"units": "1"}),
-            "train_r2": (score, seen[0]),
-            "train_efficiency": (score, seen[1]),
+            "train_efficiency": (score, seen),
             "fold": (("kind", "site"), np.stack(list(fold.values()))),
             "observed": (layer, np.where(present, data.observed.soc, np.nan), {"units": "kg m-3"}),
             "depth": (layer, np.where(present, data.observed.depth, np.nan), {"units": "m"}),
@@ -279,29 +251,9 @@ def compared_methods(
     )
 
 
-def fold_seed(seed: int, kind: str, fold: int) -> int:
+def _seed(seed: int, kind: str, fold: int) -> int:
     """Seed of the trainings of a fold, independent of the seed that the folds were drawn with."""
     return int(np.random.SeedSequence([seed, KINDS.index(kind), fold]).generate_state(1)[0] % 2**31)
-
-
-def _results(
-    folds: Sequence[Fold], methods: Mapping[str, Method], n_processes: int
-) -> Iterator[tuple[Fold, dict[str, MethodResult]]]:
-    if n_processes < 2:
-        yield from ((fold, _of_fold(fold, methods)) for fold in folds)
-        return
-    # Fresh processes of one core each: a fork would copy the threads of JAX.
-    one_core = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "KERAS_BACKEND": "jax"}
-    before = {name: os.environ.get(name) for name in one_core}
-    os.environ.update(one_core)
-    try:
-        with ProcessPoolExecutor(n_processes, multiprocessing.get_context("spawn")) as pool:
-            # In their order, not as they end: sums over folds are the same to the last bit.
-            waiting = [(fold, pool.submit(_of_fold, fold, methods)) for fold in folds]
-            yield from ((fold, done.result()) for fold, done in waiting)
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _of_fold(fold: Fold, methods: Mapping[str, Method]) -> dict[str, MethodResult]:
@@ -321,8 +273,7 @@ def comparison_table(compared: xr.Dataset, sites: ArrayLike | None = None) -> pd
     Returns
     -------
     DataFrame
-        `method`, `kind`, `r`, `r2`, `efficiency`, `rmse`, `bias`, `median_ratio`, `n` layers, `train_r2`,
-        `train_efficiency`.
+        `method`, `kind`, the scores of `proda.learning.scores.scores`, `train_efficiency`.
     """
     chosen = np.isfinite(compared["observed"].values)
     if sites is not None:
@@ -332,19 +283,17 @@ def comparison_table(compared: xr.Dataset, sites: ArrayLike | None = None) -> pd
         for kind in compared["kind"].values:
             here = compared.sel(approach=method, kind=kind)
             found = scores(compared["observed"].values[chosen], here["soc"].values[chosen])
-            seen = {name: float(here[name]) for name in ("train_r2", "train_efficiency")}
-            rows.append({"method": str(method), "kind": str(kind), **found, **seen})
+            seen = float(here["train_efficiency"])
+            rows.append({"method": str(method), "kind": str(kind), **found, "train_efficiency": seen})
     table = pd.DataFrame(rows)
     on_blocks = table[table["kind"] == BLOCKS].set_index("method")["efficiency"]
     return table.sort_values("method", key=lambda m: -m.map(on_blocks), kind="stable", ignore_index=True)
 
 
 def parameter_comparison(compared: xr.Dataset, targets: ArrayLike) -> pd.DataFrame:
-    """Correlation of held-out parameters with posterior means or a known truth: `method`, `kind`, `parameter`, `r`.
+    """Correlation of held-out parameters with posterior means or a known truth (n_sites, 25), unit cube.
 
-    Parameters
-    ----------
-    targets : (n_sites, 25), unit cube
+    The columns are `method`, `kind`, `parameter`, `r`; methods without parameters are left out.
     """
     parts = []
     for method in compared["approach"].values:
@@ -370,26 +319,15 @@ def efficiency_gains(
         From `compared_methods`.
     method, others : names of its `approach`
     block : (n_sites,) int
-        From `proda.learning.splits.block_of_place`.
-    seed : int
+        From `proda.learning.scores.block_of_place`.
 
     Returns
     -------
     DataFrame
         `other`, `kind`, `gain`, `low` and `high` (its 5 to 95 %), `share` of the draws in which it is positive.
-
-    Raises
-    ------
-    InputError
-        When all sites lie in one block.
     """
     block = np.unique(np.asarray(block), return_inverse=True)[1]
-    n_blocks = block.max(initial=-1) + 1
-    if n_blocks < 2:
-        raise InputError(
-            f"{block.size} sites lie in {n_blocks} block(s): expected at least 2 to draw from. Take smaller blocks "
-            "(network_block_km)."
-        )
+    n_blocks = block.max() + 1
     drawn = np.random.default_rng(seed).multinomial(n_blocks, np.full(n_blocks, 1.0 / n_blocks), N_RESAMPLED)
     rows = []
     for kind in compared["kind"].values:
@@ -417,3 +355,131 @@ def _efficiency(here: xr.Dataset, method: str, block: NDArray, times: NDArray) -
 
     count, total = of_blocks(present), of_blocks(observed)
     return 1.0 - of_blocks(error**2) / (of_blocks(observed**2) - total**2 / count)
+
+
+class CellResiduals(NamedTuple):
+    """Withheld cells, (n_cells,) each, and the variance of single profiles."""
+
+    mean: NDArray[np.float64]  # logarithm of observed over predicted carbon
+    n: NDArray[np.int64]  # sites
+    members: NDArray[np.float64]  # variance of the members' logarithm
+    block: NDArray[np.int64]
+    observed: NDArray[np.float64]  # mean carbon
+    predicted: NDArray[np.float64]
+    within: float  # variance of single profiles
+
+    def part(self, rows: NDArray[np.bool_]) -> CellResiduals:
+        """The cells `rows`."""
+        return CellResiduals(*(values[rows] for values in self[:-1]), self.within)
+
+
+def error_on_blocks(compared: xr.Dataset, cell: NDArray, block: NDArray, seed: int) -> xr.Dataset:
+    """Error of the hybrid's map about the mean carbon of a cell by stratum, from blocks of land that were withheld.
+
+    Members that were trained on the same profiles agree more than they are right. The logarithm of observed over
+    predicted carbon at site j of cell i is taken as b + c_i + e_ij: a bias, an error that the sites of a cell share,
+    and the scatter of single profiles. Scatter within cells gives the variance of e, means of cells that of b + c
+    (analysis of variance of one factor); only this is an error of the map.
+
+    Parameters
+    ----------
+    compared : Dataset
+        From `compared_methods`.
+    cell, block : (n_sites,) int
+        Of its sites.
+    seed : int
+        Of the halves of the blocks for the coverage.
+
+    Returns
+    -------
+    Dataset
+        `unseen_log_variance`, `common_log_variance`, and `coverage` of 90 % intervals (stratum); a stratum that no
+        profile reaches has the variances of the one above and no coverage.
+
+    Raises
+    ------
+    InputError
+        When no two blocks have layers above 30 cm.
+    """
+    here = compared.sel(approach=HYBRID, kind=BLOCKS)
+    rows: list[tuple[float, float, float]] = []
+    for upper, lower in STRATA:
+        within = (compared["depth"] >= upper) & (compared["depth"] < lower)
+        values = (compared["observed"], here["soc"], compared["hybrid_log_sd"])
+        means = [one.where(within).mean("layer").values for one in values]
+        if rows and np.unique(block[np.isfinite(means[0])]).size < 2:
+            rows.append((*rows[-1][:2], np.nan))
+            continue
+        residuals = cell_residuals(cell, block, *means)
+        rows.append((unseen_variance(residuals), common_variance(residuals), coverage(residuals, seed)))
+    names = ("unseen_log_variance", "common_log_variance", "coverage")
+    columns = zip(names, np.transpose(rows), strict=True)
+    strata = [interval_name(stratum) for stratum in STRATA]
+    return xr.Dataset({name: ("stratum", values) for name, values in columns}, {"stratum": strata})
+
+
+def cell_residuals(
+    cell: ArrayLike, block: ArrayLike, observed: ArrayLike, predicted: ArrayLike, log_sd: ArrayLike
+) -> CellResiduals:
+    """Residuals of withheld sites by cell.
+
+    Parameters
+    ----------
+    cell, block : (n_sites,) int
+    observed, predicted : (n_sites,)
+        Such as the mean of the layers above 30 cm, in one unit; NaN at sites that have none.
+    log_sd : (n_sites,)
+        Standard deviation over the members of the logarithm of the prediction.
+    """
+    table = pd.DataFrame({"cell": cell, "block": block, "o": observed, "p": predicted, "v": np.square(log_sd)})
+    table = table[np.isfinite(table[["o", "p", "v"]]).all(axis=1) & (table["o"] > 0) & (table["p"] > 0)]
+    n_blocks = table["block"].nunique()
+    if n_blocks < 2:
+        raise InputError(
+            f"{len(table)} withheld sites in {n_blocks} block(s): expected at least 2 blocks, to measure how wrong the "
+            "map is. Take smaller blocks (network_block_km)."
+        )
+    table["r"] = np.log(table["o"] / table["p"])
+    groups = table.groupby("cell")
+    freedom = len(table) - groups.ngroups
+    scatter = float(((table["r"] - groups["r"].transform("mean")) ** 2).sum())
+    within = scatter / freedom if freedom >= LEAST_PAIRS else 0.0
+    # The model predicts means: of a skewed scatter of that variance the logarithm lies lower by half of it.
+    mean = groups["r"].mean() + within / 2.0
+    columns = groups["v"].mean(), groups["block"].first(), groups["o"].mean(), groups["p"].mean()
+    return CellResiduals(mean.to_numpy(), groups.size().to_numpy(), *(column.to_numpy() for column in columns), within)
+
+
+def unseen_variance(residuals: CellResiduals) -> float:
+    """Variance of the logarithm of a cell's mean carbon that the members do not show, bias included; 0 or more."""
+    weight = residuals.n / residuals.n.sum()
+    seen = residuals.within / residuals.n + residuals.members
+    return max(0.0, float(np.sum(weight * (residuals.mean**2 - seen))))
+
+
+def common_variance(residuals: CellResiduals) -> float:
+    """Second moment of the relative error that all land has in common, the part that does not average out in a total.
+
+    The logarithm of the ratio of all observed to all predicted carbon, squared, plus the variance of that ratio between
+    blocks (ratio of sums over clusters, Cochran 1977, section 6.3).
+    """
+    observed, predicted = residuals.observed, residuals.predicted
+    ratio = observed.sum() / predicted.sum()
+    by_block = pd.Series((observed - ratio * predicted) / observed.sum()).groupby(residuals.block).sum()
+    n_blocks = len(by_block)
+    return float(np.log(ratio) ** 2 + np.square(by_block).sum() * n_blocks / max(n_blocks - 1, 1))
+
+
+def coverage(residuals: CellResiduals, seed: int) -> float:
+    """Part of the withheld cells whose observed mean lies in its 90 % interval, the unseen variance from other blocks.
+
+    The blocks are halved at random, and each half has the unseen variance of the other. The scatter of a cell's few
+    profiles is part of the interval here, for the true mean is unknown.
+    """
+    blocks = np.random.default_rng(seed).permutation(np.unique(residuals.block))
+    first = np.isin(residuals.block, blocks[: blocks.size // 2])
+    held = np.zeros(first.size, dtype=bool)
+    for half in (first, ~first):
+        variance = residuals.members + residuals.within / residuals.n + unseen_variance(residuals.part(~half))
+        held[half] = (np.abs(residuals.mean) <= WIDTH_90 * np.sqrt(variance))[half]
+    return float(held.mean())

@@ -12,23 +12,35 @@ carbon. It follows its targets closely, without dropout and with numbers in quan
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import keras
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from threadpoolctl import threadpool_limits
 
 from proda.learning.encoding import Encoding, Shape
-from proda.learning.hybrid import LIMITS, HybridPlan, HybridTrainer, equal_targets, precision_targets
-from proda.learning.predictor import Predictor, network_output
-from proda.learning.soil_layer import carbon_at_layers, node_carbon_at_layers
+from proda.learning.hybrid import (
+    LIMITS,
+    HybridPlan,
+    HybridTrainer,
+    carbon_at_layers,
+    equal_targets,
+    node_carbon_at_layers,
+    precision_targets,
+)
+from proda.learning.paper_network import network_output
 from proda.learning.training_data import ObservedSites, TrainingData
-from proda.learning.trees import KINDS_OF_TREES, unseen_tree_carbon
 
 # Of the weight of the prior term, for the second training: its targets are without the scatter of profiles, so much
 # less loss is left.
 DISTILLED_PRIOR_SHARE = 1.0 / 30.0
+BOOSTED, FOREST = "boosted trees", "random forest"
+N_TREES, SHARE_OF_FEATURES = 100, 0.4  # trees of a forest; covariates that a split of both kinds may choose from
+N_PARTS = 5  # of the training sites, each predicted by trees that were trained on the others
 
 
 class TrainedHybrid(NamedTuple):
@@ -36,7 +48,7 @@ class TrainedHybrid(NamedTuple):
 
     trainer: HybridTrainer
     encoding: Encoding
-    curve: pd.DataFrame
+    curve: pd.DataFrame  # epoch, loss
 
     def x(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Outputs of the members at n places, (n_members, n, 25), unit cube: parameters, but for the control."""
@@ -46,12 +58,6 @@ class TrainedHybrid(NamedTuple):
         """SOC of the members at the layers of n places, (n_members, n, m), kg C m-3."""
         carbon = carbon_at_layers if self.trainer.plan.soil_model else node_carbon_at_layers
         return np.stack([carbon(x, sites) for x in self.x(frame)])
-
-    def predictor(self, notes: dict[str, Any]) -> Predictor:
-        """A copy of the networks with their encoding: the trainer's are trained anew for the next hybrid."""
-        networks = keras.models.clone_model(self.trainer.networks)
-        networks.set_weights(self.trainer.networks.get_weights())
-        return Predictor(networks, self.encoding, notes)
 
 
 def trained_hybrid(
@@ -64,20 +70,16 @@ def trained_hybrid(
 ) -> TrainedHybrid:
     """The hybrid of the plan, trained on the rows `train` of `data` and on cells.
 
-    Parameters
-    ----------
-    trees : list of arrays, optional
-        `teacher_trees` of the same rows, where they are at hand.
+    `trees` is `teacher_trees` of the same rows, where they are at hand.
     """
     alone = trained_on_layers(data, train, plan.of_layers_alone(), seed, progress=progress)
     if plan.distillation_share == 0.0:
         return alone
-    frame, land = data.frame.iloc[train], data.land
-    places = pd.concat([frame, land.frame], ignore_index=True)
-    both = data.observed.take(train).joined(land.sites)
+    places = pd.concat([data.frame.iloc[train], data.land.frame], ignore_index=True)
+    both = data.observed.take(train).joined(data.land.sites)
     teachers = [*(trees or teacher_trees(data, train, seed)), alone.soc(places, both).mean(axis=0)]
     targets = distillation_targets(both, teachers, train.size, plan.distillation_share)
-    encoding, trainer = _encoding(data, train, plan), _trainer_for(data, plan, land.sites.n_sites)
+    encoding, trainer = _encoding_and_trainer(data, train, plan, both.n_sites - train.size)
     prior, weight = equal_targets(alone.x(places).mean(axis=0)), DISTILLED_PRIOR_SHARE * plan.prior_weight
     curve = trainer.train(encoding.encoded(places), targets, seed, prior, weight, progress)
     return TrainedHybrid(trainer, encoding, curve)
@@ -91,19 +93,13 @@ def trained_on_layers(
     posteriors_only: bool = False,
     progress: bool = False,
 ) -> TrainedHybrid:
-    """Networks trained on the layers of the rows `train` of `data` and their sites' posteriors.
-
-    Parameters
-    ----------
-    posteriors_only : bool
-        Leave the layers out: the same networks, trained on weighted posterior means.
-    """
-    encoding, trainer = _encoding(data, train, plan), _trainer_for(data, plan, 0)
+    """Networks trained on the layers of the rows `train` of `data` and their sites' posteriors, or on these alone."""
+    encoding, trainer = _encoding_and_trainer(data, train, plan, 0)
     sites, targets = data.observed.take(train), precision_targets(data.x_mean[train], data.x_sd[train])
     if posteriors_only:
         sites = sites._replace(present=np.zeros_like(sites.present))
-    curve = trainer.train(encoding.encoded(data.frame.iloc[train]), sites, seed, targets, progress=progress)
-    return TrainedHybrid(trainer, encoding, curve)
+    encoded = encoding.encoded(data.frame.iloc[train])
+    return TrainedHybrid(trainer, encoding, trainer.train(encoded, sites, seed, targets, plan.prior_weight, progress))
 
 
 def teacher_trees(data: TrainingData, train: NDArray[np.int64], seed: int) -> list[NDArray[np.float64]]:
@@ -116,7 +112,7 @@ def teacher_trees(data: TrainingData, train: NDArray[np.int64], seed: int) -> li
     places = pd.concat([data.frame.iloc[train], data.land.frame], ignore_index=True)
     both = data.observed.take(train).joined(data.land.sites)
     is_site = np.arange(both.n_sites) < train.size
-    return [unseen_tree_carbon(kind, places, data.class_names, both, is_site, seed) for kind in KINDS_OF_TREES]
+    return [tree_carbon(kind, places, data.class_names, both, is_site, seed, True) for kind in (FOREST, BOOSTED)]
 
 
 def distillation_targets(both: ObservedSites, teachers: list[NDArray], n_sites: int, share: float) -> ObservedSites:
@@ -135,21 +131,84 @@ def distillation_targets(both: ObservedSites, teachers: list[NDArray], n_sites: 
     return both._replace(soc=(own * both.soc + (1.0 - own) * mean).astype(np.float32))
 
 
+def tree_carbon(
+    kind: str,
+    frame: pd.DataFrame,
+    class_names: tuple[str, ...],
+    sites: ObservedSites,
+    train: NDArray,
+    seed: int,
+    cross_fitted: bool = False,
+) -> NDArray[np.float64]:
+    """Carbon of the layers of all sites by trees that were trained on the layers of some, (n, m), kg C m-3.
+
+    Parameters
+    ----------
+    kind : `BOOSTED` or `FOREST`
+    frame : DataFrame, (n, n_covariates)
+    class_names : tuple of str
+        Covariates that are classes: boosted trees split them as such, a forest takes their positions in a sorted list.
+    sites : ObservedSites
+        Of the same n places.
+    train : (n,) bool
+        Sites to learn from.
+    cross_fitted : bool
+        Predict the training sites by trees that have not seen the site (cross-fitting by sites in `N_PARTS` parts).
+    """
+    classes = [i for i, name in enumerate(frame.columns) if name in class_names]
+    values = frame.to_numpy(float).copy()
+    for i in classes:
+        values[:, i] = pd.factorize(values[:, i], sort=True)[0]
+    site = np.nonzero(sites.present)[0]
+    features = np.column_stack([values[site], sites.depth[sites.present]])
+    learns, soc = train[site], sites.soc[sites.present].astype(float)
+    model, predicted = _tree_model(kind, int(learns.sum()), classes, seed), np.zeros(soc.size)
+    # On a busy machine threads of OpenMP wait for each other in loops, minutes instead of seconds.
+    with threadpool_limits(1):
+        if cross_fitted:
+            parts = GroupKFold(min(N_PARTS, int(train.sum())), shuffle=True, random_state=seed)
+            predicted[learns] = cross_val_predict(model, features[learns], soc[learns], groups=site[learns], cv=parts)
+        others = ~learns if cross_fitted else np.ones_like(learns)
+        if others.any():
+            predicted[others] = model.fit(features[learns], soc[learns]).predict(features[others])
+    carbon = np.zeros(sites.soc.shape)
+    carbon[sites.present] = np.maximum(predicted, 0.0)  # boosted trees can fall below zero
+    return carbon
+
+
 def batch_size_of(n_places: int) -> int:
     """The power of two, 16 to 256, that leaves some thirty steps or more in an epoch."""
     return int(np.clip(2 ** int(np.log2(max(n_places, 2) / 30)), 16, 256))
 
 
-def _encoding(data: TrainingData, train: NDArray, plan: HybridPlan) -> Encoding:
-    frame = data.frame.iloc[train]
-    return Encoding.of(frame, data.class_names, "covariates.parquet, sites", plan.n_bins, limits=LIMITS)
+def _tree_model(kind: str, n_layers: int, classes: list[int], seed: int) -> RegressorMixin:
+    # Leaves, penalty and choice of covariates were chosen on folds of the real profiles that score nothing.
+    if kind == FOREST:
+        leaf = int(np.clip(n_layers // 3000, 5, 10))
+        return RandomForestRegressor(
+            N_TREES, min_samples_leaf=leaf, max_features=SHARE_OF_FEATURES, random_state=seed, n_jobs=1
+        )
+    return HistGradientBoostingRegressor(
+        max_iter=200,
+        learning_rate=0.06,
+        min_samples_leaf=int(np.clip(n_layers // 500, 20, 50)),
+        max_features=SHARE_OF_FEATURES,
+        l2_regularization=10.0,
+        early_stopping=False,
+        categorical_features=classes,
+        random_state=seed,
+    )
 
 
-def _trainer_for(data: TrainingData, plan: HybridPlan, n_cells: int) -> HybridTrainer:
+def _encoding_and_trainer(
+    data: TrainingData, train: NDArray, plan: HybridPlan, n_cells: int
+) -> tuple[Encoding, HybridTrainer]:
+    encoding = Encoding.of(data.frame.iloc[train], data.class_names, plan.n_bins, limits=LIMITS)
     # Room for the classes of all sites: one shape, and so one compilation, for all folds.
-    shape = Encoding.of(data.frame, data.class_names, n_bins=plan.n_bins).shape
+    shape = Encoding.of(data.frame, data.class_names, plan.n_bins).shape
     batch_size = min(plan.batch_size, batch_size_of(data.observed.n_sites + n_cells))
-    return _trainer(shape, data.observed.soc.shape[1], plan._replace(batch_size=batch_size, distillation_share=0.0))
+    plan = plan._replace(batch_size=batch_size, distillation_share=0.0, prior_weight=0.0)
+    return encoding, _trainer(shape, data.observed.soc.shape[1], plan)
 
 
 @lru_cache(maxsize=4)

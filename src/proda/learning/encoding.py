@@ -6,8 +6,8 @@ A number can also enter as the part that it fills of each of its quantile bins, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,7 +49,6 @@ class Encoding:
         cls,
         frame: pd.DataFrame,
         class_names: Iterable[str] = (),
-        source: str = "covariates",
         n_bins: int = 0,
         scaled_by: pd.DataFrame | None = None,
         limits: tuple[float, float] | None = None,
@@ -61,33 +60,21 @@ class Encoding:
         frame : (n, n_covariates) DataFrame
             Covariates of the training sites.
         class_names : iterable of str
-            Which columns are classes.
-        source : str
-            What to call the table in an error.
+            Which columns are classes, as whole numbers.
         scaled_by : DataFrame, optional
             Places whose ranges scale the numbers instead of those of the training sites.
-
-        Raises
-        ------
-        InputError
-            When there are no rows, a value is missing, a class is no whole number, or no covariate is a number.
         """
-        names = tuple(str(name) for name in frame.columns)
-        if frame.empty:
-            raise InputError(f"{source}: no rows to take the ranges of the covariates from.")
-        covariate_values(frame, names, source)
-        wanted = set(class_names)
-        codes = {name: _codes(frame[name].to_numpy(float), name, source) for name in names if name in wanted}
-        numbers = [name for name in names if name not in codes]
-        if not numbers:
-            raise InputError(f"{source}: all {len(names)} covariates are classes; the network needs a number.")
-        training_range = _range(frame[numbers])
-        scale = training_range if scaled_by is None else _range(scaled_by[numbers])
-        encoding = cls(names, codes, training_range, scale, np.empty((len(numbers), 0)), limits)
+        codes = {name: tuple(np.unique(frame[name]).astype(int).tolist()) for name in frame if name in set(class_names)}
+        numbers = [name for name in frame if name not in codes]
+        training_range, scale = (
+            np.stack([places[numbers].min(), places[numbers].max()]).astype(float)
+            for places in (frame, frame if scaled_by is None else scaled_by)
+        )
+        encoding = cls(tuple(frame), codes, training_range, scale, np.empty((len(numbers), 0)), limits)
         if n_bins == 0:
             return encoding
         quantiles = np.quantile(encoding._scaled(frame), np.linspace(0.0, 1.0, n_bins + 1), axis=0).T
-        return cls(names, codes, training_range, scale, quantiles, limits)
+        return cls(tuple(frame), codes, training_range, scale, quantiles, limits)
 
     @property
     def numbers(self) -> list[str]:
@@ -100,51 +87,60 @@ class Encoding:
         width = len(self.numbers) * max(1, self.edges.shape[1])
         return Shape(width, tuple(len(codes) + 1 for codes in self.codes.values()))
 
-    def encoded(self, frame: pd.DataFrame, source: str = "covariates") -> dict[str, NDArray]:
+    def encoded(self, frame: pd.DataFrame) -> dict[str, NDArray]:
         """`numbers` (n, n_numbers x (1 + n_bins)) float32 and `classes` (n, n_classes) int32 of n places.
 
         Numbers are 0 and 1 at the ends of `scaled_by`, and 0 where these are the same; the parts that they fill of
         their bins follow, covariate by covariate.
-
-        Raises
-        ------
-        InputError
-            As `covariate_values`.
         """
-        covariate_values(frame, self.names, source)
         numbers = self._scaled(frame)
         if self.limits is not None:
             numbers = np.clip(numbers, *self.limits)
-        filled = self._filled_bins(numbers).reshape(len(frame), -1)
+        low, high = self.edges[:, :-1], self.edges[:, 1:]
+        # Where many sites share one value, a bin has no width and nothing to fill.
+        filled = (numbers[:, :, None] - low) / np.where(high > low, high - low, np.inf)
+        filled = np.clip(filled, 0.0, 1.0).astype(np.float32).reshape(len(frame), -1)
         return {NUMBERS: np.concatenate([numbers, filled], axis=1), CLASSES: self._positions(frame)}
 
-    def n_beyond(self, frame: pd.DataFrame, source: str = "covariates") -> NDArray[np.int64]:
+    def n_beyond(self, frame: pd.DataFrame) -> NDArray[np.int64]:
         """Number of covariates of each place outside the training range, or of another class, (n,)."""
-        covariate_values(frame, self.names, source)
         values, (least, greatest) = frame[self.numbers].to_numpy(float), self.training_range
         beyond = (values < least) | (values > greatest)
         return beyond.sum(axis=1) + (self._positions(frame) == UNKNOWN).sum(axis=1)
 
+    def check(self, frame: pd.DataFrame, source: str) -> None:
+        """Refuse a table that does not have exactly these covariates, in their order, as finite numbers."""
+        missing = [name for name in self.names if name not in frame]
+        unknown = [str(name) for name in frame if name not in self.names]
+        if tuple(frame) != self.names:
+            raise InputError(
+                f"{source}: expected the {len(self.names)} covariates that the network was trained on, in its order; "
+                f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}. Take "
+                "frame[list(predictor.covariates)], or train a network on these."
+            )
+        bad = ~np.isfinite(frame.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float, na_value=np.nan))
+        if bad.any():
+            row, column = (int(i[0]) for i in np.nonzero(bad))
+            raise InputError(
+                f"{source}: {self.names[column]!r} is {str(frame.iloc[row, column])!r} in row {row}; {bad.sum()} "
+                "values are not finite numbers, and a network needs every covariate at every place: fill them, or leave the "
+                "places out."
+            )
+
     def as_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
         return {
-            "covariates": list(self.names),
-            "classes": {name: list(codes) for name, codes in self.codes.items()},
-            "training_range": self.training_range.tolist(),
-            "scaled_by": self.scaled_by.tolist(),
-            "edges": self.edges.tolist(),
-            "limits": self.limits,
+            name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(self).items()
         }
 
     @classmethod
     def from_dict(cls, described: dict[str, Any]) -> Encoding:
         """The encoding that `as_dict` described."""
-        names = tuple(described["covariates"])
-        codes = {name: tuple(int(code) for code in values) for name, values in described["classes"].items()}
+        names, limits = tuple(described["names"]), described["limits"]
+        codes = {name: tuple(values) for name, values in described["codes"].items()}
         n_numbers = len(names) - len(codes)
         ranges = (np.array(described[key], float).reshape(2, n_numbers) for key in ("training_range", "scaled_by"))
         edges = np.array(described["edges"], float).reshape(n_numbers, -1)
-        limits = described["limits"]
         return cls(names, codes, *ranges, edges, None if limits is None else tuple(limits))
 
     def _scaled(self, frame: pd.DataFrame) -> NDArray[np.float32]:
@@ -153,67 +149,7 @@ class Encoding:
         distance = frame[self.numbers].to_numpy(float) - least
         return np.where(span > 0.0, distance / np.where(span > 0.0, span, 1.0), 0.0).astype(np.float32)
 
-    def _filled_bins(self, numbers: NDArray) -> NDArray[np.float32]:
-        """What scaled numbers (n, n_numbers) fill of their bins, (n, n_numbers, n_bins), each 0 to 1."""
-        low, high = self.edges[:, :-1], self.edges[:, 1:]
-        width = high - low
-        # Where many sites share one value, a bin has no width and nothing to fill.
-        filled = (numbers[:, :, None] - low) / np.where(width > 0.0, width, np.inf)
-        return np.clip(filled, 0.0, 1.0).astype(np.float32)
-
     def _positions(self, frame: pd.DataFrame) -> NDArray[np.int32]:
         """Position of every place's classes, (n, n_classes), from 1; `UNKNOWN` for a class not in the list."""
-        positions = np.zeros((len(frame), len(self.codes)), dtype=np.int32)
-        for column, (name, known) in enumerate(self.codes.items()):
-            positions[:, column] = pd.Index(known).get_indexer(frame[name]) + 1
-        return positions
-
-
-def covariate_values(frame: pd.DataFrame, names: Sequence[str], source: str = "covariates") -> NDArray[np.float64]:
-    """The columns of `frame` as an array (n, n_covariates), once they are exactly `names`, in order and finite.
-
-    Raises
-    ------
-    InputError
-        When a covariate is missing, unknown or out of place, or has values that are not finite numbers.
-    """
-    found, names = [str(name) for name in frame.columns], list(names)
-    missing = [name for name in names if name not in found]
-    unknown = [name for name in found if name not in names]
-    if missing or unknown:
-        raise InputError(
-            f"{source}: expected the {len(names)} covariates the network was trained on; "
-            f"missing: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}. "
-            "Give it the same covariates, or train a network on these."
-        )
-    if found != names:
-        at = next(i for i, (a, b) in enumerate(zip(found, names, strict=False)) if a != b)
-        raise InputError(
-            f"{source}: covariate {at + 1} is {found[at]!r}, expected {names[at]!r}: the columns are in another order "
-            "than the network was trained with. Reorder them: frame[list(names)]."
-        )
-    for name in names:
-        if not pd.api.types.is_numeric_dtype(frame[name]):
-            raise InputError(f"{source}: covariate {name!r} has type {frame[name].dtype}, expected numbers.")
-    values = frame.to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = ~np.isfinite(values)
-    if bad.any():
-        rows = bad.sum(axis=0)
-        worst = ", ".join(f"{names[i]!r} in {rows[i]} of {len(frame)} rows" for i in np.flatnonzero(rows)[:8])
-        raise InputError(
-            f"{source}: values are missing or infinite: {worst} (first in row {int(np.argmax(bad.any(axis=1)))}). "
-            "A network needs every covariate at every place: fill them in the data stage, or leave the covariate out."
-        )
-    return values
-
-
-def _range(frame: pd.DataFrame) -> NDArray[np.float64]:
-    values = frame.to_numpy(float)
-    return np.stack([values.min(axis=0), values.max(axis=0)])
-
-
-def _codes(values: NDArray, name: str, source: str) -> tuple[int, ...]:
-    if (values != np.round(values)).any():
-        odd = values[values != np.round(values)][0]
-        raise InputError(f"{source}: {name!r} is a class, but has the value {odd:g}: expected whole numbers.")
-    return tuple(int(code) for code in np.unique(values))
+        columns = [pd.Index(codes).get_indexer(frame[name]) + 1 for name, codes in self.codes.items()]
+        return np.array(columns, dtype=np.int32).reshape(len(columns), len(frame)).T

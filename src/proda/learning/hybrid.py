@@ -5,32 +5,53 @@ parameters is not the mean of carbon, and most parameters of one profile are har
 carbon of the layers, as in biogeochemistry-informed neural networks (Xu et al. 2025, arXiv:2502.00672): its gradient
 goes through the steady state, in one compiled step for all members of the ensemble. A prior term holds the parameters
 near the posterior means of their sites. Members have classes embedded and a sigmoid onto the prior box at their end.
+
+The soil model inside is that of `proda.model` on JAX, in 64 bits: in the corners of the prior box decomposition all but
+stops, by factors that 32 bits take for zero, and the gradient of a single such column would spoil the whole batch. So
+training runs inside ``jax.enable_x64(True)``; the networks keep their 32 bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import keras
 import numpy as np
 import pandas as pd
 from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
-from proda.errors import InputError
+from proda.kernels import steady_state as kernels
 from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Shape
-from proda.learning.paper_network import Progress, restart
-from proda.learning.predictor import rows_of_batches
-from proda.learning.soil_layer import NodeCarbon, SoilCarbon
-from proda.learning.training_data import ObservedSites
-from proda.model.parameters import INNER, PAPER_PARAMETERS, prior_sd
+from proda.learning.paper_network import Progress, finite_loss, restart, rows_of_batches
+from proda.learning.training_data import GRAMS_PER_KG, ObservedSites, at_layers, unpacked_forcing
+from proda.model.configuration import PAPER, PAPER_COLUMN
+from proda.model.forcing import Forcing
+from proda.model.observation import node_slopes
+from proda.model.parameters import (
+    INNER,
+    INS,
+    LEAST_CWD_SHARE,
+    PAPER_PARAMETERS,
+    SHARES,
+    physical,
+    prior_sd,
+    with_positive_cwd_share,
+)
+from proda.model.rates import jax_namespace
+from proda.model.solver import soc_density, steady_state
 
+LEAST, GREATEST = 0.01, 300.0  # kg C m-3, the control's carbon at 0 and 1: all that is observed lies between
 ABSENT = -1.0  # in place of an observation where a site has fewer layers
 SOC, PARAMETERS = "soc", "parameters"
 WIDEST_EMBEDDING = 6
+HIDDEN = (256, 256, 256)  # units of the hidden layers of a member
 LIMITS = (-0.5, 1.5)  # of scaled numbers: how far a covariate lies outside the training range is not used beyond these
+HUBER_DELTA = 60.0  # kg C m-3: beyond it the loss grows linearly, or organic layers would decide all else
+WEIGHT_DECAY = 1e-4
 # Posteriors of two profiles at one place differ: a target is never surer than sites differ from one another, as a part
 # of the prior's variance (a choice; it only caps the weights).
 BETWEEN_SITES = 0.25
@@ -43,19 +64,80 @@ class HybridPlan(NamedTuple):
     epochs: int = 70
     batch_size: int = 256  # fewer where an epoch would have less than thirty steps (`proda.learning.distillation`)
     learning_rate: float = 4e-3  # at its greatest: it rises in the first tenth of the epochs, then falls as a cosine
-    huber_delta: float = 60.0  # kg C m-3: beyond it the loss grows linearly, or organic layers would decide all else
     prior_weight: float = 300.0  # (kg C m-3)2, of the term towards the posterior means of the sites; 0 for none
     distillation_share: float = 0.85  # of the teacher ensemble in the target of a site's layer, 0 to 1
     n_bins: int = 16  # of every number (`proda.learning.encoding`)
-    hidden: tuple[int, ...] = (256, 256, 256)  # units of the hidden layers of a member
     dropout: float = 0.0
-    weight_decay: float = 1e-4
-    soil_model: bool = True  # False: outputs are the carbon of layers, the control (`soil_layer.NodeCarbon`)
+    soil_model: bool = True  # False: outputs are the carbon of layers, the control
 
     def of_layers_alone(self) -> HybridPlan:
         """The plan without teachers: dropout, plain numbers and fewer steps keep the scatter of profiles out."""
         epochs = min(self.epochs, 30)
         return self._replace(distillation_share=0.0, n_bins=0, epochs=epochs, dropout=0.2, learning_rate=2e-3)
+
+
+def carbon_at_layers(x: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
+    """SOC at the layers of n sites, (n, m), kg C m-3, of parameters (n, 25) set inside the prior box."""
+    inside = with_positive_cwd_share(np.clip(x, INNER, 1.0 - INNER))[0]
+    return at_layers(kernels.soc_density(physical(inside.T, sites.columns), sites.columns), sites)
+
+
+def node_carbon_at_layers(x: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
+    """The same of the control's outputs x (n, 25)."""
+    return at_layers(GRAMS_PER_KG * node_carbon(x.T), sites)
+
+
+def node_carbon(x: Any, forcing: Any = None) -> Any:
+    """The control's SOC at the nodes, (n_layers, n), kg C m-3, of its outputs x (25, n); the forcing is not used.
+
+    x[j] is the logarithm of the carbon of layer j between `LEAST` and `GREATEST`; the other outputs mean nothing.
+    """
+    return LEAST * (GREATEST / LEAST) ** x[: PAPER_COLUMN.n_layers]
+
+
+def soc_on_jax(x: Any, forcing: Any) -> Any:
+    """The model's SOC at the nodes, (n_layers, n), kg C m-3, of x (25, n) on the unit cube and forcing (24, n)."""
+    columns = unpacked_forcing(forcing.astype(jnp.float64))
+    pools = steady_state(physical_on_jax(x.astype(jnp.float64), columns), columns, PAPER, jax_namespace())
+    return soc_density(pools) / GRAMS_PER_KG
+
+
+def physical_on_jax(x: Any, forcing: Forcing) -> Any:
+    """Physical parameters (25, n) of x (25, n) on the unit cube, the CWD share kept positive as in `input_shares`."""
+    rows = jnp.arange(len(PAPER_PARAMETERS))[:, None]
+    low = jnp.where(rows == INS, forcing.npp_min / forcing.npp_mean, PAPER_PARAMETERS.minimum[:, None])
+    high = jnp.where(rows == INS, forcing.npp_max / forcing.npp_mean, PAPER_PARAMETERS.maximum[:, None])
+    above = x * (high - low)
+    is_share = jnp.isin(rows, jnp.array(SHARES))
+    room = 1.0 - LEAST_CWD_SHARE - PAPER_PARAMETERS.minimum[list(SHARES)].sum()
+    factor = jnp.minimum(1.0, room / jnp.where(is_share, above, 0.0).sum(axis=0))
+    return low + jnp.where(is_share, factor, 1.0) * above
+
+
+class SoilCarbon(keras.layers.Layer):
+    """SOC at the observed depths of b sites, (b, k, m), kg C m-3, of k parameter sets each.
+
+    ``layer([x, forcing, interval, weight])`` takes x (b, k, 25) on the unit cube and the arrays of
+    `proda.learning.training_data.ObservedSites`; `at_nodes` is `soc_on_jax` or `node_carbon`.
+    """
+
+    def __init__(self, at_nodes: Callable[[Any, Any], Any], **of_layer: Any) -> None:
+        super().__init__(**of_layer)
+        self.at_nodes = at_nodes
+
+    def call(self, inputs: list) -> Any:
+        x, forcing, interval, weight = inputs
+        n_sites, n_sets = x.shape[:2]
+        soc = self.at_nodes(jnp.reshape(x, (n_sites * n_sets, -1)).T, jnp.repeat(forcing, n_sets, axis=0).T)
+        slope = node_slopes(soc, PAPER_COLUMN, jax_namespace())
+        k, column = jnp.repeat(interval, n_sets, axis=0).T, jnp.arange(soc.shape[1])[None]
+        w = jnp.transpose(jnp.repeat(weight, n_sets, axis=0), (2, 1, 0))
+        values = w[0] * soc[k, column] + w[1] * soc[k + 1, column]
+        values += w[2] * slope[k, column] + w[3] * slope[k + 1, column]
+        return jnp.reshape(values.T, (n_sites, n_sets, -1)).astype(jnp.float32)
+
+    def compute_output_shape(self, shapes: list) -> tuple:
+        return (*shapes[0][:2], shapes[2][1])
 
 
 class HybridTrainer:
@@ -80,22 +162,26 @@ class HybridTrainer:
         }
         of_networks = {tensor.name: tensor for tensor in self.networks.inputs}
         x = self.networks(list(of_networks.values()))
-        with jax.enable_x64(True):
-            carbon = SoilCarbon if plan.soil_model else NodeCarbon
-            soc = carbon(name=SOC)([x, *columns.values()])
+        at_nodes = soc_on_jax if plan.soil_model else node_carbon
+        soc = SoilCarbon(at_nodes, name=SOC)([x, *columns.values()])
         named = keras.layers.Identity(name=PARAMETERS)(x)
         self.model = keras.Model({**of_networks, **columns}, {SOC: soc, PARAMETERS: named}, name="hybrid")
-        optimizer = keras.optimizers.AdamW(plan.learning_rate, weight_decay=plan.weight_decay, clipnorm=1.0)
-        self.model.compile(optimizer, loss={SOC: layer_loss(plan.huber_delta), PARAMETERS: posterior_loss})
-        self._compile_with_nothing(n_layers)
+        optimizer = keras.optimizers.AdamW(plan.learning_rate, weight_decay=WEIGHT_DECAY, clipnorm=1.0)
+        self.model.compile(optimizer, loss={SOC: layer_loss, PARAMETERS: posterior_loss})
+        # Train on one batch without observations: the first call draws random numbers that no training shall miss.
+        n = plan.batch_size
+        blank = {tensor.name: np.zeros((n, *tensor.shape[1:]), tensor.dtype) for tensor in self.model.inputs}
+        nothing = np.full((n, n_layers), ABSENT, np.float32), np.zeros((n, len(PAPER_PARAMETERS), 2), np.float32)
+        with jax.enable_x64(True):
+            self.model.fit(blank, dict(zip((SOC, PARAMETERS), nothing, strict=True)), batch_size=n, verbose=0)
 
     def train(
         self,
         encoded: Mapping[str, NDArray],
         sites: ObservedSites,
         seed: int,
-        targets: NDArray | None = None,
-        prior_weight: float | None = None,
+        targets: NDArray,
+        prior_weight: float,
         progress: bool = False,
     ) -> pd.DataFrame:
         """Train `networks` anew on these sites and return the learning curve: `epoch`, `loss`.
@@ -106,10 +192,10 @@ class HybridTrainer:
             `Encoding.encoded` of the sites.
         sites : ObservedSites
             Layers that are not `present` do not count.
-        targets : (n, 25, 2), optional
+        targets : (n, 25, 2)
             Mean and weight of every parameter of every site for the prior term, as of `precision_targets`.
-        prior_weight : float, optional
-            Another than the plan's.
+        prior_weight : float
+            (kg C m-3)2, of the prior term; 0 for none.
 
         Raises
         ------
@@ -122,43 +208,25 @@ class HybridTrainer:
         # What fills up the last batch does not count, and spares a compilation for a batch of another size.
         counts = (np.arange(rows.size) < sites.n_sites)[:, None]
         observed = np.where(counts & sites.present[rows], sites.soc[rows], ABSENT)
-        prior_weight = plan.prior_weight if prior_weight is None else prior_weight
-        if targets is None:
-            targets = np.zeros((sites.n_sites, len(PAPER_PARAMETERS), 2), np.float32)
-        # Within the targets, so that one compilation serves every weight.
+        # The weight is within the targets, so that one compilation serves every weight.
         targets = targets * np.array([1.0, prior_weight], np.float32)
-        inputs = {tensor.name: {**encoded, **sites.model_inputs}[tensor.name][rows] for tensor in self.model.inputs}
+        arrays = {**encoded, **sites._asdict()}
         rates = keras.callbacks.LearningRateScheduler(lambda epoch: rate_of_epoch(epoch, plan))
         with jax.enable_x64(True):
             history = self.model.fit(
-                inputs,
+                {tensor.name: arrays[tensor.name][rows] for tensor in self.model.inputs},
                 {SOC: observed, PARAMETERS: targets[rows]},
                 batch_size=plan.batch_size,
                 epochs=plan.epochs,
                 verbose=0,
                 callbacks=[rates, *([Progress()] if progress else [])],
             ).history
-        loss = np.asarray(history["loss"])
-        if not np.isfinite(loss).all():
-            first = int(np.argmax(~np.isfinite(loss))) + 1
-            raise InputError(
-                f"the hybrid's loss is not a finite number from epoch {first}: look for a number that is missing or "
-                "impossible in forcing.nc at a training site; if none is, take a smaller HybridPlan.learning_rate."
-            )
-        return pd.DataFrame({"epoch": np.arange(1, loss.size + 1), "loss": loss})
-
-    def _compile_with_nothing(self, n_layers: int) -> None:
-        """Train on one batch without observations: the first call draws random numbers that no training shall miss."""
-        n = self.plan.batch_size
-        blank = {tensor.name: np.zeros((n, *tensor.shape[1:]), tensor.dtype) for tensor in self.model.inputs}
-        nothing = np.zeros((n, len(PAPER_PARAMETERS), 2), np.float32)
-        with jax.enable_x64(True):
-            observed = np.full((n, n_layers), ABSENT, np.float32)
-            self.model.fit(blank, {SOC: observed, PARAMETERS: nothing}, batch_size=n, verbose=0)
+        curve = pd.DataFrame({"epoch": np.arange(1, plan.epochs + 1), "loss": history["loss"]})
+        finite_loss(curve["loss"], "look for impossible numbers in forcing.nc at the training sites.")
+        return curve
 
     def _untrained(self, seed: int) -> keras.Model:
-        plan = self.plan
-        return parameter_networks(self.shape, plan.n_members, seed, plan.hidden, plan.dropout)
+        return parameter_networks(self.shape, self.plan.n_members, seed, HIDDEN, self.plan.dropout)
 
 
 def rate_of_epoch(epoch: int, plan: HybridPlan) -> float:
@@ -170,16 +238,12 @@ def rate_of_epoch(epoch: int, plan: HybridPlan) -> float:
     return plan.learning_rate * max(0.5 * (1.0 + np.cos(np.pi * done)), 0.01)
 
 
-def layer_loss(delta: float) -> Any:
+def layer_loss(observed: Any, modelled: Any) -> Any:
     """Huber's loss of the observed layers, the mean over layers and members; where `ABSENT` stands nothing counts."""
-
-    def loss(observed: Any, modelled: Any) -> Any:
-        present = ops.cast(observed >= 0.0, "float32")[:, None, :]
-        error = ops.abs(present * (modelled - observed[:, None, :]))
-        each = ops.where(error < delta, 0.5 * error * error, delta * (error - 0.5 * delta))
-        return ops.sum(each) / ops.maximum(ops.sum(present) * modelled.shape[1], 1.0)
-
-    return loss
+    present = ops.cast(observed >= 0.0, "float32")[:, None, :]
+    error = ops.abs(present * (modelled - observed[:, None, :]))
+    each = ops.where(error < HUBER_DELTA, 0.5 * error * error, HUBER_DELTA * (error - 0.5 * HUBER_DELTA))
+    return ops.sum(each) / ops.maximum(ops.sum(present) * modelled.shape[1], 1.0)
 
 
 def posterior_loss(targets: Any, x: Any) -> Any:
@@ -189,15 +253,10 @@ def posterior_loss(targets: Any, x: Any) -> Any:
 
 
 def precision_targets(x_mean: ArrayLike, x_sd: ArrayLike) -> NDArray[np.float32]:
-    """Posterior means, weighted by their precision, (n, 25, 2).
+    """Posterior means (n, 25), unit cube, and the weights of their standard deviations, (n, 25, 2).
 
     The weight is 1/(s2 + v), with s2 the posterior variance and v the variance between sites (`BETWEEN_SITES` of the
     prior's), scaled to a mean of 1.
-
-    Parameters
-    ----------
-    x_mean, x_sd : (n, 25)
-        Posterior mean and standard deviation, unit cube.
     """
     weight = 1.0 / (np.asarray(x_sd) ** 2 + BETWEEN_SITES * prior_sd() ** 2)
     return np.stack([x_mean, weight / weight.mean()], axis=-1).astype(np.float32)
@@ -218,8 +277,7 @@ def parameter_networks(shape: Shape, n_members: int, seed: int, hidden: tuple[in
     if shape.class_sizes:
         inputs.append(keras.Input((len(shape.class_sizes),), name=CLASSES, dtype="int32"))
     members = [_member(inputs, shape, member, hidden, dropout) for member in range(n_members)]
-    x = members[0] if n_members == 1 else keras.layers.Concatenate(axis=1, name="members")(members)
-    return keras.Model(inputs, x, name="parameter_networks")
+    return keras.Model(inputs, keras.layers.Concatenate(axis=1, name="members")(members), name="parameter_networks")
 
 
 def _member(inputs: list[Any], shape: Shape, member: int, hidden: tuple[int, ...], dropout: float) -> Any:
@@ -234,10 +292,7 @@ def _member(inputs: list[Any], shape: Shape, member: int, hidden: tuple[int, ...
     for i, units in enumerate(hidden, start=1):
         flow = keras.layers.Dense(units, activation="relu", name=f"hidden_{member}_{i}")(flow)
         flow = keras.layers.Dropout(dropout, name=f"dropout_{member}_{i}")(flow)
-    n_parameters = len(PAPER_PARAMETERS)
-    start = keras.initializers.RandomNormal(stddev=0.01, seed=member)
-    output = keras.layers.Dense(
-        n_parameters, activation="sigmoid", kernel_initializer=start, name=f"parameters_{member}"
-    )(flow)
+    n_parameters, start = len(PAPER_PARAMETERS), keras.initializers.RandomNormal(stddev=0.01, seed=member)
+    output = keras.layers.Dense(n_parameters, "sigmoid", kernel_initializer=start, name=f"parameters_{member}")(flow)
     inside = keras.layers.Rescaling(1.0 - 2.0 * INNER, offset=INNER, name=f"inside_{member}")(output)
     return keras.layers.Reshape((1, n_parameters), name=f"member_{member}")(inside)

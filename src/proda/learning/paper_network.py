@@ -1,12 +1,16 @@
-"""The paper's network (Tao et al. 2020, section 2.5): from covariates to the parameters of the soil-carbon model.
+"""The paper's network (Tao et al. 2020, section 2.5), and networks that are saved and used with their covariates.
 
 Dense layers of 256, 512, 512 and 256 units with ReLU, each followed by dropout, and a linear output, trained by
-Adadelta on the posterior means of the sites that pass the paper's filter.
+Adadelta on the posterior means of the sites that pass the paper's filter. A network is saved as two files that belong
+together: ``.keras``, and ``.json`` with the covariates, their scaling and the ranges of the parameters.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,17 +19,135 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from proda.errors import InputError
-from proda.learning import splits
+from proda.errors import InputError, MissingOutput
 from proda.learning.encoding import NUMBERS, Encoding
-from proda.learning.predictor import NETWORK, STAGE, Prediction, Predictor, save_predictor
-from proda.learning.scores import parameter_skill
+from proda.learning.scores import TRAIN, VALIDATION, parameter_skill, random_split
 from proda.learning.training_data import Inputs, true_parameters
-from proda.model.parameters import PAPER_PARAMETERS
+from proda.model.parameters import INNER, PAPER_PARAMETERS, with_positive_cwd_share
 from proda.stage import progress_bar
 from proda.study import Study
 
 HIDDEN = (256, 512, 512, 256)
+NETWORK, HYBRID = "network", "hybrid"  # names of the files without their endings
+STAGE = "05-network-training"
+BATCH = 1024  # places that are predicted at once
+
+
+class Prediction(NamedTuple):
+    """Parameters at n places; of an ensemble with its members as the first axis."""
+
+    x: NDArray[np.float64]  # (n, 25), unit cube, `INNER` from its faces, with a positive share for woody debris
+    clipped: NDArray[np.bool_]  # like x: where the output lay nearer to a face of the cube, or beyond it
+    cwd_rescaled: NDArray[np.bool_]  # (n,): where the input shares were scaled down (`with_positive_cwd_share`)
+    extrapolated: NDArray[np.int64]  # (n,) covariates outside the range, or of another class, than at training sites
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Predicts parameters from the covariates that the network was trained with, and refuses any others."""
+
+    network: keras.Model  # output (b, 25), or (b, n_members, 25) of an ensemble
+    encoding: Encoding
+    notes: dict[str, Any] = field(default_factory=dict)  # about the training; kept in the .json file
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Names of the covariates, in the order of their table."""
+        return self.encoding.names
+
+    def __call__(self, frame: pd.DataFrame, source: str = "covariates") -> Prediction:
+        """Parameters at the places of `frame`.
+
+        Parameters
+        ----------
+        frame : (n, n_covariates) DataFrame
+            The network's covariates, all of them, in its order, without gaps.
+        source : str
+            What to call the table in an error.
+
+        Raises
+        ------
+        InputError
+            When the covariates are others, in another order, or missing at some place.
+        """
+        self.encoding.check(frame, source)
+        raw = network_output(self.network, self.encoding.encoded(frame))
+        x, rescaled = with_positive_cwd_share(np.clip(raw, INNER, 1.0 - INNER).reshape(-1, raw.shape[-1]))
+        clipped = (raw < INNER - 1e-6) | (raw > 1.0 - INNER + 1e-6)
+        return Prediction(
+            x.reshape(raw.shape), clipped, rescaled.reshape(raw.shape[:-1]), self.encoding.n_beyond(frame)
+        )
+
+
+def network_output(network: keras.Model, encoded: dict[str, NDArray]) -> NDArray[np.float64]:
+    """What a network gives for `Encoding.encoded` of n places, (n, 25), or (n_members, n, 25) of an ensemble."""
+    n = len(encoded[NUMBERS])
+    rows = rows_of_batches(n, BATCH)
+    inputs = [encoded[tensor.name][rows] for tensor in network.inputs]
+    raw = network.predict(inputs if len(inputs) > 1 else inputs[0], batch_size=BATCH, verbose=0)[:n]
+    return np.asarray(raw if raw.ndim == 2 else np.swapaxes(raw, 0, 1), dtype=np.float64)
+
+
+def rows_of_batches(n: int, batch_size: int, seed: int | None = None) -> NDArray[np.int64]:
+    """Rows 0 to n - 1, then some of them again until whole batches are full: one shape is one compilation."""
+    more = -n % batch_size
+    again = np.random.default_rng(seed).integers(0, n, more) if seed is not None else np.arange(more) % n
+    return np.concatenate([np.arange(n), again])
+
+
+def save_predictor(predictor: Predictor, folder: str | Path, name: str) -> None:
+    """Write `name`.keras and `name`.json into `folder`; `name` is `NETWORK` or `HYBRID`."""
+    folder = Path(folder)
+    predictor.network.save(folder / f"{name}.keras")
+    described = {**predictor.notes, "encoding": predictor.encoding.as_dict(), "parameters": _parameter_ranges()}
+    (folder / f"{name}.json").write_text(json.dumps(described, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def loaded_network(folder: str | Path) -> Predictor:
+    """The paper's network saved in `folder`, usually a study folder; errors as of `loaded_predictor`."""
+    return loaded_predictor(folder, NETWORK)
+
+
+def loaded_hybrid(folder: str | Path) -> Predictor:
+    """The ensemble of the hybrid saved in `folder`, usually a study folder; errors as of `loaded_predictor`."""
+    return loaded_predictor(folder, HYBRID)
+
+
+def loaded_predictor(folder: str | Path, name: str) -> Predictor:
+    """The predictor that `save_predictor` wrote.
+
+    Raises
+    ------
+    MissingOutput
+        When one of the two files is not there.
+    InputError
+        When a file cannot be read, or the parameters are not this package's.
+    """
+    network_file, description_file = (Path(folder) / f"{name}.{ending}" for ending in ("keras", "json"))
+    for path in (network_file, description_file):
+        if not path.is_file():
+            raise MissingOutput(f"{path} does not exist: run the stage {STAGE} of this study, or name another folder.")
+    try:
+        network = keras.saving.load_model(network_file, compile=False)
+        notes = json.loads(description_file.read_text(encoding="utf-8"))
+        parameters, encoding = notes.pop("parameters"), Encoding.from_dict(notes.pop("encoding"))
+    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{network_file} and .json are not a network of this version ({type(error).__name__}: {error}): train it "
+            "again."
+        ) from error
+    for row, expected in zip(parameters, _parameter_ranges(), strict=False):
+        if row != expected:
+            raise InputError(
+                f"{description_file}: a parameter is {row}, expected {expected}: the network's outputs would be read "
+                "as other parameters or on another scale. Train it again with this version."
+            )
+    return Predictor(network, encoding, notes)
+
+
+def _parameter_ranges() -> list[list[Any]]:
+    """Name, unit, and the values of the table that are 0 and 1 on the unit cube."""
+    return [[row.name, row.unit, row.minimum, row.maximum] for row in PAPER_PARAMETERS.rows]
 
 
 class PaperResults(NamedTuple):
@@ -52,20 +174,23 @@ def paper_results(study: Study, inputs: Inputs, progress: bool = True) -> PaperR
     """Train the study's network of the paper and predict the parameters of all sites and cells.
 
     Targets are the posterior means of the sites that are used downstream; the others are predicted only.
-
-    Raises
-    ------
-    InputError
-        When a setting is not valid, or too few sites are used.
     """
-    seed = study.seed_for(STAGE, "split")
-    split = splits.random_split(inputs.used, seed, study["test_share"], study["validation_share"])
+    split = random_split(inputs.used, study.seed_for(STAGE, "split"), study["test_share"], study["validation_share"])
     predictor, curve = trained_predictor(study, inputs, split, progress)
-    at_sites = predictor(inputs.site_covariates, "covariates.parquet, sites")
-    at_cells = predictor(inputs.cell_covariates, "covariates.parquet, cells")
-    parameters = _parameter_table(inputs.places, split, at_sites, at_cells)
-    skill = parameter_skill(at_sites.x, split, inputs.x_mean, inputs.x_sd, true_parameters(study), at_cells.x)
-    return PaperResults(curve, parameters, skill, inputs, predictor, split)
+    parts = []
+    for place, frame in (("site", inputs.site_covariates), ("cell", inputs.cell_covariates)):
+        found = predictor(frame, f"covariates.parquet, {place}s")
+        about = inputs.places[inputs.places["place"] == place].assign(
+            split=pd.array(split if place == "site" else [None] * len(frame), dtype="string"),
+            extrapolated=found.extrapolated,
+            cwd_rescaled=found.cwd_rescaled,
+            clipped=found.clipped.sum(axis=1),
+        )
+        x = pd.DataFrame(found.x, columns=list(PAPER_PARAMETERS.names))
+        parts.append(pd.concat([about.reset_index(drop=True), x], axis=1))
+    at_sites, at_cells = (part[list(PAPER_PARAMETERS.names)].to_numpy() for part in parts)
+    skill = parameter_skill(at_sites, split, inputs.x_mean, inputs.x_sd, true_parameters(study), at_cells)
+    return PaperResults(curve, pd.concat(parts, ignore_index=True), skill, inputs, predictor, split)
 
 
 def trained_predictor(
@@ -77,34 +202,26 @@ def trained_predictor(
     epoch's weights are kept (with network_weights = "best").
     """
     by_grid = inputs.cell_covariates if study["network_scaling"] == "grid" else None
-    train = inputs.site_covariates[split == splits.TRAIN]
-    encoding = Encoding.of(train, source="covariates.parquet, sites", scaled_by=by_grid)
+    encoding = Encoding.of(inputs.site_covariates[split == TRAIN], scaled_by=by_grid)
     seed = study.seed_for(STAGE, "network") % 2**32
-    network = paper_network(
-        len(encoding.names), seed=seed, dropout=study["dropout"], learning_rate=study["learning_rate"]
-    )
-    numbers = encoding.encoded(inputs.site_covariates, "covariates.parquet, sites")[NUMBERS]
-    training, validation = (
-        (numbers[split == part], inputs.x_mean[split == part]) for part in (splits.TRAIN, splits.VALIDATION)
-    )
-    curve = fit(
-        network,
-        training,
-        validation,
-        epochs=study["epochs"],
-        batch_size=study["batch_size"],
-        kept_weights=study["network_weights"],
-        progress=progress,
-    )
+    numbers = encoding.encoded(inputs.site_covariates)[NUMBERS]
+    parts = [(numbers[split == part], inputs.x_mean[split == part]) for part in (TRAIN, VALIDATION)]
+    network, curve = trained_network(*parts, seed, progress=progress, **paper_settings(study))
     notes = {
         "study": study.label,
         "fingerprint": study.fingerprints()[STAGE],
         "seed": seed,
         "hidden": list(HIDDEN),
         "kept_epoch": int(curve.loc[curve["kept"], "epoch"].iloc[0]),
-        "sites": splits.sizes(split),
+        "sites": pd.Series(split).value_counts().to_dict(),
     }
-    return Predictor(network, encoding, notes), curve
+    return Predictor(copied(network), encoding, notes), curve
+
+
+def paper_settings(study: Study) -> dict[str, Any]:
+    """Keyword arguments of `trained_network` from the settings of a study."""
+    names = ("epochs", "batch_size", "dropout", "learning_rate")
+    return {name: study[name] for name in names} | {"kept_weights": study["network_weights"]}
 
 
 def write_paper_results(results: PaperResults, folder: Path) -> None:
@@ -115,30 +232,76 @@ def write_paper_results(results: PaperResults, folder: Path) -> None:
     results.parameters.to_parquet(folder / "network_parameters.parquet", index=False)
 
 
-def paper_network(
-    n_covariates: int,
-    n_parameters: int = len(PAPER_PARAMETERS),
-    *,
+def trained_network(
+    training: tuple[NDArray, NDArray],
+    validation: tuple[NDArray, NDArray],
     seed: int,
-    hidden: Sequence[int] = HIDDEN,
+    *,
+    epochs: int,
+    batch_size: int = 64,
     dropout: float = 0.2,
     learning_rate: float = 1.0,
-) -> keras.Model:
-    """An untrained network with reproducible weights, compiled for the mean squared error.
-
-    The output is clipped to the unit cube only where it is used: a clipped output has no gradient and would stop
-    learning.
+    hidden: Sequence[int] = HIDDEN,
+    kept_weights: str = "best",
+    patience: int | None = None,
+    progress: bool = False,
+) -> tuple[keras.Model, pd.DataFrame]:
+    """The paper's network, trained, and its learning curve; the network is trained anew at the next call.
 
     Parameters
     ----------
-    n_covariates, n_parameters : int
-        Width of input and output.
+    training, validation : (covariates (n, n_covariates), targets (n, 25))
+        Scaled covariates and parameters on the unit cube. Last batches are filled up with sites drawn again.
     seed : int
-        Sets the generators of Python, NumPy and Keras: weights, dropout and the order of the batches follow from it.
+        Weights, dropout and the order of the batches follow from it.
     dropout : float
         Part of the units silenced in each training step, 0 to 1.
     learning_rate : float
         Of Adadelta. Its inventor's and older Keras' value is 1.0; with the 0.001 of Keras 3 nothing is learnt here.
+    kept_weights : "best" or "last"
+        Which weights the network ends with: those of the epoch with the least validation loss, or the last ones.
+    patience : int, optional
+        With "best": stop once the validation loss has not fallen for this many epochs; never by default, as the paper.
+
+    Returns
+    -------
+    Model, DataFrame
+        Its curve has `epoch` (from 1), `loss` (training, with dropout at work), `validation_loss` (without), and `kept`
+        (bool), true in the row of the epoch whose weights the network has.
+
+    Raises
+    ------
+    InputError
+        When the loss is no longer a finite number.
+    """
+    shape = training[0].shape[1], tuple(hidden), dropout
+    network = _compiled_network(*shape, batch_size, learning_rate)
+    restart(network, paper_network(*shape, seed), network.optimizer)
+    keras.utils.set_random_seed(seed)  # of the order of the batches
+    callbacks: list[keras.callbacks.Callback] = [Progress()] if progress else []
+    if kept_weights == "best":
+        # Patience as long as the training never stops early, it only brings the best weights back at the end.
+        stopping = keras.callbacks.EarlyStopping("val_loss", patience=patience or epochs, restore_best_weights=True)
+        callbacks.append(stopping)
+    parts = []
+    for part in (training, validation):
+        rows = rows_of_batches(len(part[0]), batch_size, seed)
+        parts.append(tuple(np.asarray(values, dtype=np.float32)[rows] for values in part))
+    history = network.fit(
+        *parts[0], validation_data=parts[1], epochs=epochs, batch_size=batch_size, verbose=0, callbacks=callbacks
+    ).history
+    curve = pd.DataFrame({"loss": history["loss"], "validation_loss": history["val_loss"]})
+    curve.insert(0, "epoch", np.arange(1, len(curve) + 1))
+    finite_loss(curve["loss"] + curve["validation_loss"], "try a smaller learning_rate.")
+    kept = int(curve["validation_loss"].idxmin()) if kept_weights == "best" else len(curve) - 1
+    return network, curve.assign(kept=np.arange(len(curve)) == kept)
+
+
+def paper_network(n_covariates: int, hidden: Sequence[int], dropout: float, seed: int) -> keras.Model:
+    """An untrained network with reproducible weights.
+
+    The output is clipped to the unit cube only where it is used: a clipped output has no gradient and would stop
+    learning.
     """
     keras.utils.set_random_seed(seed)
     layers: list[Any] = [keras.Input((n_covariates,), name=NUMBERS)]
@@ -147,9 +310,18 @@ def paper_network(
             keras.layers.Dense(units, activation="relu", name=f"hidden_{i}"),
             keras.layers.Dropout(dropout, name=f"dropout_{i}"),
         ]
-    layers.append(keras.layers.Dense(n_parameters, name="parameters"))
-    network = keras.Sequential(layers, name="proda")
+    return keras.Sequential([*layers, keras.layers.Dense(len(PAPER_PARAMETERS), name="parameters")], name="proda")
+
+
+@lru_cache(maxsize=2)
+def _compiled_network(
+    n_covariates: int, hidden: tuple[int, ...], dropout: float, batch_size: int, learning_rate: float
+) -> keras.Model:
+    network = paper_network(n_covariates, hidden, dropout, seed=0)
     network.compile(optimizer=keras.optimizers.Adadelta(learning_rate=learning_rate), loss="mse")
+    # The first call draws random numbers that no training shall miss.
+    nothing = np.zeros((batch_size, n_covariates)), np.zeros((batch_size, len(PAPER_PARAMETERS)))
+    network.fit(*nothing, validation_data=nothing, batch_size=batch_size, verbose=0)
     return network
 
 
@@ -167,68 +339,17 @@ def restart(network: keras.Model, untrained: keras.Model, optimizer: keras.optim
             variable.assign(np.zeros(variable.shape, variable.dtype))
 
 
-def fit(
-    network: keras.Model,
-    training: tuple[NDArray, NDArray],
-    validation: tuple[NDArray, NDArray],
-    *,
-    epochs: int,
-    batch_size: int = 64,
-    kept_weights: str = "best",
-    patience: int | None = None,
-    progress: bool = True,
-) -> pd.DataFrame:
-    """Train `network` in place and return its learning curve.
+def copied(network: keras.Model) -> keras.Model:
+    """A copy that the next training of `network` leaves as it is."""
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy
 
-    Parameters
-    ----------
-    training, validation : (covariates (n, n_covariates), targets (n, n_parameters))
-        Scaled covariates and parameters on the unit cube.
-    kept_weights : "best" or "last"
-        Which weights the network ends with: those of the epoch with the least validation loss, or the last ones.
-    patience : int, optional
-        With "best": stop once the validation loss has not fallen for this many epochs; never by default, as the paper.
 
-    Returns
-    -------
-    DataFrame
-        `epoch` (from 1), `loss` (training, with dropout at work), `validation_loss` (without), and `kept` (bool), true
-        in the row of the epoch whose weights the network has.
-
-    Raises
-    ------
-    InputError
-        When a target is not a finite number in [0, 1], or the loss is no longer a finite number.
-    """
-    for part, (_, targets) in (("training", training), ("validation", validation)):
-        bad = ~((targets >= 0.0) & (targets <= 1.0))
-        if bad.any():
-            row, column = (int(i[0]) for i in np.nonzero(bad))
-            raise InputError(
-                f"{part} target {column} of row {row} is {targets[row, column]:g}, expected 0 to 1: posterior means "
-                "on the unit cube. A site whose chains failed must not be used downstream (site_status.csv)."
-            )
-    callbacks: list[keras.callbacks.Callback] = [Progress()] if progress else []
-    if kept_weights == "best":
-        # Patience as long as the training never stops early, it only brings the best weights back at the end.
-        stopping = keras.callbacks.EarlyStopping("val_loss", patience=patience or epochs, restore_best_weights=True)
-        callbacks.append(stopping)
-    training, validation = (tuple(np.asarray(a, dtype=np.float32) for a in pair) for pair in (training, validation))
-    history = network.fit(
-        *training,
-        validation_data=validation,
-        epochs=epochs,
-        batch_size=batch_size,
-        verbose=0,
-        callbacks=callbacks,
-    ).history
-    curve = pd.DataFrame({"loss": history["loss"], "validation_loss": history["val_loss"]})
-    curve.insert(0, "epoch", np.arange(1, len(curve) + 1))
-    if not np.isfinite(curve[["loss", "validation_loss"]].to_numpy()).all():
-        first = int(curve.loc[~np.isfinite(curve["loss"] + curve["validation_loss"]), "epoch"].iloc[0])
-        raise InputError(f"the loss is not a finite number from epoch {first}: try a smaller learning_rate.")
-    kept = int(curve["validation_loss"].idxmin()) if kept_weights == "best" else len(curve) - 1
-    return curve.assign(kept=np.arange(len(curve)) == kept)
+def finite_loss(loss: pd.Series, remedy: str) -> None:
+    """Refuse the losses of the epochs when one is no finite number."""
+    if not np.isfinite(loss).all():
+        raise InputError(f"the loss is not a finite number from epoch {np.argmin(np.isfinite(loss)) + 1}: {remedy}")
 
 
 class Progress(keras.callbacks.Callback):
@@ -244,17 +365,3 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self.bar.close()
-
-
-def _parameter_table(places: pd.DataFrame, split: NDArray, at_sites: Prediction, at_cells: Prediction) -> pd.DataFrame:
-    parts = []
-    for place, part, prediction in (("site", split, at_sites), ("cell", None, at_cells)):
-        keys = places[places["place"] == place].reset_index(drop=True)
-        about = keys.assign(
-            split=pd.array(part if part is not None else [None] * len(keys), dtype="string"),
-            extrapolated=prediction.extrapolated,
-            cwd_rescaled=prediction.cwd_rescaled,
-            clipped=prediction.clipped.sum(axis=1),
-        )
-        parts.append(pd.concat([about, pd.DataFrame(prediction.x, columns=list(PAPER_PARAMETERS.names))], axis=1))
-    return pd.concat(parts, ignore_index=True)

@@ -1,21 +1,29 @@
-"""How well modelled carbon agrees with observed carbon, and predicted parameters with those of the sites.
+"""Which sites are withheld from training, and how well carbon and parameters are predicted there.
 
-"Efficiency" is the Nash-Sutcliffe model efficiency (NSE) everywhere: one less the sum of squared errors over the sum of
-squares about the mean of the observations (Nash and Sutcliffe 1970, doi 10.1016/0022-1694(70)90255-6). It is 1 for
-perfect agreement and 0 for a prediction no better than the mean of the observations.
+A site drawn at random has neighbours among the training sites, which share its cell, its climate and its surveyor. A
+withheld block of land has none: its score holds for land without profiles (Roberts et al. 2017,
+doi 10.1111/ecog.02881). "Efficiency" is the Nash-Sutcliffe model efficiency (NSE) everywhere: one less the sum of
+squared errors over the sum of squares about the mean of the observations (Nash and Sutcliffe 1970,
+doi 10.1016/0022-1694(70)90255-6). It is 1 for perfect agreement and 0 for a prediction no better than that mean.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyproj
 from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
-from proda.learning.splits import PARTS, TEST, UNUSED
 from proda.learning.training_data import Truth
 from proda.model.parameters import CONSTRAINED_BELOW, PAPER_PARAMETERS, prior_sd
 
+TRAIN, VALIDATION, TEST, UNUSED = "train", "validation", "test", "unused"
+PARTS = (TRAIN, VALIDATION, TEST)
+# Which sites a score is taken over: those that pass the paper's filter, or all that have a posterior.
+USED, ASSIMILATED = "efficiency >= 0", "all assimilated"
+RANDOM, BLOCKS = "random sites", "spatial blocks"
+KINDS = (RANDOM, BLOCKS)
 # A correlation with the truth of at least this much counts as recovered (it explains a quarter of the variance): a
 # convention of the report.
 RECOVERED_FROM = 0.5
@@ -27,33 +35,117 @@ NEAR = 0.02  # of a parameter's range
 SCORES = ["r2", "r", "efficiency", "rmse", "bias", "median_ratio", "n"]
 
 
-def scores(observed: ArrayLike, modelled: ArrayLike) -> dict[str, float]:
-    """Agreement of two sets of numbers in one unit.
+def random_split(
+    usable: ArrayLike, seed: int, test_share: float = 0.2, validation_share: float = 0.2
+) -> NDArray[np.object_]:
+    """Part of every site, (n,) strings: "train", "validation", "test", or "unused" where `usable` is False.
+
+    The paper's split (Tao et al. 2020, section 2.5): sites are drawn at random without regard to where they lie, so
+    test skill holds for new sites among the known ones, not for regions without profiles.
 
     Parameters
     ----------
-    observed, modelled : array_like
-        (n,) each, finite.
+    usable : (n,) bool
+        Sites with a posterior that may serve as a target (efficiency not negative).
+    test_share, validation_share : float
+        Part of the usable sites for the test, and of the *remaining* sites for validation, between 0 and 1.
+
+    Raises
+    ------
+    InputError
+        When a part would be left empty.
+    """
+    usable = np.asarray(usable, dtype=bool)
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(usable))
+    n_test = round(order.size * test_share)
+    n_validation = round((order.size - n_test) * validation_share)
+    n_train = order.size - n_test - n_validation
+    if min(n_train, n_validation, n_test) < 1:
+        raise InputError(
+            f"{order.size} of {usable.size} sites are usable, and test_share {test_share:g} and validation_share "
+            f"{validation_share:g} leave {n_train} to train, {n_validation} to validate and {n_test} to test, expected "
+            "at least 1 each: use a study or a scale with more profiles, or look in site_status.csv why so few sites "
+            "are used downstream."
+        )
+    split = np.full(usable.size, UNUSED, dtype=object)
+    split[order] = np.repeat([TEST, VALIDATION, TRAIN], [n_test, n_validation, n_train])
+    return split
+
+
+def outside_training_cells(split: ArrayLike, cell: ArrayLike) -> NDArray[np.bool_]:
+    """Test sites in a grid cell without a training site, (n,) bool, of the part and the grid cell of every site.
+
+    Where covariates come from the grid, any other test site has exactly the covariates of a training site.
+    """
+    split, cell = np.asarray(split, dtype=object), np.asarray(cell)
+    return (split == TEST) & ~np.isin(cell, cell[split == TRAIN])
+
+
+def block_of_place(lon: ArrayLike, lat: ArrayLike, block_km: float = 400.0) -> NDArray[np.int64]:
+    """Number of the square that a place lies in, (n,), 0 to the number of squares that hold a place less one.
+
+    Squares of `block_km` by `block_km` on the Albers equal-area map of the conterminous United States.
+    """
+    albers = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:5070", always_xy=True)
+    metres = albers.transform(np.asarray(lon, float), np.asarray(lat, float))
+    squares = np.floor(np.stack(metres, axis=1) / (1000.0 * block_km)).astype(np.int64)
+    return np.unique(squares, axis=0, return_inverse=True)[1].ravel()
+
+
+def fold_of_site(
+    kind: str, lon: ArrayLike, lat: ArrayLike, n_folds: int, seed: int, block_km: float = 400.0
+) -> NDArray[np.int64]:
+    """Fold of every site, (n,), 0 to n_folds - 1.
+
+    Parameters
+    ----------
+    kind : `RANDOM` or `BLOCKS`
+        Of blocks, the one with most sites is dealt first, each to the fold with fewest sites so far; chance decides
+        among blocks of one size, so that the folds are of a size and scattered over the land.
+    lon, lat : (n,), degrees
+
+    Raises
+    ------
+    InputError
+        When there are fewer sites or blocks than folds.
+    """
+    n, rng = np.size(lon), np.random.default_rng(seed)
+    unit = np.arange(n) if kind == RANDOM else block_of_place(lon, lat, block_km)
+    size = np.bincount(unit)
+    if n_folds > size.size:
+        what = "sites" if kind == RANDOM else f"blocks of {block_km:g} km"
+        raise InputError(
+            f"{n_folds} folds of {n} sites in {size.size} {what}: expected no more folds than there are of these. Take "
+            "fewer folds (network_folds) or smaller blocks (network_block_km)."
+        )
+    if kind == RANDOM:
+        return rng.permutation(np.arange(n) % n_folds)
+    fold_of_block, held = np.empty(size.size, dtype=np.int64), np.zeros(n_folds)
+    chance = rng.permutation(size.size)
+    for block in chance[np.argsort(-size[chance], kind="stable")]:
+        fold_of_block[block] = np.argmin(held)
+        held[fold_of_block[block]] += size[block]
+    return fold_of_block[unit]
+
+
+def scores(observed: ArrayLike, modelled: ArrayLike) -> dict[str, float]:
+    """Agreement of two sets of numbers, (n,) each, finite, in one unit.
 
     Returns
     -------
     dict
         r : correlation; r2 : its square, what the paper calls R2; efficiency : Nash-Sutcliffe, 1 - SSE/SST; rmse and
-        bias (modelled minus observed) in the unit of the input;
-        median_ratio : median of modelled over observed, which shows a common factor that r2 does not see and that the
-        few largest values do not decide (pairs with nothing observed are left out); n. NaN where fewer than two
-        numbers or no variation leave a score without meaning.
+        bias (modelled minus observed) in the unit of the input; median_ratio : median of modelled over observed, which
+        shows a common factor that r2 does not see and that the few largest values do not decide (pairs with nothing
+        observed are left out); n. NaN where fewer than two numbers or no variation leave a score without meaning.
     """
     observed, modelled = np.asarray(observed, float), np.asarray(modelled, float)
-    if observed.shape != modelled.shape:
-        raise InputError(f"{observed.shape} observed and {modelled.shape} modelled values: every value needs its pair")
     n = observed.size
     error = modelled - observed
     spread = observed - observed.mean() if n else observed
     total = float(spread @ spread)
-    if n < 2 or total == 0:
-        r = efficiency = np.nan
-    else:
+    r = efficiency = np.nan
+    if n > 1 and total > 0.0:
         fluctuation = modelled - modelled.mean()
         scale = np.sqrt(total * float(fluctuation @ fluctuation))
         r = float(spread @ fluctuation) / scale if scale > 0 else np.nan
@@ -65,12 +157,9 @@ def scores(observed: ArrayLike, modelled: ArrayLike) -> dict[str, float]:
 
 
 def correlations(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
-    """Pearson correlation of every column of `a` with that of `b`, (n_columns,); NaN where a column does not vary.
+    """Pearson correlation of every column of `a` (n, n_columns) with that of `b`; NaN where a column does not vary.
 
-    Parameters
-    ----------
-    a, b : (n, n_columns)
-        Rows with a value that is not finite in either are left out, column by column.
+    Rows with a value that is not finite in either are left out, column by column.
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     result = np.full(a.shape[1], np.nan)
@@ -84,9 +173,9 @@ def correlations(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
 
 def parameter_skill(
     predicted: ArrayLike,
-    split: ArrayLike,
-    x_mean: ArrayLike,
-    x_sd: ArrayLike,
+    split: NDArray,
+    x_mean: NDArray,
+    x_sd: NDArray,
     truth: Truth | None = None,
     predicted_cells: ArrayLike | None = None,
 ) -> pd.DataFrame:
@@ -106,22 +195,17 @@ def parameter_skill(
     Returns
     -------
     DataFrame
-        `parameter`; `r_train`, `r_validation`, `r_test` (correlation with the posterior means); `efficiency_test` and
-        `rmse_test` (unit cube); `sd_ratio`, the median over the sites in use of posterior sd / prior sd (1: the profile
-        does not constrain it); `constrained`, whether that is below `CONSTRAINED_BELOW`; `paper`, how well the paper's
-        network predicted it ("well", "not", or nothing where the paper names it not). With a truth also `truth_r_test`
-        (network, test sites), `truth_r_assimilated` (posterior means, the same sites), `truth_r_map` (network, all
-        cells; NaN where the truth is the same in all), and `recovered`, whether that is at least `RECOVERED_FROM`.
+        `parameter`; `r_train`, `r_validation`, `r_test` (correlation with the posterior means); `sd_ratio`, the median
+        over the sites in use of posterior sd / prior sd (1: the profile does not constrain it); `constrained`, whether
+        that is below `CONSTRAINED_BELOW`; `paper`, how well the paper's network predicted it ("well", "not", or
+        nothing where the paper names it not). With a truth also `truth_r_test` (network, test sites),
+        `truth_r_assimilated` (posterior means, the same sites), `truth_r_map` (network, all cells; NaN where the truth
+        is the same in all), and `recovered`, whether that is at least `RECOVERED_FROM`.
     """
-    predicted, x_mean, x_sd = (np.asarray(values, dtype=np.float64) for values in (predicted, x_mean, x_sd))
-    split = np.asarray(split, dtype=object)
+    predicted, test = np.asarray(predicted, dtype=np.float64), split == TEST
     table = pd.DataFrame({"parameter": PAPER_PARAMETERS.names})
     for part in PARTS:
         table[f"r_{part}"] = correlations(predicted[split == part], x_mean[split == part])
-    test = split == TEST
-    squared, spread = ((predicted - x_mean)[test] ** 2).mean(axis=0), x_mean[test].var(axis=0)
-    table["efficiency_test"] = 1.0 - squared / np.where(spread > 0.0, spread, np.nan)
-    table["rmse_test"] = np.sqrt(squared)
     table["sd_ratio"] = np.median(x_sd[split != UNUSED], axis=0) / prior_sd()
     table["constrained"] = table["sd_ratio"] < CONSTRAINED_BELOW
     table["paper"] = [PUBLISHED.get(name, "") for name in PAPER_PARAMETERS.names]
@@ -133,13 +217,8 @@ def parameter_skill(
     return table
 
 
-def shares_near_bounds(x: NDArray, within: float = NEAR) -> pd.DataFrame:
-    """Part of all predictions that lie within `within` of the lower and of the upper bound, the most first.
-
-    Parameters
-    ----------
-    x : (..., 25)
-        Parameters on the unit cube.
+def shares_near_bounds(x: NDArray) -> pd.DataFrame:
+    """Part of all predictions x (..., 25), unit cube, within `NEAR` of the lower and upper bound, the most first.
 
     Returns
     -------
@@ -148,7 +227,7 @@ def shares_near_bounds(x: NDArray, within: float = NEAR) -> pd.DataFrame:
     """
     flat = x.reshape(-1, x.shape[-1])
     table = pd.DataFrame(
-        {"lower": (flat <= within).mean(axis=0), "upper": (flat >= 1.0 - within).mean(axis=0)},
+        {"lower": (flat <= NEAR).mean(axis=0), "upper": (flat >= 1.0 - NEAR).mean(axis=0)},
         index=pd.Index(PAPER_PARAMETERS.names, name="parameter"),
     )
     return table.assign(either=table.sum(axis=1)).sort_values("either", ascending=False)

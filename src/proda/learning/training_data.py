@@ -1,4 +1,4 @@
-"""What networks are trained on: covariates, posteriors, and observed layers of a study's sites, from checked files."""
+"""What networks are trained on: covariates, posteriors, and observed layers of a study's sites."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
 from proda.data.tables import known_truth, read_layers, read_profiles, read_site_status
 from proda.errors import InputError
-from proda.learning.encoding import covariate_values
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
 from proda.model.observation import curve_weights, node_slopes
-from proda.model.parameters import PAPER_PARAMETERS
 from proda.study import Study
 
 GRAMS_PER_KG = 1000.0
@@ -47,62 +45,45 @@ class Truth(NamedTuple):
 
 
 def network_inputs(study: Study) -> Inputs:
-    """Covariates and posteriors of the study, checked before any time is spent on training.
+    """Covariates and posteriors of the study.
 
     Raises
     ------
     InputError
-        When two files do not hold the same sites in the same order, when the parameters of sites.zarr are not the
-        model's, or when a covariate has gaps.
+        When two files do not hold the same sites in the same order, or a covariate has gaps.
     """
-    site_covariates, cell_covariates = read_covariates(study.path("covariates.parquet"))
-    names = list(site_covariates.columns)
-    for place, frame in (("sites", site_covariates), ("cells", cell_covariates)):
-        covariate_values(frame, names, f"covariates.parquet, {place}")
-    places = pd.read_parquet(study.path("covariates.parquet"), columns=["place", "profile_id", "site", "cell"])
-    places = places.sort_values(["place", "site", "cell"], ascending=[False, True, True]).reset_index(drop=True)
+    covariates = study.path("covariates.parquet")
+    places = pd.read_parquet(covariates, columns=["place", "profile_id", "site", "cell"])
+    places = places.sort_values(["place", "site", "cell"], ascending=[False, True, True], ignore_index=True)
     places = places.astype({"site": "Int64", "cell": "int64"})
-    profile_id = _text(places.loc[places["place"] == "site", "profile_id"])
-
+    expected = places.loc[places["place"] == "site", "profile_id"]
     status = read_site_status(study.path("site_status.csv"))
-    _check_same_sites(profile_id, _text(status["profile_id"]), "site_status.csv")
+    _check_same_sites(expected, status["profile_id"], "site_status.csv")
     with opened_sites(study.path("sites.zarr")) as sites:
-        _check_same_sites(profile_id, _text(sites["profile_id"].to_numpy()), "sites.zarr")
-        found = tuple(str(name) for name in sites["parameter"].to_numpy())
-        if found != PAPER_PARAMETERS.names:
-            raise InputError(
-                f"sites.zarr: parameters are {', '.join(found)}; expected {', '.join(PAPER_PARAMETERS.names)}."
-            )
+        _check_same_sites(expected, sites["profile_id"].to_numpy(), "sites.zarr")
         mean, sd = (_rows(sites[name], "site") for name in ("x_mean", "x_sd"))
-    return Inputs(site_covariates, cell_covariates, places, mean, sd, status["used_downstream"].to_numpy())
+    return Inputs(*read_covariates(covariates), places, mean, sd, status["used_downstream"].to_numpy())
 
 
 def true_parameters(study: Study) -> Truth | None:
     """The truth of a virtual study (truth.nc), None for a study of real profiles."""
     truth = known_truth(study)
-    if truth is None:
-        return None
-    return Truth(_rows(truth["x_site"], "site"), _rows(truth["x_cell"], "cell"))
+    return None if truth is None else Truth(_rows(truth["x_site"], "site"), _rows(truth["x_cell"], "cell"))
 
 
 def _rows(values: xr.DataArray, place: str) -> NDArray[np.float64]:
     return values.transpose(place, "parameter").to_numpy().astype(np.float64)
 
 
-def _text(values: Iterable) -> NDArray[np.object_]:
-    # One kind of string for all: Zarr, pandas and CSV give three, and NumPy does not convert between all of them.
-    return np.array([str(value) for value in values], dtype=object)
-
-
-def _check_same_sites(expected: NDArray, found: NDArray, file: str) -> None:
-    remedy = "they are of different runs; run the study again from the data stage."
-    if expected.size != found.size:
-        raise InputError(f"{file} has {found.size} sites, covariates.parquet has {expected.size}: {remedy}")
-    differ = expected != found
+def _check_same_sites(expected: Iterable, found: Iterable, file: str) -> None:
+    # One kind of string for all: Zarr, pandas and CSV give three.
+    both = pd.concat([pd.Series([str(name) for name in names]) for names in (found, expected)], axis=1)
+    differ = both[0] != both[1]
     if differ.any():
-        row = int(np.argmax(differ))
+        row = int(differ.argmax())
         raise InputError(
-            f"{file}: site {row} is profile {found[row]!r}, covariates.parquet has {expected[row]!r} there: {remedy}"
+            f"{file}: site {row} is profile {both[0][row]!r}, covariates.parquet has {both[1][row]!r} there: they are "
+            "of different runs; run the study again from the data stage."
         )
 
 
@@ -138,51 +119,28 @@ class ObservedSites(NamedTuple):
         """These sites, then others, whose arrays are as wide."""
         return ObservedSites(*(np.concatenate(pair) for pair in zip(self, others, strict=True)))
 
-    def widened(self, width: int) -> ObservedSites:
-        """The same sites in arrays of `width` layers, with nothing in those that are added."""
-        more = width - self.soc.shape[1]
-        wide = (np.pad(values, [(0, 0), (0, more), *[(0, 0)] * (values.ndim - 2)]) for values in self[1:])
-        return ObservedSites(self.forcing, *wide)
 
-    @property
-    def model_inputs(self) -> dict[str, NDArray]:
-        """The arrays that `proda.learning.soil_layer` takes, by name."""
-        return {"forcing": self.forcing, "interval": self.interval, "weight": self.weight}
-
-
-def observed_sites(layers: pd.DataFrame, n_sites: int, forcing: Forcing) -> ObservedSites:
-    """Layers of `n_sites` sites with the forcing of their cells.
+def observed_sites(layers: pd.DataFrame, forcing: Forcing, width: int = 0) -> ObservedSites:
+    """Layers of sites with the forcing of their cells.
 
     Parameters
     ----------
     layers : DataFrame
-        `site` (0-based), `depth` (m), `soc` (g C m-3), in any order.
+        `site` (0-based), `depth` (m), `soc` (g C m-3), in any order; every site has a layer.
     forcing : Forcing
         Of every site.
-
-    Raises
-    ------
-    InputError
-        When the forcing is of another number of columns, or a site has no layer.
+    width : int
+        Of the arrays, at least; the site with most layers may need more.
     """
-    if forcing.n_columns != n_sites:
-        raise InputError(f"forcing of {forcing.n_columns} columns for {n_sites} sites: expected one column a site.")
-    site = layers["site"].to_numpy()
-    count = np.bincount(site, minlength=n_sites)
-    if (count == 0).any():
-        raise InputError(f"site {int(np.argmin(count))} has no observed layer: cleaning leaves none of these.")
-    order = np.argsort(site, kind="stable")
-    at = np.empty(site.size, dtype=np.int64)
-    at[order] = np.arange(site.size) - np.repeat(np.cumsum(count) - count, count)
-    width = int(count.max())
-    of_layer = layers["depth"].to_numpy(float)
-    k, w = curve_weights(of_layer)
-    interval, soc = np.zeros((n_sites, width), np.int32), np.zeros((n_sites, width), np.float32)
-    depth = np.zeros((n_sites, width))
-    weight, present = np.zeros((n_sites, width, 4), np.float32), np.zeros((n_sites, width), bool)
-    interval[site, at], weight[site, at], present[site, at] = k, w.T, True
-    depth[site, at] = of_layer
+    site, at = layers["site"].to_numpy(), layers.groupby("site").cumcount().to_numpy()
+    shape = forcing.n_columns, max(width, int(at.max()) + 1)
+    interval, present = np.zeros(shape, np.int32), np.zeros(shape, bool)
+    weight, depth, soc = np.zeros((*shape, 4), np.float32), np.zeros(shape), np.zeros(shape, np.float32)
+    depth[site, at] = layers["depth"]
     soc[site, at] = layers["soc"].to_numpy(float) / GRAMS_PER_KG
+    present[site, at] = True
+    interval[site, at], of_layers = curve_weights(depth[site, at])
+    weight[site, at] = of_layers.T
     return ObservedSites(packed_forcing(forcing), interval, weight, depth, soc, present)
 
 
@@ -212,31 +170,15 @@ class UnlabelledCells(NamedTuple):
     sites: ObservedSites
 
 
-def unlabelled_rows(n_cells: int, n_sites: int) -> NDArray[np.int64]:
-    """Rows of the cells that the hybrid is trained on, evenly through all: as many as sites, but at least some.
-
-    The targets there follow from the sites: where these are few, more cells cost time and add little.
-    """
-    n = min(n_cells, max(LEAST_CELLS, n_sites))
-    return np.linspace(0, n_cells - 1, n).round().astype(np.int64)
-
-
 def unlabelled_cells(frame: pd.DataFrame, forcing: Forcing, width: int) -> UnlabelledCells:
-    """Cells with layers at `TARGET_DEPTHS` (or `width` of them) in arrays as wide as those of the sites.
+    """Cells with layers at `TARGET_DEPTHS` (or `width` of them) in arrays of `width` layers, as wide as of the sites.
 
-    Parameters
-    ----------
-    frame : DataFrame, (n_cells, n_covariates)
-    forcing : Forcing
-        Of the same cells.
-    width : int
-        Of the `ObservedSites` that it is to be used with.
+    `frame` (n_cells, n_covariates) and `forcing` are those of the cells.
     """
     chosen = np.linspace(0, len(TARGET_DEPTHS) - 1, min(width, len(TARGET_DEPTHS))).round().astype(int)
-    depth = np.asarray(TARGET_DEPTHS)[chosen]
-    n = len(frame)
+    depth, n = np.asarray(TARGET_DEPTHS)[chosen], len(frame)
     layers = pd.DataFrame({"site": np.repeat(np.arange(n), depth.size), "depth": np.tile(depth, n), "soc": 0.0})
-    return UnlabelledCells(frame.reset_index(drop=True), observed_sites(layers, n, forcing).widened(width))
+    return UnlabelledCells(frame.reset_index(drop=True), observed_sites(layers, forcing, width))
 
 
 class TrainingData(NamedTuple):
@@ -253,22 +195,18 @@ class TrainingData(NamedTuple):
 
 
 def study_training_data(study: Study, inputs: Inputs) -> tuple[TrainingData, NDArray[np.int64]]:
-    """Training data of the sites that have a posterior, and which sites of the study these are, ascending.
-
-    Parameters
-    ----------
-    inputs : Inputs
-        From `network_inputs`.
-    """
+    """Training data of the sites that have a posterior, and which sites of the study these are, ascending."""
     known = np.flatnonzero(np.isfinite(inputs.x_mean).all(axis=1) & np.isfinite(inputs.x_sd).all(axis=1))
     cell = read_profiles(study.path("profiles.parquet"))["cell"].to_numpy()[known]
     forcing = read_forcing(study.path("forcing.nc"))
-    row = np.full(len(inputs.x_mean), -1)
-    row[known] = np.arange(known.size)
     layers = read_layers(study.path("layers.parquet"))
-    layers = layers.assign(site=row[layers["site"].to_numpy()])
-    observed = observed_sites(layers[layers["site"] >= 0], known.size, forcing.take(cell))
-    chosen = unlabelled_rows(len(inputs.cell_covariates), known.size)
+    layers = layers[layers["site"].isin(known)]
+    layers = layers.assign(site=np.searchsorted(known, layers["site"]))
+    observed = observed_sites(layers, forcing.take(cell))
+    # Cells evenly through all, as many as sites: the targets there follow from the sites, and where these are few, more
+    # cells cost time and add little.
+    n_cells = len(inputs.cell_covariates)
+    chosen = np.linspace(0, n_cells - 1, min(n_cells, max(LEAST_CELLS, known.size))).round().astype(np.int64)
     data = TrainingData(
         frame=inputs.site_covariates.iloc[known].reset_index(drop=True),
         class_names=class_covariates(study.path("covariates.parquet")),

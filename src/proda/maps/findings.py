@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from proda.learning.splits import USED
+from proda.learning.scores import USED
 from proda.maps.regions import PUBLISHED_BIASES
 from proda.maps.scores import PUBLISHED_SCORES, TRAINED
 from proda.maps.stocks import PUBLISHED_STOCKS

@@ -32,7 +32,7 @@ from proda.model.parameters import PAPER_PARAMETERS, bounds
 from proda.stage import progress_bar
 
 if TYPE_CHECKING:  # Keras takes seconds to import, and fixed draws need none of it
-    from proda.learning.predictor import Predictor
+    from proda.learning.paper_network import Predictor
 
 CHUNK = 4096  # cells: with 100 draws each some 100 MB a thread
 STATUS = ("has_a_value", "forcing_is_missing", "a_covariate_is_missing", "carbon_is_not_finite")

@@ -27,9 +27,9 @@ from proda.data.grid import read_grid
 from proda.data.tables import known_truth, read_layers, read_profiles, read_site_status
 from proda.errors import InputError
 from proda.kernels import steady_state as lanes
-from proda.learning.map_error import WIDTH_90
-from proda.learning.splits import block_of_place
-from proda.learning.stage import PARAMETERS_FILE, read_hybrid_parameters
+from proda.learning.cross_validation import WIDTH_90
+from proda.learning.scores import block_of_place
+from proda.learning.stage import PARAMETERS_FILE
 from proda.maps.netcdf import BEYOND
 from proda.maps.parameter_maps import NOTES
 from proda.maps.stocks import MAP_INTERVALS, QUANTILES, STATISTICS, land_area, petagrams, stocks
@@ -85,7 +85,7 @@ def read_inputs(study: Study) -> Inputs:
     at_sites = network[network["place"] == "site"].sort_values("site")
     at_cells = network[network["place"] == "cell"].sort_values("cell")
     names = list(PAPER_PARAMETERS.names)
-    hybrid = read_hybrid_parameters(study.path(PARAMETERS_FILE))
+    hybrid = xr.load_dataset(study.path(PARAMETERS_FILE))
     return Inputs(
         sites=sites,
         layers=read_layers(study.path("layers.parquet")),

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from proda.learning.scores import SCORES, scores
-from proda.learning.splits import ASSIMILATED, PARTS, TEST, UNUSED, USED, outside_training_cells
+from proda.learning.scores import ASSIMILATED, PARTS, SCORES, TEST, UNUSED, USED, outside_training_cells, scores
 
 ALL = "all"
 NEW_CELLS = "test, new cells"

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from proda.learning.splits import TEST, TRAIN
+from proda.learning.scores import TEST, TRAIN
 from proda.maps.findings import published_findings
 from proda.maps.netcdf import BEYOND, METHOD, observed_period, soc_product, write_csoil, write_product
 from proda.maps.parameter_maps import OF_HYBRID, parameter_product
