@@ -123,8 +123,8 @@ class Encoding:
             row, column = (int(i[0]) for i in np.nonzero(bad))
             raise InputError(
                 f"{source}: {self.names[column]!r} is {str(frame.iloc[row, column])!r} in row {row}; {bad.sum()} "
-                "values are not finite numbers, and a network needs every covariate at every place: fill them, or leave "
-                "the places out."
+                "values are not finite numbers, and a network needs every covariate at every place: fill them, or "
+                "leave the places out."
             )
 
     def as_dict(self) -> dict[str, Any]:
