@@ -99,14 +99,8 @@ def estimated_density(organic_carbon: ArrayLike, rule: str) -> tuple[NDArray, ND
 def soc_density(organic_carbon: ArrayLike, bulk_density: ArrayLike, coarse_fraction: ArrayLike) -> NDArray:
     """Organic carbon per volume of soil, g m-3, (n,).
 
-    Parameters
-    ----------
-    organic_carbon : (n,), g kg-1
-        Per mass of fine earth.
-    bulk_density : (n,), g cm-3
-        Of the fine earth, without coarse fragments.
-    coarse_fraction : (n,), by volume
-        Missing counts as none.
+    From organic carbon (g kg-1) and bulk density (g cm-3) of the fine earth, and the fraction of coarse fragments by
+    volume, of which missing counts as none; (n,) each.
     """
     coarse = np.nan_to_num(np.asarray(coarse_fraction, float), nan=0.0)
     return np.asarray(organic_carbon, float) * np.asarray(bulk_density, float) * 1000.0 * (1.0 - coarse)
@@ -131,12 +125,7 @@ def _estimated_by_source(layers: pd.DataFrame) -> NDArray[np.bool_]:
 def with_soc_density(tables: ProfileTables, rule: str = NONE) -> ProfileTables:
     """`tables` with `soc` of layers wherever it can be computed, and `kind`, `density_source`, `density_relative_sd`.
 
-    Parameters
-    ----------
-    tables : ProfileTables
-        As a reader delivers them; `bulk_density_method` begins with "ptf" for an estimate of the source.
-    rule : str
-        A name in `PEDOTRANSFER`, or "none".
+    `rule` is a name in `PEDOTRANSFER`, or "none". An estimate of the source has a `bulk_density_method` "ptf...".
     """
     layers = tables.layers
     carbon, reported = layers["organic_carbon"], layers["soc"].notna()
@@ -199,7 +188,8 @@ def rule(name: str, meaning: str, table: str, setting: str = "") -> Callable:
 
 
 def _shown_position(profiles: pd.DataFrame) -> pd.Series:
-    return profiles["lon"].map("lon {:g}".format) + profiles["lat"].map(", lat {:g}".format)
+    text = profiles["lon"].map("lon {:g}".format) + profiles["lat"].map(", lat {:g}".format)
+    return text.astype(object).map(lambda position: position.replace("nan", "missing"))
 
 
 @rule("layer without profile", "its profile is not in the table of profiles", "layers")
@@ -218,7 +208,7 @@ def _no_layers(tables: ProfileTables, limits: Limits) -> Excluded:
 def _position_missing(tables: ProfileTables, limits: Limits) -> Excluded:
     lon, lat = tables.profiles["lon"], tables.profiles["lat"]
     possible = lon.between(-180, 180) & lat.between(-90, 90)
-    return _shown_position(tables.profiles[~possible]).astype(object).map(lambda text: text.replace("nan", "missing"))
+    return _shown_position(tables.profiles[~possible])
 
 
 @rule("position uncertain", "position too uncertain (0: not applied)", "profiles", "max_position_uncertainty_km")
@@ -229,8 +219,7 @@ def _position_uncertain(tables: ProfileTables, limits: Limits) -> Excluded:
 
 @rule("outside the domain", "too far from the box around the land cells", "profiles", "nearest_cell_degrees")
 def _outside_domain(tables: ProfileTables, limits: Limits) -> Excluded:
-    profiles = tables.profiles
-    return _shown_position(profiles[~profiles["in_domain"]])
+    return _shown_position(tables.profiles[~tables.profiles["in_domain"]])
 
 
 @rule("off the land", "too far from the nearest land cell", "profiles", "nearest_cell_degrees")

@@ -157,10 +157,7 @@ def land() -> shapely.Geometry:
 def placed(profiles: pd.DataFrame, cells: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     """`profiles` with `in_domain`, `cell` (-1 off the land) and `distance` (degrees) to the nearest land cell.
 
-    Parameters
-    ----------
-    tolerance : float, degrees
-        How far off the land a profile still takes the nearest land cell.
+    A profile off the land takes the nearest land cell within the `tolerance`, degrees.
 
     Raises
     ------

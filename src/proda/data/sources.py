@@ -72,10 +72,7 @@ class Source(NamedTuple):
 def study_source(study: Study, folder: Path) -> Source:
     """Raw profiles and drivers from the sources that the study's file names.
 
-    Parameters
-    ----------
-    folder : path
-        A study that makes its own data writes them to `raw` in it.
+    A study that makes its own data writes them to `raw` in `folder`.
 
     Raises
     ------
@@ -324,23 +321,25 @@ SURROGATE_COMMENT = (
 
 
 def study_forcing(study: Study, cells: pd.DataFrame, covariates: pd.DataFrame) -> SourcedForcing:
-    """Forcing of the study's cells, annual means of the `paper` configuration.
-
-    Parameters
-    ----------
-    covariates : DataFrame
-        Of the cells, as their source has them: NPP, where the study's forcing takes that of the covariates.
+    """Forcing of the study's cells, annual means of the `paper` configuration; `covariates` may hold their NPP.
 
     Raises
     ------
     InputError
         When the study's table [source.forcing] or the source is not as expected.
     """
+    from proda.data.readers.tidy import read_grid_table
+
     table = source_table(study, "forcing")
     npp = table.options.get("npp")
-    multiples = study["npp_min_multiple"], study["npp_max_multiple"]
-    if table.kind == GRID_TABLE:
-        return _derived_forcing(study, table, cells, *multiples)
+    multiples = low, high = study["npp_min_multiple"], study["npp_max_multiple"]
+    if table.kind == GRID_TABLE:  # NaN at a cell that the table lacks
+        place, offset = ["lon", "lat"], study["soil_minus_air_temperature"]
+        grid = read_grid_table(table.folder).round(dict.fromkeys(place, 3)).set_index(place)
+        at_cells = grid.reindex(pd.MultiIndex.from_frame(cells[place].round(3))).reset_index()
+        forcing = surrogate_forcing(at_cells, low, high, offset)
+        comment = SURROGATE_COMMENT.format(offset=offset, low=low, high=high)
+        return SourcedForcing(forcing, _forcing_findings("derived from grid_half_degree.csv", forcing), comment)
     if table.kind == "clm-history":
         from proda.data.readers.clm_history import forcing_from_history
 
@@ -381,18 +380,6 @@ def _forcing_findings(source: str, forcing: Forcing) -> pd.DataFrame:
         finding(source, name, attributes["units"], getattr(forcing, field))
         for name, (field, _, attributes) in VARIABLES.items()
     )
-
-
-def _derived_forcing(study: Study, table: SourceTable, cells: pd.DataFrame, low: float, high: float) -> SourcedForcing:
-    """Derived from the climate and texture of the table at the cells; NaN at a cell that the table lacks."""
-    from proda.data.readers.tidy import read_grid_table
-
-    place, offset = ["lon", "lat"], study["soil_minus_air_temperature"]
-    grid = read_grid_table(table.folder).round(dict.fromkeys(place, 3)).set_index(place)
-    at_cells = grid.reindex(pd.MultiIndex.from_frame(cells[place].round(3))).reset_index()
-    forcing = surrogate_forcing(at_cells, low, high, offset)
-    comment = SURROGATE_COMMENT.format(offset=offset, low=low, high=high)
-    return SourcedForcing(forcing, _forcing_findings("derived from grid_half_degree.csv", forcing), comment)
 
 
 # Reference maps

@@ -54,12 +54,11 @@ def cleaned_study(study: Study) -> CleanedStudy:
         result = cleaned(_with_drivers(raw, source), study.settings)
 
         profiles, layers = _numbered(result.profiles, result.layers)
-        site_covariates = source.site_covariates.loc[profiles["profile_id"]].reset_index(drop=True)
         # Cells without forcing or covariates are not mapped; the other cells are numbered anew.
+        cells, of_cells = source.cells[usable], source.cell_covariates[usable]
         profiles["cell"] = (np.cumsum(usable) - 1)[profiles["cell"].to_numpy()]
-        cells = source.cells[usable].reset_index(drop=True)
         profiles["land_cover"] = cells["land_cover"].to_numpy(int)[profiles["cell"].to_numpy()]
-        cell_covariates = source.cell_covariates[usable].reset_index(drop=True)
+        of_sites = source.site_covariates.loc[profiles["profile_id"]]
 
         attributes = file_attributes(study)
         write_profiles(profiles, folder / "profiles.parquet", attributes)
@@ -67,8 +66,7 @@ def cleaned_study(study: Study) -> CleanedStudy:
         layers.to_parquet(folder / "layers.parquet", index=False)
         forcing = forcing_dataset(source.forcing.take(usable), cells["lon"], cells["lat"], source.comment)
         forcing.assign_attrs(attributes).to_netcdf(folder / "forcing.nc")
-        path = folder / "covariates.parquet"
-        write_covariates(site_covariates, cell_covariates, profiles, path, source.units, attributes)
+        write_covariates(of_sites, of_cells, profiles, folder / "covariates.parquet", source.units, attributes)
         grid = grid_dataset(cells).assign_attrs(cells_left_out=int((~usable).sum()), **attributes)
         grid.to_netcdf(folder / "grid.nc")
         result.exclusions.to_csv(folder / "exclusions.csv", index=False)
@@ -85,8 +83,10 @@ def _nothing_usable(study: Study, source: Source) -> str:
     gaps = source.findings[source.findings["missing"] > 0]
     empty = gaps[gaps["missing"] == gaps["values"]]
     listed = (empty if len(empty) else gaps.sort_values("missing", ascending=False)).head(5)
-    rows = zip(listed["variable"], listed["source"], listed["missing"], listed["values"], strict=True)
-    text = "; ".join(f"{name} ({source}) is missing at {n:,} of {of:,} places" for name, source, n, of in rows)
+    rows = (
+        f"{x.variable} ({x.source}) is missing at {x.missing:,} of {x.values:,} places" for x in listed.itertuples()
+    )
+    text = "; ".join(rows)
     return (
         f"{study.data or study.file}: no land cell has climate, NPP and all covariates. {text or 'NPP is zero'}. Fill "
         "the gaps, leave the covariate out of the list, or give sources that cover the study's cells."

@@ -101,15 +101,10 @@ def checked(
 ) -> pd.DataFrame:
     """`table`, once its columns pass their `checks`; a column that it lacks is not checked.
 
-    Parameters
-    ----------
-    source : the file, for the error
-    place : row position -> its name in the error
-
     Raises
     ------
     InputError
-        When the table has no rows, or for the first fault.
+        When the table has no rows, or for the first fault: names `source`, the file, and the row by its `place`.
     """
     if not len(table):
         raise InputError(f"{source}: the table is empty: it has a header but no rows.")

@@ -58,13 +58,7 @@ VEGETATION_COLOUR = {
 
 
 def account_figure(account: pd.DataFrame) -> Figure:
-    """Profiles and layers that each cleaning rule excluded, as waterfalls from all rows to those that are kept.
-
-    Parameters
-    ----------
-    account : DataFrame
-        `cleaning.csv`.
-    """
+    """Profiles and layers that each rule of the `account` (cleaning.csv) excluded, from all rows to those kept."""
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 4.2))
     for ax, table in zip(axes, ("profiles", "layers"), strict=True):
         _waterfall(account, table, ax)
@@ -104,10 +98,7 @@ def layers_map(profiles: pd.DataFrame) -> Axes:
 def grid_figure(cell: ArrayLike, grid: xr.Dataset) -> Figure:
     """Maps of the number of profiles in every cell, hatched where there is none, and of the cells' vegetation.
 
-    Parameters
-    ----------
-    cell : (n_sites,) int
-        Cell of every profile.
+    `cell` is the cell of every profile, (n_sites,) int.
     """
     figure = plt.figure(figsize=(7, 7.4))
     upper, lower = (map_axes(figure, (2, 1, row)) for row in (1, 2))
@@ -117,33 +108,24 @@ def grid_figure(cell: ArrayLike, grid: xr.Dataset) -> Figure:
     upper.counts = draw_cells(counts, grid, upper, quantity)
     colour_bar(upper.counts, upper, extend="max", ticks=COUNT_EDGES)
     upper.set_title(f"Profiles in {grid.sizes['cell']:,} cells of {grid.attrs.get('resolution_degrees', 0.5):g}\u00b0")
-    _vegetation_map(grid, lower)
-    return figure
-
-
-def _vegetation_map(grid: xr.Dataset, ax: Axes) -> None:
     kind = vegetation_of(grid["land_cover"].values)
     kind[kind == ""] = "other"
     names = [name for name in [*CLASSES, "other"] if (kind == name).any()]
     code = np.array([names.index(name) for name in kind], float)
     colours = ListedColormap([VEGETATION_COLOUR[name] for name in names])
     norm = BoundaryNorm(np.arange(len(names) + 1) - 0.5, len(names))
-    bar = colour_bar(draw_cells(code, grid, ax, Quantity("", colours, norm)), ax, ticks=range(len(names)))
+    bar = colour_bar(draw_cells(code, grid, lower, Quantity("", colours, norm)), lower, ticks=range(len(names)))
     bar.ax.set_yticklabels(names)
     bar.ax.invert_yaxis()
     bar.ax.tick_params(length=0, which="both")
-    ax.set_title("Vegetation of the cells")
+    lower.set_title("Vegetation of the cells")
+    return figure
 
 
 def carbon_figure(layers: pd.DataFrame, profiles: pd.DataFrame, forcing: Forcing) -> Figure:
     """Median carbon density by depth, by land cover (left) and climate (right), and the middle half of all layers.
 
-    Parameters
-    ----------
-    layers, profiles : DataFrame
-        `layers.parquet` and `profiles.parquet`.
-    forcing : Forcing
-        Of the land cells.
+    `layers` and `profiles` are the cleaned tables, `forcing` is that of the land cells.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 5), sharex=True, sharey=True)
     cover = profiles["land_cover"].to_numpy()
@@ -159,7 +141,7 @@ def climate_groups(forcing: Forcing, cell: ArrayLike) -> dict[str, NDArray[np.bo
     warmth = forcing.soil_temperature[0][np.asarray(cell)] - 273.15
     psi = forcing.water_potential[0][np.asarray(cell)]
     low, high = np.quantile(warmth, [1 / 3, 2 / 3])
-    middle = np.median(psi)
+    moist = psi > np.median(psi)
     thirds = {
         f"below {low:.0f} \u00b0C": warmth <= low,
         f"{low:.0f} to {high:.0f} \u00b0C": (warmth > low) & (warmth <= high),
@@ -168,7 +150,7 @@ def climate_groups(forcing: Forcing, cell: ArrayLike) -> dict[str, NDArray[np.bo
     return {
         f"{name}, {word}": chosen & wet
         for name, chosen in thirds.items()
-        for word, wet in (("moist", psi > middle), ("dry", psi <= middle))
+        for word, wet in (("moist", moist), ("dry", ~moist))
     }
 
 
@@ -198,20 +180,16 @@ def _carbon_with_depth(
 
 
 def forcing_maps(forcing: Forcing, grid: xr.Dataset, layer: int = 4) -> Figure:
-    """Maps of soil temperature and water potential in one layer, of NPP, and of its range where that varies."""
+    """Maps of soil temperature and water potential in one layer, and of NPP."""
     at = f"at {PAPER_COLUMN.node[layer]:.2f} m"
     shown = {
         f"Soil temperature {at}": (forcing.soil_temperature[layer] - 273.15, "temperature"),
         f"Soil water potential {at}": (forcing.water_potential[layer], "potential"),
         "Net primary production": (forcing.npp_mean, "npp"),
     }
-    spread = (forcing.npp_max - forcing.npp_min) / forcing.npp_mean
-    if np.ptp(spread) > 1e-6 * np.max(spread):  # where it is assumed it is one number
-        shown["Range of annual NPP"] = spread, Quantity("multiple of the mean", "viridis_r", None)
-    rows = (len(shown) + 1) // 2
-    figure = plt.figure(figsize=(9, 2.75 * rows))
+    figure = plt.figure(figsize=(9, 5.5))
     for i, (title, (values, quantity)) in enumerate(shown.items(), start=1):
-        ax = map_axes(figure, (rows, 2, i))
+        ax = map_axes(figure, (2, 2, i))
         limits = scale_of(quantity, values).norm
         drawn = draw_cells(values, grid, ax, quantity, (limits.vmin, limits.vmax))
         colour_bar(drawn, ax, extend=beyond_ends(values, limits))
