@@ -11,12 +11,10 @@ from synthetic_study import small_results
 
 from proda.figures.style import (
     ALBERS,
-    QUANTITIES,
     draw_cells,
     draw_sites,
     map_axes,
     method_label,
-    save_figures,
     scale_of,
 )
 
@@ -39,10 +37,6 @@ def offline(monkeypatch):
 def test_differences_are_white_at_zero_and_symmetric():
     norm = scale_of("difference", [-1.0, 5.0], limits=(-2.0, 6.0)).norm
     assert (norm.vmin, norm.vcenter, norm.vmax) == (-6, 0, 6)
-
-
-def test_a_quantity_keeps_its_scale_whatever_the_values():
-    assert scale_of("soc_stock", [1.0, 2.0]).norm is QUANTITIES["soc_stock"].norm
 
 
 def test_a_cell_is_drawn_where_it_lies(grid):
@@ -71,8 +65,3 @@ def test_the_largest_differences_are_drawn_last():
 
 def test_a_part_of_the_sites_stays_in_the_label_of_a_method():
     assert method_label("network (test sites)") == "Neural network (test sites)" and method_label("one") == "one"
-
-
-def test_figures_are_saved_under_their_names(tmp_path):
-    save_figures({"figure_3": map_axes().figure}, tmp_path / "figures")
-    assert (tmp_path / "figures" / "figure_3.png").read_bytes().startswith(b"\x89PNG")

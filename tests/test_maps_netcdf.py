@@ -10,8 +10,18 @@ from compliance_checker.runner import CheckSuite
 from synthetic_study import FolderStudy, small_results
 
 from proda.errors import InputError
-from proda.maps.netcdf import SOC_CONTENT, csoil_product, observed_period, raster_of, rastered
+from proda.maps.netcdf import (
+    SOC_CONTENT,
+    century_normalisation,
+    clm_parameters,
+    counterpart_table,
+    csoil_product,
+    observed_period,
+    raster_of,
+    rastered,
+)
 from proda.maps.stage import write_results
+from proda.model.parameters import INS, PAPER_PARAMETERS, bounds, physical
 
 CheckSuite.load_all_available_checkers()
 MAPS = ("soc_maps.nc", "parameter_maps.nc", "hybrid_parameter_maps.nc")
@@ -68,13 +78,6 @@ def test_the_checker_finds_a_seeded_fault(folder, tmp_path, variable, attribute,
     assert any(fault in line for line in faults), faults
 
 
-def test_every_file_has_title_source_references_and_licence(folder):
-    for name in FILES:
-        with xr.open_dataset(folder / name) as file:
-            assert {"title", "source", "history", "references", "license", "comment"} <= set(file.attrs), name
-            assert file.attrs["Conventions"] == "CF-1.8"
-
-
 def test_labels_are_characters_in_the_file_and_an_index_in_xarray(folder):
     with netCDF4.Dataset(folder / "soc_maps.nc") as file:
         assert file["parameterisation"].dtype == "S1"
@@ -88,26 +91,6 @@ def test_content_of_the_layers_sums_to_density_times_thickness(folder):
         expected = (maps["soc_density"].sel(parameterisation="network") * thickness).sum("layer", skipna=False)
         content = maps["carbon_mass_content_of_soil_layer"].sel(parameterisation="network").sum("layer", skipna=False)
         np.testing.assert_allclose(content, expected, rtol=1e-5)
-
-
-def test_every_variable_has_units_and_a_name(product):
-    for name, variable in product.variables.items():
-        if name == "crs" or name.endswith("_bounds"):
-            continue
-        if name != "parameterisation":
-            assert "units" in variable.attrs, name
-        assert "standard_name" in variable.attrs or "long_name" in variable.attrs, name
-    assert product[SOC_CONTENT].attrs["standard_name"] == "soil_mass_content_of_carbon"
-    assert product[SOC_CONTENT].attrs["units"] == "kg m-2"
-
-
-def test_every_coordinate_has_bounds_that_enclose_it(product):
-    for name in ("lat", "lon", "depth", "layer"):
-        bounds = product[product[name].attrs["bounds"]]
-        assert bounds.dims == (name, "bounds")
-        assert (bounds[:, 0] <= product[name]).all() and (product[name] <= bounds[:, 1]).all()
-    assert product["depth"].attrs["positive"] == "down"
-    np.testing.assert_allclose(product["depth_bounds"], [[0, 0.3], [0, 1], [0, 2]])
 
 
 def test_latitudes_go_up_and_cells_without_land_are_missing(product):
@@ -143,20 +126,16 @@ def test_quantiles_surround_the_median_and_exist_only_for_methods_with_draws(pro
 def test_cells_carry_the_number_of_extrapolated_covariates_of_network_and_hybrid(product):
     inputs = small_results().inputs
     raster = raster_of(inputs.grid)
-    for method, expected in (("network", inputs.network_notes["extrapolated"]), ("hybrid", inputs.hybrid_extrapolated)):
+    for method, expected in (
+        ("network", inputs.network_extrapolated),
+        ("hybrid", inputs.hybrid["extrapolated_cell"].values),
+    ):
         beyond = product["extrapolated"].sel(parameterisation=method).values
         np.testing.assert_array_equal(beyond[raster.row, raster.column], expected)
         assert (expected > 0).any() and np.isfinite(beyond).sum() == expected.size
     assert np.isnan(product["extrapolated"].sel(parameterisation="one-batch")).all()
     for name in (SOC_CONTENT, "soc_density", "carbon_mass_content_of_soil_layer"):
         assert product[name].attrs["ancillary_variables"].split()[-1] == "extrapolated"
-
-
-def test_tables_are_written_with_their_columns(folder):
-    table = pd.read_csv(folder / "table_1.csv")
-    assert {"source", "sites", "subset", "method", "r2", "r", "efficiency", "rmse", "bias", "n"} <= set(table)
-    stocks = pd.read_csv(folder / "stocks.csv")
-    assert {"source", "method", "interval", "stock_pg", "p05_pg", "p95_pg", "cells", "land_share"} <= set(stocks)
 
 
 def test_the_raster_puts_every_cell_at_its_place():
@@ -196,11 +175,6 @@ def test_the_configuration_for_ilamb_names_every_file(folder):
     assert named == {path.name for path in (folder / "ilamb").glob("*.nc")}
 
 
-def test_the_configuration_for_ilamb_has_its_variable_in_a_section_and_its_sources_in_the_variable(folder):
-    headings = [line[:3] for line in (folder / "ilamb" / "proda.cfg").read_text().splitlines() if line.startswith("[")]
-    assert headings[:2] == ["[h1", "[h2"] and set(headings[2:]) == {"[PR"}
-
-
 def test_the_period_is_that_of_nearly_all_profiles_and_a_wrong_date_does_not_stretch_it():
     years = pd.Series([np.nan, 1066.0, *np.linspace(1960, 2000, 99)])
     assert observed_period(years) == (1961, 1997)
@@ -212,3 +186,84 @@ def test_the_period_is_the_bounds_of_time_in_whole_years():
     product = csoil_product(results.maps, results.inputs.grid, "network", (1960, 1999), "x")
     days = product["time_bounds"].values[0]
     assert [str(np.datetime64("1850-01-01") + int(day)) for day in days] == ["1960-01-01", "2000-01-01"]
+
+
+@pytest.fixture(scope="module")
+def made(folder):
+    with xr.open_dataset(folder / "parameter_maps.nc") as file:
+        return small_results().inputs, file.load()
+
+
+def on_cells(inputs, variable):
+    raster = raster_of(inputs.grid)
+    return variable.values[raster.row, raster.column]
+
+
+def test_every_parameter_of_the_network_is_there_in_physical_units(made):
+    inputs, maps = made
+    theta = physical(inputs.network_cells.T, inputs.forcing)
+    for k, row in enumerate(PAPER_PARAMETERS.rows):
+        np.testing.assert_array_equal(on_cells(inputs, maps[row.name]), theta[k])
+        assert maps[row.name].attrs["units"] == row.unit
+
+
+def test_every_parameter_has_a_counterpart_or_none():
+    table = counterpart_table()
+    assert list(table.index) == list(PAPER_PARAMETERS.names)
+    assert set(table.index[table["clm"] == ""]) == {"fs1s2", "fs1s3", "ins"}
+
+
+def test_every_value_lies_in_its_valid_range_and_the_range_is_the_prior(made):
+    inputs, maps = made
+    for row in PAPER_PARAMETERS.rows:
+        low, high = maps[row.name].attrs["valid_min"], maps[row.name].attrs["valid_max"]
+        values = on_cells(inputs, maps[row.name])
+        assert (low <= values).all() and (values <= high).all(), row.name
+        if row.name != "ins":
+            assert (low, high, maps[row.name].attrs["default_value"]) == (row.minimum, row.maximum, row.default)
+    low, high = (bound[INS] for bound in bounds(inputs.forcing))
+    assert (maps["ins"].attrs["valid_min"], maps["ins"].attrs["valid_max"]) == (low.min(), high.max())
+
+
+def test_the_defaults_become_the_numbers_of_clm():
+    """Published in CLM's technical note and source: 1 and 5 cm2 yr-1, respired fractions, CWD fractions."""
+    ours = xr.Dataset({row.name: ((), row.default) for row in PAPER_PARAMETERS.rows})
+    clm = clm_parameters(ours)
+    expected = {
+        "som_diffus": 1e-4 / (86400 * 365), "cryoturb_diffusion_k": 5e-4 / (86400 * 365), "rf_l1s1_bgc": 0.55,
+        "rf_l2s1_bgc": 0.5, "rf_l3s2_bgc": 0.5, "rf_s2s1_bgc": 0.55, "rf_s2s3_bgc": 0.55, "rf_s3s1_bgc": 0.55,
+        "cwd_fcel": 0.76, "cwd_flig": 0.24, "maxpsi_hr": -0.002, "q10_mr": 1.5,
+    }  # fmt: skip
+    for name, value in expected.items():
+        assert float(clm[name]) == pytest.approx(value, rel=1e-9), name
+
+
+def test_clms_rates_with_its_normalisation_are_this_models():
+    """CLM: q10^((T - 25) / 10) N / tau, N = (c(15) / c(30)) / q10^-1, with N written here once more by hand."""
+    q10, tau, warm = 1.9, 6.0, 12.0
+    ours = xr.Dataset({row.name: ((), row.default) for row in PAPER_PARAMETERS.rows}).assign(q10=q10, tau4s2=tau)
+
+    def catanf(t):
+        return 11.75 + (29.7 / np.pi) * np.arctan(np.pi * 0.031 * (t - 15.4))
+
+    factor = (catanf(15.0) / catanf(30.0)) / q10 ** ((15.0 - 25.0) / 10.0)
+    rate = q10 ** ((warm - 25.0) / 10.0) * factor / float(clm_parameters(ours)["tau_s2"])
+    assert rate == pytest.approx(q10 ** ((warm - 25.0) / 10.0) / tau, rel=1e-12)
+    assert float(century_normalisation(q10)) == pytest.approx(factor)
+
+
+def test_what_leaves_the_slow_pool_in_clm_is_what_leaves_it_here(rng):
+    fs2s1, fs2s3 = rng.uniform(0.1, 0.6, 50), rng.uniform(0.0, 0.1, 50)
+    ours = xr.Dataset({row.name: ("cell", np.full(50, row.default)) for row in PAPER_PARAMETERS.rows})
+    clm = clm_parameters(ours.assign(fs2s1=("cell", fs2s1), fs2s3=("cell", fs2s3)))
+    respired = 0.42 / 0.45 * clm["rf_s2s1_bgc"] + 0.03 / 0.45 * clm["rf_s2s3_bgc"]
+    np.testing.assert_allclose(respired, 1 - fs2s1 - fs2s3, rtol=1e-12)
+    assert ((clm["rf_s2s3_bgc"] < 0) == (fs2s3 > 0.03 / 0.45)).all()
+
+
+def test_litter_fractions_add_up_to_one_and_come_from_a_map(made):
+    inputs, maps = made
+    clm = clm_parameters(maps)
+    total = on_cells(inputs, clm["lf_flab"] + clm["lf_fcel"] + clm["lf_flig"])
+    np.testing.assert_allclose(total, 1.0, rtol=1e-12)
+    assert clm["tau_s3"].attrs["units"] == "yr" and "century_normalisation" in clm["tau_s3"].attrs["comment"]

@@ -4,13 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proda.errors import InputError
 from proda.maps.regions import (
     region_masks,
     regional_biases,
     state_of,
     stock_differences,
-    vegetation_biases,
     vegetation_class,
 )
 
@@ -32,11 +30,6 @@ def test_positions_lie_in_their_states_and_those_off_the_coast_in_the_nearest():
     assert found == [
         "Oregon", "New York", "Iowa", "Wisconsin", "Utah", "Oklahoma", "Arizona", "Alabama", "Maine"
     ]  # fmt: skip
-
-
-def test_a_missing_position_is_an_error():
-    with pytest.raises(InputError, match="position 1 has no longitude"):
-        state_of([-100.0, np.nan], [40.0, 40.0])
 
 
 def test_regions_hold_the_places_that_lie_in_them():
@@ -108,12 +101,3 @@ def test_a_bias_agrees_with_the_paper_when_it_has_the_published_sign(profiles):
 def test_a_site_recorded_as_wetland_is_one():
     sites = pd.DataFrame({"land_cover": [1, 12, 13, 11], "land_use": ["woodyWetlands", None, "urban", "x"]})
     assert vegetation_class(sites).tolist() == ["Wetland", "Cropland", "", "Wetland"]
-
-
-def test_the_bias_of_a_vegetation_class_is_the_mean_error_of_its_layers(profiles):
-    sites, layers = profiles
-    sites = sites.assign(land_cover=np.where(np.arange(16) < 6, 1, 12))
-    error = np.where(layers["site"] < 6, 2e3, -1e3)
-    error[0] = np.nan
-    bias = vegetation_biases(layers, {"network": layers["soc"].to_numpy() + error}, sites, np.arange(16) != 15)
-    assert bias["network"].to_dict() == {"Evergreen forest": 2.0, "Cropland": -1.0}

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from synthetic_study import small_results
 
 from proda.maps.scores import (
     ASSIMILATED,
@@ -11,6 +12,7 @@ from proda.maps.scores import (
     PUBLISHED_SCORES,
     USED,
     comparable_sites,
+    published_findings,
     scores_on,
     site_subsets,
     stocks_by_interval,
@@ -35,7 +37,7 @@ def test_all_methods_are_scored_on_identical_layers(layers):
     modelled = {"default": layers["soc"].to_numpy() * 2, "network": layers["soc"].to_numpy().copy()}
     modelled["network"][0] = np.nan
     used, split = np.array([True, True, True, False]), np.array(["train", "train", "test", "unused"])
-    table = table_1(layers, modelled, used, split)
+    table = table_1(layers, modelled, used, split, np.arange(4))
     ours = table[table["source"] == "this study"]
     counts = ours.groupby(["sites", "subset"])["n"].agg(["min", "max"])
     assert (counts["min"] == counts["max"]).all()
@@ -59,19 +61,16 @@ def test_the_table_scores_the_sites_never_seen(layers):
     table = table_1(layers, {"network": layers["soc"].to_numpy() + 500}, split != "unused", split, np.arange(4))
     row = table[(table["sites"] == ASSIMILATED) & (table["subset"] == NEVER_SEEN)].iloc[0]
     assert (row["n"], row["n_sites"]) == (4, 2) and row["bias"] == pytest.approx(0.5)
+    assert scores_on(table, "all")["n_sites"].tolist() == [3] and scores_on(table, NEVER_SEEN)["n_sites"].tolist() == [
+        2
+    ]
     assert row["median_ratio"] == pytest.approx(np.median(1 + 0.5 / np.arange(5.0, 9.0)))
-
-
-def test_table_1_is_in_kilograms(layers):
-    table = table_1(layers, {"default": layers["soc"].to_numpy() + 500}, np.ones(4, bool))
-    row = table[(table["source"] == "this study") & (table["sites"] == USED)].iloc[0]
-    assert row["bias"] == pytest.approx(0.5) and row["rmse"] == pytest.approx(0.5)
 
 
 def test_published_values_are_labelled_and_stand_beside_ours(layers):
     modelled = {"default": layers["soc"].to_numpy() * 2, "network": layers["soc"].to_numpy()}
     split = np.array(["train", "train", "validation", "test"])
-    table = table_1(layers, modelled, np.ones(4, bool), split)
+    table = table_1(layers, modelled, np.ones(4, bool), split, np.arange(4))
     published = table[table["source"] == "published"].set_index(["method", "subset"])
     assert len(published) == len(PUBLISHED_SCORES)
     assert tuple(published.loc[("site-by-site", "all"), ["r2", "r", "rmse"]]) == (0.95, 0.98, 3.32)
@@ -83,14 +82,6 @@ def test_published_values_are_labelled_and_stand_beside_ours(layers):
     assert np.isnan(shown.loc["network (test sites)", "published rmse"])
 
 
-def test_scores_of_a_subset_are_with_the_filter_where_it_has_one(layers):
-    split = np.array(["train", "train", "test", "unused"])
-    table = table_1(layers, {"network": layers["soc"].to_numpy() + 500}, split != "unused", split)
-    assert scores_on(table, "all")["n_sites"].tolist() == [3]
-    assert scores_on(table, "all", sites=ASSIMILATED)["n_sites"].tolist() == [4]
-    assert scores_on(table, NEVER_SEEN)["n_sites"].tolist() == [2]
-
-
 def test_stocks_have_a_row_for_each_method_with_the_land_that_they_cover():
     rows = [
         ("this study", "network", "0-30 cm", 5.0, 4.0, 6.0, 1.0),
@@ -99,4 +90,17 @@ def test_stocks_have_a_row_for_each_method_with_the_land_that_they_cover():
     names = ["source", "method", "interval", "stock_pg", "p05_pg", "p95_pg", "land_share"]
     row = stocks_by_interval(pd.DataFrame(rows, columns=names)).loc["this study", "network"]
     assert (row["0-30 cm: Pg C"], row["0-30 cm: 95 %"], row["30-100 cm: Pg C"]) == (5.0, 6.0, 7.0)
-    assert (row["most land (%)"], row["least land (%)"]) == (100.0, 50.0) and "30-100 cm: 5 %" not in row
+    assert row["land (%)"] == 50.0 and "30-100 cm: 5 %" not in row
+
+
+def test_findings_of_the_paper_are_judged_by_the_numbers_here():
+    results = small_results()
+    assert results.findings["holds"].isin(["yes", "no", ""]).all() and len(results.findings) == 13
+    stocks = results.stocks.copy()
+    stocks.loc[stocks["method"] == "default", "stock_pg"] *= [1, 100, 10000, 1, 1, 1]
+    finding = next(name for name in results.findings.index if name.startswith("Fig. 4: carbon of the default"))
+    assert published_findings(results.table, stocks, results.regional).loc[finding, "holds"] == "yes"
+    regional = results.regional.copy()
+    regional["bias"] = np.where(regional.index.get_level_values("method") == "network", regional["bias"], 1.0)
+    finding = next(name for name in results.findings.index if name.startswith("Fig. 2: no regional pattern"))
+    assert published_findings(results.table, stocks, regional).loc[finding, "holds"] == "no"

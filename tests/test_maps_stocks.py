@@ -21,9 +21,12 @@ from proda.maps.stocks import (
     petagrams,
     profile_stocks,
     reference_in,
+    reference_scores,
     reference_stocks,
+    stock_in,
     stock_table,
     stocks,
+    weighted_scores,
 )
 from proda.model.configuration import PAPER_COLUMN
 
@@ -56,17 +59,6 @@ def test_a_stock_is_the_exact_integral_of_density_over_depth(a, b, soc):
     assert abs(found - exact) <= Fraction(1, 10**12) * (exact + Fraction(max(soc)) / 1000 * Fraction(lower))
 
 
-@given(depths, depths)
-def test_overlap_is_exact_to_one_in_a_million_million(a, b):
-    upper, lower = sorted((a, b))
-    if upper == lower:
-        return
-    found = overlap([(upper, lower)])[0]
-    for layer in range(10):
-        alone = [float(k == layer) for k in range(10)]
-        assert abs(Fraction(float(found[layer])) - integrated(alone, upper, lower)) <= Fraction(1, 10**12)
-
-
 @given(st.lists(st.tuples(contents, st.floats(1e8, 4e9), st.floats(0.01, 1)), min_size=1, max_size=200))
 def test_a_total_is_the_exact_sum_of_stock_times_area_times_land(cells):
     stock, area, land = (np.array(column) for column in zip(*cells, strict=True))
@@ -89,10 +81,6 @@ def test_an_interval_that_no_column_holds_is_refused_with_the_depth_of_the_grid(
 def test_ten_kilograms_on_a_square_kilometre_of_half_land_are_five_million_kilograms():
     grid = pd.DataFrame({"cell_area": [1e6], "land_fraction": [0.5]})
     assert petagrams([10.0], land_area(grid)) == pytest.approx(5e6 / 1e12)
-
-
-def test_cells_without_a_value_add_nothing_to_a_total():
-    assert petagrams([[10.0, np.nan]], [1e12, 1e12]) == pytest.approx([10.0])
 
 
 def test_a_profile_stock_counts_each_layer_by_its_thickness():
@@ -165,3 +153,49 @@ def test_published_stocks_stand_in_the_table_and_are_labelled(grid):
     one_batch = published[published["method"] == "one-batch"].set_index("interval").loc["0-30 cm"]
     assert (one_batch["stock_pg"], one_batch["p05_pg"], one_batch["p95_pg"]) == (77, 49, 112)
     assert published["cells"].isna().all()
+
+
+DENSITY = 20e3  # g C m-3 in every layer: 20 kg C m-2 to one metre
+
+
+@pytest.fixture
+def land():
+    return xr.Dataset({
+        "lon": ("cell", [-100.25, -99.75, -99.75, -99.25]),
+        "lat": ("cell", [40.25, 40.25, 41.25, 41.25]),
+        "cell_area": ("cell", [1e12, 2e12, 1e12, 1e12]),
+        "land_fraction": ("cell", [1.0, 0.5, 1.0, 1.0]),
+        "land_cover": ("cell", [1, 12, 12, 13]),
+        "ref_a_soc_0_30cm_kg_m2": ("cell", [3.0, 6.0, 9.0, np.nan]),
+        "ref_a_soc_0_100cm_kg_m2": ("cell", [10.0, 20.0, 30.0, np.nan]),
+        "ref_b_soc_20_50cm_kg_m2": ("cell", [1.0, 2.0, 3.0, 4.0]),
+    })  # fmt: skip
+
+
+@pytest.fixture
+def maps(land):
+    one = soc_of_one(np.full((10, 4), DENSITY), land_area(land))
+    two = soc_of_one(np.full((10, 4), DENSITY) * np.array([0.5, 1.0, 1.5, 2.0]), land_area(land))
+    return xr.concat([one, two], dim="parameterisation").assign_coords(parameterisation=["default", "network"])
+
+
+def test_the_model_is_summed_to_the_depths_of_the_reference(maps):
+    np.testing.assert_allclose(stock_in(maps, (0.2, 0.5)).sel(parameterisation="default"), 0.3 * DENSITY / 1000)
+    np.testing.assert_allclose(stock_in(maps, (0.0, 1.0)).sel(parameterisation="network"), [10, 20, 30, 40])
+
+
+def test_scores_are_weighted_by_land_and_count_only_cells_with_both(maps, land):
+    table = reference_scores(maps, land).set_index(["reference", "interval", "method"])
+    row = table.loc["A", "0-100 cm", "network"]
+    assert (row["r"], row["bias"], row["rmse"]) == pytest.approx((1.0, 0.0, 0.0), abs=1e-9)
+    assert row["total_pg"] == row["reference_pg"] == pytest.approx(60.0) and row["land_share"] == 0.75
+    assert np.isnan(table.loc["A", "0-100 cm", "default"]["r"]), "a map without variation has no correlation"
+    assert ("A", "0-200 cm", "network") not in table.index and ("B", "20-50 cm", "network") in table.index
+
+
+def test_weights_count_a_cell_as_often_as_it_has_land(rng):
+    a, b, times = rng.normal(size=40) + 5, rng.normal(size=40) + 4, rng.integers(1, 5, 40)
+    found, repeated = weighted_scores(a, b, times), (np.repeat(a, times), np.repeat(b, times))
+    assert found["r"] == pytest.approx(np.corrcoef(*repeated)[0, 1])
+    assert found["bias"] == pytest.approx((repeated[1] - repeated[0]).mean())
+    assert np.isnan(weighted_scores([], [], [])["r"])

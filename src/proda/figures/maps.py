@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,24 +30,15 @@ from proda.figures.style import (
     method_label,
     missing_patch,
 )
-from proda.maps.references import stock_in, weighted_scores
 from proda.maps.regions import HIGH
-from proda.maps.stocks import MAP_INTERVALS, Interval, land_area, reference_in, reference_stocks
+from proda.maps.stocks import MAP_INTERVALS, land_area, reference_stocks, stock_in, weighted_scores
 from proda.model.configuration import interval_name
 
 STIPPLED = "dotted: a covariate outside the range of the training sites"
 
 
 def stipple(count: ArrayLike, grid: xr.Dataset, ax: Axes) -> Line2D | None:
-    """Dots in the cells of a map that are extrapolated, and their entry of a legend; None where no cell is.
-
-    Parameters
-    ----------
-    count : (n_cells,)
-        Covariates outside the range of the training sites.
-    ax : matplotlib.axes.Axes
-        From `proda.figures.style.map_axes`.
-    """
+    """Dots in the cells of a map that are extrapolated, and their entry of a legend; None where no cell is."""
     beyond = np.asarray(count) > 0
     if not beyond.any():
         return None
@@ -65,13 +56,6 @@ def mapped_stocks(maps, grid) -> dict[str, NDArray]:
     """Rows of Fig. 3, from the observations down: name -> (3, n_cells), kg C m-2, NaN where missing.
 
     A reference is shown in the intervals that it has itself and is all NaN in the others: nothing is resampled.
-
-    Parameters
-    ----------
-    maps : xarray.Dataset
-        From `proda.maps.prediction.maps_by_method`.
-    grid : xarray.Dataset
-        With the study's reference maps.
     """
     mean = maps["stock"].sel(statistic="mean").transpose("parameterisation", "depth", "cell")
     ours = {str(name): mean.sel(parameterisation=name).values for name in mean["parameterisation"].values}
@@ -85,15 +69,7 @@ def mapped_stocks(maps, grid) -> dict[str, NDArray]:
 
 
 def stock_maps(stocks: dict[str, NDArray], grid) -> Figure:
-    """Small maps, one row a method and one column a depth interval, on one scale; missing cells hatched grey.
-
-    Parameters
-    ----------
-    stocks : dict
-        Name -> (3, n_cells), kg C m-2 in 0-30, 0-100, 0-200 cm.
-    grid : xarray.Dataset
-        `lon`, `lat` of the cells.
-    """
+    """Small maps of `mapped_stocks`, one row a method and one column a depth interval, on one scale."""
     figure = plt.figure(figsize=(8, 1.72 * len(stocks) + 0.9), layout="constrained")
     places = figure.add_gridspec(len(stocks), len(MAP_INTERVALS))
     axes = np.empty((len(stocks), len(MAP_INTERVALS)), dtype=object)
@@ -120,61 +96,32 @@ def stock_maps(stocks: dict[str, NDArray], grid) -> Figure:
     return figure
 
 
-def stock_map(values, grid, title: str, extrapolated=None) -> Figure:
-    """One map of stocks at the size of a page.
-
-    Parameters
-    ----------
-    values : array_like
-        (n_cells,), kg C m-2.
-    extrapolated : array_like, optional
-        (n_cells,) covariates outside the range of the training sites; cells with any are dotted.
-    """
+def stock_map(values, grid, title: str, extrapolated) -> Figure:
+    """One map of stocks (n_cells,), kg C m-2, with dots in cells where `extrapolated` (n_cells,) is above 0."""
     figure = plt.figure(figsize=(8, 5.4), layout="constrained")
     ax = map_axes(figure)
     ax.set_title(title, loc="left")
     colour_bar(draw_cells(values, grid, ax, "soc_stock"), ax, orientation="horizontal", aspect=45)
-    dots = stipple(extrapolated, grid, ax) if extrapolated is not None else None
+    dots = stipple(extrapolated, grid, ax)
     if dots is not None:
         ax.legend(handles=[dots], loc="lower left", fontsize=8.5, handletextpad=0.2, borderaxespad=0.0)
     return figure
 
 
-def relative_width(maps: xr.Dataset, depth: str = "0-100 cm") -> NDArray[np.float64]:
-    """Width of the 5-95 % interval of the stock of every cell over its mean, (n_cells,), percent.
-
-    Parameters
-    ----------
-    maps : Dataset
-        From `proda.maps.prediction.soc_of_draws`.
-    """
-    stock = maps["stock"].isel(depth=int(np.flatnonzero(maps["interval"].values == depth)[0]))
-    width = stock.sel(statistic="p95") - stock.sel(statistic="p05")
-    return 100.0 * (width / stock.sel(statistic="mean")).to_numpy()
+def relative_width(maps: xr.Dataset) -> xr.DataArray:
+    """Width of the 5-95 % interval of the stock to 1 m over its mean, (..., cell), percent."""
+    stock = maps["stock"].isel(depth=MAP_INTERVALS.index((0.0, 1.0)))
+    return 100.0 * (stock.sel(statistic="p95") - stock.sel(statistic="p05")) / stock.sel(statistic="mean")
 
 
-def widths_by_method(maps: xr.Dataset, depth: str = "0-100 cm") -> dict[str, NDArray[np.float64]]:
-    """`relative_width` of every method that has quantiles in some cell, label of the method -> (n_cells,) percent.
-
-    Parameters
-    ----------
-    maps : Dataset
-        From `proda.maps.prediction.maps_by_method`.
-    """
-    widths = {
-        str(name): relative_width(maps.sel(parameterisation=name), depth) for name in maps["parameterisation"].values
-    }
-    return {method_label(name): width for name, width in widths.items() if np.isfinite(width).any()}
+def widths_by_method(maps: xr.Dataset) -> dict[str, NDArray[np.float64]]:
+    """`relative_width` of every method that has quantiles in some cell, label of the method -> (n_cells,) percent."""
+    widths = relative_width(maps).dropna("parameterisation", how="all")
+    return {method_label(width["parameterisation"].item()): width.values for width in widths}
 
 
 def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset) -> Figure:
-    """Maps of widths side by side on one logarithmic scale, with their histograms below; cells without one are hatched.
-
-    Parameters
-    ----------
-    widths : mapping
-        Name -> (n_cells,) percent, from `relative_width`.
-    """
+    """Maps of `widths_by_method` side by side on one logarithmic scale, with their histograms below."""
     every = np.concatenate([width[np.isfinite(width)] for width in widths.values()])
     low, high = max(np.quantile(every, 0.005), 1e-3), np.quantile(every, 0.995)
     norm = LogNorm(low, max(high, 1.01 * low))
@@ -199,23 +146,16 @@ def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset) -> Figure:
     return figure
 
 
-def reference_bias_maps(
-    maps: xr.Dataset, grid: xr.Dataset, methods: tuple[str, ...], interval: Interval = (0.0, 1.0),
-) -> Figure:  # fmt: skip
-    """Maps of our stock minus a reference's, by method and reference, on one scale centred at zero.
+def reference_bias_maps(maps: xr.Dataset, grid: xr.Dataset, methods: Sequence[str]) -> Figure:
+    """Maps of our stock to 1 m minus a reference's, by method and reference, on one scale centred at zero.
 
-    The scale ends where 95 % of all differences lie; r is that of the cells, weighted by their land.
-
-    Parameters
-    ----------
-    maps : xarray.Dataset
-        From `proda.maps.prediction.maps_by_method`.
-    interval : (float, float)
-        Depth in m; references without it are left out.
+    The scale ends where 95 % of all differences lie; r is that of the cells, weighted by their land. References without
+    this interval are left out.
     """
+    interval = (0.0, 1.0)
     area, ours = land_area(grid), stock_in(maps, interval)
-    references = {name: reference_in(stocks, interval) for name, stocks in reference_stocks(grid).items()}
-    references = {name: stock for name, stock in references.items() if stock is not None}
+    ours = {method: ours.sel(parameterisation=method).values for method in methods}
+    references = {name: stocks[interval] for name, stocks in reference_stocks(grid).items() if interval in stocks}
     panels = {(m, name): ours[m] - stock for m in methods for name, stock in references.items()}
     every = np.concatenate([np.abs(values[np.isfinite(values)]) for values in panels.values()])
     end = float(np.quantile(every, 0.95)) if every.size else 1.0
@@ -226,8 +166,7 @@ def reference_bias_maps(
     for k, ((method, name), values) in enumerate(panels.items(), start=1):
         axes.append(map_axes(figure, (rows, n, k)))
         shown = draw_cells(values, grid, axes[-1], "difference", limits=(-end, end))
-        both = np.isfinite(values)
-        score = weighted_scores(references[name][both], ours[method][both], area[both])
+        score = weighted_scores(references[name], ours[method], area)
         axes[-1].set_title(
             f"{method_label(method)} minus {name}\nr {score['r']:.2f}, bias {score['bias']:+.1f} kg C m$^{{-2}}$",
             fontsize=9,
@@ -240,16 +179,8 @@ def reference_bias_maps(
 
 
 def bias_points(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
-    """Mean bias of one method by region, with two standard errors, and the published sign as a triangle.
-
-    The triangle is filled where our bias has that sign.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `proda.maps.regions.regional_biases`.
-    """
-    rows = table.xs(method, level="method")
+    """Mean bias by region with two standard errors; triangles are the published sign, filled where ours is the same."""
+    rows = table.xs(method, level="method").fillna({"bias_agrees": False})
     place = np.arange(len(rows))
     colour = METHOD_COLOUR.get(method, INK)
     ax.axvline(0.0, color=INK, lw=0.8)
@@ -257,12 +188,9 @@ def bias_points(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
     ax.errorbar(rows["bias"], place, xerr=2 * rows["se"], fmt="o", ms=4.5, color=colour, lw=1.2, zorder=3)
     for y, row in zip(place, rows.itertuples(), strict=True):
         if row.published:
-            high = row.published == HIGH
-            agrees = bool(row.bias_agrees) if not pd.isna(row.bias_agrees) else False
-            ax.plot(
-                0.95, y, ">" if high else "<", transform=ax.get_yaxis_transform(), ms=6.5,
-                mec=INK, mfc=INK if agrees else "white", zorder=4,
-            )  # fmt: skip
+            marker = ">" if row.published == HIGH else "<"
+            fill = INK if row.bias_agrees else "white"
+            ax.plot(0.95, y, marker, transform=ax.get_yaxis_transform(), ms=6.5, mec=INK, mfc=fill, zorder=4)
     ax.set_title(method_label(method), fontsize=9.5)
     ax.set(ylim=(len(rows) - 0.5, -0.5))
     ax.set_yticks(place, [f"{name} ({n:,})" for name, n in zip(rows.index, rows["n_sites"], strict=True)])
@@ -271,13 +199,7 @@ def bias_points(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
 
 
 def regional_bias_figure(table: pd.DataFrame) -> Figure:
-    """Biases by region of every method, side by side with common axes; numbers of sites in brackets.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `proda.maps.regions.regional_biases`.
-    """
+    """Biases of `proda.maps.regions.regional_biases`, methods side by side with common axes; sites in brackets."""
     methods = list(dict.fromkeys(table.index.get_level_values("method")))
     figure = plt.figure(figsize=(9, 3.9), layout="constrained")
     axes = figure.subplots(1, len(methods), sharex=True, sharey=True, squeeze=False)[0]

@@ -42,11 +42,6 @@ def difference_norm(difference: ArrayLike) -> TwoSlopeNorm:
     """Colour scale of Fig. 2: from the 5 % quantile of the negative differences over zero to the 95 % of the positive.
 
     Both sides have half of the colours, however wide they are: their ends stand at the colour bar.
-
-    Parameters
-    ----------
-    difference : array_like
-        (n,) NaN is left out.
     """
     values = np.asarray(difference, float)
     low, high = (values[side] for side in (values < 0, values > 0))
@@ -57,17 +52,7 @@ def difference_norm(difference: ArrayLike) -> TwoSlopeNorm:
 
 
 def difference_map(difference: ArrayLike, sites: pd.DataFrame, ax: Axes) -> Axes:
-    """Map of modelled minus observed stock at the sites, with the colour scale `difference_norm`.
-
-    Parameters
-    ----------
-    difference : array_like
-        (n_sites,) kg C m-2; NaN is left out.
-    sites : pandas.DataFrame
-        `lon`, `lat` of the same sites.
-    ax : matplotlib.axes.Axes
-        From `proda.figures.style.map_axes`.
-    """
+    """Map of modelled minus observed stock at the sites, (n_sites,) kg C m-2, on the scale `difference_norm`."""
     size = float(np.clip(12000 / max(len(sites), 1), 1.5, 14))
     quantity = QUANTITIES["difference"]._replace(norm=difference_norm(difference))
     ax.differences = draw_sites(difference, sites, ax, quantity, size=size, on_top="any")
@@ -75,15 +60,10 @@ def difference_map(difference: ArrayLike, sites: pd.DataFrame, ax: Axes) -> Axes
 
 
 def density_scatter(observed: ArrayLike, modelled: ArrayLike, ax: Axes, published: tuple | None = None) -> Axes:
-    """Modelled against observed SOC of all layers on log axes, as counts in hexagons, with the 1:1 line and scores.
+    """Modelled against observed SOC of all layers, kg C m-3, on log axes, as counts in hexagons, with scores.
 
-    Parameters
-    ----------
-    observed, modelled : array_like
-        (n_layers,) kg C m-3. The scores are of these values, not of their logarithms; values beyond the axes are drawn
-        at their ends.
-    published : (float, float), optional
-        r2 and RMSE (kg C m-3) of the paper, to stand below ours.
+    The scores are of these values, not of their logarithms; values beyond the axes are drawn at their ends. `published`
+    is r2 and RMSE (kg C m-3) of the paper.
     """
     low, high = np.log10(DENSITY_LIMITS)
     ends = DENSITY_LIMITS[0] * 1.01, DENSITY_LIMITS[1] * 0.99
@@ -164,15 +144,7 @@ def stocks_shown(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def stock_points(table: pd.DataFrame, interval: str, ax: Axes) -> Axes:
-    """Points of one depth interval, ours above the published, with 5-95 % where there are draws, and their numbers.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From `proda.maps.stocks.stock_table`: source, method, interval, stock_pg, p05_pg, p95_pg.
-    interval : str
-        Such as "30-100 cm".
-    """
+    """Points of one depth interval, ours above the published, with 5-95 % where there are draws, and their numbers."""
     shown = stocks_shown(table)
     numbers = shown[["stock_pg", "p05_pg", "p95_pg"]].to_numpy(float)
     positive = numbers[np.isfinite(numbers) & (numbers > 0)]
@@ -215,7 +187,7 @@ def number_text(row) -> str:
 
 
 def stock_figure(table: pd.DataFrame) -> Figure:
-    """Points of the three depth intervals side by side, with shared axes."""
+    """Totals of `proda.maps.stocks.stock_table` in the three depth intervals side by side, with shared axes."""
     n_names = stocks_shown(table)["method"].nunique()
     figure = plt.figure(figsize=(8.4, 0.42 * n_names + 1.5), layout="constrained")
     axes = figure.subplots(1, len(STRATA), sharex=True, sharey=True)
@@ -245,15 +217,7 @@ def mean_by_depth(depth: ArrayLike, soc: ArrayLike) -> pd.DataFrame:
 
 
 def soc_profiles(depth: ArrayLike, soc: dict[str, ArrayLike], ax: Axes) -> Axes:
-    """Mean SOC against depth, observed as black points and a line for each method, on a log axis.
-
-    Parameters
-    ----------
-    depth : array_like
-        (n_layers,) m, of observed layers.
-    soc : dict
-        "observed" and methods -> (n_layers,) kg C m-3 at the same layers.
-    """
+    """Mean SOC (n_layers,), kg C m-3, against depth, m: observed as black points, a line for each method."""
     for name, values in soc.items():
         mean = mean_by_depth(depth, values)
         look = {"marker": "o", "ms": 4, "ls": "none", "zorder": 5} if name == "observed" else {"lw": 1.6}
@@ -265,14 +229,7 @@ def soc_profiles(depth: ArrayLike, soc: dict[str, ArrayLike], ax: Axes) -> Axes:
 def land_cover_figure(layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites: pd.DataFrame) -> Figure:
     """Small multiples of `soc_profiles`, one for each vegetation class, sharing axes.
 
-    Parameters
-    ----------
-    layers : pandas.DataFrame
-        `site` (row of `sites`), `depth` (m), `soc` (g C m-3).
-    modelled : dict
-        Method -> (n_layers,) g C m-3; layers that any method lacks are left out for all.
-    sites : pandas.DataFrame
-        See `vegetation_class`.
+    `modelled` is method -> (n_layers,) g C m-3; layers that any method lacks are left out for all.
     """
     figure = plt.figure(figsize=(8, 6.2), layout="constrained")
     axes = figure.subplots(2, 4, sharex=True, sharey=True)

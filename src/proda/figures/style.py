@@ -46,16 +46,7 @@ METHOD_COLOUR = {
     "hybrid": "#56B4E9",
     "reference": "#888888",
 }
-METHOD_LABEL = {
-    "observed": "Observed",
-    "truth": "Truth",
-    "default": "Default",
-    "one-batch": "One-batch",
-    "random-sampling": "Random-sampling",
-    "site-by-site": "Site-by-site",
-    "network": "Neural network",
-    "hybrid": "Hybrid",
-}
+METHOD_LABEL = {name: name.capitalize() for name in METHOD_COLOUR} | {"network": "Neural network"}
 CYCLE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 
 
@@ -67,16 +58,11 @@ class Quantity(NamedTuple):
     norm: Normalize | None
 
 
-def _classes(edges: list[float], colours: str) -> BoundaryNorm:
-    return BoundaryNorm(edges, plt.get_cmap(colours).N, extend="max")
-
-
 # Stocks to 30 cm and to 2 m share one scale, so that panels can be compared: classes widen as stocks do.
+_STOCK_EDGES = [0, 1, 2, 3, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 100, 160]
 QUANTITIES = {
     "soc_stock": Quantity(
-        "Soil organic carbon (kg C m$^{-2}$)",
-        "viridis_r",
-        _classes([0, 1, 2, 3, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 100, 160], "viridis_r"),
+        "Soil organic carbon (kg C m$^{-2}$)", "viridis_r", BoundaryNorm(_STOCK_EDGES, 256, extend="max")
     ),
     "parameter": Quantity("Parameter on its range (0 to 1)", "cividis", Normalize(0, 1)),
     # Air and soil, forcing and covariates: wherever they are shown. Steps of 1.25 degrees and 50 g.
@@ -89,10 +75,9 @@ QUANTITIES = {
 
 def beyond_ends(values, norm: Normalize) -> str:
     """Which ends of a colour bar need an arrow: "neither", "min", "max" or "both", as Matplotlib calls them."""
-    below, above = np.nanmin(values) < norm.vmin, np.nanmax(values) > norm.vmax
-    return {(False, False): "neither", (True, False): "min", (False, True): "max"}.get(
-        (bool(below), bool(above)), "both"
-    )
+    if np.nanmin(values) < norm.vmin:
+        return "both" if np.nanmax(values) > norm.vmax else "min"
+    return "max" if np.nanmax(values) > norm.vmax else "neither"
 
 
 def scale_of(quantity: str | Quantity | None, values, limits=None) -> Quantity:
@@ -150,15 +135,7 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> None:
 
 
 def map_axes(figure: Figure | None = None, position=111) -> Axes:
-    """Map of the conterminous United States, Albers equal area, with state lines and nothing else.
-
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure, optional
-        Figure to add the map to; a new one (7 x 4.6 inches) if left out.
-    position : int, tuple or matplotlib.gridspec.SubplotSpec
-        As in `Figure.add_subplot`.
-    """
+    """Map of the conterminous United States with state lines, at `position` as in `Figure.add_subplot`."""
     figure = figure if figure is not None else plt.figure(figsize=(7, 4.6))
     place = position if isinstance(position, tuple) else (position,)
     ax = figure.add_subplot(*place, projection=ALBERS)
@@ -183,12 +160,10 @@ def state_lines() -> list[np.ndarray]:
 
 
 def draw_cells(values, grid, ax: Axes, quantity: str | Quantity | None = None, limits=None) -> ScalarMappable:
-    """Values at the cells of a grid as coloured cells; cells without a value are hatched grey.
+    """Values (n_cells,) at the cells of a grid as coloured cells, for `colour_bar`; missing ones are hatched grey.
 
     Parameters
     ----------
-    values : array_like
-        (n_cells,); NaN where missing.
     grid : xarray.Dataset or pandas.DataFrame
         `lon`, `lat` of the cell centres, degrees.
     ax : matplotlib.axes.Axes
@@ -197,18 +172,12 @@ def draw_cells(values, grid, ax: Axes, quantity: str | Quantity | None = None, l
         A name in `QUANTITIES`, or a label, colour map and scale of one's own.
     limits : (float, float), optional
         Ends of the colour scale, in place of the quantity's.
-
-    Returns
-    -------
-    matplotlib.cm.ScalarMappable
-        What `colour_bar` takes.
     """
     values = np.asarray(values, float)
     raster = raster_of(grid)
     shown = scale_of(quantity, values, limits)
-    edges_lon = np.append(raster.lon_bounds[:, 0], raster.lon_bounds[-1, 1])
-    edges_lat = np.append(raster.lat_bounds[:, 0], raster.lat_bounds[-1, 1])
-    corners = ALBERS.transform_points(PLATE, *np.meshgrid(edges_lon, edges_lat))[..., :2]
+    edges = (np.append(bounds[:, 0], bounds[-1, 1]) for bounds in (raster.bounds("lon"), raster.bounds("lat")))
+    corners = ALBERS.transform_points(PLATE, *np.meshgrid(*edges))[..., :2]
     mesh = ax.pcolormesh(
         corners[..., 0], corners[..., 1], rastered(values, raster), cmap=shown.colours, norm=shown.norm, zorder=2
     )
@@ -231,14 +200,12 @@ def missing_patch() -> Patch:
 
 
 def draw_sites(
-    values, sites, ax: Axes, quantity: str | Quantity | None = None, limits=None, size=5, on_top="largest"
+    values, sites, ax: Axes, quantity: str | Quantity | None = None, size=5, on_top="largest"
 ) -> ScalarMappable:
-    """Values at sites as coloured points; sites without a value are left out.
+    """Values (n_sites,) at sites as coloured points, for `colour_bar`; sites without a value are left out.
 
     Parameters
     ----------
-    values : array_like or str
-        (n_sites,) or one colour for all sites.
     sites : pandas.DataFrame or xarray.Dataset
         `lon`, `lat` in degrees (WGS84).
     size : float
@@ -246,16 +213,10 @@ def draw_sites(
     on_top : {"largest", "smallest", "any"}
         Which of points that overlap is seen: by magnitude, or one as likely as another, so that neither side of a
         scale hides the other.
-
-    Returns
-    -------
-    matplotlib.cm.ScalarMappable
     """
     points = ALBERS.transform_points(PLATE, np.asarray(sites["lon"], float), np.asarray(sites["lat"], float))
-    if isinstance(values, str):
-        return ax.scatter(points[:, 0], points[:, 1], s=size, c=values, linewidths=0, zorder=2.5)
     values = np.asarray(values, float)
-    shown = scale_of(quantity, values, limits)
+    shown = scale_of(quantity, values)
     order = np.argsort(np.abs(values))[: np.isfinite(values).sum()]
     if on_top == "any":
         order = np.random.default_rng(0).permutation(order)

@@ -1,15 +1,17 @@
-"""SOC maps as NetCDF files for other programs: CF-1.8 on the regular raster, and one file a method for ILAMB.
+"""Maps as CF-1.8 NetCDF files: SOC and parameters of the methods on the regular raster, and files for ILAMB.
 
-ILAMB (Collier et al. 2018, doi 10.1029/2018MS001354) takes CF files with CMIP's variable names, finds time, latitude
-and longitude by the names of the dimensions, and the period from the bounds of time (ilamb.org, "Formatting a Benchmark
-Dataset"). Its soil carbon is `cSoil`, here 0 to 2 m as in its data set of HWSD v2, or `cSoilAbove1m`. ILAMB 2.7.3 reads
-these files as benchmarks and as models. Its totals are of whole cells: along coasts they are above `stocks.csv`, which
-counts land only.
+ILAMB (Collier et al. 2018, doi 10.1029/2018MS001354) reads CF files with CMIP's variable names. Its soil carbon is
+`cSoil`, here 0 to 2 m as in its data set of HWSD v2, or `cSoilAbove1m`. ILAMB 2.7.3 reads these files as benchmarks and
+as models. Its totals are of whole cells: along coasts they are above `stocks.csv`, which counts land only.
+
+`data/clm5_parameters.csv` has each parameter's counterpart in CLM5, from its technical note (Lawrence et al. 2018) and
+the source of CTSM. CLM5 reads one number of each for the whole globe: to use a map, `readParams` has to be changed.
+CLM's water scalar has no floor of 0.25, its litter decomposes by nitrogen too, and carbon comes in where its plants
+drop it: the same parameters need not give the same carbon.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,36 +19,46 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 import proda
 from proda.errors import InputError
 from proda.maps.stocks import MAP_INTERVALS
-from proda.model.configuration import PAPER_COLUMN
+from proda.model.configuration import DAYS_PER_YEAR, PAPER_COLUMN
+from proda.model.forcing import Forcing
+from proda.model.parameters import PAPER_PARAMETERS, bounds, physical
+from proda.study import repository_root
+
+METHOD = "parameterisation"
+SOC_CONTENT = "soil_mass_content_of_carbon"
+LAYER_CONTENT = "carbon_mass_content_of_soil_layer"
+LEVELS = {"mean": "", "p05": "_p05", "p50": "_p50", "p95": "_p95"}
+MEANINGS = {"mean": "mean", "p05": "5 % quantile", "p50": "median", "p95": "95 % quantile"}
+BEYOND = "extrapolated"  # the variable's name in every file of maps
+EXTRAPOLATED = "number of covariates outside the range (or classes) of the training sites: above 0, extrapolated"
+PLACE = {"grid_mapping": "crs", "cell_measures": "area: cell_area"}
+FILL = np.float32(9.96921e36)
+EPOCH = "1850-01-01"
+# CMIP's variable and the lower depth of its interval, m.
+VARIABLES = {
+    "cSoil": (2.0, "carbon mass in the soil from 0 to 2 m"),
+    "cSoilAbove1m": (1.0, "carbon mass in the soil from 0 to 1 m"),
+}
 
 
 class Raster(NamedTuple):
     """A regular raster and the place of every cell in it."""
 
-    lat: np.ndarray  # centres of the rows, south to north, degrees
-    lon: np.ndarray  # centres of the columns, west to east, degrees
-    row: np.ndarray  # (n_cells,) place of each cell
-    column: np.ndarray
+    lat: NDArray  # centres of the rows, south to north, degrees
+    lon: NDArray  # centres of the columns, west to east, degrees
+    row: NDArray  # (n_cells,) place of each cell
+    column: NDArray
     resolution: float  # width and height of a cell, degrees
 
-    @property
-    def lat_bounds(self) -> np.ndarray:
-        """Edges of the rows, (n_rows, 2), degrees north."""
-        return _bounds(self.lat, self.resolution)
-
-    @property
-    def lon_bounds(self) -> np.ndarray:
-        """Edges of the columns, (n_columns, 2), degrees east."""
-        return _bounds(self.lon, self.resolution)
-
-
-def _bounds(centres: np.ndarray, resolution: float) -> np.ndarray:
-    return np.stack([centres - resolution / 2, centres + resolution / 2], axis=1)
+    def bounds(self, axis: str) -> NDArray[np.float64]:
+        """Edges of the rows ("lat") or columns ("lon"), (n, 2), degrees."""
+        centres = getattr(self, axis)
+        return np.stack([centres - self.resolution / 2, centres + self.resolution / 2], axis=1)
 
 
 def raster_of(grid) -> Raster:
@@ -62,30 +74,26 @@ def raster_of(grid) -> Raster:
     InputError
         If two cells share a place or a centre lies off the raster.
     """
-    lon, lat = np.asarray(grid["lon"], float), np.asarray(grid["lat"], float)
     resolution = float(getattr(grid, "attrs", {}).get("resolution_degrees", 0.5))
-    if lon.size == 0:
-        raise InputError("the grid has no cells: it needs at least one lon, lat pair")
-    row, rows = _places(lat, resolution, "lat")
-    column, columns = _places(lon, resolution, "lon")
-    if np.unique(row * columns.size + column).size != lon.size:
+    places, centres = [], []
+    for name in ("lat", "lon"):
+        degrees = np.asarray(grid[name], float)
+        steps = (degrees - degrees.min()) / resolution
+        place = np.rint(steps).astype(int)
+        worst = int(np.argmax(np.abs(steps - place)))
+        if abs(steps[worst] - place[worst]) > 1e-3:
+            raise InputError(
+                f"{name} of cell {worst} is {degrees[worst]}, not a multiple of {resolution} degrees from "
+                f"{degrees.min()}: set resolution_degrees in the grid's attributes, or list cell centres"
+            )
+        places.append(place)
+        centres.append(degrees.min() + resolution * np.arange(place.max() + 1))
+    if len(np.unique(places, axis=1).T) != len(place):
         raise InputError(f"two cells of the grid share a {resolution} degree place: every cell must be listed once")
-    return Raster(rows, columns, row, column, resolution)
+    return Raster(*centres, *places, resolution)
 
 
-def _places(centres: np.ndarray, resolution: float, name: str) -> tuple[np.ndarray, np.ndarray]:
-    steps = (centres - centres.min()) / resolution
-    place = np.rint(steps).astype(int)
-    worst = int(np.argmax(np.abs(steps - place)))
-    if abs(steps[worst] - place[worst]) > 1e-3:
-        raise InputError(
-            f"{name} of cell {worst} is {centres[worst]}, not a multiple of {resolution} degrees from {centres.min()}: "
-            "set resolution_degrees in the grid's attributes, or list cell centres"
-        )
-    return place, centres.min() + resolution * np.arange(place.max() + 1)
-
-
-def rastered(values: np.ndarray, raster: Raster) -> np.ndarray:
+def rastered(values: ArrayLike, raster: Raster) -> NDArray:
     """Values (..., n_cells) on the raster, (..., n_rows, n_columns), NaN where no cell is."""
     values = np.asarray(values)
     shape = (*values.shape[:-1], raster.lat.size, raster.lon.size)
@@ -94,31 +102,25 @@ def rastered(values: np.ndarray, raster: Raster) -> np.ndarray:
     return out
 
 
-FILL = np.float32(9.96921e36)
-BEYOND = "extrapolated"  # the variable's name in every file of maps
-EXTRAPOLATED = "number of covariates outside the range (or classes) of the training sites: above 0, extrapolated"
-PLACE = {"grid_mapping": "crs", "cell_measures": "area: cell_area"}
-_DEGREES = {"lat": ("latitude", "degrees_north", "Y"), "lon": ("longitude", "degrees_east", "X")}
-
-
-def raster_coordinates(raster: Raster) -> xr.Dataset:
-    """`lat`, `lon`, their bounds (which carry no attributes of their own, as CF asks) and the grid mapping `crs`."""
-    coords = {
-        name: (name, getattr(raster, name), {
-            "standard_name": standard, "units": units, "axis": axis, "bounds": f"{name}_bounds"
-        })
-        for name, (standard, units, axis) in _DEGREES.items()
-    }  # fmt: skip
+def raster_dataset(grid: xr.Dataset, title: str, source: str, comment: str) -> xr.Dataset:
+    """`lat`, `lon`, their bounds, the grid mapping `crs`, `cell_area` (m2), `land_area_fraction`, global attributes."""
+    raster = raster_of(grid)
     crs = {"grid_mapping_name": "latitude_longitude", "semi_major_axis": 6378137.0}
     crs |= {"inverse_flattening": 298.257223563, "longitude_of_prime_meridian": 0.0, "long_name": "WGS 84"}
-    return xr.Dataset(
-        {
-            "lat_bounds": (("lat", "bounds"), raster.lat_bounds),
-            "lon_bounds": (("lon", "bounds"), raster.lon_bounds),
-            "crs": ((), np.int32(0), crs),
-        },
-        coords=coords,
-    )
+    area = {"standard_name": "cell_area", "units": "m2", "long_name": "area of the cell, land and water"}
+    land = {"standard_name": "land_area_fraction", "units": "1", "long_name": "share of the cell that is land"}
+    product = xr.Dataset(attrs=file_attributes(title, source, comment))
+    for name, standard, units, axis in (
+        ("lat", "latitude", "degrees_north", "Y"),
+        ("lon", "longitude", "degrees_east", "X"),
+    ):
+        attributes = {"standard_name": standard, "units": units, "axis": axis, "bounds": f"{name}_bounds"}
+        product = product.assign_coords({name: (name, getattr(raster, name), attributes)})
+        product[f"{name}_bounds"] = ((name, "bounds"), raster.bounds(name))
+    product["crs"] = ((), np.int32(0), crs)
+    product["cell_area"] = (("lat", "lon"), rastered(grid["cell_area"], raster), area)
+    product["land_area_fraction"] = (("lat", "lon"), rastered(grid["land_fraction"], raster), land | PLACE)
+    return product
 
 
 def vertical(name: str, depth: ArrayLike, meaning: str) -> tuple[str, ArrayLike, dict[str, str]]:
@@ -127,65 +129,35 @@ def vertical(name: str, depth: ArrayLike, meaning: str) -> tuple[str, ArrayLike,
     return name, depth, attributes | {"bounds": f"{name}_bounds"}
 
 
-def land_variables(grid: xr.Dataset) -> xr.Dataset:
-    """`cell_area` (m2) and `land_area_fraction` of a grid's cells on their raster, (lat, lon)."""
-    raster = raster_of(grid)
-    area = {"standard_name": "cell_area", "units": "m2", "long_name": "area of the cell, land and water"}
-    land = {"standard_name": "land_area_fraction", "units": "1", "long_name": "share of the cell that is land"}
-    return xr.Dataset({
-        "cell_area": (("lat", "lon"), rastered(grid["cell_area"].values, raster), area),
-        "land_area_fraction": (("lat", "lon"), rastered(grid["land_fraction"].values, raster), land | PLACE),
-    })  # fmt: skip
-
-
 def file_attributes(title: str, source: str, comment: str, by: str = "notebook 06-final-figures") -> dict[str, Any]:
     """Global attributes of a product that the program `by` wrote."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    # The terms of the software are ours to state, those of a study's data are their owners'.
-    licence = "made with software under the MIT licence; the maps carry the terms of the study's data"
     return {
         "Conventions": "CF-1.8",
         "title": title,
         "source": source or "CLM soil-carbon matrix model, 10 layers x 7 pools, steady state",
         "references": "Tao et al. 2020, Frontiers in Big Data 3:17, https://doi.org/10.3389/fdata.2020.00017",
         "history": f"{now} written by proda {proda.__version__}, {by}",
-        "license": licence,
+        # The terms of the software are ours to state, those of a study's data are their owners'.
+        "license": "made with software under the MIT licence; the maps carry the terms of the study's data",
         "comment": comment,
     }
 
 
-def write_product(product: xr.Dataset, path: str | Path, labels: Sequence[str] = ()) -> Path:
-    """Path of the written NetCDF-4 file: compressed, and without fill values where CF allows none (coordinates).
-
-    Parameters
-    ----------
-    labels : sequence of str
-        Dimensions with text coordinates. They are written as arrays of characters: a coordinate variable of CF is
-        numeric, and a string variable of that name stops its checkers. xarray reads them back as an index.
-    """
+def write_product(product: xr.Dataset, path: str | Path) -> None:
+    """Write a compressed NetCDF-4 file, without fill values where CF allows none (coordinates)."""
     encoding: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in product.variables}
-    for name, variable in product.data_vars.items():
-        if "lat" in variable.dims and "bounds" not in variable.dims:
-            kind = "f4" if variable.dtype == np.float32 else "f8" if variable.dtype.kind == "f" else variable.dtype.str
-            encoding[str(name)] = {"zlib": True, "complevel": 4, "dtype": kind}
-            encoding[str(name)]["_FillValue"] = FILL.astype(kind) if kind in ("f4", "f8") else None
-    for label in labels:
-        encoding[label] = {"dtype": "S1"}
+    for name, variable in product.variables.items():
+        if {"lat", "lon"} <= set(variable.dims):
+            fill = FILL.astype(variable.dtype)
+            encoding[str(name)] = {"zlib": True, "complevel": 4, "dtype": variable.dtype.str[1:], "_FillValue": fill}
+        elif variable.dtype.kind == "U":
+            # A coordinate variable of CF is numeric, so labels are characters; xarray reads them back as an index.
+            encoding[str(name)] = {"dtype": "S1"}
     product.to_netcdf(path, engine="netcdf4", encoding=encoding)
-    return Path(path)
 
 
-def quantile_meanings(over: str) -> dict[str, str]:
-    """Long names of mean, 5, 50 and 95 % of soil organic carbon `over` something."""
-    names = {"mean": "mean", "p05": "5 % quantile", "p50": "median", "p95": "95 % quantile"}
-    return {statistic: f"soil organic carbon, {name} {over}" for statistic, name in names.items()}
-
-
-SOC_CONTENT = "soil_mass_content_of_carbon"
-LAYER_CONTENT = "carbon_mass_content_of_soil_layer"
-LEVELS = {"mean": "", "p05": "_p05", "p50": "_p50", "p95": "_p95"}
-METHOD = "parameterisation"
-_COMMENT = (
+_SOC_COMMENT = (
     "Per area of land: a cell's carbon is the content times cell_area times land_area_fraction. The standard name "
     "soil_mass_content_of_carbon is used for the content from the surface down to the depth that depth_bounds gives. "
     "CF has no standard name for a density of carbon: soc_density times the layer's thickness is "
@@ -202,7 +174,7 @@ def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = ""
     Parameters
     ----------
     maps : xarray.Dataset
-        From `proda.maps.prediction.maps_by_method`.
+        From `proda.maps.maps_by_method`.
     grid : xarray.Dataset
         Cells: `lon`, `lat`, `cell_area` (m2), `land_fraction`.
     title, source : str
@@ -219,47 +191,42 @@ def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = ""
     """
     raster = raster_of(grid)
     intervals, layers = np.array(MAP_INTERVALS), np.stack([PAPER_COLUMN.top, PAPER_COLUMN.bottom], axis=1)
-    product = raster_coordinates(raster).assign_coords({
-        METHOD: (METHOD, maps[METHOD].values.astype(str), {"long_name": "method that set the model's parameters"}),
-        "depth": vertical("depth", intervals[:, 1], "lower depth of the interval"),
-        "layer": vertical("layer", PAPER_COLUMN.node, "depth of the layer's node"),
-    })  # fmt: skip
+    product = raster_dataset(grid, title, source, _SOC_COMMENT).assign_coords(
+        parameterisation=(
+            METHOD,
+            maps[METHOD].values.astype(str),
+            {"long_name": "method that set the model's parameters"},
+        ),
+        depth=vertical("depth", intervals[:, 1], "lower depth of the interval"),
+        layer=vertical("layer", PAPER_COLUMN.node, "depth of the layer's node"),
+    )
     product["depth_bounds"] = (("depth", "bounds"), intervals)
     product["layer_bounds"] = (("layer", "bounds"), layers)
-    over = "over the method's parameter draws (hybrid: of the error of its mean, which stands for its median)"
-    meaning = quantile_meanings(over)
+
+    def add(name: str, dims: tuple[str, ...], values: NDArray, units: str, long_name: str, **attributes: str) -> None:
+        attributes |= PLACE | {"units": units, "long_name": long_name}
+        product[name] = ((METHOD, *dims, "lat", "lon"), rastered(values.astype("f4"), raster), attributes)
+
+    over_draws = "over the method's parameter draws"
+    of_hybrid = "(hybrid: of the error of its mean, which stands for its median)"
+    summed = "sum area: mean where land"
     for statistic, suffix in LEVELS.items():
-        stock = rastered(maps["stock"].sel(statistic=statistic).values, raster)
-        attributes = {"standard_name": SOC_CONTENT, "units": "kg m-2", "long_name": meaning[statistic]} | PLACE
-        attributes["cell_methods"] = "depth: sum area: mean where land"
-        product[SOC_CONTENT + suffix] = ((METHOD, "depth", "lat", "lon"), stock.astype("f4"), attributes)
-    ancillary = [*(SOC_CONTENT + suffix for suffix in LEVELS.values() if suffix), BEYOND]
-    product[SOC_CONTENT].attrs["ancillary_variables"] = " ".join(ancillary)
+        stock = maps["stock"].sel(statistic=statistic).transpose(METHOD, "depth", "cell").values
+        attributes = {"standard_name": SOC_CONTENT, "cell_methods": f"depth: {summed}"}
+        long_name = f"soil organic carbon, {MEANINGS[statistic]} {over_draws} {of_hybrid}"
+        add(SOC_CONTENT + suffix, ("depth",), stock, "kg m-2", long_name, **attributes)
+    quantiles = [SOC_CONTENT + suffix for suffix in LEVELS.values() if suffix]
+    product[SOC_CONTENT].attrs["ancillary_variables"] = " ".join([*quantiles, BEYOND])
     density = maps["soc"].transpose(METHOD, "layer", "cell").values / 1000.0
-    over_draws = "mean over the method's parameter draws"
-    product["soc_density"] = (
-        (METHOD, "layer", "lat", "lon"), rastered(density, raster).astype("f4"),
-        {"units": "kg m-3", "long_name": f"soil organic carbon per volume of soil, {over_draws}"} | PLACE
-        | {"cell_methods": "layer: mean area: mean where land"},
-    )  # fmt: skip
     content = density * PAPER_COLUMN.thickness[:, None]
-    attributes = {"standard_name": LAYER_CONTENT, "units": "kg m-2"} | PLACE
-    attributes |= {"long_name": f"soil organic carbon of a layer, {over_draws}"}
-    product[LAYER_CONTENT] = (
-        (METHOD, "layer", "lat", "lon"), rastered(content, raster).astype("f4"),
-        attributes | {"cell_methods": "layer: sum area: mean where land"},
-    )  # fmt: skip
-    for name in ("soc_density", LAYER_CONTENT):
-        product[name].attrs["ancillary_variables"] = BEYOND
-    beyond = rastered(maps[BEYOND].transpose(METHOD, "cell").values, raster).astype("f4")
-    product[BEYOND] = (METHOD, "lat", "lon"), beyond, {"long_name": EXTRAPOLATED, "units": "1"} | PLACE
-    return product.assign(land_variables(grid)).assign_attrs(file_attributes(title, source, _COMMENT))
-
-
-EPOCH = "1850-01-01"
-# CMIP's variable and the lower depth of its interval, m.
-VARIABLES = {"cSoil": (2.0, "carbon mass in the soil from 0 to 2 m"),
-             "cSoilAbove1m": (1.0, "carbon mass in the soil from 0 to 1 m")}  # fmt: skip
+    attributes = {"ancillary_variables": BEYOND, "cell_methods": "layer: mean area: mean where land"}
+    long_name = f"soil organic carbon per volume of soil, mean {over_draws}"
+    add("soc_density", ("layer",), density, "kg m-3", long_name, **attributes)
+    attributes |= {"standard_name": LAYER_CONTENT, "cell_methods": f"layer: {summed}"}
+    long_name = f"soil organic carbon of a layer, mean {over_draws}"
+    add(LAYER_CONTENT, ("layer",), content, "kg m-2", long_name, **attributes)
+    add(BEYOND, (), maps[BEYOND].transpose(METHOD, "cell").values, "1", EXTRAPOLATED)
+    return product
 
 
 def observed_period(years: pd.Series) -> tuple[int, int]:
@@ -273,29 +240,21 @@ def observed_period(years: pd.Series) -> tuple[int, int]:
 def csoil_product(
     maps: xr.Dataset, grid: xr.Dataset, method: str, period: tuple[int, int], title: str, source: str = ""
 ) -> xr.Dataset:
-    """The map of one method as a Dataset for ILAMB.
+    """The map of one method for ILAMB: `cSoil` and `cSoilAbove1m` (time, lat, lon), kg m-2 of land, and quantiles.
 
-    Parameters
-    ----------
-    maps : xarray.Dataset
-        From `proda.maps.prediction.maps_by_method`.
-    grid : xarray.Dataset
-        Cells: `lon`, `lat`, `cell_area` (m2), `land_fraction`.
-    period : tuple of int
-        First and last year, both whole, that the map stands for.
-
-    Returns
-    -------
-    xarray.Dataset
-        `cSoil` and `cSoilAbove1m` (time, lat, lon), kg m-2 of land, at one time with bounds; quantiles `_p05`, `_p50`,
-        `_p95` where the method has draws; cells without a value are missing.
+    `period` is the first and the last year, both whole, that the map stands for; other arguments as of `soc_product`.
     """
+    comment = (
+        f"By {method}. Steady state under mean forcing; time is the period of the observed profiles. Per area of "
+        "land: totals are sums over cell_area times land_area_fraction; ILAMB itself takes whole cells, so that its "
+        "totals are higher along coasts. Per method one file: read as variable cSoil (0 to 2 m) or cSoilAbove1m."
+    )
     raster = raster_of(grid)
-    bounds = [float((pd.Timestamp(year, 1, 1) - pd.Timestamp(EPOCH)).days) for year in (period[0], period[1] + 1)]
+    days = [float((pd.Timestamp(year, 1, 1) - pd.Timestamp(EPOCH)).days) for year in (period[0], period[1] + 1)]
     attributes = {"standard_name": "time", "long_name": "middle of the years of the observed profiles", "axis": "T"}
     attributes |= {"units": f"days since {EPOCH} 00:00:00", "calendar": "standard", "bounds": "time_bounds"}
-    product = raster_coordinates(raster).assign_coords(time=("time", [sum(bounds) / 2], attributes))
-    product["time_bounds"] = (("time", "bounds"), [bounds])
+    product = raster_dataset(grid, title, source, comment).assign_coords(time=("time", [sum(days) / 2], attributes))
+    product["time_bounds"] = (("time", "bounds"), [days])
     stock = maps["stock"].sel({METHOD: method})
     lower = [interval[1] for interval in MAP_INTERVALS]
     for name, (depth, meaning) in VARIABLES.items():
@@ -305,33 +264,138 @@ def csoil_product(
                 continue
             attributes = {"standard_name": SOC_CONTENT, "units": "kg m-2", "long_name": f"{meaning}, {statistic}"}
             attributes |= PLACE | {"cell_methods": "area: mean where land time: mean"}
-            product[name + suffix] = (("time", "lat", "lon"), rastered(values, raster).astype("f4")[None], attributes)
-    comment = (
-        f"By {method}. Steady state under mean forcing; time is the period of the observed profiles. Per area of "
-        "land: totals are sums over cell_area times land_area_fraction; ILAMB itself takes whole cells, so that its "
-        "totals are higher along coasts. Per method one file: read as variable cSoil (0 to 2 m) or cSoilAbove1m."
-    )
-    return product.assign(land_variables(grid)).assign_attrs(file_attributes(title, source, comment))
+            product[name + suffix] = (("time", "lat", "lon"), rastered(values.astype("f4")[None], raster), attributes)
+    return product
 
 
 def write_csoil(
     maps: xr.Dataset, grid: xr.Dataset, period: tuple[int, int], folder: Path, title: str, source: str = ""
-) -> list[Path]:
-    """The files written into `folder`: `cSoil_<method>.nc` for every method, and `proda.cfg`, which names them.
+) -> None:
+    """Write `cSoil_<method>.nc` for every method, and `proda.cfg`, a configuration that `ilamb-run` takes as it is.
 
-    `proda.cfg` is a configuration that `ilamb-run` takes as it is; its paths are those under `$ILAMB_ROOT` once the
-    folder has been copied to `DATA/cSoil/PRODA`. In a larger configuration it goes under a section (h1) of that.
+    Its paths are those under `$ILAMB_ROOT` once the folder has been copied to `DATA/cSoil/PRODA`.
     """
     folder.mkdir(exist_ok=True)
     # ILAMB stops at a variable (h2) that stands in no section (h1).
-    written, lines = [], ["[h1: Ecosystem and Carbon Cycle]", "", "[h2: Soil Carbon]"]
+    lines = ["[h1: Ecosystem and Carbon Cycle]", "", "[h2: Soil Carbon]"]
     lines += ['variable       = "cSoil"', 'alternate_vars = "cSoilAbove1m"', ""]
     for method in map(str, maps[METHOD].values):
         name = f"cSoil_{method}.nc"
-        product = csoil_product(maps, grid, method, period, f"{title}, {method}", source)
-        written.append(write_product(product, folder / name))
+        write_product(csoil_product(maps, grid, method, period, f"{title}, {method}", source), folder / name)
         lines += [f"[PRODA-{method}]", f'source     = "DATA/cSoil/PRODA/{name}"', 'table_unit = "Pg"']
         lines += ['plot_unit  = "kg m-2"', "space_mean = False", "skip_rmse  = True", ""]
-    configuration = folder / "proda.cfg"
-    configuration.write_text("\n".join(lines), encoding="utf-8")
-    return [*written, configuration]
+    (folder / "proda.cfg").write_text("\n".join(lines), encoding="utf-8")
+
+
+def century_normalisation(q10: ArrayLike) -> NDArray[np.float64]:
+    """CLM's factor on all decomposition rates, which its turnover times take in order to give this model's rates.
+
+    CLM scales the rates so that its Q10 meets CENTURY's temperature function at 15 C (`normalize_q10_to_century_tfunc`,
+    true unless changed): (c(15) / c(30)) / q10^((15 - 25) / 10), c(t) = 11.75 + 29.7 / pi atan(0.031 pi (t - 15.4)).
+    """
+    cold, warm = (11.75 + 29.7 / np.pi * np.arctan(np.pi * 0.031 * (t - 15.4)) for t in (15.0, 30.0))
+    return cold / warm * np.asarray(q10, dtype=np.float64)
+
+
+# Formulas of the table, as functions of a value and of all parameters. The shares of the carbon that leaves the slow
+# pool on each path, 0.42 / 0.45 and 0.03 / 0.45, are constants in CLM's code.
+_CONVERSIONS = {
+    "same": lambda x, _: x,
+    "/ 31536000 s yr-1": lambda x, _: x / (86400.0 * DAYS_PER_YEAR),
+    "times century_normalisation(q10)": lambda x, ours: x * (century_normalisation(1.0) * ours["q10"]),
+    "1 - value": lambda x, _: 1.0 - x,
+    "1 - value / (0.42 / 0.45)": lambda x, _: 1.0 - x / (0.42 / 0.45),
+    "1 - value / (0.03 / 0.45)": lambda x, _: 1.0 - x / (0.03 / 0.45),
+    "value / (p4ll + p4ml + p4cl)": lambda x, ours: x / (ours["p4ll"] + ours["p4ml"] + ours["p4cl"]),
+}
+
+
+def counterpart_table() -> pd.DataFrame:
+    """CLM5's counterpart of every parameter, by `parameter`.
+
+    Columns: `clm` (variables of CLM5, with spaces between; empty where it has none), `unit`, `where` they are read,
+    `conversion`, `verified` (whether the name was read in CTSM's source; otherwise it is inferred), `note`.
+    """
+    path = repository_root() / "data" / "clm5_parameters.csv"
+    return pd.read_csv(path, index_col="parameter", dtype=str, keep_default_na=False)
+
+
+def clm_parameters(maps: xr.Dataset) -> xr.Dataset:
+    """Parameters under CLM5's names and in its units, with the coordinates of `maps`.
+
+    CLM reads one number of each: `clm_parameters(maps.weighted(land).mean())`, or a mean over cells of interest. Values
+    are not cut to what CLM can take: `rf_s2s3_bgc` may be below 0.
+
+    Parameters
+    ----------
+    maps : xarray.Dataset
+        All 25 parameters in physical units, under our names: `parameter_maps.nc`, or a mean of it.
+    """
+    converted = {}
+    for row in counterpart_table().itertuples():
+        comment = f"from {row.Index}: {row.conversion}. {row.note}".strip(" .")
+        meaning = PAPER_PARAMETERS.meaning[PAPER_PARAMETERS.index(row.Index)]
+        for name in row.clm.split():
+            value = _CONVERSIONS[row.conversion](maps[row.Index], maps).drop_attrs()
+            converted[name] = value.assign_attrs(units=row.unit, long_name=meaning, comment=comment)
+    converted["cwd_flig"] = (1.0 - converted["cwd_fcel"]).assign_attrs(converted["cwd_fcel"].attrs)
+    return xr.Dataset(converted)
+
+
+OF_NETWORK = "Parameters that the network of the paper predicts from the environment; their carbon is in soc_maps.nc."
+OF_HYBRID = (
+    "Parameters that the networks trained through the soil model predict from the environment, the members' mean. "
+    "soc_maps.nc has the mean of the members' carbon, which is not quite the carbon of these means: for that use the "
+    "members, in hybrid_parameters.nc. Parameters belong together: do not take one without the others."
+)
+_PARAMETER_COMMENT = (
+    "In the units of this model. valid_min and valid_max are the bounds of the prior; those of ins are the widest of "
+    "any cell (its own are npp_min/npp_mean and npp_max/npp_mean). clm_name, clm_place and clm_conversion are the name "
+    "in CLM5, its place and how to convert it; proda.maps.clm_parameters does so."
+)
+
+
+def parameter_product(
+    x: ArrayLike,
+    forcing: Forcing,
+    grid: xr.Dataset,
+    title: str,
+    source: str,
+    extrapolated: NDArray,
+    whose: str = OF_NETWORK,
+) -> xr.Dataset:
+    """All parameters as a CF-1.8 Dataset: a variable (lat, lon) for each, in physical units, and `extrapolated`.
+
+    Parameters
+    ----------
+    x : (n_cells, 25)
+        On the unit cube.
+    extrapolated : (n_cells,)
+        Number of covariates outside the range of the training sites.
+    whose : str
+        Sentence that begins the comment of the file: `OF_NETWORK` or `OF_HYBRID`.
+    """
+    raster = raster_of(grid)
+    theta = physical(np.asarray(x, dtype=np.float64).T, forcing)
+    low, high = bounds(forcing)
+    product = raster_dataset(grid, title, source, f"{whose} {_PARAMETER_COMMENT}")
+
+    def add(name: str, values: NDArray, long_name: str, units: str = "1", **attributes: Any) -> None:
+        attributes |= PLACE | {"long_name": long_name, "units": units, "cell_methods": "area: mean where land"}
+        # float64, so that no value is rounded out of its valid range.
+        product[name] = (("lat", "lon"), rastered(values.astype(np.float64), raster), attributes)
+
+    for k, (row, other) in enumerate(zip(PAPER_PARAMETERS.rows, counterpart_table().itertuples(), strict=True)):
+        attributes = {
+            "valid_min": low[k].min(),
+            "valid_max": high[k].max(),
+            "default_value": row.default,
+            "clm_name": other.clm.replace(" ", ", ") or "no counterpart",
+            "clm_place": other.where,
+            "clm_conversion": other.conversion,
+            "clm_note": other.note or "none",
+            "ancillary_variables": BEYOND,
+        }
+        add(row.name, theta[k], row.meaning, row.unit, **attributes)
+    add(BEYOND, np.asarray(extrapolated), EXTRAPOLATED)
+    return product

@@ -1,14 +1,13 @@
-"""Bias of every method by region and by vegetation.
+"""Bias of every method by region, and the vegetation of sites.
 
 The regions are those that the paper speaks of, as groups of states cut by meridians and parallels: approximations,
-since physiographic regions do not end at state borders and the paper draws no borders for "around the Great Lakes".
-They overlap, since its statements do. Vegetation has the paper's eight kinds, from the grid's IGBP classes and the
-sites' own records.
+since physiographic regions do not end at state borders. They overlap, since the paper's statements do. Vegetation has
+the paper's eight classes, from the grid's IGBP classes and the sites' own records.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import geopandas
 import numpy as np
@@ -16,91 +15,40 @@ import pandas as pd
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data import grid as outlines
-from proda.errors import InputError
-from proda.maps.scores import comparable_sites
+from proda.data.grid import states
 from proda.maps.stocks import profile_stocks
 
 _EQUAL_AREA = "EPSG:5070"
-_NORTHEAST = (
-    "Maine", "New Hampshire", "Vermont", "Massachusetts", "Rhode Island", "Connecticut", "New York", "New Jersey",
-    "Pennsylvania",
-)  # fmt: skip
 
 
 class Region(NamedTuple):
     """The part of `states` between two meridians and two parallels (degrees)."""
 
-    states: tuple[str, ...]
+    states: str  # names, with commas between
     west: float = -180.0
     east: float = 180.0
     south: float = -90.0
     north: float = 90.0
 
 
+_NORTHEAST = (
+    "Maine, New Hampshire, Vermont, Massachusetts, Rhode Island, Connecticut, New York, New Jersey, Pennsylvania"
+)
+_SOUTHEAST = "Delaware, Maryland, District of Columbia, Virginia, North Carolina, South Carolina, Georgia, Florida"
+_LAKES = "Ohio, Indiana, Illinois, Michigan, Wisconsin, Minnesota"
+_SOUTHWEST = "California, Nevada, Utah, Arizona, New Mexico"
 REGIONS = {
-    "West coast": Region(("California", "Oregon", "Washington"), east=-118.0),
-    "East coast": Region(
-        (
-            *_NORTHEAST, "Delaware", "Maryland", "District of Columbia", "Virginia", "North Carolina", "South Carolina",
-            "Georgia", "Florida",
-        ),
-        west=-83.5,
-    ),
-    "Midwest": Region(
-        (
-            "Ohio", "Indiana", "Illinois", "Michigan", "Wisconsin", "Minnesota", "Iowa", "Missouri", "North Dakota",
-            "South Dakota", "Nebraska", "Kansas",
-        )
-    ),
-    "Great Lakes": Region(
-        ("Minnesota", "Wisconsin", "Michigan", "Illinois", "Indiana", "Ohio", "Pennsylvania", "New York"),
-        west=-93.0, east=-76.0, south=41.0,
-    ),
+    "West coast": Region("California, Oregon, Washington", east=-118.0),
+    "East coast": Region(f"{_NORTHEAST}, {_SOUTHEAST}", west=-83.5),
+    "Midwest": Region(f"{_LAKES}, Iowa, Missouri, North Dakota, South Dakota, Nebraska, Kansas"),
+    "Great Lakes": Region(f"{_LAKES}, Pennsylvania, New York", west=-93.0, east=-76.0, south=41.0),
     "Northeast": Region(_NORTHEAST),
-    "Southern Great Plains": Region(("Kansas", "Oklahoma", "Texas", "New Mexico"), west=-104.0, east=-97.0, south=31.0),
+    "Southern Great Plains": Region("Kansas, Oklahoma, Texas, New Mexico", west=-104.0, east=-97.0, south=31.0),
     "Intermontane Plateaus": Region(
-        ("Nevada", "Utah", "Arizona", "Idaho", "Oregon", "Washington", "California", "Colorado", "New Mexico"),
-        west=-121.0, east=-107.5, north=47.5,
+        f"{_SOUTHWEST}, Idaho, Oregon, Washington, Colorado", west=-121.0, east=-107.5, north=47.5
     ),
-    "Southwest": Region(("California", "Nevada", "Utah", "Arizona", "New Mexico"), west=-118.0, north=38.0),
-}  # fmt: skip
-
-
-def state_of(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.object_]:
-    """Name of the state that each position (degrees) lies in, or of the nearest, for positions off the coast.
-
-    Raises
-    ------
-    InputError
-        If a position is missing.
-    """
-    lon, lat = np.asarray(lon, float), np.asarray(lat, float)
-    missing = ~(np.isfinite(lon) & np.isfinite(lat))
-    if missing.any():
-        raise InputError(f"position {int(np.argmax(missing))} has no longitude or latitude: it lies in no state")
-    states = outlines.states()
-    shapes = states.geometry.to_crs(_EQUAL_AREA)
-    points = geopandas.GeoSeries(shapely.points(lon, lat), crs=4326).to_crs(_EQUAL_AREA)
-    which, state = shapes.sindex.nearest(points, return_all=False)
-    names = np.empty(lon.size, dtype=object)
-    names[which] = states["name"].to_numpy()[state]
-    return names
-
-
-def region_masks(lon: ArrayLike, lat: ArrayLike) -> dict[str, NDArray[np.bool_]]:
-    """Which positions (degrees) lie in each region, name -> (n,) bool; a position may lie in several or in none."""
-    lon, lat = np.asarray(lon, float), np.asarray(lat, float)
-    state = state_of(lon, lat)
-    return {
-        name: np.isin(state, region.states)
-        & (lon >= region.west)
-        & (lon < region.east)
-        & (lat >= region.south)
-        & (lat < region.north)
-        for name, region in REGIONS.items()
-    }
-
+    "Southwest": Region(_SOUTHWEST, west=-118.0, north=38.0),
+}
 
 HIGH, LOW = "too high", "too low"
 
@@ -118,17 +66,29 @@ PUBLISHED_BIASES = {
 }
 
 
+def state_of(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.object_]:
+    """Name of the state that each position (degrees) lies in, or of the nearest, for positions off the coast."""
+    points = geopandas.GeoSeries(shapely.points(lon, lat), crs=4326).to_crs(_EQUAL_AREA)
+    _, nearest = states().geometry.to_crs(_EQUAL_AREA).sindex.nearest(points, return_all=False)
+    return states()["name"].to_numpy(object)[nearest]
+
+
+def region_masks(lon: ArrayLike, lat: ArrayLike) -> dict[str, NDArray[np.bool_]]:
+    """Which positions (degrees) lie in each region, name -> (n,) bool; a position may lie in several or in none."""
+    lon, lat = np.asarray(lon, float), np.asarray(lat, float)
+    state = state_of(lon, lat)
+    return {
+        name: np.isin(state, region.states.split(", "))
+        & ((region.west <= lon) & (lon < region.east))
+        & ((region.south <= lat) & (lat < region.north))
+        for name, region in REGIONS.items()
+    }
+
+
 def stock_differences(layers: pd.DataFrame, modelled: ArrayLike, n_sites: int) -> NDArray[np.float64]:
     """Modelled minus observed stock of the observed layers of every site, (n_sites,), kg C m-2.
 
-    NaN at sites without layers; a site that lacks a modelled layer is NaN, not partly counted.
-
-    Parameters
-    ----------
-    layers : pandas.DataFrame
-        `site`, `upper_depth`, `lower_depth` (m), `soc` (g C m-3).
-    modelled : array_like
-        (n_layers,) g C m-3.
+    `modelled` (n_layers,) is in g C m-3. NaN at sites without layers or with a missing modelled layer.
     """
     observed = profile_stocks(layers, layers["soc"].to_numpy(float), n_sites)
     difference = profile_stocks(layers, np.asarray(modelled, float), n_sites) - observed
@@ -137,9 +97,9 @@ def stock_differences(layers: pd.DataFrame, modelled: ArrayLike, n_sites: int) -
 
 
 def regional_biases(
-    layers: pd.DataFrame, modelled: dict[str, NDArray], sites: pd.DataFrame, used: NDArray[np.bool_]
+    layers: pd.DataFrame, modelled: dict[str, NDArray], sites: pd.DataFrame, chosen: NDArray[np.bool_]
 ) -> pd.DataFrame:
-    """Mean difference of the whole-profile stocks by region and method, on the same used sites for all methods.
+    """Mean difference of the whole-profile stocks by region and method.
 
     Parameters
     ----------
@@ -147,7 +107,8 @@ def regional_biases(
         As of `proda.maps.scores.table_1`, with the bounds of the layers.
     sites : pandas.DataFrame
         `lon`, `lat` (degrees), `cell`.
-    used : (n_sites,) bool
+    chosen : (n_sites,) bool
+        Sites that count, with a value by every method.
 
     Returns
     -------
@@ -157,7 +118,6 @@ def regional_biases(
         bias_agrees, whether the bias has the published sign (missing where nothing is published).
     """
     n_sites = len(sites)
-    chosen = comparable_sites(layers["site"], modelled, n_sites) & used
     observed = profile_stocks(layers, layers["soc"].to_numpy(float), n_sites)
     cell = sites["cell"].to_numpy()
     regions = {"all": np.ones(n_sites, bool)} | region_masks(sites["lon"], sites["lat"])
@@ -182,14 +142,11 @@ def _bias(difference: NDArray, observed: NDArray, cell: NDArray) -> dict[str, fl
     mean = difference.mean()
     # Sites of one cell share climate, forcing and often the surveyor: their errors are not independent.
     by_cell = np.bincount(np.unique(cell, return_inverse=True)[1], weights=difference - mean)
-    return {
-        "observed": float(observed.mean()),
-        "bias": float(mean),
-        "se": float(np.sqrt(by_cell @ by_cell) / n) if by_cell.size > 1 else np.nan,
-    }
+    se = float(np.sqrt(by_cell @ by_cell) / n) if by_cell.size > 1 else np.nan
+    return {"observed": float(observed.mean()), "bias": float(mean), "se": se}
 
 
-# IGBP classes of each kind; urban, ice, barren and water are in none.
+# IGBP classes of each class of vegetation; urban, ice, barren and water are in none.
 CLASSES = {
     "Evergreen forest": (1, 2),
     "Deciduous forest": (3, 4),
@@ -203,7 +160,7 @@ CLASSES = {
 
 
 def vegetation_of(land_cover: ArrayLike) -> NDArray[np.object_]:
-    """Kind of vegetation of IGBP codes (n,), a name in `CLASSES` or ""."""
+    """Vegetation of IGBP codes (n,), a name in `CLASSES` or ""."""
     code = np.asarray(land_cover)
     vegetation = np.full(code.size, "", dtype=object)
     for name, codes in CLASSES.items():
@@ -211,45 +168,13 @@ def vegetation_of(land_cover: ArrayLike) -> NDArray[np.object_]:
     return vegetation
 
 
-def recorded_wetland(sites: Any) -> NDArray[np.bool_]:
-    """Sites that are wetlands by their own record (`land_use`), (n_sites,)."""
-    if "land_use" not in sites:
-        return np.zeros(len(sites), bool)
-    words = pd.Series(sites["land_use"]).astype("string")
-    return words.str.contains("wetland", case=False, na=False).to_numpy(bool)
-
-
 def vegetation_class(sites: pd.DataFrame) -> NDArray[np.object_]:
     """Vegetation of every site, (n_sites,), a name in `CLASSES` or "".
 
     The class of the half-degree cell, except for sites that are wetlands by their own record: at half a degree hardly
-    any cell is one.
-
-    Parameters
-    ----------
-    sites : pandas.DataFrame
-        `land_cover` (IGBP code of the cell) and, if known, `land_use` (the source's own class).
+    any cell is one. `sites` has `land_cover` (IGBP code of the cell) and `land_use` (the source's own class).
     """
     vegetation = vegetation_of(sites["land_cover"])
-    vegetation[recorded_wetland(sites)] = "Wetland"
+    own = sites["land_use"].astype("string").str.contains("wetland", case=False, na=False)
+    vegetation[own.to_numpy(bool)] = "Wetland"
     return vegetation
-
-
-def vegetation_biases(
-    layers: pd.DataFrame, modelled: dict[str, NDArray], sites: pd.DataFrame, used: NDArray[np.bool_]
-) -> pd.DataFrame:
-    """Mean modelled minus observed SOC by vegetation (rows) and method (columns), kg C m-3, on the same used sites.
-
-    Parameters
-    ----------
-    layers, modelled, used
-        As of `proda.maps.scores.table_1`.
-    sites : pandas.DataFrame
-        See `vegetation_class`.
-    """
-    site = layers["site"].to_numpy()
-    chosen = (comparable_sites(site, modelled, len(sites)) & used)[site]
-    observed = layers["soc"].to_numpy(float)
-    errors = pd.DataFrame({method: (soc - observed)[chosen] / 1e3 for method, soc in modelled.items()})
-    means = errors.groupby(vegetation_class(sites)[site[chosen]]).mean()
-    return means.reindex([name for name in CLASSES if name in means.index]).rename_axis("vegetation")

@@ -1,50 +1,22 @@
-"""How well modelled SOC agrees with observed SOC: Table 1 of the paper, for all methods on identical sites."""
+"""Agreement of modelled with observed SOC: Table 1 for all methods on identical sites; findings of the paper here."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from proda.learning.scores import ASSIMILATED, PARTS, SCORES, TEST, UNUSED, USED, outside_training_cells, scores
+from proda.maps.regions import PUBLISHED_BIASES
+from proda.maps.stocks import PUBLISHED_STOCKS
+from proda.model.configuration import STRATA, interval_name
 
 ALL = "all"
 NEW_CELLS = "test, new cells"
 NEVER_SEEN = "never seen"
-
-
-def site_subsets(
-    used: NDArray[np.bool_], split: NDArray | None = None, cell: NDArray | None = None
-) -> dict[tuple[str, str], NDArray[np.bool_]]:
-    """Names of filter and subset -> which sites they hold, (n_sites,) bool.
-
-    The paper's filter removes sites by the fit to their own layers. With it: "all" sites, the network's three parts,
-    and "test, new cells", the test sites in cells without a training site. Without it: "all", "unused" (what the filter
-    removes) and "never seen" (these and the test sites), what a network meets at a place without a profile.
-
-    Parameters
-    ----------
-    used : numpy.ndarray of bool
-        (n_sites,) whether the model efficiency (NSE) at the site's own layers is not negative.
-    split : numpy.ndarray of str, optional
-        (n_sites,) "train", "validation", "test" or "unused"; without it there is only "all".
-    cell : numpy.ndarray of int, optional
-        (n_sites,) grid cell; without it there are no new cells.
-    """
-    subsets = {(USED, ALL): used}
-    if split is not None:
-        split = np.asarray(split, dtype=object)
-        subsets |= {(USED, part): used & (split == part) for part in PARTS}
-        if cell is not None:
-            subsets[USED, NEW_CELLS] = used & outside_training_cells(split, cell)
-    subsets[ASSIMILATED, ALL] = np.ones_like(used)
-    if split is not None:
-        subsets[ASSIMILATED, UNUSED] = split == UNUSED
-        subsets[ASSIMILATED, NEVER_SEEN] = (split == UNUSED) | (split == TEST)
-    return subsets
-
-
 TRAINED = ("network", "hybrid")  # methods with training sites
+SAME_EVERYWHERE = ("default", "one-batch", "random-sampling")  # methods with one set of parameters for all places
 
 # Tao et al. 2020, Table 1: r2, r, RMSE (kg C m-3); the network's on its training sites.
 PUBLISHED_SCORES = {
@@ -56,27 +28,33 @@ PUBLISHED_SCORES = {
 }
 
 
-def comparable_sites(site: ArrayLike, modelled: dict[str, NDArray], n_sites: int) -> NDArray[np.bool_]:
-    """Sites that have a finite value at every observed layer by every method, (n_sites,).
+def site_subsets(used: NDArray[np.bool_], split: NDArray, cell: NDArray) -> dict[tuple[str, str], NDArray[np.bool_]]:
+    """Names of filter and subset -> which sites they hold, (n_sites,) bool.
+
+    The paper's filter removes sites by the fit to their own layers. With it: "all" sites, the network's three parts,
+    and "test, new cells", the test sites in cells without a training site. Without it: "all", "unused" (what the filter
+    removes) and "never seen" (these and the test sites), what a network meets at a place without a profile.
 
     Parameters
     ----------
-    site : array_like of int
-        (n_layers,) site of every observed layer.
-    modelled : dict
-        Method -> (n_layers,).
+    used : (n_sites,) bool
+        Whether the model efficiency (NSE) at the site's own layers is not negative.
+    split : (n_sites,) str
+        "train", "validation", "test" or "unused".
+    cell : (n_sites,) int
+        Grid cell.
     """
-    finite = np.all([np.isfinite(values) for values in modelled.values()], axis=0)
-    observed = np.bincount(site, minlength=n_sites)
-    return (observed > 0) & (np.bincount(site, weights=finite, minlength=n_sites) == observed)
+    split = np.asarray(split, dtype=object)
+    subsets = {(USED, ALL): used} | {(USED, part): used & (split == part) for part in PARTS}
+    subsets[USED, NEW_CELLS] = used & outside_training_cells(split, cell)
+    subsets[ASSIMILATED, ALL] = np.ones_like(used)
+    subsets[ASSIMILATED, UNUSED] = split == UNUSED
+    subsets[ASSIMILATED, NEVER_SEEN] = (split == UNUSED) | (split == TEST)
+    return subsets
 
 
 def table_1(
-    layers: pd.DataFrame,
-    modelled: dict[str, NDArray],
-    used: NDArray[np.bool_],
-    split: NDArray | None = None,
-    cell: NDArray | None = None,
+    layers: pd.DataFrame, modelled: dict[str, NDArray], used: NDArray[np.bool_], split: NDArray, cell: NDArray
 ) -> pd.DataFrame:
     """Scores of every method, all layers of all sites pooled, kg C m-3 and not logged, with the published ones.
 
@@ -87,7 +65,7 @@ def table_1(
     modelled : dict
         Method -> (n_layers,) g C m-3 at the same layers.
     used, split, cell
-        See `proda.maps.scores.site_subsets`.
+        See `site_subsets`.
 
     Returns
     -------
@@ -97,19 +75,26 @@ def table_1(
     """
     site = layers["site"].to_numpy()
     observed = layers["soc"].to_numpy(float) / 1000.0
-    comparable = comparable_sites(site, modelled, used.size)
+    comparable = comparable_sites(site, modelled, len(used))
     rows = []
-    for (sites, subset), member in site_subsets(used, split, cell).items():
+    for (filtered, subset), member in site_subsets(used, split, cell).items():
         chosen = (comparable & member)[site]
-        for method, values in modelled.items():
-            row = {"source": "this study", "sites": sites, "subset": subset, "method": method}
-            numbers = scores(observed[chosen], values[chosen] / 1000.0)
-            rows.append(row | numbers | {"n_sites": int((comparable & member).sum())})
-    for (method, subset), (r2, r, rmse) in PUBLISHED_SCORES.items():
+        row = {"source": "this study", "sites": filtered, "subset": subset}
+        for method, soc in modelled.items():
+            numbers = scores(observed[chosen], soc[chosen] / 1000.0)
+            rows.append(row | {"method": method} | numbers | {"n_sites": int((comparable & member).sum())})
+    for (method, subset), numbers in PUBLISHED_SCORES.items():
         row = {"source": "published", "sites": USED, "subset": subset, "method": method}
-        rows.append(row | {"r2": r2, "r": r, "rmse": rmse})
+        rows.append(row | dict(zip(("r2", "r", "rmse"), numbers, strict=True)))
     columns = ["source", "sites", "subset", "method", *SCORES, "n_sites"]
     return pd.DataFrame(rows)[columns].astype({"n": "Int64", "n_sites": "Int64"})
+
+
+def comparable_sites(site: ArrayLike, modelled: dict[str, NDArray], n_sites: int) -> NDArray[np.bool_]:
+    """Sites with a finite value at every observed layer by every method, (n_sites,); `site` is that of the layers."""
+    finite = np.all([np.isfinite(values) for values in modelled.values()], axis=0)
+    observed = np.bincount(site, minlength=n_sites)
+    return (observed > 0) & (np.bincount(site, weights=finite, minlength=n_sites) == observed)
 
 
 def row_name(method: str, subset: str) -> str:
@@ -119,46 +104,41 @@ def row_name(method: str, subset: str) -> str:
 
 def with_published(table: pd.DataFrame) -> pd.DataFrame:
     """Table 1 as the paper prints it: one row a method, with the published numbers in columns of their own."""
-    table = table[table["sites"] == USED]
-    rows = []
-    for method in dict.fromkeys(table["method"]):
-        for subset in PARTS if method in TRAINED else (ALL,):
-            pick = table[(table["method"] == method) & (table["subset"] == subset)]
-            ours, published = (pick[pick["source"] == source] for source in ("this study", "published"))
-            if ours.empty:
-                continue
-            row = {"method": row_name(method, subset)} | ours.iloc[0][SCORES].to_dict()
-            for score in ("r2", "r", "rmse"):
-                row[f"published {score}"] = published[score].iloc[0] if len(published) else np.nan
-            rows.append(row)
-    return pd.DataFrame(rows).set_index("method")
+    names = ["published r2", "published r", "published rmse"]
+    published = pd.DataFrame.from_dict(PUBLISHED_SCORES, orient="index", columns=names)
+    published.index = pd.MultiIndex.from_tuples(published.index)
+    ours = table[(table["source"] == "this study") & (table["sites"] == USED)]
+    parts = ours["method"].isin(TRAINED)
+    ours = ours[(parts & ours["subset"].isin(PARTS)) | (~parts & (ours["subset"] == ALL))]
+    order = list(dict.fromkeys(table["method"]))
+    ours = ours.sort_values("method", key=lambda method: method.map(order.index), kind="stable")
+    ours.index = pd.Index(map(row_name, ours["method"], ours["subset"]), name="method")
+    return ours.drop(columns="method").join(published, on=[ours["method"].to_numpy(), "subset"])[[*SCORES, *names]]
 
 
-def map_scores(maps, reference: str = "truth") -> pd.DataFrame:
-    """Scores of every method's stock maps against one of the maps, by depth, kg C m-2.
+def scores_on(table: pd.DataFrame, subset: str) -> pd.DataFrame:
+    """Our scores of Table 1 for a subset of the sites, a row a method; with the paper's filter if it has the subset."""
+    rows = table[(table["source"] == "this study") & (table["subset"] == subset)]
+    rows = rows[rows["sites"] == (USED if USED in set(rows["sites"]) else ASSIMILATED)]
+    return rows.set_index("method").drop(columns=["source", "sites", "subset"])
 
-    Parameters
-    ----------
-    maps : xarray.Dataset
-        `stock` (parameterisation, statistic, depth, cell), with `reference` among the parameterisations.
 
-    Returns
-    -------
-    pandas.DataFrame
-        cells ("all" for methods with a value in every cell; "with sites" scores all methods on the cells that have a
-        value by every method, which for an interval means sites observed deep enough), interval (of depth), method,
-        and the scores.
+def map_scores(maps: xr.Dataset) -> pd.DataFrame:
+    """Scores of every method's stock maps against the map "truth", by depth, kg C m-2.
+
+    Columns: cells ("all" for methods with a value in every cell; "with sites" for all methods on the cells that have a
+    value by every method, which for an interval means sites observed deep enough), interval, method, and the scores.
     """
     mean = maps["stock"].sel(statistic="mean")
     everywhere = np.isfinite(mean).all(["depth", "cell"])
-    with_sites = np.isfinite(mean).all("parameterisation").transpose("depth", "cell").values
+    with_sites = np.isfinite(mean).all("parameterisation")
     rows = []
-    for cells, masks in (("all", np.ones_like(with_sites)), ("with sites", with_sites)):
+    for cells, counted in (("all", xr.ones_like(with_sites)), ("with sites", with_sites)):
         for k, interval in enumerate(maps["interval"].values):
-            chosen = mean.isel(depth=k, cell=masks[k])
+            chosen = mean.isel(depth=k, cell=counted.isel(depth=k).values)
             for method in maps["parameterisation"].values:
-                if method != reference and (cells != "all" or everywhere.sel(parameterisation=method)):
-                    pair = chosen.sel(parameterisation=reference).values, chosen.sel(parameterisation=method).values
+                if method != "truth" and (cells != "all" or everywhere.sel(parameterisation=method)):
+                    pair = (chosen.sel(parameterisation=name).values for name in ("truth", method))
                     rows.append({"cells": cells, "interval": interval, "method": method} | scores(*pair))
     return pd.DataFrame(rows)
 
@@ -170,27 +150,63 @@ def readable(table: pd.DataFrame, digits: int = 2):
     return table.style.format(formats, na_rep="–")
 
 
-def scores_on(table: pd.DataFrame, subset: str, sites: str = "") -> pd.DataFrame:
-    """Our scores of Table 1 for one subset of the sites, a row a method.
-
-    With the paper's filter of sites for the subsets that have it, unless `sites` names a filter (`site_subsets`).
-    """
-    rows = table[(table["source"] == "this study") & (table["subset"] == subset)]
-    sites = sites or (USED if USED in set(rows["sites"]) else ASSIMILATED)
-    return rows[rows["sites"] == sites].set_index("method").drop(columns=["source", "sites", "subset"])
-
-
 def stocks_by_interval(table: pd.DataFrame) -> pd.DataFrame:
     """Stocks with a row a method and columns by depth interval: the total and, where there are draws, 5 and 95 %.
 
-    The last two columns are the shares of the land with a value, in the intervals where they are largest and smallest.
+    The last column is the share of the land with a value, in the interval where it is smallest.
     """
-    values = ["stock_pg", "p05_pg", "p95_pg"]
-    wide = table.pivot_table(index=["source", "method"], columns="interval", values=values, dropna=False)
-    wide = wide.reindex(list(dict.fromkeys(zip(table["source"], table["method"], strict=True))))
     names = {"stock_pg": "Pg C", "p05_pg": "5 %", "p95_pg": "95 %"}
+    wide = table.pivot_table(index=["source", "method"], columns="interval", values=list(names), dropna=False)
+    wide = wide.reindex(list(dict.fromkeys(zip(table["source"], table["method"], strict=True))))
     ordered = [(kind, interval) for interval in dict.fromkeys(table["interval"]) for kind in names]
     wide = wide[ordered].dropna(axis="columns", how="all")
     wide.columns = [f"{interval}: {names[kind]}" for kind, interval in wide.columns]
-    land = table.groupby(["source", "method"])["land_share"].agg(["max", "min"]).mul(100)
-    return wide.assign(**{"most land (%)": land["max"], "least land (%)": land["min"]})
+    return wide.assign(**{"land (%)": 100 * table.groupby(["source", "method"])["land_share"].min()})
+
+
+def published_findings(table: pd.DataFrame, stocks: pd.DataFrame, regional: pd.DataFrame) -> pd.DataFrame:
+    """Findings of the paper beside the same numbers here: published, here, holds ("yes", "no", "" without a number).
+
+    `table`, `stocks` and `regional` are those of `table_1`, `proda.maps.stocks.stock_table` (Pg C) and
+    `proda.maps.regions.regional_biases` (kg C m-2).
+    """
+    rows = []
+
+    def add(finding: str, published: str, here: str, holds: bool | None) -> None:
+        rows.append({"finding": finding, "published": published, "here": here, "holds": holds})
+
+    published = {method: numbers[0] for (method, _), numbers in PUBLISHED_SCORES.items()}
+    order = sorted(published, key=published.__getitem__, reverse=True)
+    r2 = table[(table["source"] == "this study") & (table["sites"] == USED)].set_index(["method", "subset"])["r2"]
+    here = [r2[method, "train" if method in TRAINED else ALL] for method in order]
+    values = " > ".join(f"{published[method]:.2f}" for method in order)
+    add(f"Table 1: r2 of {' > '.join(order)}", values, ", ".join(f"{x:.2f}" for x in here), (np.diff(here) < 0).all())
+
+    for (method, region), sign in PUBLISHED_BIASES.items():
+        row = regional.loc[region, method]
+        here = f"{row['bias']:+.1f} ± {2 * row['se']:.1f} kg C m-2 at {row['n_sites']:,} sites"
+        add(f"Fig. 2: {method}, {region}", sign, here, row["bias_agrees"])
+    methods = [*SAME_EVERYWHERE, "network"]
+    spread = regional.drop(index="all", level="region")["bias"].groupby(level="method").std()[methods]
+    finding = "Fig. 2: no regional pattern in the network's errors (standard deviation of the regional biases)"
+    here = ", ".join(f"{name} {value:.1f}" for name, value in spread.items())
+    add(finding, "network least", f"{here} kg C m-2", spread.idxmin() == "network")
+
+    ours = stocks[stocks["source"] == "this study"].set_index(["method", "interval"])
+    strata = [interval_name(stratum) for stratum in STRATA]
+    default = ours["stock_pg"]["default"][strata]
+    finding = "Fig. 4: carbon of the default increases with depth (0-30, 30-100, 100-200 cm)"
+    values = " < ".join(f"{stratum[0]}" for stratum in PUBLISHED_STOCKS["default"])
+    add(finding, f"{values} Pg C", ", ".join(f"{x:.0f}" for x in default) + " Pg C", (np.diff(default) > 0).all())
+    width = (ours["p95_pg"] - ours["p05_pg"]) / ours["stock_pg"]
+    pair = ("one-batch", "random-sampling")
+    widths = {name: width[name][strata].to_numpy() for name in pair}
+    published_widths = {name: [(p95 - p05) / mean for mean, p05, p95 in PUBLISHED_STOCKS[name]] for name in pair}
+    words = [
+        "; ".join(f"{name} {', '.join(f'{width:.1f}' for width in of_method[name])}" for name in pair)
+        for of_method in (published_widths, widths)
+    ]
+    finding = "Fig. 4: one-batch less uncertain than random-sampling (5-95 % width over the total, by depth)"
+    add(finding, *words, (widths["one-batch"] < widths["random-sampling"]).all())
+    findings = pd.DataFrame(rows).set_index("finding")
+    return findings.assign(holds=["" if pd.isna(holds) else "yes" if holds else "no" for holds in findings["holds"]])

@@ -1,7 +1,7 @@
-"""Carbon stocks: density on layers to kg C m-2 over depth intervals, and to Pg C over the land.
+"""Carbon stocks: density on layers to kg C m-2 over depth intervals, Pg C over the land, and published maps beside.
 
-Published maps of soil carbon that a grid carries are here too, to compare stocks with: no covariate, no forcing and no
-parameter comes from them.
+A published map keeps its own depth intervals, to which the model's column is summed. It is another estimate, made from
+much the same profiles, not the truth; no covariate, forcing or parameter comes from it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
-from proda.model.configuration import PAPER_COLUMN, STRATA, Column, interval_name
+from proda.model.configuration import PAPER_COLUMN, STRATA, interval_name
 
 Interval = tuple[float, float]  # upper and lower depth, m
 
@@ -34,31 +35,35 @@ PUBLISHED_STOCKS = {
 }
 
 
-def overlap(intervals: ArrayLike, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:
+def overlap(intervals: ArrayLike) -> NDArray[np.float64]:
     """Thickness that each layer shares with each depth interval, (n_intervals, n_layers), m.
 
     Parameters
     ----------
     intervals : array_like
         (n_intervals, 2) upper and lower depth, m, positive down.
+
+    Raises
+    ------
+    InputError
+        If an interval has no thickness or leaves the column.
     """
     intervals = np.asarray(intervals, dtype=np.float64).reshape(-1, 2)
-    if (intervals[:, 0] >= intervals[:, 1]).any() or (intervals < 0).any() or (intervals > column.bottom[-1]).any():
+    upper, lower = intervals[:, :1], intervals[:, 1:]
+    if ((upper >= lower) | (upper < 0) | (lower > PAPER_COLUMN.bottom[-1])).any():
         raise InputError(
             f"depth intervals {intervals.tolist()} m: each must go down from an upper to a lower depth within "
-            f"0 to {column.bottom[-1]:.3f} m, the depth of the {column.name!r} grid"
+            f"0 to {PAPER_COLUMN.bottom[-1]:.3f} m, the depth of the column"
         )
-    upper = np.maximum(intervals[:, :1], column.top)
-    lower = np.minimum(intervals[:, 1:], column.bottom)
-    return np.maximum(lower - upper, 0.0)
+    return np.maximum(np.minimum(lower, PAPER_COLUMN.bottom) - np.maximum(upper, PAPER_COLUMN.top), 0.0)
 
 
-def stocks(soc: ArrayLike, intervals: ArrayLike, column: Column = PAPER_COLUMN) -> NDArray:
+def stocks(soc: ArrayLike, intervals: ArrayLike) -> NDArray:
     """Stock in each depth interval, (n_intervals, n), kg C m-2, from density (n_layers, n), g C m-3.
 
     A layer's density holds for the whole of the layer, so the stock is exact for the model.
     """
-    return overlap(intervals, column) @ np.asarray(soc) / 1000.0
+    return overlap(intervals) @ np.asarray(soc) / 1000.0
 
 
 def land_area(grid) -> NDArray[np.float64]:
@@ -85,59 +90,7 @@ def profile_stocks(layers: pd.DataFrame, soc: ArrayLike, n_sites: int) -> NDArra
     return np.bincount(layers["site"], weights=np.asarray(soc) * thickness, minlength=n_sites) / 1000.0
 
 
-# Columns of `proda.data.readers`, which give a stock from the surface down to one depth, and the names of their maps.
-_READ = {
-    "soilgrids_2": "SoilGrids 2.0",
-    "wise30sec": "WISE30sec",
-    "hwsd_2": "HWSD 2.0",
-}
-
-
-def reference_stocks(grid: Any) -> dict[str, dict[Interval, NDArray]]:
-    """Reference maps of a grid: name -> depth interval in m -> (n_cells,) kg C m-2, as published, nothing resampled.
-
-    Variables are named `ref_<map>_soc_<upper>_<lower>cm_kg_m2`, as in a half-degree table, or `ref_<map>_<lower>cm`, as
-    the readers of published maps name them. One with another name is left out with a warning.
-    """
-    references: dict[str, dict[Interval, NDArray]] = {}
-    for column in (name for name in map(str, getattr(grid, "data_vars", grid)) if name.startswith("ref_")):
-        named = _map_and_interval(column)
-        if named is None:
-            warnings.warn(
-                f"{column} of the grid is not shown: expected a name such as ref_wise30sec_100cm or "
-                "ref_hwsd_soc_0_100cm_kg_m2, with the depth interval",
-                stacklevel=2,
-            )
-        else:
-            name, interval = named
-            references.setdefault(name, {})[interval] = np.asarray(grid[column], float)
-    return {name: dict(sorted(intervals.items())) for name, intervals in references.items()}
-
-
-def _map_and_interval(column: str) -> tuple[str, Interval] | None:
-    for key, name in _READ.items():
-        match = re.fullmatch(rf"ref_{key}_(\d+)cm", column)
-        if match:
-            return name, (0.0, int(match[1]) / 100)
-    # The name of a map may hold numbers of its own, so the two depths are the last ones.
-    match = re.fullmatch(r"ref_(\w+?)(?:_soc)?_(\d+)_(\d+)cm(?:_kg_m2)?", column)
-    if match is None or int(match[2]) >= int(match[3]):
-        return None
-    return match[1].upper(), (int(match[2]) / 100, int(match[3]) / 100)
-
-
-def reference_in(reference: dict[Interval, NDArray], interval: Interval) -> NDArray[np.float64] | None:
-    """Stock of a reference in an interval, (n_cells,) kg C m-2, or None where it has none.
-
-    The difference of two of its own intervals from the surface counts as its own.
-    """
-    if interval in reference:
-        return reference[interval]
-    upper, lower = (0.0, interval[0]), (0.0, interval[1])
-    return reference[lower] - reference[upper] if upper in reference and lower in reference else None
-
-
-def stock_table(maps, grid) -> pd.DataFrame:
+def stock_table(maps: xr.Dataset, grid: xr.Dataset) -> pd.DataFrame:
     """Continental stocks of every method by depth, with the study's reference maps and the published values.
 
     Parameters
@@ -157,28 +110,121 @@ def stock_table(maps, grid) -> pd.DataFrame:
     area = land_area(grid)
     rows = []
 
-    def add(source, method, interval, numbers, has_value=None):
-        mean, low, high = (np.nan if number is None else float(number) for number in numbers)
-        counted = {} if has_value is None else {
-            "cells": int(has_value.sum()), "land_share": float(area[has_value].sum() / area.sum())
-        }  # fmt: skip
-        row = {"source": source, "method": method, "interval": interval_name(interval), "stock_pg": mean}
-        rows.append(row | {"p05_pg": low, "p95_pg": high} | counted)
+    def add(source: str, method: str, interval: Interval, numbers: tuple, has_value: NDArray | None = None) -> None:
+        row = {"source": source, "method": method, "interval": interval_name(interval)}
+        row |= dict(zip(("stock_pg", "p05_pg", "p95_pg"), numbers, strict=False))
+        if has_value is not None:
+            row |= {"cells": int(has_value.sum()), "land_share": float(area[has_value].sum() / area.sum())}
+        rows.append(row)
 
     for method in maps["parameterisation"].values:
+        ours = maps.sel(parameterisation=method)
         for k, stratum in enumerate(STRATA):
-            has_value = maps["covered"].sel(parameterisation=method).isel(stratum=k).values
-            total = maps["total"].sel(parameterisation=method).isel(stratum=k)
-            add("this study", str(method), stratum, [total.sel(statistic=s) for s in ("mean", "p05", "p95")], has_value)
+            numbers = ours["total"].isel(stratum=k).sel(statistic=["mean", "p05", "p95"]).values
+            add("this study", str(method), stratum, tuple(numbers), ours["covered"].isel(stratum=k).values)
     for name, reference in reference_stocks(grid).items():
-        for stratum in [*STRATA, *(set(reference) - set(MAP_INTERVALS) - set(STRATA))]:
-            values = reference_in(reference, stratum)
-            if values is not None:
-                add("reference map", name, stratum, (petagrams(values, area), None, None), np.isfinite(values))
+        intervals = [*STRATA, *(set(reference) - set(MAP_INTERVALS) - set(STRATA))]
         if (0.0, 1.0) in reference and (0.0, 0.3) not in reference:
-            values = reference[0.0, 1.0]
-            add("reference map", name, (0.0, 1.0), (petagrams(values, area), None, None), np.isfinite(values))
+            intervals.append((0.0, 1.0))
+        for interval in intervals:
+            values = reference_in(reference, interval)
+            if values is not None:
+                add("reference map", name, interval, (float(petagrams(values, area)),), np.isfinite(values))
     for name, published in PUBLISHED_STOCKS.items():
         for stratum, numbers in zip(STRATA, published, strict=True):
             add("published", name, stratum, numbers)
-    return pd.DataFrame(rows).astype({"cells": "Int64"})
+    numbers = {"stock_pg": float, "p05_pg": float, "p95_pg": float, "cells": "Int64"}
+    return pd.DataFrame(rows).astype(numbers)
+
+
+# Columns of `proda.data.readers`, which give a stock from the surface down to one depth, and the names of their maps.
+_READ = {"soilgrids_2": "SoilGrids 2.0", "wise30sec": "WISE30sec", "hwsd_2": "HWSD 2.0"}
+
+
+def reference_stocks(grid: Any) -> dict[str, dict[Interval, NDArray]]:
+    """Reference maps of a grid: name -> depth interval in m -> (n_cells,) kg C m-2, as published, nothing resampled.
+
+    Variables are named `ref_<map>_soc_<upper>_<lower>cm_kg_m2`, as in a half-degree table, or `ref_<map>_<lower>cm`, as
+    the readers of published maps name them. One with another name is left out with a warning.
+    """
+    references: dict[str, dict[Interval, NDArray]] = {}
+    for column in (name for name in map(str, getattr(grid, "data_vars", grid)) if name.startswith("ref_")):
+        read = re.fullmatch(rf"ref_({'|'.join(_READ)})()_(\d+)cm", column)
+        # The name of a map may hold numbers of its own, so the two depths are the last ones.
+        match = read or re.fullmatch(r"ref_(\w+?)(?:_soc)?_(\d+)_(\d+)cm(?:_kg_m2)?", column)
+        upper, lower = (int(match[2] or 0), int(match[3])) if match else (0, 0)
+        if upper >= lower:
+            warnings.warn(
+                f"{column} of the grid is not shown: expected a name such as ref_wise30sec_100cm or "
+                "ref_hwsd_soc_0_100cm_kg_m2, with the depth interval",
+                stacklevel=2,
+            )
+            continue
+        name = _READ[match[1]] if read else match[1].upper()
+        references.setdefault(name, {})[upper / 100, lower / 100] = np.asarray(grid[column], float)
+    return {name: dict(sorted(intervals.items())) for name, intervals in references.items()}
+
+
+def reference_in(reference: dict[Interval, NDArray], interval: Interval) -> NDArray[np.float64] | None:
+    """Stock of a reference in an interval, (n_cells,) kg C m-2, or None where it has none.
+
+    The difference of two of its own intervals from the surface counts as its own.
+    """
+    if interval in reference:
+        return reference[interval]
+    upper, lower = (0.0, interval[0]), (0.0, interval[1])
+    return reference[lower] - reference[upper] if upper in reference and lower in reference else None
+
+
+def stock_in(maps: xr.Dataset, interval: Interval) -> xr.DataArray:
+    """Mean stock of every method in a depth interval (m), (parameterisation, cell) kg C m-2; NaN where it has none.
+
+    Site-by-site has the cells whose sites were observed in every layer of the interval: fewer than in the table of
+    stocks, where the middle of a stratum is enough.
+    """
+    share = xr.DataArray(overlap([interval])[0], dims="layer")
+    return (maps["soc"] * share).isel(layer=share.values > 0).sum("layer", skipna=False) / 1000.0
+
+
+def weighted_scores(reference: ArrayLike, ours: ArrayLike, weight: ArrayLike) -> dict[str, float]:
+    """Agreement of two maps (n,) on the cells where both have a value, each weighted by its land: r, bias, rmse.
+
+    Bias and root-mean-square error are of ours minus the reference.
+    """
+    reference, ours, weight = (np.asarray(values, float) for values in (reference, ours, weight))
+    both = np.isfinite(reference) & np.isfinite(ours)
+    if not both.any():
+        return dict.fromkeys(("r", "bias", "rmse"), np.nan)
+    reference, ours, share = reference[both], ours[both], weight[both] / weight[both].sum()
+    error, a, b = ours - reference, reference - share @ reference, ours - share @ ours
+    scale = np.sqrt((share @ a**2) * (share @ b**2))
+    r = float(share @ (a * b) / scale) if scale > 0 else np.nan
+    return {"r": r, "bias": float(share @ error), "rmse": float(np.sqrt(share @ error**2))}
+
+
+def reference_scores(maps: xr.Dataset, grid: xr.Dataset) -> pd.DataFrame:
+    """Every method against every reference map in the map's own depth intervals, on the cells where both have a value.
+
+    Returns
+    -------
+    pandas.DataFrame
+        reference, interval, method, r (of the cells, weighted by land), bias, rmse (kg C m-2), total_pg and
+        reference_pg on these cells, land_share (of the land they hold).
+    """
+    area, rows = land_area(grid), []
+    for name, intervals in reference_stocks(grid).items():
+        for interval, reference in intervals.items():
+            for ours in stock_in(maps, interval):
+                both = np.isfinite(reference) & np.isfinite(ours.values)
+                row = {
+                    "reference": name,
+                    "interval": interval_name(interval),
+                    "method": ours["parameterisation"].item(),
+                }
+                row |= weighted_scores(reference, ours, area)
+                totals = {
+                    "total_pg": petagrams(ours[both], area[both]),
+                    "reference_pg": petagrams(reference[both], area[both]),
+                }
+                rows.append(row | totals | {"land_share": area[both].sum() / area.sum()})
+    return pd.DataFrame(rows)
