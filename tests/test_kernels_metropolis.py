@@ -17,8 +17,10 @@ from proda.kernels.known_targets import (
 from proda.kernels.metropolis import (
     BOX,
     LOGARITHMIC,
+    SCALE,
     Schedule,
     accept,
+    adapt,
     box_position,
     log_density,
     new_chains,
@@ -117,6 +119,25 @@ def test_the_kept_part_is_not_adapted():
     short = chain_draws(CUT_BY_BOUNDS, Schedule(500, 1500, 1000, 10))[0]
     long = chain_draws(CUT_BY_BOUNDS, Schedule(500, 1500, 2000, 10))[0]
     np.testing.assert_array_equal(long[:, :100], short)
+
+
+@kept_compiled
+def adapt_from(chains, moved, begin, end, schedule):
+    for t in range(begin, end):
+        adapt(chains, load(moved, 0), t, schedule)
+
+
+def test_step_lengths_and_covariance_change_in_the_burn_in_and_stay_in_the_kept_part(rng):
+    chains, schedule = new_chains(3, generator_states([(1, k) for k in range(BLOCK_WIDTH)])), Schedule(100, 300, 400, 4)
+    # Close to the acceptance aimed at: the step length reaches neither end of its range, where it would stay anyway.
+    chains.x[:], moved = rng.random(chains.x.size), np.full(BLOCK_WIDTH, 0.25)
+    found = []
+    for begin, end in ((0, 100), (100, 400), (400, 800)):
+        adapt_from(chains, moved, begin, end, schedule)
+        found.append(np.concatenate([chains.tuning.reshape(3, -1)[SCALE], chains.factor, chains.scatter, chains.mean]))
+        chains.x[:] = rng.random(chains.x.size)
+    assert (found[1] != found[0]).any()
+    np.testing.assert_array_equal(found[2], found[1])
 
 
 A = np.array([0.0, 0.5, 1.5, 3.0, 5.0])

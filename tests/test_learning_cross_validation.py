@@ -82,6 +82,15 @@ def test_withheld_carbon_and_posteriors_do_not_reach_the_training_of_any_method(
     np.testing.assert_array_equal(found[name].soc, other[name].soc)
 
 
+@pytest.mark.parametrize("name", ["network of the paper", "hybrid"])
+def test_withheld_covariates_do_not_reach_the_ranges_that_scale_those_of_training_sites(with_and_without, name):
+    made, found, _ = with_and_without
+    frame = made.frame.copy()
+    frame.loc[1::2, ["warmth", "clay"]] = 7.0 * frame.loc[1::2, ["warmth", "clay"]] - 3.0
+    other = Fold(made._replace(frame=frame), CONFIG, np.arange(0, 100, 2), 3).result(ALL_METHODS[name])
+    np.testing.assert_array_equal(other.soc[::2], found[name].soc[::2])
+
+
 def test_the_mean_of_methods_is_their_mean_and_the_control_has_no_parameters(with_and_without):
     made, found, _ = with_and_without
     parts = [found[name].soc for name in ("hybrid", "random forest", "boosted trees")]

@@ -88,6 +88,23 @@ def test_a_stage_stopped_by_hand_counts_as_interrupted(opened):
         opened().require(ORDER[0])
 
 
+def test_the_marker_says_complete_only_when_every_file_is_in_its_place(opened, monkeypatch):
+    """A process that is killed between two files leaves a stage that was interrupted."""
+    study, move, found = opened(), os.replace, []
+
+    def watched(source, target):
+        if Path(target).name in ("a.txt", "b.txt"):
+            found.append(read_json(marker_path(study.out, ORDER[0]))["status"])
+        move(source, target)
+
+    monkeypatch.setattr(stages.os, "replace", watched)
+    with study.stage(ORDER[0]) as folder:
+        (folder / "a.txt").write_text("a")
+        (folder / "b.txt").write_text("b")
+    assert found == ["begun", "begun"]
+    study.require(ORDER[0])
+
+
 def test_a_repeated_stage_removes_the_files_it_no_longer_writes(opened):
     study = opened()
     with study.stage(ORDER[0]) as folder:
