@@ -19,7 +19,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "mapped_stocks",
             "reference_bias_maps",
             "regional_bias_figure",
-            "relative_width",
             "stock_map",
             "stock_maps",
             "width_figure",

@@ -61,28 +61,24 @@ def account_figure(account: pd.DataFrame) -> Figure:
     """Profiles and layers that each rule of the `account` (cleaning.csv) excluded, from all rows to those kept."""
     figure, axes = plt.subplots(1, 2, figsize=(9.5, 4.2))
     for ax, table in zip(axes, ("profiles", "layers"), strict=True):
-        _waterfall(account, table, ax)
+        before, after = account[f"{table}_before"].to_numpy(), account[f"{table}_after"].to_numpy()
+        acting = np.flatnonzero(before > after)
+        names = ["in", *account["rule"].iloc[acting], "kept"]
+        left = np.array([0, *after[acting], 0])
+        width = np.array([before[0], *(before - after)[acting], after[-1]])
+        colours = ["#888888", *[CYCLE[1]] * len(acting), CYCLE[2]]
+        ax.barh(names, width, left=left, color=colours, height=0.65)
+        span = max(before[0] - after[-1], 1)
+        start = max(0.0, after[-1] - 1.6 * span)
+        ax.set_xlim(start, before[0] + 0.55 * (before[0] - start))
+        for i, (x, n) in enumerate(zip(left + width, width, strict=True)):
+            sign = "" if i in (0, len(names) - 1) else "\u2212"
+            ax.annotate(f"{sign}{n:,}", (x, i), (4, 0), textcoords="offset points", va="center", fontsize=8)
+        ax.invert_yaxis()
+        ax.set_xlabel(f"{table.capitalize()}" + (" (axis does not start at zero)" if start > 0 else ""))
+        ax.xaxis.set_major_locator(plt.MaxNLocator(4))
+        ax.xaxis.set_major_formatter("{x:,.0f}")
     return figure
-
-
-def _waterfall(account: pd.DataFrame, table: str, ax: Axes) -> None:
-    before, after = account[f"{table}_before"].to_numpy(), account[f"{table}_after"].to_numpy()
-    acting = np.flatnonzero(before > after)
-    names = ["in", *account["rule"].iloc[acting], "kept"]
-    left = np.array([0, *after[acting], 0])
-    width = np.array([before[0], *(before - after)[acting], after[-1]])
-    colours = ["#888888", *[CYCLE[1]] * len(acting), CYCLE[2]]
-    ax.barh(names, width, left=left, color=colours, height=0.65)
-    span = max(before[0] - after[-1], 1)
-    start = max(0.0, after[-1] - 1.6 * span)
-    ax.set_xlim(start, before[0] + 0.55 * (before[0] - start))
-    for i, (x, n) in enumerate(zip(left + width, width, strict=True)):
-        sign = "" if i in (0, len(names) - 1) else "\u2212"
-        ax.annotate(f"{sign}{n:,}", (x, i), (4, 0), textcoords="offset points", va="center", fontsize=8)
-    ax.invert_yaxis()
-    ax.set_xlabel(f"{table.capitalize()}" + (" (axis does not start at zero)" if start > 0 else ""))
-    ax.xaxis.set_major_locator(plt.MaxNLocator(4))
-    ax.xaxis.set_major_formatter("{x:,.0f}")
 
 
 def layers_map(profiles: pd.DataFrame) -> Axes:
@@ -96,10 +92,7 @@ def layers_map(profiles: pd.DataFrame) -> Axes:
 
 
 def grid_figure(cell: ArrayLike, grid: xr.Dataset) -> Figure:
-    """Maps of the number of profiles in every cell, hatched where there is none, and of the cells' vegetation.
-
-    `cell` is the cell of every profile, (n_sites,) int.
-    """
+    """Maps of the number of profiles in every cell (`cell` is that of every profile) and of the cells' vegetation."""
     figure = plt.figure(figsize=(7, 7.4))
     upper, lower = (map_axes(figure, (2, 1, row)) for row in (1, 2))
     counts = np.bincount(np.asarray(cell), minlength=grid.sizes["cell"]).astype(float)
@@ -123,10 +116,7 @@ def grid_figure(cell: ArrayLike, grid: xr.Dataset) -> Figure:
 
 
 def carbon_figure(layers: pd.DataFrame, profiles: pd.DataFrame, forcing: Forcing) -> Figure:
-    """Median carbon density by depth, by land cover (left) and climate (right), and the middle half of all layers.
-
-    `layers` and `profiles` are the cleaned tables, `forcing` is that of the land cells.
-    """
+    """Median carbon density by depth, by land cover (left) and climate (right), and the middle half of all layers."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 5), sharex=True, sharey=True)
     cover = profiles["land_cover"].to_numpy()
     covers = {name: np.isin(cover, classes) for name, classes in LAND_COVER_GROUPS.items()}

@@ -8,12 +8,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from proda.figures.style import (
     ALBERS,
@@ -35,17 +34,6 @@ from proda.maps.stocks import MAP_INTERVALS, land_area, reference_stocks, stock_
 from proda.model.configuration import interval_name
 
 STIPPLED = "dotted: a covariate outside the range of the training sites"
-
-
-def stipple(count: ArrayLike, grid: xr.Dataset, ax: Axes) -> Line2D | None:
-    """Dots in the cells of a map that are extrapolated, and their entry of a legend; None where no cell is."""
-    beyond = np.asarray(count) > 0
-    if not beyond.any():
-        return None
-    lon, lat = (np.asarray(grid[name], float)[beyond] for name in ("lon", "lat"))
-    points = ALBERS.transform_points(PLATE, lon, lat)
-    ax.stippled = ax.scatter(points[:, 0], points[:, 1], s=2.0, c="black", linewidths=0, zorder=2.8)
-    return Line2D([], [], marker=".", ls="", ms=4, c="black", label=STIPPLED)
 
 
 # Two lines at most: a row of Fig. 3 is an inch high.
@@ -102,21 +90,21 @@ def stock_map(values, grid, title: str, extrapolated) -> Figure:
     ax = map_axes(figure)
     ax.set_title(title, loc="left")
     colour_bar(draw_cells(values, grid, ax, "soc_stock"), ax, orientation="horizontal", aspect=45)
-    dots = stipple(extrapolated, grid, ax)
-    if dots is not None:
+    beyond = np.asarray(extrapolated) > 0
+    if beyond.any():
+        lon, lat = (np.asarray(grid[name], float)[beyond] for name in ("lon", "lat"))
+        points = ALBERS.transform_points(PLATE, lon, lat)
+        ax.stippled = ax.scatter(points[:, 0], points[:, 1], s=2.0, c="black", linewidths=0, zorder=2.8)
+        dots = Line2D([], [], marker=".", ls="", ms=4, c="black", label=STIPPLED)
         ax.legend(handles=[dots], loc="lower left", fontsize=8.5, handletextpad=0.2, borderaxespad=0.0)
     return figure
 
 
-def relative_width(maps: xr.Dataset) -> xr.DataArray:
-    """Width of the 5-95 % interval of the stock to 1 m over its mean, (..., cell), percent."""
-    stock = maps["stock"].isel(depth=MAP_INTERVALS.index((0.0, 1.0)))
-    return 100.0 * (stock.sel(statistic="p95") - stock.sel(statistic="p05")) / stock.sel(statistic="mean")
-
-
 def widths_by_method(maps: xr.Dataset) -> dict[str, NDArray[np.float64]]:
-    """`relative_width` of every method that has quantiles in some cell, label of the method -> (n_cells,) percent."""
-    widths = relative_width(maps).dropna("parameterisation", how="all")
+    """Width of the 5-95 % interval of the stock to 1 m over its mean, label of a method with draws -> (n_cells,) %."""
+    stock = maps["stock"].isel(depth=MAP_INTERVALS.index((0.0, 1.0)))
+    widths = 100.0 * (stock.sel(statistic="p95") - stock.sel(statistic="p05")) / stock.sel(statistic="mean")
+    widths = widths.dropna("parameterisation", how="all")
     return {method_label(width["parameterisation"].item()): width.values for width in widths}
 
 
@@ -149,8 +137,7 @@ def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset) -> Figure:
 def reference_bias_maps(maps: xr.Dataset, grid: xr.Dataset, methods: Sequence[str]) -> Figure:
     """Maps of our stock to 1 m minus a reference's, by method and reference, on one scale centred at zero.
 
-    The scale ends where 95 % of all differences lie; r is that of the cells, weighted by their land. References without
-    this interval are left out.
+    The scale ends where 95 % of all differences lie; r is weighted by land.
     """
     interval = (0.0, 1.0)
     area, ours = land_area(grid), stock_in(maps, interval)
@@ -178,33 +165,30 @@ def reference_bias_maps(maps: xr.Dataset, grid: xr.Dataset, methods: Sequence[st
     return figure
 
 
-def bias_points(table: pd.DataFrame, method: str, ax: Axes) -> Axes:
-    """Mean bias by region with two standard errors; triangles are the published sign, filled where ours is the same."""
-    rows = table.xs(method, level="method").fillna({"bias_agrees": False})
-    place = np.arange(len(rows))
-    colour = METHOD_COLOUR.get(method, INK)
-    ax.axvline(0.0, color=INK, lw=0.8)
-    ax.axhline(0.5, color="#c4c4c4", lw=0.8)
-    ax.errorbar(rows["bias"], place, xerr=2 * rows["se"], fmt="o", ms=4.5, color=colour, lw=1.2, zorder=3)
-    for y, row in zip(place, rows.itertuples(), strict=True):
-        if row.published:
-            marker = ">" if row.published == HIGH else "<"
-            fill = INK if row.bias_agrees else "white"
-            ax.plot(0.95, y, marker, transform=ax.get_yaxis_transform(), ms=6.5, mec=INK, mfc=fill, zorder=4)
-    ax.set_title(method_label(method), fontsize=9.5)
-    ax.set(ylim=(len(rows) - 0.5, -0.5))
-    ax.set_yticks(place, [f"{name} ({n:,})" for name, n in zip(rows.index, rows["n_sites"], strict=True)])
-    ax.tick_params(axis="y", length=0)
-    return ax
-
-
 def regional_bias_figure(table: pd.DataFrame) -> Figure:
-    """Biases of `proda.maps.regions.regional_biases`, methods side by side with common axes; sites in brackets."""
+    """Mean biases (`proda.maps.regions.regional_biases`) by region, with two standard errors, methods side by side.
+
+    Triangles are the published sign, filled where ours is the same; sites in brackets.
+    """
     methods = list(dict.fromkeys(table.index.get_level_values("method")))
     figure = plt.figure(figsize=(9, 3.9), layout="constrained")
     axes = figure.subplots(1, len(methods), sharex=True, sharey=True, squeeze=False)[0]
     for method, ax in zip(methods, axes, strict=True):
-        bias_points(table, method, ax)
+        rows = table.xs(method, level="method").fillna({"bias_agrees": False})
+        place = np.arange(len(rows))
+        colour = METHOD_COLOUR.get(method, INK)
+        ax.axvline(0.0, color=INK, lw=0.8)
+        ax.axhline(0.5, color="#c4c4c4", lw=0.8)
+        ax.errorbar(rows["bias"], place, xerr=2 * rows["se"], fmt="o", ms=4.5, color=colour, lw=1.2, zorder=3)
+        for y, row in zip(place, rows.itertuples(), strict=True):
+            if row.published:
+                marker = ">" if row.published == HIGH else "<"
+                fill = INK if row.bias_agrees else "white"
+                ax.plot(0.95, y, marker, transform=ax.get_yaxis_transform(), ms=6.5, mec=INK, mfc=fill, zorder=4)
+        ax.set_title(method_label(method), fontsize=9.5)
+        ax.set(ylim=(len(rows) - 0.5, -0.5))
+        ax.set_yticks(place, [f"{name} ({n:,})" for name, n in zip(rows.index, rows["n_sites"], strict=True)])
+        ax.tick_params(axis="y", length=0)
     # Room for the triangles beside the farthest bar.
     end = 1.3 * float((table["bias"].abs() + 2 * table["se"].fillna(0.0)).max())
     axes[0].set_xlim(-end, end)

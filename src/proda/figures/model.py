@@ -126,10 +126,7 @@ def response_figure(responses: dict[str, NDArray], ax: Axes) -> Axes:
 
 
 def residence_steps(factors: xr.Dataset, names: Sequence[str], ax: Axes) -> Axes:
-    """From the baseline residence time of a handful of places to the actual one, limit by limit, on a log axis.
-
-    `factors` is from `traceability`; limits that act nowhere are left out.
-    """
+    """From the baseline residence time of places to the actual one, limit by limit (of `traceability`), log axis."""
     limits = [limit for limit in reversed(LIMITS) if (factors[f"{limit}_factor"] != 1.0).any()]
     years = np.asarray(factors["baseline_residence_time"])
     width, left = 0.8 / len(limits), np.arange(years.size) - 0.4
@@ -152,10 +149,7 @@ def residence_steps(factors: xr.Dataset, names: Sequence[str], ax: Axes) -> Axes
 
 
 def elasticity_heat_map(elasticity: NDArray, depth: ArrayLike, names: Sequence[str], ax: Axes) -> Axes:
-    """Relative change of the SOC density over the range of each parameter, at increasing depths (m) of one profile.
-
-    `elasticity`, (n_depths, n_parameters), is `SocJacobian.derivative` over its `value`.
-    """
+    """Relative change of SOC over each parameter's range, (n_depths, n_parameters), at the depths (m) of a profile."""
     reach = float(np.quantile(np.abs(elasticity), 0.95)) or 1.0
     image = ax.pcolormesh(
         np.arange(len(names)), depth, elasticity, cmap="RdBu_r", norm=TwoSlopeNorm(0.0, -reach, reach)

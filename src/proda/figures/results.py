@@ -1,8 +1,4 @@
-"""Figures of results: agreement with the profiles (Fig. 2), stocks (Fig. 4), profiles by vegetation (Fig. 5).
-
-Stocks go from a few Pg to more than five hundred: points and lines on a logarithmic axis show the least as well as the
-greatest.
-"""
+"""Figures of results: agreement with the profiles (Fig. 2), stocks (Fig. 4), profiles by vegetation (Fig. 5)."""
 
 from __future__ import annotations
 
@@ -51,19 +47,10 @@ def difference_norm(difference: ArrayLike) -> TwoSlopeNorm:
     return TwoSlopeNorm(0.0, float(ends[0] or -largest), float(ends[1] or largest))
 
 
-def difference_map(difference: ArrayLike, sites: pd.DataFrame, ax: Axes) -> Axes:
-    """Map of modelled minus observed stock at the sites, (n_sites,) kg C m-2, on the scale `difference_norm`."""
-    size = float(np.clip(12000 / max(len(sites), 1), 1.5, 14))
-    quantity = QUANTITIES["difference"]._replace(norm=difference_norm(difference))
-    ax.differences = draw_sites(difference, sites, ax, quantity, size=size, on_top="any")
-    return ax
-
-
 def density_scatter(observed: ArrayLike, modelled: ArrayLike, ax: Axes, published: tuple | None = None) -> Axes:
     """Modelled against observed SOC of all layers, kg C m-3, on log axes, as counts in hexagons, with scores.
 
-    The scores are of these values, not of their logarithms; values beyond the axes are drawn at their ends. `published`
-    is r2 and RMSE (kg C m-3) of the paper.
+    Values beyond the axes are drawn at their ends. `published` is r2 and RMSE (kg C m-3) of the paper.
     """
     low, high = np.log10(DENSITY_LIMITS)
     ends = DENSITY_LIMITS[0] * 1.01, DENSITY_LIMITS[1] * 0.99
@@ -93,29 +80,23 @@ def agreement_figure(layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites
     """One row a method: map of its stock differences at the sites, and its SOC against the observed at all layers.
 
     As in the paper every map has a scale of its own (`difference_norm`), so colours show a pattern and not an amount.
-
-    Parameters
-    ----------
-    layers : pandas.DataFrame
-        Observed layers: `site` (row of `sites`), `upper_depth`, `lower_depth` (m), `soc` (g C m-3).
-    modelled : dict
-        Method -> (n_layers,) g C m-3; NaN leaves a layer out.
-    sites : pandas.DataFrame
-        `lon`, `lat`.
+    `modelled` is method -> (n_layers,) g C m-3 at the observed `layers`; NaN leaves a layer out.
     """
     observed = layers["soc"].to_numpy(float)
     figure = plt.figure(figsize=(8, 2.85 * len(modelled) + 0.6), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.09)  # a bar's label must not read as the title below
     places = figure.add_gridspec(len(modelled), 2, width_ratios=(1.6, 1))
-    left, right = [], []
+    size = float(np.clip(12000 / max(len(sites), 1), 1.5, 14))
+    right = []
     for row, (name, soc) in enumerate(modelled.items()):
         difference = stock_differences(layers, soc, len(sites))
-        left.append(difference_map(difference, sites, map_axes(figure, places[row, 0])))
-        left[-1].set_title(method_label(name), loc="left", fontweight="bold")
-        norm = left[-1].differences.norm
+        ax, norm = map_axes(figure, places[row, 0]), difference_norm(difference)
+        quantity = QUANTITIES["difference"]._replace(norm=norm)
+        ax.differences = draw_sites(difference, sites, ax, quantity, size=size, on_top="any")
+        ax.set_title(method_label(name), loc="left", fontweight="bold")
         ticks = [norm.vmin, norm.vmin / 2, 0.0, norm.vmax / 2, norm.vmax]
         bar = colour_bar(
-            left[-1].differences, left[-1], orientation="horizontal", extend="both", shrink=0.8, aspect=34, ticks=ticks
+            ax.differences, ax, orientation="horizontal", extend="both", shrink=0.8, aspect=34, ticks=ticks
         )
         bar.ax.set_xticklabels([_two_digits(tick) for tick in ticks])
         finite = np.isfinite(soc)
@@ -176,10 +157,7 @@ def stock_points(table: pd.DataFrame, interval: str, ax: Axes) -> Axes:
 
 
 def number_text(row) -> str:
-    """The total of a row of the stock table with its interval in brackets, Pg C: "77 (49-112)".
-
-    Ours have a decimal below 10, published ones the digits of the paper.
-    """
+    """The total of a row of the stock table with its interval, Pg C: "77 (49-112)"; ours have a decimal below 10."""
     fine = row.source != "published"
     values = (row.stock_pg, row.p05_pg, row.p95_pg)
     digits = [f"{value:.1f}" if fine and value < 9.95 else f"{value:.0f}" for value in values]
@@ -216,21 +194,8 @@ def mean_by_depth(depth: ArrayLike, soc: ArrayLike) -> pd.DataFrame:
     return means[means["n"] >= LEAST_LAYERS]
 
 
-def soc_profiles(depth: ArrayLike, soc: dict[str, ArrayLike], ax: Axes) -> Axes:
-    """Mean SOC (n_layers,), kg C m-3, against depth, m: observed as black points, a line for each method."""
-    for name, values in soc.items():
-        mean = mean_by_depth(depth, values)
-        look = {"marker": "o", "ms": 4, "ls": "none", "zorder": 5} if name == "observed" else {"lw": 1.6}
-        ax.plot(mean["soc"], mean["depth"], color=METHOD_COLOUR.get(name), label=method_label(name), **look)
-    ax.set(xscale="log", ylim=(2.0, 0.0), yticks=[0, 0.5, 1, 1.5, 2])
-    return ax
-
-
 def land_cover_figure(layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites: pd.DataFrame) -> Figure:
-    """Small multiples of `soc_profiles`, one for each vegetation class, sharing axes.
-
-    `modelled` is method -> (n_layers,) g C m-3; layers that any method lacks are left out for all.
-    """
+    """Mean SOC against depth by vegetation class, observed and by method, of the layers that no method lacks."""
     figure = plt.figure(figsize=(8, 6.2), layout="constrained")
     axes = figure.subplots(2, 4, sharex=True, sharey=True)
     vegetation = vegetation_class(sites)[layers["site"].to_numpy()]
@@ -238,7 +203,11 @@ def land_cover_figure(layers: pd.DataFrame, modelled: dict[str, ArrayLike], site
     complete = np.all([np.isfinite(values) for values in soc.values()], axis=0)
     for ax, name in zip(axes.ravel(), CLASSES, strict=True):
         chosen = complete & (vegetation == name)
-        soc_profiles(layers["depth"].to_numpy()[chosen], {k: v[chosen] / 1e3 for k, v in soc.items()}, ax)
+        for method, values in soc.items():
+            mean = mean_by_depth(layers["depth"].to_numpy()[chosen], values[chosen] / 1e3)
+            look = {"marker": "o", "ms": 4, "ls": "none", "zorder": 5} if method == "observed" else {"lw": 1.6}
+            ax.plot(mean["soc"], mean["depth"], color=METHOD_COLOUR.get(method), label=method_label(method), **look)
+        ax.set(xscale="log", ylim=(2.0, 0.0), yticks=[0, 0.5, 1, 1.5, 2])
         n_sites = layers["site"].to_numpy()[chosen]
         ax.set_title(f"{name}\n{np.unique(n_sites).size:,} sites", fontsize=9.5)
         ax.grid(axis="x", color="#e5e5e5", lw=0.6)

@@ -162,16 +162,7 @@ def state_lines() -> list[np.ndarray]:
 def draw_cells(values, grid, ax: Axes, quantity: str | Quantity | None = None, limits=None) -> ScalarMappable:
     """Values (n_cells,) at the cells of a grid as coloured cells, for `colour_bar`; missing ones are hatched grey.
 
-    Parameters
-    ----------
-    grid : xarray.Dataset or pandas.DataFrame
-        `lon`, `lat` of the cell centres, degrees.
-    ax : matplotlib.axes.Axes
-        From `map_axes`.
-    quantity : str or Quantity, optional
-        A name in `QUANTITIES`, or a label, colour map and scale of one's own.
-    limits : (float, float), optional
-        Ends of the colour scale, in place of the quantity's.
+    `ax` is from `map_axes`; `quantity` is a name in `QUANTITIES` or a `Quantity`, whose scale `limits` replaces.
     """
     values = np.asarray(values, float)
     raster = raster_of(grid)
@@ -202,17 +193,10 @@ def missing_patch() -> Patch:
 def draw_sites(
     values, sites, ax: Axes, quantity: str | Quantity | None = None, size=5, on_top="largest"
 ) -> ScalarMappable:
-    """Values (n_sites,) at sites as coloured points, for `colour_bar`; sites without a value are left out.
+    """Values (n_sites,) at sites as coloured points of `size` points squared; sites without a value are left out.
 
-    Parameters
-    ----------
-    sites : pandas.DataFrame or xarray.Dataset
-        `lon`, `lat` in degrees (WGS84).
-    size : float
-        Area of a point, points squared.
-    on_top : {"largest", "smallest", "any"}
-        Which of points that overlap is seen: by magnitude, or one as likely as another, so that neither side of a
-        scale hides the other.
+    `on_top` is which of points that overlap is seen: the "largest", or "any", so that neither side of a scale hides the
+    other.
     """
     points = ALBERS.transform_points(PLATE, np.asarray(sites["lon"], float), np.asarray(sites["lat"], float))
     values = np.asarray(values, float)
@@ -220,8 +204,6 @@ def draw_sites(
     order = np.argsort(np.abs(values))[: np.isfinite(values).sum()]
     if on_top == "any":
         order = np.random.default_rng(0).permutation(order)
-    elif on_top == "smallest":
-        order = order[::-1]
     dots = ax.scatter(
         points[order, 0], points[order, 1], s=size, c=values[order], cmap=shown.colours, norm=shown.norm,
         linewidths=0, zorder=2.5, antialiased=len(order) <= MANY_SITES,

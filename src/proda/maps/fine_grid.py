@@ -1,7 +1,5 @@
-"""SOC stocks on a grid of any size, a chunk of cells at a time, in bounded memory.
-
-A million cells with a hundred draws each take the compiled model a minute or two, but more memory than there is.
-Threads take the chunks: they read forcing and covariates, predict the parameters and run the model.
+"""SOC stocks on a grid of any size, in bounded memory: threads take a chunk of cells at a time, read its forcing and
+covariates, predict the parameters and run the model.
 """
 
 from __future__ import annotations
@@ -83,7 +81,6 @@ def fine_maps(
     store: str | Path,
     *,
     chunk: int = CHUNK,
-    title: str = "Soil organic carbon",
 ) -> xr.Dataset:
     """Stocks of 0-30, 0-100 and 0-200 cm on the cells of `source`: mean, 5, 50 and 95 % over the draws of `predictor`.
 
@@ -96,11 +93,9 @@ def fine_maps(
         `FixedDraws`, `NetworkDraws`, or your own function of the covariates of n cells, a DataFrame, that returns
         `MapDraws`; its attribute `covariates` names the columns. It is called by several threads.
     store : path
-        Zarr store to make. It has this name only when it is whole; until then it is `<store>.partial`.
+        Zarr store to make; until it is whole its name is `<store>.partial`.
     chunk : int
         Cells at a time, and of the store's chunks; does not change the values.
-    title : str
-        Title of the store.
 
     Returns
     -------
@@ -109,19 +104,16 @@ def fine_maps(
         with a single draw); `extrapolated` (cell), number of covariates outside the range of the training sites, NaN
         for a predictor without covariates; and `status` (cell): 0 where there is a value, else why not.
 
-    Raises
-    ------
-    InputError
-        When the source lacks a variable or has another unit, the predictor gives something else, or the store exists.
+    Raises `InputError` when the source lacks a variable or has another unit, the predictor gives something else, or the
+    store exists.
     """
     path = Path(store)
     if path.exists():
         raise InputError(f"{path} exists: give another name, or remove it first")
     covariates = tuple(getattr(predictor, "covariates", ()))
     cells = opened_source(source, covariates)
-    attributes = file_attributes(
-        title, "", "Per area of land: a cell's carbon is the content times cell_area times land_fraction.", "fine_maps"
-    )
+    comment = "Per area of land: a cell's carbon is the content times cell_area times land_fraction."
+    attributes = file_attributes("Soil organic carbon", "", comment, "fine_maps")
     partial = path.with_name(f"{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     firsts = range(0, cells.sizes["cell"], chunk)

@@ -1,13 +1,9 @@
-"""Maps as CF-1.8 NetCDF files: SOC and parameters of the methods on the regular raster, and files for ILAMB.
+"""Maps as CF-1.8 NetCDF files: SOC and parameters of the methods on the regular raster, and files for ILAMB (Collier et
+al. 2018, doi 10.1029/2018MS001354), whose totals are of whole cells: along coasts they are above `stocks.csv`.
 
-ILAMB (Collier et al. 2018, doi 10.1029/2018MS001354) reads CF files with CMIP's variable names. Its soil carbon is
-`cSoil`, here 0 to 2 m as in its data set of HWSD v2, or `cSoilAbove1m`. ILAMB 2.7.3 reads these files as benchmarks and
-as models. Its totals are of whole cells: along coasts they are above `stocks.csv`, which counts land only.
-
-`data/clm5_parameters.csv` has each parameter's counterpart in CLM5, from its technical note (Lawrence et al. 2018) and
-the source of CTSM. CLM5 reads one number of each for the whole globe: to use a map, `readParams` has to be changed.
-CLM's water scalar has no floor of 0.25, its litter decomposes by nitrogen too, and carbon comes in where its plants
-drop it: the same parameters need not give the same carbon.
+`data/clm5_parameters.csv` has each parameter's counterpart in CLM5, one number for the whole globe (Lawrence et al.
+2018 and the source of CTSM). CLM's water scalar has no floor of 0.25, its litter decomposes by nitrogen too, and carbon
+comes in where its plants drop it: the same parameters need not give the same carbon.
 """
 
 from __future__ import annotations
@@ -62,17 +58,10 @@ class Raster(NamedTuple):
 
 
 def raster_of(grid) -> Raster:
-    """Smallest raster that holds every cell of a grid.
+    """Smallest raster that holds every cell of a grid: `lon`, `lat` of the centres, degrees.
 
-    Parameters
-    ----------
-    grid : xarray.Dataset or pandas.DataFrame
-        `lon` and `lat` of the cell centres, degrees; `resolution_degrees` in its attributes (0.5 if absent).
-
-    Raises
-    ------
-    InputError
-        If two cells share a place or a centre lies off the raster.
+    Their distance is the attribute `resolution_degrees` (0.5 if absent). Raises `InputError` if two cells share a place
+    or a centre lies off the raster.
     """
     resolution = float(getattr(grid, "attrs", {}).get("resolution_degrees", 0.5))
     places, centres = [], []
@@ -169,16 +158,7 @@ _SOC_COMMENT = (
 
 
 def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = "") -> xr.Dataset:
-    """The maps of all methods as a CF-1.8 Dataset.
-
-    Parameters
-    ----------
-    maps : xarray.Dataset
-        From `proda.maps.maps_by_method`.
-    grid : xarray.Dataset
-        Cells: `lon`, `lat`, `cell_area` (m2), `land_fraction`.
-    title, source : str
-        Global attributes: what the file is, and which study made it.
+    """The maps of all methods (`proda.maps.maps_by_method`) on the cells of `grid` as a CF-1.8 Dataset.
 
     Returns
     -------
@@ -321,15 +301,10 @@ def counterpart_table() -> pd.DataFrame:
 
 
 def clm_parameters(maps: xr.Dataset) -> xr.Dataset:
-    """Parameters under CLM5's names and in its units, with the coordinates of `maps`.
+    """The 25 parameters of `parameter_maps.nc`, or of a mean of it, under CLM5's names and in its units.
 
     CLM reads one number of each: `clm_parameters(maps.weighted(land).mean())`, or a mean over cells of interest. Values
     are not cut to what CLM can take: `rf_s2s3_bgc` may be below 0.
-
-    Parameters
-    ----------
-    maps : xarray.Dataset
-        All 25 parameters in physical units, under our names: `parameter_maps.nc`, or a mean of it.
     """
     converted = {}
     for row in counterpart_table().itertuples():
@@ -366,14 +341,8 @@ def parameter_product(
 ) -> xr.Dataset:
     """All parameters as a CF-1.8 Dataset: a variable (lat, lon) for each, in physical units, and `extrapolated`.
 
-    Parameters
-    ----------
-    x : (n_cells, 25)
-        On the unit cube.
-    extrapolated : (n_cells,)
-        Number of covariates outside the range of the training sites.
-    whose : str
-        Sentence that begins the comment of the file: `OF_NETWORK` or `OF_HYBRID`.
+    `x` (n_cells, 25) is on the unit cube; `extrapolated` (n_cells,) is the number of covariates outside the range of
+    the training sites; `whose` begins the comment of the file.
     """
     raster = raster_of(grid)
     theta = physical(np.asarray(x, dtype=np.float64).T, forcing)

@@ -2,12 +2,6 @@
 
 A method with draws is mapped by the mean of SOC over the draws, never by the SOC of the mean parameters. The interval
 of a continental total is that of the draws' totals: the errors of cells go together, so quantiles do not add up.
-
-Below its lowest observed layer a site's own posterior is not constrained by data (single cells had more than 1,000
-kg m-2 between 1 and 2 m), so site-by-site estimates are mapped to the observed depth only.
-
-The map of one method is a Dataset with soc (layer, cell) g C m-3; stock (statistic, depth, cell) kg C m-2; total
-(statistic, stratum) Pg C; covered (stratum, cell), whether the method has a value there.
 """
 
 from __future__ import annotations
@@ -99,26 +93,18 @@ def read_inputs(study: Study) -> Inputs:
 
 
 def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
-    """SOC maps of every method, and of the truth in a virtual study, along `parameterisation`.
+    """SOC maps (`map_dataset`) of every method, and of the truth in a virtual study, along `parameterisation`.
 
     Site-by-site assimilation has values only in cells that hold used sites, the mean of those sites, and only as deep
     as these were observed. `extrapolated` (parameterisation, cell) is the number of covariates outside the range of the
-    training sites, NaN for methods without covariates.
-
-    Parameters
-    ----------
-    n_draws : int
-        Draws of the one-batch posterior and of random sampling.
-
-    Raises
-    ------
-    InputError
-        If a method's SOC is not finite in some cell.
+    training sites, NaN for methods without covariates. One-batch and random sampling take `n_draws` parameter sets.
+    Raises `InputError` if a method's SOC is not finite in some cell.
     """
     forcing, area, hybrid = inputs.forcing, land_area(inputs.grid), inputs.hybrid
     sand = inputs.grid["sand_percent"].values
     own = inputs.used & np.isfinite(inputs.soc_mean).all(axis=0)
-    cell, observed_to = inputs.sites["cell"].to_numpy(), observed_depth(inputs.layers, len(inputs.sites))
+    cell, deepest = inputs.sites["cell"].to_numpy(), inputs.layers.groupby("site")["lower_depth"].max()
+    observed_to = deepest.reindex(range(len(cell)), fill_value=0.0).to_numpy(float)
     sampled = random_sampling_draws(inputs.x_mode[inputs.used], n_draws, seed + 1)
     block = block_of_place(inputs.grid["lon"], inputs.grid["lat"], float(hybrid.attrs["block_km"]))
     by_method = {
@@ -153,16 +139,11 @@ def one_batch_draws(posterior: NDArray, n_draws: int, seed: int) -> NDArray[np.f
 
 
 def random_sampling_draws(modes: NDArray, n_draws: int, seed: int) -> NDArray[np.float64]:
-    """Draws from the distribution of all sites' modes, each parameter on its own, (n_draws, 25).
+    """Draws from the distribution of all sites' modes (n_sites, 25), each parameter on its own, (n_draws, 25).
 
     As in the paper, each parameter keeps the distribution of its modes and loses its place and its relation to the
-    others. A draw without a positive share for coarse woody debris is drawn anew. A mode on a bound of the prior, where
-    SOC may be undefined, counts as `INNER` from it.
-
-    Parameters
-    ----------
-    modes : numpy.ndarray
-        (n_sites, 25) on the unit cube; sites with a missing mode are left out.
+    others. A draw without a positive share for coarse woody debris is drawn anew. Sites with a missing mode are left
+    out; a mode on a bound of the prior, where SOC may be undefined, counts as `INNER` from it.
     """
     modes = np.asarray(modes, float)
     modes = np.clip(modes[np.isfinite(modes).all(axis=1)], INNER, 1.0 - INNER)
@@ -240,12 +221,6 @@ def soc_of_sites(soc: NDArray, observed_to: NDArray, cell: NDArray, area: NDArra
     return map_dataset(by_layer, stock[None], petagrams(in_strata, area)[None], np.isfinite(in_strata))
 
 
-def observed_depth(layers: pd.DataFrame, n_sites: int) -> NDArray[np.float64]:
-    """Lower bound of the lowest observed layer of every site, (n_sites,), m; 0 where nothing was observed."""
-    deepest = layers.groupby("site")["lower_depth"].max()
-    return deepest.reindex(range(n_sites), fill_value=0.0).to_numpy(float)
-
-
 def where_observed(values: NDArray, observed_to: NDArray, least: NDArray) -> NDArray[np.float64]:
     """Values (k, n_sites) with NaN where a site was observed to less than `least` (k,), m."""
     # Depths are sums of decimal fractions: a layer that ends at 0.65 m must not miss 0.65 m by rounding.
@@ -263,9 +238,11 @@ def cell_means(values: NDArray, cell: NDArray, n_cells: int) -> NDArray[np.float
 
 
 def map_dataset(soc: NDArray, stock: NDArray, total: NDArray, covered: NDArray | None = None) -> xr.Dataset:
-    """The arrays of one method's map with their dimensions, units and coordinates.
+    """The map of one method.
 
-    `stock` and `total` have the mean alone, or all of `STATISTICS`; without `covered` there is a value in every cell.
+    `soc` (layer, cell) g C m-3; `stock` (statistic, depth, cell) kg C m-2 and `total` (statistic, stratum) Pg C, the
+    mean alone or all of `STATISTICS`; `covered` (stratum, cell), whether it has a value there (everywhere if not
+    given).
     """
     if len(stock) == 1:
         missing = len(STATISTICS) - 1
@@ -289,21 +266,12 @@ def map_dataset(soc: NDArray, stock: NDArray, total: NDArray, covered: NDArray |
 def soc_of_members(
     x: NDArray, forcing: Forcing, area: NDArray, unseen: NDArray, common: NDArray, block: NDArray
 ) -> xr.Dataset:
-    """The map of an ensemble whose members have parameters of their own in every cell: mean, and the mean's error.
+    """The map of an ensemble whose members have parameters x (n_members, n_cells, 25): mean, and the mean's error.
 
-    The interval of a cell holds the members' spread and the error measured on withheld blocks of land, on logarithms.
-    Errors of the strata of a column go together, as do those of the cells of a block; those of different blocks are
-    independent but for the part that all land has in common, so the interval of a total is narrower than the sum of
-    those of the cells. The 50 % quantile is the mean, about which the interval is made.
-
-    Parameters
-    ----------
-    x : numpy.ndarray
-        (n_members, n_cells, 25) on the unit cube.
-    unseen : numpy.ndarray
-        (n_strata,) variance of the logarithm of a cell's carbon beyond the members' spread, 0 or more.
-    common : numpy.ndarray
-        (n_strata,) variance of the relative error that all cells have in common, which their total has in full.
+    The interval of a cell holds the members' spread and `unseen` (n_strata,), the variance of the logarithm of carbon
+    on withheld blocks of land beyond it. Errors of the strata of a column go together, as do those of the cells of a
+    `block`; those of different blocks are independent but for `common` (n_strata,), the variance of the relative error
+    of all land. The 50 % quantile is the mean, about which the interval is made.
     """
     members = np.stack([finite_soc(member.T, forcing, f"hybrid, member {k}") for k, member in enumerate(x)])
     mean = members.mean(axis=0)
@@ -327,7 +295,6 @@ def soc_of_members(
 def soc_at_sites(inputs: Inputs, maps: xr.Dataset) -> dict[str, NDArray]:
     """SOC profiles at the sites, method -> (n_layers, n_sites), g C m-3.
 
-    Sites of one cell share its forcing, so a method with the same parameters everywhere gives each its cell's profile.
     `AT_MEAN` is SOC computed once with each site's posterior-mean parameters, the network's targets: not the mean SOC.
     """
     cell = inputs.sites["cell"].to_numpy()
@@ -356,9 +323,9 @@ def at_observed_depths(profiles: dict[str, NDArray], layers: pd.DataFrame) -> di
 
 
 def extrapolated_shares(maps: xr.Dataset, grid: xr.Dataset) -> pd.DataFrame:
-    """Cells, land and carbon to 1 m where at least one covariate is outside the range of the training sites.
+    """Shares of cells, land and carbon to 1 m where a covariate is outside the range of the training sites, by method.
 
-    By method: `cells`, `land` and `carbon`, shares of all, and `most`, the largest number of such covariates.
+    `most` is the largest number of such covariates.
     """
     count = maps[BEYOND].dropna("parameterisation", how="all")
     land = xr.DataArray(land_area(grid), dims="cell")

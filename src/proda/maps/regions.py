@@ -1,8 +1,7 @@
-"""Bias of every method by region, and the vegetation of sites.
+"""Bias of every method by region, and the vegetation of sites in the paper's eight classes.
 
-The regions are those that the paper speaks of, as groups of states cut by meridians and parallels: approximations,
-since physiographic regions do not end at state borders. They overlap, since the paper's statements do. Vegetation has
-the paper's eight classes, from the grid's IGBP classes and the sites' own records.
+The regions are those that the paper speaks of, approximately: groups of states cut by meridians and parallels, which
+overlap.
 """
 
 from __future__ import annotations
@@ -86,10 +85,7 @@ def region_masks(lon: ArrayLike, lat: ArrayLike) -> dict[str, NDArray[np.bool_]]
 
 
 def stock_differences(layers: pd.DataFrame, modelled: ArrayLike, n_sites: int) -> NDArray[np.float64]:
-    """Modelled minus observed stock of the observed layers of every site, (n_sites,), kg C m-2.
-
-    `modelled` (n_layers,) is in g C m-3. NaN at sites without layers or with a missing modelled layer.
-    """
+    """Modelled (g C m-3) minus observed stock of every site's layers, (n_sites,), kg C m-2; NaN without all layers."""
     observed = profile_stocks(layers, layers["soc"].to_numpy(float), n_sites)
     difference = profile_stocks(layers, np.asarray(modelled, float), n_sites) - observed
     difference[np.bincount(layers["site"], minlength=n_sites) == 0] = np.nan
@@ -99,16 +95,10 @@ def stock_differences(layers: pd.DataFrame, modelled: ArrayLike, n_sites: int) -
 def regional_biases(
     layers: pd.DataFrame, modelled: dict[str, NDArray], sites: pd.DataFrame, chosen: NDArray[np.bool_]
 ) -> pd.DataFrame:
-    """Mean difference of the whole-profile stocks by region and method.
+    """Mean difference of the whole-profile stocks by region and method at the `chosen` (n_sites,) sites.
 
-    Parameters
-    ----------
-    layers, modelled
-        As of `proda.maps.scores.table_1`, with the bounds of the layers.
-    sites : pandas.DataFrame
-        `lon`, `lat` (degrees), `cell`.
-    chosen : (n_sites,) bool
-        Sites that count, with a value by every method.
+    `layers` and `modelled` are as of `proda.maps.scores.table_1`, with the bounds of the layers; every chosen site has
+    a value by every method.
 
     Returns
     -------
@@ -169,10 +159,9 @@ def vegetation_of(land_cover: ArrayLike) -> NDArray[np.object_]:
 
 
 def vegetation_class(sites: pd.DataFrame) -> NDArray[np.object_]:
-    """Vegetation of every site, (n_sites,), a name in `CLASSES` or "".
+    """Vegetation of every site, (n_sites,), a name in `CLASSES` or "": that of the cell (`land_cover`, IGBP code).
 
-    The class of the half-degree cell, except for sites that are wetlands by their own record: at half a degree hardly
-    any cell is one. `sites` has `land_cover` (IGBP code of the cell) and `land_use` (the source's own class).
+    Sites that are wetlands by their own record (`land_use`) are Wetland: at half a degree hardly any cell is one.
     """
     vegetation = vegetation_of(sites["land_cover"])
     own = sites["land_use"].astype("string").str.contains("wetland", case=False, na=False)

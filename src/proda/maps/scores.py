@@ -31,18 +31,10 @@ PUBLISHED_SCORES = {
 def site_subsets(used: NDArray[np.bool_], split: NDArray, cell: NDArray) -> dict[tuple[str, str], NDArray[np.bool_]]:
     """Names of filter and subset -> which sites they hold, (n_sites,) bool.
 
-    The paper's filter removes sites by the fit to their own layers. With it: "all" sites, the network's three parts,
-    and "test, new cells", the test sites in cells without a training site. Without it: "all", "unused" (what the filter
-    removes) and "never seen" (these and the test sites), what a network meets at a place without a profile.
-
-    Parameters
-    ----------
-    used : (n_sites,) bool
-        Whether the model efficiency (NSE) at the site's own layers is not negative.
-    split : (n_sites,) str
-        "train", "validation", "test" or "unused".
-    cell : (n_sites,) int
-        Grid cell.
+    The paper's filter (`used`) removes sites whose model efficiency at their own layers is negative. With it: "all"
+    sites, the network's three parts (`split`), and "test, new cells", the test sites in a `cell` without a training
+    site. Without it: "all", "unused" (what the filter removes) and "never seen" (these and the test sites), what a
+    network meets at a place without a profile.
     """
     split = np.asarray(split, dtype=object)
     subsets = {(USED, ALL): used} | {(USED, part): used & (split == part) for part in PARTS}
@@ -58,14 +50,8 @@ def table_1(
 ) -> pd.DataFrame:
     """Scores of every method, all layers of all sites pooled, kg C m-3 and not logged, with the published ones.
 
-    Parameters
-    ----------
-    layers : pandas.DataFrame
-        Observed layers: `site`, `soc` (g C m-3).
-    modelled : dict
-        Method -> (n_layers,) g C m-3 at the same layers.
-    used, split, cell
-        See `site_subsets`.
+    `layers` are observed: `site`, `soc` (g C m-3); `modelled` is method -> (n_layers,) g C m-3 at the same layers; the
+    rest are those of `site_subsets`.
 
     Returns
     -------
@@ -124,10 +110,9 @@ def scores_on(table: pd.DataFrame, subset: str) -> pd.DataFrame:
 
 
 def map_scores(maps: xr.Dataset) -> pd.DataFrame:
-    """Scores of every method's stock maps against the map "truth", by depth, kg C m-2.
+    """Scores of every method's stock maps against the map "truth", by depth, kg C m-2: cells, interval, method, scores.
 
-    Columns: cells ("all" for methods with a value in every cell; "with sites" for all methods on the cells that have a
-    value by every method, which for an interval means sites observed deep enough), interval, method, and the scores.
+    `cells` is "all", for methods with a value in every cell, or "with sites", the cells with a value by every method.
     """
     mean = maps["stock"].sel(statistic="mean")
     everywhere = np.isfinite(mean).all(["depth", "cell"])
@@ -151,10 +136,7 @@ def readable(table: pd.DataFrame, digits: int = 2):
 
 
 def stocks_by_interval(table: pd.DataFrame) -> pd.DataFrame:
-    """Stocks with a row a method and columns by depth interval: the total and, where there are draws, 5 and 95 %.
-
-    The last column is the share of the land with a value, in the interval where it is smallest.
-    """
+    """Stocks, a row a method: total by depth interval, 5 and 95 % where there are draws, and land with a value (%)."""
     names = {"stock_pg": "Pg C", "p05_pg": "5 %", "p95_pg": "95 %"}
     wide = table.pivot_table(index=["source", "method"], columns="interval", values=list(names), dropna=False)
     wide = wide.reindex(list(dict.fromkeys(zip(table["source"], table["method"], strict=True))))
@@ -165,11 +147,7 @@ def stocks_by_interval(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def published_findings(table: pd.DataFrame, stocks: pd.DataFrame, regional: pd.DataFrame) -> pd.DataFrame:
-    """Findings of the paper beside the same numbers here: published, here, holds ("yes", "no", "" without a number).
-
-    `table`, `stocks` and `regional` are those of `table_1`, `proda.maps.stocks.stock_table` (Pg C) and
-    `proda.maps.regions.regional_biases` (kg C m-2).
-    """
+    """Findings of the paper beside the same numbers here: published, here, holds ("yes", "no", "" without a number)."""
     rows = []
 
     def add(finding: str, published: str, here: str, holds: bool | None) -> None:

@@ -54,12 +54,7 @@ class Results(NamedTuple):
 def final_results(study: Study) -> Results:
     """Everything stage 6 computes for a study; nothing is written.
 
-    Raises
-    ------
-    MissingOutput
-        If a stage before has not been run or is out of date.
-    InputError
-        If parameters of a stage before have no finite SOC.
+    Raises `MissingOutput` if a stage before is not up to date, `InputError` if its parameters have no finite SOC.
     """
     inputs = read_inputs(study)
     maps = maps_by_method(inputs, study["map_draws"], study.seed)
@@ -110,15 +105,14 @@ def write_results(results: Results, study: Study, folder: Path) -> None:
     source = f"CLM soil-carbon matrix model (10 layers, 7 pools, steady state); study {study.label}, seed {study.seed}"
     title = f"Soil organic carbon by six parameterisations of one model: {study.title}"
     write_product(soc_product(maps, grid, title, source), folder / "soc_maps.nc")
-    x, extrapolated = inputs.network_cells, inputs.network_extrapolated
     title = f"Soil-carbon parameters predicted from the environment by a network: {study.title}"
-    parameters = parameter_product(x, forcing, grid, title, source, extrapolated)
+    extrapolated = inputs.network_extrapolated
+    parameters = parameter_product(inputs.network_cells, forcing, grid, title, source, extrapolated)
     write_product(parameters, folder / "parameter_maps.nc")
-    x, extrapolated = inputs.hybrid["x_cell"].mean("member"), inputs.hybrid["extrapolated_cell"].values
+    x = inputs.hybrid["x_cell"].mean("member").transpose("cell", "parameter").values
+    extrapolated = inputs.hybrid["extrapolated_cell"].values
     title = f"Soil-carbon parameters predicted by networks trained through the soil model: {study.title}"
-    parameters = parameter_product(
-        x.transpose("cell", "parameter").values, forcing, grid, title, source, extrapolated, OF_HYBRID
-    )
+    parameters = parameter_product(x, forcing, grid, title, source, extrapolated, OF_HYBRID)
     write_product(parameters, folder / "hybrid_parameter_maps.nc")
     period = observed_period(inputs.sites["year"])
     write_csoil(maps, grid, period, folder / "ilamb", f"Soil organic carbon: {study.title}", source)

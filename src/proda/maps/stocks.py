@@ -38,15 +38,8 @@ PUBLISHED_STOCKS = {
 def overlap(intervals: ArrayLike) -> NDArray[np.float64]:
     """Thickness that each layer shares with each depth interval, (n_intervals, n_layers), m.
 
-    Parameters
-    ----------
-    intervals : array_like
-        (n_intervals, 2) upper and lower depth, m, positive down.
-
-    Raises
-    ------
-    InputError
-        If an interval has no thickness or leaves the column.
+    `intervals` (n_intervals, 2) are upper and lower depth, m, positive down. Raises `InputError` if one has no
+    thickness or leaves the column.
     """
     intervals = np.asarray(intervals, dtype=np.float64).reshape(-1, 2)
     upper, lower = intervals[:, :1], intervals[:, 1:]
@@ -79,27 +72,15 @@ def petagrams(stock: ArrayLike, area: ArrayLike) -> NDArray[np.float64]:
 def profile_stocks(layers: pd.DataFrame, soc: ArrayLike, n_sites: int) -> NDArray[np.float64]:
     """Stock of the observed layers of every site, (n_sites,), kg C m-2, for densities (n_observed,) in g C m-3.
 
-    Observed and modelled densities meet the same thicknesses, so gaps between the layers of a profile do not matter.
-
-    Parameters
-    ----------
-    layers : pandas.DataFrame
-        `site`, `upper_depth`, `lower_depth` (m).
+    Observed and modelled densities meet the same thicknesses (`layers`: `site`, `upper_depth`, `lower_depth`, m), so
+    gaps between the layers of a profile do not matter.
     """
     thickness = (layers["lower_depth"] - layers["upper_depth"]).to_numpy(float)
     return np.bincount(layers["site"], weights=np.asarray(soc) * thickness, minlength=n_sites) / 1000.0
 
 
 def stock_table(maps: xr.Dataset, grid: xr.Dataset) -> pd.DataFrame:
-    """Continental stocks of every method by depth, with the study's reference maps and the published values.
-
-    Parameters
-    ----------
-    maps : xarray.Dataset
-        `total` (parameterisation, statistic, stratum), Pg C, and `covered` (parameterisation, stratum, cell): from
-        `proda.maps.prediction.maps_by_method`.
-    grid : xarray.Dataset
-        Cells: `cell_area`, `land_fraction`, and reference maps where the study has them.
+    """Continental stocks of every method by depth, with the reference maps of `grid` and the published values.
 
     Returns
     -------
@@ -179,18 +160,14 @@ def reference_in(reference: dict[Interval, NDArray], interval: Interval) -> NDAr
 def stock_in(maps: xr.Dataset, interval: Interval) -> xr.DataArray:
     """Mean stock of every method in a depth interval (m), (parameterisation, cell) kg C m-2; NaN where it has none.
 
-    Site-by-site has the cells whose sites were observed in every layer of the interval: fewer than in the table of
-    stocks, where the middle of a stratum is enough.
+    Site-by-site has only the cells with sites observed in every layer of the interval.
     """
     share = xr.DataArray(overlap([interval])[0], dims="layer")
     return (maps["soc"] * share).isel(layer=share.values > 0).sum("layer", skipna=False) / 1000.0
 
 
 def weighted_scores(reference: ArrayLike, ours: ArrayLike, weight: ArrayLike) -> dict[str, float]:
-    """Agreement of two maps (n,) on the cells where both have a value, each weighted by its land: r, bias, rmse.
-
-    Bias and root-mean-square error are of ours minus the reference.
-    """
+    """Agreement of two maps (n,) where both have a value, weighted by land: r, and bias and rmse of ours."""
     reference, ours, weight = (np.asarray(values, float) for values in (reference, ours, weight))
     both = np.isfinite(reference) & np.isfinite(ours)
     if not both.any():
@@ -205,11 +182,8 @@ def weighted_scores(reference: ArrayLike, ours: ArrayLike, weight: ArrayLike) ->
 def reference_scores(maps: xr.Dataset, grid: xr.Dataset) -> pd.DataFrame:
     """Every method against every reference map in the map's own depth intervals, on the cells where both have a value.
 
-    Returns
-    -------
-    pandas.DataFrame
-        reference, interval, method, r (of the cells, weighted by land), bias, rmse (kg C m-2), total_pg and
-        reference_pg on these cells, land_share (of the land they hold).
+    Columns: reference, interval, method, r (of the cells, weighted by land), bias, rmse (kg C m-2), total_pg and
+    reference_pg on these cells, land_share (of the land they hold).
     """
     area, rows = land_area(grid), []
     for name, intervals in reference_stocks(grid).items():
