@@ -114,13 +114,6 @@ def test_chains_of_one_seed_are_identical_and_of_two_seeds_are_not():
     assert len({chain.tobytes() for chain in one}) == BLOCK_WIDTH
 
 
-def test_the_kept_part_is_not_adapted():
-    """A chain kept twice as long begins with the draws of the shorter one."""
-    short = chain_draws(CUT_BY_BOUNDS, Schedule(500, 1500, 1000, 10))[0]
-    long = chain_draws(CUT_BY_BOUNDS, Schedule(500, 1500, 2000, 10))[0]
-    np.testing.assert_array_equal(long[:, :100], short)
-
-
 @kept_compiled
 def adapt_from(chains, moved, begin, end, schedule):
     for t in range(begin, end):

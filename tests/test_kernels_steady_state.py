@@ -1,6 +1,5 @@
 """The compiled steady state agrees with NumPy's and JAX's, and no column depends on its neighbours."""
 
-import jax
 import numpy as np
 import pytest
 from columns import any_columns, any_months, drawn_columns, seasonal_columns
@@ -10,7 +9,6 @@ from proda.errors import InputError
 from proda.kernels.steady_state import soc_density as compiled_density
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER
 from proda.model.parameters import MAXPSI
-from proda.model.rates import jax_namespace
 from proda.model.solver import soc_density, steady_state
 
 
@@ -34,15 +32,6 @@ def test_the_result_of_a_column_does_not_depend_on_its_neighbours(configuration,
     parts = np.split(np.arange(37), cuts)
     apart = [compiled_density(theta[:, part], forcing.take(part), configuration) for part in parts]
     np.testing.assert_array_equal(np.concatenate(apart, axis=1), compiled_density(theta, forcing, configuration))
-
-
-def test_numpy_jax_and_compiled_agree_on_random_draws():
-    theta, forcing = drawn_columns(37, seed=3)
-    density = soc_density(steady_state(theta, forcing))
-    with jax.enable_x64(True):
-        by_jax = jax.jit(lambda theta: soc_density(steady_state(theta, forcing, namespace=jax_namespace())))(theta)
-    np.testing.assert_allclose(np.asarray(by_jax), density, rtol=1e-10)
-    np.testing.assert_allclose(compiled_density(theta, forcing), density, rtol=1e-10)
 
 
 def test_at_the_end_of_its_range_maxpsi_limits_all_but_saturated_soil():

@@ -8,7 +8,7 @@ from hypothesis import given
 from proda.errors import InputError
 from proda.model.age import LIMITS, ages, traceability
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER
-from proda.model.matrices import decay_rates, respiration, system_matrix, transfer_matrix
+from proda.model.matrices import respiration, system_matrix, transfer_matrix
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters, physical
 from proda.model.rates import carbon_input, environment, input_amounts
 from proda.model.solver import POOLS, steady_state
@@ -34,24 +34,6 @@ def seasonal():
     forcing = seasonal_forcing(3)
     x = np.random.default_rng(12).uniform(0.3, 0.9, (len(CESM2.parameters), 3))
     return physical(x, forcing, CESM2.parameters), forcing
-
-
-@pytest.fixture(scope="module")
-def unmixed():
-    """Columns without mixing, and the mean time that carbon stays in each pool of each layer, yr."""
-    theta, forcing = drawn_columns(4, seed=5)
-    forcing = forcing._replace(active_layer=np.full(4, HARDLY_THAWING))
-    return theta, forcing, 1.0 / (365.0 * decay_rates(theta, forcing))
-
-
-def test_along_a_chain_of_pools_without_feedback_ages_add_up(unmixed):
-    theta, forcing, stay = unmixed
-    theta = theta.copy()
-    theta[[ROW[name] for name in ("fl2s1", "fl3s2", "fs2s1", "fs3s1", "fs1s3")]] = 0.0
-    mean = ages(theta, forcing).pool
-    for end in range(1, 5):
-        chain = [L1, S1, S2, S3][:end]
-        np.testing.assert_allclose(mean[chain[-1]], stay[chain].sum(axis=0), rtol=1e-12)
 
 
 @pytest.mark.parametrize("configuration", [PAPER, CESM2], ids=lambda c: c.name)
@@ -90,16 +72,6 @@ def test_carbon_has_a_positive_age_wherever_there_is_carbon_and_means_are_weight
     soil = pools[S1:].sum(axis=0)
     expected = np.where(soil > 0.0, aged[S1:].sum(axis=0) / np.where(soil > 0.0, soil, 1.0), np.nan)
     np.testing.assert_allclose(result.soil_by_layer, expected, rtol=1e-12)
-
-
-@given(any_columns())
-def test_when_everything_goes_twice_as_fast_ages_halve(columns):
-    theta, forcing = columns
-    fast = theta.copy()
-    fast[ROW["tau4cwd"] : ROW["tau4s3"] + 1] *= 0.5
-    fast[[ROW["diffus"], ROW["cryo"]]] *= 2.0
-    for slow, quick in zip(ages(theta, forcing), ages(fast, forcing), strict=True):
-        np.testing.assert_allclose(quick, 0.5 * slow, rtol=1e-11)
 
 
 def test_in_the_cesm2_configuration_carbon_counts_down_to_bedrock(seasonal):
@@ -162,17 +134,6 @@ def test_the_baseline_is_that_of_one_box_whatever_the_layers_mix_and_receive(col
     amounts = input_amounts(theta, forcing)
     expected = one_box_residence(theta, amounts / amounts.sum(axis=0))
     np.testing.assert_allclose(traceability(theta, forcing)["baseline_residence_time"], expected, rtol=1e-10)
-
-
-@given(any_columns())
-def test_no_factor_but_that_of_temperature_exceeds_one(columns):
-    theta, forcing = columns
-    result = traceability(theta, forcing)
-    cold, warm = ((forcing.soil_temperature <= 298.15).all(axis=0), (forcing.soil_temperature >= 298.15).all(axis=0))
-    assert (result["temperature_factor"].values[cold] <= 1.0 + 1e-12).all()
-    assert (result["temperature_factor"].values[warm] >= 1.0 - 1e-12).all()
-    for name in FACTORS[1:]:
-        assert (result[name] > 0.0).all() and (result[name] <= 1.0 + 1e-12).all()
 
 
 @pytest.mark.parametrize("limit", LIMITS)

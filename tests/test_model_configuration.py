@@ -9,9 +9,9 @@ import xarray as xr
 from columns import drawn_columns, seasonal_columns, seasonal_forcing, temperate
 
 from proda.errors import InputError
-from proda.model.configuration import CESM2, CESM2_COLUMN, PAPER, PAPER_COLUMN, checked_parameters, validated
+from proda.model.configuration import CESM2, CESM2_COLUMN, PAPER, PAPER_COLUMN, validated
 from proda.model.matrices import labelled_matrices
-from proda.model.parameters import default_parameters, physical, unit_cube
+from proda.model.parameters import physical, unit_cube
 from proda.model.solver import steady_state
 
 
@@ -32,26 +32,11 @@ def test_the_cesm2_grid_is_that_of_the_specification():
     assert CESM2_COLUMN.bottom[-1] == pytest.approx(8.60)
 
 
-@pytest.mark.parametrize("column", [PAPER_COLUMN, CESM2_COLUMN], ids=lambda column: column.name)
-def test_layers_touch_and_hold_their_nodes(column):
-    assert column.top[0] == 0.0
-    np.testing.assert_array_equal(column.top[1:], column.bottom[:-1])
-    np.testing.assert_allclose(column.thickness, column.bottom - column.top, rtol=1e-13)
-    assert ((column.node > column.top) & (column.node < column.bottom)).all()
-
-
 @pytest.fixture(params=[PAPER, CESM2], ids=lambda configuration: configuration.name)
 def place(request):
     """A configuration with parameters and forcing of four columns that it takes."""
     theta, forcing = drawn_columns(4) if request.param is PAPER else seasonal_columns(4)
     return request.param, theta, forcing
-
-
-def test_possible_parameters_come_back_as_they_are(place):
-    configuration, theta, forcing = place
-    np.testing.assert_array_equal(checked_parameters(theta, 4, configuration), theta)
-    defaults = default_parameters(forcing, 30.0, configuration.parameters)
-    np.testing.assert_array_equal(checked_parameters(defaults, 4, configuration), defaults)
 
 
 @pytest.mark.parametrize("spoilt", [lambda theta: theta[:-1], lambda theta: theta.T, lambda theta: theta[:, :3]])

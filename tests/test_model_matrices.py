@@ -7,13 +7,7 @@ from columns import any_columns, drawn_columns
 from hypothesis import given
 
 from proda.model.configuration import PAPER_COLUMN
-from proda.model.matrices import (
-    input_vector,
-    labelled_matrices,
-    mixing_matrix,
-    system_matrix,
-    transfer_matrix,
-)
+from proda.model.matrices import input_vector, labelled_matrices, mixing_matrix, system_matrix, transfer_matrix
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.model.solver import POOLS, steady_state
 

@@ -24,13 +24,6 @@ def test_it_is_scipys_monotone_curve_for_any_profile(profile):
     np.testing.assert_allclose(values, by_scipy(profile, DEPTHS), rtol=1e-11, atol=1e-12 * profile.max() + 1e-300)
 
 
-def test_nodes_keep_their_values_and_nothing_changes_beyond_the_ends():
-    profile = np.linspace(9000.0, 100.0, 10)[:, None]
-    np.testing.assert_allclose(at_depths(profile, np.zeros(10, int), NODE), profile[:, 0], rtol=1e-14)
-    beyond = at_depths(profile, np.zeros(4, int), [0.0, NODE[0], NODE[-1], 50.0])
-    np.testing.assert_allclose(beyond, [9000.0, 9000.0, 100.0, 100.0], rtol=1e-14)
-
-
 def test_each_depth_is_read_from_its_own_column(rng):
     profiles = rng.lognormal(8.0, 1.0, (10, 6))
     column, depth = rng.integers(6, size=40), rng.uniform(0.0, 3.8, 40)

@@ -45,13 +45,6 @@ def test_decomposition_multiplies_temperature_depth_and_water():
     np.testing.assert_allclose(scalar, 1.5**-1 * np.exp(-NODE / 0.5) * limiting_water(-0.1, -0.002), rtol=1e-14)
 
 
-def test_ten_degrees_change_decomposition_by_q10_in_frozen_soil_too():
-    cold, warm = temperate(1), temperate(1)
-    cold.soil_temperature[:], warm.soil_temperature[:] = 255.0, 265.0
-    theta = default_parameters(cold, 50.0)
-    np.testing.assert_allclose(environment(theta, warm).of_soil() / environment(theta, cold).of_soil(), 1.5, rtol=1e-13)
-
-
 @pytest.mark.parametrize("active_layer", [0.0, 0.005, 0.01, 5.0])
 def test_ground_that_hardly_thaws_does_not_mix(active_layer):
     diffus, cryo = diffusivity(active_layer)
@@ -78,16 +71,6 @@ def test_exchange_is_the_harmonic_mean_of_neighbours_over_their_distance():
     _, cryo = diffusivity(1.0)
     mean = 2.0 / (1.0 / cryo[:-1] + 1.0 / cryo[1:])
     np.testing.assert_allclose(cryo_velocity[:, 0], mean / np.diff(NODE) / 365.0, rtol=1e-13)
-
-
-def test_exchange_velocity_takes_the_diffusivity_of_the_place():
-    forcing = temperate(2)._replace(active_layer=np.array([35.0, 4.9]))
-    theta = default_parameters(forcing, 50.0)
-    downward, upward = exchange(theta, forcing)
-    np.testing.assert_allclose(downward[:-1, 1] / downward[:-1, 0], 5.0)
-    np.testing.assert_allclose(downward[:-1, 0], 1e-4 / np.diff(NODE) / 365.0, rtol=1e-13)
-    np.testing.assert_array_equal(upward, downward)
-    assert not downward[-1].any()
 
 
 @given(st.floats(0.505, 0.9998), st.floats(1e-3, 50.0))

@@ -9,12 +9,7 @@ from proda.kernels.misfit import layer_weights, misfit_forms
 from proda.model.configuration import CESM2, PAPER
 from proda.model.observation import at_depths
 from proda.model.parameters import EFOLDING, MAXPSI, SHARES, TAU_CWD, TAU_S3, physical
-from proda.model.sensitivity import (
-    fisher_information,
-    linear_posterior,
-    soc_jacobian,
-    stock_elasticity,
-)
+from proda.model.sensitivity import fisher_information, linear_posterior, soc_jacobian, stock_elasticity
 from proda.model.solver import soc_density, steady_state
 
 N = 6

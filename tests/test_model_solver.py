@@ -107,13 +107,6 @@ def test_what_the_published_bottom_loses_or_makes_closes_the_balance(columns):
     assert (np.abs(respired + moved.sum(axis=0) - entering) <= 1e-11 * size).all()
 
 
-@given(any_months(), st.floats(0.1, 2.0))
-def test_pools_are_proportional_to_the_input(columns, factor):
-    theta, forcing = columns
-    more = steady_state(theta, forcing.fertilised(factor), CESM2)
-    np.testing.assert_allclose(more, factor * steady_state(theta, forcing, CESM2), rtol=1e-11, atol=1e-200)
-
-
 @BOTH
 @given(columns=any_months(), month=st.integers(0, 11))
 def test_twelve_equal_months_are_their_annual_mean(configuration, columns, month):

@@ -1,8 +1,4 @@
-"""Machine code that is kept between runs: that of the kernels (Numba), and that of JAX.
-
-Numba's own cache looks at the time of change of a function's file alone. Kernels are made of many files, so theirs lies
-in a folder named by the code of all of them: a changed line compiles them anew, a changed comment does not.
-"""
+"""Machine code that is kept between runs: that of the kernels, in a folder named by their code, and that of JAX."""
 
 import hashlib
 import os
@@ -20,8 +16,8 @@ INLINED = {"error_model": "numpy", "forceinline": True}
 def inlined(function: Callable[..., Any]) -> Any:
     """`numba.njit` of a function that becomes part of the compiled functions that call it.
 
-    As a function of its own it would be compiled with every caller, each time optimised a little differently, and a
-    process takes whichever comes first: the last bit of a result would then depend on what lay in the folder before.
+    As a function of its own it would be compiled anew with every caller, each time optimised a little differently: the
+    last bit of a result would depend on which came first.
     """
     import numba
 
@@ -73,10 +69,7 @@ def cache_root() -> Path:
 
 
 def set_jax_cache_folder() -> None:
-    """Set the folder in which JAX, here and in child processes, keeps what took half a second to compile.
-
-    Without effect where JAX has been imported before, or the user has chosen a folder.
-    """
+    """Set the folder of what JAX compiled; without effect where it is imported, or the user has chosen one."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(cache_root() / f"compiled-jax-{_instructions_digest()}")
         os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")

@@ -1,7 +1,6 @@
 """Convergence of many chains at once: the paper's Gelman-Rubin factor, rank-normalised R-hat, bulk and tail ESS.
 
-ArviZ takes some 40 ms for each parameter of each site, hours for a continent. These are the same definitions (Vehtari
-et al. 2021), compiled, for any number of series; the tests compare them with ArviZ.
+ArviZ takes some 40 ms for each parameter of each site; these are the same definitions (Vehtari et al. 2021), compiled.
 """
 
 from typing import NamedTuple
@@ -17,7 +16,6 @@ from proda.compiled import INLINED, inlined, kept_compiled
 def gelman_rubin(draws: NDArray) -> NDArray[np.float64]:
     """Potential scale reduction of Eq. 9-10, (...), for draws (..., chain, draw).
 
-    ``Bv = N/(K-1) sum (mean_k - mean)^2``, ``W`` the mean within-chain variance, ``sqrt((W (N-1)/N + Bv/N)/W)``.
     NaN for a series that never moved, infinite for chains that never moved from different values.
     """
     n = draws.shape[-1]
@@ -42,10 +40,7 @@ TAILS = (0.05, 0.95)  # quantiles of the tail ESS, ArviZ's for as long as it had
 
 
 def convergence(draws: NDArray) -> Convergence:
-    """Rank-normalised split R-hat, bulk and tail effective sample size for draws (..., chain, draw).
-
-    A series that never moved has no rank order: NaN for all.
-    """
+    """Rank-normalised split R-hat, bulk and tail ESS of draws (..., chain, draw); NaN where nothing ever moved."""
     shape = draws.shape[:-2]
     n_half = draws.shape[-1] // 2
     # An odd last draw cannot belong to either half.
@@ -93,7 +88,6 @@ def _fill_convergence(flat, flat_order, folded, folded_order, quantile, tails, n
 
 @inlined
 def _fill_scores(values, order, quantile, scores):
-    """Normal scores of the ranks of `values`, which `order` sorts, in their own order."""
     flat = scores.ravel()
     start = 0
     while start < order.size:

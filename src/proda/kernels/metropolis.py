@@ -1,25 +1,14 @@
 """Adaptive Metropolis chains over the soil-carbon model, compiled, in SIMD blocks: both assimilation schemes run them.
 
-Site by site, every element of a block is a chain of its own. For one-batch, all elements carry the same chain, whose
-misfit is the sum over the columns of all cells, eight at a time.
-
-A chain has three parts (Haario, Saksman and Tamminen 2001; Eq. 6-8 of Tao et al. 2020). The *test run* takes uniform
-steps (Eq. 7) and yields a first covariance. The *burn-in* takes normal steps with the covariance of its own history
-(Eq. 8). The *kept* part continues with the covariance and step length reached there, unchanged: an ordinary Metropolis
-chain.
-
-At the prior bounds every step must be as likely as its reverse, so that the acceptance of Eq. 6 needs no correction.
-The uniform steps, uncorrelated between parameters, are reflected, so that a chain can leave a corner. The normal steps
-are correlated, and reflection would not be symmetric: they re-enter at the opposite bound (x mod 1). Redrawing until
-inside, as the published programs do, undersamples the neighbourhood of the bounds.
-
-Steps are taken on the unit cube of the prior, or in coordinates u that stretch a side of it towards small values,
+A chain (Haario, Saksman and Tamminen 2001) takes uniform steps in its *test run* (Eq. 7 of Tao et al. 2020), normal
+steps with the covariance of its history in the *burn-in* (Eq. 8), and goes on unchanged in the *kept* part. So that a
+step is as likely as its reverse, uniform steps are reflected at the bounds, and normal ones re-enter at the opposite
+bound (x mod 1); redrawing until inside, as the published programs do, undersamples the neighbourhood of the bounds.
+Coordinates u may stretch a side of the unit cube towards small values,
 
     x = (exp(a u) - 1) / (exp(a) - 1),    log dx/du = a u + constant,
 
-the logarithm of the parameter itself when a = log(max/min), and the cube in the limit a = 0. Turnover times and other
-factors of soil carbon trade off along a curved ridge on the cube and along nearly a straight one in their logarithms.
-The posterior is the same: in u it is that of Phi - sum a u.
+the parameter's logarithm when a = log(max/min): turnover times trade off along nearly a straight ridge in these.
 """
 
 from typing import NamedTuple
@@ -81,7 +70,6 @@ def stretches(coordinates: str, table: ParameterTable = PAPER_PARAMETERS) -> NDA
 
 
 def stretched(x: NDArray, a: NDArray) -> NDArray[np.float64]:
-    """u of positions x (..., n_parameters) on the unit cube."""
     x = np.asarray(x, np.float64)
     safe = np.where(a > 0.0, a, 1.0)
     return np.where(a > 0.0, np.log1p(x * np.expm1(safe)) / safe, x)
@@ -194,7 +182,6 @@ def keep(chains, stretch, draw, draws, phis):
 
 @inlined
 def wrapped(x):
-    """x mod 1."""
     fraction = x - ((x + _ROUNDER) - _ROUNDER)
     return where_less(fraction, 0.0, fraction + 1.0, fraction)
 
@@ -208,10 +195,7 @@ def reflected(x):
 
 @inlined
 def propose_uniform(chains):
-    """Eq. 7: each parameter moves by a uniform step of its own.
-
-    The width is drawn anew for every step, between D (the paper's 5 unless it was raised) and 40 D on a log scale.
-    """
+    """Eq. 7: each parameter takes a uniform step of its own, of a width drawn anew between D and 40 D (log scale)."""
     d = chains.x.size // BLOCK_WIDTH
     fill_uniform(chains.random, chains.deviation, d + 1)
     width = chains.widest[0] * simd_exp(load(chains.deviation, d) * np.log(NARROWEST))
@@ -222,10 +206,7 @@ def propose_uniform(chains):
 
 @inlined
 def moving_directions(chains):
-    """Put the directions of the next step into `chains.moving`, ascending; their number.
-
-    In many dimensions a random quarter of them, the same for all chains (splitmix64, Steele, Lea and Flood 2014).
-    """
+    """Put the directions of the next step, a random quarter of many, into `chains.moving`, ascending; their number."""
     d = chains.x.size // BLOCK_WIDTH
     if d < SUBSPACE_FROM:
         for k in range(d):
@@ -247,9 +228,8 @@ def moving_directions(chains):
 
 @inlined
 def propose_normal(chains):
-    """Eq. 8: a normal step with the covariance of the history, along a random quarter of its directions.
+    """Eq. 8: a normal step along a random quarter of the directions of the history's covariance (Vrugt et al. 2009).
 
-    Steps in a few directions at a time can be twice as long, and cost a quarter (subspace sampling, Vrugt et al. 2009).
     Which directions move does not depend on the state, so a step is as likely as its reverse.
     """
     d, z, moving = chains.x.size // BLOCK_WIDTH, chains.deviation, chains.moving
@@ -270,10 +250,7 @@ def propose_normal(chains):
 
 @inlined
 def accept(chains, phi_proposed, cooling=1.0):
-    """Eq. 6: move to the proposal with probability min(1, exp(phi - phi_proposed)); 1 for the chains that moved.
-
-    A misfit that is infinite or not a number is never accepted. A `cooling` above 1 multiplies the difference.
-    """
+    """Eq. 6, the difference times `cooling`: 1 for chains that moved; a misfit that is not finite is never accepted."""
     phi = load(chains.phi, 0)
     ratio = simd_exp((phi - phi_proposed) * cooling)
     moved = where_less(uniform_block(chains.random), ratio, 1.0, 0.0)
@@ -397,10 +374,7 @@ def new_target(
     proposal: Proposal = DEFAULT_PROPOSAL,
     configuration: Configuration = PAPER,
 ) -> Target:
-    """The target of one chain for each of n columns (`pooled` false) or of one chain over all columns (`pooled` true).
-
-    `forms`, (rows, n), is from `misfit_forms`, times B of Eq. 5.1 to temper.
-    """
+    """The target of one chain for each of n columns, or, `pooled`, of one over all; `forms` are (rows, n)."""
     n = forcing.n_columns
     table = configuration.parameters
     low, high = bounds(forcing, table)

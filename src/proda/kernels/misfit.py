@@ -1,9 +1,4 @@
-"""How far a modelled profile is from an observed one (Eq. 5.2 of Tao et al. 2020), as a quadratic form.
-
-The monotone curve through the nodes is linear in node values and slopes, so the weighted sum of squares over any number
-of observations of a column is one quadratic form: ten products and four values in each interval between two nodes. The
-forms of all profiles that share a column add up to one.
-"""
+"""How far a modelled profile is from an observed one (Eq. 5.2 of Tao et al. 2020), as a quadratic form."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,10 +13,7 @@ TERMS = 14  # of an interval: ten products, then four values
 
 
 def layer_weights(site: ArrayLike, depth: ArrayLike) -> NDArray[np.float64]:
-    """Weights of Eq. 5.2, (k,): exp(-depth in m), but 10 for the shallowest and the deepest layer of each profile.
-
-    `site`, (k,) integers, is the profile each observed layer belongs to.
-    """
+    """Weights of Eq. 5.2, (k,): exp(-depth in m), but 10 for the shallowest and the deepest layer of each `site`."""
     site, depth = np.asarray(site), np.asarray(depth, dtype=np.float64)
     order = np.lexsort((depth, site))
     first = np.ones(site.size, dtype=bool)
@@ -43,15 +35,7 @@ def misfit_forms(
 ) -> NDArray[np.float64]:
     """Phi of Eq. 5.2 for each target as a quadratic form, (14 (n_layers - 1) + 1, n_targets).
 
-    Parameters
-    ----------
-    target : (k,) integers below `n_targets`
-        The profile, or the grid cell, whose sum an observation enters.
-    depth : (k,), m
-    soc, sd : (k,), g C m-3
-        Observed density and its standard deviation; 0.3 soc in the paper.
-    weight : (k,)
-        From `layer_weights`.
+    An observation, (k,), enters the sum of its `target`; `depth` is in m, `soc` and its `sd` in g C m-3.
     """
     target, soc = np.asarray(target), np.asarray(soc, dtype=np.float64)
     interval, w = curve_weights(depth, column)

@@ -1,9 +1,7 @@
 """Eight numbers as one: the vector type of the compiled kernels, its exp and log, and random numbers.
 
-Code for one column reads the same for eight when its numbers are of this type: ``a * b + c`` multiplies and adds
-element by element, in the widest registers of the processor. SIMD blocks exist inside compiled functions only; arrays
-hold them as flat rows, element ``[row * BLOCK_WIDTH + k]``. exp and log are sums and products, since the mathematical
-library would take one element at a time.
+Arrays hold blocks as flat rows, element ``[row * BLOCK_WIDTH + k]``. exp and log are sums and products, since the
+mathematical library would take one element at a time.
 """
 
 import operator
@@ -145,8 +143,6 @@ def where_less(typing_context, a, b, then, otherwise):
 
 @intrinsic
 def square_root(typing_context, x):
-    """Square root of every element."""
-
     def code(context, builder, signature, args):
         vector = args[0].type
         signature = ir.FunctionType(vector, [vector])

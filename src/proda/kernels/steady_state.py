@@ -1,10 +1,6 @@
-"""The steady state compiled, eight columns at a time: the fast path of samplers and maps.
+"""The steady state of `proda.model.solver` compiled, eight columns at a time; read that first.
 
-The algebra is that of `proda.model.solver`, where it stands as arrays: read it first. Here every number is a
-`SimdBlock`, one value for each of eight columns, so what follows reads like the computation of a single column. Layers
-that are needed again on the way up are kept in the rows of a work array; everything else stays in registers.
-`block_places` holds what does not depend on the parameters, computed once; `fill_annual_drivers` and
-`fill_monthly_drivers` compute from it and the parameters the same as `proda.model.rates`.
+Every number is a `SimdBlock`. Layers that are needed again on the way up are kept in the rows of a work array.
 """
 
 import numpy as np
@@ -282,10 +278,9 @@ def fill_soc(theta, n, months, w):
 
 @inlined
 def steady_block(theta, place, grid, n, months, w):
-    """Put the SOC of `BLOCK_WIDTH` columns at steady state, g C m-3, into the first n rows of `w`.
+    """Put the SOC of `BLOCK_WIDTH` columns at steady state, g C m-3, into the first n rows of `w`, from `block_work`.
 
-    `theta` has a row for each physical parameter, `place` is one block of `block_places`, `grid` is from `block_grid`,
-    `n` the number of layers, `months` that of months, 0 for annual forcing, and `w`, from `block_work`, of one thread.
+    `theta` has a row for each physical parameter, `place` is one block of `block_places`; 0 `months` is annual forcing.
     """
     if months:
         fill_monthly_drivers(theta, place, grid, n, months, w)
@@ -303,14 +298,9 @@ def _fill_soc_blocks(theta, place, grid, n, months, w, soc):
 
 
 def soc_density(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
-    """Soil organic carbon at steady state, (..., n_layers, n), g C m-3: that of `proda.model.solver`, compiled.
+    """Soil organic carbon at steady state, (..., n_layers, n), g C m-3, compiled, for theta (..., n_parameters, n).
 
-    Parameters
-    ----------
-    theta : (..., n_parameters, n)
-        Physical parameters, any number of sets for each column. Values are not checked (`checked_parameters`).
-    forcing : Forcing or MonthlyForcing
-        Of the same n columns; not checked either (`validated`).
+    Raises an InputError for another shape or forcing. Values are not checked (`checked_parameters`, `validated`).
     """
     theta = np.asarray(theta, dtype=np.float64)
     expected = (len(configuration.parameters), forcing.n_columns)

@@ -35,12 +35,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "with_positive_cwd_share",
         ],
         "rates": ["carbon_input", "jax_namespace"],
-        "sensitivity": [
-            "fisher_information",
-            "linear_posterior",
-            "soc_jacobian",
-            "stock_elasticity",
-        ],
+        "sensitivity": ["fisher_information", "linear_posterior", "soc_jacobian", "stock_elasticity"],
         "solver": ["POOLS", "soc_density", "soc_stock", "steady_state"],
         "transient": ["efolding_time", "soc_response", "trajectory"],
     },

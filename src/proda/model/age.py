@@ -1,21 +1,9 @@
-"""How old the carbon of a column is at steady state, how long it stays, and why one place stores more than another.
+"""Mean ages, transit times and the traceability of the carbon of a column at steady state.
 
-Mean ages follow from one more solve of the steady state's system: with M = V - A K, M C = u and M (a C) = C, products
-pool by pool and layer by layer, where a is the mean age (Rasmussen et al. 2016, doi 10.1007/s00285-016-0990-8; Metzler
-and Sierra 2018, doi 10.1007/s11004-017-9690-1). The mean transit time, from entering the column to leaving it as CO2,
-is stock over input.
-
-The traceability framework (Xia et al. 2013, doi 10.1111/gcb.12172; for a soil in layers Huang et al. 2018, doi
-10.1111/gcb.13948) takes a steady state apart:
-
-    storage = input x residence time
-    residence time = baseline residence time / (temperature x water x oxygen x nitrogen x depth)
-
-The baseline is that of soil at 25 C, without limitation by water, oxygen, nitrogen or depth. Limits are lifted one
-after the other, in the order of `LIMITS`, and a factor is the residence time after over the one before.
-
-Carbon that enters below bedrock in the `cesm2` configuration is left out: nothing carries it back, and it outlasts the
-rest, so that a five-hundredth of the input can add a fifth to the mean age.
+With M = V - A K, M C = u and M (a C) = C give the mean age a (Metzler and Sierra 2018, doi 10.1007/s11004-017-9690-1).
+Traceability (Xia et al. 2013, doi 10.1111/gcb.12172): storage = input x residence time, and residence time = that at
+25 C without any limit / (temperature x water x oxygen x nitrogen x depth), lifted in the order of `LIMITS`. Carbon
+that enters below bedrock in the `cesm2` configuration is left out: nothing carries it back, and it outlasts the rest.
 """
 
 from typing import NamedTuple
@@ -67,11 +55,7 @@ def ages(theta: ArrayLike, forcing: AnyForcing, configuration: Configuration = P
 
 
 def traceability(theta: ArrayLike, forcing: AnyForcing, configuration: Configuration = PAPER) -> xr.Dataset:
-    """Storage, input, residence time, baseline residence time and the factors of n columns; dimension `column`.
-
-    ``traceability(...).to_dataframe()`` is the table, one row for each column. Storage and input are those above
-    bedrock. Arguments and errors are those of `ages`.
-    """
+    """Storage, input, residence times and factors of n columns, by `column`; arguments and errors as in `ages`."""
     rates, source, theta, forcing = _closed_column(theta, forcing, configuration)
     entering = DAYS_PER_YEAR * source.sum(axis=(0, 1))
 

@@ -1,8 +1,6 @@
-"""The two configurations of the model, with their vertical grids: one set of equations, two sets of data and choices.
+"""The two configurations of the model: `PAPER`, Tao et al. 2020, and `CESM2`, Tao et al. 2023.
 
-`PAPER` is the study of Tao et al. 2020: ten layers, 25 parameters, annual means, carbon input from NPP. `CESM2` is what
-the same group used later (Tao et al. 2023, doi 10.1038/s41586-023-06042-3): the CLM5 grid, 21 parameters, twelve months
-of CLM's own scalars and litter fall.
+They share the equations, and differ in grid, parameters and forcing (doi 10.1038/s41586-023-06042-3).
 """
 
 from dataclasses import dataclass, replace
@@ -51,11 +49,7 @@ class Column:
 
 
 def _clm45_column() -> Column:
-    """The upper ten layers of the CLM4.5 grid, z_j = 0.025 (exp(0.5 (j - 1/2)) - 1) m.
-
-    Interfaces lie midway between nodes, so the last layer needs the node below it: ending the formula at ten levels
-    would put its bottom at the wrong depth (Oleson et al. 2013, CLM4.5 Technical Note, Eq. 6.5-6.7).
-    """
+    """Ten layers of the CLM4.5 grid (Oleson et al. 2013, Eq. 6.5-6.7); the last interface needs the node below."""
     node = 0.025 * np.expm1(0.5 * (np.arange(1, 12) - 0.5))
     interface = np.concatenate([[0.0], 0.5 * (node[:-1] + node[1:])])
     return Column("paper", node[:-1], interface[:-1], interface[1:], np.diff(interface))
@@ -75,11 +69,7 @@ CESM2_COLUMN = _clm5_column()
 
 @dataclass(frozen=True)
 class Configuration:
-    """What distinguishes one configuration from another.
-
-    With the bottom `closed`, nothing moves across the top of the bedrock. The `published` one is the leaking boundary
-    of the `cesm2` program (`rates.published_exchange`), where carbon is lost, or made.
-    """
+    """What distinguishes one configuration from another; the `published` bottom leaks (`rates.published_exchange`)."""
 
     name: str
     column: Column
@@ -134,13 +124,7 @@ _RANGES = {
 
 
 def validated(forcing: AnyForcing, configuration: Configuration = PAPER, source: str = "forcing") -> AnyForcing:
-    """`forcing` as contiguous float64 arrays, if everything in it is plausible.
-
-    Raises
-    ------
-    InputError
-        Naming the variable, the first offending column, the value, the expected range and the likely remedy.
-    """
+    """`forcing` as contiguous float64 arrays; raises an InputError with variable, column, value, range and remedy."""
     if not isinstance(forcing, configuration.forcing):
         raise InputError(
             f"{source} is a {type(forcing).__name__}; the {configuration.name!r} configuration takes a "
@@ -209,10 +193,9 @@ _SUMS = ("fs1s2", "fs1s3"), ("fs2s1", "fs2s3"), ("p4ll", "p4ml", "p4cl")  # frac
 
 
 def checked_parameters(theta: ArrayLike, n_columns: int, configuration: Configuration = PAPER) -> NDArray[np.float64]:
-    """Physical parameters as float64, (n_parameters, n) or (n_parameters, 1), if each of them is possible.
+    """Physical parameters, labelled or not, as float64, (n_parameters, n) or (n_parameters, 1).
 
-    `theta` may be labelled (`ParameterTable.as_columns`). Raises an InputError with the parameter, the value and the
-    expected range, also where fractions of one flux sum to more than 1.
+    Raises an InputError with the parameter, the value and the expected range, also where fractions of a flux exceed 1.
     """
     table = configuration.parameters
     theta = table.as_columns(theta, n_columns, "theta")

@@ -30,7 +30,6 @@ class Forcing(NamedTuple):
         return Forcing(*(np.asarray(field)[..., _columns(index)] for field in self))
 
     def warmed(self, kelvin: float) -> "Forcing":
-        """The same forcing with warmer soil."""
         return self._replace(soil_temperature=self.soil_temperature + kelvin)
 
     def fertilised(self, factor: float) -> "Forcing":
@@ -41,10 +40,7 @@ class Forcing(NamedTuple):
 
 
 class MonthlyForcing(NamedTuple):
-    """A mean year of `n` soil columns, month by month, from what CLM writes: the `cesm2` configuration.
-
-    All months are one year: their carbon input is summed, the rest is averaged.
-    """
+    """A mean year of `n` soil columns by month, of CLM's output: `cesm2`; input is summed, the rest is averaged."""
 
     soil_temperature: NDArray  # (n_layers, months, n), K, CLM's TSOI
     water_scalar: NDArray  # (n_layers, months, n), 0 to 1, W_SCALAR
@@ -69,7 +65,6 @@ class MonthlyForcing(NamedTuple):
         return MonthlyForcing(*(np.asarray(field)[..., _columns(index)] for field in self))
 
     def warmed(self, kelvin: float) -> "MonthlyForcing":
-        """The same forcing with warmer soil."""
         return self._replace(soil_temperature=self.soil_temperature + kelvin)
 
     def fertilised(self, factor: float) -> "MonthlyForcing":

@@ -1,8 +1,4 @@
-"""The matrices of Eq. 1 written out, to look at and to check `proda.model.solver` with, and their dense solution.
-
-States are ordered pool by pool, top layer first: state n_layers p + j is pool p in layer j. Everything here is slow,
-one dense matrix a column; `steady_state` solves the same system by its structure.
-"""
+"""The matrices of Eq. 1 written out, and their dense solution; state n_layers p + j is pool p in layer j."""
 
 import numpy as np
 import xarray as xr
@@ -54,10 +50,7 @@ def mixing_matrix(theta: NDArray, forcing: AnyForcing, configuration: Configurat
 
 
 def labelled_matrices(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> xr.Dataset:
-    """A, K, V and u of Eq. 1 with names, depths and units.
-
-    Dimensions are `pool` and `layer`, with `donor` and `neighbour` where a second of the kind is meant, and `column`.
-    """
+    """A, K, V and u of Eq. 1 with names, depths and units, by `pool`, `layer`, `donor`, `neighbour` and `column`."""
     forcing = validated(forcing, configuration)
     theta = checked_parameters(theta, forcing.n_columns, configuration)
     theta = np.repeat(theta, forcing.n_columns // theta.shape[1], axis=1)

@@ -1,9 +1,4 @@
-"""From layers to observed depths: a monotone curve through the nodes.
-
-The curve is the piecewise cubic of Fritsch and Butland (1984), MATLAB's and SciPy's `pchip`. It follows a profile
-without overshooting. Above the first node and below the last one it is constant in the `paper` configuration; the
-`cesm2` programs extrapolate the end cubics.
-"""
+"""From layers to observed depths: the monotone piecewise cubic of Fritsch and Butland (1984), SciPy's `pchip`."""
 
 from typing import Any
 
@@ -17,10 +12,7 @@ from proda.model.rates import NUMPY, Namespace
 def at_depths(
     soc: Any, column_index: ArrayLike, depth: ArrayLike, column: Column = PAPER_COLUMN, extrapolate: bool = False
 ) -> Any:
-    """SOC density at depths (k,), m, of the columns `column_index`, (k,): (k,), in the unit of `soc`, (n_layers, n).
-
-    Densities are given at the nodes; `extrapolate` as in `curve_weights`.
-    """
+    """SOC density at depths (k,), m, of the columns `column_index`, (k,): (k,), in the unit of `soc`, (n_layers, n)."""
     index = np.asarray(column_index)
     slopes = node_slopes(soc, column)
     k, w = curve_weights(depth, column, extrapolate)
@@ -63,7 +55,6 @@ def node_slopes(soc: Any, column: Column = PAPER_COLUMN, namespace: Namespace = 
 
 
 def _end_slope(h_end: NDArray, h_next: NDArray, end: Any, following: Any, xp: Any) -> Any:
-    """Three-point slope at an end node, limited so that the curve keeps its shape."""
     slope = ((2.0 * h_end + h_next) * end - h_end * following) / (h_end + h_next)
     slope = xp.where(slope * end <= 0.0, 0.0, slope)
     steep = (end * following <= 0.0) & (xp.abs(slope) > 3.0 * xp.abs(end))

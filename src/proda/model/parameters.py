@@ -1,8 +1,7 @@
 """The calibrated parameters: names, meanings, units, ranges, defaults, and the unit cube they are sampled in.
 
-The shares of the carbon input to lignin, metabolic and cellulose litter (p4ll, p4ml, p4cl) are parameters, the share to
-coarse woody debris (CWD) is what remains, and it must be positive: the one corner of the unit cube that is not allowed.
-Ranges and names are those of a public R port of Tao et al. 2020 (doi 10.3389/fdata.2020.00017).
+Ranges and names are those of a public R port of Tao et al. 2020. The share of coarse woody debris (CWD) is what the
+shares of litter (p4ll, p4ml, p4cl) leave, and must be positive: the one corner of the cube that is not allowed.
 """
 
 from typing import NamedTuple
@@ -26,11 +25,7 @@ class Parameter(NamedTuple):
 
 
 class ParameterTable:
-    """The parameters of a model configuration, in the order of their rows in every parameter array.
-
-    `names`, `meaning` and `unit` are tuples of n_parameters strings, `minimum`, `maximum` and `default` arrays
-    (n_parameters,).
-    """
+    """The parameters of a configuration, in the order of their rows in every parameter array."""
 
     def __init__(self, configuration: str, rows: tuple[Parameter, ...]) -> None:
         self.configuration, self.rows = configuration, rows
@@ -41,18 +36,12 @@ class ParameterTable:
         return len(self.rows)
 
     def index(self, name: str) -> int:
-        """Row of the parameter `name`."""
         return self.names.index(name)
 
     def as_columns(self, values: ArrayLike, n_columns: int, what: str) -> NDArray[np.float64]:
-        """Parameters as float64, (n_parameters, n_columns) or (n_parameters, 1), in the order of the table.
+        """Parameters as float64, (n_parameters, n_columns) or (n_parameters, 1); (n_parameters,) serves all columns.
 
-        Parameters
-        ----------
-        values : (n_parameters, n_columns), or (n_parameters, 1) or (n_parameters,) to serve all columns
-            Labels, of an xarray coordinate `parameter` or a pandas index, must be the names in the order of the table.
-        what : str
-            What to call the array in an error.
+        Raises an InputError, which calls them `what`, for another shape or labels that are not the names in order.
         """
         coords = getattr(values, "coords", None)
         labels = coords.get("parameter") if coords is not None else getattr(values, "index", None)
@@ -153,10 +142,7 @@ CONSTRAINED_BELOW = 0.85
 
 
 def bounds(forcing: AnyForcing, table: ParameterTable = PAPER_PARAMETERS) -> tuple[NDArray, NDArray]:
-    """Least and greatest physical value of every parameter in every column, two arrays (n_parameters, n).
-
-    The bounds of `ins` are npp_min/npp_mean and npp_max/npp_mean of the column; all others are the table's.
-    """
+    """Least and greatest physical values, two arrays (n_parameters, n); for `ins` they follow each column's NPP."""
     n = forcing.n_columns
     low = np.repeat(table.minimum[:, None], n, axis=1)
     high = np.repeat(table.maximum[:, None], n, axis=1)
@@ -167,10 +153,7 @@ def bounds(forcing: AnyForcing, table: ParameterTable = PAPER_PARAMETERS) -> tup
 
 
 def physical(x: ArrayLike, forcing: AnyForcing, table: ParameterTable = PAPER_PARAMETERS) -> NDArray:
-    """Physical parameters, theta = min + x (max - min), (n_parameters, n), of unit-cube positions x.
-
-    `x` is (n_parameters, n), or (n_parameters,) to serve all columns. A value outside [0, 1] is an InputError.
-    """
+    """Physical parameters, (n_parameters, n), of positions x between the bounds; an InputError for x outside [0, 1]."""
     x = table.as_columns(x, forcing.n_columns, "x")
     bad = ~((x >= 0.0) & (x <= 1.0))
     if bad.any():
@@ -201,9 +184,7 @@ def default_parameters(
 ) -> NDArray:
     """CLM's own values, (n_parameters, n), for the sand content of the columns, a number or (n,), %.
 
-    CLM4.5 ties fs1s2 to texture, (1 - respired fraction) with 0.146 + 0.0068 (100 - sand %): above this model's range
-    when sand is below 62.6 %, so it is capped at 0.4. The shares of the input have no single default (they follow the
-    vegetation type): 0.15, 0.25 and 0.40, which leaves 0.20 to coarse woody debris.
+    CLM4.5 ties fs1s2 to texture, (1 - respired fraction) with 0.146 + 0.0068 (100 - sand %), here capped at 0.4.
     """
     theta = np.repeat(table.default[:, None], forcing.n_columns, axis=1)
     sand = np.asarray(sand_percent, dtype=np.float64)
@@ -214,7 +195,6 @@ def default_parameters(
 
 
 def _share_ranges() -> tuple[float, NDArray[np.float64]]:
-    """The sum of the minima of the three shares, and their ranges, (3,)."""
     rows = list(SHARES)
     low, high = PAPER_PARAMETERS.minimum[rows], PAPER_PARAMETERS.maximum[rows]
     return low.sum(), high - low
@@ -223,8 +203,7 @@ def _share_ranges() -> tuple[float, NDArray[np.float64]]:
 def with_positive_cwd_share(x: ArrayLike) -> tuple[NDArray, NDArray[np.bool_]]:
     """Unit-cube parameters, (n, 25), whose CWD share is at least `LEAST_CWD_SHARE`, and which rows changed, (n,).
 
-    The three shares, measured from their minima, are multiplied by one common factor (the largest that is allowed,
-    at most 1): they keep their proportions, stay inside the prior box, and nothing else moves.
+    The three shares, measured from their minima, are multiplied by one common factor; nothing else moves.
     """
     x = np.array(x, dtype=np.float64)
     minima, ranges = _share_ranges()
@@ -235,11 +214,7 @@ def with_positive_cwd_share(x: ArrayLike) -> tuple[NDArray, NDArray[np.bool_]]:
 
 
 def prior_sd() -> NDArray[np.float64]:
-    """Standard deviation of every parameter under the prior, unit cube, (25,).
-
-    1/sqrt(12) for all but the three input shares, whose upper corner is cut off by the positive share of coarse woody
-    debris: midpoint sums over 80 points a share.
-    """
+    """Prior standard deviations on the unit cube, (25,): 1/sqrt(12) for all but the three input shares."""
     sd = np.full(len(PAPER_PARAMETERS), 1.0 / np.sqrt(12.0))
     minima, ranges = _share_ranges()
     middle = (np.arange(80) + 0.5) / 80

@@ -1,9 +1,4 @@
-"""Decay, mixing and carbon input of a column (Eq. 1 of Tao et al. 2020, doi 10.3389/fdata.2020.00017).
-
-One source for NumPy and JAX, which differ in the array module and in the loop over layers (`Namespace`). The parts are
-the environmental scalars of decomposition, the exchange between layers, the input of fresh carbon, and the `Rates` that
-`proda.model.solver` solves with.
-"""
+"""Decay, mixing and carbon input of a column (Eq. 1 of Tao et al. 2020), for NumPy and JAX (`Namespace`)."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -24,7 +19,6 @@ class Namespace(NamedTuple):
 
 
 def _each(change: Callable[..., Any], *nested: Any) -> Any:
-    """`change` of the arrays in the same place of nested tuples."""
     if isinstance(nested[0], tuple):
         return tuple(_each(change, *parts) for parts in zip(*nested, strict=True))
     return change(*nested)
@@ -46,11 +40,7 @@ NUMPY = Namespace(np, _loop)
 
 
 def sum_of_months(values: Any) -> Any:
-    """Sum over the second axis, month after month.
-
-    The order in which NumPy's own sums add depends on the number of columns and on their layout in memory; a chain must
-    not depend, in its last digit, on the columns computed beside it.
-    """
+    """Sum over the second axis, month after month: NumPy's own order depends on the columns computed beside it."""
     total = values[:, 0]
     for month in range(1, values.shape[1]):
         total = total + values[:, month]
@@ -99,10 +89,7 @@ class Environment(NamedTuple):
 
 
 def limiting_water(water_potential: Any, maxpsi: Any, namespace: Namespace = NUMPY) -> Any:
-    """Moisture limitation by water potential, (n_layers, n), 0.25 to 1 (form of Andren and Paustian 1987).
-
-    ``log(minpsi/psi) / log(minpsi/maxpsi)``, 1 where the soil is wetter than `maxpsi`, never below 0.25.
-    """
+    """Moisture limitation, log(minpsi/psi)/log(minpsi/maxpsi), (n_layers, n), 0.25 to 1 (Andren and Paustian 1987)."""
     xp = namespace.xp
     unlimited = water_potential >= maxpsi
     # Where decomposition is unlimited psi may be zero: any negative number keeps the logarithm finite there.
@@ -147,9 +134,8 @@ class Exchange(NamedTuple):
 def annual_diffusivity(active_layer: Any, column: Column, namespace: Namespace = NUMPY) -> tuple[Any, Any]:
     """Diffusivity at the nodes over `diffus` and over `cryo`, two arrays (n_layers, n) between 0 and 1.
 
-    Where 1 cm to 5 m thaw, soil is mixed by cryoturbation: fully down to the active layer, then falling linearly to
-    nothing at three times its depth. Where more thaws, it is mixed by bioturbation. Nothing mixes below 5 m, nor, as
-    published, where the active layer is exactly 5 m.
+    Cryoturbation where 1 cm to 5 m thaw: full to the active layer, falling to nothing at three times its depth;
+    bioturbation where more thaws. Nothing mixes below 5 m, nor, as published, where exactly 5 m thaw.
     """
     xp = namespace.xp
     z, thaw = column.node[:, None], active_layer
@@ -166,8 +152,7 @@ def monthly_diffusivity(
 ) -> tuple[Any, Any]:
     """Diffusivity at the bottoms of the layers over `diffus` and over `cryo`, two arrays (n_layers, months, n).
 
-    `active_layer`, (months, n), m, is the deeper of this and last year's. Nothing is mixed below the layer after the
-    `bedrock`, (n,), layers above bedrock.
+    `active_layer`, (months, n), m, is the deeper of this and last year's; `bedrock`, (n,), counts layers above it.
     """
     xp = namespace.xp
     z, thaw = column.bottom[:, None, None], active_layer
@@ -186,10 +171,9 @@ def monthly_diffusivity(
 
 
 def velocities(relative: Any, column: Column, namespace: Namespace = NUMPY) -> Any:
-    """Exchange velocity across the interfaces for a diffusivity of `relative` m2 yr-1, m day-1.
+    """Exchange velocity across interfaces, m day-1, (n_layers - 1, ...), for a diffusivity of `relative` m2 yr-1.
 
-    The harmonic mean of the diffusivity above and below over the distance of the nodes; (n_layers, ...) becomes
-    (n_layers - 1, ...). A zero on either side closes the interface.
+    The harmonic mean of the diffusivity above and below over the distance of the nodes; a zero closes the interface.
     """
     xp = namespace.xp
     upper, lower = relative[:-1], relative[1:]
@@ -208,7 +192,6 @@ class UnitExchange(NamedTuple):
     residual: Exchange
 
     def total(self, diffus: Any, cryo: Any) -> Exchange:
-        """The exchange at these diffusivities, m2 yr-1."""
         downward, upward = (
             diffus * of_diffus + cryo * of_cryo + rest
             for of_diffus, of_cryo, rest in zip(self.bioturbation, self.cryoturbation, self.residual, strict=True)
@@ -243,10 +226,9 @@ _PROGRAM_ZERO = 1e-30
 def published_exchange(relative: tuple, bedrock: Any, column: Column, namespace: Namespace = NUMPY) -> UnitExchange:
     """The exchange as in the published `cesm2` program.
 
-    It differs from the closed bottom in two ways. From the first bedrock layer on, a layer gets the velocity of its
-    upper interface at its lower one too, but the layer below does not: carbon is lost, or made. And nothing is quite
-    closed: diffusivity and advection are 1e-30 at least, weighted by the power law of Patankar (1980, Eq. 5.34). This
-    is far below any carbon of interest; only the reference cases, compared in every pool, show it.
+    From the first bedrock layer on, a layer gets the velocity of its upper interface at its lower one too, but the
+    layer below does not: carbon is lost, or made. And nothing is quite closed: diffusivity and advection are 1e-30 at
+    least, weighted by the power law of Patankar (1980, Eq. 5.34), which only the reference cases show.
     """
     xp = namespace.xp
     unit = [velocities(part, column, namespace) for part in relative]
@@ -278,14 +260,10 @@ def exchange(
 
 
 class Rates(NamedTuple):
-    """The parts of V - A K for a place and its parameters, with rows multiplied by the layers' thickness.
+    """The parts of V - A K for a place and its parameters, with rows multiplied by the layers' thickness."""
 
-    `soil` and `litter` are the velocity of decay but for the turnover time: thickness times the decomposition scalar
-    over 365, of woody debris and soil, and of litter.
-    """
-
-    soil: Any  # (n_layers, n), m yr day-1
-    litter: Any  # (n_layers, n), m yr day-1
+    soil: Any  # (n_layers, n), m yr day-1: thickness times the decomposition scalar of woody debris and soil, over 365
+    litter: Any  # (n_layers, n), m yr day-1, the same of litter
     exchange: Exchange  # of the mobile pools, m day-1
     thickness: Any  # (n_layers,), m
     turnover: Any  # (6, n), yr: woody debris, metabolic litter, cellulose and lignin litter, fast, slow, passive SOC
@@ -341,10 +319,7 @@ def input_profile(
 def input_amounts(
     theta: Any, forcing: AnyForcing, configuration: Configuration = PAPER, namespace: Namespace = NUMPY
 ) -> Any:
-    """Fresh carbon by kind, (4, n), g C m-2 day-1: woody debris, metabolic, cellulose and lignin litter.
-
-    The `paper` configuration shares out ``ins`` x mean NPP; the `cesm2` configuration sums twelve months of CLM's own.
-    """
+    """Fresh carbon by kind, (4, n), g C m-2 day-1: woody debris, metabolic, cellulose and lignin litter."""
     xp = namespace.xp
     if configuration.monthly:
         return sum_of_months(xp.asarray(forcing.carbon_input)) / DAYS_PER_YEAR

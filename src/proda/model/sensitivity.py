@@ -1,10 +1,8 @@
 """How soil organic carbon responds to the parameters, and how far observed layers can constrain them.
 
-Near parameters x on the unit cube the observed densities change by J dx, J their derivatives by JAX. Errors independent
-as in Eq. 5.2 of Tao et al. 2020, with weights w and standard deviations s, then carry the Fisher information
-F = J' diag(w / s^2) J. With the uniform prior replaced by a normal one of the same variances v (1/12 on the unit cube),
-the posterior is normal with the covariance (F + diag(1/v))^-1: what a sampler would find if the model were linear and
-the prior unbounded.
+With J the derivatives by the unit cube, weights w and standard deviations s (Eq. 5.2 of Tao et al. 2020), the Fisher
+information is F = J' diag(w / s^2) J, and the posterior of a linear model under a normal prior of variances v has the
+covariance (F + diag(1/v))^-1.
 """
 
 from functools import cache
@@ -32,22 +30,9 @@ class SocJacobian(NamedTuple):
 def soc_jacobian(
     x: ArrayLike, forcing: AnyForcing, site: ArrayLike, depth: ArrayLike, configuration: Configuration = PAPER
 ) -> SocJacobian:
-    """The density at observed depths (`observation.at_depths`) and its derivatives.
+    """The density at depths (k,), m, in the columns `site`, (k,), and its derivatives by x, (n_parameters, n).
 
-    Parameters
-    ----------
-    x : (n_parameters, n), (n_parameters, 1) or (n_parameters,)
-        On the unit cube. JAX compiles anew for every configuration and number of columns n.
-    forcing : Forcing or MonthlyForcing
-        Of n columns.
-    site : (k,) integers below n
-        The column each layer is observed in.
-    depth : (k,), m
-
-    Raises
-    ------
-    InputError
-        When parameters, forcing or layers are not plausible, or where SOC has no derivative.
+    Raises an InputError for implausible parameters, forcing or layers, or where SOC has no derivative.
     """
     site, depth = np.asarray(site), np.asarray(depth, dtype=np.float64)
     bad = ~((site >= 0) & (site < forcing.n_columns) & (depth >= 0.0) & (depth < np.inf))
@@ -66,15 +51,10 @@ def soc_jacobian(
     )
 
 
-def stock_elasticity(
-    x: ArrayLike, forcing: AnyForcing, configuration: Configuration = PAPER, depth: float = 1.0
-) -> NDArray[np.float64]:
-    """Relative change of the SOC stock above `depth` (m) or bedrock with each parameter, (n_parameters, n), per range.
-
-    The derivative of the logarithm: at 0.1 a hundredth of the parameter's range changes the stock by 0.1 %.
-    """
+def stock_elasticity(x: ArrayLike, forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
+    """Relative change of the SOC stock above 1 m or bedrock with each parameter, (n_parameters, n), per range."""
     (soc, _), by_x = _at_nodes(x, forcing, configuration)
-    above = depth - configuration.column.top[:, None]
+    above = 1.0 - configuration.column.top[:, None]
     share = np.clip(above, 0.0, configuration.soil_thickness(forcing))
     return (share * by_x[0].transpose(2, 0, 1)).sum(axis=1) / (share * soc).sum(axis=0)
 
@@ -125,13 +105,7 @@ def fisher_information(
 ) -> NDArray[np.float64]:
     """Fisher information of the layers of each site about the parameters, (n_parameters, n_parameters, n_sites).
 
-    Parameters
-    ----------
-    derivative : (k, n_parameters), g C m-3
-        `SocJacobian.derivative`.
-    sd, weight : (k,)
-        Standard deviation of each layer, g C m-3, and weight of Eq. 5.2, which multiplies its information.
-    site : (k,) integers below `n_sites`
+    `derivative`, (k, n_parameters), g C m-3, is by layer, as are `sd`, g C m-3, `weight` (Eq. 5.2) and `site`, (k,).
     """
     scaled = derivative * (np.sqrt(weight) / sd)[:, None]
     information = np.zeros((n_sites, *scaled.shape[1:] * 2))
@@ -152,10 +126,7 @@ class LinearPosterior(NamedTuple):
 
 
 def linear_posterior(fisher: NDArray, prior_sd: ArrayLike = 12.0**-0.5) -> LinearPosterior:
-    """The posterior of a linear model, from the Fisher information, (n_parameters, n_parameters, n).
-
-    `prior_sd`, of all parameters or of each, (n_parameters,), is on the unit cube.
-    """
+    """The posterior of a linear model, from the Fisher information; `prior_sd`, of each or all, on the unit cube."""
     sd = np.broadcast_to(np.asarray(prior_sd, dtype=np.float64), fisher.shape[:1])
     over_prior = np.moveaxis(fisher, -1, 0) * sd[:, None] * sd
     information, direction = (part[..., ::-1] for part in np.linalg.eigh(over_prior))

@@ -1,13 +1,8 @@
 """The steady state of the seven pools in every layer, solved by structure instead of as one dense matrix.
 
-Eq. 2 of Tao et al. 2020, (V - A K) C = u, is triangular by pools. Coarse woody debris does not move, so its outflow is
-its input. Metabolic litter is one tridiagonal system; cellulose and lignin share another. The three soil pools feed one
-another and form a block-tridiagonal system of 3 x 3 blocks whose off-diagonal blocks are multiples of the identity.
-
-Rows are multiplied by the layers' thickness, which makes the mixing symmetric. A pivot is then never formed by
-subtraction: every block is an M-matrix kept as its off-diagonal rates and its column sums (what leaves by respiration
-and by mixing), so all pools are sums and products of positive numbers, accurate and never negative wherever the
-parameters lie (Grassmann, Taksar and Heyman 1985; O'Cinneide 1993).
+Eq. 2 of Tao et al. 2020, (V - A K) C = u, is triangular by pools; the soil pools form 3 x 3 blocks. Every block is an
+M-matrix kept as its off-diagonal rates and its column sums, so that pools are sums and products of positive numbers,
+accurate and never negative (Grassmann, Taksar and Heyman 1985; O'Cinneide 1993).
 """
 
 from typing import Any
@@ -26,21 +21,8 @@ def steady_state(
 ) -> Any:
     """Carbon in the seven pools at steady state, (7, n_layers, n), g C m-3, pools in the order of `POOLS`.
 
-    Parameters
-    ----------
-    theta : (n_parameters, n)
-        Physical parameters (`parameters.physical`).
-    forcing : Forcing or MonthlyForcing
-        Of the same n columns.
-    configuration : Configuration
-        `PAPER`, `CESM2` or `CESM2_AS_PUBLISHED`.
-    namespace : Namespace
-        `NUMPY`, or `jax_namespace()` to differentiate and to run on an accelerator.
-
-    Raises
-    ------
-    InputError
-        When parameters or forcing are not plausible; with JAX use `validated` and `checked_parameters` beforehand.
+    Raises an InputError for implausible physical parameters `theta`, (n_parameters, n), or forcing, but not with the
+    `namespace` `jax_namespace()`: use `validated` and `checked_parameters` beforehand.
     """
     if namespace is NUMPY:
         forcing = validated(forcing, configuration)
@@ -54,8 +36,7 @@ def steady_state(
 def balanced_pools(rates: Rates, source: Any, per_day: Any = 0.0, namespace: Namespace = NUMPY) -> Any:
     """Solution C of (V - A K + s) C = u, (7, n_layers, n), g C m-3.
 
-    `source`, (7, n_layers, n), g C m-2 day-1, is u times thickness: what enters each pool of each layer. `per_day`,
-    day-1, is s: zero for the steady state, one over the time step for an implicit step.
+    `source`, (7, n_layers, n), g C m-2 day-1, is u times thickness; `per_day`, day-1, is s: one over an implicit step.
     """
     xp = namespace.xp
     storage = rates.thickness[:, None] * per_day
@@ -108,8 +89,7 @@ def _soil_pools(
 ) -> tuple:
     """Density of the fast, slow and passive soil pools, three arrays (n_layers, n), g C m-3.
 
-    `decay` is `Rates.soil`. Six rates of `transfer` over the decomposition scalar, yr-1, lead to pool 1 from 2 and 3,
-    to 2 from 1 and 3, to 3 from 1 and 2; three are `respired`. `storage`, m day-1, is zero at steady state.
+    Rates of `transfer`, yr-1, lead to pool 1 from 2 and 3, to 2 from 1 and 3, to 3 from 1 and 2.
     """
 
     def eliminate(carry: tuple, layer: tuple) -> tuple:
@@ -148,9 +128,7 @@ def _product(matrix: tuple, vector: tuple) -> tuple:
 def m_matrix_inverse(rates: Any, leak: Any) -> tuple:
     """Rows of the inverse of a 3 x 3 M-matrix given by its transfer rates and column sums, without a subtraction.
 
-    `rates` are the negated off-diagonal elements in the order 12, 13, 21, 23, 31, 32; `leak` the three column sums.
-    All nine elements are non-negative: cofactors and determinant are sums over the ways carbon can leave
-    (the matrix-tree theorem).
+    `rates` are the negated off-diagonal elements in the order 12, 13, 21, 23, 31, 32 (matrix-tree theorem).
     """
     # Cofactors are products of two rates and the determinant of three: far down, where decomposition all but stops,
     # they would leave the range of floating point. Quotients, not products with a reciprocal: XLA keeps quotients and
@@ -174,10 +152,7 @@ def m_matrix_inverse(rates: Any, leak: Any) -> tuple:
 
 
 def soc_density(pools: Any) -> Any:
-    """Soil organic carbon, the fast, slow and passive pools together, (n_layers, n), g C m-3; litter is not SOC.
-
-    In the `cesm2` configuration carbon enters below bedrock too, and stays: take stocks with `soc_stock`.
-    """
+    """Soil organic carbon, the three soil pools together, (n_layers, n), g C m-3, in `cesm2` also below bedrock."""
     return pools[4] + pools[5] + pools[6]
 
 

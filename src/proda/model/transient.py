@@ -1,13 +1,7 @@
-"""Soil carbon in time, dC/dt = u(t) + A K(t) C - V C, stepped implicitly, and its response to a sudden change.
+"""Soil carbon in time, dC/dt = u(t) + A K(t) C - V C, and its response to a sudden change.
 
-A step of second order is the L-stable pair of backward Euler solves by Alexander (1977, doi 10.1137/0714068), each at
-the cost of a steady state; with g = 1 - 1/sqrt(2):
-
-    (1/(g dt) + V - A K) C1 = u + C/(g dt)
-    (1/(g dt) + V - A K) C' = u + (C + (1 - g)/g (C1 - C))/(g dt)
-
-It conserves carbon and is stable for any step, but a pool that empties within a small part of one step can come out
-slightly negative. Then take a shorter step.
+Steps are the L-stable pair of implicit solves of Alexander (1977, doi 10.1137/0714068). They conserve carbon; a pool
+that empties within a small part of one can come out slightly negative.
 """
 
 from collections.abc import Iterator
@@ -45,17 +39,10 @@ def trajectory(
     n_steps: int,
     configuration: Configuration = PAPER,
 ) -> Iterator[Step]:
-    """The column after each of `n_steps` steps; for a forcing that changes, call it again with the last pools.
+    """The column after each of `n_steps` steps of `days` from `pools`, (7, n_layers, n), g C m-3.
 
-    Parameters
-    ----------
-    pools : (7, n_layers, n), g C m-3
-        To start from.
-    theta : (n_parameters, n)
-    forcing : Forcing or MonthlyForcing
-        Of the same n columns.
-    days : float
-        Length of a step, from a day to years.
+    For a forcing that changes, call it again with the last pools. Raises an InputError as `steady_state` does, or for
+    another shape of the pools or a step that is not positive.
     """
     pools = np.asarray(pools, dtype=np.float64)
     if not days > 0.0:
@@ -68,7 +55,6 @@ def trajectory(
     rates, fresh = decay_and_mixing(theta, forcing, configuration), carbon_input(theta, forcing, configuration)
 
     def balanced(held: NDArray) -> NDArray[np.float64]:
-        """Pools in balance with what was held."""
         source = rates.thickness[:, None] / (_GAMMA * days) * held
         source[:4] += fresh
         return balanced_pools(rates, source, 1.0 / (_GAMMA * days))
@@ -90,8 +76,7 @@ def soc_response(
 ) -> NDArray[np.float64]:
     """Soil organic carbon above bedrock after a sudden change, over what it was, (years + 1, n), 1; NaN without carbon.
 
-    The soil, of parameters theta (n_parameters, n), begins at the steady state of the forcing `before`, and goes on
-    with the forcing `after` (`Forcing.warmed`, `Forcing.fertilised`).
+    It begins at the steady state of `before` and goes on with `after` (`Forcing.warmed`, `Forcing.fertilised`).
     """
     pools = steady_state(theta, before, configuration)
     n_steps, days = int(years * steps_per_year), DAYS_PER_YEAR / steps_per_year
@@ -104,15 +89,9 @@ def soc_response(
 def efolding_time(
     theta: NDArray, before: AnyForcing, after: AnyForcing, configuration: Configuration = PAPER
 ) -> NDArray[np.float64]:
-    """Years until all but 1/e of the final change of the soil's carbon has happened, (n,).
+    """Years until all but 1/e of the final change of the soil's carbon has happened, (n,); NaN where nothing changes.
 
-    NaN where nothing changes (no carbon input, say), and beyond ten million years. Steps are of second order and grow
-    by 8 % each from a month; within the step that passes the mark the change is taken as a straight line.
-
-    Raises
-    ------
-    InputError
-        When `before` and `after` lead to the same carbon everywhere, so that there is no response.
+    NaN, too, beyond ten million years. Raises an InputError when nothing changes in any column.
     """
     pools = steady_state(theta, before, configuration)
     start = soc_stock(pools, before, configuration)

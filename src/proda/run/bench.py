@@ -1,7 +1,4 @@
-"""``python -m proda bench``: how fast the steady state and a step of the sampler are on one core of this machine.
-
-Times are the least of several interleaved rounds, and are compared with a dense solve measured in the same run.
-"""
+"""``python -m proda bench``: how fast the steady state and a step of the sampler are on one core of this machine."""
 
 import json
 import os

@@ -1,8 +1,6 @@
 """Comparison of the model, in NumPy, JAX and compiled, with reference cases of the original programs.
 
-Cases are laid out as in section 9 of the model specification: a CSV table of the `paper` configuration, a JSON file of
-the `cesm2` configuration. The latter holds the pools of the authors' program and those of the same equations solved
-with 120 digits.
+The layout of the cases is that of section 9 of the model specification; the JSON file also holds 120-digit solutions.
 """
 
 import json
@@ -38,8 +36,6 @@ SMALLEST = 1e-250  # below, 120 digits leave the range of double precision
 
 
 class Cases(NamedTuple):
-    """Reference cases."""
-
     names: list
     configuration: Configuration
     theta: NDArray[np.float64]  # (n_parameters, n)
@@ -68,9 +64,8 @@ def verify(path: Path) -> int:
 def agreement(cases: Cases) -> pd.DataFrame:
     """Worst relative error of each case by the NumPy, JAX and compiled versions, NaN where there is no reference.
 
-    `paper`: of SOC density, against the program. `cesm2`: of all pools (compiled: of SOC density), number by number,
-    against the exact solution, and in the column `program` relative to the largest density of a pool in the program. A
-    result that is negative or not a number is infinitely wrong, also where there is no reference.
+    `paper`: of SOC density. `cesm2`: of all pools against the exact solution, and in the column `program` relative to
+    the largest density of a pool in the program. A result that is negative or not a number is infinitely wrong.
     """
     import jax
 
@@ -103,7 +98,7 @@ def tolerances(cases: Cases) -> dict[str, float]:
 
 
 def worst_relative(values: NDArray, reference: NDArray, negligible: Any) -> NDArray[np.float64]:
-    """Worst relative error of each case, (n,), of arrays (..., n), where the reference exceeds `negligible`; else NaN.
+    """Worst relative error of each case, (n,), of arrays (..., n) where the reference exceeds `negligible`, else NaN.
 
     Where the reference is below 1e-250, the value must be so too: else the error is infinite.
     """
@@ -116,10 +111,7 @@ def worst_relative(values: NDArray, reference: NDArray, negligible: Any) -> NDAr
 
 
 def read_cases(path: Path) -> Cases:
-    """The cases of a .csv file (`paper` configuration) or a .json file (`cesm2` configuration).
-
-    Raises an InputError with the file, the row or case, and the field that is missing or not what is expected.
-    """
+    """The cases of a .csv (`paper`) or .json (`cesm2`) file; raises an InputError with file, row or case, and field."""
     path = Path(path)
     readers = {".csv": _read_paper_cases, ".json": _read_cesm2_cases}
     if not path.is_file() or path.suffix not in readers:
@@ -132,10 +124,7 @@ def read_cases(path: Path) -> Cases:
 
 @cache
 def tabulated_column() -> Column:
-    """The grid of the `paper` configuration as the original program tabulates it, to nine decimals.
-
-    The fifth layer begins one unit above the bottom of the fourth. The rounding alone changes densities by up to 6e-9.
-    """
+    """The `paper` grid as the original program tabulates it, to nine decimals: up to 6e-9 in density."""
     grid = PAPER_COLUMN.node, PAPER_COLUMN.top, PAPER_COLUMN.bottom, PAPER_COLUMN.thickness
     node, top, bottom, thickness = (np.round(values, 9) for values in grid)
     top[4] = 0.165529232
@@ -206,7 +195,6 @@ def _read_cesm2_cases(path: Path) -> Cases:
 def _checked(
     x: NDArray, forcing: AnyForcing, configuration: Configuration, path: Path
 ) -> tuple[NDArray[np.float64], AnyForcing]:
-    """Physical parameters and forcing, if plausible."""
     try:
         forcing = validated(forcing, configuration)
         theta = physical(x, forcing, configuration.parameters)
