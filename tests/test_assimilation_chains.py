@@ -16,7 +16,6 @@ from proda.assimilation.chains import (
     sampled_sites,
     schedule,
     site_faults,
-    site_plan,
     site_problem,
 )
 from proda.errors import InputError
@@ -51,15 +50,6 @@ def test_a_later_round_stores_as_many_draws_of_so_many_times_as_many_steps(thin,
     assert later.n_draws == first.n_draws and later.kept_steps == times * first.kept_steps
     assert later.test_steps == 0 and later.burn_in == later.kept_steps // 4
     assert draw_to_keep(later.total - 1, later) == draws - 1
-
-
-def test_the_plan_of_the_sites_follows_the_settings():
-    settings = {
-        "site_test_steps": 2000, "site_steps": 8000, "kept_draws": 500, "chains": 4, "site_coordinates": "logarithmic",
-        "site_rhat_limit": 1.02, "site_ess_limit": 300.0, "site_max_steps": 10**6,
-    }  # fmt: skip
-    expected = SitePlan(schedule(2000, 8000, 500), 4, Proposal("logarithmic"), False, 1.02, 300.0, 10**6, 500)
-    assert site_plan(settings) == expected
 
 
 @pytest.fixture(scope="module")
@@ -212,8 +202,3 @@ def test_a_wrong_number_is_named_with_its_value(fault):
     problem = few_sites(2)
     WRONG[fault](problem)
     assert site_faults(problem) == [fault, ""]
-
-
-def test_a_site_without_layers_is_named():
-    problem = few_sites(3)
-    assert site_faults(problem.layers(problem.site != 1)) == ["", "it has no observed layer", ""]

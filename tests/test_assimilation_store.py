@@ -78,13 +78,6 @@ def test_batches_may_be_written_in_any_order(problem, expected, tmp_path, order)
     assert store_bytes(tmp_path) == expected
 
 
-def test_a_finished_store_is_not_sampled_again(problem, undisturbed, expected, tmp_path, sampled):
-    shutil.copytree(undisturbed, tmp_path, dirs_exist_ok=True)
-    done = []
-    posteriors_in(tmp_path, problem, report=done.append)
-    assert not sampled and sum(done) == N_SITES and store_bytes(tmp_path) == expected
-
-
 def test_a_batch_whose_writer_was_killed_is_sampled_again_and_no_other(
     problem, undisturbed, expected, tmp_path, sampled
 ):

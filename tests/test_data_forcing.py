@@ -65,22 +65,11 @@ def test_wetness_runs_from_wilting_point_to_field_capacity(sand, clay):
     assert (np.diff(between) > 0).all()
 
 
-def test_wetter_climates_have_wetter_soils():
-    wetness = climate.wetness_of_climate(12.0, np.array([100.0, 300.0, 900.0, 3000.0]))
-    assert (np.diff(wetness) > 0).all()
-    assert 0 < wetness[0] < wetness[-1] <= 1
-
-
 def test_a_threshold_of_the_bucket_would_slow_decomposition_as_much_as_is_said():
     ratio = np.linspace(0.3, 0.95, 14)  # of actual to potential evaporation
     loam = {"sand_percent": 43.0, "clay_percent": 18.0}
     linear, manabe = (limiting_water(climate.water_potential(k * ratio, **loam), -0.002) for k in (1.0, 0.75))
     assert (0.88 < manabe / linear).all() and (manabe / linear < 0.93).all()
-
-
-def test_soil_is_one_kelvin_warmer_than_air_in_all_layers():
-    forcing = surrogate_forcing(CELLS)
-    np.testing.assert_allclose(forcing.soil_temperature, np.tile(CELLS["air_temperature"] + 274.15, (10, 1)))
 
 
 def test_surrogate_forcing_stays_in_physical_ranges():

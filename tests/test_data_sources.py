@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
 from history_files import truth
 from small_archive import N, write_archive
 from small_maps import geotiff
@@ -92,15 +91,6 @@ def test_reference_maps_become_columns_of_the_grid_and_no_covariates(from_maps):
     assert not any(name.startswith("ref_") for name in result.site_covariates)
 
 
-def test_units_and_the_source_of_the_forcing_stand_in_the_files(from_maps):
-    study, _ = from_maps
-    units = pd.read_parquet(study.path("covariates.parquet")).attrs["units"]
-    assert units == {"IGBP=4": "1", "IGBP=10": "1", "NPPmean": "g C m-2 yr-1", "NPPmin": "g C m-2 yr-1",
-                     "NPPmax": "g C m-2 yr-1", "BIO1": "degC", "slope": "%"}  # fmt: skip
-    with xr.open_dataset(study.path("forcing.nc")) as forcing:
-        assert forcing.attrs["comment"].startswith("CLM history files, 2001-01 to 2002-12 (2 files)")
-
-
 def test_history_files_go_with_the_covariates_of_the_half_degree_table(opened):
     result = cleaned_study(opened(HISTORY))
     assert {"igbp_land_cover=4", "koppen_class=19", "sand_fraction"} <= set(result.cell_covariates)
@@ -124,18 +114,6 @@ def test_npp_can_be_that_of_the_covariates(opened):
         cleaned_study(opened(HISTORY + 'npp = "covariates"\n', name="other"))
 
 
-def test_another_map_makes_the_stage_stale(opened, raw):
-    study = opened(MAPS)
-    cleaned_study(study)
-    extra = raw / "maps" / "notes.txt"
-    extra.write_text("one")
-    try:
-        assert "other data" in study.faults()["01-data-cleaning"]
-    finally:
-        extra.unlink()
-    assert study.faults()["01-data-cleaning"] == ""
-
-
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
@@ -146,8 +124,6 @@ def test_another_map_makes_the_stage_stale(opened, raw):
         ('[source.forcng]\nkind = "clm-history"\n', r"unknown table \[source.forcng\]: did you mean 'forcing'"),
         (HISTORY + 'verticl = "match"\n', "clm-history has no option 'verticl': did you mean 'vertical'"),
         (HISTORY + 'npp = "year"\n', "npp is 'year', expected one of years, multiples, covariates"),
-        (HISTORY + "vertical = 1\n", "vertical is 1, expected one of match, linear"),
-        ('[source.forcing]\nkind = "clm-history"\nfolder = "runs"\n', "no 'runs' in the data folder"),
         ('[source.forcing]\nkind = "clm-history"\nfolder = "../elsewhere"\n', "no '../elsewhere' in the data folder"),
         ('[source.covariates]\nclasses = "numbers"\n', "classes is 'numbers', expected one of one-hot, as numbers"),
         ('[source.references]\nfolder = "history"\n', "no reference map for .source.references."),
@@ -157,20 +133,6 @@ def test_another_map_makes_the_stage_stale(opened, raw):
 def test_an_unknown_source_or_option_is_named_with_the_study_file(opened, tables, message):
     with pytest.raises(InputError, match=message):
         cleaned_study(opened(tables))
-
-
-def test_profiles_with_exchanged_coordinates_are_refused_before_any_map_is_read(opened, raw, tmp_path):
-    folder = tmp_path / "exchanged"
-    folder.mkdir()
-    for path in raw.iterdir():
-        if path.suffix == ".tsv":
-            table = pd.read_csv(path, sep="\t")
-            # Europe and Africa hold what is left of the United States with the two exchanged.
-            table.rename(columns={"longitude": "latitude", "latitude": "longitude"}).to_csv(
-                folder / path.name, sep="\t", index=False
-            )
-    with pytest.raises(InputError, match="longitude and latitude exchanged"):
-        cleaned_study(study_with(tmp_path, WOSIS + HISTORY, folder))
 
 
 def test_the_unpacked_archive_becomes_a_study(tmp_path):

@@ -1,7 +1,5 @@
 """Stage 1 of a study of tidy tables, from the raw folder to the tidy files."""
 
-import shutil
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +7,9 @@ import xarray as xr
 from small_tables import N, grid_rows, small_study
 
 from proda import __version__
-from proda.data.cleaned import read_cleaned_study, read_raw_tables
+from proda.data.cleaned import read_raw_tables
 from proda.data.stage import cleaned_study
-from proda.errors import InputError, MissingOutput
+from proda.errors import InputError
 from proda.study import Study
 
 
@@ -122,25 +120,6 @@ def test_every_file_names_the_version_and_the_study(tmp_path):
     for name in ("forcing.nc", "grid.nc"):
         with xr.open_dataset(study.path(name)) as file:
             assert file.attrs["history"] == f"written by proda {__version__} for the study us-profiles-demo"
-
-
-def test_a_file_of_another_study_is_noticed(tmp_path):
-    one = small_study(tmp_path / "one")
-    other = small_study(tmp_path / "other", npp_max_multiple=1.4)
-    for study in (one, other):
-        cleaned_study(study)
-    shutil.copy(other.path("forcing.nc"), one.path("forcing.nc"))
-    with pytest.raises(MissingOutput, match=r"its file forcing\.nc has"):
-        read_cleaned_study(one)
-
-
-def test_a_failed_stage_leaves_nothing_that_could_be_taken_for_a_result(tmp_path):
-    study = small_study(tmp_path)
-    cleaned_study(study)
-    (study.data / "layers.csv").write_text("profile_id,layer\n")
-    with pytest.raises(InputError, match="no column upper_depth_m"):
-        cleaned_study(study)
-    assert study.faults()["01-data-cleaning"].startswith("failed")
 
 
 def test_the_other_configuration_is_refused(tmp_path):

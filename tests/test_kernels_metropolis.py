@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from proda.compiled import kept_compiled
-from proda.kernels.known_targets import (
+from proda.assimilation.sbc import (
     ANNEALED,
     BANANA,
     CUT_BY_BOUNDS,
@@ -14,6 +13,7 @@ from proda.kernels.known_targets import (
     Bent,
     chain_draws,
 )
+from proda.compiled import kept_compiled
 from proda.kernels.metropolis import (
     BOX,
     LOGARITHMIC,

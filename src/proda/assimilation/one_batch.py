@@ -81,22 +81,10 @@ def one_batch_posterior(
 ) -> OneBatch:
     """Sample Eq. 5.1 over all profiles.
 
-    Parameters
-    ----------
-    cell : (n_sites,)
-        Grid cell of every site: sites of one cell have the same forcing.
-    report : callable
-        Called with the number of steps just taken.
-    checkpoints : Path, optional
-        Folder where the chains save their state from time to time, and go on from when they find it. The state decides
-        all later steps, so the result is the same to the last bit.
-
-    Raises
-    ------
-    InputError
-        When a chain never moves, or finds no finite misfit.
-    ProdaError
-        When the disk refuses the state of a chain; what was saved before stays.
+    `cell` is the grid cell of every site, (n_sites,): sites of one cell have the same forcing. `report` is called with
+    the number of steps just taken. In the folder `checkpoints` the chains save their state from time to time, and go on
+    from it to the same bits. An InputError when a chain never moves or finds no finite misfit; a ProdaError when the
+    disk refuses the state of a chain.
     """
     cells, first, column = np.unique(np.asarray(cell), return_index=True, return_inverse=True)
     forms = misfit_forms(column[problem.site], cells.size, problem.depth, problem.soc, problem.weight, problem.sd)

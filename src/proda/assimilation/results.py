@@ -58,12 +58,8 @@ def read_posterior(path: Path) -> xr.Dataset:
 def site_posterior(study: Study, site: int | str) -> xr.DataTree:
     """The stored posterior of one site of a study, given by its number or its profile_id, in the groups of one-batch.
 
-    Raises
-    ------
-    MissingOutput
-        When the study has no site-by-site assimilation.
-    InputError
-        When there is no such site, or it could not be sampled.
+    MissingOutput when the study has no site-by-site assimilation; an InputError when there is no such site, or it could
+    not be sampled.
     """
     study.require(SITE_BY_SITE)
     sites = opened_sites(study.path(STORE))
@@ -94,16 +90,8 @@ def misfit_by_sign(problem: SiteProblem, modelled: Mapping[str, NDArray]) -> pd.
     With s_i = rho x_i (Eq. 5.2) the misfit of a layer is w_i (z_i / x_i - 1)^2 / (2 rho^2). Too little carbon adds at
     most w_i / (2 rho^2), too much has no such limit: one set of parameters for all is drawn to low carbon.
 
-    Parameters
-    ----------
-    modelled : mapping
-        Name -> density at the observed layers, (n_layers_observed,) g C m-3.
-
-    Returns
-    -------
-    DataFrame
-        By name: `median modelled / observed`, `layers too high (%)`, and the mean over layers of the weighted `misfit`,
-        from too much carbon and from too little.
+    `modelled` gives densities at the observed layers, (n_layers_observed,) g C m-3, by name. The table has, by name,
+    `median modelled / observed`, `layers too high (%)`, and means over layers of the weighted `misfit`, by sign.
     """
     rows = {}
     for name, soc in modelled.items():

@@ -34,19 +34,11 @@ def site_posteriors(
 ) -> xr.Dataset:
     """Sample all sites into `sites.zarr` and open it.
 
-    Called again with the same arguments after any interruption it goes on where it was, and ends with the same bytes. A
-    ProdaError when the disk is full or may not be written.
-
-    Parameters
-    ----------
-    folder, checkpoints : Path
-        Where the store and the marks of finished batches go.
-    places : mapping, optional
-        `lon` and `lat` of the sites, degrees.
-    scheduler : str
-        Address of a Dask scheduler; empty for the cores of this machine. Workers must see `folder` at the same path.
-    report : callable
-        Called with the number of sites just finished.
+    Called again with the same arguments after any interruption it goes on where it was, and ends with the same bytes.
+    `folder` and `checkpoints` take the store and the marks of finished batches; `places` are `lon` and `lat` of the
+    sites, degrees. `scheduler` is the address of a Dask scheduler, whose workers must see `folder` at the same path, or
+    empty for the cores of this machine. `report` is called with the number of sites just finished. A ProdaError when
+    the disk is full or may not be written.
     """
     store = SiteStore(folder, checkpoints)
     store.create(site_coordinates(problem.profile_id, places), plan, SITES_PER_BATCH)

@@ -359,20 +359,9 @@ class CleanedTables(NamedTuple):
 def cleaned(tables: ProfileTables, limits: Limits) -> CleanedTables:
     """`tables` without what `RULES`, applied one after the other, exclude.
 
-    Parameters
-    ----------
-    tables : ProfileTables
-        Of `with_soc_density`; profiles with `in_domain`, `cell` (-1 off the land), `distance` (degrees), `has_forcing`
-        and `has_covariates` besides.
-    limits : mapping
-        The settings that `RULES` name: min_layers, max_depth_m (m), max_soc_kg_m3 (kg m-3), ...
-
-    Raises
-    ------
-    InputError
-        When nothing is left.
-    ProdaError
-        When rows in are not rows out plus rows excluded.
+    `tables` are those of `with_soc_density`; profiles have `in_domain`, `cell` (-1 off the land), `distance` (degrees),
+    `has_forcing` and `has_covariates` besides. `limits` are the settings that `RULES` name: min_layers, max_depth_m
+    (m), max_soc_kg_m3 (kg m-3), ... An InputError when nothing is left.
     """
     current = ProfileTables(tables.profiles.reset_index(drop=True), tables.layers.reset_index(drop=True))
     exclusions, account = [], []

@@ -65,15 +65,8 @@ LAND_USE = KNOWN["land_use_class"]
 def covariate_list(which: str | Path | Iterable[str]) -> tuple[Covariate, ...]:
     """A list of covariates.
 
-    Parameters
-    ----------
-    which : str, path or names
-        "paper", "binn" or "grid-table"; a CSV file with the columns of `Covariate`; or names from these lists.
-
-    Raises
-    ------
-    InputError
-        When a name is not known or occurs twice, or a file lacks a column or has another kind than `KINDS`.
+    `which` is "paper", "binn" or "grid-table"; a CSV file with the columns of `Covariate`; or names from these lists.
+    An InputError when a name is not known or occurs twice, or a file lacks a column or has another kind than `KINDS`.
     """
     if isinstance(which, str) and which in LISTS:
         return LISTS[which]
@@ -107,18 +100,10 @@ def numeric_covariates(
 ) -> NumericCovariates:
     """Covariates in numbers.
 
-    Parameters
-    ----------
-    sites, cells : DataFrame
-        One column for each of `covariates`; more are left out.
-    treatment : "one-hot" or "as numbers"
-        "one-hot": a column of 0 and 1 for every class that a site has; a cell of another class is missing, since a
-        network cannot be trained for it. "as numbers": the codes of classes stay numbers.
-
-    Raises
-    ------
-    InputError
-        When a covariate has no column, or a class is no whole number.
+    `sites` and `cells` have a column for each of `covariates`; more are left out. With the `treatment` "one-hot" there
+    is a column of 0 and 1 for every class that a site has, and a cell of another class is missing, since a network
+    cannot be trained for it; with "as numbers" the codes of classes stay numbers. An InputError when a covariate has no
+    column, or a class is no whole number.
     """
     absent = [row.name for row in covariates if row.name not in sites or row.name not in cells]
     if absent:
@@ -193,12 +178,7 @@ def write_covariates(
 ) -> None:
     """Write `covariates.parquet`: one row a site and one a cell, with units and the file's `attributes`.
 
-    Parameters
-    ----------
-    sites, cells : DataFrame
-        Covariates only, the same columns, in the order of the sites (rows of `profiles`) and of the land cells.
-    profiles : DataFrame
-        `profile_id` and `cell` of the sites.
+    `sites` and `cells` have the same columns, in the order of `profiles` and of the land cells.
     """
     site_keys = profiles[["profile_id", "cell"]].assign(place="site", site=np.arange(len(profiles)))
     cell_keys = pd.DataFrame({"place": "cell", "profile_id": None, "site": pd.NA, "cell": np.arange(len(cells))})

@@ -78,13 +78,9 @@ def moisture_at(potential: float, sand_percent: ArrayLike, clay_percent: ArrayLi
 
 
 def water_potential(wetness: ArrayLike, sand_percent: ArrayLike, clay_percent: ArrayLike) -> NDArray:
-    """Soil water potential, MPa, of soils whose available water is filled to `wetness`.
+    """Soil water potential, MPa, of soils whose available water is filled to `wetness`; texture in % by mass.
 
-    Parameters
-    ----------
-    wetness : 0 to 1
-        0 at wilting point (-1.5 MPa), 1 at field capacity (-0.033 MPa). `wetness_of_climate` gives an annual mean.
-    sand_percent, clay_percent : %, by mass
+    `wetness` is 0 at wilting point (-1.5 MPa), 1 at field capacity (-0.033 MPa).
     """
     wilting = moisture_at(WILTING_POINT, sand_percent, clay_percent)
     capacity = moisture_at(FIELD_CAPACITY, sand_percent, clay_percent)
@@ -131,14 +127,9 @@ def surrogate_forcing(
 ) -> Forcing:
     """Forcing from annual climate and texture; NaN where a cell lacks one of them or has an impossible value.
 
-    Parameters
-    ----------
-    cells : DataFrame
-        `air_temperature` (degrees Celsius), `precipitation` (mm yr-1), `npp` (g C m-2 yr-1), `sand_percent`,
-        `clay_percent`.
-    npp_min_multiple, npp_max_multiple : float
-        Assumed least and greatest annual NPP as multiples of the mean; they bound the parameter `ins`.
-    soil_minus_air_temperature : float, K
+    `cells` have `air_temperature` (degrees Celsius), `precipitation` (mm yr-1), `npp` (g C m-2 yr-1), `sand_percent`,
+    `clay_percent`. Least and greatest annual NPP are assumed as multiples of the mean; they bound the parameter `ins`.
+    `soil_minus_air_temperature` is in K.
     """
     air, rain, npp = (cells[name].to_numpy(float) for name in ("air_temperature", "precipitation", "npp"))
     sand, clay = (cells[name].to_numpy(float) for name in ("sand_percent", "clay_percent"))

@@ -42,10 +42,7 @@ def cell_area(lat: ArrayLike) -> NDArray:
 def check_areas(cells: pd.DataFrame, place: Callable[[int], str]) -> None:
     """Check that every cell has a share of land, `land_fraction`, and the area of its latitude, `cell_area_m2`.
 
-    Raises
-    ------
-    InputError
-        Names the first row at fault by `place`, a function of the row, its value and what was expected.
+    An InputError names the first row at fault by its `place`.
     """
     fraction, area = cells["land_fraction"].to_numpy(float), cells["cell_area_m2"].to_numpy(float)
     bad = ~((fraction > 0) & (fraction <= 1))
@@ -91,20 +88,10 @@ def land_cells(land: shapely.Geometry, min_fraction: float = 0.25) -> pd.DataFra
 def cells_at(lon: ArrayLike, lat: ArrayLike, grid, tolerance: float = 0.5) -> tuple[NDArray, NDArray]:
     """Land cell of each position, and how far outside that cell the position lies.
 
-    Parameters
-    ----------
-    lon, lat : (n,), degrees
-    grid : Dataset or DataFrame
-        `lon`, `lat` of the land cells' centres.
-    tolerance : float, degrees
-        A position in the sea or a lake takes the nearest land cell if that cell's edge is no farther than this.
-
-    Returns
-    -------
-    cell : (n,) int
-        0-based index; -1 where no land cell is within the tolerance or the position is missing.
-    distance : (n,), degrees
-        To the nearest land cell's edge, the greater of the two coordinate differences; 0 inside; NaN if missing.
+    Positions `lon`, `lat` (n,) and centres of the land cells in `grid` are in degrees. A position in the sea or a lake
+    takes the nearest land cell if that cell's edge is no farther than the `tolerance`, degrees. The cell, (n,), is a
+    0-based index, -1 where no land cell is so near or the position is missing; the distance, (n,) degrees, is the
+    greater coordinate difference to the nearest land cell's edge, 0 inside and NaN if missing.
     """
     position = np.column_stack([np.asarray(lon, float), np.asarray(lat, float)])
     cell = np.full(len(position), -1)
@@ -127,10 +114,8 @@ def grid_dataset(cells: pd.DataFrame) -> xr.Dataset:
         grid[name].attrs |= attributes
     for name in references:
         grid[name].attrs |= {"units": "kg m-2", "long_name": f"published map, for comparison only: {name[4:]}"}
-    title = "Land cells of the study"
-    return grid.set_coords(["lon", "lat"]).assign_attrs(
-        Conventions="CF-1.11", title=title, resolution_degrees=RESOLUTION
-    )
+    attributes = {"Conventions": "CF-1.11", "title": "Land cells of the study", "resolution_degrees": RESOLUTION}
+    return grid.set_coords(["lon", "lat"]).assign_attrs(attributes)
 
 
 def read_grid(path: Path | str) -> xr.Dataset:
@@ -157,12 +142,8 @@ def land() -> shapely.Geometry:
 def placed(profiles: pd.DataFrame, cells: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     """`profiles` with `in_domain`, `cell` (-1 off the land) and `distance` (degrees) to the nearest land cell.
 
-    A profile off the land takes the nearest land cell within the `tolerance`, degrees.
-
-    Raises
-    ------
-    InputError
-        When more profiles lie on the land with longitude and latitude exchanged, or none does.
+    A profile off the land takes the nearest land cell within the `tolerance`, degrees. An InputError when more profiles
+    lie on the land with longitude and latitude exchanged, or none does.
     """
     cell, distance = cells_at(profiles["lon"], profiles["lat"], cells, tolerance)
     on_land = (cell >= 0).sum()

@@ -72,12 +72,8 @@ class Source(NamedTuple):
 def study_source(study: Study, folder: Path) -> Source:
     """Raw profiles and drivers from the sources that the study's file names.
 
-    A study that makes its own data writes them to `raw` in `folder`.
-
-    Raises
-    ------
-    InputError
-        When the study names an unknown source, or a source is not as expected.
+    A study that makes its own data writes them to `raw` in `folder`. An InputError when the study names an unknown
+    source, or a source is not as expected.
     """
     from proda.data.readers.tidy import read_grid_table
 
@@ -94,7 +90,7 @@ def study_source(study: Study, folder: Path) -> Source:
     tables, table = _profiles(study, kind), source_table(study, "covariates")
     # Covariates of another source than the half-degree table are for the conterminous United States.
     cells = read_grid_table(table.folder) if table.kind == GRID_TABLE else land_cells(land())
-    tables = _placed(study, tables, cells)
+    tables = tables._replace(profiles=placed(tables.profiles, cells, study["nearest_cell_degrees"]))
     read_covariates = {GRID_TABLE: _of_grid_table, "maps": _of_maps, "public-archive": _of_archive}[table.kind]
     covariates = read_covariates(study, table, cells, tables.profiles[tables.profiles["cell"] >= 0])
     forcing = study_forcing(study, covariates.cells, covariates.of_cells)
@@ -102,7 +98,9 @@ def study_source(study: Study, folder: Path) -> Source:
     if "references" not in study.source:
         return source
     stocks, findings = _references(study, cells)
-    return source._replace(cells=source.cells.join(stocks), findings=_joined([source.findings, findings]))
+    return source._replace(
+        cells=source.cells.join(stocks), findings=pd.concat([source.findings, findings], ignore_index=True)
+    )
 
 
 def study_list(study: Study) -> pd.DataFrame:
@@ -125,10 +123,7 @@ class SourceTable(NamedTuple):
 def source_table(study: Study, name: str) -> SourceTable:
     """The table [source.`name`] of the study's file.
 
-    Raises
-    ------
-    InputError
-        When the kind or an option is unknown, an option has an unknown value, or the folder does not exist.
+    An InputError when the kind or an option is unknown, an option has an unknown value, or there is no such folder.
     """
     where = f"{study.file}: [source.{name}]"
     kinds = TABLES[name] if study.data else {"virtual": _CLASSES}  # a study that makes its own data has no folder
@@ -155,9 +150,6 @@ def source_table(study: Study, name: str) -> SourceTable:
     return SourceTable(kind, path, options)
 
 
-# Profiles and layers
-
-
 def _profiles(study: Study, kind: str) -> ProfileTables:
     if kind == "tidy-tables":
         from proda.data.readers.tidy import read_profile_tables
@@ -176,10 +168,6 @@ def _profiles(study: Study, kind: str) -> ProfileTables:
     return layouts[layout](study.data)
 
 
-def _placed(study: Study, tables: ProfileTables, cells: pd.DataFrame) -> ProfileTables:
-    return tables._replace(profiles=placed(tables.profiles, cells, study["nearest_cell_degrees"]))
-
-
 def _virtual(study: Study, folder: Path) -> Source:
     """The synthetic continent of the study's seed; its raw tables are written to `folder`/raw and read from there."""
     from proda.data.readers.tidy import read_profile_tables
@@ -188,7 +176,8 @@ def _virtual(study: Study, folder: Path) -> Source:
 
     continent = virtual_continent(study.seed)
     dug = write_raw_profiles(continent, study["n_profiles"], study.seed, folder / "raw")
-    tables = _placed(study, read_profile_tables(folder / "raw"), continent.cells)
+    tables = read_profile_tables(folder / "raw")
+    tables = tables._replace(profiles=placed(tables.profiles, continent.cells, study["nearest_cell_degrees"]))
     on_land = tables.profiles[tables.profiles["cell"] >= 0]
     at_sites = virtual_covariates(on_land["lon"], on_land["lat"], study.seed)
     made = f"synthetic, seed {study.seed}"
@@ -198,9 +187,6 @@ def _virtual(study: Study, folder: Path) -> Source:
     forcing = SourcedForcing(continent.forcing, _forcing_findings(made, continent.forcing), comment)
     source = _source(tables, forcing, covariates, source_table(study, "covariates").options["classes"])
     return source._replace(truth=lambda cleaned: truth_dataset(continent, dug, cleaned))
-
-
-# Covariates
 
 
 class RawCovariates(NamedTuple):
@@ -230,12 +216,8 @@ def _source(tables: ProfileTables, forcing: SourcedForcing, raw: RawCovariates, 
         cell_covariates=of_cells,
         site_covariates=numeric.sites.set_axis(list(on_land)),
         units=numeric.units,
-        findings=_joined([forcing.findings, raw.findings.assign(note=notes)]),
+        findings=pd.concat([forcing.findings, raw.findings.assign(note=notes)], ignore_index=True),
     )
-
-
-def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(tables, ignore_index=True)
 
 
 def _covariate_findings(
@@ -282,7 +264,7 @@ def _of_maps(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd
         for each, places in ((of_cells, ", cells"), (of_sites, ", sites"))
     ]
     cells = _with_cover_and_sand(cells, of_cells.values)
-    return RawCovariates(cells, of_cells.values, of_sites.values, covariates, _joined(findings))
+    return RawCovariates(cells, of_cells.values, of_sites.values, covariates, pd.concat(findings, ignore_index=True))
 
 
 def _of_archive(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd.DataFrame) -> RawCovariates:
@@ -310,8 +292,6 @@ def _with_cover_and_sand(cells: pd.DataFrame, covariates: pd.DataFrame) -> pd.Da
     return cells.assign(land_cover=cover, sand_percent=sand)
 
 
-# Forcing
-
 SURROGATE_COMMENT = (
     "Derived from annual climate and texture, not from a land model: soil temperature = air temperature + "
     "{offset:g} K (Soil Survey Staff 1999); water potential from evaporation after Turc (1954), an assumed "
@@ -323,10 +303,7 @@ SURROGATE_COMMENT = (
 def study_forcing(study: Study, cells: pd.DataFrame, covariates: pd.DataFrame) -> SourcedForcing:
     """Forcing of the study's cells, annual means of the `paper` configuration; `covariates` may hold their NPP.
 
-    Raises
-    ------
-    InputError
-        When the study's table [source.forcing] or the source is not as expected.
+    An InputError when the study's table [source.forcing] or the source is not as expected.
     """
     from proda.data.readers.tidy import read_grid_table
 
@@ -382,9 +359,6 @@ def _forcing_findings(source: str, forcing: Forcing) -> pd.DataFrame:
     )
 
 
-# Reference maps
-
-
 def _references(study: Study, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Stocks of `cells` from the maps in the folder of [source.references], and the findings of them.
 
@@ -405,4 +379,5 @@ def _references(study: Study, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.Dat
             f"{folder}: no reference map for [source.references] of {study.file}; expected files named like "
             f"{', '.join(readers)}."
         )
-    return pd.concat([each.stocks for each in made], axis=1), _joined([each.findings for each in made])
+    findings = pd.concat([each.findings for each in made], ignore_index=True)
+    return pd.concat([each.stocks for each in made], axis=1), findings

@@ -35,10 +35,7 @@ RAW_LAYER_COLUMNS = [
 def cleaned_study(study: Study) -> CleanedStudy:
     """Run stage 1: read or make the raw data, clean them, write the study's tidy files and return them.
 
-    Raises
-    ------
-    InputError
-        When the study has another configuration than `CONFIGURATION`, or a source is not as expected.
+    An InputError when the study has another configuration than `CONFIGURATION`, or a source is not as expected.
     """
     if study.configuration != CONFIGURATION:
         raise InputError(
@@ -108,10 +105,9 @@ def _numbered(profiles: pd.DataFrame, layers: pd.DataFrame) -> tuple[pd.DataFram
     """Cleaned tables in the columns and the order of the study's files: sites by identifier, layers top down."""
     profiles = profiles.sort_values("profile_id", ignore_index=True)
     site = pd.Series(profiles.index, profiles["profile_id"])
-    layers = layers.assign(
-        site=layers["profile_id"].map(site),
-        depth=0.5 * (layers["upper_depth"] + layers["lower_depth"]),
-    ).sort_values(["site", "depth"], kind="stable", ignore_index=True)
+    depth = 0.5 * (layers["upper_depth"] + layers["lower_depth"])
+    layers = layers.assign(site=layers["profile_id"].map(site), depth=depth)
+    layers = layers.sort_values(["site", "depth"], kind="stable", ignore_index=True)
     layers["layer"] = layers.groupby("site").cumcount()
     by_site = layers.groupby("site")
     profiles = profiles.assign(n_layers=by_site.size(), max_depth=by_site["lower_depth"].max())

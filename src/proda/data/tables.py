@@ -27,17 +27,11 @@ KINDS = ("mineral", "organic", "litter", "unknown")
 class ProfileTables(NamedTuple):
     """Profiles and layers as a reader delivers them, before cleaning.
 
-    Attributes
-    ----------
-    profiles : DataFrame
-        `profile_id` (unique), `lon`, `lat`, `source`, `land_use`, `state`, `year`, `position_uncertainty` (m, missing
-        where unknown).
-    layers : DataFrame
-        `profile_id`, `layer` (the source's own number), `upper_depth`, `lower_depth` (m), `soc` (g C m-3; missing
-        where there is carbon by mass but no density to turn it into carbon by volume), `organic_carbon` (g kg-1),
-        `bulk_density` (g cm-3, of the fine earth), `bulk_density_method`, `coarse_fraction` (of volume), `ph`
-        (in water), `litter`.
-        `proda.data.cleaning.with_soc_density` adds `kind`, `density_source` and `density_relative_sd`.
+    Profiles have `profile_id` (unique), `lon`, `lat`, `source`, `land_use`, `state`, `year`, `position_uncertainty` (m,
+    missing where unknown). Layers have `profile_id`, `layer` (the source's own number), `upper_depth`, `lower_depth`
+    (m), `soc` (g C m-3; missing where there is carbon by mass but no density), `organic_carbon` (g kg-1),
+    `bulk_density` (g cm-3, of the fine earth), `bulk_density_method`, `coarse_fraction` (of volume), `ph` (in water),
+    `litter`; `proda.data.cleaning.with_soc_density` adds `kind`, `density_source` and `density_relative_sd`.
     """
 
     profiles: pd.DataFrame
@@ -101,10 +95,7 @@ def checked(
 ) -> pd.DataFrame:
     """`table`, once its columns pass their `checks`; a column that it lacks is not checked.
 
-    Raises
-    ------
-    InputError
-        When the table has no rows, or for the first fault: names `source`, the file, and the row by its `place`.
+    An InputError when the table has no rows, or for the first fault: names the file `source`, and the row by `place`.
     """
     if not len(table):
         raise InputError(f"{source}: the table is empty: it has a header but no rows.")
@@ -178,12 +169,7 @@ _REMEDIES = {
 def checked_unit(unit: str | None, expected: tuple[str, ...], where: str) -> str:
     """The one of the `expected` units that `unit`, the attribute `units` of a variable (None: it has none), spells.
 
-    A variable in another unit is an error, never converted. `where` names file and variable for the error.
-
-    Raises
-    ------
-    InputError
-        When the unit is missing or another one.
+    A variable without a unit or in another one is an InputError, never converted; `where` names file and variable.
     """
     known = " or ".join(map(repr, expected))
     if unit is None and not {"1", "layers"} & set(expected):
@@ -242,10 +228,7 @@ UNITS = {
 
 
 def file_attributes(study: Study) -> dict[str, Any]:
-    """Attributes of every file of stage 1: version and study, and the history that CF asks for.
-
-    It has no time, so that the same data make the same file.
-    """
+    """Attributes of every file of stage 1; CF's history has no time, so that the same data make the same file."""
     history = f"written by proda {__version__} for the study {study.label}"
     return {"proda_version": __version__, "proda_study": study.label, "history": history}
 

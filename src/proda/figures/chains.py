@@ -68,12 +68,8 @@ def trace_figure(tree: xr.DataTree, parameters: Sequence[str]) -> Figure:
 def parameter_intervals(x: NDArray, names: Sequence[str], defaults: NDArray, ax: Axes) -> Axes:
     """90 % and 50 % intervals of every parameter on the range of its prior, the median of each chain, and the default.
 
-    Parameters
-    ----------
-    x : (n_chains, n_draws, n_parameters)
-        On the unit cube.
-    defaults : (n_parameters,)
-        CLM's, on the unit cube; marked where they lie between the bounds.
+    The draws x (n_chains, n_draws, n_parameters) and CLM's `defaults` (n_parameters,), marked where they lie between
+    the bounds, are on the unit cube.
     """
     low, lower, middle, upper, high = np.quantile(x.reshape(-1, len(names)), [0.05, 0.25, 0.5, 0.75, 0.95], axis=0)
     place = np.arange(len(names))[::-1]
@@ -145,12 +141,8 @@ def site_profiles(problem: SiteProblem, sites: xr.Dataset, chosen: Sequence[int]
 def site_map(values: xr.DataArray, label: str = "", colours: str = "viridis") -> Axes:
     """A variable of the sites on the map: ``site_map(sites["x_sd"].sel(parameter="q10"))``.
 
-    Parameters
-    ----------
-    values : (site,) DataArray
-        With the coordinates `lon` and `lat`; NaN is left out.
-    label : str, optional
-        Of the colour bar; parameter, name and unit from the coordinates and attributes if left out.
+    `values` (site,) have the coordinates `lon` and `lat`; NaN is left out. `label` is that of the colour bar, if left
+    out parameter, name and unit from the coordinates and attributes.
     """
     if not label:
         parameter = f"{values['parameter'].item()}, " if "parameter" in values.coords else ""
@@ -170,12 +162,8 @@ def sbc_figure(ranks: Mapping[str, NDArray], names: Sequence[str]) -> Figure:
 
     The band holds all points of all parameters with a probability of 95 % where the ranks are uniform. A line above
     zero at small ranks: the truth is too often below the posterior; an S that rises first: the posterior is too narrow.
-    Parameters that leave the band are coloured, those farthest out are named.
-
-    Parameters
-    ----------
-    ranks : mapping
-        Title -> (n, n_parameters), number of the `N_RANKED` draws below the truth.
+    Parameters that leave the band are coloured, those farthest out are named. `ranks` gives the number of `N_RANKED`
+    draws below the truth, (n, n_parameters), by title.
     """
     figure, axes = plt.subplots(1, len(ranks), figsize=(4.7 * len(ranks), 3.6), sharey=True, squeeze=False)
     for ax, (title, values) in zip(axes[0], ranks.items(), strict=True):
@@ -210,14 +198,8 @@ def parameter_densities(modes: NDArray, names: Sequence[str], one_batch: NDArray
     """Fig. S5: densities of the most likely values of all sites, and of the one-batch posterior, a panel a parameter.
 
     The common vertical axis holds three panels in four; a bar that goes beyond is cut there, and its panel has an arrow
-    and the height.
-
-    Parameters
-    ----------
-    modes : (n_sites, n_parameters)
-        On the unit cube; NaN is left out.
-    one_batch : (n_draws, n_parameters), optional
-        Draws on the unit cube.
+    and the height. `modes` (n_sites, n_parameters; NaN is left out) and the draws `one_batch` (n_draws, n_parameters)
+    are on the unit cube.
     """
     figure = plt.figure(figsize=(8.4, 1.5 * -(-len(names) // 5) + 0.9))
     axes = figure.subplots(-(-len(names) // 5), 5, sharex=True, sharey=True, squeeze=False)
@@ -225,9 +207,8 @@ def parameter_densities(modes: NDArray, names: Sequence[str], one_batch: NDArray
     for i, (name, ax) in enumerate(zip(names, axes.flat, strict=False)):
         sites = modes[np.isfinite(modes[:, i]), i]
         label = f"{METHOD_LABEL['site-by-site']}: most likely value of each site"
-        height = ax.hist(sites, BINS, density=True, color=METHOD_COLOUR["site-by-site"], alpha=0.55, label=label)[
-            0
-        ].max()
+        style = {"color": METHOD_COLOUR["site-by-site"], "alpha": 0.55}
+        height = ax.hist(sites, BINS, density=True, label=label, **style)[0].max()
         if one_batch is not None:
             style = {"histtype": "step", "color": METHOD_COLOUR["one-batch"], "lw": 1.6}
             label = f"{METHOD_LABEL['one-batch']}: posterior"
