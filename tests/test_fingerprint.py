@@ -1,7 +1,6 @@
 """What makes the result of a stage stale: settings, raw data and code that it depends on, and nothing else."""
 
 import shutil
-import time
 
 import pytest
 from small_study import STUDY, finish
@@ -104,23 +103,11 @@ def test_docstrings_comments_and_line_endings_do_not_count(package):
         assert digests()[ORDER[0]] == before
 
 
-def test_every_reader_belongs_to_a_kind_of_source_or_is_imported_by_one_that_does():
-    kinds = {
-        read_study_file(path)["source"]["kind"] for path in study_folder().glob("*.toml") if path.stem != "defaults"
-    }
-    assert kinds <= set(SOURCE_MODULES)
+def test_the_modules_of_every_kind_of_source_and_the_code_of_every_stage_are_there():
+    studies = [path for path in study_folder().glob("*.toml") if path.stem != "defaults"]
+    assert {read_study_file(path)["source"]["kind"] for path in studies} <= set(SOURCE_MODULES)
     for modules in SOURCE_MODULES.values():
         assert all(PACKAGE.joinpath(*name.split(".")).with_suffix(".py").is_file() for name in modules)
-
-
-def test_the_code_of_a_stage_is_there():
     for entry in {entry for stage in ALL_STAGES.values() for entry in stage.code}:
         path = PACKAGE / entry.replace(".", "/")
         assert path.is_dir() or path.with_suffix(".py").is_file(), entry
-
-
-def test_fingerprints_are_quick(opened):
-    opened().fingerprints()
-    begun = time.process_time()
-    opened().fingerprints()
-    assert time.process_time() - begun < 0.1

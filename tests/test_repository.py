@@ -148,9 +148,8 @@ def test_no_modules_import_each_other_in_a_circle():
 
 @shrinking
 def test_the_package_has_few_modules_and_none_is_long():
-    sizes = {
-        path: len(path.read_text().splitlines()) for path in MODULES if path.name not in ("__init__.py", "conf.py")
-    }
+    modules = [path for path in MODULES if path.name not in ("__init__.py", "conf.py")]
+    sizes = {path: len(path.read_text().splitlines()) for path in modules}
     assert len(sizes) <= MOST_MODULES
     assert [str(path.relative_to(PACKAGE)) for path, size in sizes.items() if size > LONGEST_MODULE] == []
     short = [str(path.relative_to(PACKAGE)) for path, size in sizes.items() if size < SHORT]
@@ -170,13 +169,7 @@ def test_a_page_is_short(name):
 
 
 def test_no_file_names_a_folder_of_one_machine():
-    texts = [
-        *MODULES,
-        *NOTEBOOKS,
-        *(ROOT / "data" / "studies").glob("*.toml"),
-        ROOT / "tox.ini",
-        ROOT / "pyproject.toml",
-    ]
-    for path in texts:
+    settings = [*(ROOT / "data" / "studies").glob("*.toml"), ROOT / "tox.ini", ROOT / "pyproject.toml"]
+    for path in (*MODULES, *NOTEBOOKS, *settings):
         match = re.search(r"[\"'\s=](/(?:home|root|Users|work|tmp|mnt)/\S*)", path.read_text())
         assert match is None, f"{path.relative_to(ROOT)} names {match and match.group(1)}"

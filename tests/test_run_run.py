@@ -52,7 +52,6 @@ def test_a_run_leaves_results_executed_notebooks_and_a_report(place, first_run):
         assert (place / "reports" / "small-tiny" / f"{name}.ipynb").is_file()
     assert "S3-method-comparison.html" in first_run.read_text()
     assert not list((place / "out").glob(".*"))
-    assert not list((place / "reports" / "small-tiny").glob(".*"))
 
 
 def test_executed_notebooks_hold_figures_and_the_last_state_of_a_progress_bar(place):
@@ -91,9 +90,7 @@ def test_one_notebook_alone_needs_the_ones_it_reads_and_keeps_the_record_of_the_
 
 def test_a_failed_notebook_is_kept_apart_and_named_with_its_cell_and_error(tmp_path):
     write_study(tmp_path)
-    with pytest.raises(
-        NotebookFailed, match="02-matrix-model-validation.ipynb, cell 6: RuntimeError: the ground is fr"
-    ):
+    with pytest.raises(NotebookFailed, match="02-matrix.*ipynb, cell 6: RuntimeError: the ground is frozen"):
         go(tmp_path, settings={"min_layers": 9})
     executed = tmp_path / "reports" / "small-tiny"
     assert (executed / "02-matrix-model-validation.failed.ipynb").is_file()
@@ -173,21 +170,19 @@ def begun_run(folder: Path) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_second_run_is_refused_until_the_first_is_stopped_or_killed(tmp_path, number):
     process = begun_run(tmp_path)
     study = Study.open(tmp_path / "small.toml", "tiny", out=tmp_path / "out")
     with pytest.raises(InputError, match="01-data-cleaning is being run"):
         run(study, notebooks=tmp_path / "notebooks", reports=tmp_path)
-    with (
-        pytest.raises(InputError, match=rf"a study is being run in .* \({process.pid}, since"),
-        locked(study.out, "run"),
-    ):
+    refused = pytest.raises(InputError, match=rf"a study is being run in .* \({process.pid}, since")
+    with refused, locked(study.out, "run"):
         pytest.fail("both hold the folder")
     assert "Last run: running" in status_text(study.out)
     os.kill(process.pid, number)
     errors = process.communicate(timeout=60)[1].decode()
-    if number == signal.SIGINT:
+    if number != signal.SIGKILL:
         assert process.returncode == 130, errors
         assert "stopped; `python -m proda status" in errors and "Traceback" not in errors
         assert (tmp_path / "reports/small-tiny" / f"{ORDER[0]}.failed.ipynb").is_file()
@@ -196,8 +191,6 @@ def test_a_second_run_is_refused_until_the_first_is_stopped_or_killed(tmp_path, 
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no study"):
-        status_text(tmp_path)
     with pytest.raises(InputError, match="holds no study"):
         status_text(tmp_path / "nowhere")
 

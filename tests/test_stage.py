@@ -19,8 +19,7 @@ ORDER = tuple(stages.STAGES)
 BELOW, STAGE = "01-data-cleaning", "04-site-by-site-assimilation"
 
 
-def held(out: Path, ready, message) -> None:
-    """Hold the first stage until killed."""
+def held(out: Path, ready) -> None:
     with locked(out, ORDER[0]):
         ready.set()
         time.sleep(60)
@@ -31,7 +30,7 @@ def other_process(opened):
     """A process that is at work on the first stage."""
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
-    process = context.Process(target=held, args=(opened().out, ready, None))
+    process = context.Process(target=held, args=(opened().out, ready))
     process.start()
     assert ready.wait(60)
     yield process
@@ -53,14 +52,6 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_finished_stages_satisfy_the_later_ones(opened):
-    study = opened()
-    finish(study, *ORDER)
-    study.require(*ORDER)
-    assert study.path("05.txt").read_text() == "result"
-    assert not list(study.out.glob(".partial*"))
-
-
 def test_a_stage_that_was_not_run_is_named_with_the_command_that_runs_it(opened):
     finish(opened(), ORDER[0])
     with pytest.raises(MissingOutput, match="04-site.* has not been run.*--scale tiny.*--from 2"):
@@ -79,13 +70,6 @@ def test_an_exception_leaves_the_old_files_but_no_valid_stage(opened):
     assert not list(study.out.glob(".partial*"))
     with pytest.raises(MissingOutput, match="01-data-cleaning.*failed: RuntimeError: power cut"):
         study.require(ORDER[0])
-
-
-def test_a_stage_stopped_by_hand_counts_as_interrupted(opened):
-    with pytest.raises(KeyboardInterrupt), opened().stage(ORDER[0]):
-        raise KeyboardInterrupt
-    with pytest.raises(MissingOutput, match="was interrupted"):
-        opened().require(ORDER[0])
 
 
 def test_the_marker_says_complete_only_when_every_file_is_in_its_place(opened, monkeypatch):
@@ -123,8 +107,6 @@ def test_a_repeated_stage_removes_the_files_it_no_longer_writes(opened):
 def test_a_missing_and_a_changed_file_are_named(opened):
     study = opened()
     finish(study, ORDER[0], ORDER[1])
-    study.path("01.txt").write_text("tampered with")
-    assert "01.txt has changed" in study.faults()[ORDER[0]]
     study.path("01.txt").write_text("resulT")
     assert "01.txt has changed" in study.faults()[ORDER[0]]
     study.path("02.txt").unlink()
@@ -245,33 +227,18 @@ def test_a_run_with_other_settings_is_refused_and_nothing_is_touched(opened):
         assert content(again) == before
 
 
-def _other_seed(file: Path, patch) -> None:
-    file.write_text(STUDY.replace("seed = 7", "seed = 8"))
-
-
-def _other_source(file: Path, patch) -> None:
-    file.write_text(STUDY.replace('kind = "virtual"', 'kind = "virtual"\nname = "elsewhere"'))
-
-
-def _other_code(file: Path, patch) -> None:
-    patch.setattr("proda.fingerprint.code_digest", lambda code, kinds: f"changed {code}")
-
-
 @pytest.mark.parametrize(
-    ("change", "text", "message"),
+    ("old", "new", "text", "message"),
     [
-        (_other_seed, "result", "it was made with another seed"),
-        (_other_source, "result", "it was made with another source or configuration"),
-        (_other_code, "result", "the package has changed since"),
-        (lambda file, patch: None, "another result", "what it reads from has a new result since"),
+        ("seed = 7", "seed = 8", "result", "it was made with another seed"),
+        ("[source]", '[source]\nname = "elsewhere"', "result", "it was made with another source or configuration"),
+        ("", "", "another result", "what it reads from has a new result since"),
     ],
 )
-def test_a_run_with_another_seed_source_code_or_result_below_is_refused(
-    opened, file, monkeypatch, change, text, message
-):
+def test_a_run_with_another_seed_source_or_result_below_is_refused(opened, file, old, new, text, message):
     folder = interrupted(opened())
     before = content(folder)
-    change(file, monkeypatch)
+    file.write_text(STUDY.replace(old, new))
     finish(opened(), BELOW, text=text)
     with pytest.raises(InputError, match=f"{message}.*--fresh"), opened().stage(STAGE, resumable=True):
         pytest.fail("it has begun")
@@ -292,13 +259,3 @@ def test_an_interrupted_run_without_checkpoints_is_no_obstacle_to_another(opened
     shutil.rmtree(folder / CHECKPOINTS)
     with study.stage(STAGE, resumable=True) as again:
         assert not (again / "half.txt").exists()
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs file locks of the system")
-def test_a_lock_is_free_after_its_block_whatever_ended_it(tmp_path):
-    with pytest.raises(ZeroDivisionError), locked(tmp_path, "run"):
-        assert is_locked(tmp_path, "run")
-        with pytest.raises(InputError, match="a study is being run in"), locked(tmp_path, "run"):
-            pytest.fail("both hold the folder")
-        raise ZeroDivisionError
-    assert not is_locked(tmp_path, "run")

@@ -1,6 +1,7 @@
 """The command line: ``python -m proda run | verify | bench | fetch | status``."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand: exit code 0 for success, 1 for failure, 2 for a request that cannot be met."""
     options = parser().parse_args(arguments)
     try:
-        return options.command(options)
+        return _exit_code(options)
     except ProdaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
@@ -22,11 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line's parser."""
     top = argparse.ArgumentParser(
         prog="python -m proda", description="Soil carbon from profiles to continental maps (Tao et al. 2020)."
     )
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run the notebooks of a study and build its HTML report")
     run.add_argument("--study", default="virtual", metavar="NAME|FILE.toml", help="a study of data/studies, or a file")
@@ -40,25 +40,20 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--supplement", action="store_true", help="run the supplementary notebooks S1 to S5 as well")
     run.add_argument("--scheduler", default="", metavar="ADDRESS", help="run the sites on a Dask cluster")
     run.add_argument("--fresh", action="store_true", help="give up what interrupted runs of these notebooks left")
-    run.set_defaults(command=_run)
 
     verify = commands.add_parser("verify", help="compare the model with a file of reference cases")
     verify.add_argument("cases", type=Path, help="a .csv or .json file of reference cases")
-    verify.set_defaults(command=_verify)
 
     bench = commands.add_parser("bench", help="measure the speed of the model and the sampler")
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE as well")
-    bench.set_defaults(command=_bench)
 
     fetch = commands.add_parser("fetch", help="download a public data set; without a name, list them")
     fetch.add_argument("source", nargs="?", default="", metavar="SOURCE", help="a source of data/sources.toml")
     fetch.add_argument("--to", default="", metavar="DIR", help="folder to download to (default: data/raw/<source>)")
     fetch.add_argument("--dry-run", action="store_true", help="print what would be downloaded, and stop")
-    fetch.set_defaults(command=_fetch)
 
     status = commands.add_parser("status", help="what a study folder holds, what is stale, what failed")
     status.add_argument("folder", type=Path, metavar="DIR")
-    status.set_defaults(command=_status)
     return top
 
 
@@ -74,9 +69,33 @@ def overrides(pairs: Sequence[str]) -> dict[str, str]:
 
 
 # The rooms are imported where they are used: `status` and a mistyped argument need not wait for JAX.
+def _exit_code(options: argparse.Namespace) -> int:
+    match options.command:
+        case "verify":
+            from proda.run.verification import verify
+
+            return verify(options.cases)
+        case "bench":
+            from proda.run.bench import bench
+
+            return bench(options.json)
+        case "fetch":
+            from proda.data.fetch import fetch, known_sources, listing, source_named
+
+            if options.source:
+                fetch(source_named(options.source), options.to, options.dry_run)
+            else:
+                print(listing(known_sources()))
+        case "status":
+            from proda.run.record import status_text
+
+            print(status_text(options.folder))
+        case "run":
+            _run(options)
+    return 0
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> None:
     from proda.study import Study
 
     study = Study.open(options.study, options.scale, options.data, options.out, overrides(options.set))
@@ -87,6 +106,8 @@ def _run(options: argparse.Namespace) -> int:
     from proda.assimilation.stage import one_batch_plan
     from proda.run.run import run
 
+    # SIGTERM ends a run as Ctrl-C does: kernels are stopped and the record is closed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A wrong setting of a late stage ends the run before the early ones.
     one_batch_plan(study)
     site_plan(study.settings)
@@ -96,36 +117,6 @@ def _run(options: argparse.Namespace) -> int:
     reports = options.reports.expanduser().resolve() if options.reports else None
     choices = {name: getattr(options, name) for name in ("first", "only", "supplement", "scheduler", "fresh")}
     run(study, reports=reports, **choices)
-    return 0
-
-
-def _verify(options: argparse.Namespace) -> int:
-    from proda.run.verification import verify
-
-    return verify(options.cases)
-
-
-def _bench(options: argparse.Namespace) -> int:
-    from proda.run.bench import bench
-
-    return bench(options.json)
-
-
-def _fetch(options: argparse.Namespace) -> int:
-    from proda.data.fetch import fetch, known_sources, listing, source_named
-
-    if not options.source:
-        print(listing(known_sources()))
-    else:
-        fetch(source_named(options.source), options.to, options.dry_run)
-    return 0
-
-
-def _status(options: argparse.Namespace) -> int:
-    from proda.run.record import status_text
-
-    print(status_text(options.folder))
-    return 0
 
 
 if __name__ == "__main__":

@@ -27,21 +27,21 @@ SOURCE_MODULES: dict[str, tuple[str, ...]] = {
     "references": ("data.readers.reference_maps",),
 }
 _OF_SOME_SOURCES = ("data.readers.", "data.virtual_")
-SHIPPED = ("data/covariates.csv", "data/outlines/us_states_10m.topojson")  # tables of the repository that it reads
+# Tables of the repository that a stage reads.
+SHIPPED = {
+    DATA: ("data/covariates.csv", "data/outlines/us_states_10m.topojson"),
+    "06-final-figures": ("data/clm5_parameters.csv",),
+}
 HASHED_WHOLE = 256 * 2**20  # bytes; a larger raw file counts by its size and time of change
 
 
 def fingerprint(
     stage: str, settings: Mapping[str, Any], source: Mapping[str, Any], configuration: str, seed: int, data: Path | None
 ) -> dict[str, Any]:
-    """What decides the result of ``stage`` beside the stages below it: values, or their SHA-256 (hex).
-
-    Arguments as the attributes of `proda.study.Study`.
-    """
+    """What decides the result of ``stage`` beside the stages below it: values, or their SHA-256 (hex)."""
     raw = data if not ALL_STAGES[stage].upstream else None
     files = {path.relative_to(raw).as_posix(): _raw_digest(path) for path in raw_files(raw)} if raw else {}
-    if stage == DATA:
-        files |= {f"shipped {name}": file_sha256(PACKAGE.parents[1] / name) for name in SHIPPED}
+    files |= {f"shipped {name}": file_sha256(PACKAGE.parents[1] / name) for name in SHIPPED.get(stage, ())}
     return {
         "study": sha256({"source": source, "configuration": configuration}),
         "seed": seed,
@@ -52,10 +52,7 @@ def fingerprint(
 
 
 def settings_read(stage: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings on which ``stage`` depends: those that it names, and those that no stage names.
-
-    A setting that no stage names counts for every stage: a new one can make too much stale, never too little.
-    """
+    """The settings on which ``stage`` depends: those that it names, and those that no stage names."""
     named = {name for name in settings for other in ALL_STAGES.values() if _matches(name, other.settings)}
     own = ALL_STAGES[stage].settings
     return {name: value for name, value in settings.items() if name not in named or _matches(name, own)}
@@ -72,9 +69,8 @@ def source_kinds(source: Mapping[str, Any]) -> tuple[str, ...]:
 def code_digest(code: tuple[str, ...], kinds: tuple[str, ...] = (), package: Path = PACKAGE) -> str:
     """SHA-256 (hex) of what the code of a stage does, without docstrings and comments.
 
-    Counts the modules and rooms in ``code`` and all that they import, anywhere in them, within the package, and of the
-    readers those of these ``kinds`` of source (`SOURCE_MODULES`). What another stage has made counts by its content:
-    its own module is not followed.
+    Counts the modules and rooms in ``code`` and what they import from the package, of the readers only those of these
+    ``kinds`` of source. What another stage has made counts by its content: its own module is not followed.
     """
     digests: dict[str, str] = {}
     waiting = [name for entry in code for name in _modules_of(entry, package)]
@@ -100,13 +96,12 @@ def _modules_of(entry: str, package: Path) -> list[str]:
 
 
 def source_digest(path: Path) -> str:
-    """SHA-256 (hex) of the code of a source file, without docstrings and comments."""
     return _syntax(path, path.stat().st_mtime_ns)[0]
 
 
 @cache
 def _syntax(path: Path, changed: int) -> tuple[str, list[str]]:
-    """`source_digest` of a module, and the names in the package that it imports."""
+    """SHA-256 (hex) of a module without docstrings and comments, and the names in the package that it imports."""
     tree = ast.parse(path.read_bytes())
     imported = set()
     for node in ast.walk(tree):

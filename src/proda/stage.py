@@ -1,16 +1,12 @@
 """The stages of a study: what each reads, when its files can still be used, and how they are written.
 
-A stage leaves its files in the study folder together with a marker, ``stages/<stage>.json``, which is written last. The
-files can be used while the fingerprint in the marker is what it would be now, the files are as they were written, and
-every stage that this one read from can be used and still has the content that was read. So a repeated stage with the
-same result leaves the later stages valid, and any other change makes them stale.
+A stage leaves its files in the study folder together with a marker, ``stages/<stage>.json``, which is written last.
 """
 
 import hashlib
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -68,14 +64,9 @@ CHECKPOINTS = "checkpoints"  # folder in the partial folder for what serves only
 _IDENTITY = "made_for.json"
 _KEPT = "nothing was computed yet"
 
-Fingerprint = Mapping[str, Any]
 
-
-def fault(out: Path, stage: str, expected: Mapping[str, Fingerprint]) -> str:
-    """Why the files of ``stage`` in the folder ``out`` cannot be used, as the end of a sentence; empty when they can.
-
-    The present fingerprint of every stage is ``expected``.
-    """
+def fault(out: Path, stage: str, expected: Mapping[str, Mapping[str, Any]]) -> str:
+    """Why the files of ``stage`` in ``out`` cannot be used, as the end of a sentence; empty when they can."""
     marker = read_json(marker_path(out, stage))
     if marker is None:
         return "has not been run"
@@ -103,7 +94,7 @@ def fault(out: Path, stage: str, expected: Mapping[str, Fingerprint]) -> str:
     return ""
 
 
-def difference(before: Fingerprint, now: Fingerprint) -> str:
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """In words, what of settings, seed, data and code is no longer what it was; empty when nothing is."""
     old, new = before["settings"], now["settings"]
     names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
@@ -124,7 +115,6 @@ def how_to_run(name: str) -> tuple[str, str]:
 
 
 def marker_path(out: Path, stage: str) -> Path:
-    """The file that records that ``stage`` was begun, failed or is complete."""
     return out / "stages" / f"{stage}.json"
 
 
@@ -134,10 +124,7 @@ def _stage_content(out: Path, stage: str) -> str | None:
 
 @contextmanager
 def written_stage(study: "Study", name: str, fingerprint: dict[str, Any], resumable: bool = False) -> Iterator[Path]:
-    """A folder for the files of stage `name`, which become the study's together when the block ends well, or not.
-
-    See `proda.study.Study.stage`, which calls this when the stages that this one reads from are complete.
-    """
+    """`proda.study.Study.stage`, when the stages that this one reads from are complete."""
     marker, started = marker_path(study.out, name), time.time()
     with locked(study.out, name):
         begun = {
@@ -190,10 +177,7 @@ def written_stage(study: "Study", name: str, fingerprint: dict[str, Any], resuma
 
 @contextmanager
 def locked(out: Path, name: str) -> Iterator[None]:
-    """Hold stage ``name`` of the study folder ``out`` (or "run", the folder) for this process until the block ends.
-
-    The system releases the lock of a process that ends in any way. An `InputError` names the process that holds it.
-    """
+    """Hold stage ``name`` of the study folder ``out`` (or "run", the folder) for this process until the block ends."""
     path = _lock_path(out, name)
     with write_errors_explained(path, _KEPT):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -230,7 +214,6 @@ def _lock_path(out: Path, name: str) -> Path:
 
 
 def partial_path(out: Path, stage: str) -> Path:
-    """The folder of the unfinished files of a stage."""
     return out / f".partial-{stage}"
 
 
@@ -315,10 +298,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 @contextmanager
 def write_errors_explained(path: Path, kept: str) -> Iterator[None]:
-    """Turn a refusal of the disk to write ``path`` in the block into a `ProdaError` with the remedy.
-
-    What the next run finds is ``kept``, the end of a sentence.
-    """
+    """Turn a refusal of the disk to write ``path`` into a `ProdaError` with the remedy and what is ``kept``."""
     try:
         yield
     except OSError as error:
@@ -329,7 +309,6 @@ def write_errors_explained(path: Path, kept: str) -> Iterator[None]:
 
 
 def now() -> str:
-    """The present time as text, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -342,8 +321,7 @@ def progress_bar(total: int | None, description: str, unit: str) -> tqdm:
         unit=unit,
         mininterval=2.0,
         maxinterval=60.0,
-        file=sys.stderr,
         ncols=100,
         ascii=True,
-        unit_scale=unit in ("step", "byte"),
+        unit_scale=unit == "step",
     )

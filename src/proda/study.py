@@ -7,8 +7,8 @@ import os
 import shlex
 import tomllib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -86,10 +86,8 @@ ALIASES = {
 def settings_at(
     content: Mapping[str, Any], scale: str, overrides: Mapping[str, Any], file: Path
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Every setting at ``scale`` with ``overrides`` applied, and the overrides in the settings' own types.
-
-    Those of ``data/studies/defaults.toml``, replaced by those of its scale, of the study file, and of the file's scale.
-    """
+    """Every setting at ``scale`` with ``overrides`` applied, and the overrides in the settings' own types."""
+    # Those of defaults.toml, replaced by those of its scale, of the study file, and of the file's scale.
     defaults = _toml(study_folder() / "defaults.toml")
     tables = [("defaults.toml", defaults), (f"study file {file}", content)]
     scales = {name for _, table in tables for name in table.get("scales", {})}
@@ -152,7 +150,6 @@ def repository_root() -> Path:
 
 
 def study_folder() -> Path:
-    """The folder of the study files that come with the compendium."""
     return repository_root() / "data" / "studies"
 
 
@@ -197,8 +194,8 @@ def read_study_file(path: Path) -> dict[str, Any]:
             raise InputError(f"study file {path}: unknown entry {name!r}: {suggestion(name, ENTRIES)}")
         if type(value) is not ENTRIES[name]:
             raise InputError(f"study file {path}: {name} is {value!r}; expected {_KIND_NAMES[ENTRIES[name]]}")
-    if content.get("configuration", "paper") not in CONFIGURATIONS:
-        given = content["configuration"]
+    given = content.get("configuration", "paper")
+    if given not in CONFIGURATIONS:
         raise InputError(f"study file {path}: configuration is {given!r}; expected one of {CONFIGURATIONS}")
     if not isinstance(content["source"].get("kind"), str):
         raise InputError(
@@ -242,16 +239,9 @@ class Study:
     ) -> "Study":
         """The study ``study`` (a name in ``data/studies``, or the path of a TOML file) at one of its scales.
 
-        Parameters
-        ----------
-        data : folder with the raw tables, for studies that read from one
-        out : study folder; ``data/processed/<study>-<scale>`` of the clone when empty. Made by the first stage.
-        settings : settings that differ from the scale's; text is read as the setting's own type
-
-        Raises
-        ------
-        InputError
-            An unknown study, scale or setting, a value it cannot have, a faulty study file, a missing data folder.
+        Its raw tables are in the folder ``data``, its results in ``out`` (``data/processed/<study>-<scale>`` of the
+        clone when empty). Text in ``settings``, which replace the scale's, is read as the setting's own type. Raises
+        InputError.
         """
         file = study_file(study)
         content = read_study_file(file)
@@ -273,7 +263,6 @@ class Study:
         )
 
     def __getitem__(self, name: str) -> Any:
-        """The value of one setting."""
         return self.settings[name]
 
     @property
@@ -294,7 +283,6 @@ class Study:
         }
 
     def path(self, name: str) -> Path:
-        """The path of a file of the study folder."""
         return self.out / name
 
     def command(self, *extra: str) -> str:
@@ -308,7 +296,7 @@ class Study:
         return shlex.join([*words, *extra])
 
     def fingerprints(self) -> dict[str, dict[str, Any]]:
-        """What decides the result of each stage (see `proda.fingerprint.fingerprint`)."""
+        """What decides the result of each stage."""
         shared = (self.settings, self.source, self.configuration, self.seed, self.data)
         return {name: fingerprint(name, *shared) for name in stages.ALL_STAGES}
 
@@ -318,13 +306,7 @@ class Study:
         return {name: stages.fault(self.out, name, expected) for name in stages.ALL_STAGES}
 
     def require(self, *names: str) -> None:
-        """Check that the stages ``names`` are complete and made with the present settings, data and code.
-
-        Raises
-        ------
-        MissingOutput
-            For the first that is not, with the reason and the command that makes it.
-        """
+        """Raise MissingOutput for the first of the stages ``names`` whose files cannot be used, with what makes it."""
         faults = self.faults() if names else {}
         for name in names:
             if faults[name]:
@@ -338,28 +320,18 @@ class Study:
         text = "/".join(str(item) for item in (self.seed, *labels))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
-    @contextmanager
-    def stage(self, name: str, resumable: bool = False) -> Iterator[Path]:
+    def stage(self, name: str, resumable: bool = False) -> AbstractContextManager[Path]:
         """A folder for the files of stage ``name``, which become the study's only when the block ends well.
 
-        The files then replace those of an earlier run of the stage, and the stage's marker is written last. After an
-        exception the study folder is as it was but without the marker: the stage is not done.
+        The files then replace those of an earlier run of the stage. After an exception these are still there, but the
+        stage is not done. A ``resumable`` stage begins with the files that an interrupted run of the same settings,
+        data and code left in the folder; what only serves this goes to the folder's ``checkpoints``.
 
-        Parameters
-        ----------
-        resumable : bool
-            Begin with the files that an interrupted run of the same settings, data and code left in the folder, and
-            leave them there when interrupted. What only serves this goes to the folder's ``checkpoints``.
-
-        Raises
-        ------
-        MissingOutput, InputError
-            When a stage that this one reads from is not complete; when another process is at work on this one; when
-            an interrupted run with other settings, data or code could still be resumed.
+        Raises MissingOutput when a stage that this one reads from is not complete; InputError when another process is
+        at work on this one, or an interrupted run with other settings, data or code could still be resumed.
         """
         self.require(*stages.ALL_STAGES[name].upstream)
-        with stages.written_stage(self, name, self.fingerprints()[name], resumable) as folder:
-            yield folder
+        return stages.written_stage(self, name, self.fingerprints()[name], resumable)
 
     def write_summary(self, name: str, values: Mapping[str, Any]) -> None:
         """Finish the supplementary stage ``name`` with its summary: numbers and texts by name, as JSON."""

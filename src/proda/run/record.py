@@ -20,10 +20,7 @@ PACKAGES = (
 
 
 class RunRecord:
-    """``run.json`` of a study folder, brought up to date on disk at every event.
-
-    Of the stages that are not among ``names``, which will run, the entries of the earlier record are kept.
-    """
+    """``run.json`` of a study folder; of stages not among ``names``, the entries of the earlier record are kept."""
 
     def __init__(self, study: Study, names: tuple[str, ...]):
         self.path = study.path("run.json")
@@ -47,10 +44,7 @@ class RunRecord:
         write_json(self.path, self.content)
 
     def stage(self, name: str, **entries: Any) -> None:
-        """Add ``entries`` (status, seconds, cpu_seconds, peak_memory_mb, error, ...) to the record of one stage.
-
-        Each has the revision that it ran at: a folder may hold stages of several runs.
-        """
+        """Add ``entries`` (status, seconds, error, ...) and the revision that it ran at to the record of one stage."""
         stages = self.content["stages"]
         stages[name] = {**stages.get(name, {}), "revision": self.content["revision"], **entries}
         self.content["stages"] = {key: stages[key] for key in ALL_STAGES if key in stages}
@@ -78,7 +72,7 @@ def revision(root: Path) -> dict[str, Any] | None:
 
 
 def machine() -> dict[str, Any]:
-    """System, processor type, cores that this process may use, and memory in GiB; nothing that names the machine."""
+    """Nothing that names the machine."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     system = {"system": platform.system(), "processor": platform.machine()}

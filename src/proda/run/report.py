@@ -42,10 +42,7 @@ class ReportFailed(ProdaError):
 def build_report(study: Study, executed: Path, target: Path) -> Path:
     """Build the report of ``study`` from the notebooks in ``executed`` into the folder ``target``; give its first page.
 
-    Raises
-    ------
-    ReportFailed
-        With Sphinx's errors and warnings, or what is loaded from the network; ``target`` is then as it was.
+    Raises ReportFailed with Sphinx's errors, or what is loaded from the network; ``target`` is then as it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".html-", dir=target.parent) as folder:
@@ -105,7 +102,6 @@ def from_network(page: Path) -> list[str]:
 
 
 def _facts(study: Study) -> Iterator[tuple[str, Any]]:
-    """What was run, on what, when and with what."""
     record = read_json(study.path("run.json")) or {}
     yield "study", f"{study.name}, scale {study.scale}"
     yield "data", study.data.name if study.data else "synthetic, with known parameters"

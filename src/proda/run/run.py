@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -65,22 +64,9 @@ def run(
 ) -> Path:
     """Run the notebooks of ``study``, build its HTML report, and give its first page.
 
-    Parameters
-    ----------
-    first : number of the notebook to begin with (1 to 6); what the later ones read must be there and up to date
-    only : run this notebook alone: its number, or S1 to S5
-    supplement : run the supplementary notebooks after the six
-    notebooks : folder of the notebooks; ``notebooks`` of the clone when None
-    reports : folder for executed notebooks and HTML; ``reports`` of the clone when None
-    scheduler : address of a Dask scheduler whose workers sample the sites
-    fresh : give up what interrupted runs of these notebooks left, instead of resuming them
-
-    Raises
-    ------
-    InputError, MissingOutput
-        Before anything runs.
-    NotebookFailed
-        When a cell raises; the stages before it stay valid.
+    Arguments as the options of ``python -m proda run``. The folders ``notebooks`` and ``reports`` (executed notebooks
+    and HTML) are those of the clone when None. Raises InputError or MissingOutput before anything runs, and
+    NotebookFailed when a cell raises; the stages before it stay valid.
     """
     folder = notebooks or repository_root() / "notebooks"
     names = stages_to_run(first, only, supplement, folder)
@@ -90,7 +76,7 @@ def run(
             raise InputError(f"{name} is being run in {study.out} by another process: wait for it, or stop it")
     reports = reports or repository_root() / "reports"
     executed = reports / study.label
-    with locked(study.out, "run"), _stopped_by_sigterm():
+    with locked(study.out, "run"):
         if fresh:
             for name in names:
                 shutil.rmtree(partial_path(study.out, name), ignore_errors=True)
@@ -150,11 +136,7 @@ def _run_stage(study: Study, name: str, source: Path, target: Path, kernel: str,
 
 @contextmanager
 def kernel_of_this_python(scheduler: str = "") -> Iterator[str]:
-    """The name of a kernel that runs this very interpreter, for as long as the block lasts.
-
-    The kernels that are installed on a machine need not have the package. The address of a Dask ``scheduler`` is no
-    setting, for it changes no result.
-    """
+    """The name of a kernel that runs this very interpreter: those installed on a machine need not have the package."""
     before = os.environ.get("JUPYTER_PATH")
     with tempfile.TemporaryDirectory(prefix="proda-kernel-") as folder:
         environment = KERNEL_ENVIRONMENT | {"PRODA_KERNEL_COST": str(Path(folder, "cost.json"))}
@@ -175,10 +157,9 @@ def kernel_of_this_python(scheduler: str = "") -> Iterator[str]:
 
 
 def execute(source: Path, target: Path, parameters: dict[str, Any], kernel: str) -> dict[str, float]:
-    """Run the notebook ``source`` and leave the executed copy at ``target``, only when every cell has run.
+    """Run the notebook ``source``, write the executed copy, and give the ``cpu_seconds`` and ``peak_memory_mb``.
 
-    Else the copy, with the error in it, is ``<name>.failed.ipynb`` beside it and no file ``target`` exists. Gives the
-    ``cpu_seconds`` and ``peak_memory_mb`` of the notebook's processes.
+    The copy is ``target`` only when every cell has run, else ``<name>.failed.ipynb`` with the error in it.
     """
     # Imported late: papermill takes a second, which mistyped arguments need not wait for.
     with warnings.catch_warnings():
@@ -240,20 +221,6 @@ def _with_palette(png: str) -> str:
     smaller = io.BytesIO()
     Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB").quantize(256).save(smaller, "PNG")
     return base64.b64encode(smaller.getvalue()).decode()
-
-
-@contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the run as an error does, so that kernels are stopped and the record is closed."""
-
-    def stop(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _status(error: BaseException) -> str:
