@@ -24,7 +24,6 @@ from proda.learning.cross_validation import (
     efficiency_gains,
     error_on_blocks,
     forest_carbon,
-    parameter_comparison,
     unseen_variance,
 )
 from proda.learning.hybrid import HybridPlan
@@ -101,13 +100,6 @@ def test_the_mean_of_methods_is_their_mean_and_the_control_has_no_parameters(wit
     assert set(CORE_METHODS) < set(ALL_METHODS)
 
 
-def test_a_fold_trained_again_gives_the_same_bits(with_and_without):
-    made, found, _ = with_and_without
-    again = Fold(made, CONFIG, np.arange(0, 100, 2), 3)
-    for name in ("network of the paper", "hybrid"):
-        np.testing.assert_array_equal(again.result(ALL_METHODS[name]).soc, found[name].soc)
-
-
 def test_two_processes_find_to_the_last_bit_what_one_finds():
     methods = {"random forest": forest_carbon, "depth alone": depth_alone}
     one, two = (compared(60, methods, config=CONFIG._replace(n_processes=n)) for n in (1, 2))
@@ -140,12 +132,6 @@ def test_the_table_has_the_score_of_the_pooled_held_out_layers(quick):
     assert (floor > 0.0).all() and (floor < row["efficiency"]).all()
     filtered = comparison_table(found, made.used)["n"].unique()
     assert filtered.tolist() == [made.observed.present[made.used].sum()]
-
-
-def test_only_methods_with_parameters_are_compared_by_them(quick):
-    made, found = quick
-    table = parameter_comparison(found, made.x_mean)
-    assert set(table["method"]) == {"hybrid"} and set(table["kind"]) == set(KINDS)
 
 
 N_BLOCKS, N_SITES, N_LAYERS = 40, 800, 3
@@ -225,11 +211,6 @@ def test_the_error_that_all_land_has_in_common_holds_the_bias_nine_times_of_ten(
     sd = [np.sqrt(common_variance(land(20, b, seed))) for seed, b in enumerate(bias)]
     assert 0.9 < np.mean(np.abs(bias) <= 1.645 * np.array(sd)) < 1.0
     assert np.mean(np.abs(bias) <= 0.3 * np.array(sd)) < 0.9
-
-
-def test_scatter_between_cells_is_no_bias():
-    assert common_variance(land(4000)) < 0.01**2
-    assert common_variance(land(4000, bias=0.2)) == pytest.approx(0.2**2, rel=0.1)
 
 
 @pytest.mark.parametrize(("shared", "single"), [(0.5, 0.3), (0.2, 0.8)])

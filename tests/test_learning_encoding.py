@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from proda.errors import InputError
-from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Encoding, Shape, n_bins_of
+from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Encoding, Shape
 
 FRAME = pd.DataFrame({"rain": [0.0, 100.0, 50.0], "cover": [5.0, 2.0, 5.0], "clay": [0.1, 0.3, 0.2]})
 
@@ -37,11 +37,6 @@ def test_other_places_may_give_the_ranges_but_never_the_count_of_what_lies_beyon
     assert encoding.n_beyond(wide).tolist() == [0, 1, 0]
 
 
-def test_a_covariate_that_is_the_same_everywhere_is_0_everywhere():
-    encoding = Encoding.of(FRAME.assign(clay=3.0))
-    assert encoding.encoded(FRAME)[NUMBERS][:, 2].tolist() == [0.0, 0.0, 0.0]
-
-
 def test_a_number_fills_its_quantile_bins_one_after_the_other():
     frame = pd.DataFrame({"rain": [0.0, 10.0, 20.0, 60.0, 100.0], "cover": 1.0})
     encoding = Encoding.of(frame, ["cover"], n_bins=4, limits=(-0.5, 1.5))
@@ -58,11 +53,6 @@ def test_a_bin_without_width_is_never_filled():
     np.testing.assert_allclose(numbers[:, 2:], [[0, 0, 0, 0]] * 3 + [[0, 1, 0, 0]], atol=1e-6)
 
 
-@pytest.mark.parametrize(("n_sites", "n_bins"), [(99, 0), (300, 3), (15000, 16)])
-def test_few_sites_fill_few_bins(n_sites, n_bins):
-    assert n_bins_of(n_sites) == n_bins
-
-
 @pytest.mark.parametrize(("n_bins", "limits"), [(0, None), (3, (-0.5, 1.5))])
 def test_an_encoding_survives_json(n_bins, limits):
     encoding = Encoding.of(FRAME, ["cover"], n_bins=n_bins, limits=limits)
@@ -70,14 +60,6 @@ def test_an_encoding_survives_json(n_bins, limits):
     for name, values in encoding.encoded(FRAME).items():
         np.testing.assert_array_equal(again.encoded(FRAME)[name], values)
     assert again.n_beyond(FRAME * 2).tolist() == encoding.n_beyond(FRAME * 2).tolist()
-
-
-def test_parts_of_the_sites_fit_into_the_shape_of_all():
-    room = Encoding.of(FRAME, ["cover"]).shape
-    for rows in ([0, 2], [1]):
-        part = Encoding.of(FRAME.iloc[rows], ["cover"])
-        assert part.shape.n_numbers == room.n_numbers
-        assert part.encoded(FRAME)[CLASSES].max() < room.class_sizes[0]
 
 
 @pytest.mark.parametrize(

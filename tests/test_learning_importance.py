@@ -166,18 +166,6 @@ def test_signs_are_compared_and_members_that_disagree_decide_nothing(soils, slop
     assert signs.loc["tau4s3", "change"] == pytest.approx(np.mean(slopes) * 0.96, abs=0.02)
 
 
-def test_covariates_that_match_together_change_together(soils):
-    deep = pd.DataFrame({f"Clay_Content_{d}cm": factor * soils["clay_fraction"] for d, factor in ((0, 1.0), (30, 2.0))})
-
-    def predicted(frame):
-        x = np.full((1, len(frame), 25), 0.5)
-        x[0, :, TAU] += 0.1 * frame["Clay_Content_0cm"] + 0.1 * frame["Clay_Content_30cm"]
-        return x
-
-    signs = compare_with_expected_signs(predicted, deep).set_index("parameter")
-    assert signs.loc["tau4s3", "change"] == pytest.approx(0.3 * 0.96, abs=0.02)
-
-
 def test_expectations_about_covariates_that_are_not_there_or_do_not_vary_are_left_out(soils):
     same = soils.assign(sand_fraction=np.where(np.arange(400) == 7, 0.9, 0.4))
     assert set(compare_with_expected_signs(sloped(0.3), same)["covariates"]) == {"clay_fraction"}

@@ -19,7 +19,6 @@ from proda.learning.paper_network import (
     loaded_hybrid,
     loaded_network,
     paper_network,
-    rows_of_batches,
     save_predictor,
     trained_network,
 )
@@ -78,14 +77,6 @@ def test_the_kept_weights_are_those_of_the_row_marked_in_the_curve(rng, kept):
     np.testing.assert_allclose(loss, row["validation_loss"].item(), rtol=1e-5)
 
 
-def test_the_progress_bar_is_plain_text_with_rate_and_both_losses(rng, capsys):
-    covariates, x = problem(60, rng)
-    trained_network((covariates, x), (covariates, x), 1, epochs=3, hidden=SMALL, progress=True)
-    text = capsys.readouterr().err
-    assert "3/3" in text and "epoch/s" in text and "validation=" in text
-    assert text.count("\r") < 5
-
-
 NAMES = [f"covariate_{i}" for i in range(6)]
 
 
@@ -136,15 +127,6 @@ def test_a_saved_network_predicts_the_same_when_loaded(predictor, ensemble, plac
     assert keras.models.load_model(tmp_path / "hybrid.keras").output_shape == (None, 2, 25)
 
 
-def test_a_loaded_network_refuses_other_covariates_and_another_order(predictor, places, tmp_path: Path):
-    save_predictor(predictor, tmp_path, NETWORK)
-    loaded = loaded_network(tmp_path)
-    with pytest.raises(InputError, match=r"my\.csv.*missing: covariate_5; unknown: none"):
-        loaded(places.drop(columns="covariate_5"), "my.csv")
-    with pytest.raises(InputError, match="in its order; missing: none; unknown: none"):
-        loaded(places[places.columns[::-1]])
-
-
 def changed_parameters(described: dict) -> None:
     described["parameters"][:2] = described["parameters"][1::-1]
 
@@ -182,8 +164,3 @@ def test_a_missing_and_an_unreadable_network_are_reported(predictor, tmp_path: P
     (tmp_path / "network.keras").write_bytes(b"not a network")
     with pytest.raises(InputError, match=r"network\.keras and \.json are not a network"):
         loaded_network(tmp_path)
-
-
-def test_last_batches_are_filled_up_with_rows_that_are_there():
-    rows = rows_of_batches(10, 4, seed=1)
-    assert rows.size == 12 and (rows[:10] == np.arange(10)).all() and rows.max() < 10

@@ -10,7 +10,7 @@ import xarray as xr
 
 from proda.errors import InputError, MissingOutput
 from proda.learning.paper_network import loaded_network, paper_results, trained_predictor, write_paper_results
-from proda.learning.stage import hybrid_plan, training_config, training_rows
+from proda.learning.stage import hybrid_plan, training_rows
 from proda.learning.training_data import network_inputs
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share
 from proda.study import Study
@@ -134,26 +134,12 @@ def test_every_site_and_every_cell_has_parameters_a_model_accepts(trained):
     assert set(trained.at("site")["split"]) == {"train", "validation", "test", "unused"}
 
 
-def test_sites_that_are_not_used_downstream_are_predicted_but_in_no_part(trained):
-    unused = trained.at("site")["split"].to_numpy() == "unused"
-    assert (unused == ~trained.inputs.used).all() and unused.any()
-
-
 def test_parameters_that_follow_from_the_covariates_are_recovered_and_the_others_named_as_not(trained):
     skill = trained.skill.set_index("parameter")
     known, unknown = list(PAPER_PARAMETERS.names[:6]), list(PAPER_PARAMETERS.names[6:])
     assert skill.loc[known, "truth_r_map"].min() > 0.6 and skill.loc[known, "recovered"].all()
     assert not skill.loc[unknown, "recovered"].any()
     assert skill.loc[known, "constrained"].all() and not skill.loc[unknown, "constrained"].any()
-
-
-def test_cells_beyond_the_training_sites_are_counted(trained):
-    train = (trained.at("site")["split"] == "train").to_numpy()
-    assert (trained.at("site").loc[train, "extrapolated"] == 0).all()
-    cells = trained.inputs.cell_covariates.to_numpy()
-    sites = trained.inputs.site_covariates.to_numpy()[train]
-    beyond = ((cells < sites.min(axis=0)) | (cells > sites.max(axis=0))).sum(axis=1)
-    assert trained.at("cell")["extrapolated"].tolist() == beyond.tolist() and beyond.any()
 
 
 def test_neither_scaling_nor_weights_change_when_the_test_sites_do(study, trained, tmp_path):
@@ -199,7 +185,7 @@ def test_a_gap_in_the_covariates_is_named(fresh):
     table.loc[310, "covariate_2"] = np.nan
     table.to_parquet(fresh.path("covariates.parquet"))
     with pytest.raises(InputError, match="covariate_2"):
-        network_inputs(fresh)
+        network_training(fresh)
 
 
 def test_hybrid_and_network_have_the_same_test_sites(trained):
@@ -214,7 +200,3 @@ def test_without_teachers_the_plan_is_that_of_layers_alone(opened):
     alone = hybrid_plan(opened(settings={"hybrid_distillation_share": 0.0}), 15000)
     assert distilled.distillation_share == 0.5 and distilled.dropout == 0.0 and distilled.n_bins == 16
     assert alone == distilled.of_layers_alone() == alone.of_layers_alone() and alone.dropout > 0.0
-
-
-def test_a_study_of_few_sites_trains_in_one_process(opened):
-    assert training_config(opened(), 300).n_processes == 1

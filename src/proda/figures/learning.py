@@ -21,13 +21,7 @@ LOWEST = -0.5  # efficiency at the left edge of the figure of scores
 
 
 def learning_curve(curve: pd.DataFrame, ax: Axes) -> Axes:
-    """Training and validation loss by epoch, the kept epoch marked.
-
-    Parameters
-    ----------
-    curve : DataFrame
-        `epoch`, `loss`, `validation_loss` (mean squared error on the unit cube), `kept`.
-    """
+    """Training and validation loss by epoch (mean squared error on the unit cube), the kept epoch marked."""
     ax.plot(curve["epoch"], curve["loss"], color=NETWORK, label="training sites (with dropout)")
     ax.plot(curve["epoch"], curve["validation_loss"], color=WITHHELD, label="validation sites")
     kept = curve[curve["kept"]].iloc[0]
@@ -42,13 +36,7 @@ def learning_curve(curve: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def hybrid_curve(curve: pd.DataFrame, ax: Axes) -> Axes:
-    """Loss of the hybrid by epoch.
-
-    Parameters
-    ----------
-    curve : DataFrame
-        `epoch`, `loss`: Huber's loss of the layers, (kg C m-3)2, with the prior term if there is one.
-    """
+    """Loss of the hybrid by epoch, (kg C m-3)2."""
     ax.plot(curve["epoch"], curve["loss"], color=METHOD_COLOUR["hybrid"])
     ax.set_yscale("log")
     label_plainly(ax.yaxis, finely=True)
@@ -59,14 +47,8 @@ def hybrid_curve(curve: pd.DataFrame, ax: Axes) -> Axes:
 def predicted_against_assimilated(predicted: ArrayLike, x_mean: ArrayLike, split: ArrayLike, axes: ArrayLike) -> None:
     """Fig. S6 of the paper: the network's parameters against the posterior means, a small panel for each parameter.
 
-    Parameters
-    ----------
-    predicted, x_mean : (n, 25)
-        Unit cube.
-    split : (n,) str
-        Training sites are drawn pale, test sites in colour; r is that of the test sites.
-    axes : array of Axes
-        At least 25 of them, such as those of ``plt.subplots(5, 5, sharex=True, sharey=True)``.
+    `predicted`, `x_mean` are (n, 25), unit cube. By `split` (n,) training sites are pale and test sites, of which r is,
+    in colour; `axes` are at least 25.
     """
     axes = np.asarray(axes)
     predicted, x_mean, split = np.asarray(predicted), np.asarray(x_mean), np.asarray(split, dtype=object)
@@ -88,12 +70,8 @@ def predicted_against_assimilated(predicted: ArrayLike, x_mean: ArrayLike, split
 def skill_by_parameter(skill: pd.DataFrame, axes: Sequence[Axes]) -> None:
     """Test correlation of every parameter, beside how far its profile narrowed it; the best predicted on top.
 
-    Parameters
-    ----------
-    skill : DataFrame
-        From `proda.learning.scores.parameter_skill`; `r_block_folds` and `truth_r_map` are drawn where they are there.
-    axes : two Axes
-        Side by side, with a common y axis.
+    `skill` is from `proda.learning.scores.parameter_skill`; `r_block_folds` and `truth_r_map` are drawn where they are
+    there.
     """
     table = skill.assign(order=skill["r_test"].fillna(-1.0)).sort_values("order", ignore_index=True)
     rows = np.arange(len(table))
@@ -123,15 +101,8 @@ def skill_by_parameter(skill: pd.DataFrame, axes: Sequence[Axes]) -> None:
 def parameter_maps(cells: pd.DataFrame, grid, names: Sequence[str], axes: Sequence[Axes]) -> Sequence[Axes]:
     """Maps of parameters on the unit cube, one for each name, with one colour bar over the middle 96 % of all values.
 
-    Parameters
-    ----------
-    cells : (n_cells,) DataFrame
-        One column a parameter, in the order of `grid`.
-    grid : xarray.Dataset
-        `lon`, `lat` of the cells.
-    names : sequence of str
-    axes : sequence of Axes
-        From `proda.figures.style.map_axes`.
+    `cells` has a column a parameter, in the order of `grid` (`lon`, `lat`); `axes` are from
+    `proda.figures.style.map_axes`.
     """
     # Predicted parameters keep near the middle of the cube: on a bar from 0 to 1 all maps would be one colour.
     low, high = np.nanquantile(cells[list(names)].to_numpy(), [0.02, 0.98])
@@ -144,13 +115,9 @@ def parameter_maps(cells: pd.DataFrame, grid, names: Sequence[str], axes: Sequen
 
 
 def method_scores(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Efficiency of every method at training sites, withheld random sites and withheld blocks, the best on top.
+    """Efficiency of every method of `comparison_table` at training sites and withheld ones, the best on blocks on top.
 
-    Parameters
-    ----------
-    table : DataFrame
-        From `proda.learning.cross_validation.comparison_table`. A score below -0.5 stands at the left edge as an arrow,
-        with its value.
+    A score below -0.5 stands at the left edge as an arrow, with its value.
     """
     wide = table.pivot_table(["efficiency", "train_efficiency"], "method", "kind")
     wide = wide.sort_values(("efficiency", BLOCKS))
@@ -173,13 +140,7 @@ def method_scores(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def importance_bars(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Increase of the mean squared error of SOC by group, the most important on top.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `proda.learning.importance.group_importance`. Lines reach one sd over the repeats to both sides.
-    """
+    """Increase of the mean squared error of SOC by group (`group_importance`), with one sd over the repeats."""
     table = table.sort_values("mse_increase", ignore_index=True, kind="stable")
     rows = np.arange(len(table))
     ax.barh(rows, table["mse_increase"], xerr=table["mse_increase_sd"], color=NETWORK, ecolor=INK, height=0.7)
@@ -191,13 +152,7 @@ def importance_bars(table: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def parameter_importance_map(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Which group decides which parameter: share of the prediction's variance, a row a parameter, a column a group.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `proda.learning.importance.parameter_importance`.
-    """
+    """Share of each parameter's variance that each group decides (`parameter_importance`), a row a parameter."""
     wide = table.pivot_table("share", "parameter", "group", dropna=False, sort=False)
     share = wide.to_numpy(float)
     top = min(1.0, np.ceil(10.0 * np.nanmax(share, initial=0.1)) / 10.0)

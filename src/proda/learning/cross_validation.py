@@ -1,8 +1,4 @@
-"""Ways from covariates to carbon, scored on the same folds: at withheld random sites and on withheld blocks of land.
-
-A method sees the training sites of a fold only and predicts carbon at the layers of all sites; one that goes through
-the soil model also predicts its parameters. From the withheld blocks follows the error of the hybrid's map, too.
-"""
+"""Ways from covariates to carbon, scored on the same folds: at withheld random sites and on withheld blocks of land."""
 
 from __future__ import annotations
 
@@ -197,21 +193,11 @@ def compared_methods(
 ) -> xr.Dataset:
     """Carbon of every method at the layers of every site, by a model that had not seen the site.
 
-    Parameters
-    ----------
-    data : TrainingData
-    lon, lat : (n_sites,), degrees
-    config : TrainingConfig
-    methods : dict
-        Name -> function of a `Fold`; processes have to be able to import them.
-
-    Returns
-    -------
-    Dataset
-        `soc` (approach, kind, site, layer) kg C m-3, NaN where no layer is; `train_efficiency` (approach, kind), of the
-        training sites, the mean of folds; `x` (approach, kind, site, parameter), NaN for methods without parameters;
-        `fold` (kind, site); `observed`, `depth` (site, layer); `hybrid_log_sd` (site, layer), over the members of the
-        hybrid on withheld blocks.
+    `lon`, `lat` (n_sites,) are in degrees; `methods` maps names to functions of a `Fold` that processes can import. The
+    result has `soc` (approach, kind, site, layer) kg C m-3, NaN where no layer is; `train_efficiency` (approach, kind),
+    of the training sites, the mean of folds; `x` (approach, kind, site, parameter), NaN for methods without parameters;
+    `fold` (kind, site); `observed`, `depth` (site, layer); `hybrid_log_sd` (site, layer), over the members on withheld
+    blocks.
     """
     n = config.n_folds
     fold = {kind: fold_of_site(kind, lon, lat, n, config.seed, config.block_km) for kind in KINDS}
@@ -263,17 +249,8 @@ def _of_fold(fold: Fold, methods: Mapping[str, Method]) -> dict[str, MethodResul
 def comparison_table(compared: xr.Dataset, sites: ArrayLike | None = None) -> pd.DataFrame:
     """Scores of every method on every kind of fold, all held-out layers pooled, kg C m-3, the best on blocks first.
 
-    Parameters
-    ----------
-    compared : Dataset
-        From `compared_methods`.
-    sites : (n_sites,) bool, optional
-        Score these sites only, such as those that pass the paper's filter.
-
-    Returns
-    -------
-    DataFrame
-        `method`, `kind`, the scores of `proda.learning.scores.scores`, `train_efficiency`.
+    `compared` is from `compared_methods`; `sites` (n_sites,) bool are those to score, by default all. The columns are
+    `method`, `kind`, those of `proda.learning.scores.scores`, `train_efficiency`.
     """
     chosen = np.isfinite(compared["observed"].values)
     if sites is not None:
@@ -291,10 +268,7 @@ def comparison_table(compared: xr.Dataset, sites: ArrayLike | None = None) -> pd
 
 
 def parameter_comparison(compared: xr.Dataset, targets: ArrayLike) -> pd.DataFrame:
-    """Correlation of held-out parameters with posterior means or a known truth (n_sites, 25), unit cube.
-
-    The columns are `method`, `kind`, `parameter`, `r`; methods without parameters are left out.
-    """
+    """`method`, `kind`, `parameter`, `r`: correlation of held-out parameters with targets (n_sites, 25), unit cube."""
     parts = []
     for method in compared["approach"].values:
         for kind in compared["kind"].values:
@@ -310,21 +284,9 @@ def efficiency_gains(
 ) -> pd.DataFrame:
     """Efficiency of `method` less that of others, with the interval that the choice of land leaves open.
 
-    Layers of a profile, and profiles of a region, are not independent: whole blocks of land are drawn with replacement
-    (the bootstrap of clusters), for all methods the same.
-
-    Parameters
-    ----------
-    compared : Dataset
-        From `compared_methods`.
-    method, others : names of its `approach`
-    block : (n_sites,) int
-        From `proda.learning.scores.block_of_place`.
-
-    Returns
-    -------
-    DataFrame
-        `other`, `kind`, `gain`, `low` and `high` (its 5 to 95 %), `share` of the draws in which it is positive.
+    Layers of a profile, and profiles of a region, are not independent: whole blocks of land (`block_of_place`) are
+    drawn with replacement (the bootstrap of clusters), for all methods the same. The columns are `other`, `kind`,
+    `gain`, `low` and `high` (its 5 to 95 %), `share` of the draws in which it is positive.
     """
     block = np.unique(np.asarray(block), return_inverse=True)[1]
     n_blocks = block.max() + 1
@@ -368,10 +330,6 @@ class CellResiduals(NamedTuple):
     predicted: NDArray[np.float64]
     within: float  # variance of single profiles
 
-    def part(self, rows: NDArray[np.bool_]) -> CellResiduals:
-        """The cells `rows`."""
-        return CellResiduals(*(values[rows] for values in self[:-1]), self.within)
-
 
 def error_on_blocks(compared: xr.Dataset, cell: NDArray, block: NDArray, seed: int) -> xr.Dataset:
     """Error of the hybrid's map about the mean carbon of a cell by stratum, from blocks of land that were withheld.
@@ -381,25 +339,9 @@ def error_on_blocks(compared: xr.Dataset, cell: NDArray, block: NDArray, seed: i
     and the scatter of single profiles. Scatter within cells gives the variance of e, means of cells that of b + c
     (analysis of variance of one factor); only this is an error of the map.
 
-    Parameters
-    ----------
-    compared : Dataset
-        From `compared_methods`.
-    cell, block : (n_sites,) int
-        Of its sites.
-    seed : int
-        Of the halves of the blocks for the coverage.
-
-    Returns
-    -------
-    Dataset
-        `unseen_log_variance`, `common_log_variance`, and `coverage` of 90 % intervals (stratum); a stratum that no
-        profile reaches has the variances of the one above and no coverage.
-
-    Raises
-    ------
-    InputError
-        When no two blocks have layers above 30 cm.
+    `cell`, `block` (n_sites,) are those of the sites of `compared`. Returns `unseen_log_variance`,
+    `common_log_variance`, and `coverage` of 90 % intervals (stratum); a stratum that no profile reaches has the
+    variances of the one above and no coverage. InputError when no two blocks have layers above 30 cm.
     """
     here = compared.sel(approach=HYBRID, kind=BLOCKS)
     rows: list[tuple[float, float, float]] = []
@@ -421,15 +363,10 @@ def error_on_blocks(compared: xr.Dataset, cell: NDArray, block: NDArray, seed: i
 def cell_residuals(
     cell: ArrayLike, block: ArrayLike, observed: ArrayLike, predicted: ArrayLike, log_sd: ArrayLike
 ) -> CellResiduals:
-    """Residuals of withheld sites by cell.
+    """Residuals of withheld sites by cell; all arguments are (n_sites,).
 
-    Parameters
-    ----------
-    cell, block : (n_sites,) int
-    observed, predicted : (n_sites,)
-        Such as the mean of the layers above 30 cm, in one unit; NaN at sites that have none.
-    log_sd : (n_sites,)
-        Standard deviation over the members of the logarithm of the prediction.
+    `observed` and `predicted` carbon are in one unit, NaN at sites that have none; `log_sd` is over the members, of the
+    logarithm of the prediction.
     """
     table = pd.DataFrame({"cell": cell, "block": block, "o": observed, "p": predicted, "v": np.square(log_sd)})
     table = table[np.isfinite(table[["o", "p", "v"]]).all(axis=1) & (table["o"] > 0) & (table["p"] > 0)]
@@ -473,13 +410,13 @@ def common_variance(residuals: CellResiduals) -> float:
 def coverage(residuals: CellResiduals, seed: int) -> float:
     """Part of the withheld cells whose observed mean lies in its 90 % interval, the unseen variance from other blocks.
 
-    The blocks are halved at random, and each half has the unseen variance of the other. The scatter of a cell's few
-    profiles is part of the interval here, for the true mean is unknown.
+    The scatter of a cell's few profiles is part of the interval here, for the true mean is unknown.
     """
     blocks = np.random.default_rng(seed).permutation(np.unique(residuals.block))
     first = np.isin(residuals.block, blocks[: blocks.size // 2])
     held = np.zeros(first.size, dtype=bool)
     for half in (first, ~first):
-        variance = residuals.members + residuals.within / residuals.n + unseen_variance(residuals.part(~half))
+        others = CellResiduals(*(values[~half] for values in residuals[:-1]), residuals.within)
+        variance = residuals.members + residuals.within / residuals.n + unseen_variance(others)
         held[half] = (np.abs(residuals.mean) <= WIDTH_90 * np.sqrt(variance))[half]
     return float(held.mean())

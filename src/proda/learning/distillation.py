@@ -1,12 +1,9 @@
 """Training of the hybrid: first on the layers of the profiles alone, then on the mean of a teacher ensemble.
 
-A profile is one draw of what its surroundings hold, and a network that follows the draws closely learns their scatter.
-The teacher ensemble predicts carbon with little of that scatter: random forest and boosted trees that have not seen the
-site, and the hybrid of the first training. They err in different ways where no profile is, so their mean is better than
-each; at grid cells, of which only covariates and forcing are known, it is the whole target (distillation, Hinton et al.
-2015, arXiv:1503.02531). The second hybrid is held near the parameters of the first, which the posteriors constrain:
-without these terms nearly half of its parameters end at the prior bounds on the virtual study, for the same skill in
-carbon. It follows its targets closely, without dropout and with numbers in quantile bins.
+The teachers, trees that have not seen the site and the hybrid of the first training, predict carbon without the scatter
+of single profiles; at grid cells their mean is the whole target (distillation, Hinton et al. 2015, arXiv:1503.02531).
+The second hybrid is held near the parameters of the first, which the posteriors constrain: otherwise nearly half of its
+parameters end at the prior bounds on the virtual study, for the same skill in carbon.
 """
 
 from __future__ import annotations
@@ -28,7 +25,6 @@ from proda.learning.hybrid import (
     HybridPlan,
     HybridTrainer,
     carbon_at_layers,
-    equal_targets,
     node_carbon_at_layers,
     precision_targets,
 )
@@ -68,10 +64,7 @@ def trained_hybrid(
     trees: list[NDArray] | None = None,
     progress: bool = False,
 ) -> TrainedHybrid:
-    """The hybrid of the plan, trained on the rows `train` of `data` and on cells.
-
-    `trees` is `teacher_trees` of the same rows, where they are at hand.
-    """
+    """The hybrid, trained on the rows `train` of `data` and on cells; `trees` is `teacher_trees` of the same rows."""
     alone = trained_on_layers(data, train, plan.of_layers_alone(), seed, progress=progress)
     if plan.distillation_share == 0.0:
         return alone
@@ -80,7 +73,8 @@ def trained_hybrid(
     teachers = [*(trees or teacher_trees(data, train, seed)), alone.soc(places, both).mean(axis=0)]
     targets = distillation_targets(both, teachers, train.size, plan.distillation_share)
     encoding, trainer = _encoding_and_trainer(data, train, plan, both.n_sites - train.size)
-    prior, weight = equal_targets(alone.x(places).mean(axis=0)), DISTILLED_PRIOR_SHARE * plan.prior_weight
+    first, weight = alone.x(places).mean(axis=0), DISTILLED_PRIOR_SHARE * plan.prior_weight
+    prior = np.stack([first, np.ones_like(first)], axis=-1).astype(np.float32)
     curve = trainer.train(encoding.encoded(places), targets, seed, prior, weight, progress)
     return TrainedHybrid(trainer, encoding, curve)
 
@@ -103,12 +97,7 @@ def trained_on_layers(
 
 
 def teacher_trees(data: TrainingData, train: NDArray[np.int64], seed: int) -> list[NDArray[np.float64]]:
-    """Carbon of each kind of trees at the layers of training sites, by trees that have not seen them, then of cells.
-
-    Returns
-    -------
-    list of (n_train + n_cells, m), kg C m-3
-    """
+    """Carbon of each kind of trees at training sites unseen by them, then cells, (n_train + n_cells, m), kg C m-3."""
     places = pd.concat([data.frame.iloc[train], data.land.frame], ignore_index=True)
     both = data.observed.take(train).joined(data.land.sites)
     is_site = np.arange(both.n_sites) < train.size
@@ -118,13 +107,7 @@ def teacher_trees(data: TrainingData, train: NDArray[np.int64], seed: int) -> li
 def distillation_targets(both: ObservedSites, teachers: list[NDArray], n_sites: int, share: float) -> ObservedSites:
     """The carbon that the second training aims at: at cells the mean of the teachers, at sites a share of it.
 
-    Parameters
-    ----------
-    both : ObservedSites
-        Training sites, the first `n_sites`, then cells.
-    teachers : list of (n_sites + n_cells, m), kg C m-3
-    share : float
-        Of the teachers' mean at a site, 0 to 1; the rest is the site's own profile.
+    `both` are `n_sites` training sites, then cells; teachers are (n_sites + n_cells, m), kg C m-3.
     """
     mean = np.where(both.present, np.mean(teachers, axis=0), 0.0)
     own = np.where(np.arange(both.n_sites) < n_sites, 1.0 - share, 0.0)[:, None]
@@ -142,18 +125,9 @@ def tree_carbon(
 ) -> NDArray[np.float64]:
     """Carbon of the layers of all sites by trees that were trained on the layers of some, (n, m), kg C m-3.
 
-    Parameters
-    ----------
-    kind : `BOOSTED` or `FOREST`
-    frame : DataFrame, (n, n_covariates)
-    class_names : tuple of str
-        Covariates that are classes: boosted trees split them as such, a forest takes their positions in a sorted list.
-    sites : ObservedSites
-        Of the same n places.
-    train : (n,) bool
-        Sites to learn from.
-    cross_fitted : bool
-        Predict the training sites by trees that have not seen the site (cross-fitting by sites in `N_PARTS` parts).
+    `train` (n,) bool are the sites to learn from; with `cross_fitted` they are predicted by trees that have not seen
+    the site (in `N_PARTS` parts). Boosted trees split the classes `class_names` as such, a forest takes their positions
+    in a sorted list.
     """
     classes = [i for i, name in enumerate(frame.columns) if name in class_names]
     values = frame.to_numpy(float).copy()
@@ -174,11 +148,6 @@ def tree_carbon(
     carbon = np.zeros(sites.soc.shape)
     carbon[sites.present] = np.maximum(predicted, 0.0)  # boosted trees can fall below zero
     return carbon
-
-
-def batch_size_of(n_places: int) -> int:
-    """The power of two, 16 to 256, that leaves some thirty steps or more in an epoch."""
-    return int(np.clip(2 ** int(np.log2(max(n_places, 2) / 30)), 16, 256))
 
 
 def _tree_model(kind: str, n_layers: int, classes: list[int], seed: int) -> RegressorMixin:
@@ -206,8 +175,9 @@ def _encoding_and_trainer(
     encoding = Encoding.of(data.frame.iloc[train], data.class_names, plan.n_bins, limits=LIMITS)
     # Room for the classes of all sites: one shape, and so one compilation, for all folds.
     shape = Encoding.of(data.frame, data.class_names, plan.n_bins).shape
-    batch_size = min(plan.batch_size, batch_size_of(data.observed.n_sites + n_cells))
-    plan = plan._replace(batch_size=batch_size, distillation_share=0.0, prior_weight=0.0)
+    # The power of two, 16 to 256, that leaves some thirty steps or more in an epoch.
+    most = int(np.clip(2 ** int(np.log2(max(data.observed.n_sites + n_cells, 2) / 30)), 16, 256))
+    plan = plan._replace(batch_size=min(plan.batch_size, most), distillation_share=0.0, prior_weight=0.0)
     return encoding, _trainer(shape, data.observed.soc.shape[1], plan)
 
 

@@ -53,16 +53,9 @@ class Encoding:
         scaled_by: pd.DataFrame | None = None,
         limits: tuple[float, float] | None = None,
     ) -> Encoding:
-        """The encoding with the ranges, classes and quantiles of the training sites.
+        """The encoding with the ranges, classes and quantiles of the training sites, `frame`.
 
-        Parameters
-        ----------
-        frame : (n, n_covariates) DataFrame
-            Covariates of the training sites.
-        class_names : iterable of str
-            Which columns are classes, as whole numbers.
-        scaled_by : DataFrame, optional
-            Places whose ranges scale the numbers instead of those of the training sites.
+        The columns `class_names` are classes, as whole numbers; the ranges of `scaled_by`, if given, scale the numbers.
         """
         codes = {name: tuple(np.unique(frame[name]).astype(int).tolist()) for name in frame if name in set(class_names)}
         numbers = [name for name in frame if name not in codes]

@@ -1,14 +1,9 @@
 """The hybrid: networks whose parameters go through the soil-carbon model, with the loss on carbon itself.
 
-The paper's network is trained on the mean of each site's posterior, one parameter at a time; carbon at the mean of the
-parameters is not the mean of carbon, and most parameters of one profile are hardly constrained. Here the loss is on the
-carbon of the layers, as in biogeochemistry-informed neural networks (Xu et al. 2025, arXiv:2502.00672): its gradient
-goes through the steady state, in one compiled step for all members of the ensemble. A prior term holds the parameters
-near the posterior means of their sites. Members have classes embedded and a sigmoid onto the prior box at their end.
-
-The soil model inside is that of `proda.model` on JAX, in 64 bits: in the corners of the prior box decomposition all but
-stops, by factors that 32 bits take for zero, and the gradient of a single such column would spoil the whole batch. So
-training runs inside ``jax.enable_x64(True)``; the networks keep their 32 bits.
+As in biogeochemistry-informed neural networks (Xu et al. 2025, arXiv:2502.00672) the gradient goes through the steady
+state, in one compiled step for all members; a prior term holds the parameters near the posterior means of their sites.
+The soil model runs in 64 bits (``jax.enable_x64(True)``): in the corners of the prior box decomposition all but stops,
+and one such column would spoil the gradient of the batch; the networks keep their 32 bits.
 """
 
 from __future__ import annotations
@@ -88,10 +83,7 @@ def node_carbon_at_layers(x: NDArray, sites: ObservedSites) -> NDArray[np.float6
 
 
 def node_carbon(x: Any, forcing: Any = None) -> Any:
-    """The control's SOC at the nodes, (n_layers, n), kg C m-3, of its outputs x (25, n); the forcing is not used.
-
-    x[j] is the logarithm of the carbon of layer j between `LEAST` and `GREATEST`; the other outputs mean nothing.
-    """
+    """The control's SOC at the nodes, (n_layers, n), kg C m-3, `LEAST` to `GREATEST`, of its outputs x (25, n)."""
     return LEAST * (GREATEST / LEAST) ** x[: PAPER_COLUMN.n_layers]
 
 
@@ -143,13 +135,7 @@ class SoilCarbon(keras.layers.Layer):
 class HybridTrainer:
     """Networks, soil model and optimiser, compiled once and trained as often as wanted, each time from new weights.
 
-    Parameters
-    ----------
-    shape : Shape
-        Of the covariates (`Encoding.shape`): what all trainings share.
-    n_layers : int
-        Width of `ObservedSites`.
-    plan : HybridPlan
+    `shape` is that of the encoded covariates, `n_layers` the width of `ObservedSites`.
     """
 
     def __init__(self, shape: Shape, n_layers: int, plan: HybridPlan) -> None:
@@ -186,21 +172,9 @@ class HybridTrainer:
     ) -> pd.DataFrame:
         """Train `networks` anew on these sites and return the learning curve: `epoch`, `loss`.
 
-        Parameters
-        ----------
-        encoded : dict
-            `Encoding.encoded` of the sites.
-        sites : ObservedSites
-            Layers that are not `present` do not count.
-        targets : (n, 25, 2)
-            Mean and weight of every parameter of every site for the prior term, as of `precision_targets`.
-        prior_weight : float
-            (kg C m-3)2, of the prior term; 0 for none.
-
-        Raises
-        ------
-        InputError
-            When the loss is no longer a finite number.
+        `targets` (n, 25, 2) are mean and weight of every parameter of every site for the prior term, as of
+        `precision_targets`; `prior_weight`, (kg C m-3)2, is 0 for none. InputError when the loss is no longer a finite
+        number.
         """
         plan = self.plan
         restart(self.networks, self._untrained(seed), self.model.optimizer)
@@ -253,25 +227,13 @@ def posterior_loss(targets: Any, x: Any) -> Any:
 
 
 def precision_targets(x_mean: ArrayLike, x_sd: ArrayLike) -> NDArray[np.float32]:
-    """Posterior means (n, 25), unit cube, and the weights of their standard deviations, (n, 25, 2).
-
-    The weight is 1/(s2 + v), with s2 the posterior variance and v the variance between sites (`BETWEEN_SITES` of the
-    prior's), scaled to a mean of 1.
-    """
+    """Posterior means (n, 25), unit cube, and weights 1/(variance + that between sites) of mean 1, (n, 25, 2)."""
     weight = 1.0 / (np.asarray(x_sd) ** 2 + BETWEEN_SITES * prior_sd() ** 2)
     return np.stack([x_mean, weight / weight.mean()], axis=-1).astype(np.float32)
 
 
-def equal_targets(x: ArrayLike) -> NDArray[np.float32]:
-    """Parameters x (n, 25), all with weight 1, (n, 25, 2)."""
-    return np.stack([x, np.ones_like(x)], axis=-1).astype(np.float32)
-
-
 def parameter_networks(shape: Shape, n_members: int, seed: int, hidden: tuple[int, ...], dropout: float) -> keras.Model:
-    """Untrained networks, inputs `numbers` and `classes` of `Encoding.encoded`, output (b, n_members, 25).
-
-    The output is on the unit cube, `INNER` from its faces, and begins at the middle of the box.
-    """
+    """Untrained networks: `Encoding.encoded` -> (b, n_members, 25), unit cube, beginning at the middle of the box."""
     keras.utils.set_random_seed(seed % 2**32)
     inputs = [keras.Input((shape.n_numbers,), name=NUMBERS)]
     if shape.class_sizes:

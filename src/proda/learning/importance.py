@@ -1,9 +1,8 @@
 """What a trained network's predictions depend on: importance of groups of covariates, and expected signs.
 
-All columns of a group are permuted among the sites together, so that the group stays what it is in nature (clay with
-its sand) and only its tie to the site is cut. Use held-out sites. Groups that carry the same information hide each
-other, a permuted group also makes sites that do not exist, where the network extrapolates, and what reaches the soil
-model by another way than the covariates (the forcing of the site's cell) is not permuted.
+All columns of a group are permuted among held-out sites together, so that only its tie to the site is cut. Groups that
+carry the same information hide each other, permuted sites may not exist in nature, and the forcing of the site's cell
+is not permuted.
 """
 
 from __future__ import annotations
@@ -65,10 +64,7 @@ EXPECTATIONS = (
 
 
 def covariate_groups(names: Iterable[str]) -> dict[str, list[str]]:
-    """Columns of a table of covariates by their subject, in the order of `GROUPS`; "other" for those in no group.
-
-    Columns `name=code` of a class stand with their class; groups without a column are left out.
-    """
+    """Columns, or `name=code` of a class, by their subject as in `GROUPS`; "other" for those in no group."""
     groups: dict[str, list[str]] = {group: [] for group in (*GROUPS, OTHER)}
     for name in names:
         covariate = name.partition("=")[0]
@@ -81,25 +77,12 @@ def group_importance(
 ) -> pd.DataFrame:
     """How much worse SOC is predicted once a group of covariates is permuted among the sites.
 
-    Parameters
-    ----------
-    predicted : callable
-        A frame like `frame` (same rows, same columns) -> SOC at the layers of its sites, (n, m), kg C m-3.
-    frame : (n, n_columns) DataFrame
-        Covariates of the held-out sites.
-    observed : (n, m), kg C m-3
-    present : (n, m) bool
-        Where a layer was observed. A site counts once for each of its layers.
-    n_repeats : int
-        Permutations. Those of one repeat are the same for every group: differences between groups are then not
-        differences between permutations.
+    `predicted` maps a frame like `frame` (n, n_columns) to SOC at the layers, (n, m), kg C m-3; a site counts once for
+    each of its layers that are `present`. The permutations of one repeat are the same for every group.
 
-    Returns
-    -------
-    DataFrame
-        One row a group, the most important first: `group`; `n_columns`; `mse_increase`, (kg C m-3)^2, the mean over the
-        repeats, with its sd `mse_increase_sd` (an unbiased sum of functions of independent groups loses twice the
-        variance that the group explains); `efficiency_loss`.
+    The columns are `group`, the most important first; `n_columns`; `mse_increase`, (kg C m-3)^2, the mean over the
+    repeats, with its sd `mse_increase_sd` (an unbiased sum of functions of independent groups loses twice the variance
+    that the group explains); `efficiency_loss`.
     """
     groups = covariate_groups(frame)
 
@@ -120,23 +103,12 @@ def group_importance(
 def parameter_importance(
     predicted_parameters: Predicted, frame: pd.DataFrame, parameters: Sequence[str], n_repeats: int = 10, seed: int = 0
 ) -> pd.DataFrame:
-    """How far each predicted parameter changes once a group of covariates is permuted among the sites.
+    """How far each of `parameters` changes once a group of covariates is permuted among the sites.
 
-    Parameters
-    ----------
-    predicted_parameters : callable
-        A frame like `frame` -> parameters of the members of the ensemble, (n_members, n, 25), unit cube; their mean
-        counts.
-    parameters : sequence of str
-        Which to report; the others as of `group_importance`.
-
-    Returns
-    -------
-    DataFrame
-        One row a group and parameter: `group`, `parameter`; `share`, the mean square change over sites and repeats over
-        twice the variance of the prediction among the sites, which for independent groups is the total Sobol index of
-        the group (Jansen 1999, doi 10.1016/S0010-4655(98)00154-4): 0 where the group has no effect, 1 where it alone
-        decides. NaN where the parameter does not vary.
+    `predicted_parameters` maps a frame like `frame` to (n_members, n, 25), unit cube; the mean of the members counts.
+    The columns are `group`, `parameter` and `share`, the mean square change over sites and repeats over twice the
+    variance of the prediction among the sites, which for independent groups is the total Sobol index of the group
+    (Jansen 1999, doi 10.1016/S0010-4655(98)00154-4); NaN where the parameter does not vary.
     """
     groups, columns = covariate_groups(frame), [PAPER_PARAMETERS.index(name) for name in parameters]
     start = np.asarray(predicted_parameters(frame))[:, :, columns].mean(axis=0)
@@ -155,16 +127,11 @@ def compare_with_expected_signs(
 ) -> pd.DataFrame:
     """Expected signs, beside the change of parameters between the 2 and 98 % quantiles of the covariates.
 
-    All sites get the quantile, of all covariates that match together (clay at all depths). Turnover times are those at
-    reference temperature and without drought, for the soil model brings both itself: nobody expects a sign for their
-    dependence on warmth. Expectations about covariates that `frame` lacks, or that do not vary, are left out.
-
-    Returns
-    -------
-    DataFrame
-        `parameter`, `covariates`, `expected` ("rises" or "falls"), `change` (unit cube, mean of the members), `low` and
-        `high` (the least and the greatest of a member), `found` ("as expected", "against it", or "undecided" where the
-        members disagree about the sign or the change is less than `LEAST_CHANGE`), `source`.
+    All sites get the quantile, of all covariates that match together (clay at all depths). Expectations about
+    covariates that `frame` lacks, or that do not vary, are left out. The columns are `parameter`, `covariates`,
+    `expected` ("rises" or "falls"), `change` (unit cube, mean of the members), its `low` and `high` among members,
+    `found` ("as expected", "against it", or "undecided" where the members disagree about the sign or the change is less
+    than `LEAST_CHANGE`), `source`.
     """
     rows = []
     for expected in expectations:

@@ -56,19 +56,9 @@ class Predictor:
         return self.encoding.names
 
     def __call__(self, frame: pd.DataFrame, source: str = "covariates") -> Prediction:
-        """Parameters at the places of `frame`.
+        """Parameters at the places of `frame`, called `source` in errors.
 
-        Parameters
-        ----------
-        frame : (n, n_covariates) DataFrame
-            The network's covariates, all of them, in its order, without gaps.
-        source : str
-            What to call the table in an error.
-
-        Raises
-        ------
-        InputError
-            When the covariates are others, in another order, or missing at some place.
+        InputError when the covariates are others than the network's, in another order, or missing at some place.
         """
         self.encoding.check(frame, source)
         raw = network_output(self.network, self.encoding.encoded(frame))
@@ -116,12 +106,8 @@ def loaded_hybrid(folder: str | Path) -> Predictor:
 def loaded_predictor(folder: str | Path, name: str) -> Predictor:
     """The predictor that `save_predictor` wrote.
 
-    Raises
-    ------
-    MissingOutput
-        When one of the two files is not there.
-    InputError
-        When a file cannot be read, or the parameters are not this package's.
+    MissingOutput when a file is not there; InputError when one cannot be read, or the parameters are not this
+    package's.
     """
     network_file, description_file = (Path(folder) / f"{name}.{ending}" for ending in ("keras", "json"))
     for path in (network_file, description_file):
@@ -171,10 +157,7 @@ class PaperResults(NamedTuple):
 
 
 def paper_results(study: Study, inputs: Inputs, progress: bool = True) -> PaperResults:
-    """Train the study's network of the paper and predict the parameters of all sites and cells.
-
-    Targets are the posterior means of the sites that are used downstream; the others are predicted only.
-    """
+    """Train the paper's network on the sites in use downstream; predict the parameters of all sites and cells."""
     split = random_split(inputs.used, study.seed_for(STAGE, "split"), study["test_share"], study["validation_share"])
     predictor, curve = trained_predictor(study, inputs, split, progress)
     parts = []
@@ -196,11 +179,7 @@ def paper_results(study: Study, inputs: Inputs, progress: bool = True) -> PaperR
 def trained_predictor(
     study: Study, inputs: Inputs, split: NDArray, progress: bool = True
 ) -> tuple[Predictor, pd.DataFrame]:
-    """A predictor that was trained on the training sites of `split`, and its learning curve.
-
-    Neither the weights nor, by default, the scaling depend on validation or test sites; validation sites decide which
-    epoch's weights are kept (with network_weights = "best").
-    """
+    """A predictor trained on the training sites of `split`, and its curve; nothing depends on test sites."""
     by_grid = inputs.cell_covariates if study["network_scaling"] == "grid" else None
     encoding = Encoding.of(inputs.site_covariates[split == TRAIN], scaled_by=by_grid)
     seed = study.seed_for(STAGE, "network") % 2**32
@@ -248,31 +227,14 @@ def trained_network(
 ) -> tuple[keras.Model, pd.DataFrame]:
     """The paper's network, trained, and its learning curve; the network is trained anew at the next call.
 
-    Parameters
-    ----------
-    training, validation : (covariates (n, n_covariates), targets (n, 25))
-        Scaled covariates and parameters on the unit cube. Last batches are filled up with sites drawn again.
-    seed : int
-        Weights, dropout and the order of the batches follow from it.
-    dropout : float
-        Part of the units silenced in each training step, 0 to 1.
-    learning_rate : float
-        Of Adadelta. Its inventor's and older Keras' value is 1.0; with the 0.001 of Keras 3 nothing is learnt here.
-    kept_weights : "best" or "last"
-        Which weights the network ends with: those of the epoch with the least validation loss, or the last ones.
-    patience : int, optional
-        With "best": stop once the validation loss has not fallen for this many epochs; never by default, as the paper.
+    `training` and `validation` are scaled covariates (n, n_covariates) and targets (n, 25) on the unit cube; `dropout`
+    is the part of the units silenced in a step; `learning_rate` that of Adadelta (with the 0.001 of Keras 3 instead of
+    its inventor's 1.0 nothing is learnt here). `kept_weights` are those of the epoch with the least validation loss
+    ("best", which stops after `patience` epochs without improvement if given) or the "last".
 
-    Returns
-    -------
-    Model, DataFrame
-        Its curve has `epoch` (from 1), `loss` (training, with dropout at work), `validation_loss` (without), and `kept`
-        (bool), true in the row of the epoch whose weights the network has.
-
-    Raises
-    ------
-    InputError
-        When the loss is no longer a finite number.
+    The curve has `epoch` (from 1), `loss` (training, with dropout at work), `validation_loss` (without), and `kept`
+    (bool), true in the row of the epoch whose weights the network has. InputError when the loss is no longer a finite
+    number.
     """
     shape = training[0].shape[1], tuple(hidden), dropout
     network = _compiled_network(*shape, batch_size, learning_rate)
@@ -298,11 +260,7 @@ def trained_network(
 
 
 def paper_network(n_covariates: int, hidden: Sequence[int], dropout: float, seed: int) -> keras.Model:
-    """An untrained network with reproducible weights.
-
-    The output is clipped to the unit cube only where it is used: a clipped output has no gradient and would stop
-    learning.
-    """
+    """An untrained network; its output is clipped only where it is used, for a clipped output would stop learning."""
     keras.utils.set_random_seed(seed)
     layers: list[Any] = [keras.Input((n_covariates,), name=NUMBERS)]
     for i, units in enumerate(hidden, start=1):
@@ -326,10 +284,7 @@ def _compiled_network(
 
 
 def restart(network: keras.Model, untrained: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
-    """Give a compiled network the values of an untrained one, and clear its optimiser but for the learning rate.
-
-    One compiled program then serves many trainings, each the same as that of a new network.
-    """
+    """Give a compiled network the values of an untrained one, and clear its optimiser but for the learning rate."""
     # Also the states of the generators behind dropout; an untrained model has none of an optimiser.
     n = len(untrained.variables)
     for own, new in zip(network.variables[:n], untrained.variables, strict=True):

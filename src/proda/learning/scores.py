@@ -1,10 +1,9 @@
 """Which sites are withheld from training, and how well carbon and parameters are predicted there.
 
-A site drawn at random has neighbours among the training sites, which share its cell, its climate and its surveyor. A
-withheld block of land has none: its score holds for land without profiles (Roberts et al. 2017,
-doi 10.1111/ecog.02881). "Efficiency" is the Nash-Sutcliffe model efficiency (NSE) everywhere: one less the sum of
-squared errors over the sum of squares about the mean of the observations (Nash and Sutcliffe 1970,
-doi 10.1016/0022-1694(70)90255-6). It is 1 for perfect agreement and 0 for a prediction no better than that mean.
+A withheld block of land has no neighbours among the training sites: its score holds for land without profiles (Roberts
+et al. 2017, doi 10.1111/ecog.02881). "Efficiency" is the Nash-Sutcliffe model efficiency everywhere (Nash and Sutcliffe
+1970, doi 10.1016/0022-1694(70)90255-6): 1 for perfect agreement, 0 for a prediction no better than the mean of the
+observations.
 """
 
 from __future__ import annotations
@@ -41,19 +40,8 @@ def random_split(
     """Part of every site, (n,) strings: "train", "validation", "test", or "unused" where `usable` is False.
 
     The paper's split (Tao et al. 2020, section 2.5): sites are drawn at random without regard to where they lie, so
-    test skill holds for new sites among the known ones, not for regions without profiles.
-
-    Parameters
-    ----------
-    usable : (n,) bool
-        Sites with a posterior that may serve as a target (efficiency not negative).
-    test_share, validation_share : float
-        Part of the usable sites for the test, and of the *remaining* sites for validation, between 0 and 1.
-
-    Raises
-    ------
-    InputError
-        When a part would be left empty.
+    test skill holds for new sites among the known ones. `test_share` is of the usable sites, `validation_share` of the
+    *remaining* ones, 0 to 1. InputError when a part would be left empty.
     """
     usable = np.asarray(usable, dtype=bool)
     order = np.random.default_rng(seed).permutation(np.flatnonzero(usable))
@@ -73,19 +61,13 @@ def random_split(
 
 
 def outside_training_cells(split: ArrayLike, cell: ArrayLike) -> NDArray[np.bool_]:
-    """Test sites in a grid cell without a training site, (n,) bool, of the part and the grid cell of every site.
-
-    Where covariates come from the grid, any other test site has exactly the covariates of a training site.
-    """
+    """Test sites in a grid cell without a training site, (n,) bool; others may have the covariates of one."""
     split, cell = np.asarray(split, dtype=object), np.asarray(cell)
     return (split == TEST) & ~np.isin(cell, cell[split == TRAIN])
 
 
 def block_of_place(lon: ArrayLike, lat: ArrayLike, block_km: float = 400.0) -> NDArray[np.int64]:
-    """Number of the square that a place lies in, (n,), 0 to the number of squares that hold a place less one.
-
-    Squares of `block_km` by `block_km` on the Albers equal-area map of the conterminous United States.
-    """
+    """Number, (n,) from 0, of the square of `block_km` of each place, on the Albers map of the conterminous USA."""
     albers = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:5070", always_xy=True)
     metres = albers.transform(np.asarray(lon, float), np.asarray(lat, float))
     squares = np.floor(np.stack(metres, axis=1) / (1000.0 * block_km)).astype(np.int64)
@@ -95,19 +77,10 @@ def block_of_place(lon: ArrayLike, lat: ArrayLike, block_km: float = 400.0) -> N
 def fold_of_site(
     kind: str, lon: ArrayLike, lat: ArrayLike, n_folds: int, seed: int, block_km: float = 400.0
 ) -> NDArray[np.int64]:
-    """Fold of every site, (n,), 0 to n_folds - 1.
+    """Fold of every site, (n,), 0 to n_folds - 1, of the kind `RANDOM` or `BLOCKS`; `lon`, `lat` (n,) in degrees.
 
-    Parameters
-    ----------
-    kind : `RANDOM` or `BLOCKS`
-        Of blocks, the one with most sites is dealt first, each to the fold with fewest sites so far; chance decides
-        among blocks of one size, so that the folds are of a size and scattered over the land.
-    lon, lat : (n,), degrees
-
-    Raises
-    ------
-    InputError
-        When there are fewer sites or blocks than folds.
+    Of blocks, the one with most sites is dealt first, each to the fold with fewest sites so far; chance decides among
+    blocks of one size. InputError when there are fewer sites or blocks than folds.
     """
     n, rng = np.size(lon), np.random.default_rng(seed)
     unit = np.arange(n) if kind == RANDOM else block_of_place(lon, lat, block_km)
@@ -131,13 +104,9 @@ def fold_of_site(
 def scores(observed: ArrayLike, modelled: ArrayLike) -> dict[str, float]:
     """Agreement of two sets of numbers, (n,) each, finite, in one unit.
 
-    Returns
-    -------
-    dict
-        r : correlation; r2 : its square, what the paper calls R2; efficiency : Nash-Sutcliffe, 1 - SSE/SST; rmse and
-        bias (modelled minus observed) in the unit of the input; median_ratio : median of modelled over observed, which
-        shows a common factor that r2 does not see and that the few largest values do not decide (pairs with nothing
-        observed are left out); n. NaN where fewer than two numbers or no variation leave a score without meaning.
+    r: correlation; r2: its square, what the paper calls R2; efficiency: Nash-Sutcliffe, 1 - SSE/SST; rmse and bias
+    (modelled minus observed) in the unit of the input; median_ratio: median of modelled over observed, where something
+    is observed; n. NaN where fewer than two numbers or no variation leave a score without meaning.
     """
     observed, modelled = np.asarray(observed, float), np.asarray(modelled, float)
     n = observed.size
@@ -157,10 +126,7 @@ def scores(observed: ArrayLike, modelled: ArrayLike) -> dict[str, float]:
 
 
 def correlations(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
-    """Pearson correlation of every column of `a` (n, n_columns) with that of `b`; NaN where a column does not vary.
-
-    Rows with a value that is not finite in either are left out, column by column.
-    """
+    """Pearson correlation column by column of finite pairs of rows (n, n_columns); NaN where a column does not vary."""
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     result = np.full(a.shape[1], np.nan)
     for column in range(a.shape[1]):
@@ -181,26 +147,15 @@ def parameter_skill(
 ) -> pd.DataFrame:
     """One row a parameter: agreement of the network's predictions with the site-by-site posteriors, and with a truth.
 
-    Parameters
-    ----------
-    predicted : (n, 25)
-        The network's parameters at all sites, unit cube.
-    split : (n,) str
-        Part of every site.
-    x_mean, x_sd : (n, 25)
-        Posterior mean and standard deviation of every site, unit cube.
-    truth : Truth, optional
-        Of a virtual study; needs `predicted_cells`, (n_cells, 25).
+    `predicted`, `x_mean`, `x_sd` are (n, 25), `split` (n,), unit cube; `truth`, of a virtual study, needs
+    `predicted_cells` (n_cells, 25).
 
-    Returns
-    -------
-    DataFrame
-        `parameter`; `r_train`, `r_validation`, `r_test` (correlation with the posterior means); `sd_ratio`, the median
-        over the sites in use of posterior sd / prior sd (1: the profile does not constrain it); `constrained`, whether
-        that is below `CONSTRAINED_BELOW`; `paper`, how well the paper's network predicted it ("well", "not", or
-        nothing where the paper names it not). With a truth also `truth_r_test` (network, test sites),
-        `truth_r_assimilated` (posterior means, the same sites), `truth_r_map` (network, all cells; NaN where the truth
-        is the same in all), and `recovered`, whether that is at least `RECOVERED_FROM`.
+    The columns are `parameter`; `r_train`, `r_validation`, `r_test` (correlation with the posterior means); `sd_ratio`,
+    the median over the sites in use of posterior sd / prior sd; `constrained`, whether that is below
+    `CONSTRAINED_BELOW`; `paper`, how well the paper's network predicted it ("well", "not", or nothing). With a truth
+    also `truth_r_test` (network, test sites), `truth_r_assimilated` (posterior means, the same sites), `truth_r_map`
+    (network, all cells; NaN where the truth is the same in all), and `recovered`, whether that is at least
+    `RECOVERED_FROM`.
     """
     predicted, test = np.asarray(predicted, dtype=np.float64), split == TEST
     table = pd.DataFrame({"parameter": PAPER_PARAMETERS.names})
@@ -218,13 +173,7 @@ def parameter_skill(
 
 
 def shares_near_bounds(x: NDArray) -> pd.DataFrame:
-    """Part of all predictions x (..., 25), unit cube, within `NEAR` of the lower and upper bound, the most first.
-
-    Returns
-    -------
-    DataFrame
-        Index `parameter`; `lower`, `upper`, `either`, 0 to 1.
-    """
+    """Part of predictions x (..., 25), unit cube, within `NEAR` of the `lower`, `upper` or `either` bound, sorted."""
     flat = x.reshape(-1, x.shape[-1])
     table = pd.DataFrame(
         {"lower": (flat <= NEAR).mean(axis=0), "upper": (flat >= 1.0 - NEAR).mean(axis=0)},

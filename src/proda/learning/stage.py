@@ -81,16 +81,9 @@ class NetworkTraining(NamedTuple):
 def network_training(study: Study, progress: bool = True) -> NetworkTraining:
     """Train the study's networks, predict the parameters of all sites and cells, and write the stage's files.
 
-    Writes the files of the paper's network (`write_paper_results`), five methods on withheld sites and blocks
-    (folds.nc, network_scores.csv), and the files of `HybridTraining`. The settings are those under "05 network" in
-    data/studies/defaults.toml.
-
-    Raises
-    ------
-    MissingOutput
-        When an earlier stage has not been run or is stale.
-    InputError
-        When tables disagree, a covariate is missing somewhere, or a setting is not valid.
+    These are those of `write_paper_results`, of five methods on withheld sites and blocks (folds.nc,
+    network_scores.csv), and of `HybridTraining`. MissingOutput when an earlier stage has not been run or is stale;
+    InputError when tables disagree, a covariate is missing somewhere, or a setting is not valid.
     """
     with study.stage(STAGE) as folder:
         inputs = network_inputs(study)
@@ -116,10 +109,7 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
 
 
 def method_comparison(study: Study, progress: bool = True) -> tuple[xr.Dataset, TrainingData]:
-    """All methods on the folds of stage 5, with the effect of the paper's filter; nothing is written.
-
-    The first is as of `proda.learning.cross_validation.compared_methods`, the second what was learnt from.
-    """
+    """All methods on the folds of stage 5 (`compared_methods`), and what was learnt from; nothing is written."""
     data, known = study_training_data(study, network_inputs(study))
     return compared_on_folds(study, data, known, ALL_METHODS, progress)[0], data
 
@@ -191,10 +181,7 @@ def study_hybrid(
 
 
 def training_rows(split: NDArray, known: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows of the training data for the hybrid: training and validation sites of the paper's network.
-
-    So both can be scored at the same test sites, which neither has seen.
-    """
+    """Rows of the training data for the hybrid: all but the paper network's test sites, so both have the same."""
     return np.flatnonzero(np.isin(split[known], (TRAIN, VALIDATION)))
 
 

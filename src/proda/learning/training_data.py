@@ -47,10 +47,7 @@ class Truth(NamedTuple):
 def network_inputs(study: Study) -> Inputs:
     """Covariates and posteriors of the study.
 
-    Raises
-    ------
-    InputError
-        When two files do not hold the same sites in the same order, or a covariate has gaps.
+    InputError when two files do not hold the same sites in the same order.
     """
     covariates = study.path("covariates.parquet")
     places = pd.read_parquet(covariates, columns=["place", "profile_id", "site", "cell"])
@@ -171,10 +168,7 @@ class UnlabelledCells(NamedTuple):
 
 
 def unlabelled_cells(frame: pd.DataFrame, forcing: Forcing, width: int) -> UnlabelledCells:
-    """Cells with layers at `TARGET_DEPTHS` (or `width` of them) in arrays of `width` layers, as wide as of the sites.
-
-    `frame` (n_cells, n_covariates) and `forcing` are those of the cells.
-    """
+    """Cells with layers at `TARGET_DEPTHS` (or `width` of them) in arrays of the sites' `width`."""
     chosen = np.linspace(0, len(TARGET_DEPTHS) - 1, min(width, len(TARGET_DEPTHS))).round().astype(int)
     depth, n = np.asarray(TARGET_DEPTHS)[chosen], len(frame)
     layers = pd.DataFrame({"site": np.repeat(np.arange(n), depth.size), "depth": np.tile(depth, n), "soc": 0.0})
