@@ -180,14 +180,6 @@ def test_nothing_is_written_when_the_assimilation_is_of_other_sites(fresh):
         fresh.require("05-network-training")
 
 
-def test_a_gap_in_the_covariates_is_named(fresh):
-    table = pd.read_parquet(fresh.path("covariates.parquet"))
-    table.loc[310, "covariate_2"] = np.nan
-    table.to_parquet(fresh.path("covariates.parquet"))
-    with pytest.raises(InputError, match="covariate_2"):
-        network_training(fresh)
-
-
 def test_hybrid_and_network_have_the_same_test_sites(trained):
     known = np.flatnonzero(trained.inputs.used)
     rows = training_rows(trained.split, known)
