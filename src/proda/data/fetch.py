@@ -23,8 +23,6 @@ _TIMEOUT = (20, 120)  # s to connect, and between two packets
 
 
 class RemoteFile(NamedTuple):
-    """One file of a source."""
-
     name: str  # on disk
     urls: tuple[str, ...]  # the address and its mirrors
     size: int = 0  # bytes; 0 where unknown
@@ -33,9 +31,7 @@ class RemoteFile(NamedTuple):
 
 
 class PublicSource(NamedTuple):
-    """A public data set: its name on the command line, what a user must know before the download, and its files."""
-
-    name: str
+    name: str  # on the command line
     title: str
     licence: str
     citation: str
@@ -45,19 +41,10 @@ class PublicSource(NamedTuple):
 
 
 def fetch(source: PublicSource, to: Path | str = "", dry_run: bool = False) -> list[Path]:
-    """Download the files of `source` that are not there already, and unpack the archives that the readers need so.
+    """Download the files of `source` that are not in the folder `to` (``data/raw/<source>`` of the clone when empty).
 
-    Parameters
-    ----------
-    to : path
-        Folder; ``data/raw/<source>`` of the clone when empty.
-    dry_run : bool
-        Print what would be downloaded, and stop.
-
-    Raises
-    ------
-    DownloadError
-        When no address of a file gives it whole and with its checksum; nothing is left under its name.
+    A dry run prints what would be downloaded. When no address gives a file whole and with its checksum, nothing is left
+    under its name, and that is a `DownloadError`.
     """
     folder = Path(to).expanduser().resolve() if str(to) else repository_root() / "data" / "raw" / source.name
     rows = {"licence": source.licence, "cite": source.citation, "page": source.page, "note": source.note, "to": folder}
@@ -111,7 +98,6 @@ def _checked(name: str, action: str, _: Any) -> str:
 
 
 def known_sources() -> dict[str, PublicSource]:
-    """Every source of data/sources.toml, by name."""
     path = repository_root() / "data" / "sources.toml"
     return {name: _source(name, entry) for name, entry in tomllib.loads(path.read_text(encoding="utf-8")).items()}
 
@@ -128,7 +114,6 @@ def _source(name: str, entry: Mapping[str, Any]) -> PublicSource:
 
 
 def source_named(name: str) -> PublicSource:
-    """The source `name`; an unknown one is an `InputError` that lists those there are."""
     sources = known_sources()
     if name not in sources:
         raise InputError(f"unknown source {name!r}: {suggestion(name, sources)}")

@@ -68,14 +68,8 @@ def virtual_forcing(covariates: pd.DataFrame) -> Forcing:
 def true_parameters(covariates: pd.DataFrame, noise: NDArray | float = 0.0) -> NDArray:
     """True parameters on the unit cube, (25, n), at least `MARGIN` away from the prior bounds.
 
-    The input shares of litter are reduced in proportion where they would leave too little for woody debris.
-
-    Parameters
-    ----------
-    covariates : DataFrame
-        From `virtual_covariates`, n rows.
-    noise : (25, n)
-        From `site_noise`; 0 for the part that the covariates determine, which is the truth of the map.
+    The input shares of litter are reduced in proportion where they would leave too little for woody debris. `noise` is
+    from `site_noise`, (25, n); 0 gives the part that the covariates determine, which is the truth of the map.
     """
     x = MARGIN + (1.0 - 2.0 * MARGIN) * expit(_logits(covariates) + noise)
     rows = list(SHARES)
@@ -93,10 +87,7 @@ def site_noise(n: int, rng: np.random.Generator) -> NDArray:
 
 
 def _logits(covariates: pd.DataFrame) -> NDArray:
-    """Logit of every true parameter as the covariates give it, (25, n), rows as in `PAPER_PARAMETERS`.
-
-    Parameters to which the profiles are sensitive follow the covariates strongly, the others weakly or not at all.
-    """
+    """Logits of the true parameters, (25, n): those to which the profiles are sensitive follow the covariates most."""
     value = {name: covariates[name].to_numpy(float) for name in covariates}
     # Ten covariates, each shifted and scaled by constants to about -2..2.
     warmth = (value["BIO1"] - 11.0) / 6.0
@@ -154,8 +145,6 @@ def waves(lon: ArrayLike, lat: ArrayLike, seed: int, name: str, length: float, n
 
 
 class Climate(NamedTuple):
-    """Relief, climate and productivity of n places."""
-
     elevation: NDArray  # (n,), m
     temperature: NDArray  # (12, n), degrees Celsius, monthly means of air temperature
     diurnal_range: NDArray  # (n,), K
@@ -187,7 +176,11 @@ def virtual_climate(lon: ArrayLike, lat: ArrayLike, seed: int) -> Climate:
     season = 1.0 - summer * np.cos(2 * np.pi * (MONTHS - 0.5) / 12) + 0.05 * np.sin(2 * np.pi * MONTHS / 6)
     precipitation = annual / 12.0 * season
 
-    npp = 1.25 * _productivity(mean, annual) * np.exp(0.12 * field("vigour", 3.0))
+    # Lieth's (1975) Miami model, carbon 45 % of dry matter, with a smooth lesser of its two limits.
+    by_warmth = 3000.0 / (1.0 + np.exp(1.315 - 0.119 * mean))
+    by_rain = 3000.0 * -np.expm1(-0.000664 * annual)
+    productivity = 0.45 * (by_warmth**-4.0 + by_rain**-4.0) ** -0.25
+    npp = 1.25 * productivity * np.exp(0.12 * field("vigour", 3.0))
     dry = expit(-(annual - 600.0) / 150.0)
     spread = np.clip(0.22 + 0.2 * dry + 0.04 * field("spread", 4.0), 0.12, 0.6)
     forest = expit((annual - 750.0 - 14.0 * (mean - 10.0)) / 130.0 + 0.9 * field("forest", 2.5))
@@ -195,18 +188,10 @@ def virtual_climate(lon: ArrayLike, lat: ArrayLike, seed: int) -> Climate:
     return Climate(elevation, temperature, diurnal, precipitation, npp, spread, forest)
 
 
-def _productivity(temperature: NDArray, precipitation: NDArray) -> NDArray:
-    """Lieth's (1975) Miami model, g C m-2 yr-1 (carbon 45 % of dry matter), with a smooth lesser of its two limits."""
-    by_warmth = 3000.0 / (1.0 + np.exp(1.315 - 0.119 * temperature))
-    by_rain = 3000.0 * -np.expm1(-0.000664 * precipitation)
-    return 0.45 * (by_warmth**-4.0 + by_rain**-4.0) ** -0.25
-
-
 def bioclimatic_variables(temperature: NDArray, precipitation: NDArray, diurnal_range: NDArray) -> dict[str, NDArray]:
-    """The variables BIO1 to BIO19 of WorldClim (Fick and Hijmans 2017), each (n,), degrees Celsius and mm.
+    """The variables BIO1 to BIO19 of WorldClim (Fick and Hijmans 2017), each (n,), from monthly means, (12, n).
 
-    Monthly means of air temperature and precipitation are (12, n); extremes of temperature lie half of the
-    `diurnal_range`, (n,), away from the monthly means.
+    Degrees Celsius and mm; extremes of temperature lie half of the `diurnal_range`, (n,), away from the monthly means.
     """
     quarter_temperature, quarter_rain = _quarters(temperature) / 3.0, _quarters(precipitation)
     wettest, driest = quarter_rain.argmax(axis=0), quarter_rain.argmin(axis=0)
@@ -231,7 +216,6 @@ def bioclimatic_variables(temperature: NDArray, precipitation: NDArray, diurnal_
 
 
 def _quarters(monthly: NDArray) -> NDArray:
-    """Sums over the twelve runs of three months, around the year, (12, n)."""
     return monthly + np.roll(monthly, -1, axis=0) + np.roll(monthly, -2, axis=0)
 
 

@@ -112,11 +112,9 @@ class Pits(NamedTuple):
 def pits(n: int, grid: pd.DataFrame, forcing: Forcing, seed: int, relative_sd: float = RELATIVE_SD) -> Pits:
     """`n` pits at random places, with carbon sampled from the model at the middle of every layer.
 
-    The model is run with the forcing of the pit's land cell, as the assimilation will run it, and with the true
-    parameters of the pit's own position. Observations are the model's values times a gamma variate of mean 1 and
+    The model is run with the forcing of the pit's land cell in `grid`, as the assimilation will run it, and with the
+    true parameters of the pit's own position. Observations are the model's values times a gamma variate of mean 1 and
     standard deviation `relative_sd`: the error is unbiased and proportional, and carbon stays positive.
-
-    `grid` holds `lon` and `lat` of the land cells of `forcing`; `relative_sd` 0 gives the model's own values.
     """
     rng = np.random.default_rng([seed, n, 1])
     lon, lat = _places(n, grid, seed, rng)
@@ -130,16 +128,27 @@ def pits(n: int, grid: pd.DataFrame, forcing: Forcing, seed: int, relative_sd: f
     observed = at_depths(soc, layers["pit"].to_numpy(), middle.to_numpy()) / 1000.0
     if relative_sd > 0:
         observed = observed * rng.gamma(relative_sd**-2, relative_sd**2, len(layers))
-    profiles = _descriptions(lon, lat, covariates, rng)
+    land_use = covariates["IGBP"].astype(int).map(_LAND_USE).to_numpy(object)
+    land_use[rng.random(n) < 0.2] = None
+    year = rng.integers(1975, 2018, n).astype(float)
+    year[rng.random(n) < 0.15] = np.nan
+    profiles = pd.DataFrame(
+        {
+            "profile_id": [f"P{i:05d}" for i in range(1, n + 1)],
+            "lon": lon,
+            "lat": lat,
+            "source": rng.choice(_SOURCES, n, p=[0.5, 0.35, 0.08, 0.07]),
+            "land_use": land_use,
+            "state": None,
+            "year": year,
+        }
+    )
     layers = _laboratory(layers, observed, covariates, profiles["profile_id"].to_numpy(), rng)
     return Pits(profiles, layers, x, soc)
 
 
 def _places(n: int, grid: pd.DataFrame, seed: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-    """Longitudes and latitudes of `n` random places on land, crowded where surveys like to go, (n,) each.
-
-    Small islands far from every land cell of `grid` stay empty.
-    """
+    """Random places on land, crowded where surveys like to go, none on islands far from every cell of `grid`."""
     west, south, east, north = land().bounds
     lon, lat = np.empty(0), np.empty(0)
     shapely.prepare(land())
@@ -168,28 +177,7 @@ def _horizons(n: int, rng: np.random.Generator) -> pd.DataFrame:
     return pd.DataFrame({"pit": pit, "layer": layer + 1, "upper_depth_m": upper, "lower_depth_m": lower})
 
 
-def _descriptions(lon: NDArray, lat: NDArray, covariates: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    n = len(lon)
-    land_use = covariates["IGBP"].astype(int).map(_LAND_USE).to_numpy(object)
-    land_use[rng.random(n) < 0.2] = None
-    year = rng.integers(1975, 2018, n).astype(float)
-    year[rng.random(n) < 0.15] = np.nan
-    return pd.DataFrame(
-        {
-            "profile_id": [f"P{i:05d}" for i in range(1, n + 1)],
-            "lon": lon,
-            "lat": lat,
-            "source": rng.choice(_SOURCES, n, p=[0.5, 0.35, 0.08, 0.07]),
-            "land_use": land_use,
-            "state": None,
-            "year": year,
-        }
-    )
-
-
-def _laboratory(
-    layers: pd.DataFrame, observed: NDArray, covariates: pd.DataFrame, names: NDArray, rng: np.random.Generator
-) -> pd.DataFrame:
+def _laboratory(layers, observed: NDArray, covariates, names: NDArray, rng: np.random.Generator) -> pd.DataFrame:
     """The layers as a laboratory reports them: carbon by mass, bulk density, coarse fragments, carbon by volume."""
     pit = layers["pit"].to_numpy()
     typical = covariates[["Bulk_Density_0cm", "Bulk_Density_30cm", "Bulk_Density_100cm"]].mean(axis=1).to_numpy()[pit]
@@ -213,13 +201,8 @@ def _count(share: float, n: int) -> int:
     return max(2, round(share * n))
 
 
-def _with_faults(
-    profiles: pd.DataFrame, layers: pd.DataFrame, n_sound: int, seed: int
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Tables with faults, in random order, and the faults: profile_id, layer (missing for a whole profile), rule.
-
-    Cleaning leaves the first `n_sound` profiles. Layers that go with their whole profile are not listed.
-    """
+def _with_faults(profiles: pd.DataFrame, layers: pd.DataFrame, n_sound: int, seed: int) -> tuple[pd.DataFrame, ...]:
+    """Tables with faults, of which cleaning leaves the first `n_sound` profiles, and a list of the faults."""
     rng = np.random.default_rng([seed, n_sound, 2])
     profiles, layers = profiles.copy(), layers.copy()
     planted: list[pd.DataFrame] = []
@@ -238,7 +221,14 @@ def _with_faults(
         layers = _damage(fault, chosen, layers, planted)
 
     copied = rng.choice(sound, _count(DUPLICATES, n_sound), replace=False)
-    profiles, layers = _copied(copied, profiles, layers, planted)
+    # The same pits under second identifiers, positions to the hundredth of a degree, as collections overlap.
+    twins, twin_layers = (
+        table[table["profile_id"].isin(copied)].assign(profile_id=lambda t: "D" + t["profile_id"].str[1:])
+        for table in (profiles, layers)
+    )
+    planted.append(_listed(twins["profile_id"].to_numpy(), "duplicate profile"))
+    twins[["lon", "lat"]] = twins[["lon", "lat"]].round(2)
+    profiles, layers = pd.concat([profiles, twins]), pd.concat([layers, twin_layers])
     # Cleaning keeps the first of two alike: copies come last.
     order = rng.permutation(len(profiles))
     copy = profiles["profile_id"].str.startswith("D").to_numpy()[order]
@@ -251,7 +241,6 @@ def _listed(ids, rule: str, layer=pd.NA) -> pd.DataFrame:
 
 
 def _spoil(fault, chosen, profiles, layers, planted, rng):
-    """Faults for which cleaning excludes the whole profile."""
     rows, hit = profiles["profile_id"].isin(chosen), layers["profile_id"].isin(chosen)
     if fault == "position missing":
         profiles.loc[rows, ["lon", "lat"]] = np.nan
@@ -269,7 +258,6 @@ def _spoil(fault, chosen, profiles, layers, planted, rng):
 
 
 def _damage(fault, chosen, layers, planted):
-    """Faults for which cleaning excludes one layer: the second, or one added below the last."""
     second = layers["profile_id"].isin(chosen) & (layers["layer"] == 2)
     if fault == "no density":
         layers.loc[second, ["bulk_density_g_cm3", "soc_kg_m3"]] = np.nan
@@ -292,14 +280,3 @@ def _damage(fault, chosen, layers, planted):
         return pd.concat([layers, added])
     planted.append(_listed(chosen, fault, 2))
     return layers
-
-
-def _copied(copied, profiles, layers, planted):
-    """The same pits under second identifiers, positions to the hundredth of a degree, as collections overlap."""
-    twins, twin_layers = (
-        table[table["profile_id"].isin(copied)].assign(profile_id=lambda t: "D" + t["profile_id"].str[1:])
-        for table in (profiles, layers)
-    )
-    planted.append(_listed(twins["profile_id"].to_numpy(), "duplicate profile"))
-    twins[["lon", "lat"]] = twins[["lon", "lat"]].round(2)
-    return pd.concat([profiles, twins]), pd.concat([layers, twin_layers])

@@ -16,6 +16,7 @@ import scipy.io
 from numpy.typing import ArrayLike, NDArray
 
 from proda.data.covariates import DEPTHS
+from proda.data.readers.clm_history import MONTH_DAYS, SECONDS_PER_DAY
 from proda.data.readers.rasters import nearest_index
 from proda.data.tables import (
     Finding,
@@ -87,22 +88,14 @@ _CHECKS = {
     "lower_depth": [median_check(3, 1000, "cm", "Depths in metres? Multiply by 100.")],
     "soc_stock": [median_check(200, 2e5, "g C m-3", "In kg? Multiply by 1000.")],
 }
-_SOURCE = "CESM2 fields of the archive"
 _BAND = 72  # meridians read at once; 72 of 20 layers from pole to pole are 53 MB
-_MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], float)
-_SECONDS_PER_DAY = 86400.0
 
 
 def read_archive_profiles(folder: Path | str) -> ProfileTables:
     """Profiles and layers of an unpacked archive; `profiles` has one more column, `archive_row`, from 0.
 
-    Depths are turned from cm to m. Carbon is in g C m-3 already, by volume, so carbon by mass, bulk density and pH are
-    left out; `bulk_density_method` marks a density that the archive estimated.
-
-    Raises
-    ------
-    InputError
-        When a table is not as described, an identifier occurs twice, or depths or carbon are in another unit.
+    Carbon is by volume, g C m-3, so carbon by mass, bulk density and pH are left out; `bulk_density_method` marks a
+    density that the archive estimated. A table that is not as described, or in other units, is an `InputError`.
     """
     info = _profile_info(folder)
     year = info["date"].where(info["date"] < 1e4, np.floor(info["date"] / 1e4))  # written as 20070615 or 2007
@@ -119,7 +112,24 @@ def read_archive_profiles(folder: Path | str) -> ProfileTables:
             "archive_row": np.arange(len(info)),
         }
     )
-    return ProfileTables(profiles, _profile_layers(archive_root(folder) / LAYERS))
+    table = _netcdf_table(archive_root(folder) / LAYERS, "data_soc_integrate", LAYER_COLUMNS)
+    identifier = _identifiers(table["profile_id"])
+    layers = pd.DataFrame(
+        {
+            "profile_id": identifier,
+            "layer": table.groupby(identifier.to_numpy(), sort=False).cumcount() + 1,
+            "upper_depth": table["upper_depth"] / 100.0,
+            "lower_depth": table["lower_depth"] / 100.0,
+            "soc": table["soc_stock"],
+            "organic_carbon": np.nan,
+            "bulk_density": np.nan,
+            "bulk_density_method": np.where(table["is_pedo"] == 1, "ptf of the archive", None),
+            "coarse_fraction": np.nan,
+            "ph": np.nan,
+            "litter": False,
+        }
+    )
+    return ProfileTables(profiles, layers)
 
 
 def read_site_environment(folder: Path | str) -> pd.DataFrame:
@@ -151,27 +161,16 @@ def archive_forcing(
     """Forcing of places at `lon`, `lat` (degrees) from an unpacked archive.
 
     A place takes the nearest row and column of the grid, as in the group's programs; where its cell is no land, NaN.
-
-    Parameters
-    ----------
-    configuration : Configuration
-        `CESM2` takes the mean year, month by month; carbon inputs are multiplied by the thickness of their layer and
-        summed over the twenty layers, which gives g C m-2 month-1. `PAPER` takes annual means, interpolated in depth
-        from the nodes of CLM5 to those of CLM4.5, with the water potential SOILPSI and the run's NPP.
-    npp_multiples : (float, float)
-        `PAPER`: least and greatest annual NPP as multiples of the mean, for the fields hold a mean year only.
-
-    Raises
-    ------
-    InputError
-        When a field is missing, is not as described, has no value at any place, or one beyond what it can have.
+    `CESM2` takes the mean year, month by month, with carbon inputs summed over the layers (g C m-2 month-1). `PAPER`
+    takes annual means, interpolated in depth to the nodes of CLM4.5; `npp_multiples` are its least and greatest annual
+    NPP as multiples of the mean. A field that is missing, or not as described, is an `InputError`.
     """
     cells = archive_cells(lon, lat)
     findings: list[Finding] = []
 
     def field(name: str) -> NDArray:
         values = _read_field(folder, name, *cells)
-        findings.append(finding(_SOURCE, name, FIELDS[name][0], values))
+        findings.append(finding("CESM2 fields of the archive", name, FIELDS[name][0], values))
         return values
 
     comment = "CESM2 (CLM5) fields of the public BINN/ScIReN archive, mean year of the model years 661 to 680"
@@ -214,12 +213,12 @@ def _monthly(field) -> MonthlyForcing:
 
 
 def _annual(field, configuration: Configuration, multiples: tuple[float, float]) -> Forcing:
-    month = _MONTH_DAYS / _MONTH_DAYS.sum()
+    month = MONTH_DAYS / MONTH_DAYS.sum()
     node, wanted = CESM2_COLUMN.node, configuration.column.node
     shares = np.array([np.interp(wanted, node, unit) for unit in np.eye(node.size)])  # (20, n_layers)
     temperature, potential = (np.einsum("jtn,t,jk->kn", field(name), month, shares) for name in ("TSOI", "SOILPSI"))
     thaw = month @ field("ALTMAX")
-    npp = _SECONDS_PER_DAY * DAYS_PER_YEAR * (month @ field("NPP"))
+    npp = SECONDS_PER_DAY * DAYS_PER_YEAR * (month @ field("NPP"))
     return Forcing(temperature, potential, thaw, npp, multiples[0] * npp, multiples[1] * npp)
 
 
@@ -254,7 +253,7 @@ def _read_field(folder: Path | str, name: str, row: NDArray, column: NDArray) ->
 
 
 def _columns(stored: h5py.Dataset, lon: NDArray, lat: NDArray, levels: tuple[slice, ...]) -> NDArray[np.float64]:
-    """Values at cells, (12, [layers,] n), read a band of meridians at a time: a whole field of layers is 425 MB."""
+    """Values at cells, (12, [layers,] n), read a band of meridians at a time."""
     result = np.empty((12, *(level.stop for level in levels), lon.size))
     for band in np.unique(lon // _BAND):
         here = np.flatnonzero(lon // _BAND == band)
@@ -266,34 +265,12 @@ def _columns(stored: h5py.Dataset, lon: NDArray, lat: NDArray, levels: tuple[sli
 
 
 def _profile_info(folder: Path | str) -> pd.DataFrame:
-    """The archive's own table of profiles: `PROFILE_COLUMNS`, by `archive_row`."""
     path = archive_root(folder) / PROFILES
     info = _netcdf_table(path, "soil_profile_info", PROFILE_COLUMNS)
     return checked(info, {"profile_id": [no_gaps, no_repeats]}, path)
 
 
-def _profile_layers(path: Path) -> pd.DataFrame:
-    table = _netcdf_table(path, "data_soc_integrate", LAYER_COLUMNS)
-    identifier = _identifiers(table["profile_id"])
-    return pd.DataFrame(
-        {
-            "profile_id": identifier,
-            "layer": table.groupby(identifier.to_numpy(), sort=False).cumcount() + 1,
-            "upper_depth": table["upper_depth"] / 100.0,
-            "lower_depth": table["lower_depth"] / 100.0,
-            "soc": table["soc_stock"],
-            "organic_carbon": np.nan,
-            "bulk_density": np.nan,
-            "bulk_density_method": np.where(table["is_pedo"] == 1, "ptf of the archive", None),
-            "coarse_fraction": np.nan,
-            "ph": np.nan,
-            "litter": False,
-        }
-    )
-
-
 def _netcdf_table(path: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    """A table that MATLAB wrote into a NetCDF file, stored (columns, rows)."""
     try:
         with netCDF4.Dataset(path) as file:
             stored = np.ma.filled(file[name][:].astype(np.float64), np.nan)
@@ -303,7 +280,6 @@ def _netcdf_table(path: Path, name: str, columns: tuple[str, ...]) -> pd.DataFra
 
 
 def _environment(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """EnvInfo of a .mat file of version 5 or 7."""
     try:
         values = scipy.io.loadmat(path)["EnvInfo"]
     except Exception as error:  # a broken file fails in many ways: zlib, struct, shapes

@@ -1,7 +1,6 @@
 """Forcing of both model configurations from history files of CLM and CTSM: monthly means on longitudes and latitudes.
 
-Each place takes the nearest cell. Files are read one by one, for xarray opens many as one with dask only, which is no
-requirement here.
+Each place takes the nearest cell. Files are read one by one, for xarray opens many as one with dask only.
 """
 
 from __future__ import annotations
@@ -50,29 +49,19 @@ def forcing_from_history(
     vertical: str = "match",
     npp_multiples: tuple[float, float] | None = None,
 ) -> SourcedForcing:
-    """Forcing of the places at `lon`, `lat` from history files.
+    """Forcing of the places at `lon`, `lat` (degrees) from a history file or a folder of `*.nc`: whole years of months.
+
+    `PAPER` takes means over all months: TSOI, SOILPSI, ALTMAX, and annual NPP with its least and greatest year. `CESM2`
+    takes a mean year, month by month: TSOI, W_SCALAR, O_SCALAR, FPI_vr, ALTMAX, ALTMAX_LASTYEAR, the inputs of woody
+    debris and litter, and `nbedrock`. A variable in another unit or on other levels, missing or doubled months, and a
+    grid that does not cover the places are an `InputError`.
 
     Parameters
     ----------
-    files : a file, or a folder of `*.nc`
-        Whole years of monthly means.
-    lon, lat : (n,), degrees
-        Either convention of longitude.
-    configuration : Configuration
-        `PAPER` takes means over all months: TSOI, SOILPSI, ALTMAX, and annual NPP with its least and greatest year.
-        `CESM2` takes a mean year, month by month: TSOI, W_SCALAR, O_SCALAR, FPI_vr, ALTMAX, ALTMAX_LASTYEAR, the
-        inputs of woody debris and litter, and `nbedrock`.
     vertical : "match" or "linear"
         "linear" interpolates to the nodes of the configuration where the files come from another version of CLM.
     npp_multiples : (float, float), optional
-        Least and greatest annual NPP as multiples of the mean, instead of those of the years in the files; needed for a
-        single year.
-
-    Raises
-    ------
-    InputError
-        When a variable is missing, in another unit or on other levels, months are missing or twice, or the grid does
-        not cover the places.
+        Least and greatest annual NPP as multiples of the mean; needed for a single year.
     """
     history = _History(files, lon, lat, configuration.column, vertical)
     forcing = _monthly(history) if configuration.monthly else _annual(history, npp_multiples)
@@ -134,8 +123,6 @@ def _monthly(history: _History) -> MonthlyForcing:
 
 
 class _History:
-    """The monthly means of a run at the cells nearest to some places, and what they hold."""
-
     def __init__(self, files, lon: ArrayLike, lat: ArrayLike, column: Column, vertical: str) -> None:
         self.column, self.vertical = column, vertical
         self.paths = sorted(Path(files).glob("*.nc")) if Path(files).is_dir() else [Path(files)]
@@ -150,18 +137,15 @@ class _History:
         self._row, self._column = np.divmod(cells, self.axes[0].size)
 
     def at_places(self, values: NDArray) -> NDArray:
-        """Values (..., n_cells) of the cells as values (..., n) of the places."""
         return values[..., self._place]
 
     def checked(self, name: str, of_cells: NDArray) -> NDArray:
-        """A mean at the places, once it is plausible, noted among the findings."""
         values = self.at_places(of_cells)
         self.check(name, values)
         self.findings.append(finding("CLM history", name, _PLAUSIBLE[name][0], values))
         return values
 
     def check(self, quantity: str, values: NDArray, name: str = "") -> None:
-        """Refuse values that are all missing, or beyond what the quantity can be."""
         where = f"{self.first} and on: {name or quantity}"
         if not np.isfinite(values).any():
             raise InputError(f"{where} has no value at any of the {values.shape[-1]} places. Another domain?")
@@ -291,10 +275,7 @@ def _month_name(months: pd.DataFrame, row: int) -> str:
 
 
 def _months_of(path: Path) -> list[tuple[Path, int, int, int, float]]:
-    """Months of a file; none where it has no axis of time, as surface data.
-
-    CLM stamps a monthly mean with the end of its month: the month is that of the middle of the time bounds.
-    """
+    """Months of a file, by the middle of the time bounds; none where it has no axis of time, as surface data."""
     with _opened(path) as file:
         if "time" not in file.dimensions or "time" not in file.variables:
             return []
@@ -324,7 +305,6 @@ def _months_of(path: Path) -> list[tuple[Path, int, int, int, float]]:
 
 
 def _axes(file: netCDF4.Dataset, path: Path) -> tuple[NDArray, NDArray]:
-    """Centres of the cells along longitude and latitude, degrees."""
     for axis in ("lon", "lat"):
         if axis not in file.variables or file[axis].dimensions != (axis,):
             raise InputError(

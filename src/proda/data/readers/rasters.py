@@ -1,8 +1,6 @@
 """Maps as GeoTIFF or NetCDF: values at places and over the cells of the study's grid, and covariates of public maps.
 
-Stored values become numbers in the unit of the layer, missing ones NaN, before anything is averaged, and a value that
-the layer cannot have is an error. Over a cell, a map is read on pixels that divide the cell, each the nearest of the
-map's own. data/README.md has the sources' licences.
+Over a cell, a map is read on pixels that divide the cell, each the nearest of the map's own.
 """
 
 from __future__ import annotations
@@ -37,16 +35,12 @@ _LON_NAMES, _LAT_NAMES = ("lon", "longitude", "x"), ("lat", "latitude", "y")
 
 
 class Layer(NamedTuple):
-    """One variable of a map file."""
-
     name: str  # the covariate
     pattern: str  # of the file's name, for `Path.glob`; resolution and ending may vary
     unit: str
     least: float  # plausible, in that unit
     greatest: float
-    factor: float | None = (
-        None  # from stored whole numbers to `unit`; None: the scale and offset that the file declares
-    )
+    factor: float | None = None  # from stored whole numbers to `unit`; None: scale and offset as declared in the file
     missing: tuple[float, ...] = ()  # stored values that mean "missing" besides the declared one
     classes: bool = False  # classes have majorities and no means
 
@@ -119,8 +113,6 @@ _BESIDE = (".xml", ".ovr", ".tfw", ".msk", ".md5", ".sha256")  # what stands bes
 
 
 class Covariates(NamedTuple):
-    """Covariates read from maps."""
-
     values: pd.DataFrame  # one row a place, one column a covariate; NaN where the map has no value, never zero
     findings: pd.DataFrame  # one row a covariate: how many values are missing, and the range of the others
 
@@ -132,20 +124,8 @@ def covariates_from_maps(
 
     A covariate that no public map in the folder has is read from a map of one's own, `<name>.tif` or `<name>.nc`, in
     the unit of the list. NPP statistics come from one map for each of the years 2000 to 2014, with "NPP" and the year
-    in their names; a place without a value in any of the years is missing.
-
-    Parameters
-    ----------
-    lon, lat : (n,), degrees
-    resolution : float, degrees, optional
-        Of grid cells centred at `lon`, `lat`: means of numbers, the most frequent class. Without it: the pixel of each
-        place.
-
-    Raises
-    ------
-    InputError
-        When there is no map for some covariates (names all of them), or two for one, a map has no value at any place,
-        or a value is not possible.
+    in their names; a place without a value in any of the years is missing. Places, cells and errors are as in
+    `map_values`; no map of a covariate, or two of one, is an `InputError` too.
     """
     folder = Path(folder)
     names = [row.name for row in covariates]
@@ -177,7 +157,6 @@ def covariates_from_maps(
 
 
 def _layer_of(row: Covariate, folder: Path) -> tuple[str, Layer] | None:
-    """The source and layer that a covariate is read from: the first whose file is there, else a map of one's own."""
     for source, layers in SOURCES.items():
         for layer in layers:
             if layer.name == row.name and any(folder.rglob(layer.pattern)):
@@ -194,10 +173,8 @@ def map_file(folder: Path | str, pattern: str, what: str, with_text: str = "") -
 
     A GeoTIFF goes before a .vrt; quality layers are no maps. None, or more than one, is an `InputError`.
     """
-    paths = sorted(
-        path for path in Path(folder).rglob(pattern) if path.suffix not in _BESIDE and "_QC" not in path.name
-    )
-    paths = [path for path in paths if re.search(with_text, path.name)]
+    paths = [path for path in sorted(Path(folder).rglob(pattern)) if re.search(with_text, path.name)]
+    paths = [path for path in paths if path.suffix not in _BESIDE and "_QC" not in path.name]
     paths = [path for path in paths if path.suffix != ".vrt"] if len(paths) > 1 else paths
     if len(paths) != 1:
         has = f"{len(paths)} files: {', '.join(path.name for path in paths[:3])}" if paths else "none"
@@ -215,21 +192,10 @@ def map_values(
 ) -> NDArray[np.float64]:
     """Values of a map in the layer's unit, (n,); NaN where it has none.
 
-    Parameters
-    ----------
-    lon, lat : (n,), degrees
-        Of places, or centres of the cells of a regular grid.
-    resolution : float, degrees, optional
-        Edge of the cells. A cell takes the mean over its pixels with a value, by area, or the most frequent class, the
-        lowest on ties. Without it a place takes the pixel it lies in.
-    convert : callable, optional
-        Stored values -> values in the layer's unit, in the place of the layer's factor.
-
-    Raises
-    ------
-    InputError
-        When the file is no map that can be placed on the globe, holds no value at any place, or one that the layer
-        cannot have.
+    A place at `lon`, `lat` (degrees, (n,)) takes the pixel it lies in. With a `resolution` (degrees), places are the
+    centres of cells of a regular grid: a cell takes the mean over its pixels with a value, by area, or the most
+    frequent class, the lowest on ties. `convert` turns stored values into the layer's unit, in the place of its factor.
+    What is no map on the globe, has no value at any place, or one that the layer cannot have, is an `InputError`.
     """
     lon, lat = np.mod(np.asarray(lon, float) + 180.0, 360.0) - 180.0, np.asarray(lat, float)
     try:
@@ -349,7 +315,6 @@ def _read(file: rasterio.DatasetReader, window: Window) -> NDArray:
 
 
 def _over_cells(path, layer: Layer, file, lon: NDArray, lat: NDArray, resolution: float, convert) -> NDArray:
-    """Means or majorities of cells, a row of cells at a time."""
     west, north = lon.min() - resolution / 2, lat.max() + resolution / 2
     row, column = (np.floor(x / resolution).astype(np.int64) for x in (north - lat, lon - west))
     n_columns = int(column.max()) + 1
@@ -375,9 +340,7 @@ def _over_cells(path, layer: Layer, file, lon: NDArray, lat: NDArray, resolution
     return result
 
 
-def _on_fine_pixels(
-    file: rasterio.DatasetReader, west: float, north: float, step: float, shape: tuple[int, int]
-) -> NDArray:
+def _on_fine_pixels(file, west: float, north: float, step: float, shape: tuple[int, int]) -> NDArray:
     """Stored values of the pixels nearest to the centres of finer ones of `step` degrees from a corner on, `shape`."""
     bounds = (west - step, north - step * (shape[0] + 1), west + step * (shape[1] + 1), north + step)
     left, bottom, right, top = transform_bounds(DEGREES, file.crs, *bounds, densify_pts=99)

@@ -34,14 +34,11 @@ _SOILGRIDS_BOUNDS = (0, 5, 15, 30, 60, 100, 200)  # cm, of the layers
 
 
 class ReferenceMap(NamedTuple):
-    """Stocks of a published map at grid cells."""
-
     stocks: pd.DataFrame  # a column a depth, `ref_<map>_<depth in cm>cm`, kg m-2; NaN where the map has no value
     findings: pd.DataFrame  # a row a column, `proda.data.tables.Finding`
 
 
 def reference_map(name: str, citation: str, stocks: dict[float, NDArray], note: str = "") -> ReferenceMap:
-    """Stocks by depth (m) as a `ReferenceMap`, columns as `grid.nc` and the maps' scores expect them."""
     columns = {f"ref_{name}_{round(100 * depth)}cm": values for depth, values in stocks.items()}
     findings = [finding(citation, column, "kg m-2", values, note) for column, values in columns.items()]
     return ReferenceMap(pd.DataFrame(columns), findings_table(findings))
@@ -50,12 +47,8 @@ def reference_map(name: str, citation: str, stocks: dict[float, NDArray], note: 
 def soilgrids_2_stocks(folder: Path | str, lon: ArrayLike, lat: ArrayLike) -> ReferenceMap:
     """SoilGrids 2.0 (Poggio et al. 2021, doi 10.5194/soil-7-217-2021; CC BY 4.0), from its organic carbon density.
 
-    Parameters
-    ----------
-    folder : path
-        Holds `ocd_0-5cm_mean.tif` and on to 100-200 cm: stored as hg m-3.
-    lon, lat : (n,), degrees
-        Centres of half-degree cells, as in the functions below.
+    `folder` holds `ocd_0-5cm_mean.tif` and on to 100-200 cm, stored as hg m-3; `lon`, `lat` are centres of half-degree
+    cells, as in the functions below.
     """
     stocks = dict.fromkeys(DEPTHS, 0.0)
     for top, bottom in zip(_SOILGRIDS_BOUNDS, _SOILGRIDS_BOUNDS[1:], strict=False):
@@ -71,13 +64,7 @@ def wise30sec_stocks(folder: Path | str, lon: ArrayLike, lat: ArrayLike) -> Refe
     """WISE30sec: means over the map units in each cell, by area.
 
     `folder` holds `wise_30sec_v1.tif`, `wise_30sec_v1.tsv` and `HW30s_FULL.txt`, as the archive of WISE30sec does in
-    "Interchangeable_format".
-
-    Raises
-    ------
-    InputError
-        When a file or column is missing, a unit on the map is in no table, or depths and densities are not as
-        described.
+    "Interchangeable_format"; a missing file or unit, and tables that are not as described, are an `InputError`.
     """
     path = map_file(folder, WISE_CODES, "the codes of WISE30sec")
     codes = pd.read_csv(path, sep="\t")

@@ -1,7 +1,5 @@
 """The tidy tables of a data folder: profiles.csv, layers.csv and the half-degree drivers of grid_half_degree.csv.
-
-Columns in other units than in their names are an error before anything is computed; single odd rows are left to
-cleaning. data/README.md describes the columns.
+data/README.md describes the columns.
 """
 
 from __future__ import annotations
@@ -73,36 +71,42 @@ def read_profile_tables(folder: Path | str) -> ProfileTables:
     """Profiles and layers of a folder in the package's names and units (m, g C m-3), otherwise as they are.
 
     A missing `soc_kg_m3` is computed as oc_percent x 10 x bulk_density_g_cm3 x (1 - coarse_fraction) where the first
-    two are there; it stays missing elsewhere, for `proda.data.cleaning` to estimate where the study asks for it.
-
-    Raises
-    ------
-    InputError
-        When the folder, a file or a column is missing, a table is empty, a value is no number, an identifier occurs
-        twice, or a column is in another unit than in its name.
+    two are there. A missing file or column, a value that is no number, an identifier that occurs twice, and a column in
+    another unit than in its name are an `InputError`.
     """
     texts, numbers = ("profile_id", "source", "land_use", "state"), ("lon", "lat", "year", "coord_uncertainty_km")
     profiles = _table(folder, PROFILES, numbers, texts, _PROFILE_OPTIONAL, profile_id=[no_gaps, no_repeats])
     profiles["position_uncertainty"] = 1000.0 * profiles["coord_uncertainty_km"]
     columns = ["profile_id", "lon", "lat", "source", "land_use", "state", "year", "position_uncertainty"]
-    return ProfileTables(profiles[columns], _layers(folder))
+    numbers, optional = (*_LAYER_COLUMNS, *_LAYER_OPTIONAL), (*_LAYER_OPTIONAL, "bd_method")
+    layers = _table(folder, LAYERS, numbers, ("profile_id", "bd_method"), optional, profile_id=[no_gaps])
+    soc, percent, density = (layers[name] for name in ("soc_kg_m3", "oc_percent", "bulk_density_g_cm3"))
+    computed = percent * 10.0 * density * (1.0 - layers["coarse_fraction"].fillna(0.0))
+    _check_carbon(Path(folder) / LAYERS, soc, computed, percent, density)
+    layers = pd.DataFrame(
+        {
+            "profile_id": layers["profile_id"],
+            "layer": layers["layer"].astype(int),
+            "upper_depth": layers["upper_depth_m"],
+            "lower_depth": layers["lower_depth_m"],
+            "soc": soc.fillna(computed) * 1000.0,
+            "organic_carbon": 10.0 * percent,
+            "bulk_density": density,
+            "bulk_density_method": layers["bd_method"],
+            "coarse_fraction": layers["coarse_fraction"],
+            "ph": layers["ph"],
+            "litter": False,
+        }
+    )
+    return ProfileTables(profiles[columns], layers)
 
 
 def read_grid_table(folder: Path | str) -> pd.DataFrame:
     """Drivers of the half-degree land cells with names as in the package and the covariates under their own names.
 
-    Returns
-    -------
-    DataFrame
-        lon, lat, land_fraction, cell_area (m2), land_cover, air_temperature (degrees Celsius), precipitation
-        (mm yr-1), npp (g C m-2 yr-1), sand_percent, clay_percent, `ref_*` (kg m-2) and the columns of
-        `grid_covariates`.
-
-    Raises
-    ------
-    InputError
-        When the file or a column is missing, the table is empty, a column is in another unit than in its name, or a
-        cell is not one of the half-degree grid in position, area or share of land.
+    Columns are lon, lat, land_fraction, cell_area (m2), land_cover, air_temperature (degrees Celsius), precipitation
+    (mm yr-1), npp (g C m-2 yr-1), sand_percent, clay_percent, `ref_*` (kg m-2) and those of `grid_covariates`. Errors
+    are those of `read_profile_tables`, and a cell that is none of the half-degree grid.
     """
     grid = _table(folder, GRID, ("lon", "lat", "land_fraction", "cell_area_m2", *_COVARIATES), prefix="ref_")
     file = Path(folder) / GRID
@@ -129,10 +133,7 @@ def read_grid_table(folder: Path | str) -> pd.DataFrame:
 
 
 def grid_covariates(grid: pd.DataFrame) -> pd.DataFrame:
-    """The driver columns of the grid table: climate, NPP, texture, water retention and classes.
-
-    Longitude and latitude are left out: from them a network could learn places instead of causes.
-    """
+    """The driver columns of the grid table; not longitude and latitude: a network could learn places from them."""
     return grid[list(_COVARIATES)].astype(float)
 
 
@@ -145,20 +146,9 @@ def read_delimited(
 ) -> pd.DataFrame:
     """Columns of a text table, `numbers` as floats and `texts` as they stand, missing where a field is empty or NA.
 
-    Parameters
-    ----------
-    file : path, also in a zip
-        Separated by tabs and without quotes when its name ends in ".tsv", else by commas.
-    optional : names
-        Those of `numbers` and `texts` that need not be there.
-    prefix : str, optional
-        Columns of numbers whose names begin with it are read too.
-
-    Raises
-    ------
-    InputError
-        Names the file and, where there is one, the line and the value: a column is missing, a line has more or fewer
-        fields than the header, a number is none, or the file is empty, damaged or not UTF-8.
+    A name that ends in ".tsv" stands for tabs and no quotes, any other for commas. The `optional` columns need not be
+    there; columns of numbers whose names begin with `prefix` are read too. A table that is not whole, or has no number
+    where one is expected, is an `InputError` with the line.
     """
     separator = "\t" if file.name.endswith(".tsv") else ","
     names: list[str] = []
@@ -196,7 +186,6 @@ def read_delimited(
 
 
 def _fault(error: str, names: list[str]) -> str:
-    """What is wrong with a text table, from pyarrow's message."""
     if match := re.search(r"column #(\d+): Row #(\d+): .* to double: invalid value '(.*)'", error):
         column, line, text = match.groups()
         return (
@@ -218,29 +207,6 @@ def _table(folder: Path | str, name: str, numbers, texts=(), optional=(), prefix
     table = checked(table, _CHECKS | checks, file, csv_line)
     table = table.assign(**{name: np.nan for name in numbers if name not in table})
     return table.assign(**{name: None for name in texts if name not in table})
-
-
-def _layers(folder: Path | str) -> pd.DataFrame:
-    numbers, optional = (*_LAYER_COLUMNS, *_LAYER_OPTIONAL), (*_LAYER_OPTIONAL, "bd_method")
-    layers = _table(folder, LAYERS, numbers, ("profile_id", "bd_method"), optional, profile_id=[no_gaps])
-    soc, percent, density = (layers[name] for name in ("soc_kg_m3", "oc_percent", "bulk_density_g_cm3"))
-    computed = percent * 10.0 * density * (1.0 - layers["coarse_fraction"].fillna(0.0))
-    _check_carbon(Path(folder) / LAYERS, soc, computed, percent, density)
-    return pd.DataFrame(
-        {
-            "profile_id": layers["profile_id"],
-            "layer": layers["layer"].astype(int),
-            "upper_depth": layers["upper_depth_m"],
-            "lower_depth": layers["lower_depth_m"],
-            "soc": soc.fillna(computed) * 1000.0,
-            "organic_carbon": 10.0 * percent,
-            "bulk_density": density,
-            "bulk_density_method": layers["bd_method"],
-            "coarse_fraction": layers["coarse_fraction"],
-            "ph": layers["ph"],
-            "litter": False,
-        }
-    )
 
 
 def _check_carbon(file: Path, soc: pd.Series, computed: pd.Series, percent: pd.Series, density: pd.Series) -> None:

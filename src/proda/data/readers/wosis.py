@@ -28,9 +28,8 @@ _Files = Mapping[str, Path | zipfile.Path]
 def read_wosis_202312(folder: Path | str) -> ProfileTables:
     """The snapshot of December 2023 (Batjes et al. 2024, doi 10.5194/essd-16-4735-2024): one TSV a property.
 
-    wosis_202312_profiles.tsv, where it is there, lists the profiles without organic carbon too, so that they can be
-    counted. Several measurements of a property of a layer are averaged. A missing file or column, or one in another
-    unit, is an `InputError`, as in the other layouts.
+    Several measurements of a property of a layer are averaged. A missing file or column, or one in another unit, is an
+    `InputError`, as in the other layouts.
     """
     files = _data_files(Path(folder))
     flags = ("litter", "organic_surface")  # the snapshot's name for it, and the later one
@@ -43,7 +42,7 @@ def read_wosis_202312(folder: Path | str) -> ProfileTables:
     ).dropna(subset="value_avg")
     first = layers.drop_duplicates("profile_id").set_index("profile_id")
     profiles = first.reset_index()
-    if listing := files.get("wosis_202312_profiles.tsv"):
+    if listing := files.get("wosis_202312_profiles.tsv"):  # the profiles without carbon too, so that they are counted
         profiles = read_delimited(listing, ("longitude", "latitude"), ("profile_id", *about), optional=about)
         for name in (name for name in about if name in first):  # what the list lacks stands beside the layers
             profiles[name] = _text(profiles, name).fillna(profiles["profile_id"].map(first[name]))
@@ -54,9 +53,8 @@ def read_wosis_202312(folder: Path | str) -> ProfileTables:
     flag = next((name for name in flags if name in layers), "")
     return _tidy_tables(
         folder,
+        "WoSIS 2023",
         profiles.assign(
-            source=_first_code(_text(profiles, "dataset_code"), "WoSIS 2023"),
-            state=_text(profiles, "country_name"),
             year=_year(_text(profiles, "date")),
             position_uncertainty=_metres(_text(profiles, "positional_uncertainty")),
         ),
@@ -91,9 +89,8 @@ def read_wosis_201909(folder: Path | str) -> ProfileTables:
     years = _year(_text(layers, "orgc_date")).groupby(layers["profile_id"]).first()
     return _tidy_tables(
         folder,
-        profiles.assign(
-            source=_first_code(_text(profiles, "dataset_id"), "WoSIS 2019"),
-            state=_text(profiles, "country_name"),
+        "WoSIS 2019",
+        profiles.rename(columns={"dataset_id": "dataset_code"}).assign(
             year=profiles["profile_id"].map(years).astype(float),
             position_uncertainty=profiles["geom_accuracy"] * _METRES_PER_DEGREE,
         ),
@@ -124,15 +121,13 @@ def read_wosis_latest(folder: Path | str) -> ProfileTables:
         for code in _MEASURED
     }
     # A profile at two positions stays twice, and is an error of `_tidy_tables`.
-    profiles = layers.drop_duplicates(["profile_id", "X", "Y"]).rename(columns={"X": "longitude", "Y": "latitude"})
+    profiles = layers.drop_duplicates(["profile_id", "X", "Y"]).rename(
+        columns={"X": "longitude", "Y": "latitude", "orgc_dataset_id": "dataset_code"}
+    )
     return _tidy_tables(
         folder,
-        profiles.assign(
-            source=_first_code(_text(profiles, "orgc_dataset_id"), "WoSIS latest"),
-            state=_text(profiles, "country_name"),
-            year=_year(_text(profiles, "orgc_date")),
-            position_uncertainty=np.nan,
-        ),
+        "WoSIS latest",
+        profiles.assign(year=_year(_text(profiles, "orgc_date")), position_uncertainty=np.nan),
         layers.assign(layer=layer, orgc=layers["orgc_value_avg"], **measured),
     )
 
@@ -170,12 +165,11 @@ def _layer_means(files: _Files, name: str, key: str, value: str, layers: pd.Seri
 
 
 def _text(table: pd.DataFrame, name: str) -> pd.Series:
-    """A column of text; missing where the table has none of that name."""
     return table.get(name, pd.Series(pd.NA, table.index)).astype("string")
 
 
-def _tidy_tables(folder: Path | str, profiles: pd.DataFrame, layers: pd.DataFrame) -> ProfileTables:
-    """Profiles and layers in the tidy schema, from columns with WoSIS' names and units."""
+def _tidy_tables(folder: Path | str, source: str, profiles: pd.DataFrame, layers: pd.DataFrame) -> ProfileTables:
+    """Profiles and layers in the tidy schema, from columns with WoSIS' names and units; `source` is the fallback."""
     if layers[["profile_id", "layer"]].isna().any(axis=None):
         raise InputError(f"{folder}: a layer with organic carbon has no identifier of its profile or of its own.")
     twice = profiles["profile_id"][profiles["profile_id"].duplicated()]
@@ -203,7 +197,12 @@ def _tidy_tables(folder: Path | str, profiles: pd.DataFrame, layers: pd.DataFram
         }
     )
     names = {"longitude": "lon", "latitude": "lat"}
-    profiles = profiles.rename(columns=names).assign(land_use=None).astype({"profile_id": object})
+    # The source is the first of the codes of data sets in braces, "{US-NCSS,WD-ISCN}".
+    first = _text(profiles, "dataset_code").str.extract(r"^\{?\s*\"?([^,{}\"]+)")[0].str.strip()
+    profiles = profiles.rename(columns=names).astype({"profile_id": object})
+    profiles = profiles.assign(
+        source=("WoSIS " + first).fillna(source).astype(object), state=_text(profiles, "country_name"), land_use=None
+    )
     order = ["profile_id", "lon", "lat", "source", "land_use", "state", "year", "position_uncertainty"]
     return ProfileTables(profiles[order].reset_index(drop=True), tidy.reset_index(drop=True))
 
@@ -233,17 +232,8 @@ def _year(date: pd.Series) -> pd.Series:
     return date.str.extract(r"(\d{4})")[0].astype(float)
 
 
-def _first_code(codes: pd.Series, fallback: str) -> pd.Series:
-    """The first of the codes of data sets in braces, "{US-NCSS,WD-ISCN}", as the name of a source."""
-    first = codes.str.extract(r"^\{?\s*\"?([^,{}\"]+)")[0].str.strip()
-    return ("WoSIS " + first).fillna(fallback).astype(object)
-
-
 def _metres(uncertainty: pd.Series) -> pd.Series:
-    """Positional uncertainty in metres from text such as "100 m", "1 km - 10 km" or "> 10 km": the greatest named.
-
-    A plain number is metres. "More than" has no upper end and gives infinity; text without a number gives NaN.
-    """
+    """Positional uncertainty in metres from text such as "100", "1 km - 10 km" or "> 10 km" (infinity)."""
 
     def metres(text: str) -> float:
         if re.search(r">|more than|over|above", text.lower()):
