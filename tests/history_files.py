@@ -28,10 +28,10 @@ def truth(name, year, month, lon, lat, depth=None):
         "NPP": (1.6e-5 + 1e-7 * (lat - 30)) * (1 + 0.1 * (year - 2002)) + 0 * east,
     }
     base = flat[name] if name in flat else 1e-6 * (1 + INPUTS.index(name)) * (1.2 + season) + 0 * lat + 0 * east
-    return base if depth is None else base + (depth if name == "TSOI" else 0.0)
+    return base if depth is None else base + (depth if name == "TSOI" else 0.0 * depth)
 
 
-def history(years=(2001, 2002, 2003), configuration="paper", lon=LON, lat=LAT, land=None, **changed):
+def history(years=(2001, 2002, 2003), configuration="paper", lon=LON, lat=LAT, land=None):
     """A dataset as CLM writes it: single precision, fill values in the sea, months stamped with their end."""
     paper = configuration == "paper"
     names = ("TSOI", "SOILPSI", "ALTMAX", "NPP")
@@ -47,11 +47,8 @@ def history(years=(2001, 2002, 2003), configuration="paper", lon=LON, lat=LAT, l
     data = {}
     for name in names:
         levels = name not in ("ALTMAX", "ALTMAX_LASTYEAR", "NPP")
-        field = [
-            truth(name, *at, east, north, depth[:, None, None]) if levels else truth(name, *at, east, north)
-            for at in when
-        ]
-        field = np.array([np.broadcast_to(f, (depth.size, *east.shape)) for f in field]) if levels else np.array(field)
+        at_depth = depth[:, None, None] if levels else None
+        field = np.array([truth(name, *at, east, north, at_depth) for at in when])
         if land is not None:
             field = np.where(land, field, np.nan)
         dims = ("time", "levgrnd", "lat", "lon") if levels else ("time", "lat", "lon")
@@ -61,8 +58,7 @@ def history(years=(2001, 2002, 2003), configuration="paper", lon=LON, lat=LAT, l
         data["nbedrock"] = (("lat", "lon"), np.full(east.shape, 12.0))
     time = ("time", end.astype(float), {"units": "days since 2000-01-01 00:00:00", "calendar": "noleap"})
     time[2]["bounds"] = "time_bounds"
-    ds = xr.Dataset(data, {"time": time, "lon": lon, "lat": lat, "levgrnd": ("levgrnd", depth, {"units": "m"})})
-    return ds.assign(changed)
+    return xr.Dataset(data, {"time": time, "lon": lon, "lat": lat, "levgrnd": ("levgrnd", depth, {"units": "m"})})
 
 
 def written(ds, path):

@@ -9,7 +9,6 @@ from proda.data.readers import archive as layout
 from proda.data.readers.archive import FIELDS, INPUTS, VARIABLE
 
 N = 40
-COARSE = 24  # chunk of the stored fields
 
 
 def places(seed=3):
@@ -83,7 +82,7 @@ def write_field(root, name):
     path = root / layout.FIELD.format(name=name)
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
-        chunk = (12, *((25,) if layered else ()), COARSE, COARSE)
+        chunk = (*shape[:-2], 24, 24)
         stored = file.create_dataset(VARIABLE, shape, "f4", chunks=chunk, compression="lzf", fillvalue=np.nan)
         lon, lat = np.arange(96, 168), np.arange(72, 144)
         month, layer = np.arange(12), np.arange(25 if layered else 1)

@@ -28,12 +28,10 @@ def in_degrees(west, north, step, rows, columns):
     return Affine(step, 0, west, 0, -step, north), *np.meshgrid(lon, lat)
 
 
-def netcdf(path, name, values, lon, lat, **attributes):
+def netcdf(path, name, values, lon, lat):
     with netCDF4.Dataset(path, "w") as file:
         for axis, centres in (("lon", lon), ("lat", lat)):
             file.createDimension(axis, len(centres))
             file.createVariable(axis, "f8", (axis,))[:] = centres
-        variable = file.createVariable(name, "f4", ("lat", "lon"), fill_value=attributes.pop("fill", None))
-        variable[:] = values
-        variable.setncatts(attributes)
+        file.createVariable(name, "f4", ("lat", "lon"))[:] = values
     return path

@@ -20,7 +20,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture
 def served(tmp_path):
-    """A folder whose files have an address: `served.url(name)`."""
+    """Serves a file of that name and content, and returns its address."""
     folder = tmp_path / "served"
     folder.mkdir()
     handler = functools.partial(SimpleHTTPRequestHandler, directory=folder)
@@ -28,15 +28,11 @@ def served(tmp_path):
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
-    class Served:
-        def url(self, name):
-            return f"http://127.0.0.1:{server.server_port}/{name}"
+    def write(name, content):
+        (folder / name).write_bytes(content)
+        return f"http://127.0.0.1:{server.server_port}/{name}"
 
-        def write(self, name, content):
-            (folder / name).write_bytes(content)
-            return self.url(name)
-
-    yield Served()
+    yield write
     server.shutdown()
     server.server_close()
 
@@ -46,7 +42,7 @@ def source(*files: RemoteFile) -> PublicSource:
 
 
 def test_a_file_comes_whole_with_its_checksum_and_a_receipt(served, tmp_path, capsys):
-    url = served.write("a.bin", CONTENT)
+    url = served("a.bin", CONTENT)
     (path,) = fetch(source(RemoteFile("a.bin", (url,), checksum=f"sha256:{SHA256}")), tmp_path / "raw")
     assert path.read_bytes() == CONTENT
     receipt = json.loads((tmp_path / "raw" / "fetched.json").read_text())["a.bin"]
@@ -64,7 +60,8 @@ def test_a_dry_run_prints_what_would_come_and_writes_nothing(tmp_path, capsys):
 
 
 def test_a_mirror_is_tried_when_the_first_address_fails(served, tmp_path):
-    urls = (served.url("none.bin"), served.write("a.bin", CONTENT))
+    url = served("a.bin", CONTENT)
+    urls = (url.replace("a.bin", "none.bin"), url)
     (path,) = fetch(source(RemoteFile("a.bin", urls)), tmp_path / "raw")
     assert path.read_bytes() == CONTENT
     path.write_bytes(b"mine")
@@ -81,7 +78,7 @@ def test_a_mirror_is_tried_when_the_first_address_fails(served, tmp_path):
     ],
 )
 def test_what_is_not_the_file_leaves_nothing_under_its_name(served, tmp_path, name, content, checksum, message):
-    url = served.write(name, content)
+    url = served(name, content)
     with pytest.raises(DownloadError, match=message) as error:
         fetch(source(RemoteFile(name, (url,), checksum=checksum)), tmp_path / "raw")
     assert url in str(error.value) and not (tmp_path / "raw" / name).exists()
@@ -91,9 +88,8 @@ def test_an_archive_whose_members_are_needed_is_unpacked_beside_itself(served, t
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("maps/a.tif", b"1")
-    fetch(
-        source(RemoteFile("maps.zip", (served.write("maps.zip", content.getvalue()),), unpack=True)), tmp_path / "raw"
-    )
+    url = served("maps.zip", content.getvalue())
+    fetch(source(RemoteFile("maps.zip", (url,), unpack=True)), tmp_path / "raw")
     assert (tmp_path / "raw" / "maps" / "maps" / "a.tif").read_bytes() == b"1"
 
 

@@ -82,12 +82,6 @@ def test_a_cell_gets_its_most_frequent_class_and_the_lowest_on_ties(tmp_path):
         assert code == count.argmax()
 
 
-def test_a_map_coarser_than_the_cells_gives_each_the_pixel_of_its_centre(tmp_path):
-    transform, lon, lat = in_degrees(-102.0, 42.0, 1.0, 4, 6)
-    means = map_values(geotiff(tmp_path / "coarse.tif", 100 * lon + lat, transform), ANY, CELL_LON, CELL_LAT, 0.5)
-    np.testing.assert_array_equal(means, 100 * (np.floor(CELL_LON) + 0.5) + np.floor(CELL_LAT) + 0.5)
-
-
 def test_a_netcdf_map_from_0_to_360_south_to_north_reads_as_a_geotiff_does(tmp_path):
     lon, lat = np.arange(0.05, 360.0, 0.1), np.arange(38.05, 42.0, 0.1)
     east = (lon + 180) % 360 - 180
@@ -99,13 +93,6 @@ def test_a_netcdf_map_from_0_to_360_south_to_north_reads_as_a_geotiff_does(tmp_p
     # Cells on both sides of Greenwich, where the map begins and ends.
     both = map_values(path, ANY, np.array([-0.25, 0.25]), np.array([40.25, 40.25]), 0.5)
     np.testing.assert_allclose(both, [37.75, 42.75], rtol=1e-4)
-
-
-def test_cells_on_both_sides_of_the_antimeridian_take_their_own_pixels(tmp_path):
-    transform, lon, lat = in_degrees(-180.0, 60.0, 0.25, 8, 1440)
-    path = geotiff(tmp_path / "world.tif", lon, transform)
-    means = map_values(path, ANY, np.array([179.75, -179.75]), np.array([59.25, 59.25]), 0.5)
-    np.testing.assert_allclose(means, [179.75, -179.75])
 
 
 def homolosine_map(path, value_of):
@@ -158,12 +145,10 @@ def test_what_is_no_map_is_an_error(tmp_path):
     two = netcdf(tmp_path / "two.nc", "a", lon, np.arange(4), np.arange(4))
     with netCDF4.Dataset(two, "a") as file:
         file.createVariable("b", "f4", ("lat", "lon"))
-    (tmp_path / "text.nc").write_text("no map")
     for path, message in (
         (broken, "cut.tif: cannot be read as a map"),
         (geotiff(tmp_path / "nowhere.tif", lon, transform, crs=None), "it has 1 bands, reference None"),
         (two, "2 variables on .latitude, longitude."),
-        (tmp_path / "text.nc", "cannot be read as a map"),
     ):
         with pytest.raises(InputError, match=message):
             map_values(path, ANY, [-99.0], [40.0])
@@ -188,9 +173,7 @@ def read(folder, names, lon=X, lat=Y, resolution=None):
     [
         ("bdod_0-5cm_mean.tif", "Bulk_Density_0cm", 134, 1340.0),  # cg cm-3, kg m-3
         ("cec_30-60cm_mean.tif", "CEC_30cm", 215, 21.5),  # mmol(c) kg-1, cmol(c) kg-1
-        ("clay_100-200cm_mean.tif", "Clay_Content_100cm", 243, 24.3),  # g kg-1, %
         ("phh2o_0-5cm_mean.tif", "pH_Water_0cm", 67, 6.7),  # pH x 10
-        ("PHIHOX_M_sl1_250m_ll.tif", "pH_Water_0cm", 61, 6.1),
         ("BLDFIE_M_sl4_1km_ll.tif", "Bulk_Density_30cm", 1307, 1307.0),
         ("wc2.1_10m_bio_7.tif", "BIO7", 31, 31.0),
     ],
@@ -202,32 +185,6 @@ def test_stored_integers_become_numbers_in_the_unit_of_the_list_and_gaps_stay_ga
     result = read(tmp_path, [covariate])
     np.testing.assert_allclose(result.values[covariate], [value, value, np.nan])
     assert result.findings["missing"].tolist() == [1]
-
-
-def test_worldclim_in_kelvin_and_a_map_of_another_region_are_errors(tmp_path):
-    geotiff(tmp_path / "wc2.1_10m_bio_1.tif", np.full(LON.shape, 288.15), TRANSFORM)
-    with pytest.raises(InputError, match="BIO1 is 288.15 degC in a pixel, expected -70 to 60 .3 of 3.*Another release"):
-        read(tmp_path, ["BIO1"])
-    with pytest.raises(InputError, match="BIO1 has no value at any of the 3 places. A map of another region"):
-        read(tmp_path, ["BIO1"], X + 60)
-
-
-def test_a_soilgrids_map_that_was_scaled_already_is_an_error(tmp_path):
-    geotiff(tmp_path / "clay_0-5cm_mean_30s.tif", np.full(LON.shape, 25.0), TRANSFORM)
-    with pytest.raises(InputError, match="Clay_Content_0cm is stored as float64, expected whole numbers"):
-        read(tmp_path, ["Clay_Content_0cm"])
-    geotiff(tmp_path / "phh2o_0-5cm_mean.tif", np.full(LON.shape, 7), TRANSFORM, dtype="i2")
-    with pytest.raises(InputError, match="pH_Water_0cm is 0.7 pH in a pixel, expected 2 to 12.*scaled already"):
-        read(tmp_path, ["pH_Water_0cm"])
-
-
-def test_land_cover_of_a_cell_is_its_most_frequent_land_class_and_water_is_none(tmp_path):
-    classes = np.full(LON.shape, 17)
-    classes[LON < -99.9] = 10
-    geotiff(tmp_path / "MCD12Q1_LC_Type1_2010.tif", classes, TRANSFORM, nodata=255, dtype="u1")
-    cells = read(tmp_path, ["IGBP"], [-100.25, -99.75, -99.25], [40.25] * 3, 0.5)
-    np.testing.assert_array_equal(cells.values["IGBP"], [10, 10, np.nan])
-    assert cells.findings["missing"].tolist() == [1]
 
 
 def test_npp_is_mean_greatest_and_least_of_the_years_and_codes_are_missing(tmp_path):
@@ -245,23 +202,21 @@ def test_npp_is_mean_greatest_and_least_of_the_years_and_codes_are_missing(tmp_p
         read(tmp_path, ["NPPmean"])
 
 
-def test_files_that_stand_beside_a_map_are_not_taken_for_it(tmp_path):
-    geotiff(tmp_path / "phh2o_0-5cm_mean.tif", np.full(LON.shape, 67), TRANSFORM, dtype="i2")
-    for name in ("phh2o_0-5cm_mean.tif.aux.xml", "phh2o_0-5cm_mean.vrt", "phh2o_0-5cm_mean.vrt.ovr"):
-        (tmp_path / name).write_text("beside")
-    np.testing.assert_allclose(read(tmp_path, ["pH_Water_0cm"]).values, 6.7)
-
-
 def test_the_year_of_npp_is_not_a_number_within_another(tmp_path, monkeypatch):
     """AppEEARS writes the year before the day: "2001" also stands in doy2002001 and in doy2012001."""
     monkeypatch.setattr(rasters, "NPP_YEARS", (2001, 2002))
     for year in (2001, 2002, 2012):
         geotiff(tmp_path / f"Npp_500m_doy{year}001.tif", np.full(LON.shape, 2 * year), TRANSFORM, dtype="i2")
     geotiff(tmp_path / "Npp_QC_500m_doy2001001.tif", np.full(LON.shape, 7), TRANSFORM, dtype="i2")
+    for ending in ("tif.aux.xml", "vrt", "vrt.ovr"):
+        (tmp_path / f"Npp_500m_doy2001001.{ending}").write_text("beside")
     np.testing.assert_allclose(read(tmp_path, ["NPPmin", "NPPmax"]).values, [[400.2, 400.4]] * 3)
 
 
-def test_missing_doubled_and_empty_maps_are_errors(tmp_path):
+def test_missing_doubled_and_empty_maps_and_those_in_another_unit_are_errors(tmp_path):
+    geotiff(tmp_path / "wc2.1_10m_bio_1.tif", np.full(LON.shape, 288.15), TRANSFORM)
+    with pytest.raises(InputError, match="BIO1 is 288.15 degC in a pixel, expected -70 to 60 .3 of 3.*Another release"):
+        read(tmp_path, ["BIO1"])
     with pytest.raises(InputError, match="no map of IGBP, BIO3. Put the public files there"):
         read(tmp_path, ["IGBP", "BIO3"])
     geotiff(tmp_path / "a_LC_Type1.tif", np.full(LON.shape, 255), TRANSFORM, dtype="u1")

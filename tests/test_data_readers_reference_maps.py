@@ -5,36 +5,20 @@ import sqlite3
 import numpy as np
 import pandas as pd
 import pytest
-from rasterio.transform import Affine
-from small_maps import HOMOLOSINE, geotiff, in_degrees
+from small_maps import geotiff, in_degrees
 
-from proda.data.readers.reference_maps import (
-    HWSD2_DATABASE,
-    HWSD2_MAP,
-    WISE_CODES,
-    WISE_MAP,
-    WISE_SOILS,
-    hwsd2_stocks,
-    soilgrids_2_stocks,
-    unit_stocks,
-    wise30sec_stocks,
-)
+from proda.data.readers import reference_maps as layout
+from proda.data.readers.reference_maps import hwsd2_stocks, soilgrids_2_stocks, unit_stocks, wise30sec_stocks
 from proda.errors import InputError
 
 X, Y = np.array([-99.75, -99.25]), np.array([39.25, 39.25])
-BOUNDS = ((0, 5), (5, 15), (15, 30), (30, 60), (60, 100), (100, 200))
 TRANSFORM, LON, LAT = in_degrees(-100.5, 40.0, 0.05, 40, 50)
 
 
 def test_soilgrids_2_is_density_in_hg_times_thickness(tmp_path):
-    radius, density = 6378137.0, (400, 300, 200, 100, 50, 20)  # hg m-3
-    left, top = -radius * np.radians(100.0) - 200_000.0, radius * np.radians(40.7)
-    for (upper, lower), value in zip(BOUNDS, density, strict=True):
-        geotiff(
-            tmp_path / f"ocd_{upper}-{lower}cm_mean.tif", np.full((90, 120), value),
-            Affine(4000, 0, left, 0, -4000, top),
-            -32768, crs=HOMOLOSINE, dtype="i2",
-        )  # fmt: skip
+    densities = {"0-5": 400, "5-15": 300, "15-30": 200, "30-60": 100, "60-100": 50, "100-200": 20}  # hg m-3
+    for depths, value in densities.items():
+        geotiff(tmp_path / f"ocd_{depths}cm_mean.tif", np.full(LON.shape, value), TRANSFORM, -32768, dtype="i2")
     result = soilgrids_2_stocks(tmp_path, X, Y)
     to_30 = 40 * 0.05 + 30 * 0.10 + 20 * 0.15
     to_100 = to_30 + 10 * 0.3 + 5 * 0.4
@@ -47,12 +31,9 @@ def test_soilgrids_2_is_density_in_hg_times_thickness(tmp_path):
         soilgrids_2_stocks(tmp_path, X, Y)
 
 
-LAYERS = ((0, 20), (20, 40), (40, 60), (60, 80), (80, 100), (100, 150), (150, 200))
-
-
 def soil(unit, number, share, carbon):
     """Seven layers of a soil; `carbon` is one number or seven, negative ones are codes."""
-    top, bottom = np.transpose(LAYERS)
+    top, bottom = [0, 20, 40, 60, 80, 100, 150], [20, 40, 60, 80, 100, 150, 200]
     orgc = np.broadcast_to(carbon, 7)
     table = pd.DataFrame({"NEWSUID": unit, "SCID": number, "PROP": share, "TopDep": top, "BotDep": bottom})
     return table.assign(CFRAG=np.where(orgc < 0, orgc, 20.0), BULK=np.where(orgc < 0, orgc, 1.25), ORGC=orgc)
@@ -76,11 +57,11 @@ def test_a_unit_of_wise30sec_is_the_mean_of_its_soils_by_share():
 def write_wise(folder, **csv):
     folder.mkdir(exist_ok=True)
     numbers = np.where(LON < -99.75, 11, np.where(LON < -99.5, 13, 14))
-    geotiff(folder / WISE_MAP, numbers, TRANSFORM, nodata=0, dtype="u2")
+    geotiff(folder / layout.WISE_MAP, numbers, TRANSFORM, nodata=0, dtype="u2")
     pd.DataFrame({"pixel_vaue": [11, 12, 13, 14], "description": ["WD1", "WD2", "WD3", "WD4"]}).to_csv(
-        folder / WISE_CODES, sep="\t", index=False
+        folder / layout.WISE_CODES, sep="\t", index=False
     )
-    SOILS.to_csv(folder / WISE_SOILS, index=False, **csv)
+    SOILS.to_csv(folder / layout.WISE_SOILS, index=False, **csv)
 
 
 def test_a_cell_of_wise30sec_is_the_mean_of_its_units_by_area(tmp_path):
@@ -96,7 +77,7 @@ def test_tables_of_wise30sec_that_are_not_as_described_are_errors(tmp_path):
     with pytest.raises(InputError, match="HW30s_FULL.txt: not the soils of WISE30sec"):
         wise30sec_stocks(tmp_path, X, Y)
     write_wise(tmp_path)
-    (tmp_path / WISE_CODES).write_text("pixel_vaue\tdescription\n11\tWD1\n")
+    (tmp_path / layout.WISE_CODES).write_text("pixel_vaue\tdescription\n11\tWD1\n")
     with pytest.raises(InputError, match="unit 13 is not in wise_30sec_v1.tsv"):
         wise30sec_stocks(tmp_path, X, Y)
 
@@ -111,12 +92,11 @@ def hwsd2_layers():
 
 
 def write_hwsd2(folder, layers):
-    """The raster with its header, 16 bits without a sign, the sea 0 or 65535, and the table of the SQLite database."""
     folder.mkdir(exist_ok=True)
     numbers = np.where(LON < -99.75, 11, np.where(LON < -99.5, 13, np.where(LON < -99.25, 14, 0)))
     numbers[LON > -99.1] = 65535
-    geotiff(folder / HWSD2_MAP, numbers, TRANSFORM, dtype="u2", driver="EHdr")
-    with sqlite3.connect(folder / HWSD2_DATABASE) as database:
+    geotiff(folder / layout.HWSD2_MAP, numbers, TRANSFORM, dtype="u2", driver="EHdr")
+    with sqlite3.connect(folder / layout.HWSD2_DATABASE) as database:
         layers.to_sql("HWSD2_LAYERS", database, index=False)
     database.close()
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from small_tables import grid_rows
 
 from proda.data.grid import cell_area
 
@@ -14,10 +15,8 @@ METHOD = '"{sample pretreatment = sieved over 2 mm, treatment = wet oxidation, c
 
 
 class Made(NamedTuple):
-    """Profiles, layers in the units of WoSIS (cm, g/kg, kg/dm3, vol %), and the density that each layer should get."""
-
     profiles: pd.DataFrame
-    layers: pd.DataFrame
+    layers: pd.DataFrame  # cm, g/kg, kg/dm3, vol %
 
 
 def made_profiles(n: int, seed: int = 1) -> Made:
@@ -59,9 +58,7 @@ def write_december_2023(made: Made, folder: Path, zipped: bool = False) -> Path:
     made.profiles.drop(columns="date").to_csv(written[0], sep="\t", index=False)
     for name in ("orgc", "bdfi33", "bdfiod", "cfvo", "phaq"):
         table = layers.loc[layers[name].notna(), [*common, name, *place]].rename(columns={name: "value_avg"})
-        table.insert(4, "layer_name", "A")
         table.insert(6, "value", "{" + table["value_avg"].astype(str) + "}")
-        table.insert(8, "method", METHOD.strip('"'))
         written.append(folder / f"wosis_202312_{name}.tsv")
         table.to_csv(written[-1], sep="\t", index=False)
     if zipped:
@@ -75,12 +72,7 @@ def write_december_2023(made: Made, folder: Path, zipped: bool = False) -> Path:
 def write_september_2019(made: Made, folder: Path) -> Path:
     """The three wide TSV files, with columns that nobody asks for, as the real ones have hundreds of."""
     folder.mkdir(parents=True, exist_ok=True)
-    accuracy = made.profiles["positional_uncertainty"].map(
-        {"< 100 m": 0.001, "100 m - 1 km": 0.01, "1 km - 10 km": 0.1, "> 10 km": 1.0}
-    )
-    profiles = made.profiles.assign(
-        dataset_id="{" + made.profiles["dataset_code"] + ",WD-WISE}", geom_accuracy=accuracy
-    )
+    profiles = made.profiles.assign(dataset_id="{" + made.profiles["dataset_code"] + ",WD-WISE}", geom_accuracy=0.01)
     names = ["profile_id", "dataset_id", "country_name", "geom_accuracy", "latitude", "longitude"]
     profiles[names].to_csv(folder / "wosis_201909_profiles.tsv", sep="\t", index=False)
     layers = made.layers.rename(columns={"layer_id": "profile_layer_id"})
@@ -89,9 +81,7 @@ def write_september_2019(made: Made, folder: Path) -> Path:
         orgc_value="{1:" + layers["orgc"].astype(str) + "}", orgc_value_avg=layers["orgc"], orgc_method=METHOD,
         orgc_date=layers["date"], phaq_value_avg=layers["phaq"],
     )  # fmt: skip
-    physical = common.assign(bdfi33_method=METHOD)
-    for code in ("bdfi33", "bdfiod", "cfvo"):
-        physical[f"{code}_value_avg"] = layers[code]
+    physical = common.assign(**{f"{code}_value_avg": layers[code] for code in ("bdfi33", "bdfiod", "cfvo")})
     chemical.to_csv(folder / "wosis_201909_layers_chemical.tsv", sep="\t", index=False)
     physical.to_csv(folder / "wosis_201909_layers_physical.tsv", sep="\t", index=False)
     return folder
@@ -114,12 +104,9 @@ def write_grid(folder: Path) -> Path:
     """grid_half_degree.csv with every cell of the box."""
     lon, lat = np.meshgrid(np.arange(WEST + 0.25, EAST, 0.5), np.arange(SOUTH + 0.25, NORTH, 0.5))
     grid = pd.DataFrame({"lon": lon.ravel(), "lat": lat.ravel()})
-    drivers = {
-        "land_fraction": 1.0, "cell_area_m2": cell_area(grid["lat"]),
-        "mean_annual_temperature_degC": 27 - 0.5 * grid["lat"],
-        "precipitation_mm_yr": 700.0 + 300 * np.sin(grid["lon"] / 20), "npp_gC_m2_yr": 400.0,
-        "clm5_npp_gC_m2_yr": 300.0, "sand_fraction": 0.4, "clay_fraction": 0.2, "water_wilting_m3_m3": 0.15,
-        "water_field_capacity_m3_m3": 0.26, "water_saturation_m3_m3": 0.44,
+    drivers = grid_rows().drop(columns=["lon", "lat", "ref_whrc_soc_0_30cm_kg_m2"]).iloc[0].to_dict() | {
+        "cell_area_m2": cell_area(grid["lat"]), "mean_annual_temperature_degC": 27 - 0.5 * grid["lat"],
+        "precipitation_mm_yr": 700.0 + 300 * np.sin(grid["lon"] / 20),
         "igbp_land_cover": np.where(grid["lon"] > -95, 4, 10), "koppen_class": np.where(grid["lat"] > 40, 19, 9),
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
