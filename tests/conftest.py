@@ -1,5 +1,6 @@
 """Shared fixtures, and one profile for all property tests."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,21 @@ settings.register_profile("proda", deadline=None, derandomize=True, max_examples
 settings.load_profile("proda")
 
 CASES = Path(__file__).parent / "cases"
+
+
+@pytest.fixture(scope="session")
+def results():
+    """The results of stage 6 for a small virtual study; to be read, not changed."""
+    from synthetic_study import small_results  # only where it is used: it imports Keras
+
+    return small_results()
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture

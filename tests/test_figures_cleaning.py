@@ -1,6 +1,5 @@
 """Figures of stage 1 show the numbers of the account, of the profiles and of the grid."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +9,6 @@ from matplotlib.path import Path
 
 from proda.data.cleaning import RULES
 from proda.figures.cleaning import (
-    VEGETATION_COLOUR,
     account_figure,
     carbon_figure,
     climate_groups,
@@ -18,14 +16,7 @@ from proda.figures.cleaning import (
     grid_figure,
     layers_map,
 )
-from proda.maps.regions import CLASSES
 from proda.model.forcing import Forcing
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +71,6 @@ def test_maps_show_every_profile_cell_and_kind_of_vegetation(grid):
     assert (hatched[0].get_paths()[0].codes == Path.MOVETO).sum() == grid.sizes["cell"] - 3
     profiles = pd.DataFrame({"lon": [-100.0, -95.0], "lat": [40.0, 41.0], "n_layers": [3, 4]})
     assert layers_map(profiles).get_title() == "2 profiles, 7 layers"
-    assert set(VEGETATION_COLOUR) == {*CLASSES, "other"}
-    assert len(set(VEGETATION_COLOUR.values())) == len(VEGETATION_COLOUR)
 
 
 def test_forcing_is_mapped_in_celsius(forcing, grid):

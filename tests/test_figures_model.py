@@ -15,8 +15,7 @@ from proda.model.solver import POOLS
 
 @pytest.fixture
 def ax():
-    yield plt.figure().add_subplot()
-    plt.close("all")
+    return plt.figure().add_subplot()
 
 
 def test_pools_are_drawn_in_kilograms_and_empty_layers_left_out(ax, rng):

@@ -1,9 +1,7 @@
 """Figures of results: agreement, stocks, profiles by vegetation."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from synthetic_study import small_results
 
 from proda.figures.results import (
     CLASSES,
@@ -15,17 +13,6 @@ from proda.figures.results import (
     stocks_shown,
 )
 from proda.maps.regions import stock_differences
-
-
-@pytest.fixture(scope="module")
-def results():
-    return small_results()
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 def test_agreement_has_a_map_on_its_own_scale_and_a_scatter_on_a_common_one_for_each_method(results):

@@ -2,7 +2,6 @@
 
 import socket
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +13,6 @@ from proda.figures.style import (
     draw_cells,
     draw_sites,
     map_axes,
-    method_label,
     scale_of,
 )
 
@@ -30,8 +28,6 @@ def offline(monkeypatch):
         raise AssertionError("a figure asked for the network")
 
     monkeypatch.setattr(socket.socket, "connect", refused)
-    yield
-    plt.close("all")
 
 
 def test_differences_are_white_at_zero_and_symmetric():
@@ -61,7 +57,3 @@ def test_the_largest_differences_are_drawn_last():
     sites = pd.DataFrame({"lon": [-100.0, -90, -80], "lat": [40.0, 40, 40]})
     dots = draw_sites([-9.0, 1.0, np.nan], sites, map_axes(), "difference")
     assert dots.get_array().tolist() == [1.0, -9.0]
-
-
-def test_a_part_of_the_sites_stays_in_the_label_of_a_method():
-    assert method_label("network (test sites)") == "Neural network (test sites)" and method_label("one") == "one"

@@ -10,14 +10,12 @@ from synthetic_study import small_results
 
 from proda.data.forcing import VARIABLES
 from proda.errors import InputError
-from proda.kernels.steady_state import soc_density
 from proda.maps.fine_grid import FixedDraws, MapDraws, NetworkDraws, fine_maps
 from proda.maps.netcdf import BEYOND, LEVELS, SOC_CONTENT
 from proda.maps.prediction import one_batch_draws, soc_of_draws
 from proda.maps.stocks import land_area
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
-from proda.model.parameters import physical
 
 HIGHEST = 0.9
 
@@ -72,10 +70,6 @@ N = 150
 STORED = (*(SOC_CONTENT + suffix for suffix in LEVELS.values()), BEYOND, "status")
 
 
-def forcing_of(source: xr.Dataset) -> Forcing:
-    return Forcing(**{field: source[name].transpose(*dims).values for name, (field, dims, _) in VARIABLES.items()})
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The maps of `fine_source(N)` in one chunk by one thread."""
@@ -118,31 +112,6 @@ def test_dask_netcdf_and_zarr_sources_give_the_same(whole, tmp_path):
         "dask": source.chunk(cell=40),
     }.items():
         same(fine_maps(given_source, Responding(12), tmp_path / f"{name}-maps.zarr", chunk=64), whole)
-
-
-def test_a_raster_is_stacked_into_cells(whole, tmp_path):
-    square = fine_source(N).drop_vars(["lon", "lat"]).assign_coords(cell=np.arange(N))
-    raster = square.coarsen(cell=15).construct(cell=("lat", "lon")).drop_vars("cell")
-    raster = raster.assign_coords(lat=np.arange(10.0), lon=np.arange(15.0))
-    cells = raster.stack(cell=("lat", "lon")).reset_index("cell")  # noqa: PD013 (xarray, not pandas)
-    found = fine_maps(cells, Responding(12), tmp_path / "maps.zarr")
-    same(found, whole)
-    assert found["lat"].dims == ("cell",) and float(found["lon"][14]) == 14.0
-
-
-def test_statistics_are_those_of_all_draws_done_by_hand(whole):
-    source, cells = fine_source(N), [0, 77, N - 1]
-    predictor = Responding(12)
-    here = source.isel(cell=cells)
-    forcing = forcing_of(here)
-    x = predictor(here[["wet", "warm"]].to_dataframe()).x
-    soc = np.stack([soc_density(physical(draw, forcing), forcing) for draw in x])
-    share = np.clip(1.0 - PAPER_COLUMN.top, 0, PAPER_COLUMN.thickness)
-    stock = np.einsum("j,djn->dn", share, soc) / 1000.0
-    np.testing.assert_allclose(whole[SOC_CONTENT].sel(depth=1.0)[cells], stock.mean(axis=0), rtol=1e-6)
-    expected = np.quantile(stock, [0.05, 0.5, 0.95], axis=0)
-    for suffix, values in zip(("_p05", "_p50", "_p95"), expected, strict=True):
-        np.testing.assert_allclose(whole[SOC_CONTENT + suffix].sel(depth=1.0)[cells], values, rtol=1e-6)
 
 
 def test_cells_without_forcing_or_covariates_are_missing_and_counted_and_the_others_are_not(whole):

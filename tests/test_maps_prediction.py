@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 import xarray as xr
 from columns import temperate
-from synthetic_study import small_results
 
 from proda.errors import InputError
 from proda.kernels.steady_state import soc_density
@@ -14,7 +13,6 @@ from proda.maps.prediction import (
     LEAST_OBSERVED_DEPTH,
     METHODS,
     at_observed_depths,
-    cell_means,
     extrapolated_shares,
     finite_soc,
     one_batch_draws,
@@ -35,11 +33,6 @@ N_CELLS = 60
 AREA = np.full(N_CELLS, 2.0e9)
 BLOCK = np.repeat(np.arange(6), 10)
 NONE = np.zeros(3)
-
-
-@pytest.fixture(scope="module")
-def results():
-    return small_results()
 
 
 @pytest.fixture(scope="module")
@@ -107,19 +100,14 @@ def test_parameters_without_a_steady_state_are_an_error_that_names_them(inputs):
         finite_soc(cells, inputs.forcing, "network")
 
 
-def test_an_ensemble_is_mapped_by_the_mean_of_soc_and_not_by_the_soc_of_the_mean(inputs, rng):
+def test_an_ensemble_is_mapped_by_the_mean_of_soc_and_its_total_by_the_totals_of_the_draws(inputs, rng):
     area, draws = land_area(inputs.grid), rng.uniform(0.2, 0.5, size=(30, N))
     found = soc_of_draws(draws, inputs.forcing, area)
     every = np.stack([soc_density(physical(x, inputs.forcing), inputs.forcing) for x in draws])
     np.testing.assert_allclose(found["soc"], every.mean(axis=0), rtol=1e-12)
     at_mean = soc_density(physical(draws.mean(axis=0), inputs.forcing), inputs.forcing)
     assert np.abs(found["soc"].values / at_mean - 1).max() > 0.05
-
-
-def test_the_interval_of_a_total_is_that_of_the_totals_of_the_draws(inputs, rng):
-    area, draws = land_area(inputs.grid), rng.uniform(0.2, 0.5, size=(30, N))
-    found = soc_of_draws(draws, inputs.forcing, area)
-    totals = [petagrams(stocks(soc_density(physical(x, inputs.forcing), inputs.forcing), STRATA), area) for x in draws]
+    totals = [petagrams(stocks(soc, STRATA), area) for soc in every]
     expected = np.quantile(totals, [0.05, 0.5, 0.95], axis=0)
     np.testing.assert_allclose(found["total"].sel(statistic=["p05", "p50", "p95"]), expected, rtol=1e-9)
     np.testing.assert_allclose(found["total"].sel(statistic="mean"), np.mean(totals, axis=0), rtol=1e-9)
@@ -178,12 +166,6 @@ def test_a_stratum_counts_from_its_middle_on_whatever_the_rounding():
     reach = np.array([0.14, 0.15, 0.1 + 0.55 - 1e-16, 1.49, 1.5])
     counted = np.isfinite(where_observed(np.ones((3, 5)), reach, LEAST_OBSERVED_DEPTH))
     assert counted.sum(axis=0).tolist() == [0, 1, 2, 2, 3]
-
-
-def test_cell_means_average_the_sites_that_count_and_leave_other_cells_missing():
-    values = np.array([[1.0, 3.0, 5.0], [1.0, np.nan, np.nan]])
-    expected = [[5.0, np.nan, 2.0, np.nan], [np.nan, np.nan, 1.0, np.nan]]
-    np.testing.assert_array_equal(cell_means(values, np.array([2, 2, 0]), 4), expected)
 
 
 def test_what_lies_below_the_profiles_of_a_cell_does_not_enter_its_stock(site_maps):

@@ -78,11 +78,6 @@ def test_an_interval_that_no_column_holds_is_refused_with_the_depth_of_the_grid(
         overlap([interval])
 
 
-def test_ten_kilograms_on_a_square_kilometre_of_half_land_are_five_million_kilograms():
-    grid = pd.DataFrame({"cell_area": [1e6], "land_fraction": [0.5]})
-    assert petagrams([10.0], land_area(grid)) == pytest.approx(5e6 / 1e12)
-
-
 def test_a_profile_stock_counts_each_layer_by_its_thickness():
     layers = pd.DataFrame({"site": [0, 0, 2], "upper_depth": [0, 0.1, 0.0], "lower_depth": [0.1, 0.5, 1.0]})
     np.testing.assert_allclose(profile_stocks(layers, [20e3, 10e3, 5e3], 3), [20 * 0.1 + 10 * 0.4, 0, 5])
@@ -106,12 +101,7 @@ def test_reference_maps_are_found_by_their_names(grid):
 
 
 @pytest.mark.parametrize(
-    ("key", "name"),
-    [
-        ("soilgrids_2", "SoilGrids 2.0"),
-        ("wise30sec", "WISE30sec"),
-        ("hwsd_2", "HWSD 2.0"),
-    ],
+    ("key", "name"), [("soilgrids_2", "SoilGrids 2.0"), ("wise30sec", "WISE30sec"), ("hwsd_2", "HWSD 2.0")]
 )
 def test_the_maps_that_the_readers_make_are_found_with_the_depths_they_have(key, name):
     made = reference_map(key, "a citation", {depth: np.ones(2) * depth for depth in (0.3, 1.0, 2.0)}).stocks
@@ -132,7 +122,7 @@ def test_a_reference_whose_name_has_no_depth_interval_is_left_out_with_a_warning
         assert reference_stocks({column: [1.0]}) == {}
 
 
-def test_the_stock_table_sums_strata_and_counts_the_cells_of_a_reference(grid):
+def test_the_stock_table_has_sums_of_strata_references_with_their_cells_and_published_stocks(grid):
     maps = xr.concat([soc_of_one(np.full((10, 3), 20e3), land_area(grid))], dim="parameterisation")
     table = stock_table(maps.assign_coords(parameterisation=["default"]), grid)
     ours = table[table["source"] == "this study"].set_index("interval")
@@ -143,11 +133,6 @@ def test_the_stock_table_sums_strata_and_counts_the_cells_of_a_reference(grid):
     assert reference.loc[("WHRC", "30-100 cm"), "cells"] == 2
     assert reference.loc[("WHRC", "30-100 cm"), "land_share"] == pytest.approx(2 / 3)
     assert reference.loc[("HWSD", "0-100 cm"), "stock_pg"] == pytest.approx(12)
-
-
-def test_published_stocks_stand_in_the_table_and_are_labelled(grid):
-    maps = xr.concat([soc_of_one(np.full((10, 3), 20e3), land_area(grid))], dim="parameterisation")
-    table = stock_table(maps.assign_coords(parameterisation=["default"]), grid)
     published = table[table["source"] == "published"]
     assert len(published) == 3 * len(PUBLISHED_STOCKS)
     one_batch = published[published["method"] == "one-batch"].set_index("interval").loc["0-30 cm"]
