@@ -29,14 +29,6 @@ def test_maps_begin_with_what_was_observed_and_show_references_and_all_methods(r
     assert len(meshes) == 3 * len(stocks) and len({id(mesh.norm) for mesh in meshes}) == 1
 
 
-def test_a_reference_without_an_interval_is_labelled_and_not_hatched(results):
-    grid = results.inputs.grid.drop_vars("ref_whrc_soc_0_200cm_kg_m2")
-    stocks = {name: mapped_stocks(results.maps, grid)[name] for name in ("WHRC (reference)", "network")}
-    figure = stock_maps(stocks, grid)
-    without = [ax for ax in figure.axes if any("no map of" in text.get_text() for text in ax.texts)]
-    assert len(without) == 1 and not any(c.get_hatch() for c in without[0].collections)
-
-
 def test_a_map_of_carbon_has_dots_where_it_is_extrapolated():
     lon, lat = (values.ravel() for values in np.meshgrid([-100.25, -99.75, -99.25], [40.25, 40.75]))
     grid = xr.Dataset({"lon": ("cell", lon), "lat": ("cell", lat)})

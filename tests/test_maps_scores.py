@@ -11,7 +11,6 @@ from proda.maps.scores import (
     NEW_CELLS,
     PUBLISHED_SCORES,
     USED,
-    comparable_sites,
     published_findings,
     scores_on,
     site_subsets,
@@ -24,13 +23,6 @@ from proda.maps.scores import (
 @pytest.fixture
 def layers():
     return pd.DataFrame({"site": [0, 0, 1, 1, 2, 2, 3, 3], "soc": np.arange(1.0, 9.0) * 1000})
-
-
-def test_a_site_counts_only_if_every_method_has_all_its_layers(layers):
-    one, other = np.ones(8), np.ones(8)
-    other[3] = np.nan
-    expected = [True, False, True, True, False]
-    assert comparable_sites(layers["site"], {"one": one, "other": other}, 5).tolist() == expected
 
 
 def test_all_methods_are_scored_on_identical_layers(layers):

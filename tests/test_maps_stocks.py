@@ -20,7 +20,6 @@ from proda.maps.stocks import (
     overlap,
     petagrams,
     profile_stocks,
-    reference_in,
     reference_scores,
     reference_stocks,
     stock_in,
@@ -94,12 +93,6 @@ def grid():
     })  # fmt: skip
 
 
-def test_reference_maps_are_found_by_their_names(grid):
-    found = reference_stocks(grid)
-    assert set(found) == {"WHRC", "HWSD"}
-    assert set(found["WHRC"]) == {(0.0, 0.3), (0.0, 1.0)}
-
-
 @pytest.mark.parametrize(
     ("key", "name"), [("soilgrids_2", "SoilGrids 2.0"), ("wise30sec", "WISE30sec"), ("hwsd_2", "HWSD 2.0")]
 )
@@ -108,12 +101,6 @@ def test_the_maps_that_the_readers_make_are_found_with_the_depths_they_have(key,
     found = reference_stocks(made)
     assert list(found) == [name] and list(found[name]) == [(0.0, 0.3), (0.0, 1.0), (0.0, 2.0)]
     assert found[name][0.0, 2.0].tolist() == [2.0, 2.0]
-
-
-def test_an_interval_that_a_reference_lacks_is_missing_and_a_stratum_is_a_difference(grid):
-    references = reference_stocks(grid)
-    assert reference_in(references["WHRC"], (0.0, 2.0)) is None and reference_in(references["HWSD"], (0.0, 0.3)) is None
-    assert reference_in(references["WHRC"], (0.3, 1.0)).tolist()[:2] == [2.0, 3.0]
 
 
 @pytest.mark.parametrize("column", ["ref_c_carbon", "ref_d_soc_30_30cm_kg_m2"])
@@ -130,7 +117,7 @@ def test_the_stock_table_has_sums_of_strata_references_with_their_cells_and_publ
     reference = table[table["source"] == "reference map"].set_index(["method", "interval"])
     assert reference.loc[("WHRC", "0-30 cm"), "stock_pg"] == pytest.approx(1 + 2)
     assert reference.loc[("WHRC", "30-100 cm"), "stock_pg"] == pytest.approx(2 + 3)
-    assert reference.loc[("WHRC", "30-100 cm"), "cells"] == 2
+    assert reference.loc[("WHRC", "30-100 cm"), "cells"] == 2 and ("HWSD", "0-30 cm") not in reference.index
     assert reference.loc[("WHRC", "30-100 cm"), "land_share"] == pytest.approx(2 / 3)
     assert reference.loc[("HWSD", "0-100 cm"), "stock_pg"] == pytest.approx(12)
     published = table[table["source"] == "published"]

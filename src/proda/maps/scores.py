@@ -16,7 +16,6 @@ ALL = "all"
 NEW_CELLS = "test, new cells"
 NEVER_SEEN = "never seen"
 TRAINED = ("network", "hybrid")  # methods with training sites
-SAME_EVERYWHERE = ("default", "one-batch", "random-sampling")  # methods with one set of parameters for all places
 
 # Tao et al. 2020, Table 1: r2, r, RMSE (kg C m-3); the network's on its training sites.
 PUBLISHED_SCORES = {
@@ -164,7 +163,7 @@ def published_findings(table: pd.DataFrame, stocks: pd.DataFrame, regional: pd.D
         row = regional.loc[region, method]
         here = f"{row['bias']:+.1f} ± {2 * row['se']:.1f} kg C m-2 at {row['n_sites']:,} sites"
         add(f"Fig. 2: {method}, {region}", sign, here, row["bias_agrees"])
-    methods = [*SAME_EVERYWHERE, "network"]
+    methods = ["default", "one-batch", "random-sampling", "network"]
     spread = regional.drop(index="all", level="region")["bias"].groupby(level="method").std()[methods]
     finding = "Fig. 2: no regional pattern in the network's errors (standard deviation of the regional biases)"
     here = ", ".join(f"{name} {value:.1f}" for name, value in spread.items())
