@@ -10,6 +10,7 @@ from made_sites import few_sites
 from proda.assimilation.one_batch import OneBatch
 from proda.assimilation.results import (
     misfit_by_sign,
+    observed_and_predicted,
     one_batch_tree,
     read_posterior,
     variance_with_published,
@@ -83,3 +84,15 @@ def test_one_value_for_sites_that_differ_is_drawn_below_their_median(problem):
     same = {f"{value:.3f}": np.full(240, value) for value in values}
     best = misfit_by_sign(problem, same)["misfit"].idxmin()
     assert float(best) < 0.5 * np.median(problem.soc)
+
+
+def test_predictions_scatter_about_the_model_by_the_error_of_an_observation(problem, rng):
+    site = problem.take([3])
+    x = np.tile(rng.uniform(0.3, 0.6, 25), (2, 4000, 1))
+    x[..., 21:24] = 0.3
+    groups = observed_and_predicted(x, site, seed=1)
+    observed, predicted = groups["observed_data"], groups["posterior_predictive"]["soc"]
+    assert predicted.dims == ("chain", "draw", "depth") and (np.diff(observed["depth"]) > 0).all()
+    np.testing.assert_array_equal(np.sort(observed["soc"]), np.sort(site.soc))
+    spread = predicted.std(("chain", "draw")) * np.sqrt(observed["weight"]) / observed["sd"]
+    np.testing.assert_allclose(spread, 1.0, rtol=0.05)

@@ -13,16 +13,13 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from proda import __version__
 from proda.errors import InputError, ProdaError
-
-if TYPE_CHECKING:
-    from proda.study import Study
 
 
 class Stage(NamedTuple):
@@ -123,8 +120,8 @@ def _stage_content(out: Path, stage: str) -> str | None:
 
 
 @contextmanager
-def written_stage(study: "Study", name: str, fingerprint: dict[str, Any], resumable: bool = False) -> Iterator[Path]:
-    """`proda.study.Study.stage`, when the stages that this one reads from are complete."""
+def written_stage(study: Any, name: str, fingerprint: dict[str, Any], resumable: bool = False) -> Iterator[Path]:
+    """`Study.stage` of this `proda.study.Study`, when the stages that this one reads from are complete."""
     marker, started = marker_path(study.out, name), time.time()
     with locked(study.out, name):
         begun = {

@@ -13,10 +13,12 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from proda.assimilation.chains import SiteProblem
+from proda.assimilation.chains import SiteProblem, site_problem
 from proda.assimilation.one_batch import OneBatch
-from proda.assimilation.store import STORE, opened_sites
+from proda.assimilation.store import STORE, opened_sites, soc_of_draws
+from proda.data.cleaned import read_cleaned_study
 from proda.errors import InputError
+from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.stage import SITE_BY_SITE
 from proda.study import Study
@@ -26,8 +28,8 @@ PUBLISHED_ABOVE = dict.fromkeys(("tau4l2l3", "tau4l1", "fs2s1"), 0.06)
 PUBLISHED_AT_MOST = dict.fromkeys(("tau4s2", "tau4s3", "efolding"), 0.04)
 
 
-def posterior_tree(x: NDArray, phi: NDArray, attrs: Mapping[str, Any]) -> xr.DataTree:
-    """A tree of the groups `posterior` and `sample_stats`.
+def posterior_tree(x: NDArray, phi: NDArray, attrs: Mapping[str, Any], **others: xr.Dataset) -> xr.DataTree:
+    """A tree of the groups `posterior` and `sample_stats`, and of `others`.
 
     The draws x (chain, draw, parameter) are on the unit cube; phi (chain, draw) is their misfit.
     """
@@ -39,7 +41,7 @@ def posterior_tree(x: NDArray, phi: NDArray, attrs: Mapping[str, Any]) -> xr.Dat
         "posterior": xr.Dataset({"x": (("chain", "draw", "parameter"), x, unit)}, coords | names, attrs),
         "sample_stats": xr.Dataset({"phi": (("chain", "draw"), phi, misfit)}, coords, attrs),
     }
-    return xr.DataTree.from_dict({f"/{name}": group for name, group in groups.items()})
+    return xr.DataTree.from_dict({f"/{name}": group for name, group in (groups | others).items()})
 
 
 def one_batch_tree(result: OneBatch) -> xr.DataTree:
@@ -56,7 +58,10 @@ def read_posterior(path: Path) -> xr.Dataset:
 
 
 def site_posterior(study: Study, site: int | str) -> xr.DataTree:
-    """The stored posterior of one site of a study, given by its number or its profile_id, in the groups of one-batch.
+    """The stored posterior of one site of a study, given by its number or its profile_id.
+
+    Groups: `posterior` and `sample_stats` as of one-batch, `observed_data` (soc, its standard deviation and weight) and
+    `posterior_predictive` (soc: chain, draw, depth; g C m-3), the modelled density with the error of an observation.
 
     MissingOutput when the study has no site-by-site assimilation; an InputError when there is no such site, or it could
     not be sampled.
@@ -71,7 +76,25 @@ def site_posterior(study: Study, site: int | str) -> xr.DataTree:
     name, x = str(stored["profile_id"].item()), stored["x"].to_numpy().astype(np.float64)
     if not np.isfinite(x).all():
         raise InputError(f"site {name!r} has no posterior; site_status.csv of {study.out} gives the reason")
-    return posterior_tree(x, stored["phi"].to_numpy().astype(np.float64), {"profile_id": name})
+    cleaned = read_cleaned_study(study)
+    problem = site_problem(cleaned.profiles, cleaned.layers, cleaned.forcing, study["relative_sd"])
+    problem = problem.take([names.index(name)])
+    groups = observed_and_predicted(x, problem, study.seed)
+    return posterior_tree(x, stored["phi"].to_numpy().astype(np.float64), {"profile_id": name}, **groups)
+
+
+def observed_and_predicted(x: NDArray, problem: SiteProblem, seed: int) -> dict[str, xr.Dataset]:
+    """The groups `observed_data` and `posterior_predictive` of one site, from its draws x (chain, draw, parameter)."""
+    order = np.argsort(problem.depth)
+    depth, soc, sd, weight = (getattr(problem, name)[order] for name in ("depth", "soc", "sd", "weight"))
+    modelled = soc_of_draws(x.reshape(1, -1, x.shape[-1]), problem.forcing)
+    mean = np.stack([at_depths(one, np.zeros(depth.size, int), depth) for one in modelled])
+    error = np.random.default_rng([seed, 5]).standard_normal(mean.shape) * sd / np.sqrt(weight)
+    coords = {"depth": ("depth", depth, {"units": "m", "positive": "down"})}
+    units = {"units": "g m-3", "long_name": "soil organic carbon per volume of soil"}
+    observed = {"soc": ("depth", soc, units), "sd": ("depth", sd, units), "weight": ("depth", weight, {"units": "1"})}
+    predicted = {"soc": (("chain", "draw", "depth"), (mean + error).reshape(*x.shape[:2], -1), units)}
+    return {"observed_data": xr.Dataset(observed, coords), "posterior_predictive": xr.Dataset(predicted, coords)}
 
 
 def variance_with_published(variance: pd.Series) -> pd.DataFrame:
