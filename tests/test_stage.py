@@ -247,6 +247,16 @@ def test_a_run_with_another_seed_source_or_result_below_is_refused(opened, file,
     assert content(folder) == before
 
 
+def test_a_run_of_changed_code_is_refused(opened, monkeypatch):
+    folder = interrupted(opened())
+    before = content(folder)
+    monkeypatch.setattr("proda.fingerprint.code_digest", lambda *code: f"changed {code}")
+    finish(opened(), BELOW)
+    with pytest.raises(InputError, match="the package has changed since.*--fresh"), opened().stage(STAGE, True):
+        pytest.fail("it has begun")
+    assert content(folder) == before
+
+
 def test_an_interrupted_run_without_checkpoints_is_no_obstacle_to_another(opened):
     study = opened()
     finish(study, BELOW)
