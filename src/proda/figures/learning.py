@@ -90,7 +90,7 @@ def skill_by_parameter(skill: pd.DataFrame, axes: Sequence[Axes]) -> None:
     left.set_yticks(rows, table["parameter"], fontsize=8.5)
     least = min(0.0, table[["r_test", *drawn]].min().min()) - 0.02
     left.set(xlabel="Correlation with the posterior mean", xlim=(least, 1.0), ylim=(-0.6, len(table) - 0.4))
-    left.legend(loc="lower right")
+    left.figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", ncols=4)
     right.barh(rows, table["sd_ratio"], color=POSTERIOR, height=0.7)
     right.axvline(1.0, color=INK, linewidth=0.6)
     right.axvline(CONSTRAINED_BELOW, color=INK, linewidth=0.7, linestyle=":")
@@ -135,7 +135,7 @@ def method_scores(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_yticks(rows, wide.index, fontsize=8.5)
     ax.grid(axis="y", linewidth=0.3)
     ax.set(xlabel="Efficiency of SOC at all layers", xlim=(LOWEST - 0.04, 1.0), ylim=(-0.7, len(wide) - 0.3))
-    ax.legend(loc="lower right")
+    ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return ax
 
 
