@@ -150,14 +150,14 @@ def written_stage(study: Any, name: str, fingerprint: dict[str, Any], resumable:
                 }
                 for path in _results(folder)
             }
-            for name in {*begun["files"], *files}:
-                if (study.out / name).is_dir():
-                    shutil.rmtree(study.out / name)
+            for old in (study.out / file for file in {*begun["files"], *files}):
+                if old.is_dir():
+                    shutil.rmtree(old)
                 else:
-                    (study.out / name).unlink(missing_ok=True)
-            for name in files:
-                (study.out / name).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(folder / name, study.out / name)
+                    old.unlink(missing_ok=True)
+            for file in files:
+                (study.out / file).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(folder / file, study.out / file)
         except BaseException as error:
             if not resumable:
                 shutil.rmtree(folder, ignore_errors=True)

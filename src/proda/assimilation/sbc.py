@@ -249,6 +249,7 @@ KNOWN_TARGETS = {"normal cut by the bounds": CUT_BY_BOUNDS, "banana": BANANA}
 
 @inlined
 def misfit_at(x, mean, precision, bend, u):
+    """Phi of a bent normal distribution at x, (n_parameters * BLOCK_WIDTH,); `u` of that size is overwritten."""
     for k in range(mean.size):
         store(u, k, load(x, k) - mean[k])
     store(u, 1, load(u, 1) - bend * load(u, 0) * load(u, 0))
@@ -281,6 +282,7 @@ def propose_by(rule, chains, u):
 
 @kept_compiled
 def fill_chains(chains, rule, schedule, mean, precision, bend, u, draws, phis):
+    """Run a block of chains by a rule; kept draws (BLOCK_WIDTH, n_draws, n_parameters) and misfits are filled in."""
     for k in range(mean.size):
         store(chains.x, k, 0.4 + 0.2 * uniform_block(chains.random))
     store(chains.phi, 0, misfit_at(chains.x, mean, precision, bend, u))

@@ -23,6 +23,8 @@ _TIMEOUT = (20, 120)  # s to connect, and between two packets
 
 
 class RemoteFile(NamedTuple):
+    """A file of a public source."""
+
     name: str  # on disk
     urls: tuple[str, ...]  # the address and its mirrors
     size: int = 0  # bytes; 0 where unknown
@@ -31,6 +33,8 @@ class RemoteFile(NamedTuple):
 
 
 class PublicSource(NamedTuple):
+    """An entry of `data/sources.toml`."""
+
     name: str  # on the command line
     title: str
     licence: str

@@ -145,6 +145,8 @@ def waves(lon: ArrayLike, lat: ArrayLike, seed: int, name: str, length: float, n
 
 
 class Climate(NamedTuple):
+    """Relief, climate and vegetation of n places."""
+
     elevation: NDArray  # (n,), m
     temperature: NDArray  # (12, n), degrees Celsius, monthly means of air temperature
     diurnal_range: NDArray  # (n,), K

@@ -36,6 +36,8 @@ SMALLEST = 1e-250  # below, 120 digits leave the range of double precision
 
 
 class Cases(NamedTuple):
+    """n reference cases: inputs, and the pools of the original program."""
+
     names: list
     configuration: Configuration
     theta: NDArray[np.float64]  # (n_parameters, n)

@@ -35,6 +35,8 @@ _LON_NAMES, _LAT_NAMES = ("lon", "longitude", "x"), ("lat", "latitude", "y")
 
 
 class Layer(NamedTuple):
+    """A map of a public source: the files it is in, and what its values mean."""
+
     name: str  # the covariate
     pattern: str  # of the file's name, for `Path.glob`; resolution and ending may vary
     unit: str
@@ -113,6 +115,8 @@ _BESIDE = (".xml", ".ovr", ".tfw", ".msk", ".md5", ".sha256")  # what stands bes
 
 
 class Covariates(NamedTuple):
+    """Covariates of places, read from maps."""
+
     values: pd.DataFrame  # one row a place, one column a covariate; NaN where the map has no value, never zero
     findings: pd.DataFrame  # one row a covariate: how many values are missing, and the range of the others
 

@@ -34,11 +34,14 @@ _SOILGRIDS_BOUNDS = (0, 5, 15, 30, 60, 100, 200)  # cm, of the layers
 
 
 class ReferenceMap(NamedTuple):
+    """A published map of soil organic carbon, at the cells of a grid."""
+
     stocks: pd.DataFrame  # a column a depth, `ref_<map>_<depth in cm>cm`, kg m-2; NaN where the map has no value
     findings: pd.DataFrame  # a row a column, `proda.data.tables.Finding`
 
 
 def reference_map(name: str, citation: str, stocks: dict[float, NDArray], note: str = "") -> ReferenceMap:
+    """The map `name` from its stocks (n_cells,), kg C m-2, from the surface to each depth, m."""
     columns = {f"ref_{name}_{round(100 * depth)}cm": values for depth, values in stocks.items()}
     findings = [finding(citation, column, "kg m-2", values, note) for column, values in columns.items()]
     return ReferenceMap(pd.DataFrame(columns), findings_table(findings))
