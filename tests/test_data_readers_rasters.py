@@ -127,6 +127,19 @@ def test_a_map_whose_longitudes_and_latitudes_are_exchanged_is_an_error(tmp_path
             map_values(path, ANY, [10.0], [50.0])
 
 
+def test_a_map_coarser_than_the_cells_gives_each_the_pixel_of_its_centre(tmp_path):
+    transform, lon, lat = in_degrees(-102.0, 42.0, 1.0, 4, 6)
+    means = map_values(geotiff(tmp_path / "coarse.tif", 100 * lon + lat, transform), ANY, CELL_LON, CELL_LAT, 0.5)
+    np.testing.assert_array_equal(means, 100 * (np.floor(CELL_LON) + 0.5) + np.floor(CELL_LAT) + 0.5)
+
+
+def test_cells_on_both_sides_of_the_antimeridian_take_their_own_pixels(tmp_path):
+    transform, lon, lat = in_degrees(-180.0, 60.0, 0.25, 8, 1440)
+    path = geotiff(tmp_path / "world.tif", lon, transform)
+    means = map_values(path, ANY, np.array([179.75, -179.75]), np.array([59.25, 59.25]), 0.5)
+    np.testing.assert_allclose(means, [179.75, -179.75])
+
+
 def test_a_declared_scale_is_applied_unless_the_layer_has_a_factor_for_whole_numbers(tmp_path):
     transform, lon, _ = in_degrees(-100.0, 41.0, 0.5, 4, 4)
     with rasterio.open(geotiff(tmp_path / "scaled.tif", 0 * lon + 400, transform, dtype="i2"), "r+") as file:
@@ -211,6 +224,25 @@ def test_the_year_of_npp_is_not_a_number_within_another(tmp_path, monkeypatch):
     for ending in ("tif.aux.xml", "vrt", "vrt.ovr"):
         (tmp_path / f"Npp_500m_doy2001001.{ending}").write_text("beside")
     np.testing.assert_allclose(read(tmp_path, ["NPPmin", "NPPmax"]).values, [[400.2, 400.4]] * 3)
+
+
+def test_maps_that_were_scaled_already_and_of_another_region_are_errors(tmp_path):
+    geotiff(tmp_path / "clay_0-5cm_mean_30s.tif", np.full(LON.shape, 25.0), TRANSFORM)
+    with pytest.raises(InputError, match="Clay_Content_0cm is stored as float64, expected whole numbers"):
+        read(tmp_path, ["Clay_Content_0cm"])
+    geotiff(tmp_path / "phh2o_0-5cm_mean.tif", np.full(LON.shape, 7), TRANSFORM, dtype="i2")
+    with pytest.raises(InputError, match="pH_Water_0cm is 0.7 pH in a pixel, expected 2 to 12.*scaled already"):
+        read(tmp_path, ["pH_Water_0cm"])
+    with pytest.raises(InputError, match="pH_Water_0cm has no value at any of the 3 places. A map of another region"):
+        read(tmp_path, ["pH_Water_0cm"], X + 60)
+
+
+def test_land_cover_of_a_cell_is_its_most_frequent_land_class_and_water_is_none(tmp_path):
+    classes = np.where(LON < -99.9, 10, 17)
+    geotiff(tmp_path / "MCD12Q1_LC_Type1_2010.tif", classes, TRANSFORM, nodata=255, dtype="u1")
+    cells = read(tmp_path, ["IGBP"], [-100.25, -99.75, -99.25], [40.25] * 3, 0.5)
+    np.testing.assert_array_equal(cells.values["IGBP"], [10, 10, np.nan])
+    assert cells.findings["missing"].tolist() == [1]
 
 
 def test_missing_doubled_and_empty_maps_and_those_in_another_unit_are_errors(tmp_path):

@@ -1,5 +1,7 @@
 """Text tables are read row by row, tidy tables in the package's units; what is wrong is named with its line."""
 
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,6 +42,7 @@ def test_every_line_of_a_tab_separated_file_is_a_row_whatever_quotes_it_holds(tm
         (TEXT.replace("7,,a", "7,"), ", line 3: 'Expected 3 columns, got 2.*cut short"),
         (TEXT.replace("1.5", "1,5"), ", line 2: 'Expected 3 columns, got 4.*decimal comma"),
         (TEXT.replace("007,1.5,NA", '007,1.5,"NA') + '8,2,"b\n', ", line 2: a quote is not closed in source"),
+        (TEXT.encode("utf-16"), ": not a whole table in UTF-8"),
         (TEXT.replace("1.5", '"1,5"'), ", line 2: carbon is '1,5', expected a number .*A decimal comma"),
         (TEXT.replace(",", ";"), ": no column profile_id, source, carbon; it has profile_id;carbon;source, sep.* ','"),
         ("", ": no column .* it has none"),
@@ -49,6 +52,17 @@ def test_every_line_of_a_tab_separated_file_is_a_row_whatever_quotes_it_holds(tm
 def test_what_is_not_the_table_that_its_header_announces_is_named_with_its_line(tmp_path, text, message):
     with pytest.raises(InputError, match=rf"t\.csv{message}"):
         read_text(tmp_path, text)
+
+
+def test_damage_in_a_zip_is_named(tmp_path):
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("folder/t.csv", TEXT * 50)
+    content = bytearray(path.read_bytes())
+    content[60:80] = bytes(20)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"all\.zip/folder/t\.csv: .*download it again"):
+        read_delimited(zipfile.Path(path, "folder/t.csv"), ("carbon",))
 
 
 def profile_rows(n: int = 12) -> pd.DataFrame:

@@ -6,7 +6,9 @@ import pytest
 import wosis_files
 
 from proda.data.readers.wosis import read_wosis_201909, read_wosis_202312, read_wosis_latest
+from proda.data.stage import cleaned_study
 from proda.errors import InputError
+from proda.study import Study
 
 LAYOUTS = {
     "december-2023": (wosis_files.write_december_2023, read_wosis_202312),
@@ -109,3 +111,11 @@ def test_a_folder_of_another_layout_names_the_layout_to_set_and_a_cut_zip_is_an_
     (folder / "all.zip").write_bytes(b"PK cut short")
     with pytest.raises(InputError, match=r"all\.zip: no whole zip file"):
         read_wosis_202312(folder)
+
+
+def test_an_unknown_layout_lists_the_known_ones(made, tmp_path):
+    folder = wosis_files.write_december_2023(made, tmp_path / "data")
+    file = tmp_path / "mine.toml"
+    file.write_text(Study.open("wosis", data=folder).file.read_text().replace('"december-2023" ', '"2016" '))
+    with pytest.raises(InputError, match="layout is '2016', expected one of december-2023, september-2019, latest"):
+        cleaned_study(Study.open(file, data=folder, out=tmp_path / "out"))
