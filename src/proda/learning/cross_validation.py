@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import IsotonicRegression
 
@@ -206,8 +208,7 @@ def compared_methods(
     present, shape = data.observed.present, (len(methods), len(KINDS), *data.observed.depth.shape)
     soc, x = np.full(shape, np.nan, np.float32), np.full((*shape[:3], len(PAPER_PARAMETERS)), np.nan, np.float32)
     log_sd, seen = np.full(shape[2:], np.nan, np.float32), np.zeros(shape[:2])
-    # In their order, not as they end: sums over folds are the same to the last bit.
-    results = Parallel(config.n_processes, return_as="generator")(delayed(_of_fold)(one, methods) for one in folds)
+    results = _by_fold(folds, methods, config.n_processes)
     bar = progress_bar(len(folds), "folds", "fold") if progress else None
     for (kind, _, held), of_fold in zip(places, results, strict=True):
         k, layers, trained = KINDS.index(kind), held[:, None] & present, ~held[:, None] & present
@@ -240,6 +241,16 @@ def compared_methods(
 def _seed(seed: int, kind: str, fold: int) -> int:
     """Seed of the trainings of a fold, independent of the seed that the folds were drawn with."""
     return int(np.random.SeedSequence([seed, KINDS.index(kind), fold]).generate_state(1)[0] % 2**31)
+
+
+def _by_fold(folds: list[Fold], methods: Mapping[str, Method], n_processes: int) -> Iterator[dict[str, MethodResult]]:
+    """The results of each fold in their order, so that sums over folds are the same to the last bit."""
+    if n_processes == 1:
+        yield from map(_of_fold, folds, repeat(methods))
+        return
+    # Spawned: a forked process would share the threads of JAX.
+    with ProcessPoolExecutor(n_processes, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(_of_fold, folds, repeat(methods))
 
 
 def _of_fold(fold: Fold, methods: Mapping[str, Method]) -> dict[str, MethodResult]:
