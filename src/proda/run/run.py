@@ -36,15 +36,18 @@ KERNEL_ENVIRONMENT = {
 # An IPython kernel that writes, when it ends, its processor time and that of its children (s), and the peak of the
 # resident memory of the largest of these processes (MB; on Linux at least that of the process that started it).
 KERNEL_PROGRAM = """
-import atexit, json, os, resource, sys
-from ipykernel.kernelapp import launch_new_instance
-def write_cost(path=os.environ["PRODA_KERNEL_COST"]):
+import json, os, resource, sys
+from ipykernel.kernelapp import IPKernelApp
+def write_cost(result, path=os.environ["PRODA_KERNEL_COST"]):
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     seconds = sum(one.ru_utime + one.ru_stime for one in used)
     memory = max(one.ru_maxrss for one in used) * (1 if sys.platform == "darwin" else 1024) / 1e6
     json.dump({"cpu_seconds": round(seconds, 1), "peak_memory_mb": round(memory, 1)}, open(path, "w"))
-atexit.register(write_cost)
-launch_new_instance()
+kernel = IPKernelApp.instance()
+kernel.initialize()
+# After each cell: a kernel that is slow to end is killed before it could write.
+kernel.shell.events.register("post_run_cell", write_cost)
+kernel.start()
 """
 
 
