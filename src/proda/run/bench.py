@@ -16,11 +16,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from proda.compiled import kept_compiled
+from proda.kernels import steady_state as kernels
 from proda.kernels.metropolis import Schedule, new_chains, new_target, run_chains, start_chains
-from proda.kernels.misfit import block_misfit, layer_weights, misfit_forms
-from proda.kernels.simd import BLOCK_WIDTH, generator_states, load, store
-from proda.kernels.steady_state import block_grid, block_places, block_work, steady_block, to_blocks
+from proda.kernels.misfit import layer_weights, misfit_forms
+from proda.kernels.simd import BLOCK_WIDTH, generator_states
 from proda.model.configuration import CESM2_COLUMN, PAPER, Configuration
 from proda.model.forcing import Forcing
 from proda.model.matrices import dense_steady_state
@@ -112,15 +111,11 @@ def tasks(configuration: Configuration) -> dict[str, tuple[Callable[[], Any], in
     soc = soc_density(steady_state(np.roll(theta[:, :8], 1, axis=1), few, configuration))
     observed = at_depths(soc, site, depth, configuration.column)
     forms = misfit_forms(site, 8, depth, observed, layer_weights(site, depth), 0.3 * observed, configuration.column)
-    blocks, place = to_blocks(theta), to_blocks(block_places(few, configuration))[0]
-    form, grid, work = to_blocks(forms)[0], block_grid(configuration), block_work(configuration)
-    n, total = configuration.column.n_layers, np.zeros(BLOCK_WIDTH)
     return {
         DENSE: (lambda: [dense_steady_state(*one) for one in one_by_one], len(one_by_one)),
         "structured NumPy": (lambda: steady_state(theta[:, some], forcing.take(some), configuration), 1024),
         "JAX": (call_jax, 1024),
-        "compiled steady state": (lambda: _steady_blocks(blocks, place, grid, n, work), 2048),
-        "compiled steady state and misfit": (lambda: _misfit_blocks(blocks, place, form, grid, n, work, total), 2048),
+        "compiled steady state": (lambda: kernels.soc_density(theta, forcing, configuration), 2048),
         "sampler step": (_chain_steps(few, forms, configuration), _CHAIN_STEPS * BLOCK_WIDTH),
     }
 
@@ -140,19 +135,6 @@ def bench_columns(n: int, configuration: Configuration = PAPER, seed: int = 1) -
     x = rng.uniform(INNER, 1.0 - INNER, (len(configuration.parameters), n))
     x[list(SHARES)] *= 0.6  # leaves a share for woody debris
     return physical(x, forcing, configuration.parameters), forcing
-
-
-@kept_compiled
-def _steady_blocks(theta, place, grid, n, work):
-    for block in range(theta.shape[0]):
-        steady_block(theta[block], place, grid, n, 0, work)
-
-
-@kept_compiled
-def _misfit_blocks(theta, place, form, grid, n, work, total):
-    for block in range(theta.shape[0]):
-        steady_block(theta[block], place, grid, n, 0, work)
-        store(total, 0, load(total, 0) + block_misfit(work, form, grid, n))
 
 
 def _chain_steps(forcing: Forcing, forms: NDArray, configuration: Configuration) -> Callable[[], None]:
