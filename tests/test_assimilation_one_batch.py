@@ -37,7 +37,7 @@ def test_the_misfit_is_the_sum_over_all_profiles_and_lanes_to_spare_do_not_count
     assert np.unique(cell).size < N_PROFILES < N_CELLS
     for chain, draw in [(0, 0), (1, 50), (2, 99)]:
         expected = profile_misfits(result.x[chain, draw], problem).sum()
-        assert result.phi[chain, draw] == pytest.approx(expected, rel=1e-9)
+        assert result.phi[chain, draw] == pytest.approx(expected, rel=1e-6)  # draws have 32 bits
 
 
 def test_chains_can_be_repeated_whatever_the_number_of_workers(study, result):

@@ -99,7 +99,7 @@ def one_batch_posterior(
         done = list(pool.map(run, range(n_chains)))
     accepted = np.array([[one.accepted(TEST_ACCEPTED), one.accepted(KEPT_ACCEPTED)] for one in done])
     result = OneBatch(
-        x=np.stack([one.draws[0] for one in done]),
+        x=np.stack([one.draws[0] for one in done]).astype(np.float64),
         phi=np.stack([one.phis[0] for one in done]) / B,
         acceptance=accepted / [schedule.test_steps, schedule.kept_steps],
         D=np.array([1.0 / one.chains.widest[0] for one in done]),
@@ -122,7 +122,7 @@ class Progress(NamedTuple):
 
     step: int
     chains: Chains
-    draws: NDArray[np.float64]  # (BLOCK_WIDTH, n_draws, n_parameters), filled as far as it got
+    draws: NDArray[np.float32]  # (BLOCK_WIDTH, n_draws, n_parameters), filled as far as it got
     phis: NDArray[np.float64]  # (BLOCK_WIDTH, n_draws), likewise
     accepted_before: float = 0.0  # steps accepted when the width of the test run was last adjusted
 
@@ -159,7 +159,8 @@ def _sampled_chain(
         # Every element carries the same chain, so that its misfit can be summed over the cells of each block.
         chains = new_chains(len(PAPER_PARAMETERS), np.repeat(generator_states([entropy]), BLOCK_WIDTH, axis=1))
         start_chains(chains, target)
-        draws = np.empty((BLOCK_WIDTH, schedule.n_draws, len(PAPER_PARAMETERS)))
+        # As the draws of sites: one compilation serves both.
+        draws = np.empty((BLOCK_WIDTH, schedule.n_draws, len(PAPER_PARAMETERS)), np.float32)
         progress = Progress(0, chains, draws, np.empty((BLOCK_WIDTH, schedule.n_draws)))
     report(progress.step)
     piece = max(1, schedule.test_steps // 20 // STEPS_PER_REPORT) * STEPS_PER_REPORT
