@@ -18,11 +18,14 @@ from proda.learning.scores import (
     block_of_place,
     correlations,
     fold_of_site,
+    nearest_training_km,
+    noise_ceiling,
     outside_training_cells,
     parameter_skill,
     random_split,
     scores,
     shares_near_bounds,
+    skill_by_distance,
 )
 from proda.learning.training_data import Truth
 from proda.model.parameters import PAPER_PARAMETERS
@@ -136,3 +139,51 @@ def test_predictions_near_a_prior_bound_are_counted_parameter_by_parameter():
     found = shares_near_bounds(x)
     assert found.index[0] == "tau4s3" and found.loc["tau4s3"].tolist() == [0.2, 0.3, 0.5]
     assert (found.drop("tau4s3") == 0.0).all(axis=None)
+
+
+EDGES = (0.1, 0.3, 0.6)
+
+
+def made_profiles(seed):
+    """Layers and profiles in 250 cells of one to five, and the ceiling of the population that they are drawn from.
+
+    Half of the noise is common to a profile's layers, of which several lie in one bin; it falls with depth.
+    """
+    rng = np.random.default_rng(seed)
+    cell = np.repeat(np.arange(250), rng.integers(1, 6, 250))
+    site = np.repeat(np.arange(cell.size), rng.integers(1, 7, cell.size))
+    depth = rng.random(site.size)
+    k, mean, sd = np.digitize(depth, EDGES), np.array([40.0, 20.0, 10.0, 5.0]), np.array([30.0, 15.0, 8.0, 4.0])
+    noise = (rng.standard_normal(cell.size)[site] + rng.standard_normal(site.size)) * np.sqrt(0.5)
+    soc = mean[k] * rng.lognormal(0, 0.5, 250)[cell[site]] + sd[k] * noise
+    within, share = sd**2, np.diff((0, *EDGES, 1))
+    total = share @ (within + mean**2 * np.exp(0.5)) - (share @ mean * np.exp(0.125)) ** 2
+    layers = pd.DataFrame({"site": site, "depth": depth, "soc": soc})
+    return (
+        layers,
+        pd.DataFrame({"cell": cell, "source": np.where(np.arange(cell.size) % 3, "a", "b")}),
+        (1 - share @ within / total),
+    )
+
+
+def test_the_noise_ceiling_is_that_of_the_population_within_its_standard_error():
+    z = []
+    for seed in range(40):
+        layers, profiles, truth = made_profiles(seed)
+        table = noise_ceiling(layers, profiles, EDGES).set_index(["source", "depth"])
+        z.append(((table["ceiling"] - truth) / table["se"]).iloc[:2])
+    assert list(table.index[:3]) == [("all", "all"), ("a", "all"), ("b", "all")] and table["n"].iloc[0] == len(layers)
+    assert (np.abs(np.mean(z, axis=0)) < 0.4).all() and (np.abs(np.std(z, axis=0) - 1) < 0.3).all()
+
+
+def test_without_two_profiles_in_a_cell_there_is_no_ceiling():
+    layers, profiles, _ = made_profiles(1)
+    assert noise_ceiling(layers, profiles.assign(cell=np.arange(len(profiles))))["ceiling"].isna().all()
+
+
+def test_skill_is_told_by_the_distance_on_the_sphere_to_the_nearest_training_site():
+    distance = nearest_training_km([179.9, 0.0, 10.0], [0.0, 89.0, 40.0], [-179.9, 180.0, 10.0], [0.0, 89.0, 40.0])
+    assert distance == pytest.approx([0.2 * 111.195, 2 * 111.195, 0.0], rel=1e-4)
+    table = skill_by_distance([1.0, 2.0, 3.0, 5.0], [1.0, 2.0, 5.0, 3.0], [0.0, 9.9, 10.0, 400.0]).set_index("distance")
+    assert table["n"].tolist() == [2, 1, 0, 0, 0, 1] and table.loc["0-10 km", "efficiency"] == 1
+    assert table.loc["10-25 km", "bias"] == 2 and table.loc["200 km and more", "bias"] == -2

@@ -1,10 +1,15 @@
 """Table 1: identical sites for all methods, the parts of the sites, and the published values."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from synthetic_study import small_results
 
+from proda import __version__
+from proda.__main__ import main
 from proda.maps.scores import (
     ASSIMILATED,
     NEVER_SEEN,
@@ -18,6 +23,10 @@ from proda.maps.scores import (
     table_1,
     with_published,
 )
+from proda.model.configuration import PAPER_COLUMN
+from proda.model.observation import at_depths
+from proda.stage import MARKER_FORM, marker_path, write_json
+from proda.study import Study
 
 
 @pytest.fixture
@@ -87,3 +96,86 @@ def test_findings_of_the_paper_are_judged_by_the_numbers_here():
     regional["bias"] = np.where(regional.index.get_level_values("method") == "network", regional["bias"], 1.0)
     finding = next(name for name in results.findings.index if name.startswith("Fig. 2: no regional pattern"))
     assert published_findings(results.table, stocks, regional).loc[finding, "holds"] == "no"
+
+
+LON, LAT = (-100.25, -99.75, -99.25), (40.25, 40.75)
+BOUNDS = np.array([(0.0, 0.2), (0.2, 0.6), (0.6, 1.6)])  # m, a layer in every stratum
+# Three profiles in cells of their own; S0, which the study used, and S1, which it did not, in the first of them again;
+# a copy of S0 beside it, while "there" has the layers of S0 in another cell; and one in the sea.
+PLACES = {"here": (0, 0), "there": (1, 0), "north": (1, 1), "S0": (0, 0), "S1": (0, 0), "copy": (0, 0), "sea": (2, 1)}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A study folder whose hybrid is right at every profile and whose default is half of it, and a folder of data."""
+    out, data = tmp_path / "out", tmp_path / "data"
+    factor = np.array([[10.0, 40.0, 20.0], [30.0, 80.0, np.nan]])
+    hybrid = np.exp(-PAPER_COLUMN.node)[:, None, None] * factor
+    sites = hybrid.copy()
+    sites[8:], sites[:, :, 1:] = np.nan, np.nan
+    density = np.stack([hybrid / 2, hybrid, sites])
+    maps = xr.Dataset({"soc_density": (("parameterisation", "layer", "lat", "lon"), density, {"units": "kg m-3"})})
+    study = Study.open("virtual", "tiny", out=out)
+    older = study.fingerprints()["06-final-figures"] | {"code": "older"}
+    marker = {"form": MARKER_FORM, "status": "complete", "version": __version__, "fingerprint": older}
+    write_json(marker_path(out, "06-final-figures"), marker | {"opened_with": study.opened_with})
+    maps.assign_coords(parameterisation=["default", "hybrid", "site-by-site"], lon=list(LON), lat=list(LAT)).to_netcdf(
+        out / "soc_maps.nc"
+    )
+    column = {name: ((1, 0) if name in ("S0", "copy") else place) for name, place in PLACES.items()}
+    carbon = {name: at_depths(hybrid[:, row], [x] * 3, BOUNDS.mean(axis=1)) for name, (x, row) in column.items()}
+    profiles = pd.DataFrame({"profile_id": list(PLACES), "source": "made"})
+    profiles[["lon", "lat"]] = [
+        (LON[x] + 0.1 - 0.2 * (name == "S1"), LAT[row] + 2.0 * (name == "sea")) for name, (x, row) in PLACES.items()
+    ]
+    layers = pd.DataFrame(np.tile(BOUNDS, (len(PLACES), 1)), columns=["upper_depth_m", "lower_depth_m"])
+    layers = layers.assign(profile_id=np.repeat(list(PLACES), 3), layer=[1, 2, 3] * len(PLACES))
+    layers["soc_kg_m3"] = np.nan_to_num(np.concatenate(list(carbon.values())), nan=5.0)
+    data.mkdir()
+    profiles.to_csv(data / "profiles.csv", index=False)
+    layers.to_csv(data / "layers.csv", index=False)
+    own, names = profiles[profiles["profile_id"].str.startswith("S")], {"upper_depth_m": "upper_depth"}
+    own.assign(excluded_by=[None, "too few layers"]).to_parquet(out / "raw_profiles.parquet")
+    layers = layers.rename(columns=names | {"lower_depth_m": "lower_depth"}).assign(soc=1000 * layers["soc_kg_m3"])
+    layers[layers["profile_id"].isin(own["profile_id"])].to_parquet(out / "raw_layers.parquet")
+    return out, data
+
+
+def test_maps_are_scored_on_profiles_of_others_each_method_where_it_has_values(folders, tmp_path, capsys):
+    out, data = folders
+    assert main(["score", str(out), "--data", str(data), "--to", str(tmp_path / "to")]) == 0
+    printed = capsys.readouterr()
+    assert "used by the study: 2 profiles, 6 layers" in printed.out and "4 profiles, 12 layers" in printed.out
+    assert "warning: 06-final-figures is stale: the package has changed since" in printed.err
+    excluded = pd.read_csv(tmp_path / "to" / "profile_scores_exclusions.csv")
+    assert set(excluded.loc[excluded["layer"].isna(), "profile_id"]) == {"S0", "copy", "sea"}
+    table = pd.read_csv(tmp_path / "to" / "profile_scores.csv").set_index(["cells", "depth", "method"])
+    whole = table.loc[("all", "all")]
+    assert whole["n"].tolist() == [12, 12, 4] and whole["n_profiles"].tolist() == [4, 4, 2]
+    assert whole.loc["hybrid", "efficiency"] == pytest.approx(1) and whole["rmse"].tolist()[2] < 1e-6
+    assert whole.loc["default", "median_ratio"] == pytest.approx(0.5)
+    n = table["n"].xs("default", level="method")
+    assert n["with profiles of the study", "0-30 cm"] == 2 and n["without profiles of the study", "all"] == 6
+    assert (tmp_path / "to" / "profile_scores.png").stat().st_size > 1e4
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (lambda out, data: marker_path(out, "06-final-figures").unlink(), "has no complete 06-final-figures: `python"),
+        (lambda out, data: (out / "soc_maps.nc").unlink(), "soc_maps.nc: expected soc_density .*FileNotFoundError"),
+        (lambda out, data: xr.Dataset().to_netcdf(out / "soc_maps.nc"), "expected soc_density .*Run notebook 6 again"),
+        (lambda out, data: keep(data, ["sea"]), "none of 1 profiles lies on a land cell of the study"),
+        (lambda out, data: keep(data, ["S0", "copy"]), "most were excluded by the rule 'used by the study'"),
+    ],
+)
+def test_a_folder_that_cannot_be_scored_is_named_with_the_reason(folders, capsys, fault, message):
+    fault(*folders)
+    assert main(["score", str(folders[0]), "--data", str(folders[1])]) == 2
+    assert re.search(message, capsys.readouterr().err)
+
+
+def keep(data, names):
+    for file in ("profiles.csv", "layers.csv"):
+        table = pd.read_csv(data / file)
+        table[table["profile_id"].isin(names)].to_csv(data / file, index=False)

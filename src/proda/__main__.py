@@ -1,4 +1,4 @@
-"""The command line: ``python -m proda run | verify | bench | fetch | status``."""
+"""The command line: ``python -m proda run | score | verify | bench | fetch | status``."""
 
 import argparse
 import signal
@@ -40,6 +40,11 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--supplement", action="store_true", help="run the supplementary notebooks S1 to S5 as well")
     run.add_argument("--scheduler", default="", metavar="ADDRESS", help="run the sites on a Dask cluster")
     run.add_argument("--fresh", action="store_true", help="give up what interrupted runs of these notebooks left")
+
+    score = commands.add_parser("score", help="score the maps of a finished study on profiles that it did not use")
+    score.add_argument("folder", type=Path, metavar="OUT", help="the study folder, with soc_maps.nc")
+    score.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of profiles.csv and layers.csv")
+    score.add_argument("--to", type=Path, metavar="DIR", help="folder for tables and figure (default: OUT)")
 
     verify = commands.add_parser("verify", help="compare the model with a file of reference cases")
     verify.add_argument("cases", type=Path, help="a .csv or .json file of reference cases")
@@ -90,9 +95,37 @@ def _exit_code(options: argparse.Namespace) -> int:
             from proda.run.record import status_text
 
             print(status_text(options.folder))
+        case "score":
+            _score(options.folder, options.data, options.to or options.folder)
         case "run":
             _run(options)
     return 0
+
+
+def _score(out: Path, data: Path, to: Path) -> None:
+    from proda.figures.results import agreement_figure
+    from proda.figures.style import save_figures, use_style
+    from proda.maps.scores import at_other_profiles, other_profile_scores
+    from proda.stage import write_errors_explained
+
+    other = at_other_profiles(out, data)
+    table, tables = other_profile_scores(other), other.tables
+    use_style()
+    figure = agreement_figure(tables.layers, other.modelled, tables.profiles, published={})
+    with write_errors_explained(to, "the study is as it was"):
+        save_figures({"profile_scores": figure}, to)
+        table.to_csv(to / "profile_scores.csv", index=False, float_format="%.6g")
+        tables.exclusions.to_csv(to / "profile_scores_exclusions.csv", index=False)
+    if other.warning:
+        print(f"warning: {other.warning}", file=sys.stderr)
+    print(f"{len(tables.profiles):,} profiles, {len(tables.layers):,} layers. Excluded before:")
+    for row in tables.account.itertuples():
+        profiles, layers = row.profiles_before - row.profiles_after, row.layers_before - row.layers_after
+        if profiles or layers:
+            print(f"  {row.rule}: {profiles:,} profiles, {layers:,} layers")
+    shown = table[(table["cells"] == "all") & (table["depth"] == "all")].drop(columns=["cells", "depth"])
+    print(f"\nModelled and observed carbon (kg C m-3):\n\n{shown.round(3).to_string(index=False)}")
+    print(f"\nBy depth and by cells: {to / 'profile_scores.csv'}; figure: profile_scores.png")
 
 
 def _run(options: argparse.Namespace) -> None:

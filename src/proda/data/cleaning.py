@@ -10,7 +10,7 @@ or an organic layer measured upwards from the mineral surface, as in surveys bef
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -356,8 +356,25 @@ class CleanedTables(NamedTuple):
     account: pd.DataFrame  # one row a rule, in order, with `ACCOUNT_COLUMNS`
 
 
-def cleaned(tables: ProfileTables, limits: Limits) -> CleanedTables:
-    """`tables` without what `RULES`, applied one after the other, exclude.
+def used_by_study(used: ProfileTables) -> Rule:
+    """A rule that excludes the profiles of a study, `used`, by identifier or as duplicates."""
+    theirs = [
+        table.assign(profile_id=table["profile_id"] + " of the study").set_axis(~np.arange(len(table)))
+        for table in used
+    ]
+
+    def excluded(tables: ProfileTables, limits: Limits) -> Excluded:
+        named = tables.profiles["profile_id"]
+        both = ProfileTables(*(pd.concat(pair) for pair in zip(theirs, tables, strict=True)))
+        twins = _duplicates(both, limits)
+        twins = twins[(twins.index >= 0) & twins.isin(theirs[0]["profile_id"])]
+        return named[named.isin(used.profiles["profile_id"])].combine_first(twins)
+
+    return Rule("used by the study", "", "profiles", "duplicate_tolerance_degrees", excluded)
+
+
+def cleaned(tables: ProfileTables, limits: Limits, rules: Sequence[Rule] = RULES) -> CleanedTables:
+    """`tables` without what `rules`, applied one after the other, exclude.
 
     `tables` are those of `with_soc_density`; profiles have `in_domain`, `cell` (-1 off the land), `distance` (degrees),
     `has_forcing` and `has_covariates` besides. `limits` are the settings that `RULES` name: min_layers, max_depth_m
@@ -365,7 +382,7 @@ def cleaned(tables: ProfileTables, limits: Limits) -> CleanedTables:
     """
     current = ProfileTables(tables.profiles.reset_index(drop=True), tables.layers.reset_index(drop=True))
     exclusions, account = [], []
-    for applied in RULES:
+    for applied in rules:
         excluded = applied.excluded(current, limits)
         before = current
         if applied.table == "profiles":

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from proda.data.cleaned import RAW_LAYERS, RAW_PROFILES, STAGE, CleanedStudy, read_cleaned_study
-from proda.data.cleaning import cleaned, with_soc_density
+from proda.data.cleaning import RULES, CleanedTables, Limits, cleaned, used_by_study, with_soc_density
 from proda.data.covariates import has_covariates, write_covariates
 from proda.data.forcing import forcing_dataset, has_forcing
-from proda.data.grid import grid_dataset
+from proda.data.grid import grid_dataset, placed
 from proda.data.sources import Source, study_source
 from proda.data.tables import (
     LAYER_COLUMNS,
@@ -73,6 +73,22 @@ def cleaned_study(study: Study) -> CleanedStudy:
         if source.truth is not None:
             source.truth(profiles).isel(cell=usable).assign_attrs(attributes).to_netcdf(folder / "truth.nc")
     return read_cleaned_study(study)
+
+
+def profiles_not_used(folder: Path, used: ProfileTables, cells: pd.DataFrame, settings: Limits) -> CleanedTables:
+    """Profiles of a folder in the tidy layout, without those that a study `used`, cleaned with its `settings`.
+
+    `cells` are the centres of its land cells (`lon`, `lat`); sites and layers are numbered as in the study's files.
+    """
+    from proda.data.readers.tidy import read_profile_tables
+
+    tables = read_profile_tables(folder)
+    profiles = placed(tables.profiles, cells, settings["nearest_cell_degrees"])
+    profiles = profiles.assign(has_forcing=True, has_covariates=True)
+    raw = with_soc_density(ProfileTables(profiles, tables.layers), settings["bulk_density_rule"])
+    result = cleaned(raw, settings, (used_by_study(used), *RULES))
+    profiles, layers = _numbered(result.profiles, result.layers)
+    return result._replace(profiles=profiles, layers=layers)
 
 
 def _nothing_usable(study: Study, source: Source) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -76,11 +78,17 @@ def _two_digits(value: float) -> str:
     return f"{value:+.0f}" if abs(value) >= 10 else f"{value:+.2g}" if value else "0"
 
 
-def agreement_figure(layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites: pd.DataFrame) -> Figure:
+def agreement_figure(
+    layers: pd.DataFrame,
+    modelled: dict[str, ArrayLike],
+    sites: pd.DataFrame,
+    published: Mapping[str, tuple] = PUBLISHED_FIT,
+) -> Figure:
     """One row a method: map of its stock differences at the sites, and its SOC against the observed at all layers.
 
     As in the paper every map has a scale of its own (`difference_norm`), so colours show a pattern and not an amount.
-    `modelled` is method -> (n_layers,) g C m-3 at the observed `layers`; NaN leaves a layer out.
+    `modelled` is method -> (n_layers,) g C m-3 at the observed `layers`; NaN leaves a layer out. Scores of the paper
+    are `published`.
     """
     observed = layers["soc"].to_numpy(float)
     figure = plt.figure(figsize=(8, 2.85 * len(modelled) + 0.6), layout="constrained")
@@ -101,9 +109,7 @@ def agreement_figure(layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites
         bar.ax.set_xticklabels([_two_digits(tick) for tick in ticks])
         finite = np.isfinite(soc)
         right.append(figure.add_subplot(places[row, 1], sharex=right[0] if right else None))
-        density_scatter(
-            observed[finite] / 1e3, np.asarray(soc)[finite] / 1e3, right[-1], published=PUBLISHED_FIT.get(name)
-        )
+        density_scatter(observed[finite] / 1e3, np.asarray(soc)[finite] / 1e3, right[-1], published=published.get(name))
         right[-1].set_ylabel("Modelled (kg C m$^{-3}$)")
         right[-1].tick_params(labelbottom=name == list(modelled)[-1])
     most = max(ax.counts.get_array().max() for ax in right)

@@ -12,9 +12,12 @@ import numpy as np
 import pandas as pd
 import pyproj
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
+from proda.data.grid import EARTH_RADIUS
 from proda.errors import InputError
 from proda.learning.training_data import Truth
+from proda.model.configuration import STRATA, interval_name
 from proda.model.parameters import CONSTRAINED_BELOW, PAPER_PARAMETERS, prior_sd
 
 TRAIN, VALIDATION, TEST, UNUSED = "train", "validation", "test", "unused"
@@ -30,6 +33,8 @@ RECOVERED_FROM = 0.5
 PUBLISHED = dict.fromkeys(("efolding", "fs1s2", "fs1s3", "fs2s3"), "well") | dict.fromkeys(
     ("tau4l2l3", "tau4l1", "fs2s1", "fs3s1"), "not"
 )
+# m: narrow enough that the trend within a bin adds little to the variance, wide enough to hold several profiles.
+DEPTH_BINS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0)
 NEAR = 0.02  # of a parameter's range
 SCORES = ["r2", "r", "efficiency", "rmse", "bias", "median_ratio", "n"]
 
@@ -180,3 +185,81 @@ def shares_near_bounds(x: NDArray) -> pd.DataFrame:
         index=pd.Index(PAPER_PARAMETERS.names, name="parameter"),
     )
     return table.assign(either=table.sum(axis=1)).sort_values("either", ascending=False)
+
+
+def noise_ceiling(layers: pd.DataFrame, profiles: pd.DataFrame, edges: ArrayLike = DEPTH_BINS) -> pd.DataFrame:
+    """The efficiency that the best predictor from grid cell and depth could reach: 1 - within / total variance.
+
+    Within is the variance of carbon among profiles of one cell and depth bin, by an analysis of variance whose degrees
+    of freedom leave out what a single profile, or several layers of one, cannot tell; each depth bin weighs by its
+    layers. A bin without such pairs takes the mean of the others.
+
+    Parameters
+    ----------
+    layers, profiles : DataFrame
+        `site`, `depth` (m), `soc` (any unit); `cell`, `source` by site.
+    edges : (n,)
+        Bounds between the depth bins, m.
+
+    Returns
+    -------
+    DataFrame
+        By `source` and `depth` (stratum), "all" or one: ceiling, se (jackknife over cells), n (layers). NaN where no
+        two profiles share a cell and a bin.
+    """
+    site, depth = layers["site"].to_numpy(), layers["depth"].to_numpy(float)
+    y = layers["soc"].to_numpy(float) - layers["soc"].mean()
+    data = pd.DataFrame({"cell": profiles["cell"].to_numpy()[site], "bin": np.digitize(depth, edges), "site": site})
+    data = data.assign(n=1.0, y=y, y2=y**2)
+    source = profiles["source"].to_numpy(str)[site]
+    groups = {("all", "all"): np.ones(len(y), bool)} | {(name, "all"): source == name for name in np.unique(source)}
+    groups |= {("all", interval_name((low, high))): (depth >= low) & (depth < high) for low, high in STRATA}
+    rows = [(*names, *_ceiling(data[of]), int(of.sum())) for names, of in groups.items() if of.any()]
+    return pd.DataFrame(rows, columns=["source", "depth", "ceiling", "se", "n"])
+
+
+def _ceiling(data: pd.DataFrame) -> tuple[float, float]:
+    by_profile = data.groupby(["cell", "bin", "site"])[["n", "y", "y2"]].sum()
+    own = by_profile["n"] * by_profile["y2"] - by_profile["y"] ** 2
+    group = by_profile.assign(own=own, pairs=by_profile["n"] ** 2).groupby(level=["cell", "bin"]).sum()
+    # Squared differences of all pairs of layers, less those of pairs within one profile.
+    group["within"] = (group["n"] * group["y2"] - group["y"] ** 2 - group["own"]) / group["n"]
+    group["freedom"] = group["n"] - group["pairs"] / group["n"]
+    names = ["n", "y", "y2", "within", "freedom"]
+    wide = group.pivot_table(index="cell", columns="bin", values=names, fill_value=0.0)
+    sums = [wide[name].to_numpy() for name in names]
+
+    def efficiency(n: NDArray, y: NDArray, y2: NDArray, within: NDArray, freedom: NDArray) -> NDArray:
+        known = freedom > 0.5  # one pair has at least 1
+        noise = n * np.divide(within, freedom, out=np.zeros_like(within), where=known)
+        n, y, y2, of_known = n.sum(axis=-1), y.sum(axis=-1), y2.sum(axis=-1), (n * known).sum(axis=-1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return 1.0 - noise.sum(axis=-1) / of_known / (y2 / n - (y / n) ** 2)
+
+    without_one = efficiency(*(values.sum(axis=0) - values for values in sums))
+    n_cells = len(without_one)
+    se = np.sqrt((n_cells - 1) * without_one.var())
+    return float(efficiency(*(values.sum(axis=0) for values in sums))), float(se)
+
+
+def nearest_training_km(lon: ArrayLike, lat: ArrayLike, lon_train: ArrayLike, lat_train: ArrayLike) -> NDArray:
+    """Distance on the sphere to the nearest training site, (n,) km; positions in degrees."""
+
+    def on_sphere(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.float64]:
+        lon, lat = np.radians(np.asarray(lon, float)), np.radians(np.asarray(lat, float))
+        return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+
+    chord = cKDTree(on_sphere(lon_train, lat_train)).query(on_sphere(lon, lat))[0]
+    return 2.0 * EARTH_RADIUS / 1000.0 * np.arcsin(np.minimum(chord / 2.0, 1.0))
+
+
+def skill_by_distance(
+    observed: ArrayLike, predicted: ArrayLike, distance: ArrayLike, edges: tuple[float, ...] = (10, 25, 50, 100, 200)
+) -> pd.DataFrame:
+    """`scores` of layers (n,) by the distance (n,), km, to the nearest training site: distance, the `SCORES`."""
+    observed, predicted = np.asarray(observed, float), np.asarray(predicted, float)
+    bounds = (0.0, *edges, np.inf)
+    where = np.digitize(distance, edges)
+    names = [f"{low:g}-{high:g} km" for low, high in zip(bounds, edges, strict=False)] + [f"{edges[-1]:g} km and more"]
+    rows = [{"distance": name} | scores(observed[where == k], predicted[where == k]) for k, name in enumerate(names)]
+    return pd.DataFrame(rows)[["distance", *SCORES]]

@@ -1,20 +1,35 @@
-"""Agreement of modelled with observed SOC: Table 1 for all methods on identical sites; findings of the paper here."""
+"""Agreement of modelled with observed SOC: Table 1 for all methods on identical sites; findings of the paper here; the
+maps of a finished study on profiles that it did not use.
+"""
 
 from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from proda.data.cleaned import read_raw_tables
+from proda.data.cleaning import CleanedTables
+from proda.data.grid import cells_at
+from proda.data.stage import profiles_not_used
+from proda.errors import InputError
 from proda.learning.scores import ASSIMILATED, PARTS, SCORES, TEST, UNUSED, USED, outside_training_cells, scores
 from proda.maps.regions import PUBLISHED_BIASES
 from proda.maps.stocks import PUBLISHED_STOCKS
-from proda.model.configuration import STRATA, interval_name
+from proda.model.configuration import PAPER_COLUMN, STRATA, interval_name
+from proda.model.observation import at_depths
+from proda.stage import MARKER_FORM, marker_path, read_json
+from proda.study import Study
 
 ALL = "all"
 NEW_CELLS = "test, new cells"
 NEVER_SEEN = "never seen"
+MAPS_STAGE, SOC_MAPS = "06-final-figures", "soc_maps.nc"
 TRAINED = ("network", "hybrid")  # methods with training sites
 
 # Tao et al. 2020, Table 1: r2, r, RMSE (kg C m-3); the network's on its training sites.
@@ -187,3 +202,83 @@ def published_findings(table: pd.DataFrame, stocks: pd.DataFrame, regional: pd.D
     add(finding, *words, (widths["one-batch"] < widths["random-sampling"]).all())
     findings = pd.DataFrame(rows).set_index("finding")
     return findings.assign(holds=["" if pd.isna(holds) else "yes" if holds else "no" for holds in findings["holds"]])
+
+
+class OtherProfiles(NamedTuple):
+    """The maps of a study at profiles that it did not use."""
+
+    tables: CleanedTables  # these profiles, numbered, and the account of those excluded
+    modelled: dict[
+        str, NDArray
+    ]  # method -> (n_layers,) g C m-3 at the middles of the layers; NaN where it has no value
+    sampled: NDArray[np.bool_]  # (n_profiles,), whether the study had profiles in the cell
+    warning: str  # why the maps are not those of the present code, settings and data; empty if they are
+
+
+def at_other_profiles(out: Path, data: Path) -> OtherProfiles:
+    """The maps in the study folder `out` at the profiles of a folder `data` in the tidy layout that it did not use.
+
+    Raises `InputError` where the maps are not complete, a table is not as expected, or no profile is left.
+    """
+    marker = read_json(marker_path(out, MAPS_STAGE)) or {}
+    if marker.get("form") != MARKER_FORM or marker.get("status") != "complete":
+        raise InputError(f"{out} has no complete {MAPS_STAGE}: `python -m proda status {out}` tells what to run")
+    settings = marker["fingerprint"]["settings"]
+    try:
+        study = Study.open(**{**marker["opened_with"], "out": out})
+        settings, fault = study.settings | settings, study.faults()[MAPS_STAGE]
+    except InputError as error:
+        fault = f"cannot be compared with its source: {error}"
+    cells, densities = read_densities(out / SOC_MAPS)
+    used = read_raw_tables(out)
+    used = used._replace(profiles=used.profiles[used.profiles["excluded_by"].isna()])
+    tables = profiles_not_used(data, used, cells, settings)
+    cell, site = tables.profiles["cell"].to_numpy(), tables.layers["site"].to_numpy()
+    depth = tables.layers["depth"].to_numpy(float)
+    modelled = {method: at_depths(soc, cell[site], depth) for method, soc in densities.items()}
+    own = cells_at(used.profiles["lon"], used.profiles["lat"], cells, settings["nearest_cell_degrees"])[0]
+    return OtherProfiles(tables, modelled, np.isin(cell, own), f"{MAPS_STAGE} {fault}" if fault else "")
+
+
+def read_densities(path: Path) -> tuple[pd.DataFrame, dict[str, NDArray]]:
+    """Centres (`lon`, `lat`) of the n cells of a file of maps, and SOC in them, method -> (n_layers, n) g C m-3."""
+    try:
+        density = xr.load_dataset(path)["soc_density"].transpose("parameterisation", "layer", "lat", "lon")
+        if density.sizes["layer"] != PAPER_COLUMN.n_layers or density.attrs.get("units") != "kg m-3":
+            raise ValueError(f"{density.sizes['layer']} layers in {density.attrs.get('units')}")
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{path}: expected soc_density (parameterisation, layer, lat, lon), {PAPER_COLUMN.n_layers} layers in "
+            f"kg m-3, found {type(error).__name__}: {error}. Run notebook 6 again, which writes it."
+        ) from error
+    values = 1000.0 * density.values.astype(float)
+    land = np.isfinite(values).any(axis=(0, 1))
+    lat, lon = np.meshgrid(density["lat"], density["lon"], indexing="ij")
+    by_method = dict(zip(map(str, density["parameterisation"].values), values[:, :, land], strict=True))
+    return pd.DataFrame({"lon": lon[land], "lat": lat[land]}), by_method
+
+
+def other_profile_scores(other: OtherProfiles) -> pd.DataFrame:
+    """Scores of every method's map (`SCORES`; kg C m-3), by cells and depth of the layer's middle.
+
+    Each method is scored on the layers where its map has a value: site-by-site on few, the others on the same. `n`
+    counts layers.
+    """
+    site, depth = other.tables.layers["site"].to_numpy(), other.tables.layers["depth"].to_numpy(float)
+    observed = other.tables.layers["soc"].to_numpy(float) / 1000.0
+    sampled = other.sampled[site]
+    cells = {
+        ALL: np.ones_like(sampled),
+        "with profiles of the study": sampled,
+        "without profiles of the study": ~sampled,
+    }
+    depths = {ALL: np.ones_like(sampled)}
+    depths |= {interval_name((upper, lower)): (depth >= upper) & (depth < lower) for upper, lower in STRATA}
+    rows = []
+    for (cell, in_cell), (interval, in_depth), (method, soc) in product(
+        cells.items(), depths.items(), other.modelled.items()
+    ):
+        chosen = in_cell & in_depth & np.isfinite(soc)
+        row = {"cells": cell, "depth": interval, "method": method} | scores(observed[chosen], soc[chosen] / 1000.0)
+        rows.append(row | {"n_profiles": np.unique(site[chosen]).size})
+    return pd.DataFrame(rows)

@@ -202,7 +202,7 @@ def _table(folder: Path | str, name: str, numbers, texts=(), optional=(), prefix
     """A table whose columns pass `_CHECKS`; optional columns that it lacks are empty."""
     file = Path(folder) / name
     if not file.is_file():
-        raise InputError(f"{file}: no such file. Give the folder with {PROFILES}, {LAYERS} and {GRID} as --data DIR.")
+        raise InputError(f"{file}: no such file. Give the folder with {name} as --data DIR.")
     table = read_delimited(file, numbers, texts, optional, prefix)
     table = checked(table, _CHECKS | checks, file, csv_line)
     table = table.assign(**{name: np.nan for name in numbers if name not in table})
