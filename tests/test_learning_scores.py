@@ -184,6 +184,8 @@ def test_without_two_profiles_in_a_cell_there_is_no_ceiling():
 def test_skill_is_told_by_the_distance_on_the_sphere_to_the_nearest_training_site():
     distance = nearest_training_km([179.9, 0.0, 10.0], [0.0, 89.0, 40.0], [-179.9, 180.0, 10.0], [0.0, 89.0, 40.0])
     assert distance == pytest.approx([0.2 * 111.195, 2 * 111.195, 0.0], rel=1e-4)
-    table = skill_by_distance([1.0, 2.0, 3.0, 5.0], [1.0, 2.0, 5.0, 3.0], [0.0, 9.9, 10.0, 400.0]).set_index("distance")
-    assert table["n"].tolist() == [2, 1, 0, 0, 0, 1] and table.loc["0-10 km", "efficiency"] == 1
-    assert table.loc["10-25 km", "bias"] == 2 and table.loc["200 km and more", "bias"] == -2
+    table = skill_by_distance([1.0, 2.0, 3.0, 5.0], [1.0, 2.0, 5.0, 3.0], [0.0, 9.9, 10.0, 400.0]).set_index(
+        "distance_km"
+    )
+    assert table["n"].tolist() == [2, 1, 0, 0, 0, 1] and table.loc["[0.0, 10.0)", "efficiency"] == 1
+    assert table.loc["[10.0, 25.0)", "bias"] == 2 and table.loc["[200.0, inf)", "bias"] == -2

@@ -145,7 +145,7 @@ def test_maps_are_scored_on_profiles_of_others_each_method_where_it_has_values(f
     out, data = folders
     assert main(["score", str(out), "--data", str(data), "--to", str(tmp_path / "to")]) == 0
     printed = capsys.readouterr()
-    assert "used by the study: 2 profiles, 6 layers" in printed.out and "4 profiles, 12 layers" in printed.out
+    assert "4 profiles and 12 layers" in printed.out and re.search(r"used by the study +2 +6\n", printed.out)
     assert "warning: 06-final-figures is stale: the package has changed since" in printed.err
     excluded = pd.read_csv(tmp_path / "to" / "profile_scores_exclusions.csv")
     assert set(excluded.loc[excluded["layer"].isna(), "profile_id"]) == {"S0", "copy", "sea"}
@@ -155,8 +155,11 @@ def test_maps_are_scored_on_profiles_of_others_each_method_where_it_has_values(f
     assert whole.loc["hybrid", "efficiency"] == pytest.approx(1) and whole["rmse"].tolist()[2] < 1e-6
     assert whole.loc["default", "median_ratio"] == pytest.approx(0.5)
     n = table["n"].xs("default", level="method")
-    assert n["with profiles of the study", "0-30 cm"] == 2 and n["without profiles of the study", "all"] == 6
+    assert n["with training profiles", "0-30 cm"] == 2 and n["without training profiles", "all"] == 6
     assert (tmp_path / "to" / "profile_scores.png").stat().st_size > 1e4
+    keep(data, ["there"])
+    assert main(["score", str(out), "--data", str(data)]) == 0, "site-by-site has no value here"
+    assert np.isnan(pd.read_csv(out / "profile_scores.csv")["efficiency"].iloc[2])
 
 
 @pytest.mark.parametrize(

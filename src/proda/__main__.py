@@ -103,6 +103,8 @@ def _exit_code(options: argparse.Namespace) -> int:
 
 
 def _score(out: Path, data: Path, to: Path) -> None:
+    import pandas as pd
+
     from proda.figures.results import agreement_figure
     from proda.figures.style import save_figures, use_style
     from proda.maps.scores import at_other_profiles, other_profile_scores
@@ -111,20 +113,20 @@ def _score(out: Path, data: Path, to: Path) -> None:
     other = at_other_profiles(out, data)
     table, tables = other_profile_scores(other), other.tables
     use_style()
-    figure = agreement_figure(tables.layers, other.modelled, tables.profiles, published={})
+    modelled = {method: soc for method, soc in other.modelled.items() if pd.notna(soc).any()}
+    figure = agreement_figure(tables.layers, modelled, tables.profiles, published={})
     with write_errors_explained(to, "the study is as it was"):
         save_figures({"profile_scores": figure}, to)
         table.to_csv(to / "profile_scores.csv", index=False, float_format="%.6g")
         tables.exclusions.to_csv(to / "profile_scores_exclusions.csv", index=False)
     if other.warning:
         print(f"warning: {other.warning}", file=sys.stderr)
-    print(f"{len(tables.profiles):,} profiles, {len(tables.layers):,} layers. Excluded before:")
-    for row in tables.account.itertuples():
-        profiles, layers = row.profiles_before - row.profiles_after, row.layers_before - row.layers_after
-        if profiles or layers:
-            print(f"  {row.rule}: {profiles:,} profiles, {layers:,} layers")
-    shown = table[(table["cells"] == "all") & (table["depth"] == "all")].drop(columns=["cells", "depth"])
-    print(f"\nModelled and observed carbon (kg C m-3):\n\n{shown.round(3).to_string(index=False)}")
+    whole = tables.exclusions["layer"].isna()
+    lost = pd.DataFrame({"profiles": whole, "layers": ~whole}).groupby(tables.exclusions["rule"], sort=False).sum()
+    print(f"{len(tables.profiles):,} profiles and {len(tables.layers):,} layers. Excluded:")
+    print(lost.to_string() if len(lost) else "nothing")
+    shown = table.set_index(["cells", "depth", "method"]).loc[("all", "all")].round(3)
+    print(f"\nModelled and observed carbon (kg C m-3):\n\n{shown.to_string()}")
     print(f"\nBy depth and by cells: {to / 'profile_scores.csv'}; figure: profile_scores.png")
 
 

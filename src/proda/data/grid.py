@@ -159,7 +159,7 @@ def placed(profiles: pd.DataFrame, cells: pd.DataFrame, tolerance: float) -> pd.
         ends = [f"{name} {x[name].min():g} to {x[name].max():g}" for x in (cells, profiles) for name in ("lon", "lat")]
         raise InputError(
             f"none of {len(cell):,} profiles lies on a land cell of the study: cells reach from {ends[0]}, {ends[1]}; "
-            f"profiles from {ends[2]}, {ends[3]}. Give a grid that covers the profiles."
+            f"profiles from {ends[2]}, {ends[3]}. Give profiles and a grid of the same land."
         )
     reach = RESOLUTION / 2 + tolerance
     box = {name: (cells[name].min() - reach, cells[name].max() + reach) for name in ("lon", "lat")}

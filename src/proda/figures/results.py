@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -79,16 +77,13 @@ def _two_digits(value: float) -> str:
 
 
 def agreement_figure(
-    layers: pd.DataFrame,
-    modelled: dict[str, ArrayLike],
-    sites: pd.DataFrame,
-    published: Mapping[str, tuple] = PUBLISHED_FIT,
+    layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites: pd.DataFrame, published: dict = PUBLISHED_FIT
 ) -> Figure:
     """One row a method: map of its stock differences at the sites, and its SOC against the observed at all layers.
 
     As in the paper every map has a scale of its own (`difference_norm`), so colours show a pattern and not an amount.
-    `modelled` is method -> (n_layers,) g C m-3 at the observed `layers`; NaN leaves a layer out. Scores of the paper
-    are `published`.
+    `modelled` is method -> (n_layers,) g C m-3 at the observed `layers`; NaN leaves a layer out. `published` are
+    scores of the paper, by method.
     """
     observed = layers["soc"].to_numpy(float)
     figure = plt.figure(figsize=(8, 2.85 * len(modelled) + 0.6), layout="constrained")

@@ -190,22 +190,13 @@ def shares_near_bounds(x: NDArray) -> pd.DataFrame:
 def noise_ceiling(layers: pd.DataFrame, profiles: pd.DataFrame, edges: ArrayLike = DEPTH_BINS) -> pd.DataFrame:
     """The efficiency that the best predictor from grid cell and depth could reach: 1 - within / total variance.
 
-    Within is the variance of carbon among profiles of one cell and depth bin, by an analysis of variance whose degrees
-    of freedom leave out what a single profile, or several layers of one, cannot tell; each depth bin weighs by its
-    layers. A bin without such pairs takes the mean of the others.
+    Within is the variance of carbon among profiles of one cell and depth bin (bounds `edges`, m), by an analysis of
+    variance in which a single profile, or several layers of one, count for nothing; bins weigh by their layers, and one
+    without two profiles in any cell takes the mean of the others. `layers` have site, depth (m), soc; `profiles`, by
+    site, have cell and source.
 
-    Parameters
-    ----------
-    layers, profiles : DataFrame
-        `site`, `depth` (m), `soc` (any unit); `cell`, `source` by site.
-    edges : (n,)
-        Bounds between the depth bins, m.
-
-    Returns
-    -------
-    DataFrame
-        By `source` and `depth` (stratum), "all" or one: ceiling, se (jackknife over cells), n (layers). NaN where no
-        two profiles share a cell and a bin.
+    The table has source and depth (stratum), "all" or one; ceiling, NaN where no two profiles share a cell and a bin;
+    se, by a jackknife over cells; n layers.
     """
     site, depth = layers["site"].to_numpy(), layers["depth"].to_numpy(float)
     y = layers["soc"].to_numpy(float) - layers["soc"].mean()
@@ -237,8 +228,7 @@ def _ceiling(data: pd.DataFrame) -> tuple[float, float]:
             return 1.0 - noise.sum(axis=-1) / of_known / (y2 / n - (y / n) ** 2)
 
     without_one = efficiency(*(values.sum(axis=0) - values for values in sums))
-    n_cells = len(without_one)
-    se = np.sqrt((n_cells - 1) * without_one.var())
+    se = np.sqrt((len(without_one) - 1) * without_one.var())
     return float(efficiency(*(values.sum(axis=0) for values in sums))), float(se)
 
 
@@ -256,10 +246,8 @@ def nearest_training_km(lon: ArrayLike, lat: ArrayLike, lon_train: ArrayLike, la
 def skill_by_distance(
     observed: ArrayLike, predicted: ArrayLike, distance: ArrayLike, edges: tuple[float, ...] = (10, 25, 50, 100, 200)
 ) -> pd.DataFrame:
-    """`scores` of layers (n,) by the distance (n,), km, to the nearest training site: distance, the `SCORES`."""
+    """`scores` of layers (n,) by the distance (n,), km, to the nearest training site: `distance_km`, the `SCORES`."""
     observed, predicted = np.asarray(observed, float), np.asarray(predicted, float)
-    bounds = (0.0, *edges, np.inf)
-    where = np.digitize(distance, edges)
-    names = [f"{low:g}-{high:g} km" for low, high in zip(bounds, edges, strict=False)] + [f"{edges[-1]:g} km and more"]
-    rows = [{"distance": name} | scores(observed[where == k], predicted[where == k]) for k, name in enumerate(names)]
-    return pd.DataFrame(rows)[["distance", *SCORES]]
+    bands = pd.cut(np.asarray(distance, float), (0.0, *edges, np.inf), right=False)
+    rows = [scores(observed[bands == band], predicted[bands == band]) for band in bands.categories]
+    return pd.DataFrame(rows, pd.Index(bands.categories.astype(str), name="distance_km"))[SCORES].reset_index()

@@ -208,10 +208,8 @@ class OtherProfiles(NamedTuple):
     """The maps of a study at profiles that it did not use."""
 
     tables: CleanedTables  # these profiles, numbered, and the account of those excluded
-    modelled: dict[
-        str, NDArray
-    ]  # method -> (n_layers,) g C m-3 at the middles of the layers; NaN where it has no value
-    sampled: NDArray[np.bool_]  # (n_profiles,), whether the study had profiles in the cell
+    modelled: dict[str, NDArray]  # method -> (n_layers,) g C m-3 at the layers' middles; NaN where it has no value
+    trained: NDArray[np.bool_]  # (n_profiles,), whether the cell has profiles of the study
     warning: str  # why the maps are not those of the present code, settings and data; empty if they are
 
 
@@ -259,26 +257,19 @@ def read_densities(path: Path) -> tuple[pd.DataFrame, dict[str, NDArray]]:
 
 
 def other_profile_scores(other: OtherProfiles) -> pd.DataFrame:
-    """Scores of every method's map (`SCORES`; kg C m-3), by cells and depth of the layer's middle.
+    """Scores of every method's map (kg C m-3; n counts layers) by cells and depth of the layer's middle.
 
-    Each method is scored on the layers where its map has a value: site-by-site on few, the others on the same. `n`
-    counts layers.
+    Each method is scored where its map has a value: site-by-site on few layers, the others on the same.
     """
     site, depth = other.tables.layers["site"].to_numpy(), other.tables.layers["depth"].to_numpy(float)
     observed = other.tables.layers["soc"].to_numpy(float) / 1000.0
-    sampled = other.sampled[site]
-    cells = {
-        ALL: np.ones_like(sampled),
-        "with profiles of the study": sampled,
-        "without profiles of the study": ~sampled,
-    }
-    depths = {ALL: np.ones_like(sampled)}
+    trained = other.trained[site]
+    cells = {ALL: np.ones_like(trained), "with training profiles": trained, "without training profiles": ~trained}
+    depths = {ALL: np.ones_like(trained)}
     depths |= {interval_name((upper, lower)): (depth >= upper) & (depth < lower) for upper, lower in STRATA}
     rows = []
-    for (cell, in_cell), (interval, in_depth), (method, soc) in product(
-        cells.items(), depths.items(), other.modelled.items()
-    ):
-        chosen = in_cell & in_depth & np.isfinite(soc)
+    for (cell, a), (interval, b), (method, soc) in product(cells.items(), depths.items(), other.modelled.items()):
+        chosen = a & b & np.isfinite(soc)
         row = {"cells": cell, "depth": interval, "method": method} | scores(observed[chosen], soc[chosen] / 1000.0)
         rows.append(row | {"n_profiles": np.unique(site[chosen]).size})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).drop(columns="r")
