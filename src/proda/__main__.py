@@ -111,19 +111,19 @@ def _score(out: Path, data: Path, to: Path) -> None:
     from proda.stage import write_errors_explained
 
     other = at_other_profiles(out, data)
-    table, tables = other_profile_scores(other), other.tables
+    table, excluded = other_profile_scores(other), other.exclusions
     use_style()
     modelled = {method: soc for method, soc in other.modelled.items() if pd.notna(soc).any()}
-    figure = agreement_figure(tables.layers, modelled, tables.profiles, published={})
+    figure = agreement_figure(other.layers, modelled, other.profiles, published={})
     with write_errors_explained(to, "the study is as it was"):
         save_figures({"profile_scores": figure}, to)
         table.to_csv(to / "profile_scores.csv", index=False, float_format="%.6g")
-        tables.exclusions.to_csv(to / "profile_scores_exclusions.csv", index=False)
+        excluded.to_csv(to / "profile_scores_exclusions.csv", index=False)
     if other.warning:
         print(f"warning: {other.warning}", file=sys.stderr)
-    whole = tables.exclusions["layer"].isna()
-    lost = pd.DataFrame({"profiles": whole, "layers": ~whole}).groupby(tables.exclusions["rule"], sort=False).sum()
-    print(f"{len(tables.profiles):,} profiles and {len(tables.layers):,} layers. Excluded:")
+    whole = excluded["layer"].isna()
+    lost = pd.DataFrame({"profiles": whole, "layers": ~whole}).groupby(excluded["rule"], sort=False).sum()
+    print(f"{len(other.profiles):,} profiles and {len(other.layers):,} layers. Excluded:")
     print(lost.to_string() if len(lost) else "nothing")
     shown = table.set_index(["cells", "depth", "method"]).loc[("all", "all")].round(3)
     print(f"\nModelled and observed carbon (kg C m-3):\n\n{shown.to_string()}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from proda.data.cleaned import RAW_LAYERS, RAW_PROFILES, STAGE, CleanedStudy, read_cleaned_study
+from proda.data.cleaned import RAW_LAYERS, RAW_PROFILES, STAGE, CleanedStudy, read_cleaned_study, read_raw_tables
 from proda.data.cleaning import RULES, CleanedTables, Limits, cleaned, used_by_study, with_soc_density
 from proda.data.covariates import has_covariates, write_covariates
 from proda.data.forcing import forcing_dataset, has_forcing
@@ -75,16 +75,18 @@ def cleaned_study(study: Study) -> CleanedStudy:
     return read_cleaned_study(study)
 
 
-def profiles_not_used(folder: Path, used: ProfileTables, cells: pd.DataFrame, settings: Limits) -> CleanedTables:
-    """Profiles of a folder in the tidy layout, without those that a study `used`, cleaned with its `settings`.
+def profiles_not_used(folder: Path, out: Path, cells: pd.DataFrame, settings: Limits) -> CleanedTables:
+    """Profiles of a folder in the tidy layout, without those of the study in `out`, cleaned with its `settings`.
 
-    `cells` are the centres of its land cells (`lon`, `lat`); sites and layers are numbered as in the study's files.
+    `cells` are the centres (`lon`, `lat`) of its land cells. Sites and layers are numbered as in the study's files;
+    `trained` of a profile is whether the study has others in its cell.
     """
     from proda.data.readers.tidy import read_profile_tables
 
-    tables = read_profile_tables(folder)
-    profiles = placed(tables.profiles, cells, settings["nearest_cell_degrees"])
-    profiles = profiles.assign(has_forcing=True, has_covariates=True)
+    used, tables = read_raw_tables(out), read_profile_tables(folder)
+    used = used._replace(profiles=used.profiles[used.profiles["excluded_by"].isna()])
+    profiles, own = (placed(part.profiles, cells, settings["nearest_cell_degrees"]) for part in (tables, used))
+    profiles = profiles.assign(has_forcing=True, has_covariates=True, trained=profiles["cell"].isin(own["cell"]))
     raw = with_soc_density(ProfileTables(profiles, tables.layers), settings["bulk_density_rule"])
     result = cleaned(raw, settings, (used_by_study(used), *RULES))
     profiles, layers = _numbered(result.profiles, result.layers)

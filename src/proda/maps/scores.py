@@ -13,9 +13,6 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.cleaned import read_raw_tables
-from proda.data.cleaning import CleanedTables
-from proda.data.grid import cells_at
 from proda.data.stage import profiles_not_used
 from proda.errors import InputError
 from proda.learning.scores import ASSIMILATED, PARTS, SCORES, TEST, UNUSED, USED, outside_training_cells, scores
@@ -207,9 +204,10 @@ def published_findings(table: pd.DataFrame, stocks: pd.DataFrame, regional: pd.D
 class OtherProfiles(NamedTuple):
     """The maps of a study at profiles that it did not use."""
 
-    tables: CleanedTables  # these profiles, numbered, and the account of those excluded
+    profiles: pd.DataFrame  # cleaned; `trained`, whether the study has profiles in the cell
+    layers: pd.DataFrame  # `site`, `upper_depth`, `lower_depth`, `depth` (m), `soc` (g C m-3)
+    exclusions: pd.DataFrame  # as in exclusions.csv
     modelled: dict[str, NDArray]  # method -> (n_layers,) g C m-3 at the layers' middles; NaN where it has no value
-    trained: NDArray[np.bool_]  # (n_profiles,), whether the cell has profiles of the study
     warning: str  # why the maps are not those of the present code, settings and data; empty if they are
 
 
@@ -228,14 +226,10 @@ def at_other_profiles(out: Path, data: Path) -> OtherProfiles:
     except InputError as error:
         fault = f"cannot be compared with its source: {error}"
     cells, densities = read_densities(out / SOC_MAPS)
-    used = read_raw_tables(out)
-    used = used._replace(profiles=used.profiles[used.profiles["excluded_by"].isna()])
-    tables = profiles_not_used(data, used, cells, settings)
-    cell, site = tables.profiles["cell"].to_numpy(), tables.layers["site"].to_numpy()
-    depth = tables.layers["depth"].to_numpy(float)
-    modelled = {method: at_depths(soc, cell[site], depth) for method, soc in densities.items()}
-    own = cells_at(used.profiles["lon"], used.profiles["lat"], cells, settings["nearest_cell_degrees"])[0]
-    return OtherProfiles(tables, modelled, np.isin(cell, own), f"{MAPS_STAGE} {fault}" if fault else "")
+    profiles, layers, exclusions, _ = profiles_not_used(data, out, cells, settings)
+    cell, depth = profiles["cell"].to_numpy()[layers["site"]], layers["depth"].to_numpy(float)
+    modelled = {method: at_depths(soc, cell, depth) for method, soc in densities.items()}
+    return OtherProfiles(profiles, layers, exclusions, modelled, f"{MAPS_STAGE} {fault}" if fault else "")
 
 
 def read_densities(path: Path) -> tuple[pd.DataFrame, dict[str, NDArray]]:
@@ -261,9 +255,8 @@ def other_profile_scores(other: OtherProfiles) -> pd.DataFrame:
 
     Each method is scored where its map has a value: site-by-site on few layers, the others on the same.
     """
-    site, depth = other.tables.layers["site"].to_numpy(), other.tables.layers["depth"].to_numpy(float)
-    observed = other.tables.layers["soc"].to_numpy(float) / 1000.0
-    trained = other.trained[site]
+    site, depth = other.layers["site"].to_numpy(), other.layers["depth"].to_numpy(float)
+    observed, trained = other.layers["soc"].to_numpy(float) / 1000.0, other.profiles["trained"].to_numpy(bool)[site]
     cells = {ALL: np.ones_like(trained), "with training profiles": trained, "without training profiles": ~trained}
     depths = {ALL: np.ones_like(trained)}
     depths |= {interval_name((upper, lower)): (depth >= upper) & (depth < lower) for upper, lower in STRATA}
