@@ -39,4 +39,4 @@ def write_tables(folder: Path, grid: pd.DataFrame | None = None, lon=-100.2) -> 
 def small_study(folder: Path, grid: pd.DataFrame | None = None, lon=-100.2, **settings) -> Study:
     """The study of these tables, written to a folder with spaces and letters of other languages."""
     raw = write_tables(folder / "données brutes 土壤", grid, lon)
-    return Study.open("us-profiles", data=raw, out=folder / "out", settings=settings)
+    return Study.open("your-region", data=raw, out=folder / "out", settings=settings)

@@ -8,6 +8,7 @@ from small_archive import N, write_archive
 from small_maps import geotiff
 from small_sources import EAST, TRANSFORM, study_with, write_everything, write_maps
 
+from proda.data.cleaned import read_raw_tables
 from proda.data.covariates import BINN_LIST, covariate_list
 from proda.data.forcing import has_forcing
 from proda.data.readers.archive import archive_forcing
@@ -66,12 +67,18 @@ def test_forcing_is_that_of_the_run_at_the_cells(from_maps):
     ).all()
 
 
-def test_sites_take_the_pixel_they_lie_in_and_classes_become_columns(from_maps):
-    _, result = from_maps
+def test_sites_whose_position_is_known_take_the_pixel_they_lie_in_and_classes_become_columns(from_maps):
+    study, result = from_maps
     table = result.site_covariates
     assert list(table) == ["IGBP=4", "IGBP=10", "NPPmean", "NPPmin", "NPPmax", "BIO1", "slope"]
     east = np.floor(result.profiles["lon"] / 0.25) * 0.25 + 0.125
-    np.testing.assert_allclose(table["slope"], np.abs(east) / 10)
+    uncertainty = read_raw_tables(study.out).profiles.set_index("profile_id")["position_uncertainty"]
+    known = ~(uncertainty[result.profiles["profile_id"]].to_numpy() >= 0.25 * 111_320)
+    centre = result.grid["lon"].values[result.profiles["cell"]]
+    np.testing.assert_allclose(table["slope"], np.abs(np.where(known, east, centre)) / 10)
+    assert 0 < known.sum() < known.size
+    note = result.findings.set_index(["source", "variable"])["note"]["map of slope, sites", "slope"]
+    assert note == f"{known.sum()} at their own position, {(~known).sum()} of their cell"
     assert (table["IGBP=10"] == (east < -100)).all() and (result.profiles["land_cover"].isin([4, 10])).all()
     np.testing.assert_allclose(result.cell_covariates["slope"], np.abs(result.grid["lon"]) / 10, rtol=1e-6)
 

@@ -55,19 +55,20 @@ def test_a_cell_without_a_covariate_is_left_out_and_its_profiles_are_counted(tmp
 
 
 @pytest.mark.parametrize(
-    ("column", "message"),
+    ("npp", "koppen", "message"),
     [
-        ("precipitation_mm_yr", r"soil_water_potential \(derived from grid_half_degree\.csv\) is missing at 20 of 20"),
-        ("npp_gC_m2_yr", r"npp_mean \(derived .* is missing at 2 of 2 places.*npp_gC_m2_yr \(.* at 2 of 2"),
         (
-            "koppen_class",
-            r"no land cell .* covariates\. koppen_class \(grid_half_degree\.csv, cells\) is missing at 2 of 2",
+            [0, 900],
+            [6, np.nan],
+            r"no land cell has climate, .* koppen_class \(.*, sites\) is missing at 10 of 30 places",
         ),
+        ([np.nan, 400], [6, 6], "npp_gC_m2_yr is missing at 67% of 30 sites, expected at most a third. Leave it out"),
     ],
 )
-def test_a_driver_without_a_single_value_is_named_when_no_cell_is_usable(tmp_path, column, message):
+def test_a_driver_that_leaves_no_cell_or_too_few_sites_is_named(tmp_path, npp, koppen, message):
+    grid = grid_rows().assign(npp_gC_m2_yr=npp, koppen_class=koppen)
     with pytest.raises(InputError, match=message):
-        cleaned_study(small_study(tmp_path, grid_rows().assign(**{column: np.nan})))
+        cleaned_study(small_study(tmp_path, grid, lon=[-100.2] * 20 + [-99.7] * 10))
 
 
 def test_a_missing_density_is_estimated_when_the_study_names_a_function(tmp_path):
@@ -116,10 +117,10 @@ def test_every_file_names_the_version_and_the_study(tmp_path):
     cleaned_study(study)
     for name in ("profiles", "layers", "covariates", "raw_profiles", "raw_layers"):
         attributes = pd.read_parquet(study.path(f"{name}.parquet")).attrs
-        assert (attributes["proda_version"], attributes["proda_study"]) == (__version__, "us-profiles-demo")
+        assert (attributes["proda_version"], attributes["proda_study"]) == (__version__, "your-region-demo")
     for name in ("forcing.nc", "grid.nc"):
         with xr.open_dataset(study.path(name)) as file:
-            assert file.attrs["history"] == f"written by proda {__version__} for the study us-profiles-demo"
+            assert file.attrs["history"] == f"written by proda {__version__} for the study your-region-demo"
 
 
 def test_the_other_configuration_is_refused(tmp_path):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 from proda.data.tables import checked, csv_line, existing, no_repeats, row_check, with_attributes
 from proda.errors import InputError
@@ -59,7 +60,8 @@ LISTS = {
 }
 PAPER_LIST, BINN_LIST, GRID_TABLE_LIST = LISTS.values()
 PAPER_COVARIATES = tuple(row.name for row in PAPER_LIST)  # "Garde_Acid" is the authors' spelling
-LAND_USE = KNOWN["land_use_class"]
+LAND_USE, OWN_SAND, OWN_CLAY = (KNOWN[name] for name in ("own_land_use", "own_sand", "own_clay"))
+TOPSOIL = 0.3  # m; layers that begin above count for the own texture of a profile
 
 
 def covariate_list(which: str | Path | Iterable[str]) -> tuple[Covariate, ...]:
@@ -112,7 +114,10 @@ def numeric_covariates(
     for row in covariates:
         at_site, at_cell = (table[row.name].to_numpy(float) for table in (sites, cells))
         if row.kind == "continuous" or treatment == "as numbers":
-            of_sites[row.name], of_cells[row.name], units[row.name] = at_site, at_cell, row.unit
+            of_sites[row.name], of_cells[row.name] = at_site, at_cell
+            # A continuous covariate in the unit of a class is a grade, which counts as a number.
+            number = "1" if row.unit == CLASS_UNIT else row.unit
+            units[row.name] = CLASS_UNIT if row.kind == "categorical" else number
             continue
         codes = np.unique(at_site[np.isfinite(at_site)])
         if (codes != np.round(codes)).any():
@@ -163,6 +168,42 @@ def land_use_of_sites(words: pd.Series, igbp: ArrayLike) -> NDArray[np.float64]:
     return np.where(np.isfinite(by_word), by_word, class_of_cover(igbp))
 
 
+def own_covariates(profiles: pd.DataFrame, layers: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """What only profiles have: land use (a class), sand and clay (%), each where any profile has it; (n, k).
+
+    A profile without it takes that of its cell, NaN where the cell has none. Sand and clay are means of the layers that
+    begin above `TOPSOIL`. `layers` may have `sand` and `clay`, `cells` have `land_cover` and perhaps texture.
+    """
+    at_cell, result = cells.iloc[profiles["cell"]].reset_index(drop=True), {}
+    if profiles["land_use"].notna().any():
+        words = profiles["land_use"].reset_index(drop=True)
+        result[LAND_USE.name] = land_use_of_sites(words, at_cell["land_cover"])
+    top = layers[layers["upper_depth"] < TOPSOIL].groupby("profile_id")
+    for row, name in ((OWN_SAND, "sand"), (OWN_CLAY, "clay")):
+        if name in layers and layers[name].notna().any() and f"{name}_percent" in cells:
+            own = profiles["profile_id"].map(top[name].mean()).reset_index(drop=True)
+            result[row.name] = own.fillna(at_cell[f"{name}_percent"])
+    return pd.DataFrame(result, index=at_cell.index)
+
+
+def filled_covariates(
+    of_cells: pd.DataFrame, of_sites: pd.DataFrame, names: Iterable[str], cells: pd.DataFrame, cell: ArrayLike
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Cells and sites, missing values of the columns `names` replaced: a cell's by the nearest one that has a value.
+
+    A site takes the value of its `cell`. `cells` have `lon` and `lat`, degrees.
+    """
+    lon, lat = np.radians(cells["lon"].to_numpy()), np.radians(cells["lat"].to_numpy())
+    place = np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    of_cells = of_cells.astype(float)
+    for name in names:
+        known = of_cells[name].notna().to_numpy()
+        if known.any() and not known.all():
+            _, row = cKDTree(place[known]).query(place[~known])
+            of_cells.loc[~known, name] = of_cells.loc[known, name].to_numpy()[row]
+    return of_cells, of_sites.fillna(of_cells.iloc[cell].reset_index(drop=True))
+
+
 def has_covariates(table: pd.DataFrame) -> NDArray[np.bool_]:
     """Which rows have every covariate, (n,)."""
     return np.isfinite(table.to_numpy(float)).all(axis=1)
@@ -175,25 +216,37 @@ def write_covariates(
     path: Path | str,
     units: Mapping[str, str],
     attributes: Mapping[str, Any],
+    own: pd.DataFrame | None = None,
 ) -> None:
     """Write `covariates.parquet`: one row a site and one a cell, with units and the file's `attributes`.
 
-    `sites` and `cells` have the same columns, in the order of `profiles` and of the land cells.
+    `sites` and `cells` have the same columns, in the order of `profiles` and of the land cells. `own` are covariates
+    that only sites have; the attribute `site_only` names them.
     """
+    own = pd.DataFrame(index=sites.index) if own is None else own
     site_keys = profiles[["profile_id", "cell"]].assign(place="site", site=np.arange(len(profiles)))
     cell_keys = pd.DataFrame({"place": "cell", "profile_id": None, "site": pd.NA, "cell": np.arange(len(cells))})
     keys = pd.concat([pd.DataFrame(part).astype({"site": "Int64"}) for part in (site_keys, cell_keys)])
     keys = keys[list(PLACE_COLUMNS)].astype({"profile_id": "string"}).reset_index(drop=True)
-    table = keys.join(pd.concat([sites, cells], ignore_index=True).astype(float))
-    with_attributes(table, units, {}, attributes).to_parquet(path, index=False)
+    table = keys.join(pd.concat([sites.join(own), cells], ignore_index=True).astype(float))
+    units = {**units, **{name: KNOWN[name].unit for name in own}}
+    with_attributes(table, units, {}, {**attributes, "site_only": list(own)}).to_parquet(path, index=False)
 
 
 def read_covariates(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Covariates of the sites and of the land cells, in their order, float, indexed from 0."""
+    """Covariates of the sites and of the land cells, the same for both, in their order, float, indexed from 0."""
     table = pd.read_parquet(existing(path))
+    table = table.drop(columns=table.attrs.get("site_only", []))
     parts = (table[table["place"] == place].sort_values(place, ignore_index=True) for place in ("site", "cell"))
     sites, cells = (part.drop(columns=list(PLACE_COLUMNS)) for part in parts)
     return sites, cells
+
+
+def site_only_covariates(path: Path | str) -> pd.DataFrame:
+    """Covariates that only sites have, (n_sites, k) in their order; k may be 0. No map can be made with them."""
+    table = pd.read_parquet(existing(path))
+    sites = table[table["place"] == "site"].sort_values("site", ignore_index=True)
+    return sites[table.attrs.get("site_only", [])]
 
 
 def class_covariates(path: Path | str) -> tuple[str, ...]:

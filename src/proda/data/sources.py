@@ -16,15 +16,14 @@ from scipy.spatial import cKDTree
 
 from proda.data.covariates import (
     GRID_TABLE_LIST,
-    LAND_USE,
     LISTS,
     PAPER_LIST,
     TREATMENTS,
     Covariate,
-    class_of_cover,
     covariate_list,
-    land_use_of_sites,
+    filled_covariates,
     numeric_covariates,
+    own_covariates,
 )
 from proda.data.forcing import VARIABLES, surrogate_forcing
 from proda.data.grid import RESOLUTION, land, land_cells, placed
@@ -34,17 +33,18 @@ from proda.model.configuration import PAPER
 from proda.model.forcing import Forcing
 from proda.study import Study, suggestion
 
-GRID_TABLE = "half-degree-table"  # grid_half_degree.csv in the data folder: the default of forcing and covariates
-CELL_MAPS = ("IGBP", "Sand_Content_0cm")  # land cover and sand of `grid.nc`, where covariates come from maps
+GRID_TABLE = "half-degree-table"  # grid_half_degree.csv: the default of forcing and covariates
+CELL_MAPS = ("IGBP", "Sand_Content_0cm")  # land cover and sand of `grid.nc`, for a study without that table
+MOST_MISSING = 1 / 3  # share of the sites, or cells, at which a covariate may be missing
 PROFILE_KINDS = ("virtual", "tidy-tables", "wosis", "public-archive")
 # The kinds of the other tables of [source], the first of them the default, with their options: a default, or choices
-# of which the first is the default. Every kind but `GRID_TABLE` may name a `folder` as well.
-_CLASSES = {"classes": TREATMENTS}
+# of which the first is the default. Every kind may name a `folder` as well.
+_OPTIONS = {"classes": TREATMENTS, "missing": ("exclude", "nearest")}
 TABLES: dict[str, dict[str, dict[str, str | tuple[str, ...]]]] = {
     "covariates": {
-        GRID_TABLE: {**_CLASSES, "land_use": ("none", "own")},
-        "maps": {**_CLASSES, "list": "paper"},
-        "public-archive": {**_CLASSES, "list": "binn"},
+        GRID_TABLE: _OPTIONS,
+        "maps": {**_OPTIONS, "list": "paper"},
+        "public-archive": {**_OPTIONS, "list": "binn"},
     },
     "forcing": {
         GRID_TABLE: {},
@@ -64,6 +64,7 @@ class Source(NamedTuple):
     comment: str  # where the forcing comes from
     cell_covariates: pd.DataFrame  # of all cells; NaN where missing
     site_covariates: pd.DataFrame  # of the profiles on land, indexed by `profile_id`, same columns
+    own_covariates: pd.DataFrame  # of the same profiles, what no cell has; may be without columns
     units: dict[str, str]  # of the covariates
     findings: pd.DataFrame  # one row a variable of every source (`proda.data.tables.Finding`)
     truth: Callable[[pd.DataFrame], xr.Dataset] | None = None  # cleaned profiles -> `truth.nc`, with all cells
@@ -88,13 +89,16 @@ def study_source(study: Study, folder: Path) -> Source:
     if kind == "virtual":
         return _virtual(study, folder)
     tables, table = _profiles(study, kind), source_table(study, "covariates")
-    # Covariates of another source than the half-degree table are for the conterminous United States.
-    cells = read_grid_table(table.folder) if table.kind == GRID_TABLE else land_cells(land())
+    with_grid = next((t for t in (table, source_table(study, "forcing")) if t.kind == GRID_TABLE), None)
+    # A study without the half-degree table is for the conterminous United States.
+    cells = read_grid_table(with_grid.folder) if with_grid else land_cells(land())
     tables = tables._replace(profiles=placed(tables.profiles, cells, study["nearest_cell_degrees"]))
     read_covariates = {GRID_TABLE: _of_grid_table, "maps": _of_maps, "public-archive": _of_archive}[table.kind]
-    covariates = read_covariates(study, table, cells, tables.profiles[tables.profiles["cell"] >= 0])
+    on_land = tables.profiles[tables.profiles["cell"] >= 0]
+    covariates = _by_rule(study, table, read_covariates(study, table, cells, on_land), on_land["cell"])
     forcing = study_forcing(study, covariates.cells, covariates.of_cells)
-    source = _source(tables, forcing, covariates, table.options["classes"])
+    own = own_covariates(on_land, tables.layers, covariates.cells)
+    source = _source(tables, forcing, covariates, table.options["classes"], own)
     if "references" not in study.source:
         return source
     stocks, findings = _references(study, cells)
@@ -126,12 +130,14 @@ def source_table(study: Study, name: str) -> SourceTable:
     An InputError when the kind or an option is unknown, an option has an unknown value, or there is no such folder.
     """
     where = f"{study.file}: [source.{name}]"
-    kinds = TABLES[name] if study.data else {"virtual": _CLASSES}  # a study that makes its own data has no folder
+    kinds = (
+        TABLES[name] if study.data else {"virtual": {"classes": TREATMENTS}}
+    )  # a study that makes its own data has no folder
     given = dict(study.source.get(name, {}))
     kind = given.pop("kind", next(iter(kinds)))
     if kind not in kinds:
         raise InputError(f"{where} kind is {kind!r}, expected one of {', '.join(kinds)}.")
-    allowed = dict(kinds[kind]) if kind == GRID_TABLE else {"folder": "", **kinds[kind]}
+    allowed = {"folder": "", **kinds[kind]}
     options = {option: choices[0] if isinstance(choices, tuple) else choices for option, choices in allowed.items()}
     for option, value in given.items():
         if option not in allowed:
@@ -142,19 +148,29 @@ def source_table(study: Study, name: str) -> SourceTable:
         if not isinstance(value, str | list if option == "list" else str):
             raise InputError(f"{where}: {option} is {value!r}, expected text, such as {options[option]!r}.")
         options[option] = value
-    folder = options.pop("folder", "")
-    path = study.data / folder if study.data else Path()
-    if study.data and not (path.exists() and path.resolve().is_relative_to(study.data.resolve())):
+    folder = options.pop("folder")
+    return SourceTable(kind, _below_data(study, folder, where) if study.data else Path(), options)
+
+
+def _below_data(study: Study, folder: str, where: str) -> Path:
+    path = study.data / folder
+    if not (path.exists() and path.resolve().is_relative_to(study.data.resolve())):
         # Files elsewhere could change without the study becoming stale.
-        raise InputError(f"{where}: no {folder!r} in the data folder {study.data}, expected a path below it.")
-    return SourceTable(kind, path, options)
+        raise InputError(
+            f"{where}: no {folder!r} in the data folder {study.data}, expected a path below it. Give the folder that "
+            f"holds {folder!r} as --data DIR, or name what that folder has in a study file of your own."
+        )
+    return path
 
 
 def _profiles(study: Study, kind: str) -> ProfileTables:
     if kind == "tidy-tables":
-        from proda.data.readers.tidy import read_profile_tables
+        from proda.data.readers.tidy import read_collections
 
-        return read_profile_tables(study.data)
+        where, folders = f"{study.file}: [source] folders", study.source.get("folders", [""])
+        if not (isinstance(folders, list) and folders and all(isinstance(name, str) for name in folders)):
+            raise InputError(f'{where} is {folders!r}, expected a list of folders, such as ["first", "second"].')
+        return read_collections([_below_data(study, name, where) for name in folders])
     if kind == "public-archive":
         from proda.data.readers.archive import read_archive_profiles
 
@@ -185,7 +201,9 @@ def _virtual(study: Study, folder: Path) -> Source:
     covariates = RawCovariates(continent.cells, continent.covariates, at_sites, PAPER_LIST, findings)
     comment = f"Made for the virtual study, seed {study.seed}."
     forcing = SourcedForcing(continent.forcing, _forcing_findings(made, continent.forcing), comment)
-    source = _source(tables, forcing, covariates, source_table(study, "covariates").options["classes"])
+    classes = source_table(study, "covariates").options["classes"]
+    # The words of these profiles repeat a covariate: nothing of their own.
+    source = _source(tables, forcing, covariates, classes, pd.DataFrame(index=range(len(on_land))))
     return source._replace(truth=lambda cleaned: truth_dataset(continent, dug, cleaned))
 
 
@@ -199,7 +217,37 @@ class RawCovariates(NamedTuple):
     findings: pd.DataFrame
 
 
-def _source(tables: ProfileTables, forcing: SourcedForcing, raw: RawCovariates, treatment: str) -> Source:
+def _by_rule(study: Study, table: SourceTable, raw: RawCovariates, cell: pd.Series) -> RawCovariates:
+    """`raw` with missing values treated as the option `missing` says, and the number of those filled in the notes.
+
+    `cell` are those of the sites.
+    """
+    names = [row.name for row in raw.covariates if row.name in raw.of_cells]
+    nearest = table.options["missing"] == "nearest"
+    for places, values in {"sites": raw.of_sites, "cells": raw.of_cells}.items():
+        share = values[names].isna().mean()
+        # A map of a region leaves cells out, unless these would be filled.
+        if share.max() > MOST_MISSING and (nearest or places == "sites"):
+            raise InputError(
+                f"{study.file}: [source.covariates]: {share.idxmax()} is missing at {share.max():.0%} of "
+                f"{len(values):,} {places}, expected at most a third. Leave it out of the list of covariates, or give "
+                "a map that covers them."
+            )
+    if nearest:
+        names += [name for name in CELL_MAPS if name in raw.of_cells and name not in names]
+        of_cells, of_sites = filled_covariates(raw.of_cells, raw.of_sites, names, raw.cells, cell)
+        count = raw.findings["missing"].map("{:,} of the nearest cell with a value".format)
+        notes = (raw.findings["note"] + "; " + count.where(raw.findings["missing"] > 0, "")).str.strip("; ")
+        raw = raw._replace(of_cells=of_cells, of_sites=of_sites, findings=raw.findings.assign(note=notes))
+    if "land_cover" in raw.cells:
+        return raw
+    cover, sand = (raw.of_cells[name] for name in CELL_MAPS)
+    return raw._replace(cells=raw.cells.assign(land_cover=cover, sand_percent=sand))
+
+
+def _source(
+    tables: ProfileTables, forcing: SourcedForcing, raw: RawCovariates, treatment: str, own: pd.DataFrame
+) -> Source:
     """The source of a study, its covariates in numbers."""
     numeric = numeric_covariates(raw.of_sites, raw.of_cells, raw.covariates, treatment)
     of_cells = numeric.cells.reset_index(drop=True)
@@ -215,6 +263,7 @@ def _source(tables: ProfileTables, forcing: SourcedForcing, raw: RawCovariates, 
         comment=forcing.comment,
         cell_covariates=of_cells,
         site_covariates=numeric.sites.set_axis(list(on_land)),
+        own_covariates=own.set_axis(list(on_land)),
         units=numeric.units,
         findings=pd.concat([forcing.findings, raw.findings.assign(note=notes)], ignore_index=True),
     )
@@ -237,34 +286,40 @@ def _list(study: Study, table: SourceTable) -> tuple[Covariate, ...]:
 
 
 def _of_grid_table(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd.DataFrame) -> RawCovariates:
-    """A profile takes the covariates of its cell; with `land_use` "own" its own land use as well."""
+    """A profile takes the covariates of its cell."""
     from proda.data.readers.tidy import grid_covariates
 
-    covariates, of_cells = GRID_TABLE_LIST, grid_covariates(cells)
+    of_cells = grid_covariates(cells)
     of_sites = of_cells.iloc[profiles["cell"]].reset_index(drop=True)
-    if table.options["land_use"] == "own":
-        covariates = (*covariates, LAND_USE)
-        own = land_use_of_sites(profiles["land_use"].reset_index(drop=True), of_sites["igbp_land_cover"])
-        of_cells = of_cells.assign(**{LAND_USE.name: class_of_cover(of_cells["igbp_land_cover"])})
-        of_sites = of_sites.assign(**{LAND_USE.name: own})
-    findings = _covariate_findings(of_cells, of_sites, covariates)
-    return RawCovariates(cells, of_cells, of_sites, covariates, findings)
+    findings = _covariate_findings(of_cells, of_sites, GRID_TABLE_LIST)
+    return RawCovariates(cells, of_cells, of_sites, GRID_TABLE_LIST, findings)
 
 
 def _of_maps(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd.DataFrame) -> RawCovariates:
-    """A profile takes the pixel it lies in, a cell the mean of its pixels or their most frequent class."""
+    """A cell takes the mean of its pixels or their most frequent class.
+
+    A profile takes the pixel it lies in, where that has a value and its position is known to better than its side, else
+    the value of its cell.
+    """
     from proda.data.readers.rasters import covariates_from_maps
 
     covariates = _list(study, table)
-    needed = tuple({row.name: row for row in (*covariates, *covariate_list(CELL_MAPS))}.values())
+    more = covariate_list(() if "land_cover" in cells else CELL_MAPS)
+    needed = tuple({row.name: row for row in (*covariates, *more)}.values())
     of_cells = covariates_from_maps(needed, table.folder, cells["lon"], cells["lat"], RESOLUTION)
-    of_sites = covariates_from_maps(needed, table.folder, profiles["lon"], profiles["lat"])
-    findings = [
-        each.findings.assign(source=each.findings["source"] + places)
-        for each, places in ((of_cells, ", cells"), (of_sites, ", sites"))
-    ]
-    cells = _with_cover_and_sand(cells, of_cells.values)
-    return RawCovariates(cells, of_cells.values, of_sites.values, covariates, pd.concat(findings, ignore_index=True))
+    uncertainty = profiles["position_uncertainty"].fillna(0.0) / 1000.0
+    own = covariates_from_maps(needed, table.folder, profiles["lon"], profiles["lat"], uncertainty=uncertainty).values
+    of_sites = own.fillna(of_cells.values.iloc[profiles["cell"]].reset_index(drop=True))
+    at_sites = [
+        finding(
+            f"{row.source}, sites", row.variable, row.unit, of_sites[row.variable],
+            f"{own[row.variable].count():,} at their own position, "
+            f"{of_sites[row.variable].count() - own[row.variable].count():,} of their cell",
+        )
+        for row in of_cells.findings.itertuples()
+    ]  # fmt: skip
+    of_both = [of_cells.findings.assign(source=of_cells.findings["source"] + ", cells"), findings_table(at_sites)]
+    return RawCovariates(cells, of_cells.values, of_sites, covariates, pd.concat(of_both, ignore_index=True))
 
 
 def _of_archive(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd.DataFrame) -> RawCovariates:
@@ -284,12 +339,7 @@ def _of_archive(study: Study, table: SourceTable, cells: pd.DataFrame, profiles:
         of_sites = of_cells.iloc[profiles["cell"]].reset_index(drop=True)
     covariates = _list(study, table)
     findings = _covariate_findings(of_cells, of_sites, [row for row in covariates if row.name in of_cells])
-    return RawCovariates(_with_cover_and_sand(cells, of_cells), of_cells, of_sites, covariates, findings)
-
-
-def _with_cover_and_sand(cells: pd.DataFrame, covariates: pd.DataFrame) -> pd.DataFrame:
-    cover, sand = (covariates[name] for name in CELL_MAPS)
-    return cells.assign(land_cover=cover, sand_percent=sand)
+    return RawCovariates(cells, of_cells, of_sites, covariates, findings)
 
 
 SURROGATE_COMMENT = (

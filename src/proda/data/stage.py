@@ -63,7 +63,8 @@ def cleaned_study(study: Study) -> CleanedStudy:
         layers.to_parquet(folder / "layers.parquet", index=False)
         forcing = forcing_dataset(source.forcing.take(usable), cells["lon"], cells["lat"], source.comment)
         forcing.assign_attrs(attributes).to_netcdf(folder / "forcing.nc")
-        write_covariates(of_sites, of_cells, profiles, folder / "covariates.parquet", source.units, attributes)
+        own = source.own_covariates.loc[profiles["profile_id"]]
+        write_covariates(of_sites, of_cells, profiles, folder / "covariates.parquet", source.units, attributes, own)
         grid = grid_dataset(cells).assign_attrs(cells_left_out=int((~usable).sum()), **attributes)
         grid.to_netcdf(folder / "grid.nc")
         result.exclusions.to_csv(folder / "exclusions.csv", index=False)
@@ -95,16 +96,11 @@ def profiles_not_used(folder: Path, out: Path, cells: pd.DataFrame, settings: Li
 
 def _nothing_usable(study: Study, source: Source) -> str:
     """Why no land cell has everything, with the variables that have most gaps."""
-    gaps = source.findings[source.findings["missing"] > 0]
-    empty = gaps[gaps["missing"] == gaps["values"]]
-    listed = (empty if len(empty) else gaps.sort_values("missing", ascending=False)).head(5)
-    rows = (
-        f"{x.variable} ({x.source}) is missing at {x.missing:,} of {x.values:,} places" for x in listed.itertuples()
-    )
-    text = "; ".join(rows)
+    gaps = source.findings[source.findings["missing"] > 0].sort_values("missing", ascending=False).head(5)
+    rows = [f"{x.variable} ({x.source}) is missing at {x.missing:,} of {x.values:,} places" for x in gaps.itertuples()]
     return (
-        f"{study.data or study.file}: no land cell has climate, NPP and all covariates. {text or 'NPP is zero'}. Fill "
-        "the gaps, leave the covariate out of the list, or give sources that cover the study's cells."
+        f"{study.data or study.file}: no land cell has climate, NPP and all covariates. "
+        f"{'; '.join(rows) or 'NPP is zero'}. Fill the gaps, or give sources that cover the study's cells."
     )
 
 

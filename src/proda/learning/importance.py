@@ -28,7 +28,7 @@ GROUPS = {
     "climate": r"BIO\d+|Drought|mean_annual_temperature_degC|precipitation_mm_yr",
     "climate class": r"Climate|Koppen_Climate_2018|koppen_class",
     "vegetation and productivity": r"NPP(mean|max|min)|Veg_Cover|(clm5_)?npp_gC_m2_yr|cesm2_(npp|npp_std|vegc)",
-    "land cover and use": r"IGBP|ESA_Land_Cover|igbp_land_cover|land_use_class",
+    "land cover and use": r"IGBP|ESA_Land_Cover|igbp_land_cover|own_land_use",
     "soil texture": r"(Sand|Silt|Clay)_Content_\d+cm|Texture_USDA_\d+cm|(sand|silt|clay)_fraction",
     "soil density and stones": r"(Bulk_Density|Coarse_Fragments_v)_\d+cm",
     "soil chemistry": r"(CEC|pH_Water)_\d+cm|Garde_Acid",

@@ -30,6 +30,7 @@ from proda.errors import InputError
 
 DEGREES = "EPSG:4326"
 TILE = 512  # pixels; places are read tile by tile
+KM_PER_DEGREE = 111.32
 FINEST = 240  # pixels along the edge of a cell, at most; 250 m in half a degree
 _LON_NAMES, _LAT_NAMES = ("lon", "longitude", "x"), ("lat", "latitude", "y")
 
@@ -122,7 +123,12 @@ class Covariates(NamedTuple):
 
 
 def covariates_from_maps(
-    covariates: Iterable[Covariate], folder: Path | str, lon: ArrayLike, lat: ArrayLike, resolution: float | None = None
+    covariates: Iterable[Covariate],
+    folder: Path | str,
+    lon: ArrayLike,
+    lat: ArrayLike,
+    resolution: float | None = None,
+    uncertainty: ArrayLike = 0.0,
 ) -> Covariates:
     """Covariates from the maps below `folder`, in the order of the list, NaN where a map has no value.
 
@@ -146,13 +152,13 @@ def covariates_from_maps(
     columns, findings = {"Lon": np.asarray(lon, float), "Lat": np.asarray(lat, float)}, []
     for source, layer in filter(None, layers.values()):
         path = map_file(folder, layer.pattern, layer.name)
-        columns[layer.name] = values = map_values(path, layer, lon, lat, resolution)
+        columns[layer.name] = values = map_values(path, layer, lon, lat, resolution, uncertainty=uncertainty)
         note = path.name + (f", stored values times {layer.factor:g}" if layer.factor is not None else "")
         findings.append(finding(source, layer.name, layer.unit, values, note))
     if npp:
         # The year stands alone or, as AppEEARS writes it, before the day: doy2001001.
         paths = [map_file(folder, _NPP.pattern, f"NPP of {y}", rf"(?<!\d){y}(001)?(?!\d)") for y in NPP_YEARS]
-        annual = np.array([map_values(path, _NPP, lon, lat, resolution) for path in paths])
+        annual = np.array([map_values(path, _NPP, lon, lat, resolution, uncertainty=uncertainty) for path in paths])
         note = f"{NPP_YEARS[0]} to {NPP_YEARS[-1]}, {len(NPP_YEARS)} files"
         for name in npp:
             columns[name] = values = _NPP_STATISTICS[name](annual, axis=0)
@@ -193,10 +199,12 @@ def map_values(
     lat: ArrayLike,
     resolution: float | None = None,
     convert: Callable[[NDArray], NDArray] | None = None,
+    uncertainty: ArrayLike = 0.0,
 ) -> NDArray[np.float64]:
     """Values of a map in the layer's unit, (n,); NaN where it has none.
 
-    A place at `lon`, `lat` (degrees, (n,)) takes the pixel it lies in. With a `resolution` (degrees), places are the
+    A place at `lon`, `lat` (degrees, (n,)) takes the pixel it lies in, NaN where the `uncertainty` of its position (km,
+    (n,)) is not smaller than the pixel's side. With a `resolution` (degrees), places are the
     centres of cells of a regular grid: a cell takes the mean over its pixels with a value, by area, or the most
     frequent class, the lowest on ties. `convert` turns stored values into the layer's unit, in the place of its factor.
     What is no map on the globe, has no value at any place, or one that the layer cannot have, is an `InputError`.
@@ -208,6 +216,7 @@ def map_values(
                 values = _cleaned(path, layer, file, _at_places(file, lon, lat), convert)
             else:
                 values = _over_cells(path, layer, file, lon, lat, resolution, convert)
+            too_uncertain = np.asarray(uncertainty) >= _pixel_km(file)
     except (RasterioError, OSError) as error:
         raise InputError(f"{path}: cannot be read as a map ({error}). Broken off in transfer?") from None
     if not np.isfinite(values).any():
@@ -215,7 +224,7 @@ def map_values(
             f"{path}: {layer.name} has no value at any of the {values.size} places. A map of another region, or "
             "longitudes and latitudes exchanged?"
         )
-    return values
+    return np.where(too_uncertain, np.nan, values)
 
 
 def nearest_index(axis: ArrayLike, values: ArrayLike, period: float | None = None) -> NDArray[np.int64]:
@@ -291,6 +300,11 @@ def _cleaned(path: Path | str, layer: Layer, file: rasterio.DatasetReader, store
     return values
 
 
+def _pixel_km(file: rasterio.DatasetReader) -> float:
+    """The longer side of a pixel."""
+    return max(file.res) * (KM_PER_DEGREE if file.crs.is_geographic else file.crs.linear_units_factor[1] / 1000.0)
+
+
 def _row_column(file: rasterio.DatasetReader, x: ArrayLike, y: ArrayLike) -> tuple[NDArray, NDArray]:
     """Row and column of the pixels that positions in the map's reference lie in, also beyond the map."""
     t = file.transform
@@ -322,8 +336,7 @@ def _over_cells(path, layer: Layer, file, lon: NDArray, lat: NDArray, resolution
     west, north = lon.min() - resolution / 2, lat.max() + resolution / 2
     row, column = (np.floor(x / resolution).astype(np.int64) for x in (north - lat, lon - west))
     n_columns = int(column.max()) + 1
-    metres = 1.0 if file.crs.is_geographic else 111_320.0
-    along = int(np.clip(round(resolution * metres / max(file.res)), 1, FINEST))  # pixels along the edge of a cell
+    along = int(np.clip(round(resolution * KM_PER_DEGREE / _pixel_km(file)), 1, FINEST))  # pixels along the edge
     step = resolution / along
     result = np.full(lon.size, np.nan)
     for strip in np.unique(row):

@@ -24,7 +24,7 @@ PROFILES, LAYERS, GRID = "profiles.csv", "layers.csv", "grid_half_degree.csv"
 _MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
 _PROFILE_OPTIONAL = ("land_use", "state", "year", "coord_uncertainty_km")
 _LAYER_COLUMNS = ("layer", "upper_depth_m", "lower_depth_m", "soc_kg_m3")
-_LAYER_OPTIONAL = ("oc_percent", "bulk_density_g_cm3", "coarse_fraction", "ph")
+_LAYER_OPTIONAL = ("oc_percent", "bulk_density_g_cm3", "coarse_fraction", "ph", "sand_percent", "clay_percent")
 _COVARIATES = (
     "mean_annual_temperature_degC", "precipitation_mm_yr", "npp_gC_m2_yr", "clm5_npp_gC_m2_yr", "sand_fraction",
     "clay_fraction", "water_wilting_m3_m3", "water_field_capacity_m3_m3", "water_saturation_m3_m3",
@@ -48,6 +48,7 @@ _CHECKS = {
     "oc_percent": [row_check(lambda x: x <= 100, "at most 100 % of the mass", "In g per kg? Divide by 10.")],
     "bulk_density_g_cm3": [median_check(0.02, 3, "g per cm3", "In kg per m3? Divide by 1,000.")],
     "coarse_fraction": [row_check(lambda x: x.between(0, 1), "0 to 1", "Volume in percent? Divide by 100.")],
+    **dict.fromkeys(("sand_percent", "clay_percent"), [row_check(lambda x: x.between(0, 100), "0 to 100")]),
     "ph": [row_check(lambda x: x.between(0, 14), "0 to 14", "pH x 10? Divide by 10; missing: leave empty.")],
     "mean_annual_temperature_degC": [
         median_check(-40, 45, "degrees Celsius", "Temperatures in kelvin? Subtract 273.15.")
@@ -95,10 +96,29 @@ def read_profile_tables(folder: Path | str) -> ProfileTables:
             "bulk_density_method": layers["bd_method"],
             "coarse_fraction": layers["coarse_fraction"],
             "ph": layers["ph"],
+            "sand": layers["sand_percent"],
+            "clay": layers["clay_percent"],
             "litter": False,
         }
     )
     return ProfileTables(profiles[columns], layers)
+
+
+def read_collections(folders: Sequence[Path]) -> ProfileTables:
+    """Profiles and layers of several folders, one after the other, as `read_profile_tables` gives them.
+
+    An identifier that two of them share is an `InputError`.
+    """
+    each = [read_profile_tables(folder) for folder in folders]
+    profiles = pd.concat([tables.profiles for tables in each], ignore_index=True)
+    names, of = profiles["profile_id"], np.repeat([str(x / PROFILES) for x in folders], [len(x.profiles) for x in each])
+    if (twice := names.duplicated()).any():
+        name = names[twice].iloc[0]
+        raise InputError(
+            f"profile_id {name!r} stands in {' and in '.join(of[names == name])} ({twice.sum():,} identifiers in all), "
+            "expected in one collection. Put the collection's name before its identifiers, in both of its tables."
+        )
+    return ProfileTables(profiles, pd.concat([tables.layers for tables in each], ignore_index=True))
 
 
 def read_grid_table(folder: Path | str) -> pd.DataFrame:
@@ -202,7 +222,10 @@ def _table(folder: Path | str, name: str, numbers, texts=(), optional=(), prefix
     """A table whose columns pass `_CHECKS`; optional columns that it lacks are empty."""
     file = Path(folder) / name
     if not file.is_file():
-        raise InputError(f"{file}: no such file. Give the folder with {name} as --data DIR.")
+        raise InputError(
+            f"{file}: no such file. Give the folder with {name} as --data DIR, or name folders below it in the study "
+            "file: [source] folders, [source.forcing] folder."
+        )
     table = read_delimited(file, numbers, texts, optional, prefix)
     table = checked(table, _CHECKS | checks, file, csv_line)
     table = table.assign(**{name: np.nan for name in numbers if name not in table})
