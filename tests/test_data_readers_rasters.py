@@ -143,12 +143,34 @@ def test_cells_on_both_sides_of_the_antimeridian_take_their_own_pixels(tmp_path)
 def test_a_declared_scale_is_applied_unless_the_layer_has_a_factor_for_whole_numbers(tmp_path):
     transform, lon, _ = in_degrees(-100.0, 41.0, 0.5, 4, 4)
     with rasterio.open(geotiff(tmp_path / "scaled.tif", 0 * lon + 400, transform, dtype="i2"), "r+") as file:
-        file.scales = (0.0001,)
-    assert map_values(tmp_path / "scaled.tif", ANY, [-99.0], [40.0]) == pytest.approx(0.04)
+        file.scales, file.offsets = (0.0001,), (7,)
+    assert map_values(tmp_path / "scaled.tif", ANY, [-99.0], [40.0]) == pytest.approx(7.04)
     assert map_values(tmp_path / "scaled.tif", ANY._replace(factor=0.1), [-99.0], [40.0]) == pytest.approx(40.0)
     path = geotiff(tmp_path / "float.tif", 0 * lon + 25.3, transform)
     with pytest.raises(InputError, match=r"value is stored as float64, expected whole numbers.*name it value\.tif"):
         map_values(path, ANY._replace(factor=0.1), [-99.0], [40.0])
+
+
+@pytest.mark.parametrize("resolution", [None, 0.5])
+@pytest.mark.parametrize(("fill", "dtype"), [(-9999, "i2"), (-1e20, "f8"), (255, "u1"), (65535, "f8")])
+def test_a_fill_value_is_missing_where_it_is_declared_and_refused_where_not(tmp_path, fill, dtype, resolution):
+    transform, lon, lat = in_degrees(-101.0, 42.0, 0.1, 40, 50)
+    values = np.where(lat > 40.4, np.nan, np.round(lat))
+    declared = geotiff(tmp_path / "declared.tif", values, transform, fill, dtype=dtype)
+    means = map_values(declared, ANY, CELL_LON, CELL_LAT, resolution)
+    np.testing.assert_allclose(means, np.where(CELL_LAT > 40.4, np.nan, np.round(CELL_LAT)))
+    silent = geotiff(tmp_path / "silent.tif", np.where(lat > 40.4, fill, np.round(lat)), transform, dtype=dtype)
+    with pytest.raises(InputError, match=f"silent.tif: value is .* in some pixels, 39 to 40 .*nodata {fill}"):
+        map_values(silent, ANY, CELL_LON, CELL_LAT, resolution)
+    # Among other values such a number is one of them.
+    heights = geotiff(tmp_path / "heights.tif", np.linspace(0, 255, lon.size).reshape(lon.shape), transform, dtype="u1")
+    assert map_values(heights, ANY, lon.ravel(), lat.ravel()).max() == 255
+
+
+def test_a_place_takes_its_pixel_only_when_its_position_is_known_to_better_than_the_side(tmp_path):
+    path = homolosine_map(tmp_path / "igh.tif", lambda lon, lat: 3 * lon + lat)
+    at = map_values(path, ANY, [-100.0] * 3, [40.0] * 3, uncertainty=[0.0, 1.99, 2.01])
+    assert np.isfinite(at).tolist() == [True, True, False]
 
 
 def test_what_is_no_map_is_an_error(tmp_path):
@@ -161,6 +183,7 @@ def test_what_is_no_map_is_an_error(tmp_path):
     for path, message in (
         (broken, "cut.tif: cannot be read as a map"),
         (geotiff(tmp_path / "nowhere.tif", lon, transform, crs=None), "it has 1 bands, reference None"),
+        (geotiff(tmp_path / "turned.tif", lon, transform @ Affine.rotation(10)), "rows and columns along the axes"),
         (two, "2 variables on .latitude, longitude."),
     ):
         with pytest.raises(InputError, match=message):

@@ -31,6 +31,8 @@ from proda.errors import InputError
 DEGREES = "EPSG:4326"
 TILE = 512  # pixels; places are read tile by tile
 KM_PER_DEGREE = 111.32
+# Often written for "missing" and not declared, as are numbers beyond `GREATEST`.
+FILLS, GREATEST = (-99999, -32768, -9999, -999, -128, 127, 255, 32767, 65535, -(2**31), 2**31 - 1), 1e18
 FINEST = 240  # pixels along the edge of a cell, at most; 250 m in half a degree
 _LON_NAMES, _LAT_NAMES = ("lon", "longitude", "x"), ("lat", "latitude", "y")
 
@@ -213,7 +215,9 @@ def map_values(
     try:
         with _opened(Path(path)) as file:
             if resolution is None:
-                values = _cleaned(path, layer, file, _at_places(file, lon, lat), convert)
+                stored = _at_places(file, lon, lat)
+                _check_fill(path, layer, file, [stored])
+                values = _cleaned(path, layer, file, stored, convert)
             else:
                 values = _over_cells(path, layer, file, lon, lat, resolution, convert)
             too_uncertain = np.asarray(uncertainty) >= _pixel_km(file)
@@ -300,6 +304,35 @@ def _cleaned(path: Path | str, layer: Layer, file: rasterio.DatasetReader, store
     return values
 
 
+def _ends(stored: NDArray) -> NDArray:
+    """The usual fill values that occur, and the least and greatest of the other values."""
+    usual = np.isin(stored, FILLS) | (np.abs(stored) > GREATEST)
+    others = stored[np.isfinite(stored) & ~usual]
+    return np.unique([*np.unique(stored[usual]), *([others.min(), others.max()] if others.size else [])])
+
+
+def _check_fill(path: Path | str, layer: Layer, file: rasterio.DatasetReader, parts: Iterable[NDArray]) -> None:
+    """Refuse a map without known range that holds a usual fill value, undeclared and far from all other values.
+
+    `parts` are stored values; nothing tells a fill of 0 from a value.
+    """
+    if np.isfinite(layer.least):
+        return
+    ends = _ends(np.concatenate(list(parts)))
+    ends = ends[~np.isin(ends, layer.missing)]
+    declared = file.nodata is not None and np.isfinite(file.nodata)
+    usual = (np.isin(ends, FILLS) & (not declared)) | (np.abs(ends) > GREATEST)
+    others = ends[~usual] if not usual.all() else ends[(ends >= 0) & (ends < GREATEST)]
+    low, high = others[[0, -1]] if others.size else (0.0, 0.0)
+    for value in ends[usual]:
+        if max(low - value, value - high) > high - low:
+            raise InputError(
+                f"{path}: {layer.name} is {value:g} in some pixels, {low:g} to {high:g} in the others. A fill value "
+                f"that the file does not declare? Declare it: gdal_edit.py -a_nodata {float(value)} {Path(path).name}. "
+                "If it is a value, declare another number, such as 1e30."
+            )
+
+
 def _pixel_km(file: rasterio.DatasetReader) -> float:
     """The longer side of a pixel."""
     return max(file.res) * (KM_PER_DEGREE if file.crs.is_geographic else file.crs.linear_units_factor[1] / 1000.0)
@@ -338,12 +371,13 @@ def _over_cells(path, layer: Layer, file, lon: NDArray, lat: NDArray, resolution
     n_columns = int(column.max()) + 1
     along = int(np.clip(round(resolution * KM_PER_DEGREE / _pixel_km(file)), 1, FINEST))  # pixels along the edge
     step = resolution / along
-    result = np.full(lon.size, np.nan)
+    result, read = np.full(lon.size, np.nan), []
     for strip in np.unique(row):
         here = np.flatnonzero(row == strip)
         top = north - resolution * strip
         stored = _on_fine_pixels(file, west, top, step, (along, n_columns * along))
         cells = stored.reshape(along, n_columns, along)[:, column[here]]
+        read.append(_ends(cells))
         cells = _cleaned(path, layer, file, cells, convert)
         if layer.classes:
             known = np.isfinite(cells).any(axis=(0, 2))
@@ -354,6 +388,7 @@ def _over_cells(path, layer: Layer, file, lon: NDArray, lat: NDArray, resolution
             with np.errstate(invalid="ignore"):
                 total = np.where(known, cells * area, 0.0).sum(axis=(0, 2))
                 result[here] = total / np.where(known, area, 0.0).sum(axis=(0, 2))
+    _check_fill(path, layer, file, read)
     return result
 
 
