@@ -3,6 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyproj import Geod
 
 from proda.data.covariates import (
     BINN_LIST,
@@ -13,9 +16,11 @@ from proda.data.covariates import (
     class_covariates,
     class_of_cover,
     covariate_list,
+    filled_covariates,
     land_use_of_sites,
     numeric_covariates,
     read_covariates,
+    site_only_covariates,
     write_covariates,
 )
 from proda.data.fetch import known_sources
@@ -139,7 +144,25 @@ def test_the_file_is_read_in_the_order_of_sites_and_cells(tmp_path):
     sites = pd.DataFrame({"BIO1": [1.0, 2.0], "IGBP": [4, 10]})
     cells = pd.DataFrame({"BIO1": [5.0, 6.0, 7.0], "IGBP": 1})
     profiles, path = pd.DataFrame({"profile_id": ["a", "b"], "cell": [2, 0]}), tmp_path / "covariates.parquet"
-    write_covariates(sites, cells, profiles, path, {"IGBP": "class", "BIO1": "degC"}, {})
-    for read, written in zip(read_covariates(path), (sites, cells), strict=True):
-        pd.testing.assert_frame_equal(read, written.astype(float))
-    assert class_covariates(path) == ("IGBP",)
+    for own in (pd.DataFrame({"own_land_use": [6.0, 1.0], "own_sand": [20.0, 70.0]}), pd.DataFrame(index=range(2))):
+        write_covariates(sites, cells, profiles, path, {"IGBP": "class", "BIO1": "degC"}, {}, own)
+        for read, written in zip(read_covariates(path), (sites, cells), strict=True):
+            pd.testing.assert_frame_equal(read, written.astype(float))
+        pd.testing.assert_frame_equal(site_only_covariates(path), own, check_column_type=False)
+        assert class_covariates(path) == ("IGBP", *list(own)[:1])
+
+
+@given(st.integers(0, 2**32), st.integers(2, 30))
+def test_a_gap_is_filled_from_the_nearest_cell_that_has_a_value_and_no_value_is_changed(seed, n):
+    rng = np.random.default_rng(seed)
+    cells = pd.DataFrame({"lon": rng.uniform(-125, -66, n), "lat": rng.uniform(24, 50, n)})
+    values = pd.DataFrame({"BIO1": np.where(rng.random(n) < 0.6, np.nan, rng.normal(size=n))})
+    values.loc[0, "BIO1"] = 3.0
+    of_cells, of_sites = filled_covariates(values, values.iloc[::-1].reset_index(drop=True), ["BIO1"], cells, range(n))
+    known = values["BIO1"].notna().to_numpy()
+    away = Geod(ellps="sphere").inv(*np.broadcast_arrays(*(
+        cells[name].to_numpy()[pick] for pick in ((slice(None), None), np.flatnonzero(known)[None]) for name in cells
+    )))[2]  # fmt: skip
+    nearest = values["BIO1"].to_numpy()[known][away.argmin(axis=1)]
+    np.testing.assert_array_equal(of_cells["BIO1"], nearest)
+    np.testing.assert_array_equal(of_sites["BIO1"], np.where(known[::-1], values["BIO1"][::-1], nearest))

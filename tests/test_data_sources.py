@@ -1,15 +1,19 @@
 """A study's file names where profiles, forcing, covariates and reference maps come from, and stage 1 brings them in."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from history_files import truth
 from small_archive import N, write_archive
-from small_maps import geotiff
-from small_sources import EAST, TRANSFORM, study_with, write_everything, write_maps
+from small_maps import geotiff, in_degrees
+from small_sources import EAST, OWN, TRANSFORM, study_with, write_everything, write_maps
+from small_tables import N as N_TABLES
+from small_tables import grid_rows, write_tables
 
 from proda.data.cleaned import read_raw_tables
-from proda.data.covariates import BINN_LIST, covariate_list
+from proda.data.covariates import BINN_LIST, covariate_list, site_only_covariates
 from proda.data.forcing import has_forcing
 from proda.data.readers.archive import archive_forcing
 from proda.data.readers.rasters import covariates_from_maps
@@ -164,6 +168,68 @@ def test_the_unpacked_archive_becomes_a_study(tmp_path):
     units = pd.read_parquet(study.path("covariates.parquet")).attrs["units"]
     assert units["BIO1"] == "degC" and units["nbedrock"] == "layers"
     assert study_list(study)["name"].tolist() == [row.name for row in BINN_LIST]
+
+
+def collections(folder, east=6, same=False):
+    """Two collections with the grid in the first, and a map of 0.05 degrees with no value where the last `east` lie.
+
+    The second repeats one profile of the first; every other one has a position to 50 km, a word and a texture.
+    """
+    grid = pd.concat([grid_rows(), grid_rows().assign(lon=[-101.25, -100.75])])
+    for name, factor in (("a", 1.0), ("b", 1.1)):
+        raw = write_tables(folder / name, grid, lon=[-100.12] * (N_TABLES - east) + [-99.93] * east)
+        profiles, layers = (pd.read_csv(raw / f"{table}.csv") for table in ("profiles", "layers"))
+        layers["soc_kg_m3"] *= np.where(layers["profile_id"] == "p00", 1.0, factor)
+        layers.loc[::4, ["sand_percent", "clay_percent"]] = [70.0, 10.0]
+        profiles.loc[::2, ["coord_uncertainty_km", "land_use"]] = [50.0, "wetland"]
+        for table in (profiles, layers):
+            table["profile_id"] = ("" if same else name) + table["profile_id"]
+        profiles.to_csv(raw / "profiles.csv", index=False)
+        layers.to_csv(raw / "layers.csv", index=False)
+    (folder / "b" / "grid_half_degree.csv").unlink()
+    transform, lon, _ = in_degrees(-103.0, 42.0, 0.05, 80, 100)
+    geotiff(folder / "maps" / "slope.tif", np.where(lon > -100, np.nan, -lon), transform, -9999.0)
+    (folder / "list.csv").write_text(OWN.splitlines()[0] + "\nslope,slope,%,continuous,own,CC0\n")
+    source = '[source]\nkind = "tidy-tables"\nfolders = ["a", "b"]\n[source.forcing]\nfolder = "a"\n'
+    return study_with(folder, source + MAPS.replace("covariates.csv", "list.csv") + 'missing = "nearest"\n', folder)
+
+
+def test_collections_and_maps_make_one_study_in_which_every_value_has_its_place(tmp_path):
+    study = collections(tmp_path)
+    result = cleaned_study(study)
+    assert result.exclusions[["profile_id", "rule"]].drop_duplicates().values.tolist() == [
+        ["bp00", "duplicate profile"]
+    ]
+    assert len(result.profiles) == 2 * N_TABLES - 1
+    uncertain, in_hole = result.profiles["land_use"].notna(), result.profiles["lon"] > -100
+    # A pixel, the mean of the cell, and in the hole the cell to the west.
+    expected = np.where(uncertain | in_hole, 100.25, 100.125)
+    np.testing.assert_allclose(result.site_covariates["slope"], expected)
+    np.testing.assert_allclose(result.cell_covariates["slope"], [100.25, 100.25, 101.25, 100.75])
+    assert (result.grid["land_cover"] == 10).all() and (result.grid["sand_percent"] == 40).all()
+    notes = result.findings.set_index("source")["note"]
+    assert notes["map of slope, sites"] == (
+        "24 at their own position, 24 of their cell; 12 of the nearest cell with a value"
+    )
+    assert notes["map of slope, cells"] == "slope.tif; 1 of the nearest cell with a value"
+    own = site_only_covariates(study.path("covariates.parquet"))
+    texture = np.where(uncertain, 70.0, 40.0), np.where(uncertain, 10.0, 20.0)
+    np.testing.assert_array_equal(own, np.column_stack([np.where(uncertain, 6, 3), *texture]))
+    assert list(own) == ["own_land_use", "own_sand", "own_clay"] and list(result.cell_covariates) == ["slope"]
+
+
+def test_what_keeps_collections_and_maps_from_being_one_study_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"'p00' stands in .*a/profiles.csv and in .*b/profiles.csv \(30 identifiers"):
+        cleaned_study(collections(tmp_path / "ids", same=True))
+    with pytest.raises(InputError, match="slope is missing at 37% of 60 sites, expected at most a third. Leave it out"):
+        cleaned_study(collections(tmp_path / "hole", east=11))
+    study = collections(tmp_path / "folders")
+    for folders, message in (
+        (["a", "c"], "no 'c' in the data folder .*/folders, .* as --data DIR"),
+        ("a", "a list of"),
+    ):
+        with pytest.raises(InputError, match=r"\[source\] folders.*" + message):
+            cleaned_study(replace(study, source=study.source | {"folders": folders}))
 
 
 def test_npp_of_another_map_replaces_all_three_and_gaps_stay_gaps(from_maps):

@@ -158,7 +158,7 @@ def _below_data(study: Study, folder: str, where: str) -> Path:
         # Files elsewhere could change without the study becoming stale.
         raise InputError(
             f"{where}: no {folder!r} in the data folder {study.data}, expected a path below it. Give the folder that "
-            f"holds {folder!r} as --data DIR, or name what that folder has in a study file of your own."
+            "holds it as --data DIR, or change the study file; your-region is for one folder with the three tables."
         )
     return path
 
