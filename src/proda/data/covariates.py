@@ -216,14 +216,13 @@ def write_covariates(
     path: Path | str,
     units: Mapping[str, str],
     attributes: Mapping[str, Any],
-    own: pd.DataFrame | None = None,
+    own: pd.DataFrame,
 ) -> None:
     """Write `covariates.parquet`: one row a site and one a cell, with units and the file's `attributes`.
 
     `sites` and `cells` have the same columns, in the order of `profiles` and of the land cells. `own` are covariates
     that only sites have; the attribute `site_only` names them.
     """
-    own = pd.DataFrame(index=sites.index) if own is None else own
     site_keys = profiles[["profile_id", "cell"]].assign(place="site", site=np.arange(len(profiles)))
     cell_keys = pd.DataFrame({"place": "cell", "profile_id": None, "site": pd.NA, "cell": np.arange(len(cells))})
     keys = pd.concat([pd.DataFrame(part).astype({"site": "Int64"}) for part in (site_keys, cell_keys)])

@@ -35,6 +35,7 @@ from proda.study import Study, suggestion
 
 GRID_TABLE = "half-degree-table"  # grid_half_degree.csv: the default of forcing and covariates
 CELL_MAPS = ("IGBP", "Sand_Content_0cm")  # land cover and sand of `grid.nc`, for a study without that table
+OWN_POSITION, OF_CELL = "at their own position", "of their cell"  # values of sites
 MOST_MISSING = 1 / 3  # share of the sites, or cells, at which a covariate may be missing
 PROFILE_KINDS = ("virtual", "tidy-tables", "wosis", "public-archive")
 # The kinds of the other tables of [source], the first of them the default, with their options: a default, or choices
@@ -197,7 +198,7 @@ def _virtual(study: Study, folder: Path) -> Source:
     on_land = tables.profiles[tables.profiles["cell"] >= 0]
     at_sites = virtual_covariates(on_land["lon"], on_land["lat"], study.seed)
     made = f"synthetic, seed {study.seed}"
-    findings = _covariate_findings(continent.covariates, at_sites, PAPER_LIST, made)
+    findings = _covariate_findings(continent.covariates, at_sites, PAPER_LIST, OWN_POSITION, made)
     covariates = RawCovariates(continent.cells, continent.covariates, at_sites, PAPER_LIST, findings)
     comment = f"Made for the virtual study, seed {study.seed}."
     forcing = SourcedForcing(continent.forcing, _forcing_findings(made, continent.forcing), comment)
@@ -270,11 +271,11 @@ def _source(
 
 
 def _covariate_findings(
-    of_cells: pd.DataFrame, of_sites: pd.DataFrame, covariates: Sequence[Covariate], source: str = ""
+    of_cells: pd.DataFrame, of_sites: pd.DataFrame, covariates: Sequence[Covariate], origin: str, source: str = ""
 ) -> pd.DataFrame:
     return findings_table(
-        finding(f"{source or row.source}, {places}", row.name, row.unit, values[row.name])
-        for places, values in (("cells", of_cells), ("sites", of_sites))
+        finding(f"{source or row.source}, {places}", row.name, row.unit, values[row.name], note)
+        for places, values, note in (("cells", of_cells, ""), ("sites", of_sites, f"all {origin}"))
         for row in covariates
     )
 
@@ -291,7 +292,7 @@ def _of_grid_table(study: Study, table: SourceTable, cells: pd.DataFrame, profil
 
     of_cells = grid_covariates(cells)
     of_sites = of_cells.iloc[profiles["cell"]].reset_index(drop=True)
-    findings = _covariate_findings(of_cells, of_sites, GRID_TABLE_LIST)
+    findings = _covariate_findings(of_cells, of_sites, GRID_TABLE_LIST, OF_CELL)
     return RawCovariates(cells, of_cells, of_sites, GRID_TABLE_LIST, findings)
 
 
@@ -313,8 +314,8 @@ def _of_maps(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd
     at_sites = [
         finding(
             f"{row.source}, sites", row.variable, row.unit, of_sites[row.variable],
-            f"{own[row.variable].count():,} at their own position, "
-            f"{of_sites[row.variable].count() - own[row.variable].count():,} of their cell",
+            f"{own[row.variable].count():,} {OWN_POSITION}, "
+            f"{of_sites[row.variable].count() - own[row.variable].count():,} {OF_CELL}",
         )
         for row in of_cells.findings.itertuples()
     ]  # fmt: skip
@@ -333,12 +334,13 @@ def _of_archive(study: Study, table: SourceTable, cells: pd.DataFrame, profiles:
     away, row = cKDTree(grid[["Lon", "Lat"]].to_numpy()).query(cells[["lon", "lat"]].to_numpy(), p=np.inf)
     of_cells = grid.iloc[row].reset_index(drop=True)
     of_cells[away > RESOLUTION / 2 + 1e-6] = np.nan
-    if "archive_row" in profiles:
+    if own := "archive_row" in profiles:
         of_sites = read_site_environment(table.folder).iloc[profiles["archive_row"]].reset_index(drop=True)
     else:
         of_sites = of_cells.iloc[profiles["cell"]].reset_index(drop=True)
     covariates = _list(study, table)
-    findings = _covariate_findings(of_cells, of_sites, [row for row in covariates if row.name in of_cells])
+    covered = [row for row in covariates if row.name in of_cells]
+    findings = _covariate_findings(of_cells, of_sites, covered, OWN_POSITION if own else OF_CELL)
     return RawCovariates(cells, of_cells, of_sites, covariates, findings)
 
 
