@@ -36,7 +36,6 @@ from proda.study import Study, suggestion
 GRID_TABLE = "half-degree-table"  # grid_half_degree.csv: the default of forcing and covariates
 CELL_MAPS = ("IGBP", "Sand_Content_0cm")  # land cover and sand of `grid.nc`, for a study without that table
 OWN_POSITION, OF_CELL = "at their own position", "of their cell"  # values of sites
-MOST_MISSING = 1 / 3  # share of the sites, or cells, at which a covariate may be missing
 PROFILE_KINDS = ("virtual", "tidy-tables", "wosis", "public-archive")
 # The kinds of the other tables of [source], the first of them the default, with their options: a default, or choices
 # of which the first is the default. Every kind may name a `folder` as well.
@@ -131,9 +130,7 @@ def source_table(study: Study, name: str) -> SourceTable:
     An InputError when the kind or an option is unknown, an option has an unknown value, or there is no such folder.
     """
     where = f"{study.file}: [source.{name}]"
-    kinds = (
-        TABLES[name] if study.data else {"virtual": {"classes": TREATMENTS}}
-    )  # a study that makes its own data has no folder
+    kinds = TABLES[name] if study.data else {"virtual": _OPTIONS}  # a study that makes its own data has no folder
     given = dict(study.source.get(name, {}))
     kind = given.pop("kind", next(iter(kinds)))
     if kind not in kinds:
@@ -228,7 +225,7 @@ def _by_rule(study: Study, table: SourceTable, raw: RawCovariates, cell: pd.Seri
     for places, values in {"sites": raw.of_sites, "cells": raw.of_cells}.items():
         share = values[names].isna().mean()
         # A map of a region leaves cells out, unless these would be filled.
-        if share.max() > MOST_MISSING and (nearest or places == "sites"):
+        if share.max() > 1 / 3 and (nearest or places == "sites"):
             raise InputError(
                 f"{study.file}: [source.covariates]: {share.idxmax()} is missing at {share.max():.0%} of "
                 f"{len(values):,} {places}, expected at most a third. Leave it out of the list of covariates, or give "

@@ -216,7 +216,7 @@ def map_values(
         with _opened(Path(path)) as file:
             if resolution is None:
                 stored = _at_places(file, lon, lat)
-                _check_fill(path, layer, file, [stored])
+                _check_fill(path, layer, file, _ends(layer, stored))
                 values = _cleaned(path, layer, file, stored, convert)
             else:
                 values = _over_cells(path, layer, file, lon, lat, resolution, convert)
@@ -304,22 +304,19 @@ def _cleaned(path: Path | str, layer: Layer, file: rasterio.DatasetReader, store
     return values
 
 
-def _ends(stored: NDArray) -> NDArray:
-    """The usual fill values that occur, and the least and greatest of the other values."""
+def _ends(layer: Layer, stored: NDArray) -> NDArray:
+    """The usual fill values that occur, and the least and greatest other value; none for a layer of known range."""
+    stored = stored[np.isfinite(stored) & ~np.isin(stored, layer.missing) & np.isinf(layer.least)]
     usual = np.isin(stored, FILLS) | (np.abs(stored) > GREATEST)
-    others = stored[np.isfinite(stored) & ~usual]
+    others = stored[~usual]
     return np.unique([*np.unique(stored[usual]), *([others.min(), others.max()] if others.size else [])])
 
 
-def _check_fill(path: Path | str, layer: Layer, file: rasterio.DatasetReader, parts: Iterable[NDArray]) -> None:
-    """Refuse a map without known range that holds a usual fill value, undeclared and far from all other values.
+def _check_fill(path: Path | str, layer: Layer, file: rasterio.DatasetReader, ends: NDArray) -> None:
+    """Refuse a map of which `_ends` has a usual fill value, undeclared and far from all others.
 
-    `parts` are stored values; nothing tells a fill of 0 from a value.
+    Nothing tells a fill of 0 from a value.
     """
-    if np.isfinite(layer.least):
-        return
-    ends = _ends(np.concatenate(list(parts)))
-    ends = ends[~np.isin(ends, layer.missing)]
     declared = file.nodata is not None and np.isfinite(file.nodata)
     usual = (np.isin(ends, FILLS) & (not declared)) | (np.abs(ends) > GREATEST)
     others = ends[~usual] if not usual.all() else ends[(ends >= 0) & (ends < GREATEST)]
@@ -377,7 +374,7 @@ def _over_cells(path, layer: Layer, file, lon: NDArray, lat: NDArray, resolution
         top = north - resolution * strip
         stored = _on_fine_pixels(file, west, top, step, (along, n_columns * along))
         cells = stored.reshape(along, n_columns, along)[:, column[here]]
-        read.append(_ends(cells))
+        read.append(_ends(layer, cells))
         cells = _cleaned(path, layer, file, cells, convert)
         if layer.classes:
             known = np.isfinite(cells).any(axis=(0, 2))
@@ -388,7 +385,7 @@ def _over_cells(path, layer: Layer, file, lon: NDArray, lat: NDArray, resolution
             with np.errstate(invalid="ignore"):
                 total = np.where(known, cells * area, 0.0).sum(axis=(0, 2))
                 result[here] = total / np.where(known, area, 0.0).sum(axis=(0, 2))
-    _check_fill(path, layer, file, read)
+    _check_fill(path, layer, file, _ends(layer, np.concatenate(read)))
     return result
 
 
