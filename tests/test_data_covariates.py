@@ -160,9 +160,8 @@ def test_a_gap_is_filled_from_the_nearest_cell_that_has_a_value_and_no_value_is_
     values.loc[0, "BIO1"] = 3.0
     of_cells, of_sites = filled_covariates(values, values.iloc[::-1].reset_index(drop=True), ["BIO1"], cells, range(n))
     known = values["BIO1"].notna().to_numpy()
-    away = Geod(ellps="sphere").inv(*np.broadcast_arrays(*(
-        cells[name].to_numpy()[pick] for pick in ((slice(None), None), np.flatnonzero(known)[None]) for name in cells
-    )))[2]  # fmt: skip
-    nearest = values["BIO1"].to_numpy()[known][away.argmin(axis=1)]
+    at, earth = cells.to_numpy(), Geod(ellps="sphere")
+    away = [earth.inv(*np.broadcast_arrays(*place, *at[known].T))[2].argmin() for place in at]
+    nearest = values["BIO1"].to_numpy()[known][away]
     np.testing.assert_array_equal(of_cells["BIO1"], nearest)
     np.testing.assert_array_equal(of_sites["BIO1"], np.where(known[::-1], values["BIO1"][::-1], nearest))

@@ -108,15 +108,6 @@ def test_history_files_go_with_the_covariates_of_the_half_degree_table(opened):
     assert result.forcing.soil_temperature[0].max() > 285 and has_forcing(result.forcing).all()
 
 
-def test_climate_of_the_half_degree_table_goes_with_covariates_from_maps(opened):
-    result = cleaned_study(opened(MAPS))
-    # Cells of the continent that the table does not have are without forcing.
-    assert result.grid["lon"].min() >= -120 and (result.grid["lat"].values >= 32).all()
-    lat, lon = result.grid["lat"].values, result.grid["lon"].values
-    np.testing.assert_allclose(result.forcing.soil_temperature[0], 273.15 + 1.0 + 27 - 0.5 * lat)
-    assert (result.cell_covariates["IGBP=10"] == (lon < -100)).all()
-
-
 def test_npp_can_be_that_of_the_covariates(opened):
     result = cleaned_study(opened(HISTORY + 'npp = "covariates"\n', MAPS))
     np.testing.assert_allclose(result.forcing.npp_mean, 400.0)
