@@ -12,6 +12,7 @@ import xarray as xr
 
 from proda.data.grid import land
 from proda.kernels import steady_state as lanes
+from proda.learning.scores import parameter_skill
 from proda.maps.stage import Results, final_results
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
@@ -111,6 +112,7 @@ def _write_forcing(out, forcing, lon, lat):
         {names.get(k, k): (("layer", "cell")[2 - v.ndim:], v, {"units": units.get(k, "g C m-2 yr-1")})
          for k, v in forcing._asdict().items()},
         coords={"node_depth": ("layer", PAPER_COLUMN.node), "lon": ("cell", lon), "lat": ("cell", lat)},
+        attrs={"comment": "Made for the test: smooth fields."},
     ).to_netcdf(out / "forcing.nc")  # fmt: skip
 
 
@@ -148,6 +150,7 @@ def _write_posteriors(out, ids, x_site, soc_site, cell, x_cell, rng):
     xr.Dataset(
         {"x_mode": (place, scattered(x_site.T, 0.1)),
          "x_mean": (place, with_positive_cwd_share(scattered(x_site.T, 0.05))[0]),
+         "x_sd": (place, rng.uniform(0.1, 0.3, (n, N))),
          "soc_mean": (("site", "layer"), (soc_site * np.exp(0.1 * rng.standard_normal(soc_site.shape))).T)},
         coords={"profile_id": ("site", ids.astype(object)), "parameter": np.array(names, dtype=object)},
     ).to_zarr(out / "sites.zarr", mode="w", consolidated=False)  # fmt: skip
@@ -163,6 +166,8 @@ def _write_posteriors(out, ids, x_site, soc_site, cell, x_cell, rng):
     predicted = with_positive_cwd_share(np.concatenate([scattered(x_site.T, 0.05), scattered(x_cell.T, 0.03)]))[0]
     predicted = pd.DataFrame(predicted, columns=names)
     pd.concat([places, predicted], axis=1).to_parquet(out / "network_parameters.parquet")
+    skill = parameter_skill(predicted[names].to_numpy()[:n], split, x_site.T, np.full((n, N), 0.2))
+    skill.to_csv(out / "network_skill.csv", index=False)
     members = {
         f"x_{place}": (("member", place, "parameter"), np.stack([inside(scattered(x.T, 0.04)) for _ in range(3)]))
         for place, x in (("site", x_site), ("cell", x_cell))

@@ -2,7 +2,6 @@
 
 import arviz as az
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
 from made_sites import few_sites
@@ -13,7 +12,6 @@ from proda.assimilation.results import (
     observed_and_predicted,
     one_batch_tree,
     read_posterior,
-    variance_with_published,
 )
 from proda.model.parameters import PAPER_PARAMETERS
 
@@ -45,13 +43,6 @@ def test_arviz_reads_the_file_and_summarises_it_by_parameter(result, tmp_path):
     summary = az.summary(az.from_netcdf(str(tmp_path / "one_batch.nc")), var_names=["x"], round_to="none")
     assert len(summary) == 25
     np.testing.assert_allclose(np.asarray(summary["mean"], float), result.x.mean(axis=(0, 1)), rtol=1e-12)
-
-
-def test_a_variance_on_the_published_side_agrees():
-    names = list(PAPER_PARAMETERS.names)
-    variance = pd.Series(0.05, names) + pd.Series({"tau4l1": 0.02, "efolding": -0.02}).reindex(names, fill_value=0.0)
-    agree = variance_with_published(variance)["agree"]
-    assert set(agree.index[agree]) == {"tau4l1", "efolding"} and len(agree) == 6
 
 
 @pytest.fixture

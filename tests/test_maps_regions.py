@@ -48,6 +48,7 @@ def profiles():
     """Two layers at each of sixteen sites, two at each place, 20 kg C m-3 from 0 to 0.5 m and from 0.5 to 1 m."""
     lon, lat = np.repeat(np.array(list(PLACES.values())).T, 2, axis=1)
     sites = pd.DataFrame({"lon": lon, "lat": lat, "cell": np.repeat(np.arange(8), 2)})
+    sites = sites.assign(land_use=None, land_cover=np.where(sites["lon"] < -115, 1, 12))
     layers = pd.DataFrame({"site": np.repeat(np.arange(16), 2), "upper_depth": [0.0, 0.5] * 16})
     return sites, layers.assign(lower_depth=layers["upper_depth"] + 0.5, soc=20e3)
 
@@ -69,6 +70,8 @@ def test_the_bias_of_a_region_is_the_one_that_was_put_there(profiles):
     assert table.loc[("Midwest", "default"), "bias"] == pytest.approx(-2.0)
     assert table.loc[("all", "default"), "bias"] == pytest.approx(-1.0)
     assert table.loc["Midwest", "n_sites"].tolist() == [4, 4]
+    assert table.loc[("Evergreen forest", "default"), "bias"] == pytest.approx(6.0)
+    assert table.loc[("Cropland", "default"), "n_sites"] == 14 and table.loc["Wetland", "n_sites"].tolist() == [0, 0]
 
 
 def test_sites_of_one_cell_do_not_make_a_mean_surer(profiles):

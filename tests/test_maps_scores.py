@@ -87,15 +87,37 @@ def test_stocks_have_a_row_for_each_method_with_the_land_that_they_cover():
 
 def test_findings_of_the_paper_are_judged_by_the_numbers_here():
     results = small_results()
-    assert results.findings["holds"].isin(["yes", "no", ""]).all() and len(results.findings) == 13
-    stocks = results.stocks.copy()
-    stocks.loc[stocks["method"] == "default", "stock_pg"] *= [1, 100, 10000, 1, 1, 1]
-    finding = next(name for name in results.findings.index if name.startswith("Fig. 4: carbon of the default"))
-    assert published_findings(results.table, stocks, results.regional).loc[finding, "holds"] == "yes"
-    regional = results.regional.copy()
-    regional["bias"] = np.where(regional.index.get_level_values("method") == "network", regional["bias"], 1.0)
-    finding = next(name for name in results.findings.index if name.startswith("Fig. 2: no regional pattern"))
-    assert published_findings(results.table, stocks, regional).loc[finding, "holds"] == "no"
+    assert results.findings["holds"].isin(["yes", "no", ""]).all() and len(results.findings) == 23
+    assert ((results.findings["because"] == "") == (results.findings["holds"] == "yes")).all()
+
+    def judged(name, modelled=results.modelled, stocks=results.stocks, regional=results.regional, **changed):
+        inputs = results.inputs._replace(**changed)
+        findings = published_findings(inputs, modelled, results.table, stocks, regional)
+        finding = findings.loc[next(finding for finding in findings.index if finding.startswith(name))]
+        return finding["holds"], finding["because"]
+
+    observed, depth = results.inputs.layers[["soc", "depth"]].to_numpy(float).T
+    assert judged("the default overestimates", {"default": observed * (1.1 + depth)})[0] == "yes"
+    verdict, because = judged("the default overestimates", {"default": observed * (4.0 - depth)})
+    assert verdict == "no" and "forcing: Made for the test" in because
+    regional, method = results.regional.copy(), results.regional.index.get_level_values("method")
+    regional["bias"] = np.where(method == "network", regional["bias"], -1.0)
+    assert judged("no regional pattern", regional=regional)[0] == "no"
+    assert judged("one-batch too low", regional=regional)[0] == "yes"
+    regional["bias"], regional["se"], regional["bias_agrees"] = 1.0, 0.6, False
+    assert judged("one-batch too low", regional=regional)[0] == "no"
+    assert judged("default, Midwest", regional=regional) == ("", "within two standard errors of zero")
+    wider = results.stocks["p95_pg"] + np.where(results.stocks["method"] == "one-batch", 1e6, 0.0)
+    assert judged("one-batch less uncertain", stocks=results.stocks.assign(p95_pg=wider))[0] == "no"
+    sites, sd = np.random.default_rng(0).beta(2, 2, (5000, 25)), np.full((5, 25), 0.19)
+    same = {"x_mode": sites, "one_batch": sites[::2], "used": np.ones(5000, bool)}
+    assert judged("one-batch posterior", **same)[0] == "yes"
+    assert judged("one-batch posterior", one_batch=np.full((9, 25), 0.999))[0] == "no"
+    assert judged("mean posterior variance: tau4s2", x_sd=sd)[0] == "yes"
+    verdict, because = judged("mean posterior variance: tau4l2l3", x_sd=sd)
+    assert verdict == "no" and "tau4l1 0.69" in because
+    skill = results.inputs.skill.assign(r_test=lambda table: np.where(table["paper"] == "not", 0.9, 0.1))
+    assert judged("predicted badly", skill=skill)[0] == "no"
 
 
 LON, LAT = (-100.25, -99.75, -99.25), (40.25, 40.75)

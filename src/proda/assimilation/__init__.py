@@ -22,7 +22,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "posterior_tree",
             "read_posterior",
             "site_posterior",
-            "variance_with_published",
         ],
         "sbc": [
             "AS_ASSUMED",

@@ -23,10 +23,6 @@ from proda.model.parameters import PAPER_PARAMETERS
 from proda.stage import SITE_BY_SITE
 from proda.study import Study
 
-# Mean posterior variance over the sites on the unit scale, as stated in the text beside Fig. S5 of Tao et al. 2020.
-PUBLISHED_ABOVE = dict.fromkeys(("tau4l2l3", "tau4l1", "fs2s1"), 0.06)
-PUBLISHED_AT_MOST = dict.fromkeys(("tau4s2", "tau4s3", "efolding"), 0.04)
-
 
 def posterior_tree(x: NDArray, phi: NDArray, attrs: Mapping[str, Any], **others: xr.Dataset) -> xr.DataTree:
     """A tree of the groups `posterior` and `sample_stats`, and of `others`.
@@ -95,16 +91,6 @@ def observed_and_predicted(x: NDArray, problem: SiteProblem, seed: int) -> dict[
     observed = {"soc": ("depth", soc, units), "sd": ("depth", sd, units), "weight": ("depth", weight, {"units": "1"})}
     predicted = {"soc": (("chain", "draw", "depth"), (mean + error).reshape(*x.shape[:2], -1), units)}
     return {"observed_data": xr.Dataset(observed, coords), "posterior_predictive": xr.Dataset(predicted, coords)}
-
-
-def variance_with_published(variance: pd.Series) -> pd.DataFrame:
-    """Mean posterior variances that the paper states, by parameter: `published`, `ours`, and whether they `agree`."""
-    rows = {}
-    for name, bound in (PUBLISHED_ABOVE | PUBLISHED_AT_MOST).items():
-        above, ours = name in PUBLISHED_ABOVE, variance[name]
-        published, agree = f"{'above' if above else 'at most'} {bound:g}", bool(above == (ours > bound))
-        rows[name] = {"published": published, "ours": ours, "agree": agree}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("parameter")
 
 
 def misfit_by_sign(problem: SiteProblem, modelled: Mapping[str, NDArray]) -> pd.DataFrame:

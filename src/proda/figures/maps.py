@@ -29,7 +29,7 @@ from proda.figures.style import (
     method_label,
     missing_patch,
 )
-from proda.maps.regions import HIGH
+from proda.maps.regions import HIGH, REGIONS
 from proda.maps.stocks import MAP_INTERVALS, land_area, reference_stocks, stock_in, weighted_scores
 from proda.model.configuration import interval_name
 
@@ -166,19 +166,20 @@ def reference_bias_maps(maps: xr.Dataset, grid: xr.Dataset, methods: Sequence[st
 
 
 def regional_bias_figure(table: pd.DataFrame) -> Figure:
-    """Mean biases (`proda.maps.regions.regional_biases`) by region, with two standard errors, methods side by side.
+    """Mean biases of `proda.maps.regions.regional_biases`, with two standard errors, methods side by side.
 
     Triangles are the published sign, filled where ours is the same; sites in brackets.
     """
     methods = list(dict.fromkeys(table.index.get_level_values("method")))
-    figure = plt.figure(figsize=(9, 3.9), layout="constrained")
+    figure = plt.figure(figsize=(9, 1.3 + 0.29 * len(table) / len(methods)), layout="constrained")
     axes = figure.subplots(1, len(methods), sharex=True, sharey=True, squeeze=False)[0]
     for method, ax in zip(methods, axes, strict=True):
         rows = table.xs(method, level="method").fillna({"bias_agrees": False})
         place = np.arange(len(rows))
         colour = METHOD_COLOUR.get(method, INK)
         ax.axvline(0.0, color=INK, lw=0.8)
-        ax.axhline(0.5, color="#c4c4c4", lw=0.8)
+        for y in (0.5, len(REGIONS) + 0.5):
+            ax.axhline(y, color="#c4c4c4", lw=0.8)
         ax.errorbar(rows["bias"], place, xerr=2 * rows["se"], fmt="o", ms=4.5, color=colour, lw=1.2, zorder=3)
         for y, row in zip(place, rows.itertuples(), strict=True):
             if row.published:

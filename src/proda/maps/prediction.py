@@ -46,14 +46,17 @@ class Inputs(NamedTuple):
     layers: pd.DataFrame  # observed: site, depth, upper_depth, lower_depth (m), soc
     grid: xr.Dataset  # land cells
     forcing: Forcing  # of every cell
+    forcing_origin: str  # where it comes from
     one_batch: NDArray  # (n_draws, 25) pooled posterior draws
     x_mode: NDArray  # (n_sites, 25) modes of the sites' posteriors (GEV)
     x_mean: NDArray  # (n_sites, 25) means of the sites' posteriors
+    x_sd: NDArray  # (n_sites, 25) standard deviations of the sites' posteriors
     soc_mean: NDArray  # (10, n_sites) mean SOC over the draws of each site's posterior
     used: NDArray  # (n_sites,) bool, sites of non-negative model efficiency
     network_sites: NDArray  # (n_sites, 25) predicted by the network
     network_cells: NDArray  # (n_cells, 25)
     network_extrapolated: NDArray  # (n_cells,) number of covariates outside the range of the training sites
+    skill: pd.DataFrame  # network_skill.csv
     hybrid: xr.Dataset  # hybrid_parameters.nc
     split: NDArray  # (n_sites,) the network's "train", "validation", "test"; "unused" elsewhere
     truth: xr.Dataset | None  # `soc_site`, `soc_cell` (layer, ...) of a study with known truth
@@ -78,14 +81,17 @@ def read_inputs(study: Study) -> Inputs:
         layers=read_layers(study.path("layers.parquet")),
         grid=grid,
         forcing=read_forcing(study.path("forcing.nc")),
+        forcing_origin=xr.load_dataset(study.path("forcing.nc")).attrs["comment"].split(":")[0].rstrip("."),
         one_batch=one_batch.values.reshape(-1, one_batch.sizes["parameter"]),
         x_mode=posterior["x_mode"].transpose("site", "parameter").values.astype(float),
         x_mean=posterior["x_mean"].transpose("site", "parameter").values.astype(float),
+        x_sd=posterior["x_sd"].transpose("site", "parameter").values.astype(float),
         soc_mean=posterior["soc_mean"].transpose("layer", "site").values.astype(float),
         used=status["used_downstream"].to_numpy(bool),
         network_sites=at_sites[names].to_numpy(float),
         network_cells=at_cells[names].to_numpy(float),
         network_extrapolated=at_cells[BEYOND].to_numpy(),
+        skill=pd.read_csv(study.path("network_skill.csv")),
         hybrid=xr.load_dataset(study.path(PARAMETERS_FILE)),
         split=at_sites["split"].fillna("unused").to_numpy(str),
         truth=known_truth(study),

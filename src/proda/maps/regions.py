@@ -1,8 +1,4 @@
-"""Bias of every method by region, and the vegetation of sites in the paper's eight classes.
-
-The regions are those that the paper speaks of, approximately: groups of states cut by meridians and parallels, which
-overlap.
-"""
+"""Bias of every method by region and by the paper's eight classes of vegetation."""
 
 from __future__ import annotations
 
@@ -36,6 +32,7 @@ _NORTHEAST = (
 _SOUTHEAST = "Delaware, Maryland, District of Columbia, Virginia, North Carolina, South Carolina, Georgia, Florida"
 _LAKES = "Ohio, Indiana, Illinois, Michigan, Wisconsin, Minnesota"
 _SOUTHWEST = "California, Nevada, Utah, Arizona, New Mexico"
+# Those that the paper speaks of, approximately; they overlap.
 REGIONS = {
     "West coast": Region("California, Oregon, Washington", east=-118.0),
     "East coast": Region(f"{_NORTHEAST}, {_SOUTHEAST}", west=-83.5),
@@ -95,7 +92,7 @@ def stock_differences(layers: pd.DataFrame, modelled: ArrayLike, n_sites: int) -
 def regional_biases(
     layers: pd.DataFrame, modelled: dict[str, NDArray], sites: pd.DataFrame, chosen: NDArray[np.bool_]
 ) -> pd.DataFrame:
-    """Mean difference of the whole-profile stocks by region and method at the `chosen` (n_sites,) sites.
+    """Mean difference of the whole-profile stocks by region, vegetation and method at the `chosen` (n_sites,) sites.
 
     `layers` and `modelled` are as of `proda.maps.scores.table_1`, with the bounds of the layers; every chosen site has
     a value by every method.
@@ -103,14 +100,16 @@ def regional_biases(
     Returns
     -------
     pandas.DataFrame
-        By region (and "all") and method: n_sites; observed (mean stock, kg C m-2); bias (modelled minus observed);
-        se, its standard error with the sites of one cell taken as one draw; published ("too high", "too low" or "");
-        bias_agrees, whether the bias has the published sign (missing where nothing is published).
+        By region ("all", those of `REGIONS`, and the classes of vegetation) and method: n_sites; observed (mean stock,
+        kg C m-2); bias (modelled minus observed); se, its standard error with the sites of one cell taken as one draw;
+        published ("too high", "too low" or ""); bias_agrees, whether the bias has the published sign (missing where
+        nothing is published).
     """
     n_sites = len(sites)
     observed = profile_stocks(layers, layers["soc"].to_numpy(float), n_sites)
     cell = sites["cell"].to_numpy()
     regions = {"all": np.ones(n_sites, bool)} | region_masks(sites["lon"], sites["lat"])
+    regions |= {name: vegetation_class(sites) == name for name in CLASSES}
     differences = {method: stock_differences(layers, soc, n_sites) for method, soc in modelled.items()}
     rows = []
     for region, inside in regions.items():

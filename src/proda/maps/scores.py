@@ -4,6 +4,7 @@ maps of a finished study on profiles that it did not use.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 from proda.data.stage import profiles_not_used
 from proda.errors import InputError
 from proda.learning.scores import ASSIMILATED, PARTS, SCORES, TEST, UNUSED, USED, outside_training_cells, scores
-from proda.maps.regions import PUBLISHED_BIASES
-from proda.maps.stocks import PUBLISHED_STOCKS
+from proda.learning.scores import PUBLISHED as PUBLISHED_SKILL
+from proda.maps.prediction import AT_MEAN, Inputs
+from proda.maps.regions import CLASSES, PUBLISHED_BIASES, REGIONS
 from proda.model.configuration import PAPER_COLUMN, STRATA, interval_name
 from proda.model.observation import at_depths
+from proda.model.parameters import PAPER_PARAMETERS
 from proda.stage import MARKER_FORM, marker_path, read_json
 from proda.study import Study
 
@@ -37,15 +40,17 @@ PUBLISHED_SCORES = {
     ("random-sampling", "all"): (0.36, 0.60, 12.39),
     ("network", "train"): (0.62, 0.79, 8.95),
 }
+_PUBLISHED = pd.DataFrame(PUBLISHED_SCORES, index=["r2", "r", "rmse"]).T
+# Mean posterior variance over the sites on the unit scale above 0.06 and at most 0.04, in the text beside Fig. S5.
+PUBLISHED_ABOVE, PUBLISHED_AT_MOST = ("tau4l2l3", "tau4l1", "fs2s1"), ("tau4s2", "tau4s3", "efolding")
 
 
 def site_subsets(used: NDArray[np.bool_], split: NDArray, cell: NDArray) -> dict[tuple[str, str], NDArray[np.bool_]]:
     """Names of filter and subset -> which sites they hold, (n_sites,) bool.
 
-    The paper's filter (`used`) removes sites whose model efficiency at their own layers is negative. With it: "all"
-    sites, the network's three parts (`split`), and "test, new cells", the test sites in a `cell` without a training
-    site. Without it: "all", "unused" (what the filter removes) and "never seen" (these and the test sites), what a
-    network meets at a place without a profile.
+    The paper's filter (`used`) removes sites whose own assimilation has a negative efficiency. With it: "all" sites,
+    the network's three parts (`split`), and "test, new cells", the test sites in a `cell` without a training site.
+    Without it: "all", "unused" (what the filter removes) and "never seen" (these and the test sites).
     """
     split = np.asarray(split, dtype=object)
     subsets = {(USED, ALL): used} | {(USED, part): used & (split == part) for part in PARTS}
@@ -101,16 +106,14 @@ def row_name(method: str, subset: str) -> str:
 
 def with_published(table: pd.DataFrame) -> pd.DataFrame:
     """Table 1 as the paper prints it: one row a method, with the published numbers in columns of their own."""
-    names = ["published r2", "published r", "published rmse"]
-    published = pd.DataFrame.from_dict(PUBLISHED_SCORES, orient="index", columns=names)
-    published.index = pd.MultiIndex.from_tuples(published.index)
+    published = _PUBLISHED.add_prefix("published ")
     ours = table[(table["source"] == "this study") & (table["sites"] == USED)]
     parts = ours["method"].isin(TRAINED)
     ours = ours[(parts & ours["subset"].isin(PARTS)) | (~parts & (ours["subset"] == ALL))]
     order = list(dict.fromkeys(table["method"]))
     ours = ours.sort_values("method", key=lambda method: method.map(order.index), kind="stable")
     ours.index = pd.Index(map(row_name, ours["method"], ours["subset"]), name="method")
-    return ours.drop(columns="method").join(published, on=[ours["method"].to_numpy(), "subset"])[[*SCORES, *names]]
+    return ours.drop(columns="method").join(published, on=[ours["method"].to_numpy(), "subset"])[[*SCORES, *published]]
 
 
 def scores_on(table: pd.DataFrame, subset: str) -> pd.DataFrame:
@@ -157,48 +160,109 @@ def stocks_by_interval(table: pd.DataFrame) -> pd.DataFrame:
     return wide.assign(**{"land (%)": 100 * table.groupby(["source", "method"])["land_share"].min()})
 
 
-def published_findings(table: pd.DataFrame, stocks: pd.DataFrame, regional: pd.DataFrame) -> pd.DataFrame:
-    """Findings of the paper beside the same numbers here: published, here, holds ("yes", "no", "" without a number)."""
-    rows = []
+def published_findings(
+    inputs: Inputs, modelled: dict[str, NDArray], table: pd.DataFrame, stocks: pd.DataFrame, regional: pd.DataFrame
+) -> pd.DataFrame:
+    """Statements of the paper beside the same numbers here, by finding: where, published, here, holds, because.
 
-    def add(finding: str, published: str, here: str, holds: bool | None) -> None:
-        rows.append({"finding": finding, "published": published, "here": here, "holds": holds})
-
-    published = {method: numbers[0] for (method, _), numbers in PUBLISHED_SCORES.items()}
-    order = sorted(published, key=published.__getitem__, reverse=True)
-    r2 = table[(table["source"] == "this study") & (table["sites"] == USED)].set_index(["method", "subset"])["r2"]
-    here = [r2[method, "train" if method in TRAINED else ALL] for method in order]
-    values = " > ".join(f"{published[method]:.2f}" for method in order)
-    add(f"Table 1: r2 of {' > '.join(order)}", values, ", ".join(f"{x:.2f}" for x in here), (np.diff(here) < 0).all())
-
+    `holds` is "yes", "no" or "" (not decided here); `because` gives the numbers and the facts of this study that
+    explain why it is not "yes". `modelled` and the tables are those of stage 6.
+    """
+    ours = table[(table["source"] == "this study") & (table["sites"] == USED)].set_index(["method", "subset"])
+    published, scored = _PUBLISHED.droplevel(1), ours.loc[list(PUBLISHED_SCORES)].droplevel("subset")
+    facts = {
+        "default": f"not a run of CLM5; forcing: {inputs.forcing_origin}",
+        "one-batch": "the error of an observation is proportional to it",
+        "random-sampling": "each parameter is drawn independently",
+        "network": f"carbon at the sites' mean parameters has a bias of {ours.loc[(AT_MEAN, ALL), 'bias']:+.1f}",
+        "site-by-site": "fitted to the same layers",
+    }
+    numbers = "{}: bias {bias:+.1f} kg C m-3, median modelled over observed {median_ratio:.2f} ({})"
+    why = {name: numbers.format(name, fact, **scored.loc[name]) for name, fact in facts.items()}
+    order, methods, pair = published["r2"].sort_values(ascending=False).index, list(facts)[:4], list(facts)[1:3]
+    ordered, off = np.diff(scored["r2"][order]) < 0, scored["bias"].abs()
+    stocks = stocks.assign(width=(stocks["p95_pg"] - stocks["p05_pg"]) / stocks["stock_pg"])
+    stocks = stocks.pivot_table(["stock_pg", "width"], ["source", "interval"], "method", sort=False)
+    printed, here = stocks.loc["published"], stocks.loc["this study"]
+    stratum = pd.cut(inputs.layers["depth"], [0.0, *(lower for _, lower in STRATA)], right=False)
+    pairs = pd.DataFrame({"modelled": modelled["default"], "observed": inputs.layers["soc"]})
+    means = pairs[inputs.used[inputs.layers["site"]]].dropna().groupby(stratum, observed=True).mean()
+    ratio = (means["modelled"] / means["observed"]).to_numpy()
+    bias = regional.pivot_table("bias", "region", "method", dropna=False)[methods]
+    spread, by_class = bias.loc[list(REGIONS)].std(), bias.loc[list(CLASSES)].dropna()
+    low = (by_class < 0).sum()
+    rows = [
+        ("Table 1", "order of the methods by r2", _listed(published["r2"][order]), _listed(scored["r2"][order]),
+         ordered.all(), order[:-1][~ordered]),
+        ("Table 1", "the network has the least RMSE (kg C m-3)", _listed(published["rmse"][methods], 1),
+         _listed(scored["rmse"][methods], 1), scored["rmse"][methods].idxmin() == "network", ["network"]),
+        ("Abstract", "one-batch and random-sampling reduce the overestimate of the default (Pg C to 2 m)",
+         *(_listed(of["stock_pg"].sum()[methods[:3]], 0) for of in (printed, here)),
+         scored["bias"]["default"] > off[pair].max(), methods[: 3 if scored["bias"]["default"] > 0 else 1]),
+        ("Fig. 4", "the default overestimates, increasingly with depth (0-30, 30-100, 100-200 cm)",
+         *(f"{_row(of['stock_pg']['default'], 0)} Pg C ({_row(ratios)} times {other})" for of, ratios, other in (
+             (printed, printed["stock_pg"]["default"] / printed["stock_pg"]["WISE30sec"], "WISE30sec"),
+             (here, ratio, "the observed layers"))),
+         ratio[0] > 1 and (np.diff(ratio) > 0).all(), ["default"]),
+        ("Fig. 4", "one-batch less uncertain than random-sampling (5-95 % width over the total, by depth)",
+         *("; ".join(f"{name} {_row(of['width'][name])}" for name in pair) for of in (printed, here)),
+         (here["width"]["one-batch"] < here["width"]["random-sampling"]).all(), pair),
+        *((where, finding, "network least", _listed(of, 1), of.idxmin() == "network", [of.idxmin(), "network"])
+          for where, finding, of in (
+              ("Fig. 2", "no regional pattern in the network's errors (sd of the regional biases, kg C m-2)", spread),
+              ("Fig. 5", "the network is least biased by vegetation (mean absolute bias, kg C m-2)",
+               by_class.abs().mean()))),
+        *(("Fig. 5", f"{name} too low in five vegetation classes", "5 of 8",
+           f"{low[name]} of {len(by_class)} ({by_class[name].min():+.1f} to {by_class[name].max():+.1f} kg C m-2)",
+           low[name] >= 5, [name]) for name in pair),
+    ]  # fmt: skip
     for (method, region), sign in PUBLISHED_BIASES.items():
-        row = regional.loc[region, method]
-        here = f"{row['bias']:+.1f} ± {2 * row['se']:.1f} kg C m-2 at {row['n_sites']:,} sites"
-        add(f"Fig. 2: {method}, {region}", sign, here, row["bias_agrees"])
-    methods = ["default", "one-batch", "random-sampling", "network"]
-    spread = regional.drop(index="all", level="region")["bias"].groupby(level="method").std()[methods]
-    finding = "Fig. 2: no regional pattern in the network's errors (standard deviation of the regional biases)"
-    here = ", ".join(f"{name} {value:.1f}" for name, value in spread.items())
-    add(finding, "network least", f"{here} kg C m-2", spread.idxmin() == "network")
+        row, everywhere = regional.loc[region, method], regional.loc[("all", method), "bias"]
+        number = f"{row['bias']:+.1f} ± {2 * row['se']:.1f} kg C m-2 at {row['n_sites']:,} sites"
+        because = facts[method] if row["bias"] * everywhere > 0 else "profiles and forcing are not the paper's"
+        verdict, because = row["bias_agrees"], f"{everywhere:+.1f} over all sites; {because}"
+        if not abs(row["bias"]) >= 2 * row["se"]:
+            verdict, because = None, "within two standard errors of zero"
+        rows.append(("Fig. 2", f"{method}, {region}", sign, number, verdict, because))
+    columns = ["where", "finding", "published", "here", "holds", "because"]
+    findings = pd.DataFrame(rows + _parameter_findings(inputs), columns=columns).set_index("finding")
+    findings["holds"] = ["" if pd.isna(holds) else "yes" if holds else "no" for holds in findings["holds"]]
+    reasons = [text if isinstance(text, str) else "; ".join(map(why.get, text)) for text in findings["because"]]
+    findings["because"] = np.where(findings["holds"] == "yes", "", reasons)
+    return findings.sort_values("where", kind="stable")
 
-    ours = stocks[stocks["source"] == "this study"].set_index(["method", "interval"])
-    strata = [interval_name(stratum) for stratum in STRATA]
-    default = ours["stock_pg"]["default"][strata]
-    finding = "Fig. 4: carbon of the default increases with depth (0-30, 30-100, 100-200 cm)"
-    values = " < ".join(f"{stratum[0]}" for stratum in PUBLISHED_STOCKS["default"])
-    add(finding, f"{values} Pg C", ", ".join(f"{x:.0f}" for x in default) + " Pg C", (np.diff(default) > 0).all())
-    width = (ours["p95_pg"] - ours["p05_pg"]) / ours["stock_pg"]
-    pair = ("one-batch", "random-sampling")
-    widths = {name: width[name][strata].to_numpy() for name in pair}
-    published_widths = {name: [(p95 - p05) / mean for mean, p05, p95 in PUBLISHED_STOCKS[name]] for name in pair}
-    words = [
-        "; ".join(f"{name} {', '.join(f'{width:.1f}' for width in of_method[name])}" for name in pair)
-        for of_method in (published_widths, widths)
-    ]
-    finding = "Fig. 4: one-batch less uncertain than random-sampling (5-95 % width over the total, by depth)"
-    add(finding, *words, (widths["one-batch"] < widths["random-sampling"]).all())
-    findings = pd.DataFrame(rows).set_index("finding")
-    return findings.assign(holds=["" if pd.isna(holds) else "yes" if holds else "no" for holds in findings["holds"]])
+
+def _parameter_findings(inputs: Inputs) -> list[tuple]:
+    """The rows of `published_findings` on parameters."""
+    skill, modes, draws = inputs.skill.set_index("parameter"), inputs.x_mode[inputs.used], inputs.one_batch
+    densities = [[np.histogram(x[np.isfinite(x)], 25, (0, 1), density=True)[0] for x in of.T] for of in (modes, draws)]
+    overlap = np.median(np.minimum(*np.array(densities)).mean(axis=1))
+    narrower = np.median(draws.std(axis=0) / np.nanstd(modes, axis=0))
+    because = f"its sd is {narrower:.2f} of that between sites, median of 25 parameters"
+    finding = "one-batch posterior and the sites' most likely values alike (median overlap of densities at least 0.5)"
+    rows = [("Fig. S5", finding, "similar shapes", f"{overlap:.2f}", overlap >= 0.5, because)]
+    variance, r = pd.Series(np.nanmean(inputs.x_sd**2, axis=0), PAPER_PARAMETERS.names), skill["r_test"]
+    well, badly = ([name for name, rating in PUBLISHED_SKILL.items() if rating == kind] for kind in ("well", "not"))
+    middle = f"the median of 25 parameters, {r.median():.2f}"
+    for where, finding, published, chosen, values, bound, above in (
+        ("Fig. S5", "mean posterior variance", "above 0.06", PUBLISHED_ABOVE, variance, 0.06, True),
+        ("Fig. S5", "mean posterior variance", "at most 0.04", PUBLISHED_AT_MOST, variance, 0.04, False),
+        ("Fig. S6", f"predicted well (r at test sites above {middle})", "well", well, r, r.median(), True),
+        ("Fig. S6", f"predicted badly (r at test sites below {middle})", "not well", badly, r, r.median(), False),
+    ):
+        here = values[list(chosen)]
+        wrong = here.index[(here > bound) != above]
+        because = f"posterior sd over the prior's, median of the sites: {_listed(skill['sd_ratio'][wrong])}"
+        rows.append((where, f"{finding}: {', '.join(chosen)}", published, _row(here, 3), not len(wrong), because))
+    return rows
+
+
+def _row(values: Iterable[float], digits: int = 1) -> str:
+    return ", ".join(f"{value:.{digits}f}" for value in values)
+
+
+def _listed(values: pd.Series, digits: int = 2) -> str:
+    return ", ".join(f"{name} {value:.{digits}f}" for name, value in values.items())
 
 
 class OtherProfiles(NamedTuple):

@@ -79,7 +79,7 @@ def final_results(study: Study) -> Results:
         headline=with_published(table),
         stocks=stocks,
         regional=regional,
-        findings=published_findings(table, stocks, regional),
+        findings=published_findings(inputs, modelled, table, stocks, regional),
         references=reference_scores(maps, inputs.grid),
         true_maps=true_maps,
         true_sites=true_sites,

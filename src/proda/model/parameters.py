@@ -1,7 +1,8 @@
 """The calibrated parameters: names, meanings, units, ranges, defaults, and the unit cube they are sampled in.
 
-Ranges and names are those of a public R port of Tao et al. 2020. The share of coarse woody debris (CWD) is what the
-shares of litter (p4ll, p4ml, p4cl) leave, and must be positive: the one corner of the cube that is not allowed.
+Ranges and names are those of a public R port of Tao et al. 2020, whose Table S1 was not available. The share of coarse
+woody debris (CWD) is what the shares of litter (p4ll, p4ml, p4cl) leave, and must be positive: the one corner of the
+cube that is not allowed.
 """
 
 from typing import NamedTuple
@@ -65,9 +66,9 @@ class ParameterTable:
         return values
 
 
-# Tao et al. 2020, Table S1, with CLM4.5's values where CLM has one. CLM takes fs1s2 from the sand content and the
-# shares of the input from the vegetation type: see `default_parameters`. The bounds of `ins` are those of each
-# column's NPP, so the numbers here are only the ones of the virtual and the surrogate forcing.
+# Ranges of the R port, defaults of CLM4.5 where CLM has one. CLM takes fs1s2 from the sand content and the shares of
+# the input from the vegetation type: see `default_parameters`. The bounds of `ins` are those of each column's NPP, so
+# the numbers here are only the ones of the virtual and the surrogate forcing.
 PAPER_PARAMETERS = ParameterTable(
     "paper",
     (
