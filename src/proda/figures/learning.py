@@ -115,27 +115,33 @@ def parameter_maps(cells: pd.DataFrame, grid, names: Sequence[str], axes: Sequen
 
 
 def method_scores(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Efficiency of every method of `comparison_table` at training sites and withheld ones, the best on blocks on top.
+    """Efficiency of every method of `score_table` at withheld sites, the best on blocks on top.
 
-    A score below -0.5 stands at the left edge as an arrow, with its value.
+    Bars are one standard error over the repeats; open symbols are of methods that also take what only profiles have. A
+    score below -0.5 stands at the left edge as an arrow, with its value.
     """
-    wide = table.pivot_table(["efficiency", "train_efficiency"], "method", "kind")
-    wide = wide.sort_values(("efficiency", BLOCKS))
-    rows = np.arange(len(wide))
-    training = wide["train_efficiency"].mean(axis=1).to_numpy()
-    ax.plot(np.clip(training, LOWEST, None), rows, "|", color=INK, markersize=9, label="training sites")
-    for kind, marker, up in ((RANDOM, "o", 0.28), (BLOCKS, "D", -0.28)):
-        values = wide["efficiency", kind].to_numpy()
-        seen = values >= LOWEST
-        ax.plot(values[seen], rows[seen], marker, color=COLOUR[kind], markersize=6, label=f"withheld {kind}")
-        ax.plot(np.full((~seen).sum(), LOWEST), rows[~seen], "<", color=COLOUR[kind], markersize=6)
-        for row, value in zip(rows[~seen], values[~seen], strict=True):
-            ax.text(LOWEST + 0.02, row + up, f"{value:.1f}", fontsize=7.5, va="center", color=COLOUR[kind])
+    means = mean_scores(table)
+    methods = list(means.loc[MAP].index[::-1])
+    for (kind, marker, up), (covariates, fill) in product(
+        ((RANDOM, "o", 0.15), (BLOCKS, "D", -0.15)), ((MAP, "full"), (SITE, "none"))
+    ):
+        if covariates not in means.index.get_level_values("covariates"):
+            continue
+        values = means.loc[covariates].reindex(methods)
+        rows, efficiency = np.arange(len(values)) + up, values["efficiency", kind].to_numpy()
+        label = f"withheld {kind}" + (", own land use and texture as well" if covariates == SITE else "")
+        style = dict(color=COLOUR[kind], markersize=6)
+        shown = np.where(efficiency >= LOWEST, efficiency, np.nan)
+        ax.errorbar(shown, rows, xerr=values["se", kind], fmt=marker, fillstyle=fill, label=label, elinewidth=0.8, **style)
+        for row, value in zip(rows, efficiency, strict=True):
+            if value < LOWEST:
+                ax.plot(LOWEST, row, "<", **style)
+                ax.text(LOWEST + 0.02, row, f"{value:.1f}", fontsize=7.5, va="center", color=COLOUR[kind])
     ax.axvline(0.0, color=INK, linewidth=0.6)
-    ax.set_yticks(rows, wide.index, fontsize=8.5)
+    ax.set_yticks(np.arange(len(methods)), methods, fontsize=8.5)
     ax.grid(axis="y", linewidth=0.3)
-    ax.set(xlabel="Efficiency of SOC at all layers", xlim=(LOWEST - 0.04, 1.0), ylim=(-0.7, len(wide) - 0.3))
-    ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    ax.set(xlabel="Efficiency of SOC at all withheld layers", xlim=(LOWEST - 0.04, 1.0), ylim=(-0.7, len(methods) - 0.3))
+    ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return ax
 
 

@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "cross_validation": ["comparison_table", "efficiency_gains", "parameter_comparison"],
+        "cross_validation": ["mean_scores", "parameter_comparison", "score_differences", "score_table"],
         "hybrid": ["carbon_at_layers"],
         "importance": ["compare_with_expected_signs", "covariate_groups", "group_importance", "parameter_importance"],
         "paper_network": ["Predictor", "loaded_hybrid", "loaded_network"],
@@ -21,7 +21,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "shares_near_bounds",
             "skill_by_distance",
         ],
-        "stage": ["method_comparison", "method_scores", "network_training"],
+        "stage": ["method_comparison", "network_training"],
         "training_data": ["network_inputs", "study_training_data", "true_parameters"],
     },
 )

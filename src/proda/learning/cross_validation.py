@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from itertools import repeat
+from functools import partial
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,30 +19,26 @@ from sklearn.isotonic import IsotonicRegression
 
 from proda.errors import InputError
 from proda.kernels import steady_state as kernels
-from proda.learning.distillation import (
-    BOOSTED,
-    FOREST,
-    TrainedHybrid,
-    teacher_trees,
-    trained_hybrid,
-    trained_on_layers,
-    tree_carbon,
-)
 from proda.learning.encoding import NUMBERS, Encoding
-from proda.learning.hybrid import HybridPlan, carbon_at_layers
+from proda.learning.hybrid import HybridPlan, TrainedHybrid, carbon_at_layers, trained_hybrid
 from proda.learning.paper_network import Predictor, trained_network
-from proda.learning.scores import BLOCKS, KINDS, correlations, fold_of_site, scores
+from proda.learning.scores import BLOCKS, KINDS, correlations, fold_of_site, nearest_training_km, scores
 from proda.learning.training_data import TrainingData, at_layers
+from proda.learning.trees import BOOSTED, FOREST, tree_carbon
 from proda.model.configuration import STRATA, interval_name
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters
 from proda.stage import progress_bar
 
 DEFAULTS, DEPTH, PAPER_NETWORK = "CLM defaults", "depth alone", "network of the paper"
-POSTERIORS, FILTERED = "ensemble on posterior means", "ensemble on posterior means, filtered sites"
+COVER = "depth and land cover"
+POSTERIORS, FILTERED = "ensemble on weighted posterior means", "ensemble on weighted posterior means, filtered sites"
 HYBRID, CONTROL, MEAN = "hybrid", "control without the soil model", "mean of hybrid and trees"
-N_RESAMPLED = 2000
+# Which covariates a method takes: those of maps, which every place has, or also those of the profile itself.
+MAP, SITE = "map", "site"
+LAND_COVER = re.compile(r"(IGBP|igbp_land_cover)(=\d+)?")
 WIDTH_90 = 1.645  # half the width of a normal 90 % interval, in standard deviations
 LEAST_PAIRS = 10  # degrees of freedom within cells; with fewer all scatter is counted as error of the map
+WELL_OBSERVED = 5  # profiles of a cell whose mean is compared with the map's interval
 
 
 class TrainingConfig(NamedTuple):
@@ -52,6 +49,7 @@ class TrainingConfig(NamedTuple):
     n_folds: int  # of each kind
     block_km: float  # side of a block
     seed: int  # of the folds and their trainings
+    n_repeats: int = 1  # times that folds are drawn, and all methods trained on them with other seeds
     n_processes: int = 1
 
 
@@ -79,11 +77,6 @@ class Fold:
             self._results[method] = method(self)
         return self._results[method]
 
-    @cached_property
-    def teacher_trees(self) -> list[NDArray]:
-        """For the hybrid and its control, whose teachers are the same trees."""
-        return teacher_trees(self.data, self.train, self.seed)
-
 
 Method = Callable[[Fold], MethodResult]
 
@@ -103,6 +96,12 @@ def depth_alone(fold: Fold) -> MethodResult:
     return MethodResult(np.where(sites.present, model.predict(sites.depth.ravel()).reshape(sites.depth.shape), 0.0))
 
 
+def cover_carbon(fold: Fold) -> MethodResult:
+    """Boosted trees on depth and land cover alone."""
+    named = [name for name in fold.data.frame if LAND_COVER.fullmatch(name)]
+    return _of_trees(fold, BOOSTED, fold.data.frame[named])
+
+
 def paper_carbon(fold: Fold) -> MethodResult:
     """The paper's network, trained on the posterior means of the sites that pass its filter."""
     data, settings = fold.data, dict(fold.config.paper)
@@ -120,46 +119,41 @@ def paper_carbon(fold: Fold) -> MethodResult:
 def posterior_carbon(fold: Fold, filtered: bool = False) -> MethodResult:
     """The networks of the hybrid, trained on the posterior means of all or the filtered sites, by their precision."""
     train = fold.train[fold.data.used[fold.train]] if filtered else fold.train
-    plan = fold.config.hybrid.of_layers_alone()
-    return _of_ensemble(fold, trained_on_layers(fold.data, train, plan, fold.seed, posteriors_only=True))
+    return _of_ensemble(fold, trained_hybrid(fold.data, train, fold.config.hybrid, fold.seed, posteriors_only=True))
 
 
 def forest_carbon(fold: Fold) -> MethodResult:
     """Random forest on covariates and depth, without a soil model."""
-    return _of_trees(fold, FOREST)
+    return _of_trees(fold, FOREST, fold.data.frame)
 
 
 def boosted_carbon(fold: Fold) -> MethodResult:
     """Boosted trees on covariates and depth, without a soil model."""
-    return _of_trees(fold, BOOSTED)
+    return _of_trees(fold, BOOSTED, fold.data.frame)
 
 
-def _of_trees(fold: Fold, kind: str) -> MethodResult:
+def _of_trees(fold: Fold, kind: str, frame: pd.DataFrame) -> MethodResult:
     data = fold.data
     train = np.isin(np.arange(data.observed.n_sites), fold.train)
-    return MethodResult(tree_carbon(kind, data.frame, data.class_names, data.observed, train, fold.seed))
+    return MethodResult(tree_carbon(kind, frame, data.class_names, data.observed, train, fold.seed))
 
 
 def hybrid_carbon(fold: Fold) -> MethodResult:
     """The hybrid of the study, trained through the soil model."""
-    return _of_hybrid(fold, fold.config.hybrid)
+    return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, fold.config.hybrid, fold.seed))
 
 
 def control_carbon(fold: Fold) -> MethodResult:
-    """The same networks, targets and epochs as the hybrid, but the outputs are carbon itself."""
+    """The same networks and epochs as the hybrid, but the outputs are carbon itself."""
+    plan = fold.config.hybrid._replace(soil_model=False, prior_weight=0.0)
     # Their outputs are no parameters.
-    return _of_hybrid(fold, fold.config.hybrid._replace(soil_model=False, prior_weight=0.0))._replace(x=None)
+    return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, plan, fold.seed))._replace(x=None)
 
 
 def mean_carbon(fold: Fold) -> MethodResult:
     """Mean of hybrid, random forest and boosted trees."""
     parts = [fold.result(method).soc for method in (hybrid_carbon, forest_carbon, boosted_carbon)]
     return MethodResult(np.mean(parts, axis=0))
-
-
-def _of_hybrid(fold: Fold, plan: HybridPlan) -> MethodResult:
-    trees = fold.teacher_trees if plan.distillation_share > 0.0 else None
-    return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, plan, fold.seed, trees))
 
 
 def _of_ensemble(fold: Fold, hybrid: TrainedHybrid) -> MethodResult:
@@ -171,18 +165,20 @@ def _of_ensemble(fold: Fold, hybrid: TrainedHybrid) -> MethodResult:
 CORE_METHODS: dict[str, Method] = {
     HYBRID: hybrid_carbon,
     CONTROL: control_carbon,
-    FOREST: forest_carbon,
+    BOOSTED: boosted_carbon,
     PAPER_NETWORK: paper_carbon,
-    DEFAULTS: default_carbon,
+    DEPTH: depth_alone,
 }
 ALL_METHODS: dict[str, Method] = {
     **CORE_METHODS,
-    BOOSTED: boosted_carbon,
+    FOREST: forest_carbon,
     MEAN: mean_carbon,
     POSTERIORS: posterior_carbon,
     FILTERED: partial(posterior_carbon, filtered=True),
-    DEPTH: depth_alone,
+    COVER: cover_carbon,
+    DEFAULTS: default_carbon,
 }
+WITHOUT_COVARIATES = (DEPTH, DEFAULTS)
 
 
 def compared_methods(
@@ -195,139 +191,158 @@ def compared_methods(
 ) -> xr.Dataset:
     """Carbon of every method at the layers of every site, by a model that had not seen the site.
 
-    `lon`, `lat` (n_sites,) are in degrees; `methods` maps names to functions of a `Fold` that processes can import. The
-    result has `soc` (approach, kind, site, layer) kg C m-3, NaN where no layer is; `train_efficiency` (approach, kind),
-    of the training sites, the mean of folds; `x` (approach, kind, site, parameter), NaN for methods without parameters;
-    `fold` (kind, site); `observed`, `depth` (site, layer); `hybrid_log_sd` (site, layer), over the members on withheld
-    blocks.
+    `lon`, `lat` (n_sites,) are in degrees; `methods` maps names to functions of a `Fold` that processes can import.
+    Where `data` has covariates that only sites have, methods with covariates are trained with them as well.
+
+    The result has, for every layer of the sites in their order (`obs`): `soc` (approach, kind, repeat, obs) kg C m-3;
+    `site`, `observed` kg C m-3, `depth` m; `hybrid_log_sd` (repeat, obs), over the members on withheld blocks with the
+    covariates of maps. Further `x` (approach, kind, site, parameter), of the first repeat, NaN for methods without
+    parameters; `fold` and `nearest_km`, the distance to the nearest training site (kind, repeat, site). `approach` has
+    the coordinates `method` and `covariates` ("map" or "site").
     """
-    n = config.n_folds
-    fold = {kind: fold_of_site(kind, lon, lat, n, config.seed, config.block_km) for kind in KINDS}
-    places = [(kind, number, fold[kind] == number) for kind in KINDS for number in range(n)]
-    folds = [Fold(data, config, np.flatnonzero(~held), _seed(config.seed, *place)) for *place, held in places]
-    present, shape = data.observed.present, (len(methods), len(KINDS), *data.observed.depth.shape)
-    soc, x = np.full(shape, np.nan, np.float32), np.full((*shape[:3], len(PAPER_PARAMETERS)), np.nan, np.float32)
-    log_sd, seen = np.full(shape[2:], np.nan, np.float32), np.zeros(shape[:2])
-    results = _by_fold(folds, methods, config.n_processes)
-    bar = progress_bar(len(folds), "folds", "fold") if progress else None
-    for (kind, _, held), of_fold in zip(places, results, strict=True):
-        k, layers, trained = KINDS.index(kind), held[:, None] & present, ~held[:, None] & present
-        for i, (name, result) in enumerate(of_fold.items()):
-            soc[i, k][layers] = result.soc[layers]
-            seen[i, k] += scores(data.observed.soc[trained], result.soc[trained])["efficiency"] / n
-            if result.x is not None:
-                x[i, k, held] = result.x[held]
-            if name == HYBRID and kind == BLOCKS:
-                log_sd[layers] = result.log_sd[layers]
+    by_covariates = {MAP: (data, dict(methods))}
+    if data.site_only is not None:
+        named = {name: method for name, method in methods.items() if name not in WITHOUT_COVARIATES}
+        by_covariates[SITE] = data.with_site_only(), named
+    row = {pair: i for i, pair in enumerate((name, c) for c, (_, named) in by_covariates.items() for name in named)}
+    present, lon, lat = data.observed.present, np.asarray(lon, float), np.asarray(lat, float)
+    of_obs = np.nonzero(present)[0]
+    n_sites, places, jobs = data.observed.n_sites, [], []
+    fold, nearest = (np.zeros((len(KINDS), config.n_repeats, n_sites)) for _ in range(2))
+    for kind, again in product(KINDS, range(config.n_repeats)):
+        drawn = fold_of_site(kind, lon, lat, config.n_folds, _seed(config.seed, kind, again), config.block_km)
+        fold[KINDS.index(kind), again] = drawn
+        for number in range(config.n_folds):
+            held = drawn == number
+            nearest[KINDS.index(kind), again, held] = nearest_training_km(lon[held], lat[held], lon[~held], lat[~held])
+            for covariates, (learnt_from, named) in by_covariates.items():
+                seed = _seed(config.seed, kind, again, number)
+                places.append((kind, again, held, covariates))
+                jobs.append((Fold(learnt_from, config, np.flatnonzero(~held), seed), named))
+    soc = np.full((len(row), len(KINDS), config.n_repeats, of_obs.size), np.nan, np.float32)
+    x = np.full((len(row), len(KINDS), n_sites, len(PAPER_PARAMETERS)), np.nan, np.float32)
+    log_sd = np.full(soc.shape[2:], np.nan, np.float32)
+    bar = progress_bar(len(jobs), "folds", "fold") if progress else None
+    for (kind, again, held, covariates), results in zip(places, _by_fold(jobs, config.n_processes), strict=True):
+        k, of_held = KINDS.index(kind), held[of_obs]
+        for name, result in results.items():
+            soc[row[name, covariates], k, again, of_held] = result.soc[present][of_held]
+            if result.x is not None and again == 0:
+                x[row[name, covariates], k, held] = result.x[held]
+            if (name, kind, covariates) == (HYBRID, BLOCKS, MAP):
+                log_sd[again, of_held] = result.log_sd[present][of_held]
         if bar is not None:
             bar.update()
     if bar is not None:
         bar.close()
-    layer, score = ("site", "layer"), ("approach", "kind")
+    dims = ("approach", "kind", "repeat")
     return xr.Dataset(
         {
-            "soc": ((*score, *layer), soc, {"units": "kg m-3"}),
-            "x": ((*score, "site", "parameter"), x, {"units": "1"}),
-            "train_efficiency": (score, seen),
-            "fold": (("kind", "site"), np.stack(list(fold.values()))),
-            "observed": (layer, np.where(present, data.observed.soc, np.nan), {"units": "kg m-3"}),
-            "depth": (layer, np.where(present, data.observed.depth, np.nan), {"units": "m"}),
-            "hybrid_log_sd": (layer, log_sd),
+            "soc": ((*dims, "obs"), soc, {"units": "kg m-3"}),
+            "x": (("approach", "kind", "site", "parameter"), x, {"units": "1"}),
+            "fold": (("kind", "repeat", "site"), fold.astype(np.int16)),
+            "nearest_km": (("kind", "repeat", "site"), nearest.astype(np.float32), {"units": "km"}),
+            "of_site": ("obs", of_obs.astype(np.int32)),
+            "observed": ("obs", data.observed.soc[present], {"units": "kg m-3"}),
+            "depth": ("obs", data.observed.depth[present], {"units": "m"}),
+            "hybrid_log_sd": (("repeat", "obs"), log_sd),
         },
-        coords={"approach": list(methods), "kind": list(KINDS), "parameter": list(PAPER_PARAMETERS.names)},
+        coords={
+            "method": ("approach", [name for name, _ in row]),
+            "covariates": ("approach", [covariates for _, covariates in row]),
+            "kind": list(KINDS),
+            "parameter": list(PAPER_PARAMETERS.names),
+        },
     )
 
 
-def _seed(seed: int, kind: str, fold: int) -> int:
-    """Seed of the trainings of a fold, independent of the seed that the folds were drawn with."""
-    return int(np.random.SeedSequence([seed, KINDS.index(kind), fold]).generate_state(1)[0] % 2**31)
+def _seed(seed: int, kind: str, *place: int) -> int:
+    """Seed of a drawing of folds, or of the trainings of a fold, each independent of all others."""
+    return int(np.random.SeedSequence([seed, KINDS.index(kind), *place]).generate_state(1)[0] % 2**31)
 
 
-def _by_fold(folds: list[Fold], methods: Mapping[str, Method], n_processes: int) -> Iterator[dict[str, MethodResult]]:
+Job = tuple[Fold, Mapping[str, Method]]
+
+
+def _by_fold(jobs: list[Job], n_processes: int) -> Iterator[dict[str, MethodResult]]:
     """The results of each fold in their order, so that sums over folds are the same to the last bit."""
     if n_processes == 1:
-        yield from map(_of_fold, folds, repeat(methods))
+        yield from map(_of_fold, jobs)
         return
     # Spawned: a forked process would share the threads of JAX.
     with ProcessPoolExecutor(n_processes, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_of_fold, folds, repeat(methods))
+        yield from pool.map(_of_fold, jobs)
 
 
-def _of_fold(fold: Fold, methods: Mapping[str, Method]) -> dict[str, MethodResult]:
+def _of_fold(job: Job) -> dict[str, MethodResult]:
+    fold, methods = job
     return {name: fold.result(method) for name, method in methods.items()}
 
 
-def comparison_table(compared: xr.Dataset, sites: ArrayLike | None = None) -> pd.DataFrame:
-    """Scores of every method on every kind of fold, all held-out layers pooled, kg C m-3, the best on blocks first.
+def score_table(compared: xr.Dataset, sites: ArrayLike | None = None) -> pd.DataFrame:
+    """Scores of every method, all withheld layers of a repeat pooled, kg C m-3.
 
     `compared` is from `compared_methods`; `sites` (n_sites,) bool are those to score, by default all. The columns are
-    `method`, `kind`, those of `proda.learning.scores.scores`, `train_efficiency`.
+    `method`, `kind`, `covariates`, `repeat`, `efficiency`, `r2`, `bias`, `rmse`, `median_ratio`, `n`.
     """
-    chosen = np.isfinite(compared["observed"].values)
+    counted = np.ones(compared.sizes["obs"], bool)
     if sites is not None:
-        chosen &= np.asarray(sites, bool)[:, None]
+        counted = np.asarray(sites, bool)[compared["of_site"].values]
+    observed, soc = compared["observed"].values[counted], compared["soc"].values[..., counted]
+    names = compared["method"].values, compared["covariates"].values
     rows = []
-    for method in compared["approach"].values:
-        for kind in compared["kind"].values:
-            here = compared.sel(approach=method, kind=kind)
-            found = scores(compared["observed"].values[chosen], here["soc"].values[chosen])
-            seen = float(here["train_efficiency"])
-            rows.append({"method": str(method), "kind": str(kind), **found, "train_efficiency": seen})
-    table = pd.DataFrame(rows)
-    on_blocks = table[table["kind"] == BLOCKS].set_index("method")["efficiency"]
-    return table.sort_values("method", key=lambda m: -m.map(on_blocks), kind="stable", ignore_index=True)
+    for i, k, again in np.ndindex(soc.shape[:3]):
+        found = scores(observed, soc[i, k, again])
+        place = {"method": names[0][i], "kind": KINDS[k], "covariates": names[1][i], "repeat": again}
+        rows.append(place | {name: found[name] for name in SHOWN_SCORES})
+    return pd.DataFrame(rows).sort_values(["covariates", "kind", "repeat"], kind="stable", ignore_index=True)
+
+
+SHOWN_SCORES = ["efficiency", "r2", "bias", "rmse", "median_ratio", "n"]
+
+
+def mean_scores(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over the repeats of `score_table`, a row a kind of covariates and method, the best on blocks first.
+
+    The columns are (score, kind of fold); `se` is the standard error of the efficiency over the repeats.
+    """
+    place = ["covariates", "method"], "kind"
+    names = [name for name in SHOWN_SCORES if name != "n"]
+    means = table.pivot_table(names, *place)
+    error = table.pivot_table("efficiency", *place, aggfunc="sem", dropna=False)
+    wide = pd.concat({names[0]: means[names[0]], "se": error, **{name: means[name] for name in names[1:]}}, axis=1)
+    wide = wide.dropna(how="all").sort_values(("efficiency", BLOCKS), ascending=False)
+    return wide.sort_index(level="covariates", sort_remaining=False, kind="stable")
+
+
+def score_differences(table: pd.DataFrame, method: str, covariates: str = MAP) -> pd.DataFrame:
+    """Efficiency of `method` less that of every other method, on the same folds: means over the repeats.
+
+    The columns are `other`, `kind`, `difference`, `se` (standard error over the repeats, NaN for one), `repeats`. The
+    land itself is not drawn anew: on other land the difference may be another.
+    """
+    here = table[table["covariates"] == covariates].pivot_table("efficiency", ["kind", "repeat"], "method", sort=False)
+    difference = here.drop(columns=method).rsub(here[method], axis=0).reset_index()
+    long = difference.melt(["kind", "repeat"], var_name="other").groupby(["other", "kind"], sort=False)["value"]
+    return long.agg(difference="mean", se="sem", repeats="count").reset_index()
 
 
 def parameter_comparison(compared: xr.Dataset, targets: ArrayLike) -> pd.DataFrame:
     """`method`, `kind`, `parameter`, `r`: correlation of held-out parameters with targets (n_sites, 25), unit cube."""
     parts = []
-    for method in compared["approach"].values:
-        for kind in compared["kind"].values:
-            x = compared["x"].sel(approach=method, kind=kind).values
+    for i in np.flatnonzero(compared["covariates"].values == MAP):
+        for k, kind in enumerate(KINDS):
+            x = compared["x"].values[i, k]
             if np.isfinite(x).any():
-                part = {"method": method, "kind": kind, "parameter": PAPER_PARAMETERS.names}
+                part = {"method": compared["method"].values[i], "kind": kind, "parameter": PAPER_PARAMETERS.names}
                 parts.append(pd.DataFrame({**part, "r": correlations(x, targets)}))
     return pd.concat(parts, ignore_index=True)
 
 
-def efficiency_gains(
-    compared: xr.Dataset, method: str, others: Sequence[str], block: ArrayLike, seed: int
-) -> pd.DataFrame:
-    """Efficiency of `method` less that of others, with the interval that the choice of land leaves open.
-
-    Layers of a profile, and profiles of a region, are not independent: whole blocks of land (`block_of_place`) are
-    drawn with replacement (the bootstrap of clusters), for all methods the same. The columns are `other`, `kind`,
-    `gain`, `low` and `high` (its 5 to 95 %), `share` of the draws in which it is positive.
-    """
-    block = np.unique(np.asarray(block), return_inverse=True)[1]
-    n_blocks = block.max() + 1
-    drawn = np.random.default_rng(seed).multinomial(n_blocks, np.full(n_blocks, 1.0 / n_blocks), N_RESAMPLED)
-    rows = []
-    for kind in compared["kind"].values:
-        here = compared.sel(kind=kind)
-        for other in others:
-            whole, resampled = (
-                _efficiency(here, method, block, times) - _efficiency(here, other, block, times)
-                for times in (np.ones((1, n_blocks)), drawn)
-            )
-            low, high = np.quantile(resampled, [0.05, 0.95])
-            row = {"other": other, "kind": str(kind), "gain": whole[0], "low": low, "high": high}
-            rows.append({**row, "share": float((resampled > 0.0).mean())})
-    return pd.DataFrame(rows)
-
-
-def _efficiency(here: xr.Dataset, method: str, block: NDArray, times: NDArray) -> NDArray[np.float64]:
-    """Efficiency with every block counted as often as `times` (n_draws, n_blocks) gives, (n_draws,)."""
-    observed = here["observed"].values.astype(float)
-    present = np.isfinite(observed)
-    error = here["soc"].sel(approach=method).values - observed
-    n_blocks = times.shape[1]
-
-    def of_blocks(values: NDArray) -> NDArray:
-        return times @ np.bincount(block, np.where(present, values, 0.0).sum(axis=1), n_blocks)
-
-    count, total = of_blocks(present), of_blocks(observed)
-    return 1.0 - of_blocks(error**2) / (of_blocks(observed**2) - total**2 / count)
+def of_method(compared: xr.Dataset, method: str, covariates: str = MAP) -> xr.Dataset:
+    """The results of one method with one kind of covariates."""
+    chosen = (compared["method"] == method) & (compared["covariates"] == covariates)
+    return compared.isel(approach=int(np.flatnonzero(chosen)[0]))
 
 
 class CellResiduals(NamedTuple):
@@ -354,17 +369,22 @@ def error_on_blocks(compared: xr.Dataset, cell: NDArray, block: NDArray, seed: i
     `common_log_variance`, and `coverage` of 90 % intervals (stratum); a stratum that no profile reaches has the
     variances of the one above and no coverage. InputError when no two blocks have layers above 30 cm.
     """
-    here = compared.sel(approach=HYBRID, kind=BLOCKS)
+    here = of_method(compared, HYBRID).sel(kind=BLOCKS)
     rows: list[tuple[float, float, float]] = []
     for upper, lower in STRATA:
-        within = (compared["depth"] >= upper) & (compared["depth"] < lower)
-        values = (compared["observed"], here["soc"], compared["hybrid_log_sd"])
-        means = [one.where(within).mean("layer").values for one in values]
-        if rows and np.unique(block[np.isfinite(means[0])]).size < 2:
+        within = (compared["depth"].values >= upper) & (compared["depth"].values < lower)
+        of_site = compared["of_site"].values[within]
+        if rows and np.unique(block[of_site]).size < 2:
             rows.append((*rows[-1][:2], np.nan))
             continue
-        residuals = cell_residuals(cell, block, *means)
-        rows.append((unseen_variance(residuals), common_variance(residuals), coverage(residuals, seed)))
+        found = []
+        for again in range(compared.sizes["repeat"]):
+            values = compared["observed"], here["soc"][again], compared["hybrid_log_sd"][again]
+            means = pd.DataFrame([one.values[within] for one in values], ["observed", "predicted", "log_sd"]).T
+            means = means.groupby(of_site).mean().reindex(range(cell.size))
+            residuals = cell_residuals(cell, block, *(means[name] for name in means))
+            found.append((unseen_variance(residuals), common_variance(residuals), coverage(residuals, seed)))
+        rows.append(tuple(np.mean(found, axis=0)))
     names = ("unseen_log_variance", "common_log_variance", "coverage")
     columns = zip(names, np.transpose(rows), strict=True)
     strata = [interval_name(stratum) for stratum in STRATA]
@@ -419,15 +439,17 @@ def common_variance(residuals: CellResiduals) -> float:
 
 
 def coverage(residuals: CellResiduals, seed: int) -> float:
-    """Part of the withheld cells whose observed mean lies in its 90 % interval, the unseen variance from other blocks.
+    """Part of the withheld cells whose observed mean lies in the map's 90 % interval, the variance from other blocks.
 
-    The scatter of a cell's few profiles is part of the interval here, for the true mean is unknown.
+    Of cells with `WELL_OBSERVED` profiles or more, since the scatter of fewer would hide the cell's mean; NaN where
+    fewer than `LEAST_PAIRS` cells have as many.
     """
     blocks = np.random.default_rng(seed).permutation(np.unique(residuals.block))
     first = np.isin(residuals.block, blocks[: blocks.size // 2])
     held = np.zeros(first.size, dtype=bool)
     for half in (first, ~first):
         others = CellResiduals(*(values[~half] for values in residuals[:-1]), residuals.within)
-        variance = residuals.members + residuals.within / residuals.n + unseen_variance(others)
-        held[half] = (np.abs(residuals.mean) <= WIDTH_90 * np.sqrt(variance))[half]
-    return float(held.mean())
+        sd = np.sqrt(residuals.members + unseen_variance(others))
+        held[half] = (np.abs(residuals.mean) <= WIDTH_90 * sd)[half]
+    well = residuals.n >= WELL_OBSERVED
+    return float(held[well].mean()) if well.sum() >= LEAST_PAIRS else np.nan

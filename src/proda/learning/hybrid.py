@@ -9,6 +9,7 @@ and one such column would spoil the gradient of the batch; the networks keep the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -20,9 +21,9 @@ from keras import ops
 from numpy.typing import ArrayLike, NDArray
 
 from proda.kernels import steady_state as kernels
-from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Shape
-from proda.learning.paper_network import Progress, finite_loss, restart, rows_of_batches
-from proda.learning.training_data import GRAMS_PER_KG, ObservedSites, at_layers, unpacked_forcing
+from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Encoding, Shape
+from proda.learning.paper_network import Progress, finite_loss, network_output, restart, rows_of_batches
+from proda.learning.training_data import GRAMS_PER_KG, ObservedSites, TrainingData, at_layers, unpacked_forcing
 from proda.model.configuration import PAPER, PAPER_COLUMN
 from proda.model.forcing import Forcing
 from proda.model.observation import node_slopes
@@ -56,19 +57,13 @@ class HybridPlan(NamedTuple):
     """How the ensemble is trained, by AdamW."""
 
     n_members: int = 4
-    epochs: int = 70
-    batch_size: int = 256  # fewer where an epoch would have less than thirty steps (`proda.learning.distillation`)
-    learning_rate: float = 4e-3  # at its greatest: it rises in the first tenth of the epochs, then falls as a cosine
+    epochs: int = 30
+    batch_size: int = 256  # fewer where an epoch would have less than thirty steps
+    learning_rate: float = 2e-3  # at its greatest: it rises in the first tenth of the epochs, then falls as a cosine
     prior_weight: float = 300.0  # (kg C m-3)2, of the term towards the posterior means of the sites; 0 for none
-    distillation_share: float = 0.85  # of the teacher ensemble in the target of a site's layer, 0 to 1
-    n_bins: int = 16  # of every number (`proda.learning.encoding`)
-    dropout: float = 0.0
+    n_bins: int = 0  # of every number (`proda.learning.encoding`)
+    dropout: float = 0.2
     soil_model: bool = True  # False: outputs are the carbon of layers, the control
-
-    def of_layers_alone(self) -> HybridPlan:
-        """The plan without teachers: dropout, plain numbers and fewer steps keep the scatter of profiles out."""
-        epochs = min(self.epochs, 30)
-        return self._replace(distillation_share=0.0, n_bins=0, epochs=epochs, dropout=0.2, learning_rate=2e-3)
 
 
 def carbon_at_layers(x: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
@@ -201,6 +196,51 @@ class HybridTrainer:
 
     def _untrained(self, seed: int) -> keras.Model:
         return parameter_networks(self.shape, self.plan.n_members, seed, HIDDEN, self.plan.dropout)
+
+
+class TrainedHybrid(NamedTuple):
+    """A trainer with its trained networks (until it is used again), how covariates enter them, and the curve."""
+
+    trainer: HybridTrainer
+    encoding: Encoding
+    curve: pd.DataFrame  # epoch, loss
+
+    def x(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """Outputs of the members at n places, (n_members, n, 25), unit cube: parameters, but for the control."""
+        return network_output(self.trainer.networks, self.encoding.encoded(frame))
+
+    def soc(self, frame: pd.DataFrame, sites: ObservedSites) -> NDArray[np.float64]:
+        """SOC of the members at the layers of n places, (n_members, n, m), kg C m-3."""
+        carbon = carbon_at_layers if self.trainer.plan.soil_model else node_carbon_at_layers
+        return np.stack([carbon(x, sites) for x in self.x(frame)])
+
+
+def trained_hybrid(
+    data: TrainingData,
+    train: NDArray[np.int64],
+    plan: HybridPlan,
+    seed: int,
+    posteriors_only: bool = False,
+    progress: bool = False,
+) -> TrainedHybrid:
+    """Networks trained on the layers of the rows `train` of `data` and their sites' posteriors, or on these alone."""
+    encoding = Encoding.of(data.frame.iloc[train], data.class_names, plan.n_bins, limits=LIMITS)
+    # Room for the classes of all sites: one shape, and so one compilation, for all folds.
+    shape = Encoding.of(data.frame, data.class_names, plan.n_bins).shape
+    # The power of two, 16 to 256, that leaves some thirty steps or more in an epoch.
+    most = int(np.clip(2 ** int(np.log2(max(data.observed.n_sites, 2) / 30)), 16, 256))
+    settings = plan._replace(batch_size=min(plan.batch_size, most), prior_weight=0.0)
+    trainer = _trainer(shape, data.observed.soc.shape[1], settings)
+    sites, targets = data.observed.take(train), precision_targets(data.x_mean[train], data.x_sd[train])
+    if posteriors_only:
+        sites = sites._replace(present=np.zeros_like(sites.present))
+    encoded = encoding.encoded(data.frame.iloc[train])
+    return TrainedHybrid(trainer, encoding, trainer.train(encoded, sites, seed, targets, plan.prior_weight, progress))
+
+
+@lru_cache(maxsize=4)
+def _trainer(shape: Shape, n_layers: int, plan: HybridPlan) -> HybridTrainer:
+    return HybridTrainer(shape, n_layers, plan)
 
 
 def rate_of_epoch(epoch: int, plan: HybridPlan) -> float:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from proda.errors import InputError, MissingOutput
 from proda.learning.encoding import NUMBERS, Encoding
-from proda.learning.scores import TRAIN, VALIDATION, parameter_skill, random_split
+from proda.learning.scores import TRAIN, UNUSED, VALIDATION, parameter_skill, random_split
 from proda.learning.training_data import Inputs, true_parameters
 from proda.model.parameters import INNER, PAPER_PARAMETERS, with_positive_cwd_share
 from proda.stage import progress_bar
@@ -148,7 +148,7 @@ class PaperResults(NamedTuple):
     parameters: pd.DataFrame
     skill: pd.DataFrame  # network_skill.csv, see `proda.learning.scores.parameter_skill`
     inputs: Inputs
-    predictor: Predictor
+    predictor: Predictor  # trained on all sites in use, that of the map
     split: NDArray  # (n_sites,) str
 
     def at(self, place: str) -> pd.DataFrame:
@@ -157,12 +157,22 @@ class PaperResults(NamedTuple):
 
 
 def paper_results(study: Study, inputs: Inputs, progress: bool = True) -> PaperResults:
-    """Train the paper's network on the sites in use downstream; predict the parameters of all sites and cells."""
+    """Train the paper's network on the sites in use downstream; predict the parameters of all sites and cells.
+
+    Sites are predicted by the network that was trained on the training sites of the split, as in the paper. What is
+    mapped and saved is trained on all sites in use, for as many epochs as that network kept.
+    """
     split = random_split(inputs.used, study.seed_for(STAGE, "split"), study["test_share"], study["validation_share"])
-    predictor, curve = trained_predictor(study, inputs, split, progress)
+    of_split, curve = trained_predictor(study, inputs, split, progress)
+    epochs = int(curve.loc[curve["kept"], "epoch"].iloc[0])
+    everywhere = np.where(split == UNUSED, UNUSED, TRAIN).astype(object)
+    predictor, _ = trained_predictor(study, inputs, everywhere, progress, epochs)
     parts = []
-    for place, frame in (("site", inputs.site_covariates), ("cell", inputs.cell_covariates)):
-        found = predictor(frame, f"covariates.parquet, {place}s")
+    for place, frame, used in (
+        ("site", inputs.site_covariates, of_split),
+        ("cell", inputs.cell_covariates, predictor),
+    ):
+        found = used(frame, f"covariates.parquet, {place}s")
         about = inputs.places[inputs.places["place"] == place].assign(
             split=pd.array(split if place == "site" else [None] * len(frame), dtype="string"),
             extrapolated=found.extrapolated,
@@ -177,15 +187,22 @@ def paper_results(study: Study, inputs: Inputs, progress: bool = True) -> PaperR
 
 
 def trained_predictor(
-    study: Study, inputs: Inputs, split: NDArray, progress: bool = True
+    study: Study, inputs: Inputs, split: NDArray, progress: bool = True, epochs: int | None = None
 ) -> tuple[Predictor, pd.DataFrame]:
-    """A predictor trained on the training sites of `split`, and its curve; nothing depends on test sites."""
+    """A predictor trained on the training sites of `split`, and its curve; nothing depends on test sites.
+
+    With `epochs` it is trained for as many, and the last weights are kept: no site is needed for validation.
+    """
     by_grid = inputs.cell_covariates if study["network_scaling"] == "grid" else None
     encoding = Encoding.of(inputs.site_covariates[split == TRAIN], scaled_by=by_grid)
     seed = study.seed_for(STAGE, "network") % 2**32
     numbers = encoding.encoded(inputs.site_covariates)[NUMBERS]
-    parts = [(numbers[split == part], inputs.x_mean[split == part]) for part in (TRAIN, VALIDATION)]
-    network, curve = trained_network(*parts, seed, progress=progress, **paper_settings(study))
+    training, validation = ((numbers[split == part], inputs.x_mean[split == part]) for part in (TRAIN, VALIDATION))
+    settings = paper_settings(study)
+    if epochs is not None:
+        settings |= {"epochs": epochs, "kept_weights": "last"}
+        validation = tuple(values[: settings["batch_size"]] for values in training)
+    network, curve = trained_network(training, validation, seed, progress=progress, **settings)
     notes = {
         "study": study.label,
         "fingerprint": study.fingerprints()[STAGE],

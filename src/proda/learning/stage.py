@@ -19,12 +19,11 @@ from proda.learning.cross_validation import (
     Method,
     TrainingConfig,
     compared_methods,
-    comparison_table,
     error_on_blocks,
+    of_method,
+    score_table,
 )
-from proda.learning.distillation import trained_hybrid
-from proda.learning.encoding import n_bins_of
-from proda.learning.hybrid import HybridPlan
+from proda.learning.hybrid import HybridPlan, trained_hybrid
 from proda.learning.paper_network import (
     HYBRID,
     STAGE,
@@ -37,11 +36,9 @@ from proda.learning.paper_network import (
     write_paper_results,
 )
 from proda.learning.scores import (
-    ASSIMILATED,
     BLOCKS,
     RANDOM,
     TRAIN,
-    USED,
     VALIDATION,
     block_of_place,
     correlations,
@@ -53,6 +50,7 @@ from proda.study import Study
 PATIENCE = 25  # epochs after which the paper's network of a fold stops when it has not improved
 MOST_PROCESSES = 4  # each holds JAX and the training data, a gigabyte
 WORTH_PROCESSES = 3000  # sites; with fewer a process takes longer to start and compile than to train
+LEAST_REPEATS = 5  # of the comparison of all methods
 PARAMETERS_FILE = "hybrid_parameters.nc"
 
 
@@ -73,7 +71,7 @@ class NetworkTraining(NamedTuple):
 
     paper: PaperResults
     compared: xr.Dataset  # folds.nc: methods at sites that they had not seen; `site` is the study's
-    scores: pd.DataFrame  # network_scores.csv, from `method_scores`
+    scores: pd.DataFrame  # network_scores.csv, from `proda.learning.cross_validation.score_table`
     hybrid: HybridTraining
     data: TrainingData  # of the sites of `compared`
 
@@ -89,16 +87,16 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
         inputs = network_inputs(study)
         paper = paper_results(study, inputs, progress)
         data, known = study_training_data(study, inputs)
+        compared, places = compared_on_folds(study, data, known, CORE_METHODS, study["score_repeats"], progress)
         hybrid = study_hybrid(study, inputs, data, training_rows(paper.split, known), progress)
-        compared, places = compared_on_folds(study, data, known, CORE_METHODS, progress)
         block = block_of_place(places["lon"], places["lat"], study["network_block_km"])
         error = error_on_blocks(compared, places["cell"].to_numpy(), block, _fold_seed(study))
         hybrid = hybrid._replace(parameters=hybrid.parameters.merge(error))
-        x, target = compared["x"].sel(approach=PAPER_NETWORK)[:, data.used], data.x_mean[data.used]
+        x, target = of_method(compared, PAPER_NETWORK)["x"][:, data.used], data.x_mean[data.used]
         columns = {"r_random_folds": RANDOM, "r_block_folds": BLOCKS}
         skill = {name: correlations(x.sel(kind=kind), target) for name, kind in columns.items()}
         paper = paper._replace(skill=paper.skill.assign(**skill))
-        scores = method_scores(compared, data.used)
+        scores = score_table(compared)
         write_paper_results(paper, folder)
         compared.to_netcdf(folder / "folds.nc")
         scores.to_csv(folder / "network_scores.csv", index=False)
@@ -109,17 +107,26 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
 
 
 def method_comparison(study: Study, progress: bool = True) -> tuple[xr.Dataset, TrainingData]:
-    """All methods on the folds of stage 5 (`compared_methods`), and what was learnt from; nothing is written."""
+    """All methods on folds (`compared_methods`), and what was learnt from; nothing is written.
+
+    Folds are drawn at least `LEAST_REPEATS` times, first as in stage 5.
+    """
     data, known = study_training_data(study, network_inputs(study))
-    return compared_on_folds(study, data, known, ALL_METHODS, progress)[0], data
+    n_repeats = max(LEAST_REPEATS, study["score_repeats"])
+    return compared_on_folds(study, data, known, ALL_METHODS, n_repeats, progress)[0], data
 
 
 def compared_on_folds(
-    study: Study, data: TrainingData, known: NDArray[np.int64], methods: Mapping[str, Method], progress: bool = True
+    study: Study,
+    data: TrainingData,
+    known: NDArray[np.int64],
+    methods: Mapping[str, Method],
+    n_repeats: int,
+    progress: bool = True,
 ) -> tuple[xr.Dataset, pd.DataFrame]:
     """Methods on the study's folds, with `site` the study's, and the profiles of these sites."""
     places = read_profiles(study.path("profiles.parquet")).iloc[known]
-    config = training_config(study, known.size)
+    config = training_config(study, known.size)._replace(n_repeats=n_repeats)
     compared = compared_methods(data, places["lon"], places["lat"], config, progress, methods)
     return compared.assign_coords(site=known), places
 
@@ -128,7 +135,7 @@ def training_config(study: Study, n_sites: int) -> TrainingConfig:
     """Folds and trainings of the study's settings, in as many processes as there are cores where that is worth it."""
     return TrainingConfig(
         paper={**paper_settings(study), "validation_share": study["validation_share"], "patience": PATIENCE},
-        hybrid=hybrid_plan(study, n_sites),
+        hybrid=hybrid_plan(study),
         n_folds=study["network_folds"],
         block_km=study["network_block_km"],
         seed=_fold_seed(study),
@@ -137,45 +144,51 @@ def training_config(study: Study, n_sites: int) -> TrainingConfig:
 
 
 def _fold_seed(study: Study) -> int:
-    # Drawn anew when the hybrid and the trees had got their present form: these had been chosen on earlier folds.
-    return study.seed_for(STAGE, "folds drawn after the trees were tuned") % 2**31
+    # Drawn anew when the methods had got their present form: these had been chosen on earlier folds.
+    return study.seed_for(STAGE, "folds drawn after the hybrid got map covariates") % 2**31
 
 
-def hybrid_plan(study: Study, n_sites: int) -> HybridPlan:
-    """The plan of the study's settings, for so many sites."""
-    plan = HybridPlan(
-        n_members=study["hybrid_members"],
-        epochs=study["hybrid_epochs"],
-        prior_weight=study["hybrid_prior_weight"],
-        distillation_share=study["hybrid_distillation_share"],
-        n_bins=n_bins_of(n_sites),
+def hybrid_plan(study: Study) -> HybridPlan:
+    """The plan of the study's settings."""
+    return HybridPlan(
+        n_members=study["hybrid_members"], epochs=study["hybrid_epochs"], prior_weight=study["hybrid_prior_weight"]
     )
-    return plan if plan.distillation_share > 0.0 else plan.of_layers_alone()
 
 
 def study_hybrid(
     study: Study, inputs: Inputs, data: TrainingData, train: NDArray[np.int64], progress: bool = True
 ) -> HybridTraining:
-    """The study's hybrid, trained on the rows `train` of `data`, at all sites and cells, without its map's error."""
-    plan, seed = hybrid_plan(study, data.observed.n_sites), study.seed_for(STAGE, "hybrid") % 2**31
-    trained = trained_hybrid(data, train, plan, seed, progress=progress)
-    notes = {
-        "study": study.label,
-        "fingerprint": study.fingerprints()[STAGE],
-        "seed": seed,
-        "plan": plan._asdict(),
-        "sites": int(train.size),
-    }
-    predictor = Predictor(copied(trained.trainer.networks), trained.encoding, notes)
+    """The study's hybrid at all sites, trained on the rows `train` of `data`, and at all cells, trained on all rows.
+
+    The error of its map is not in it.
+    """
+    plan, seed = hybrid_plan(study), study.seed_for(STAGE, "hybrid") % 2**31
     variables = {}
-    for place, frame in (("site", inputs.site_covariates), ("cell", inputs.cell_covariates)):
+    for place, frame, rows in (
+        ("site", inputs.site_covariates, train),
+        ("cell", inputs.cell_covariates, np.arange(data.observed.n_sites)),
+    ):
+        trained = trained_hybrid(data, rows, plan, seed, progress=progress)
+        notes = {
+            "study": study.label,
+            "fingerprint": study.fingerprints()[STAGE],
+            "seed": seed,
+            "plan": plan._asdict(),
+            "sites": int(rows.size),
+        }
+        predictor = Predictor(copied(trained.trainer.networks), trained.encoding, notes)
         predicted = predictor(frame, f"covariates.parquet, {place}s")
         variables[f"x_{place}"] = (("member", place, "parameter"), predicted.x.astype(np.float32))
         variables[f"extrapolated_{place}"] = (place, predicted.extrapolated)
     parameters = xr.Dataset(
         variables,
         coords={"parameter": list(PAPER_PARAMETERS.names)},
-        attrs={"study": study.label, "block_km": float(study["network_block_km"])},
+        attrs={
+            "study": study.label,
+            "block_km": float(study["network_block_km"]),
+            "comment": "x_site is of networks trained without the test sites of the paper's network, x_cell of "
+            "networks trained on all sites.",
+        },
     )
     return HybridTraining(trained.curve, predictor, parameters)
 
@@ -183,11 +196,3 @@ def study_hybrid(
 def training_rows(split: NDArray, known: NDArray[np.int64]) -> NDArray[np.int64]:
     """Rows of the training data for the hybrid: all but the paper network's test sites, so both have the same."""
     return np.flatnonzero(np.isin(split[known], (TRAIN, VALIDATION)))
-
-
-def method_scores(compared: xr.Dataset, used: NDArray) -> pd.DataFrame:
-    """Scores of all methods (`comparison_table`) on all sites and on those that pass the paper's filter, in `sites`."""
-    parts = {ASSIMILATED: None, USED: used}
-    return pd.concat(
-        [comparison_table(compared, rows).assign(sites=name) for name, rows in parts.items()], ignore_index=True
-    )

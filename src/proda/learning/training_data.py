@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from proda.assimilation.store import opened_sites
-from proda.data.covariates import class_covariates, read_covariates
+from proda.data.covariates import class_covariates, read_covariates, site_only_covariates
 from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
 from proda.data.tables import known_truth, read_layers, read_profiles, read_site_status
@@ -22,8 +22,6 @@ from proda.model.observation import curve_weights, node_slopes
 from proda.study import Study
 
 GRAMS_PER_KG = 1000.0
-LEAST_CELLS = 1000  # for the hybrid, where there are fewer sites
-TARGET_DEPTHS = (0.025, 0.075, 0.15, 0.25, 0.45, 0.65, 0.9, 1.4)  # m, closer where profiles have more layers
 
 
 class Inputs(NamedTuple):
@@ -112,25 +110,14 @@ class ObservedSites(NamedTuple):
         """The sites `rows` (integers or a mask)."""
         return ObservedSites(*(values[rows] for values in self))
 
-    def joined(self, others: ObservedSites) -> ObservedSites:
-        """These sites, then others, whose arrays are as wide."""
-        return ObservedSites(*(np.concatenate(pair) for pair in zip(self, others, strict=True)))
 
+def observed_sites(layers: pd.DataFrame, forcing: Forcing) -> ObservedSites:
+    """Layers of sites, with the `forcing` of every site.
 
-def observed_sites(layers: pd.DataFrame, forcing: Forcing, width: int = 0) -> ObservedSites:
-    """Layers of sites with the forcing of their cells.
-
-    Parameters
-    ----------
-    layers : DataFrame
-        `site` (0-based), `depth` (m), `soc` (g C m-3), in any order; every site has a layer.
-    forcing : Forcing
-        Of every site.
-    width : int
-        Of the arrays, at least; the site with most layers may need more.
+    `layers` has `site` (0-based), `depth` (m) and `soc` (g C m-3), in any order; every site has a layer.
     """
     site, at = layers["site"].to_numpy(), layers.groupby("site").cumcount().to_numpy()
-    shape = forcing.n_columns, max(width, int(at.max()) + 1)
+    shape = forcing.n_columns, int(at.max()) + 1
     interval, present = np.zeros(shape, np.int32), np.zeros(shape, bool)
     weight, depth, soc = np.zeros((*shape, 4), np.float32), np.zeros(shape), np.zeros(shape, np.float32)
     depth[site, at] = layers["depth"]
@@ -160,55 +147,40 @@ def at_layers(soc: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
     return np.where(sites.present, values / GRAMS_PER_KG, 0.0)
 
 
-class UnlabelledCells(NamedTuple):
-    """Cells, of which covariates and forcing are known but no carbon: `frame` (n_cells, n_covariates), and `sites`."""
-
-    frame: pd.DataFrame
-    sites: ObservedSites
-
-
-def unlabelled_cells(frame: pd.DataFrame, forcing: Forcing, width: int) -> UnlabelledCells:
-    """Cells with layers at `TARGET_DEPTHS` (or `width` of them) in arrays of the sites' `width`."""
-    chosen = np.linspace(0, len(TARGET_DEPTHS) - 1, min(width, len(TARGET_DEPTHS))).round().astype(int)
-    depth, n = np.asarray(TARGET_DEPTHS)[chosen], len(frame)
-    layers = pd.DataFrame({"site": np.repeat(np.arange(n), depth.size), "depth": np.tile(depth, n), "soc": 0.0})
-    return UnlabelledCells(frame.reset_index(drop=True), observed_sites(layers, forcing, width))
-
-
 class TrainingData(NamedTuple):
     """What there is to learn from, of n sites."""
 
-    frame: pd.DataFrame  # (n, n_covariates)
+    frame: pd.DataFrame  # (n, n_covariates), those that every cell of the map has as well
     class_names: tuple[str, ...]  # covariates that are classes
     observed: ObservedSites
     sand_percent: NDArray[np.float64]  # (n,)
     x_mean: NDArray[np.float64]  # (n, 25), of the posteriors, unit cube
     x_sd: NDArray[np.float64]
     used: NDArray[np.bool_]  # (n,), efficiency not negative, the paper's filter
-    land: UnlabelledCells
+    site_only: pd.DataFrame | None = None  # (n, k), covariates that no map has; None where there are none
+
+    def with_site_only(self) -> TrainingData:
+        """The same with the covariates that only sites have."""
+        return self._replace(frame=self.frame.join(self.site_only), site_only=None)
 
 
 def study_training_data(study: Study, inputs: Inputs) -> tuple[TrainingData, NDArray[np.int64]]:
     """Training data of the sites that have a posterior, and which sites of the study these are, ascending."""
     known = np.flatnonzero(np.isfinite(inputs.x_mean).all(axis=1) & np.isfinite(inputs.x_sd).all(axis=1))
     cell = read_profiles(study.path("profiles.parquet"))["cell"].to_numpy()[known]
-    forcing = read_forcing(study.path("forcing.nc"))
     layers = read_layers(study.path("layers.parquet"))
     layers = layers[layers["site"].isin(known)]
     layers = layers.assign(site=np.searchsorted(known, layers["site"]))
-    observed = observed_sites(layers, forcing.take(cell))
-    # Cells evenly through all, as many as sites: the targets there follow from the sites, and where these are few, more
-    # cells cost time and add little.
-    n_cells = len(inputs.cell_covariates)
-    chosen = np.linspace(0, n_cells - 1, min(n_cells, max(LEAST_CELLS, known.size))).round().astype(np.int64)
+    covariates = study.path("covariates.parquet")
+    site_only = site_only_covariates(covariates).iloc[known].reset_index(drop=True)
     data = TrainingData(
         frame=inputs.site_covariates.iloc[known].reset_index(drop=True),
-        class_names=class_covariates(study.path("covariates.parquet")),
-        observed=observed,
+        class_names=class_covariates(covariates),
+        observed=observed_sites(layers, read_forcing(study.path("forcing.nc")).take(cell)),
         sand_percent=read_grid(study.path("grid.nc"))["sand_percent"].to_numpy()[cell],
         x_mean=inputs.x_mean[known],
         x_sd=inputs.x_sd[known],
         used=inputs.used[known],
-        land=unlabelled_cells(inputs.cell_covariates.iloc[chosen], forcing.take(chosen), observed.soc.shape[1]),
+        site_only=None if site_only.empty else site_only,
     )
     return data, known
