@@ -6,7 +6,7 @@ from columns import temperate
 from numpy.typing import NDArray
 
 from proda.kernels import steady_state as lanes
-from proda.learning.training_data import TrainingData, UnlabelledCells, observed_sites, unlabelled_cells
+from proda.learning.training_data import TrainingData, observed_sites
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, physical, with_positive_cwd_share
 
@@ -32,26 +32,19 @@ def learnable(n: int = 300, seed: int = 5, noise: float = 0.1) -> TrainingData:
     values = at_depths(soc, site, depth) * rng.lognormal(-(noise**2) / 2, noise, site.size)
     kept = (site % 10 != 3) | (depth < 0.5)
     layers = pd.DataFrame({"site": site, "depth": depth, "soc": values})[kept]
-    observed = observed_sites(layers, forcing)
     x_sd = np.full((n, 25), 0.28)
     x_sd[:, [PAPER_PARAMETERS.index(name) for name in ("ins", "tau4s3", "efolding")]] = 0.08
     return TrainingData(
         frame=frame,
         class_names=("cover",),
-        observed=observed,
+        observed=observed_sites(layers, forcing),
         sand_percent=np.full(n, 40.0),
         x_mean=x,
         x_sd=x_sd,
         used=rng.random(n) < 0.9,
-        land=made_land(n // 2, seed, observed.soc.shape[1]),
     )
 
 
 def made_covariates(rng: np.random.Generator, n: int) -> pd.DataFrame:
     """Covariates of n places."""
     return pd.DataFrame({"warmth": rng.random(n), "cover": rng.integers(1, 5, n).astype(float), "clay": rng.random(n)})
-
-
-def made_land(n: int, seed: int, width: int) -> UnlabelledCells:
-    """n cells with the same truth, without profiles."""
-    return unlabelled_cells(made_covariates(np.random.default_rng(seed + 100), n), temperate(n, seed + 100), width)

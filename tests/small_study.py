@@ -13,7 +13,6 @@ epochs = 10
 hybrid_members = 2
 hybrid_epochs = 2
 hybrid_prior_weight = 0.0
-hybrid_distillation_share = 0.9
 [scales.tiny]
 epochs = 2
 """

@@ -79,16 +79,18 @@ def test_parameter_maps_have_one_map_for_each_name(rng):
 
 
 def test_scores_stand_in_order_and_those_far_below_zero_at_the_edge_with_their_value():
-    rows = [("a", 0.7, 0.5, 0.9), ("b", 0.8, 0.6, 0.8), ("c", -3.0, -4.0, -2.0)]
+    rows = [("a", 0.7, 0.5), ("b", 0.8, 0.6), ("c", -3.0, -4.0)]
+    other = dict.fromkeys(("r2", "bias", "rmse", "median_ratio", "n"), 1)
     table = pd.DataFrame(
-        {"method": method, "kind": kind, "efficiency": value, "train_efficiency": train}
-        for method, random, blocks, train in rows
+        {"method": method, "kind": kind, "covariates": "map", "repeat": again, "efficiency": value + again, **other}
+        for method, random, blocks in rows
         for kind, value in ((RANDOM, random), (BLOCKS, blocks))
+        for again in (-0.1, 0.1)
     )
     ax = method_scores(table, plt.figure().add_subplot())
     assert [label.get_text() for label in ax.get_yticklabels()] == ["c", "a", "b"]
-    drawn = {line.get_label(): line.get_xdata() for line in ax.lines}
-    np.testing.assert_allclose(drawn["withheld spatial blocks"], [0.5, 0.6])
+    drawn = {bars.get_label(): bars.lines[0].get_xdata() for bars in ax.containers}
+    np.testing.assert_allclose(drawn["withheld spatial blocks"], [np.nan, 0.5, 0.6])
     assert {text.get_text() for text in ax.texts} == {"-3.0", "-4.0"}
 
 

@@ -1,6 +1,7 @@
 """All methods on the same folds: nothing has seen what it is scored on; known errors of a map come back."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from learnable import learnable
@@ -17,17 +18,19 @@ from proda.learning.cross_validation import (
     cell_residuals,
     common_variance,
     compared_methods,
-    comparison_table,
     coverage,
     default_carbon,
     depth_alone,
-    efficiency_gains,
     error_on_blocks,
     forest_carbon,
+    mean_scores,
+    of_method,
+    score_differences,
+    score_table,
     unseen_variance,
 )
 from proda.learning.hybrid import HybridPlan
-from proda.learning.scores import BLOCKS, KINDS, scores
+from proda.learning.scores import BLOCKS, KINDS
 
 PAPER = {
     "epochs": 3,
@@ -38,7 +41,7 @@ PAPER = {
     "kept_weights": "best",
     "patience": 20,
 }
-CONFIG = TrainingConfig(PAPER, HybridPlan(n_members=2, epochs=3, n_bins=3), n_folds=3, block_km=400.0, seed=1)
+CONFIG = TrainingConfig(PAPER, HybridPlan(n_members=2, epochs=3), n_folds=3, block_km=400.0, seed=1, n_repeats=2)
 
 
 def compared(n, methods, made=None, config=CONFIG):
@@ -54,13 +57,27 @@ def carbon_1_at_training_sites(fold: Fold) -> MethodResult:
     return MethodResult(soc, np.full((len(soc), 25), 0.5), np.full(soc.shape, 0.1))
 
 
-def test_every_site_is_scored_once_by_a_model_that_has_not_seen_it():
+def test_every_site_is_scored_once_a_repeat_by_a_model_that_has_not_seen_it():
     made = learnable(120)
     found = compared(120, {"hybrid": carbon_1_at_training_sites}, made)
-    held_out = found["soc"].values[0]
-    assert (held_out[:, made.observed.present] == 2.0).all() and np.isnan(held_out[:, ~made.observed.present]).all()
-    assert (found["hybrid_log_sd"].values[made.observed.present] == np.float32(0.1)).all()
-    assert found["fold"].shape == (2, 120) and set(found["fold"].values.ravel()) == {0, 1, 2}
+    assert found["soc"].shape == (1, 2, 2, made.observed.present.sum()) and (found["soc"] == 2.0).all()
+    np.testing.assert_array_equal(found["observed"], made.observed.soc[made.observed.present])
+    assert (found["hybrid_log_sd"] == np.float32(0.1)).all() and (found["nearest_km"] > 0.0).all()
+    assert found["fold"].shape == (2, 2, 120) and set(found["fold"].values.ravel()) == {0, 1, 2}
+    assert (found["fold"][:, 0] != found["fold"][:, 1]).any("site").all(), "folds are drawn anew"
+
+
+def test_what_only_sites_have_is_for_the_scores_of_sites_alone():
+    made = learnable(150)
+    known = made._replace(frame=made.frame[["cover"]], site_only=made.frame[["warmth", "clay"]])
+    found = compared(150, {"boosted trees": boosted_carbon, "depth alone": depth_alone}, known)
+    assert list(zip(found["method"].values, found["covariates"].values, strict=True)) == [
+        ("boosted trees", "map"), ("depth alone", "map"), ("boosted trees", "site"),
+    ]  # fmt: skip
+    means = mean_scores(score_table(found))["efficiency"].mean(axis=1)
+    assert means["site", "boosted trees"] > means["map", "boosted trees"] + 0.1
+    by_map = compared(150, {"boosted trees": boosted_carbon}, known._replace(site_only=None))
+    np.testing.assert_array_equal(of_method(found, "boosted trees")["soc"], by_map["soc"][0])
 
 
 @pytest.fixture(scope="module")
@@ -120,64 +137,40 @@ def quick():
 
 def test_the_table_has_the_score_of_the_pooled_held_out_layers(quick):
     made, found = quick
-    table = comparison_table(found)
-    row = table[(table["method"] == "boosted trees") & (table["kind"] == BLOCKS)].iloc[0]
-    here = found["soc"].sel(approach="boosted trees", kind=BLOCKS).values[made.observed.present]
-    observed = made.observed.soc[made.observed.present].astype(float)
+    table = score_table(found)
+    row = table[(table["method"] == "boosted trees") & (table["kind"] == BLOCKS)].iloc[1]
+    here = of_method(found, "boosted trees")["soc"].sel(kind=BLOCKS)[1].values
+    observed = found["observed"].values.astype(float)
     expected = 1 - ((here - observed) ** 2).sum() / ((observed - observed.mean()) ** 2).sum()
     assert row["efficiency"] == pytest.approx(expected, rel=1e-5) and row["n"] == observed.size
-    assert row["train_efficiency"] > row["efficiency"]
-    assert table["method"].iloc[0] == table[table["kind"] == BLOCKS].sort_values("efficiency")["method"].iloc[-1]
+    assert row["repeat"] == 1 and row["covariates"] == "map"
     floor = table[table["method"] == "depth alone"]["efficiency"]
     assert (floor > 0.0).all() and (floor < row["efficiency"]).all()
-    filtered = comparison_table(found, made.used)["n"].unique()
+    filtered = score_table(found, made.used)["n"].unique()
     assert filtered.tolist() == [made.observed.present[made.used].sum()]
 
 
-N_BLOCKS, N_SITES, N_LAYERS = 40, 800, 3
-BLOCK = np.arange(N_SITES) % N_BLOCKS
-
-
-def with_errors(errors_of: dict[str, np.ndarray]) -> xr.Dataset:
-    observed = np.random.default_rng(2).lognormal(2.0, 0.7, (N_SITES, N_LAYERS))
-    observed[::5, 2] = np.nan
-    soc = np.stack([[observed + errors] * 2 for errors in errors_of.values()])
-    return xr.Dataset(
-        {"soc": (("approach", "kind", "site", "layer"), soc), "observed": (("site", "layer"), observed)},
-        coords={"approach": list(errors_of), "kind": list(KINDS)},
+def test_means_and_differences_are_those_of_the_repeats_and_their_standard_error():
+    rows = [("a", 0.5), ("a", 0.7), ("b", 0.4), ("b", 0.4)]
+    names = ["r2", "bias", "rmse", "median_ratio", "n"]
+    table = pd.DataFrame(
+        {"method": m, "kind": kind, "covariates": "map", "repeat": i % 2, "efficiency": e, **dict.fromkeys(names, 1)}
+        for i, (m, e) in enumerate(rows)
+        for kind in KINDS
     )
+    means = mean_scores(table)
+    assert list(means.index) == [("map", "a"), ("map", "b")]
+    assert means.loc[("map", "a"), ("efficiency", BLOCKS)] == pytest.approx(0.6)
+    assert means.loc[("map", "a"), ("se", BLOCKS)] == pytest.approx(0.1)
+    differences = score_differences(table, "a")
+    assert len(differences) == 2 and set(differences["other"]) == {"b"}
+    np.testing.assert_allclose(differences[["difference", "se", "repeats"]], [[0.2, 0.1, 2]] * 2)
 
 
-def errors(sd: float, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0.0, sd, (N_SITES, N_LAYERS))
-
-
-def test_the_gain_is_the_difference_of_the_pooled_efficiencies():
-    found = with_errors({"a": errors(1.0, 3), "b": errors(2.0, 4)})
-    gains = efficiency_gains(found, "a", ["b"], BLOCK, seed=1)
-    there = np.isfinite(found["observed"].values)
-    a, b = (
-        scores(found["observed"].values[there], found["soc"].sel(approach=name, kind=KINDS[0]).values[there])
-        for name in "ab"
-    )
-    np.testing.assert_allclose(gains["gain"], a["efficiency"] - b["efficiency"], rtol=1e-9)
-    assert list(gains["kind"]) == list(KINDS) and (gains["low"] > 0).all() and (gains["share"] == 1.0).all()
-
-
-def test_the_interval_of_equal_methods_holds_zero_and_errors_that_a_block_shares_widen_it():
-    shared = np.random.default_rng(7).normal(0.0, 2.0, N_BLOCKS)[BLOCK][:, None] + np.zeros((1, N_LAYERS))
-    wide, narrow = (
-        efficiency_gains(with_errors({"a": errors(2.0, 9), "b": other}), "a", ["b"], BLOCK, 1).iloc[0]
-        for other in (shared, errors(2.0, 8))
-    )
-    assert narrow["low"] < 0.0 < narrow["high"]
-    assert wide["high"] - wide["low"] > 1.5 * (narrow["high"] - narrow["low"])
-
-
-def made(shared_sd: float, profile_sd: float, bias: float = 0.0, member_sd: float = 0.1, n_cells=10000, seed=1):
+def made(shared_sd: float, profile_sd: float, bias: float = 0.0, member_sd: float = 0.1, sites=(1, 6)):
     """Sites in cells in blocks, predicted carbon 10, observed with a factor that a cell shares and one of its own."""
-    rng = np.random.default_rng(seed)
-    cell = np.repeat(np.arange(n_cells), rng.integers(1, 6, n_cells))
+    rng, n_cells = np.random.default_rng(1), 10000
+    cell = np.repeat(np.arange(n_cells), rng.integers(*sites, n_cells))
     shared = bias + shared_sd * rng.standard_normal(n_cells)
     single = profile_sd * rng.standard_normal(cell.size) - profile_sd**2 / 2
     observed = 10.0 * np.exp(shared[cell] + single)
@@ -215,7 +208,9 @@ def test_the_error_that_all_land_has_in_common_holds_the_bias_nine_times_of_ten(
 
 @pytest.mark.parametrize(("shared", "single"), [(0.5, 0.3), (0.2, 0.8)])
 def test_ninety_percent_intervals_hold_ninety_percent_of_the_withheld_cells(shared, single):
-    assert coverage(made(shared, single), seed=3) == pytest.approx(0.90, abs=0.025)
+    residuals = made(shared, single, sites=(30, 40))
+    assert coverage(residuals, seed=3) == pytest.approx(0.90, abs=0.025)
+    assert np.isnan(coverage(made(shared, single, sites=(1, 5)), seed=3)), "no cell has enough profiles"
 
 
 def test_with_one_site_a_cell_all_scatter_counts_as_error():
@@ -233,20 +228,21 @@ def test_sites_without_layers_are_left_out_and_a_single_block_is_refused():
 
 def error_of(depths: tuple[float, ...], sd: float = 0.4) -> xr.Dataset:
     """Of predicted carbon 10 at three layers, observed with errors of cells of mean one."""
-    rng, n = np.random.default_rng(3), 600
-    shape, cell = (n, len(depths)), np.arange(n) // 2
-    observed = 10 * np.exp(sd * rng.standard_normal((n // 2, len(depths))) - sd**2 / 2)[cell]
+    rng, n = np.random.default_rng(3), 1200
+    shape, cell = (n, len(depths)), np.arange(n) // 6
+    observed = 10 * np.exp(sd * rng.standard_normal((n // 6, len(depths))) - sd**2 / 2)[cell]
     observed *= np.exp(0.2 * rng.standard_normal(shape) - 0.02)
     compared = xr.Dataset(
         {
-            "soc": (("approach", "kind", "site", "layer"), np.full((1, 1, *shape), 10.0)),
-            "observed": (("site", "layer"), observed),
-            "depth": (("site", "layer"), np.broadcast_to(depths, shape)),
-            "hybrid_log_sd": (("site", "layer"), np.full(shape, 0.05)),
+            "soc": (("approach", "kind", "repeat", "obs"), np.full((1, 1, 2, observed.size), 10.0)),
+            "observed": ("obs", observed.ravel()),
+            "depth": ("obs", np.tile(depths, n)),
+            "of_site": ("obs", np.repeat(np.arange(n), len(depths))),
+            "hybrid_log_sd": (("repeat", "obs"), np.full((2, observed.size), 0.05)),
         },
-        coords={"approach": ["hybrid"], "kind": [BLOCKS]},
+        coords={"method": ("approach", ["hybrid"]), "covariates": ("approach", ["map"]), "kind": [BLOCKS]},
     )
-    return error_on_blocks(compared, cell, np.arange(n) // 30, seed=1)
+    return error_on_blocks(compared, cell, np.arange(n) // 60, seed=1)
 
 
 def test_every_stratum_has_its_error_and_coverage():

@@ -24,8 +24,9 @@ from proda.learning.hybrid import (
     physical_on_jax,
     precision_targets,
     soc_on_jax,
+    trained_hybrid,
 )
-from proda.learning.paper_network import Predictor, network_output
+from proda.learning.paper_network import Predictor, copied, network_output
 from proda.learning.scores import correlations, scores
 from proda.learning.training_data import at_layers, packed_forcing, unpacked_forcing
 from proda.maps.fine_grid import NetworkDraws
@@ -88,6 +89,16 @@ def test_posterior_means_alone_bring_the_parameters_to_the_truth(made, trained):
     trainer.train(part(encoded, TRAIN), sites, 1, targets, PLAN.prior_weight)
     held = network_output(trainer.networks, part(encoded, HELD)).mean(axis=0)
     assert (correlations(held, true_x(made.frame)[HELD])[CONSTRAINED] > 0.9).all()
+
+
+def test_a_copied_network_stays_when_another_is_trained_with_the_same_compiled_step(made):
+    few = np.arange(64)
+    hybrid = trained_hybrid(made, few, PLAN._replace(epochs=2), seed=1)
+    kept, encoded = copied(hybrid.trainer.networks), hybrid.encoding.encoded(made.frame)
+    before = network_output(kept, encoded)
+    assert trained_hybrid(made, few, PLAN._replace(epochs=2), seed=2).trainer is hybrid.trainer
+    np.testing.assert_array_equal(network_output(kept, encoded), before)
+    assert (network_output(hybrid.trainer.networks, encoded) != before).any()
 
 
 def test_members_are_the_draws_of_a_fine_map(made, encoding, trained):

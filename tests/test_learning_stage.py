@@ -10,7 +10,7 @@ import xarray as xr
 
 from proda.errors import InputError, MissingOutput
 from proda.learning.paper_network import loaded_network, paper_results, trained_predictor, write_paper_results
-from proda.learning.stage import hybrid_plan, training_rows
+from proda.learning.stage import training_rows
 from proda.learning.training_data import network_inputs
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share
 from proda.study import Study
@@ -35,7 +35,6 @@ network_block_km = 400.0
 hybrid_members = 2
 hybrid_epochs = 2
 hybrid_prior_weight = 0.0
-hybrid_distillation_share = 0.9
 [scales.tiny]
 """
 
@@ -142,14 +141,23 @@ def test_parameters_that_follow_from_the_covariates_are_recovered_and_the_others
     assert skill.loc[known, "constrained"].all() and not skill.loc[unknown, "constrained"].any()
 
 
+def test_what_is_mapped_is_trained_on_all_sites_in_use_and_what_is_scored_is_not(trained):
+    notes = trained.predictor.notes
+    assert notes["sites"] == {"train": int(trained.inputs.used.sum()), "unused": int((~trained.inputs.used).sum())}
+    assert notes["kept_epoch"] == trained.curve["epoch"][trained.curve["kept"]].iloc[0]
+    mapped = trained.predictor(trained.inputs.site_covariates).x
+    assert (mapped != trained.at("site")[list(PAPER_PARAMETERS.names)].to_numpy()).any()
+
+
 def test_neither_scaling_nor_weights_change_when_the_test_sites_do(study, trained, tmp_path):
     inputs, split = trained.inputs, trained.split
     unseen = (split == "test") | (split == "unused")
     covariates = inputs.site_covariates.copy()
     covariates.loc[unseen] = covariates.loc[unseen] * 7 - 100
     again, curve = trained_predictor(study, inputs._replace(site_covariates=covariates), split, progress=False)
-    np.testing.assert_array_equal(again.encoding.scaled_by, trained.predictor.encoding.scaled_by)
-    for before, after in zip(trained.predictor.network.get_weights(), again.network.get_weights(), strict=True):
+    first, _ = trained_predictor(study, inputs, split, progress=False)
+    np.testing.assert_array_equal(again.encoding.scaled_by, first.encoding.scaled_by)
+    for before, after in zip(first.network.get_weights(), again.network.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
     pd.testing.assert_frame_equal(curve, trained.curve)
 
@@ -185,10 +193,3 @@ def test_hybrid_and_network_have_the_same_test_sites(trained):
     rows = training_rows(trained.split, known)
     assert set(trained.split[known[rows]]) == {"train", "validation"}
     assert (np.delete(trained.split[known], rows) == "test").all()
-
-
-def test_without_teachers_the_plan_is_that_of_layers_alone(opened):
-    distilled = hybrid_plan(opened(settings={"hybrid_distillation_share": 0.5}), 15000)
-    alone = hybrid_plan(opened(settings={"hybrid_distillation_share": 0.0}), 15000)
-    assert distilled.distillation_share == 0.5 and distilled.dropout == 0.0 and distilled.n_bins == 16
-    assert alone == distilled.of_layers_alone() == alone.of_layers_alone() and alone.dropout > 0.0

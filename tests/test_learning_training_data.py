@@ -1,15 +1,10 @@
-"""Observed layers of sites as arrays of one width, and the cells beside them."""
+"""Observed layers of sites as arrays of one width."""
 
 import numpy as np
 import pandas as pd
 from columns import temperate
-from learnable import made_covariates
 
-from proda.learning.training_data import (
-    TARGET_DEPTHS,
-    observed_sites,
-    unlabelled_cells,
-)
+from proda.learning.training_data import observed_sites
 
 
 def test_layers_of_sites_stand_in_their_order_and_absent_ones_are_marked():
@@ -25,13 +20,3 @@ def test_the_forcing_comes_back_as_the_model_takes_it():
     layers = pd.DataFrame({"site": [0, 1, 2], "depth": 0.1, "soc": 9e3})
     for packed, given in zip(observed_sites(layers, temperate(3)).columns, temperate(3), strict=True):
         np.testing.assert_allclose(packed, given, rtol=1e-6)
-
-
-def test_cells_have_layers_where_profiles_have_most_and_are_as_wide_as_the_sites():
-    frame = made_covariates(np.random.default_rng(1), 5)
-    wide, narrow = (unlabelled_cells(frame, temperate(5, 1), width).sites for width in (11, 3))
-    assert (
-        wide.soc.shape == (5, 11) and wide.weight.shape == (5, 11, 4) and wide.present.sum() == 5 * len(TARGET_DEPTHS)
-    )
-    assert (wide.depth[:, : len(TARGET_DEPTHS)] == TARGET_DEPTHS).all()
-    assert (narrow.depth == [TARGET_DEPTHS[0], TARGET_DEPTHS[4], TARGET_DEPTHS[-1]]).all() and narrow.present.all()

@@ -46,7 +46,7 @@ _KIND_NAMES = {int: "a whole number", float: "a number", bool: "true or false", 
 # data/studies/defaults.toml.
 ALLOWED: dict[str, Numbers | tuple[str, ...]] = {
     "n_profiles": Numbers(int, 5),  # one for each part of the network's split
-    **dict.fromkeys(("min_layers", "epochs", "batch_size", "hybrid_epochs"), Numbers(int, 1)),
+    **dict.fromkeys(("min_layers", "epochs", "batch_size", "hybrid_epochs", "score_repeats"), Numbers(int, 1)),
     **dict.fromkeys(("chains", "network_folds", "hybrid_members"), Numbers(int, 2)),  # R-hat compares chains
     **dict.fromkeys(("sbc_simulations", "supplement_sites"), Numbers(int, 20)),
     **dict.fromkeys(("kept_draws", "map_draws"), Numbers(int, 50)),
@@ -61,7 +61,7 @@ ALLOWED: dict[str, Numbers | tuple[str, ...]] = {
     ),
     **dict.fromkeys(("max_soc_kg_m3", "relative_sd", "learning_rate"), Numbers(float, 0, without=(0,))),
     **dict.fromkeys(("test_share", "validation_share"), Numbers(float, 0, 1, without=(0, 1))),
-    **dict.fromkeys(("npp_min_multiple", "hybrid_distillation_share"), Numbers(float, 0, 1)),
+    "npp_min_multiple": Numbers(float, 0, 1),
     "npp_max_multiple": Numbers(float, 1),
     "max_depth_m": Numbers(float, 0, 3.8, without=(0,)),  # the model column ends there
     "limestone_from_ph": Numbers(float, 0, 14),
@@ -77,7 +77,6 @@ ALLOWED: dict[str, Numbers | tuple[str, ...]] = {
 }
 # Old names of settings, which are accepted with a warning for one version.
 ALIASES = {
-    "hybrid_panel_share": "hybrid_distillation_share",
     "shown_simulations": "sbc_simulations",
     "shown_sites": "supplement_sites",
 }

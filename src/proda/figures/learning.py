@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from matplotlib.colors import Normalize
 from numpy.typing import ArrayLike
 
 from proda.figures.style import INK, METHOD_COLOUR, colour_bar, draw_cells, label_plainly
+from proda.learning.cross_validation import MAP, SITE, mean_scores
 from proda.learning.scores import BLOCKS, RANDOM, TEST, TRAIN, correlations
 from proda.model.parameters import CONSTRAINED_BELOW, PAPER_PARAMETERS
 
@@ -132,7 +134,9 @@ def method_scores(table: pd.DataFrame, ax: Axes) -> Axes:
         label = f"withheld {kind}" + (", own land use and texture as well" if covariates == SITE else "")
         style = dict(color=COLOUR[kind], markersize=6)
         shown = np.where(efficiency >= LOWEST, efficiency, np.nan)
-        ax.errorbar(shown, rows, xerr=values["se", kind], fmt=marker, fillstyle=fill, label=label, elinewidth=0.8, **style)
+        ax.errorbar(
+            shown, rows, xerr=values["se", kind], fmt=marker, fillstyle=fill, label=label, elinewidth=0.8, **style
+        )
         for row, value in zip(rows, efficiency, strict=True):
             if value < LOWEST:
                 ax.plot(LOWEST, row, "<", **style)
@@ -140,7 +144,9 @@ def method_scores(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.axvline(0.0, color=INK, linewidth=0.6)
     ax.set_yticks(np.arange(len(methods)), methods, fontsize=8.5)
     ax.grid(axis="y", linewidth=0.3)
-    ax.set(xlabel="Efficiency of SOC at all withheld layers", xlim=(LOWEST - 0.04, 1.0), ylim=(-0.7, len(methods) - 0.3))
+    ax.set(
+        xlabel="Efficiency of SOC at all withheld layers", xlim=(LOWEST - 0.04, 1.0), ylim=(-0.7, len(methods) - 0.3)
+    )
     ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return ax
 
