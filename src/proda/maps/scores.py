@@ -212,7 +212,7 @@ def published_findings(
               ("Fig. 2", "no regional pattern in the network's errors (sd of the regional biases, kg C m-2)", spread),
               ("Fig. 5", "the network is least biased by vegetation (mean absolute bias, kg C m-2)",
                by_class.abs().mean()))),
-        *(("Fig. 5", f"{name} too low in five vegetation classes", "5 of 8",
+        *(("Fig. 5", f"{name} too low in at least five vegetation classes", "5 of 8",
            f"{low[name]} of {len(by_class)} ({by_class[name].min():+.1f} to {by_class[name].max():+.1f} kg C m-2)",
            low[name] >= 5, [name]) for name in pair),
     ]  # fmt: skip
