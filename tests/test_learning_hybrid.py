@@ -92,13 +92,24 @@ def test_posterior_means_alone_bring_the_parameters_to_the_truth(made, trained):
 
 
 def test_a_copied_network_stays_when_another_is_trained_with_the_same_compiled_step(made):
-    few = np.arange(64)
-    hybrid = trained_hybrid(made, few, PLAN._replace(epochs=2), seed=1)
+    few, plan = np.arange(64), PLAN._replace(epochs=2)
+    hybrid = trained_hybrid(made, few, plan, seed=1)
     kept, encoded = copied(hybrid.trainer.networks), hybrid.encoding.encoded(made.frame)
     before = network_output(kept, encoded)
-    assert trained_hybrid(made, few, PLAN._replace(epochs=2), seed=2).trainer is hybrid.trainer
+    assert trained_hybrid(made, few, plan, seed=2).trainer is hybrid.trainer
     np.testing.assert_array_equal(network_output(kept, encoded), before)
     assert (network_output(hybrid.trainer.networks, encoded) != before).any()
+
+
+def test_a_layer_is_fitted_to_a_mixture_of_its_own_carbon_and_that_of_the_trees(made):
+    few, plan = np.arange(64), PLAN._replace(epochs=60, prior_weight=0.0)
+    trees = 3.0 * made.observed.soc[few]
+    fitted = []
+    for share in (0.0, 0.5, 1.0):
+        trained = trained_hybrid(made, few, plan._replace(distillation_share=share), 1, trees)
+        soc = trained.soc(made.frame.iloc[few], made.observed.take(few)).mean(axis=0)
+        fitted.append(soc.sum() / made.observed.soc[few].sum())
+    np.testing.assert_allclose(fitted, [1.0, 2.0, 3.0], rtol=0.1)
 
 
 def test_members_are_the_draws_of_a_fine_map(made, encoding, trained):

@@ -95,7 +95,7 @@ def predictor(rng: np.random.Generator) -> Predictor:
 def ensemble() -> Predictor:
     frame = pd.DataFrame({"warmth": [0.0, 1.0, 2.0], "cover": [1.0, 2.0, 4.0]})
     encoding = Encoding.of(frame, ["cover"], n_bins=2)
-    return Predictor(parameter_networks(encoding.shape, 2, 1, (8,), 0.1), encoding)
+    return Predictor(parameter_networks(encoding.shape, 2, 1), encoding)
 
 
 @pytest.mark.parametrize("bias", [-3.0, 3.0])

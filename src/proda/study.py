@@ -61,7 +61,7 @@ ALLOWED: dict[str, Numbers | tuple[str, ...]] = {
     ),
     **dict.fromkeys(("max_soc_kg_m3", "relative_sd", "learning_rate"), Numbers(float, 0, without=(0,))),
     **dict.fromkeys(("test_share", "validation_share"), Numbers(float, 0, 1, without=(0, 1))),
-    "npp_min_multiple": Numbers(float, 0, 1),
+    **dict.fromkeys(("npp_min_multiple", "hybrid_distillation_share"), Numbers(float, 0, 1)),
     "npp_max_multiple": Numbers(float, 1),
     "max_depth_m": Numbers(float, 0, 3.8, without=(0,)),  # the model column ends there
     "limestone_from_ph": Numbers(float, 0, 14),
@@ -77,6 +77,7 @@ ALLOWED: dict[str, Numbers | tuple[str, ...]] = {
 }
 # Old names of settings, which are accepted with a warning for one version.
 ALIASES = {
+    "hybrid_panel_share": "hybrid_distillation_share",
     "shown_simulations": "sbc_simulations",
     "shown_sites": "supplement_sites",
 }

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from proda.learning.hybrid import HybridPlan, TrainedHybrid, carbon_at_layers, t
 from proda.learning.paper_network import Predictor, trained_network
 from proda.learning.scores import BLOCKS, KINDS, correlations, fold_of_site, nearest_training_km, scores
 from proda.learning.training_data import TrainingData, at_layers
-from proda.learning.trees import BOOSTED, FOREST, tree_carbon
+from proda.learning.trees import BOOSTED, FOREST, cross_fitted_carbon, tree_carbon
 from proda.model.configuration import STRATA, interval_name
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters
 from proda.stage import progress_bar
@@ -77,6 +77,11 @@ class Fold:
             self._results[method] = method(self)
         return self._results[method]
 
+    @cached_property
+    def trees(self) -> NDArray[np.float64]:
+        """Carbon of the training layers by trees that have not seen the site, for the hybrid and its control."""
+        return training_trees(self.data, self.train, self.seed)
+
 
 Method = Callable[[Fold], MethodResult]
 
@@ -119,7 +124,7 @@ def paper_carbon(fold: Fold) -> MethodResult:
 def posterior_carbon(fold: Fold, filtered: bool = False) -> MethodResult:
     """The networks of the hybrid, trained on the posterior means of all or the filtered sites, by their precision."""
     train = fold.train[fold.data.used[fold.train]] if filtered else fold.train
-    return _of_ensemble(fold, trained_hybrid(fold.data, train, fold.config.hybrid, fold.seed, posteriors_only=True))
+    return _of_ensemble(fold, trained_hybrid(fold.data, train, fold.config.hybrid, fold.seed))
 
 
 def forest_carbon(fold: Fold) -> MethodResult:
@@ -140,20 +145,26 @@ def _of_trees(fold: Fold, kind: str, frame: pd.DataFrame) -> MethodResult:
 
 def hybrid_carbon(fold: Fold) -> MethodResult:
     """The hybrid of the study, trained through the soil model."""
-    return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, fold.config.hybrid, fold.seed))
+    return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, fold.config.hybrid, fold.seed, fold.trees))
 
 
 def control_carbon(fold: Fold) -> MethodResult:
-    """The same networks and epochs as the hybrid, but the outputs are carbon itself."""
+    """The same networks, targets and epochs as the hybrid, but the outputs are carbon itself."""
     plan = fold.config.hybrid._replace(soil_model=False, prior_weight=0.0)
     # Their outputs are no parameters.
-    return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, plan, fold.seed))._replace(x=None)
+    return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, plan, fold.seed, fold.trees))._replace(x=None)
 
 
 def mean_carbon(fold: Fold) -> MethodResult:
     """Mean of hybrid, random forest and boosted trees."""
     parts = [fold.result(method).soc for method in (hybrid_carbon, forest_carbon, boosted_carbon)]
     return MethodResult(np.mean(parts, axis=0))
+
+
+def training_trees(data: TrainingData, train: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
+    """`cross_fitted_carbon` of the rows `train`."""
+    frame = data.frame.iloc[train].reset_index(drop=True)
+    return cross_fitted_carbon(frame, data.class_names, data.observed.take(train), seed)
 
 
 def _of_ensemble(fold: Fold, hybrid: TrainedHybrid) -> MethodResult:

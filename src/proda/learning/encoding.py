@@ -18,7 +18,7 @@ from proda.errors import InputError
 
 NUMBERS, CLASSES = "numbers", "classes"
 UNKNOWN = 0  # position of a class that no training site has
-MOST_BINS, SITES_PER_BIN = 16, 100
+MOST_BINS, SITES_PER_BIN = 8, 100
 
 
 def n_bins_of(n_sites: int) -> int:

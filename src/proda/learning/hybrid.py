@@ -2,8 +2,10 @@
 
 As in biogeochemistry-informed neural networks (Xu et al. 2025, arXiv:2502.00672) the gradient goes through the steady
 state, in one compiled step for all members; a prior term holds the parameters near the posterior means of their sites.
-The soil model runs in 64 bits (``jax.enable_x64(True)``): in the corners of the prior box decomposition all but stops,
-and one such column would spoil the gradient of the batch; the networks keep their 32 bits.
+The carbon of a layer is mixed with that of boosted trees which have not seen the site (distillation, Hinton et al.
+2015, arXiv:1503.02531): it lacks the scatter of single profiles, which networks would learn by heart. The soil model
+runs in 64 bits (``jax.enable_x64(True)``): in the corners of the prior box decomposition all but stops, and one such
+column would spoil the gradient of the batch; the networks keep their 32 bits.
 """
 
 from __future__ import annotations
@@ -59,10 +61,10 @@ class HybridPlan(NamedTuple):
     n_members: int = 4
     epochs: int = 30
     batch_size: int = 256  # fewer where an epoch would have less than thirty steps
-    learning_rate: float = 2e-3  # at its greatest: it rises in the first tenth of the epochs, then falls as a cosine
-    prior_weight: float = 300.0  # (kg C m-3)2, of the term towards the posterior means of the sites; 0 for none
-    n_bins: int = 0  # of every number (`proda.learning.encoding`)
-    dropout: float = 0.2
+    learning_rate: float = 4e-3  # at its greatest: it rises in the first tenth of the epochs, then falls as a cosine
+    prior_weight: float = 10.0  # (kg C m-3)2, of the term towards the posterior means of the sites; 0 for none
+    distillation_share: float = 0.85  # of the trees in the carbon of a layer, 0 to 1
+    n_bins: int = 8  # of every number (`proda.learning.encoding`)
     soil_model: bool = True  # False: outputs are the carbon of layers, the control
 
 
@@ -195,7 +197,7 @@ class HybridTrainer:
         return curve
 
     def _untrained(self, seed: int) -> keras.Model:
-        return parameter_networks(self.shape, self.plan.n_members, seed, HIDDEN, self.plan.dropout)
+        return parameter_networks(self.shape, self.plan.n_members, seed)
 
 
 class TrainedHybrid(NamedTuple):
@@ -220,20 +222,27 @@ def trained_hybrid(
     train: NDArray[np.int64],
     plan: HybridPlan,
     seed: int,
-    posteriors_only: bool = False,
+    trees: NDArray[np.float64] | None = None,
     progress: bool = False,
 ) -> TrainedHybrid:
-    """Networks trained on the layers of the rows `train` of `data` and their sites' posteriors, or on these alone."""
+    """Networks trained on the rows `train` of `data`: layers and posteriors of the sites.
+
+    `trees` (n_train, m), kg C m-3, is the carbon of the same layers by trees that have not seen the site
+    (`proda.learning.trees.cross_fitted_carbon`); without it the networks learn from the posteriors alone.
+    """
     encoding = Encoding.of(data.frame.iloc[train], data.class_names, plan.n_bins, limits=LIMITS)
     # Room for the classes of all sites: one shape, and so one compilation, for all folds.
     shape = Encoding.of(data.frame, data.class_names, plan.n_bins).shape
     # The power of two, 16 to 256, that leaves some thirty steps or more in an epoch.
     most = int(np.clip(2 ** int(np.log2(max(data.observed.n_sites, 2) / 30)), 16, 256))
-    settings = plan._replace(batch_size=min(plan.batch_size, most), prior_weight=0.0)
+    settings = plan._replace(batch_size=min(plan.batch_size, most), prior_weight=0.0, distillation_share=0.0)
     trainer = _trainer(shape, data.observed.soc.shape[1], settings)
     sites, targets = data.observed.take(train), precision_targets(data.x_mean[train], data.x_sd[train])
-    if posteriors_only:
+    if trees is None:
         sites = sites._replace(present=np.zeros_like(sites.present))
+    else:
+        mixed = plan.distillation_share * trees + (1.0 - plan.distillation_share) * sites.soc
+        sites = sites._replace(soc=mixed.astype(np.float32))
     encoded = encoding.encoded(data.frame.iloc[train])
     return TrainedHybrid(trainer, encoding, trainer.train(encoded, sites, seed, targets, plan.prior_weight, progress))
 
@@ -272,17 +281,17 @@ def precision_targets(x_mean: ArrayLike, x_sd: ArrayLike) -> NDArray[np.float32]
     return np.stack([x_mean, weight / weight.mean()], axis=-1).astype(np.float32)
 
 
-def parameter_networks(shape: Shape, n_members: int, seed: int, hidden: tuple[int, ...], dropout: float) -> keras.Model:
+def parameter_networks(shape: Shape, n_members: int, seed: int) -> keras.Model:
     """Untrained networks: `Encoding.encoded` -> (b, n_members, 25), unit cube, beginning at the middle of the box."""
     keras.utils.set_random_seed(seed % 2**32)
     inputs = [keras.Input((shape.n_numbers,), name=NUMBERS)]
     if shape.class_sizes:
         inputs.append(keras.Input((len(shape.class_sizes),), name=CLASSES, dtype="int32"))
-    members = [_member(inputs, shape, member, hidden, dropout) for member in range(n_members)]
+    members = [_member(inputs, shape, member) for member in range(n_members)]
     return keras.Model(inputs, keras.layers.Concatenate(axis=1, name="members")(members), name="parameter_networks")
 
 
-def _member(inputs: list[Any], shape: Shape, member: int, hidden: tuple[int, ...], dropout: float) -> Any:
+def _member(inputs: list[Any], shape: Shape, member: int) -> Any:
     parts = inputs[:1]
     for column, size in enumerate(shape.class_sizes):
         code = inputs[1][:, column]
@@ -291,9 +300,8 @@ def _member(inputs: list[Any], shape: Shape, member: int, hidden: tuple[int, ...
         # Of an unknown class nothing is learnt: it adds nothing, instead of the noise of a start value.
         parts.append(embedded * ops.cast(ops.not_equal(code, UNKNOWN), "float32")[:, None])
     flow = keras.layers.Concatenate(name=f"covariates_{member}")(parts) if len(parts) > 1 else parts[0]
-    for i, units in enumerate(hidden, start=1):
+    for i, units in enumerate(HIDDEN, start=1):
         flow = keras.layers.Dense(units, activation="relu", name=f"hidden_{member}_{i}")(flow)
-        flow = keras.layers.Dropout(dropout, name=f"dropout_{member}_{i}")(flow)
     n_parameters, start = len(PAPER_PARAMETERS), keras.initializers.RandomNormal(stddev=0.01, seed=member)
     output = keras.layers.Dense(n_parameters, "sigmoid", kernel_initializer=start, name=f"parameters_{member}")(flow)
     inside = keras.layers.Rescaling(1.0 - 2.0 * INNER, offset=INNER, name=f"inside_{member}")(output)

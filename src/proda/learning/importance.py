@@ -25,17 +25,19 @@ OTHER = "other"
 # A class of texture follows from sand, silt and clay and stands with them. Classes of climate, soil and land stand
 # alone: that shows what a class adds to the numbers.
 GROUPS = {
-    "climate": r"BIO\d+|Drought|mean_annual_temperature_degC|precipitation_mm_yr",
-    "climate class": r"Climate|Koppen_Climate_2018|koppen_class",
-    "vegetation and productivity": r"NPP(mean|max|min)|Veg_Cover|(clm5_)?npp_gC_m2_yr|cesm2_(npp|npp_std|vegc)",
-    "land cover and use": r"IGBP|ESA_Land_Cover|igbp_land_cover|own_land_use",
-    "soil texture": r"(Sand|Silt|Clay)_Content_\d+cm|Texture_USDA_\d+cm|(sand|silt|clay)_fraction",
-    "soil density and stones": r"(Bulk_Density|Coarse_Fragments_v)_\d+cm",
-    "soil chemistry": r"(CEC|pH_Water)_\d+cm|Garde_Acid",
-    "soil water": r"SWC_v_Wilting_Point_\d+cm|water_\w+_m3_m3",
-    "soil class": r"Soil_Type|USDA_Suborder|WRB_Subgroup",
-    "depth to bedrock": r"Abs_Depth_to_Bedrock|Depth_Bedrock_R|Occurrence_R_Horizon|nbedrock",
-    "position and height": r"Lon|Lat|Elevation",
+    "climate": r"BIO\d+|Drought|mean_annual_temperature_degC|precipitation_mm_yr|absolute_minimum_temperature"
+    r"|(udel_)?(temperature|precipitation)(_\w+)?|sunshine",
+    "climate class": r"Climate|Koppen_Climate_2018|koppen_(main_)?class|soil_(moisture|temperature)_regime",
+    "vegetation and productivity": r"NPP(mean|max|min)|Veg_Cover|(clm5_)?npp_gC_m2_yr|cesm2_(npp|npp_std|vegc)"
+    r"|gpp|tree_cover",
+    "land cover and use": r"IGBP|ESA_Land_Cover|igbp_land_cover|own_land_use|global_map_land_cover",
+    "soil texture": r"(Sand|Silt|Clay)_Content_\d+cm|Texture_USDA_\d+cm|(sand|silt|clay)_(fraction|\d+_\d+cm)",
+    "soil density and stones": r"(Bulk_Density|Coarse_Fragments_v)_\d+cm|(bulk_density|coarse_fragments)_\d+_\d+cm",
+    "soil chemistry": r"(CEC|pH_Water)_\d+cm|(cec|ph)_\d+_\d+cm|Garde_Acid",
+    "soil water": r"SWC_v_Wilting_Point_\d+cm|water_\w+_m3_m3|available_water_capacity|drainage_class",
+    "soil class": r"Soil_Type|USDA_Suborder|WRB_Subgroup|wrb_soil_group",
+    "depth to bedrock": r"Abs_Depth_to_Bedrock|Depth_Bedrock_R|Occurrence_R_Horizon|nbedrock|root_depth_class",
+    "position and height": r"Lon|Lat|Elevation|elevation|slope|relief",
 }
 INNER_RANGE = (0.02, 0.98)  # quantiles of a covariate between which the change of a parameter is read
 LEAST_CHANGE = 0.01  # of the unit cube between the ends of a covariate: less counts as none
@@ -50,7 +52,8 @@ class Expectation(NamedTuple):
     source: str
 
 
-CLAY, SAND, PH = r"Clay_Content_\d+cm|clay_fraction", r"Sand_Content_\d+cm|sand_fraction", r"pH_Water_\d+cm"
+CLAY, SAND = r"Clay_Content_\d+cm|clay_(fraction|\d+_\d+cm)", r"Sand_Content_\d+cm|sand_(fraction|\d+_\d+cm)"
+PH = r"pH_Water_\d+cm|ph_\d+_\d+cm"
 _CENTURY = "Century, Parton et al. 1987, doi 10.2136/sssaj1987.03615995005100050015x"
 _CENTURY_4 = "Century, Parton et al. 1993, doi 10.1029/93GB02042"
 _EARTHWORMS = "Edwards and Bohlen 1996, Biology and Ecology of Earthworms"

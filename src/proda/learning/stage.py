@@ -22,7 +22,9 @@ from proda.learning.cross_validation import (
     error_on_blocks,
     of_method,
     score_table,
+    training_trees,
 )
+from proda.learning.encoding import n_bins_of
 from proda.learning.hybrid import HybridPlan, trained_hybrid
 from proda.learning.paper_network import (
     HYBRID,
@@ -135,7 +137,7 @@ def training_config(study: Study, n_sites: int) -> TrainingConfig:
     """Folds and trainings of the study's settings, in as many processes as there are cores where that is worth it."""
     return TrainingConfig(
         paper={**paper_settings(study), "validation_share": study["validation_share"], "patience": PATIENCE},
-        hybrid=hybrid_plan(study),
+        hybrid=hybrid_plan(study, n_sites),
         n_folds=study["network_folds"],
         block_km=study["network_block_km"],
         seed=_fold_seed(study),
@@ -148,10 +150,14 @@ def _fold_seed(study: Study) -> int:
     return study.seed_for(STAGE, "folds drawn after the hybrid got map covariates") % 2**31
 
 
-def hybrid_plan(study: Study) -> HybridPlan:
-    """The plan of the study's settings."""
+def hybrid_plan(study: Study, n_sites: int) -> HybridPlan:
+    """The plan of the study's settings, for so many sites."""
     return HybridPlan(
-        n_members=study["hybrid_members"], epochs=study["hybrid_epochs"], prior_weight=study["hybrid_prior_weight"]
+        n_members=study["hybrid_members"],
+        epochs=study["hybrid_epochs"],
+        prior_weight=study["hybrid_prior_weight"],
+        distillation_share=study["hybrid_distillation_share"],
+        n_bins=n_bins_of(n_sites),
     )
 
 
@@ -162,13 +168,13 @@ def study_hybrid(
 
     The error of its map is not in it.
     """
-    plan, seed = hybrid_plan(study), study.seed_for(STAGE, "hybrid") % 2**31
+    plan, seed = hybrid_plan(study, data.observed.n_sites), study.seed_for(STAGE, "hybrid") % 2**31
     variables = {}
     for place, frame, rows in (
         ("site", inputs.site_covariates, train),
         ("cell", inputs.cell_covariates, np.arange(data.observed.n_sites)),
     ):
-        trained = trained_hybrid(data, rows, plan, seed, progress=progress)
+        trained = trained_hybrid(data, rows, plan, seed, training_trees(data, rows, seed), progress)
         notes = {
             "study": study.label,
             "fingerprint": study.fingerprints()[STAGE],
