@@ -23,14 +23,10 @@ from proda.learning.cross_validation import (
     depth_alone,
     error_on_blocks,
     forest_carbon,
-    mean_scores,
-    of_method,
-    score_differences,
-    score_table,
     unseen_variance,
 )
 from proda.learning.hybrid import HybridPlan
-from proda.learning.scores import BLOCKS, KINDS
+from proda.learning.scores import BLOCKS, KINDS, mean_scores, of_method, score_differences, score_table
 
 PAPER = {
     "epochs": 3,

@@ -12,8 +12,7 @@ from matplotlib.colors import Normalize
 from numpy.typing import ArrayLike
 
 from proda.figures.style import INK, METHOD_COLOUR, colour_bar, draw_cells, label_plainly
-from proda.learning.cross_validation import MAP, SITE, mean_scores
-from proda.learning.scores import BLOCKS, RANDOM, TEST, TRAIN, correlations
+from proda.learning.scores import BLOCKS, MAP, RANDOM, SITE, TEST, TRAIN, correlations, mean_scores
 from proda.model.parameters import CONSTRAINED_BELOW, PAPER_PARAMETERS
 
 NETWORK, POSTERIOR, TRUTH = METHOD_COLOUR["network"], METHOD_COLOUR["site-by-site"], METHOD_COLOUR["truth"]

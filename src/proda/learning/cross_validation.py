@@ -22,7 +22,7 @@ from proda.kernels import steady_state as kernels
 from proda.learning.encoding import NUMBERS, Encoding
 from proda.learning.hybrid import HybridPlan, TrainedHybrid, carbon_at_layers, trained_hybrid
 from proda.learning.paper_network import Predictor, trained_network
-from proda.learning.scores import BLOCKS, KINDS, correlations, fold_of_site, nearest_training_km, scores
+from proda.learning.scores import BLOCKS, KINDS, MAP, SITE, fold_of_site, nearest_training_km, of_method
 from proda.learning.training_data import TrainingData, at_layers
 from proda.learning.trees import BOOSTED, FOREST, cross_fitted_carbon, tree_carbon
 from proda.model.configuration import STRATA, interval_name
@@ -33,8 +33,6 @@ DEFAULTS, DEPTH, PAPER_NETWORK = "CLM defaults", "depth alone", "network of the 
 COVER = "depth and land cover"
 POSTERIORS, FILTERED = "ensemble on weighted posterior means", "ensemble on weighted posterior means, filtered sites"
 HYBRID, CONTROL, MEAN = "hybrid", "control without the soil model", "mean of hybrid and trees"
-# Which covariates a method takes: those of maps, which every place has, or also those of the profile itself.
-MAP, SITE = "map", "site"
 LAND_COVER = re.compile(r"(IGBP|igbp_land_cover)(=\d+)?")
 WIDTH_90 = 1.645  # half the width of a normal 90 % interval, in standard deviations
 LEAST_PAIRS = 10  # degrees of freedom within cells; with fewer all scatter is counted as error of the map
@@ -288,72 +286,6 @@ def _by_fold(jobs: list[Job], n_processes: int) -> Iterator[dict[str, MethodResu
 def _of_fold(job: Job) -> dict[str, MethodResult]:
     fold, methods = job
     return {name: fold.result(method) for name, method in methods.items()}
-
-
-def score_table(compared: xr.Dataset, sites: ArrayLike | None = None) -> pd.DataFrame:
-    """Scores of every method, all withheld layers of a repeat pooled, kg C m-3.
-
-    `compared` is from `compared_methods`; `sites` (n_sites,) bool are those to score, by default all. The columns are
-    `method`, `kind`, `covariates`, `repeat`, `efficiency`, `r2`, `bias`, `rmse`, `median_ratio`, `n`.
-    """
-    counted = np.ones(compared.sizes["obs"], bool)
-    if sites is not None:
-        counted = np.asarray(sites, bool)[compared["of_site"].values]
-    observed, soc = compared["observed"].values[counted], compared["soc"].values[..., counted]
-    names = compared["method"].values, compared["covariates"].values
-    rows = []
-    for i, k, again in np.ndindex(soc.shape[:3]):
-        found = scores(observed, soc[i, k, again])
-        place = {"method": names[0][i], "kind": KINDS[k], "covariates": names[1][i], "repeat": again}
-        rows.append(place | {name: found[name] for name in SHOWN_SCORES})
-    return pd.DataFrame(rows).sort_values(["covariates", "kind", "repeat"], kind="stable", ignore_index=True)
-
-
-SHOWN_SCORES = ["efficiency", "r2", "bias", "rmse", "median_ratio", "n"]
-
-
-def mean_scores(table: pd.DataFrame) -> pd.DataFrame:
-    """Means over the repeats of `score_table`, a row a kind of covariates and method, the best on blocks first.
-
-    The columns are (score, kind of fold); `se` is the standard error of the efficiency over the repeats.
-    """
-    place = ["covariates", "method"], "kind"
-    names = [name for name in SHOWN_SCORES if name != "n"]
-    means = table.pivot_table(names, *place)
-    error = table.pivot_table("efficiency", *place, aggfunc="sem", dropna=False)
-    wide = pd.concat({names[0]: means[names[0]], "se": error, **{name: means[name] for name in names[1:]}}, axis=1)
-    wide = wide.dropna(how="all").sort_values(("efficiency", BLOCKS), ascending=False)
-    return wide.sort_index(level="covariates", sort_remaining=False, kind="stable")
-
-
-def score_differences(table: pd.DataFrame, method: str, covariates: str = MAP) -> pd.DataFrame:
-    """Efficiency of `method` less that of every other method, on the same folds: means over the repeats.
-
-    The columns are `other`, `kind`, `difference`, `se` (standard error over the repeats, NaN for one), `repeats`. The
-    land itself is not drawn anew: on other land the difference may be another.
-    """
-    here = table[table["covariates"] == covariates].pivot_table("efficiency", ["kind", "repeat"], "method", sort=False)
-    difference = here.drop(columns=method).rsub(here[method], axis=0).reset_index()
-    long = difference.melt(["kind", "repeat"], var_name="other").groupby(["other", "kind"], sort=False)["value"]
-    return long.agg(difference="mean", se="sem", repeats="count").reset_index()
-
-
-def parameter_comparison(compared: xr.Dataset, targets: ArrayLike) -> pd.DataFrame:
-    """`method`, `kind`, `parameter`, `r`: correlation of held-out parameters with targets (n_sites, 25), unit cube."""
-    parts = []
-    for i in np.flatnonzero(compared["covariates"].values == MAP):
-        for k, kind in enumerate(KINDS):
-            x = compared["x"].values[i, k]
-            if np.isfinite(x).any():
-                part = {"method": compared["method"].values[i], "kind": kind, "parameter": PAPER_PARAMETERS.names}
-                parts.append(pd.DataFrame({**part, "r": correlations(x, targets)}))
-    return pd.concat(parts, ignore_index=True)
-
-
-def of_method(compared: xr.Dataset, method: str, covariates: str = MAP) -> xr.Dataset:
-    """The results of one method with one kind of covariates."""
-    chosen = (compared["method"] == method) & (compared["covariates"] == covariates)
-    return compared.isel(approach=int(np.flatnonzero(chosen)[0]))
 
 
 class CellResiduals(NamedTuple):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pyproj
+import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
@@ -26,6 +27,8 @@ PARTS = (TRAIN, VALIDATION, TEST)
 USED, ASSIMILATED = "efficiency >= 0", "all assimilated"
 RANDOM, BLOCKS = "random sites", "spatial blocks"
 KINDS = (RANDOM, BLOCKS)
+# Which covariates a method takes: those of maps, which every place has, or also those of the profile itself.
+MAP, SITE = "map", "site"
 # A correlation with the truth of at least this much counts as recovered (it explains a quarter of the variance): a
 # convention of the report.
 RECOVERED_FROM = 0.5
@@ -37,6 +40,7 @@ PUBLISHED = dict.fromkeys(("efolding", "fs1s2", "fs1s3", "fs2s3"), "well") | dic
 DEPTH_BINS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0)
 NEAR = 0.02  # of a parameter's range
 SCORES = ["r2", "r", "efficiency", "rmse", "bias", "median_ratio", "n"]
+SHOWN_SCORES = ["efficiency", "r2", "bias", "rmse", "median_ratio", "n"]  # of methods on folds
 
 
 def random_split(
@@ -251,3 +255,93 @@ def skill_by_distance(
     bands = pd.cut(np.asarray(distance, float), (0.0, *edges, np.inf), right=False)
     rows = [scores(observed[bands == band], predicted[bands == band]) for band in bands.categories]
     return pd.DataFrame(rows, pd.Index(bands.categories.astype(str), name="distance_km"))[SCORES].reset_index()
+
+
+def score_table(compared: xr.Dataset, sites: ArrayLike | None = None) -> pd.DataFrame:
+    """Scores of every method, all withheld layers of a repeat pooled, kg C m-3.
+
+    `compared` is from `proda.learning.cross_validation.compared_methods`; `sites` (n_sites,) bool are those to score,
+    by default all. The columns are `method`, `kind`, `covariates`, `repeat`, and `SHOWN_SCORES`.
+    """
+    counted = np.ones(compared.sizes["obs"], bool)
+    if sites is not None:
+        counted = np.asarray(sites, bool)[compared["of_site"].values]
+    observed, soc = compared["observed"].values[counted], compared["soc"].values[..., counted]
+    names = compared["method"].values, compared["covariates"].values
+    rows = []
+    for i, k, again in np.ndindex(soc.shape[:3]):
+        found = scores(observed, soc[i, k, again])
+        place = {"method": names[0][i], "kind": KINDS[k], "covariates": names[1][i], "repeat": again}
+        rows.append(place | {name: found[name] for name in SHOWN_SCORES})
+    return pd.DataFrame(rows).sort_values(["covariates", "kind", "repeat"], kind="stable", ignore_index=True)
+
+
+def mean_scores(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over the repeats of `score_table`, a row a kind of covariates and method, the best on blocks first.
+
+    The columns are (score, kind of fold); `se` is the standard error of the efficiency over the repeats.
+    """
+    place = ["covariates", "method"], "kind"
+    names = [name for name in SHOWN_SCORES if name != "n"]
+    means = table.pivot_table(names, *place)
+    error = table.pivot_table("efficiency", *place, aggfunc="sem", dropna=False)
+    wide = pd.concat({names[0]: means[names[0]], "se": error, **{name: means[name] for name in names[1:]}}, axis=1)
+    wide = wide.dropna(how="all").sort_values(("efficiency", BLOCKS), ascending=False)
+    return wide.sort_index(level="covariates", sort_remaining=False, kind="stable")
+
+
+def score_differences(table: pd.DataFrame, method: str, covariates: str = MAP) -> pd.DataFrame:
+    """Efficiency of `method` less that of every other method, on the same folds: means over the repeats.
+
+    The columns are `other`, `kind`, `difference`, `se` (standard error over the repeats, NaN for one), `repeats`. The
+    land itself is not drawn anew: on other land the difference may be another.
+    """
+    here = table[table["covariates"] == covariates].pivot_table("efficiency", ["kind", "repeat"], "method", sort=False)
+    difference = here.drop(columns=method).rsub(here[method], axis=0).reset_index()
+    long = difference.melt(["kind", "repeat"], var_name="other").groupby(["other", "kind"], sort=False)["value"]
+    return long.agg(difference="mean", se="sem", repeats="count").reset_index()
+
+
+def parameter_comparison(compared: xr.Dataset, targets: ArrayLike) -> pd.DataFrame:
+    """`method`, `kind`, `parameter`, `r`: correlation of held-out parameters with targets (n_sites, 25), unit cube."""
+    parts = []
+    for i in np.flatnonzero(compared["covariates"].values == MAP):
+        for k, kind in enumerate(KINDS):
+            x = compared["x"].values[i, k]
+            if np.isfinite(x).any():
+                part = {"method": compared["method"].values[i], "kind": kind, "parameter": PAPER_PARAMETERS.names}
+                parts.append(pd.DataFrame({**part, "r": correlations(x, targets)}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def of_method(compared: xr.Dataset, method: str, covariates: str = MAP) -> xr.Dataset:
+    """The results of one method with one kind of covariates."""
+    chosen = (compared["method"] == method) & (compared["covariates"] == covariates)
+    return compared.isel(approach=int(np.flatnonzero(chosen)[0]))
+
+
+def skill_of_method(compared: xr.Dataset, method: str) -> pd.DataFrame:
+    """`skill_by_distance` of withheld layers, each once a repeat and kind of fold, with the covariates of maps."""
+    here = of_method(compared, method)
+    distance = here["nearest_km"].values[..., here["of_site"].values]
+    observed = np.broadcast_to(here["observed"].values, distance.shape)
+    return skill_by_distance(observed.ravel(), here["soc"].values.ravel(), distance.ravel())
+
+
+def scores_beside_ceiling(
+    compared: xr.Dataset, layers: pd.DataFrame, profiles: pd.DataFrame, method: str
+) -> pd.DataFrame:
+    """`noise_ceiling` of all profiles, and beside it the efficiency of a method, the mean over the repeats, by kind."""
+    table, here = noise_ceiling(layers, profiles), of_method(compared, method)
+    of_site, depth = here["of_site"].values, here["depth"].values
+    source = profiles["source"].to_numpy(str)[here["site"].values[of_site]]
+    strata = {interval_name((low, high)): (depth >= low) & (depth < high) for low, high in STRATA}
+    observed, soc = here["observed"].values, here["soc"].values
+    for k, kind in enumerate(KINDS):
+        efficiency = []
+        for row in table.itertuples():
+            chosen = ((source == row.source) | (row.source == "all")) & strata.get(row.depth, True)
+            found = [scores(observed[chosen], once[chosen])["efficiency"] for once in soc[k]]
+            efficiency.append(np.mean(found))
+        table[kind] = efficiency
+    return table

@@ -20,8 +20,6 @@ from proda.learning.cross_validation import (
     TrainingConfig,
     compared_methods,
     error_on_blocks,
-    of_method,
-    score_table,
     training_trees,
 )
 from proda.learning.encoding import n_bins_of
@@ -44,6 +42,8 @@ from proda.learning.scores import (
     VALIDATION,
     block_of_place,
     correlations,
+    of_method,
+    score_table,
 )
 from proda.learning.training_data import Inputs, TrainingData, network_inputs, study_training_data
 from proda.model.parameters import PAPER_PARAMETERS
