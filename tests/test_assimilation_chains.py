@@ -8,16 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_sites import DEPTH, few_sites
 
-from proda.assimilation.chains import (
-    LEAST_BURN_IN,
-    SitePlan,
-    lengthened,
-    sampled_by_workers,
-    sampled_sites,
-    schedule,
-    site_faults,
-    site_problem,
-)
+from proda.assimilation import chains
 from proda.errors import InputError
 from proda.kernels import steady_state as lanes
 from proda.kernels.diagnostics import convergence
@@ -25,28 +16,28 @@ from proda.kernels.metropolis import Proposal, Schedule, draw_to_keep
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share, physical
 
 FIRST = Schedule(2000, 3000, 6000, 20)
-PLAN = SitePlan(FIRST, rhat_limit=1.02, ess_limit=200.0, max_steps=400_000)
+PLAN = chains.SitePlan(FIRST, rhat_limit=1.02, ess_limit=200.0, max_steps=400_000)
 FIELDS = "draws", "phi", "acceptance", "steps"
 
 
 @given(st.integers(1, 5000), st.integers(200, 50_000), st.integers(1, 500))
 def test_every_step_is_accounted_for_and_every_draw_completed(test_steps, steps, draws):
     kept = (test_steps + steps) // 2
-    if steps - kept < LEAST_BURN_IN or kept < draws:
+    if steps - kept < chains.LEAST_BURN_IN or kept < draws:
         with pytest.raises(InputError, match=rf"{test_steps} test and {steps} formal steps leave .* raise the number"):
-            schedule(test_steps, steps, draws)
+            chains.schedule(test_steps, steps, draws)
         return
-    plan = schedule(test_steps, steps, draws)
+    plan = chains.schedule(test_steps, steps, draws)
     assert plan.test_steps == test_steps and plan.total == test_steps + steps
     assert plan.kept_steps == draws * plan.thin <= kept
-    assert plan.burn_in >= LEAST_BURN_IN
+    assert plan.burn_in >= chains.LEAST_BURN_IN
     assert kept - plan.kept_steps < draws
 
 
 @given(st.integers(1, 50), st.integers(1, 500), st.integers(1, 64))
 def test_a_later_round_stores_as_many_draws_of_so_many_times_as_many_steps(thin, draws, times):
     first = Schedule(700, 300, thin * draws, thin)
-    later = lengthened(first, times)
+    later = chains.lengthened(first, times)
     assert later.n_draws == first.n_draws and later.kept_steps == times * first.kept_steps
     assert later.test_steps == 0 and later.burn_in == later.kept_steps // 4
     assert draw_to_keep(later.total - 1, later) == draws - 1
@@ -59,12 +50,12 @@ def problem():
 
 @pytest.fixture(scope="module")
 def once(problem):
-    return sampled_sites(problem, 7, PLAN._replace(max_steps=0))
+    return chains.sampled_sites(problem, 7, PLAN._replace(max_steps=0))
 
 
 @pytest.fixture(scope="module")
 def rounds(problem):
-    return sampled_sites(problem, 7, PLAN)
+    return chains.sampled_sites(problem, 7, PLAN)
 
 
 def test_chains_go_on_until_every_site_has_converged(once, rounds):
@@ -77,7 +68,7 @@ def test_chains_go_on_until_every_site_has_converged(once, rounds):
 
 def test_rounds_have_the_posterior_of_one_long_run(problem, rounds):
     part = problem.part(0, 4)
-    long = sampled_sites(part, 8, SitePlan(Schedule(3000, 20_000, 100_000, 100)))
+    long = chains.sampled_sites(part, 8, chains.SitePlan(Schedule(3000, 20_000, 100_000, 100)))
     both = [rounds.draws[:4].astype(float), long.draws.astype(float)]
     mean, sd = (np.stack([f(draws, axis=(1, 2)) for draws in both]) for f in (np.mean, np.std))
     ess = np.stack([rounds.mixing.ess_bulk[:4], long.mixing.ess_bulk])
@@ -88,15 +79,15 @@ def test_rounds_have_the_posterior_of_one_long_run(problem, rounds):
 
 @pytest.mark.parametrize("chosen", [[5], [0, 1, 4, 5, 6, 7, 8, 9, 11]], ids=["alone", "most"])
 def test_the_rounds_of_a_site_do_not_depend_on_the_sites_beside_it(problem, rounds, chosen):
-    part = sampled_sites(problem.take(chosen), 7, PLAN)
+    part = chains.sampled_sites(problem.take(chosen), 7, PLAN)
     for name in FIELDS:
         np.testing.assert_array_equal(getattr(part, name), getattr(rounds, name)[chosen], err_msg=name)
 
 
 def test_workers_sample_the_same_bits(once):
     many = few_sites(40)
-    sampled = sampled_by_workers(many, 7, PLAN._replace(max_steps=0))
-    alone = sampled_sites(many.part(30, 40), 7, PLAN._replace(max_steps=0))
+    sampled = chains.sampled_by_workers(many, 7, PLAN._replace(max_steps=0))
+    alone = chains.sampled_sites(many.part(30, 40), 7, PLAN._replace(max_steps=0))
     for name in FIELDS:
         np.testing.assert_array_equal(getattr(sampled, name)[30:], getattr(alone, name), err_msg=name)
 
@@ -106,7 +97,7 @@ def test_a_site_that_has_converged_stays_as_it_is(problem, once):
     easy = PLAN._replace(rhat_limit=float(np.median(once.mixing.rhat.max(axis=-1))), ess_limit=1.0, max_steps=100_000)
     there = once.converged(easy)
     assert there.any() and not there.all()
-    sampled = sampled_sites(problem, 7, easy)
+    sampled = chains.sampled_sites(problem, 7, easy)
     for name in FIELDS:
         np.testing.assert_array_equal(getattr(sampled, name)[there], getattr(once, name)[there], err_msg=name)
     assert (sampled.steps[~there] > FIRST.total).all()
@@ -114,15 +105,15 @@ def test_a_site_that_has_converged_stays_as_it_is(problem, once):
 
 def test_sites_are_given_up_within_the_most_steps(problem):
     hopeless = PLAN._replace(ess_limit=1e6, max_steps=50_000)
-    sampled = sampled_sites(problem.part(0, 4), 7, hopeless)
+    sampled = chains.sampled_sites(problem.part(0, 4), 7, hopeless)
     assert not sampled.converged(hopeless).any()
-    assert (sampled.steps <= 50_000).all() and (sampled.steps + lengthened(FIRST, 8).total > 50_000).all()
+    assert (sampled.steps <= 50_000).all() and (sampled.steps + chains.lengthened(FIRST, 8).total > 50_000).all()
 
 
 @pytest.mark.parametrize("coordinates", ["box", "logarithmic"])
 def test_draws_have_the_misfit_of_their_profile_and_leave_carbon_for_woody_debris(problem, coordinates):
     part = problem.part(0, 6)
-    sampled = sampled_sites(part, 7, SitePlan(FIRST, proposal=Proposal(coordinates)))
+    sampled = chains.sampled_sites(part, 7, chains.SitePlan(FIRST, proposal=Proposal(coordinates)))
     x = sampled.draws[:, 2, -1].T.astype(float)
     direct = misfit(lanes.soc_density(physical(x, part.forcing), part.forcing), part.forms())
     # Draws are stored in single precision.
@@ -140,7 +131,7 @@ def tables():
 
 def test_the_problem_is_made_from_the_tidy_tables(tables):
     forcing = drawn_columns(8, seed=11, low=0.2, high=0.8)[1]
-    problem = site_problem(*tables, forcing, 0.3)
+    problem = chains.site_problem(*tables, forcing, 0.3)
     np.testing.assert_array_equal(problem.forcing.npp_mean, forcing.npp_mean[[5, 2]])
     np.testing.assert_allclose(problem.sd, [2700.0, 1200.0, 2100.0])
     second = problem.part(1, 2)
@@ -151,7 +142,7 @@ def test_the_problem_is_made_from_the_tidy_tables(tables):
 def test_a_reported_uncertainty_of_the_density_adds_in_quadrature(tables):
     profiles, layers = tables
     forcing = drawn_columns(8, seed=11, low=0.2, high=0.8)[1]
-    problem = site_problem(profiles, layers.assign(density_relative_sd=[0.4, 0.0, 0.4]), forcing, 0.3)
+    problem = chains.site_problem(profiles, layers.assign(density_relative_sd=[0.4, 0.0, 0.4]), forcing, 0.3)
     np.testing.assert_allclose(problem.sd, [4500.0, 1200.0, 3500.0])
 
 
@@ -201,4 +192,4 @@ WRONG = {
 def test_a_wrong_number_is_named_with_its_value(fault):
     problem = few_sites(2)
     WRONG[fault](problem)
-    assert site_faults(problem) == [fault, ""]
+    assert chains.site_faults(problem) == [fault, ""]

@@ -6,13 +6,8 @@ import pytest
 import xarray as xr
 from made_sites import few_sites
 
+from proda.assimilation import results
 from proda.assimilation.one_batch import OneBatch
-from proda.assimilation.results import (
-    misfit_by_sign,
-    observed_and_predicted,
-    one_batch_tree,
-    read_posterior,
-)
 from proda.model.parameters import PAPER_PARAMETERS
 
 
@@ -24,9 +19,9 @@ def result(rng):
 
 def test_a_posterior_comes_back_from_its_file_which_may_then_be_replaced(result, tmp_path):
     path = tmp_path / "one_batch.nc"
-    one_batch_tree(result).to_netcdf(path)
-    posterior = read_posterior(path)
-    one_batch_tree(result._replace(x=1.0 - result.x)).to_netcdf(path)
+    results.one_batch_tree(result).to_netcdf(path)
+    posterior = results.read_posterior(path)
+    results.one_batch_tree(result._replace(x=1.0 - result.x)).to_netcdf(path)
     assert posterior["x"].dims == ("chain", "draw", "parameter")
     np.testing.assert_array_equal(posterior["x"], result.x)
     np.testing.assert_array_equal(posterior["x"].sel(parameter="q10"), result.x[..., 2])
@@ -39,7 +34,7 @@ def test_a_posterior_comes_back_from_its_file_which_may_then_be_replaced(result,
 
 
 def test_arviz_reads_the_file_and_summarises_it_by_parameter(result, tmp_path):
-    one_batch_tree(result).to_netcdf(tmp_path / "one_batch.nc")
+    results.one_batch_tree(result).to_netcdf(tmp_path / "one_batch.nc")
     summary = az.summary(az.from_netcdf(str(tmp_path / "one_batch.nc")), var_names=["x"], round_to="none")
     assert len(summary) == 25
     np.testing.assert_allclose(np.asarray(summary["mean"], float), result.x.mean(axis=(0, 1)), rtol=1e-12)
@@ -58,7 +53,7 @@ def test_no_carbon_at_all_is_the_most_that_too_little_can_add_and_the_signs_add_
         "three times": 3 * problem.soc,
         "any": problem.soc * rng.lognormal(0, 0.5, 240),
     }
-    table = misfit_by_sign(problem, modelled)
+    table = results.misfit_by_sign(problem, modelled)
     limit = problem.weight.mean() / 0.18
     assert table.loc["none", "misfit, too low"] == pytest.approx(limit)
     assert table.loc["three times", "misfit, too high"] == pytest.approx(4 * limit)
@@ -73,7 +68,7 @@ def test_no_carbon_at_all_is_the_most_that_too_little_can_add_and_the_signs_add_
 def test_one_value_for_sites_that_differ_is_drawn_below_their_median(problem):
     values = np.quantile(problem.soc, np.linspace(0.01, 0.99, 99))
     same = {f"{value:.3f}": np.full(240, value) for value in values}
-    best = misfit_by_sign(problem, same)["misfit"].idxmin()
+    best = results.misfit_by_sign(problem, same)["misfit"].idxmin()
     assert float(best) < 0.5 * np.median(problem.soc)
 
 
@@ -81,7 +76,7 @@ def test_predictions_scatter_about_the_model_by_the_error_of_an_observation(prob
     site = problem.take([3])
     x = np.tile(rng.uniform(0.3, 0.6, 25), (2, 4000, 1))
     x[..., 21:24] = 0.3
-    groups = observed_and_predicted(x, site, seed=1)
+    groups = results.observed_and_predicted(x, site, seed=1)
     observed, predicted = groups["observed_data"], groups["posterior_predictive"]["soc"]
     assert predicted.dims == ("chain", "draw", "depth") and (np.diff(observed["depth"]) > 0).all()
     np.testing.assert_array_equal(np.sort(observed["soc"]), np.sort(site.soc))

@@ -4,23 +4,8 @@ import numpy as np
 import pytest
 from columns import temperate
 
+from proda.assimilation import sbc
 from proda.assimilation.chains import SitePlan, SiteProblem
-from proda.assimilation.sbc import (
-    AS_ASSUMED,
-    AS_IN_PAPER,
-    N_RANKED,
-    PROPOSALS,
-    coverage_by_depth,
-    known_targets_table,
-    outside_band,
-    prior_draws,
-    proposals_table,
-    rank_band,
-    rank_ecdf,
-    simulated_calibration,
-    simulated_profiles,
-    withheld_predictions,
-)
 from proda.kernels.metropolis import Proposal, Schedule
 from proda.kernels.misfit import layer_weights
 from proda.kernels.steady_state import soc_density
@@ -46,12 +31,12 @@ def places(n, seed=5):
 
 @pytest.mark.slow
 def test_the_truth_ranks_uniformly_among_the_draws_and_intervals_hold_it_as_often_as_they_should():
-    result = simulated_calibration(places(N), 11, PLAN)
-    assert result.ranks.shape == (N, 25) and result.ranks.min() >= 0 and result.ranks.max() <= N_RANKED
-    assert not outside_band(result.ranks).any()
+    result = sbc.simulated_calibration(places(N), 11, PLAN)
+    assert result.ranks.shape == (N, 25) and result.ranks.min() >= 0 and result.ranks.max() <= sbc.N_RANKED
+    assert not sbc.outside_band(result.ranks).any()
     # Layers of one profile are not independent: 160 profiles are fewer than 560 layers.
     assert result.layers["inside"].mean() == pytest.approx(0.9, abs=4.0 * np.sqrt(0.09 / N))
-    table = coverage_by_depth(result.layers)
+    table = sbc.coverage_by_depth(result.layers)
     assert table.loc["all", "layers"] == len(result.layers) and table["inside"].between(0.8, 1.0).all()
 
 
@@ -59,14 +44,14 @@ def test_the_truth_ranks_uniformly_among_the_draws_and_intervals_hold_it_as_ofte
 def test_chains_that_cool_down_and_the_papers_error_model_claim_too_much():
     """The published acceptance makes posteriors too narrow, so that the truth is too often beyond all draws."""
     short = PLAN._replace(schedule=Schedule(3000, 7000, 10_000, 20), max_steps=0)
-    cooled = simulated_calibration(places(N), 11, short._replace(proposal=Proposal("box", annealed=True)))
-    assert outside_band(cooled.ranks).any() and cooled.layers["inside"].mean() < 0.8
-    claimed = simulated_calibration(places(N), 11, short, AS_IN_PAPER)
+    cooled = sbc.simulated_calibration(places(N), 11, short._replace(proposal=Proposal("box", annealed=True)))
+    assert sbc.outside_band(cooled.ranks).any() and cooled.layers["inside"].mean() < 0.8
+    claimed = sbc.simulated_calibration(places(N), 11, short, sbc.AS_IN_PAPER)
     assert claimed.layers["inside"].mean() < 0.7
 
 
 def test_the_prior_leaves_carbon_for_woody_debris_and_is_flat_elsewhere(rng):
-    x = prior_draws(20_000, rng)
+    x = sbc.prior_draws(20_000, rng)
     low, width = PAPER_PARAMETERS.minimum, PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum
     assert x.shape == (20_000, 25) and cwd_share((low + width * x).T).min() > 0.0
     np.testing.assert_allclose(x[:, :20].mean(axis=0), 0.5, atol=0.01)
@@ -74,62 +59,62 @@ def test_the_prior_leaves_carbon_for_woody_debris_and_is_flat_elsewhere(rng):
 
 def test_simulated_observations_carry_the_error_that_each_choice_names(rng):
     like = places(400)
-    x = prior_draws(400, rng)
+    x = sbc.prior_draws(400, rng)
     truth = at_depths(soc_density(physical(x.T, like.forcing), like.forcing), like.site, like.depth)
-    assumed, soc = simulated_profiles(like, x, AS_ASSUMED, 0.3, rng)
+    assumed, soc = sbc.simulated_profiles(like, x, sbc.AS_ASSUMED, 0.3, rng)
     np.testing.assert_allclose(at_depths(soc, like.site, like.depth), truth, rtol=1e-12)
     z = (assumed.soc - truth) / assumed.sd * np.sqrt(layer_weights(like.site, like.depth))
     assert abs(z.mean()) < 0.1 and z.std() == pytest.approx(1.0, abs=0.07)
-    paper, _ = simulated_profiles(like, x, AS_IN_PAPER, 0.3, rng)
+    paper, _ = sbc.simulated_profiles(like, x, sbc.AS_IN_PAPER, 0.3, rng)
     np.testing.assert_allclose(paper.sd, 0.3 * paper.soc)
     assert (paper.soc / truth).std() == pytest.approx(0.3, abs=0.03) and paper.soc.min() > 0.0
 
 
 def test_uniform_ranks_stay_in_the_band_of_all_parameters_as_often_as_it_promises():
     rng = np.random.default_rng(3)
-    left = [outside_band(rng.integers(0, N_RANKED + 1, (100, 5))).any() for _ in range(400)]
+    left = [sbc.outside_band(rng.integers(0, sbc.N_RANKED + 1, (100, 5))).any() for _ in range(400)]
     assert np.mean(left) == pytest.approx(0.05, abs=4.0 * np.sqrt(0.05 * 0.95 / 400))
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(0.7, 0.0), (1.4, 0.0), (1.0, 0.3)], ids=["narrow", "wide", "high"])
 def test_ranks_of_a_wrong_posterior_leave_the_band(scale, shift, rng):
-    truth, draws = rng.normal(size=(500, 3)), rng.normal(size=(500, N_RANKED, 3))
+    truth, draws = rng.normal(size=(500, 3)), rng.normal(size=(500, sbc.N_RANKED, 3))
     draws[..., 1] = shift + scale * draws[..., 1]
     ranks = (draws < truth[:, None]).sum(axis=1)
-    assert outside_band(ranks).tolist() == [False, True, False]
+    assert sbc.outside_band(ranks).tolist() == [False, True, False]
 
 
 def test_the_band_holds_the_expected_distribution_and_narrows_with_more_simulations():
-    few, many = rank_band(100, 25), rank_band(2000, 25)
+    few, many = sbc.rank_band(100, 25), sbc.rank_band(2000, 25)
     for z, low, high in (few, many):
         assert (low <= z).all() and (z <= high).all()
     assert np.ptp(many[1:], axis=0).max() < 0.3 * np.ptp(few[1:], axis=0).max()
-    ecdf = rank_ecdf(np.array([[0], [50], [99]]))[[0, 49, 50, 98], 0]
+    ecdf = sbc.rank_ecdf(np.array([[0], [50], [99]]))[[0, 49, 50, 98], 0]
     assert ecdf == pytest.approx([1 / 3, 1 / 3, 2 / 3, 2 / 3])
 
 
 def test_predictions_of_withheld_layers_are_scored_against_truth_and_observation(rng):
-    like, x = places(40), prior_draws(40, rng)
-    problem, soc = simulated_profiles(like, x, AS_IN_PAPER, 0.3, rng)
+    like, x = places(40), sbc.prior_draws(40, rng)
+    problem, soc = sbc.simulated_profiles(like, x, sbc.AS_IN_PAPER, 0.3, rng)
     plan = PLAN._replace(schedule=Schedule(1000, 1000, 2000, 20), max_steps=0)
-    table = withheld_predictions(problem, 3, plan, true_soc=soc)
+    table = sbc.withheld_predictions(problem, 3, plan, true_soc=soc)
     assert table["site"].tolist() == np.flatnonzero(np.bincount(like.site) >= 3).tolist()
     pairs = set(zip(like.site, like.depth, strict=True))
     assert set(zip(table["site"], table["depth"], strict=True)) < pairs
     assert 0.4 < table["truth_inside"].mean() <= 1.0 and 0.5 < table["observation_inside"].mean() <= 1.0
-    by_depth = coverage_by_depth(table)
+    by_depth = sbc.coverage_by_depth(table)
     assert by_depth["layers"].iloc[:-1].sum() == by_depth.loc["all", "layers"] == len(table)
 
 
 def test_proposals_are_compared_at_equal_numbers_of_steps(rng):
-    problem, _ = simulated_profiles(places(8), prior_draws(8, rng), AS_IN_PAPER, 0.3, rng)
-    table = proposals_table(problem, 3, SitePlan(Schedule(1000, 1000, 2000, 10)))
-    assert table.index.tolist() == list(PROPOSALS) and (table["worst ESS per second"] > 0.0).all()
+    problem, _ = sbc.simulated_profiles(places(8), sbc.prior_draws(8, rng), sbc.AS_IN_PAPER, 0.3, rng)
+    table = sbc.proposals_table(problem, 3, SitePlan(Schedule(1000, 1000, 2000, 10)))
+    assert table.index.tolist() == list(sbc.PROPOSALS) and (table["worst ESS per second"] > 0.0).all()
     assert table["difference of means / sd"].tolist()[0] == 0.0 and (table["worst ESS"] > 1.0).all()
 
 
 def test_the_sampler_gives_known_distributions_and_the_rules_of_other_programs_do_not():
-    table = known_targets_table(Schedule(3000, 7000, 100_000, 200))
+    table = sbc.known_targets_table(Schedule(3000, 7000, 100_000, 200))
     assert (table.xs("as here", level="rule")["error of the mean"] < 0.1).all()
     cut = table.loc["normal cut by the bounds"]
     assert cut["distance of distributions"].idxmin() == "as here"

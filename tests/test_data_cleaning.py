@@ -6,16 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proda.data.cleaning import (
-    COARSEST_SD,
-    PEDOTRANSFER,
-    RULES,
-    cleaned,
-    estimated_density,
-    rules_table,
-    soc_density,
-    with_soc_density,
-)
+from proda.data import cleaning
+from proda.data.cleaning import COARSEST_SD, RULES, cleaned, with_soc_density
 from proda.data.tables import ProfileTables
 from proda.errors import InputError
 from proda.study import ALLOWED
@@ -47,12 +39,12 @@ def layers(**columns) -> ProfileTables:
     ],
 )
 def test_a_function_gives_its_published_value(rule, carbon, density):
-    assert estimated_density([carbon], rule)[0][0] == pytest.approx(density, rel=1e-4)
+    assert cleaning.estimated_density([carbon], rule)[0][0] == pytest.approx(density, rel=1e-4)
 
 
-@pytest.mark.parametrize("rule", PEDOTRANSFER)
+@pytest.mark.parametrize("rule", cleaning.PEDOTRANSFER)
 def test_density_falls_with_carbon_stays_positive_and_its_error_is_known_wherever_it_is(rule):
-    density, sd = estimated_density(np.linspace(0, 580, 200), rule)
+    density, sd = cleaning.estimated_density(np.linspace(0, 580, 200), rule)
     known = np.isfinite(density)
     assert (np.diff(density[known]) <= 0).all() and (density[known] > 0.05).all()
     assert ((sd[known] > 0.1) & (sd[known] < 1)).all()
@@ -60,18 +52,18 @@ def test_density_falls_with_carbon_stays_positive_and_its_error_is_known_whereve
 
 
 def test_a_function_for_mineral_soil_gives_no_density_of_peat():
-    density, _ = estimated_density([120.0, 121.0, np.nan, -1.0], "manrique-jones-1991")
+    density, _ = cleaning.estimated_density([120.0, 121.0, np.nan, -1.0], "manrique-jones-1991")
     assert np.isfinite(density).tolist() == [True, False, False, False]
 
 
 def test_the_setting_allows_what_the_package_has():
-    assert ALLOWED["bulk_density_rule"] == ("none", *PEDOTRANSFER)
+    assert ALLOWED["bulk_density_rule"] == ("none", *cleaning.PEDOTRANSFER)
 
 
 def test_carbon_by_volume_of_a_known_soil():
     # 2 % carbon, 1.3 g cm-3 and a quarter of stones: 20 g kg-1 x 1300 kg m-3 x 0.75
-    assert soc_density([20.0], [1.3], [0.25])[0] == pytest.approx(19_500)
-    assert soc_density([20.0], [1.3], [np.nan])[0] == pytest.approx(26_000)
+    assert cleaning.soc_density([20.0], [1.3], [0.25])[0] == pytest.approx(19_500)
+    assert cleaning.soc_density([20.0], [1.3], [np.nan])[0] == pytest.approx(26_000)
 
 
 def test_a_reported_stock_passes_through_and_only_what_is_missing_is_estimated():
@@ -112,7 +104,7 @@ def test_layers_are_marked_as_mineral_organic_litter_or_unknown():
 
 def test_the_error_of_a_density_that_a_source_estimated_is_carried_where_it_gives_no_carbon_by_mass():
     carbon = np.array([5.0, 60.0, 300.0])  # g kg-1, one of each class of relative error
-    density, error = estimated_density(carbon, "adams-1973")
+    density, error = cleaning.estimated_density(carbon, "adams-1973")
     table = layers(soc=carbon * density * 1000, bulk_density_method="ptf of the archive")
     np.testing.assert_array_equal(with_soc_density(table).layers["density_relative_sd"], error)
     assert (with_soc_density(layers(soc=carbon * density * 1000)).layers["density_relative_sd"] == 0).all()
@@ -305,7 +297,7 @@ def test_an_error_is_raised_when_nothing_is_left():
 
 
 def test_the_table_of_rules_has_the_threshold_and_the_count_of_each():
-    table = rules_table(cleaned(tables(SOUND, profile("bad", (0, 0.1, 21))), LIMITS).account, LIMITS)
+    table = cleaning.rules_table(cleaned(tables(SOUND, profile("bad", (0, 0.1, 21))), LIMITS).account, LIMITS)
     assert table.loc["too few layers", ["threshold", "profiles", "layers"]].tolist() == ["2", 1, 1]
 
 

@@ -7,22 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod
 
-from proda.data.covariates import (
-    BINN_LIST,
-    CLASSES,
-    GRID_TABLE_LIST,
-    PAPER_LIST,
-    Covariate,
-    class_covariates,
-    class_of_cover,
-    covariate_list,
-    filled_covariates,
-    land_use_of_sites,
-    numeric_covariates,
-    read_covariates,
-    site_only_covariates,
-    write_covariates,
-)
+from proda.data import covariates
+from proda.data.covariates import GRID_TABLE_LIST, PAPER_LIST, Covariate, class_of_cover, filled_covariates
 from proda.data.fetch import known_sources
 from proda.data.readers.archive import ENVIRONMENT_COLUMNS
 from proda.data.readers.tidy import grid_covariates
@@ -44,7 +30,7 @@ def test_the_papers_list_describes_its_sixty_covariates_in_its_order():
 
 
 def test_the_list_of_binn_is_another_sixty_columns_of_the_archive():
-    names = [row.name for row in BINN_LIST]
+    names = [row.name for row in covariates.BINN_LIST]
     assert len(set(names)) == 60 and set(names) <= set(ENVIRONMENT_COLUMNS)
     assert "NPPmean" not in names and names[:3] == ["Lon", "Lat", "ESA_Land_Cover"]
 
@@ -59,32 +45,32 @@ def test_a_list_of_ones_own_is_read_from_a_table(tmp_path):
     path = tmp_path / "höhe.csv"
     own = [Covariate("slope", "slope of the land", "%", "continuous", "own", "CC0"), PAPER_LIST[0]]
     pd.DataFrame(own).to_csv(path, index=False)
-    assert list(covariate_list(path)) == own
+    assert list(covariates.covariate_list(path)) == own
     pd.DataFrame(own).assign(kind="ordinal").to_csv(path, index=False)
     with pytest.raises(InputError, match="line 2: kind is 'ordinal', expected continuous or categorical"):
-        covariate_list(path)
+        covariates.covariate_list(path)
     pd.DataFrame(own).drop(columns="unit").to_csv(path, index=False)
     with pytest.raises(InputError, match="no column unit"):
-        covariate_list(str(path))
+        covariates.covariate_list(str(path))
 
 
 def test_names_choose_from_the_lists_and_a_wrong_one_is_named():
-    assert [row.unit for row in covariate_list(["BIO1", "CEC_0cm"])] == ["degC", "cmol(+) kg-1"]
+    assert [row.unit for row in covariates.covariate_list(["BIO1", "CEC_0cm"])] == ["degC", "cmol(+) kg-1"]
     with pytest.raises(InputError, match="no description of the covariate 'BIO20'"):
-        covariate_list(["BIO1", "BIO20"])
+        covariates.covariate_list(["BIO1", "BIO20"])
     with pytest.raises(InputError, match="'BIO1' occurs twice"):
-        covariate_list(["BIO1", "BIO1"])
+        covariates.covariate_list(["BIO1", "BIO1"])
     with pytest.raises(InputError, match="neither a list .paper, binn, grid-table. nor a file"):
-        covariate_list("papre")
+        covariates.covariate_list("papre")
 
 
-CHOSEN = covariate_list(["BIO1", "IGBP", "Drought"])
+CHOSEN = covariates.covariate_list(["BIO1", "IGBP", "Drought"])
 SITES = pd.DataFrame({"BIO1": [5.0, -3.0, np.nan], "IGBP": [4.0, 10.0, 4.0], "Drought": [-0.5, 0.1, 0.2], "x": 1.0})
 CELLS = pd.DataFrame({"BIO1": [1.0, 2.0, 3.0], "IGBP": [10.0, 7.0, np.nan], "Drought": [0.0, 0.0, -1.5]})
 
 
 def test_a_class_becomes_a_column_for_each_that_a_site_has_and_others_are_missing_and_counted():
-    result = numeric_covariates(SITES, CELLS, CHOSEN)
+    result = covariates.numeric_covariates(SITES, CELLS, CHOSEN)
     assert list(result.sites) == list(result.cells) == ["BIO1", "IGBP=4", "IGBP=10", "Drought"]
     assert result.sites["IGBP=4"].tolist() == [1, 0, 1] and result.sites["IGBP=10"].tolist() == [0, 1, 0]
     np.testing.assert_array_equal(result.cells[["IGBP=4", "IGBP=10"]], [[0, 1], [np.nan] * 2, [np.nan] * 2])
@@ -92,7 +78,7 @@ def test_a_class_becomes_a_column_for_each_that_a_site_has_and_others_are_missin
 
 
 def test_as_numbers_leaves_codes_and_units_as_they_are():
-    result = numeric_covariates(SITES, CELLS, CHOSEN, "as numbers")
+    result = covariates.numeric_covariates(SITES, CELLS, CHOSEN, "as numbers")
     pd.testing.assert_frame_equal(result.sites, SITES[["BIO1", "IGBP", "Drought"]])
     assert result.cells["IGBP"].tolist()[:2] == [10, 7]
     assert result.units == {"BIO1": "degC", "IGBP": "class", "Drought": "1"}
@@ -100,7 +86,7 @@ def test_as_numbers_leaves_codes_and_units_as_they_are():
 
 def test_a_licence_is_the_same_in_the_list_of_covariates_and_where_they_are_downloaded():
     fetched = {name: source.licence for name, source in known_sources().items()}
-    lists = {row.name: row.licence for row in (*PAPER_LIST, *BINN_LIST)}
+    lists = {row.name: row.licence for row in (*PAPER_LIST, *covariates.BINN_LIST)}
     for covariate, download in (
         ("BIO1", "worldclim-10m"),
         ("Clay_Content_0cm", "soilgrids-2017"),
@@ -114,13 +100,13 @@ def test_a_licence_is_the_same_in_the_list_of_covariates_and_where_they_are_down
 
 def test_a_mean_of_classes_and_a_missing_column_are_named():
     with pytest.raises(InputError, match="'IGBP' is a class but holds 4.5"):
-        numeric_covariates(SITES.assign(IGBP=4.5), CELLS, CHOSEN)
+        covariates.numeric_covariates(SITES.assign(IGBP=4.5), CELLS, CHOSEN)
     with pytest.raises(InputError, match="no values of the covariates Drought; the source has BIO1, IGBP"):
-        numeric_covariates(SITES, CELLS.drop(columns="Drought"), CHOSEN)
+        covariates.numeric_covariates(SITES, CELLS.drop(columns="Drought"), CHOSEN)
 
 
 def named(codes):
-    return [CLASSES.get(int(code), "") if np.isfinite(code) else "" for code in codes]
+    return [covariates.CLASSES.get(int(code), "") if np.isfinite(code) else "" for code in codes]
 
 
 def test_land_use_follows_the_words_of_several_collections():
@@ -130,12 +116,12 @@ def test_land_use_follows_the_words_of_several_collections():
         "pastureHay": "pasture and hay", "CRP": "pasture and hay", "Planted/Cultivated": "cropland",
         "cultivatedCrops": "cropland", "Developed": "developed", "urban": "developed", "Barren": "barren",
     }  # fmt: skip
-    land_use = land_use_of_sites(pd.Series(list(words)), np.full(len(words), 10))
+    land_use = covariates.land_use_of_sites(pd.Series(list(words)), np.full(len(words), 10))
     assert named(land_use) == list(words.values())
 
 
 def test_land_use_without_a_known_word_is_the_land_cover_of_the_cell():
-    land_use = land_use_of_sites(pd.Series([None, "wetland", "orchid house", None]), [12, 12, 7, 99])
+    land_use = covariates.land_use_of_sites(pd.Series([None, "wetland", "orchid house", None]), [12, 12, 7, 99])
     assert named(land_use) == ["cropland", "wetland", "shrubland", ""]
     assert all(named(class_of_cover(range(1, 18)))) and np.isnan(class_of_cover([0, 18, np.nan])).all()
 
@@ -145,11 +131,11 @@ def test_the_file_is_read_in_the_order_of_sites_and_cells(tmp_path):
     cells = pd.DataFrame({"BIO1": [5.0, 6.0, 7.0], "IGBP": 1})
     profiles, path = pd.DataFrame({"profile_id": ["a", "b"], "cell": [2, 0]}), tmp_path / "covariates.parquet"
     for own in (pd.DataFrame({"own_land_use": [6.0, 1.0], "own_sand": [20.0, 70.0]}), pd.DataFrame(index=range(2))):
-        write_covariates(sites, cells, profiles, path, {"IGBP": "class", "BIO1": "degC"}, {}, own)
-        for read, written in zip(read_covariates(path), (sites, cells), strict=True):
+        covariates.write_covariates(sites, cells, profiles, path, {"IGBP": "class", "BIO1": "degC"}, {}, own)
+        for read, written in zip(covariates.read_covariates(path), (sites, cells), strict=True):
             pd.testing.assert_frame_equal(read, written.astype(float))
-        pd.testing.assert_frame_equal(site_only_covariates(path), own, check_column_type=False)
-        assert class_covariates(path) == ("IGBP", *list(own)[:1])
+        pd.testing.assert_frame_equal(covariates.site_only_covariates(path), own, check_column_type=False)
+        assert covariates.class_covariates(path) == ("IGBP", *list(own)[:1])
 
 
 @given(st.integers(0, 2**32), st.integers(2, 30))

@@ -9,15 +9,9 @@ import scipy.io
 from small_archive import N, field_value, layer_table, places, profile_table, write_archive, write_field, write_nc
 
 from proda.data.forcing import has_forcing
+from proda.data.readers import archive
 from proda.data.readers import archive as layout
-from proda.data.readers.archive import (
-    INPUTS,
-    archive_cells,
-    archive_forcing,
-    read_archive_profiles,
-    read_grid_environment,
-    read_site_environment,
-)
+from proda.data.readers.archive import archive_cells
 from proda.errors import InputError
 from proda.model.configuration import CESM2, CESM2_COLUMN, PAPER, PAPER_COLUMN, validated
 
@@ -36,7 +30,7 @@ def copy(tmp_path):
 
 
 def test_profiles_and_layers_come_in_metres_and_grams_with_the_row_they_stand_in(root):
-    profiles, layers = read_archive_profiles(root.parent.parent)
+    profiles, layers = archive.read_archive_profiles(root.parent.parent)
     assert profiles["archive_row"].tolist() == list(range(N))
     assert profiles["profile_id"].tolist() == [str(1000 + 7 * i) for i in range(N)]
     np.testing.assert_allclose(profiles["lon"], places()[0])
@@ -51,9 +45,9 @@ def test_profiles_and_layers_come_in_metres_and_grams_with_the_row_they_stand_in
 def test_environment_has_the_81_columns_and_the_rows_of_the_profiles(root):
     assert len(layout.ENVIRONMENT_COLUMNS) == len(set(layout.ENVIRONMENT_COLUMNS)) == 81
     assert len(layout.GRID_ENVIRONMENT_COLUMNS) == 77
-    table = read_site_environment(root)
+    table = archive.read_site_environment(root)
     assert table.loc[12, "BIO1"] == 12 + 0.18 and table.loc[12, "nbedrock"] == 12 + 0.79
-    assert read_grid_environment(root).loc[12, "BIO1"] == 12 + 0.18
+    assert archive.read_grid_environment(root).loc[12, "BIO1"] == 12 + 0.18
     assert table.isna().to_numpy().sum() == 1  # missing stays missing
 
 
@@ -69,7 +63,7 @@ def test_a_place_takes_the_nearest_row_and_column_and_the_first_on_ties():
 
 
 def test_forcing_is_that_of_each_place_and_the_input_a_column_total(root):
-    forcing, findings, _ = archive_forcing(root, LON, LAT)
+    forcing, findings, _ = archive.archive_forcing(root, LON, LAT)
     forcing = validated(forcing, CESM2)
     row, column = archive_cells(LON, LAT)
     layer, month = np.arange(20)[:, None, None], np.arange(12)[:, None]
@@ -78,14 +72,14 @@ def test_forcing_is_that_of_each_place_and_the_input_a_column_total(root):
     np.testing.assert_allclose(forcing.active_layer, field_value("ALTMAX", row, column, 0, month), rtol=1e-6)
     np.testing.assert_array_equal(forcing.bedrock, np.minimum(field_value("nbedrock", row, column, 0, 0), 20))
     thickness = CESM2_COLUMN.thickness[:, None, None]
-    for kind, name in enumerate(INPUTS):
+    for kind, name in enumerate(archive.INPUTS):
         total = (thickness * field_value(name, row, column, layer, month)).sum(axis=0)
         np.testing.assert_allclose(forcing.carbon_input[kind], total, rtol=1e-6)
     assert findings.set_index("variable").loc["TSOI", ["unit", "missing"]].tolist() == ["K", 0]
 
 
 def test_the_papers_configuration_takes_annual_means_at_its_own_depths(root):
-    forcing, _, comment = archive_forcing(root, LON, LAT, PAPER, npp_multiples=(0.8, 1.5))
+    forcing, _, comment = archive.archive_forcing(root, LON, LAT, PAPER, npp_multiples=(0.8, 1.5))
     forcing = validated(forcing)
     row, column = archive_cells(LON, LAT)
     # The made fields are linear in month and layer number.
@@ -101,7 +95,7 @@ def test_the_papers_configuration_takes_annual_means_at_its_own_depths(root):
 
 def test_a_place_off_the_land_is_missing_and_a_field_is_not_read_as_a_whole(root):
     tracemalloc.start()
-    forcing, findings, _ = archive_forcing(root, [-100.0, 10.0], [40.0, 50.0])
+    forcing, findings, _ = archive.archive_forcing(root, [-100.0, 10.0], [40.0, 50.0])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 60e6  # a whole field takes 425 MB in double precision
@@ -113,7 +107,7 @@ def test_an_environment_shifted_by_a_row_is_an_error(copy):
     path = copy / layout.SITE_ENVIRONMENT
     scipy.io.savemat(path, {"EnvInfo": np.roll(scipy.io.loadmat(path)["EnvInfo"], 1, axis=0)})
     with pytest.raises(InputError, match="40 rows, expected one for each of the 40 profiles .* differs in 40"):
-        read_site_environment(copy)
+        archive.read_site_environment(copy)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +124,7 @@ def test_a_table_of_profiles_that_is_not_as_described_is_an_error(spoil, message
     table[0, 3] = -118.0
     write_nc(copy / layout.PROFILES, "soil_profile_info", spoil(table))
     with pytest.raises(InputError, match=message):
-        read_archive_profiles(copy)
+        archive.read_archive_profiles(copy)
 
 
 @pytest.mark.parametrize(
@@ -139,22 +133,22 @@ def test_a_table_of_profiles_that_is_not_as_described_is_an_error(spoil, message
 def test_layers_in_another_unit_are_an_error(column, factor, message, copy):
     write_nc(copy / layout.LAYERS, "data_soc_integrate", layer_table() * np.where(np.arange(9) == column, factor, 1))
     with pytest.raises(InputError, match=message):
-        read_archive_profiles(copy)
+        archive.read_archive_profiles(copy)
 
 
 def test_missing_and_broken_files_are_errors_with_their_names(copy):
     path = copy / layout.SITE_ENVIRONMENT
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(InputError, match="env_info.mat: no readable 'EnvInfo'"):
-        read_site_environment(copy)
+        archive.read_site_environment(copy)
     with pytest.raises(InputError, match="TSOI.mat: no readable .*MATLAB 7.3 file"):
-        archive_forcing(copy, LON, LAT, PAPER)
+        archive.archive_forcing(copy, LON, LAT, PAPER)
     with h5py.File(write_field(copy, "TSOI"), "w") as file:
         file.create_dataset("var_record_monthly_mean", (384, 576, 20, 12), "f4")
     with pytest.raises(InputError, match="stored with shape .384, 576, 20, 12., expected"):
-        archive_forcing(copy, LON, LAT, PAPER)
+        archive.archive_forcing(copy, LON, LAT, PAPER)
     with pytest.raises(InputError, match="0 folders 'wosis_2019_snap_shot'"):
-        read_archive_profiles(copy.parent / "elsewhere")
+        archive.read_archive_profiles(copy.parent / "elsewhere")
 
 
 @pytest.mark.parametrize(
@@ -169,4 +163,4 @@ def test_a_field_without_a_value_or_in_another_unit_is_an_error(copy, change, me
         stored = file["var_record_monthly_mean"]
         stored[..., 96:168, 72:144] = change(stored[..., 96:168, 72:144])
     with pytest.raises(InputError, match=message):
-        archive_forcing(copy, LON, LAT, PAPER)
+        archive.archive_forcing(copy, LON, LAT, PAPER)

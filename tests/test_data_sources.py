@@ -119,10 +119,7 @@ def test_npp_can_be_that_of_the_covariates(opened):
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        (
-            '[source.forcing]\nkind = "era5"\n',
-            "kind is 'era5', expected one of half-degree-table, clm-history",
-        ),
+        ('[source.forcing]\nkind = "era5"\n', "kind is 'era5', expected one of half-degree-table, clm-history"),
         ('[source.forcng]\nkind = "clm-history"\n', r"unknown table \[source.forcng\]: did you mean 'forcing'"),
         (HISTORY + 'verticl = "match"\n', "clm-history has no option 'verticl': did you mean 'vertical'"),
         (HISTORY + 'npp = "year"\n', "npp is 'year', expected one of years, multiples, covariates"),

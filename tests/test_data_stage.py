@@ -57,11 +57,7 @@ def test_a_cell_without_a_covariate_is_left_out_and_its_profiles_are_counted(tmp
 @pytest.mark.parametrize(
     ("npp", "koppen", "message"),
     [
-        (
-            [0, 900],
-            [6, np.nan],
-            r"no land cell has .* koppen_class \(.*, sites\) is missing at 10 of 30 places",
-        ),
+        ([0, 900], [6, np.nan], r"no land cell has .* koppen_class \(.*, sites\) is missing at 10 of 30 places"),
         ([np.nan, 400], [6, 6], "npp_gC_m2_yr is missing at 67% of 30 sites, expected at most a third. Leave it out"),
     ],
 )

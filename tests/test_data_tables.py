@@ -4,29 +4,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proda.data.tables import (
-    checked,
-    checked_unit,
-    csv_line,
-    finding,
-    findings_table,
-    median_check,
-    no_gaps,
-    no_repeats,
-    read_profiles,
-    read_site_status,
-    row_check,
-    write_profiles,
-)
+from proda.data import tables
 from proda.errors import InputError
 
 CHECKS = {
-    "profile_id": [no_gaps, no_repeats],
+    "profile_id": [tables.no_gaps, tables.no_repeats],
     "soc": [
-        row_check(lambda x: x > 0, "above 0 g m-3", "Leave it out."),
-        median_check(200, 2e5, "g m-3", "In kg m-3? Multiply by 1,000."),
+        tables.row_check(lambda x: x > 0, "above 0 g m-3", "Leave it out."),
+        tables.median_check(200, 2e5, "g m-3", "In kg m-3? Multiply by 1,000."),
     ],
-    "absent": [no_gaps],
+    "absent": [tables.no_gaps],
 }
 
 
@@ -36,7 +23,7 @@ def table(**columns) -> pd.DataFrame:
 
 def test_a_valid_table_comes_back_as_it_is():
     for good in (table(), table(soc=[1e4, 2e4, np.nan]), table(soc=np.nan)):
-        assert checked(good, CHECKS, "layers.csv") is good
+        assert tables.checked(good, CHECKS, "layers.csv") is good
 
 
 @pytest.mark.parametrize(
@@ -57,14 +44,14 @@ def test_a_valid_table_comes_back_as_it_is():
 )
 def test_a_fault_is_named_with_file_row_value_expectation_and_remedy(columns, message):
     with pytest.raises(InputError) as caught:
-        checked(table(**columns), CHECKS, "layers.csv", csv_line)
+        tables.checked(table(**columns), CHECKS, "layers.csv", tables.csv_line)
     assert str(caught.value).startswith(message)
 
 
 def test_a_finding_counts_missing_values_and_gives_the_range_of_the_others():
-    row = findings_table([finding("a run", "TSOI", "K", [280.0, np.nan, 290.0, 300.0])]).iloc[0]
+    row = tables.findings_table([tables.finding("a run", "TSOI", "K", [280.0, np.nan, 290.0, 300.0])]).iloc[0]
     assert row[["values", "missing", "least", "middle", "greatest"]].tolist() == [4, 1, 280.0, 290.0, 300.0]
-    assert np.isnan(finding("a run", "TSOI", "K", [np.nan]).least)
+    assert np.isnan(tables.finding("a run", "TSOI", "K", [np.nan]).least)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +64,7 @@ def test_a_finding_counts_missing_values_and_gives_the_range_of_the_others():
     ],
 )
 def test_spellings_of_a_unit_are_known(unit, expected, result):
-    assert checked_unit(unit, expected, "run.nc: X") == result
+    assert tables.checked_unit(unit, expected, "run.nc: X") == result
 
 
 @pytest.mark.parametrize(
@@ -89,7 +76,7 @@ def test_spellings_of_a_unit_are_known(unit, expected, result):
 )
 def test_another_unit_is_refused_and_never_converted(unit, message):
     with pytest.raises(InputError, match=message):
-        checked_unit(unit, ("K",), "run.nc: TSOI")
+        tables.checked_unit(unit, ("K",), "run.nc: TSOI")
 
 
 PROFILES = pd.DataFrame(
@@ -110,8 +97,8 @@ PROFILES = pd.DataFrame(
 
 
 def test_profiles_are_read_as_points_with_units_and_the_attributes_of_the_file(tmp_path):
-    write_profiles(PROFILES, tmp_path / "profiles.parquet", {"proda_study": "virtual-tiny"})
-    read = read_profiles(tmp_path / "profiles.parquet")
+    tables.write_profiles(PROFILES, tmp_path / "profiles.parquet", {"proda_study": "virtual-tiny"})
+    read = tables.read_profiles(tmp_path / "profiles.parquet")
     assert read.crs.to_epsg() == 4326 and read.attrs["proda_study"] == "virtual-tiny"
     np.testing.assert_array_equal(read.geometry.x, PROFILES["lon"])
     assert read["profile_id"].tolist() == ["a", "b"] and read["land_use"].isna().tolist() == [False, True]
@@ -120,12 +107,12 @@ def test_profiles_are_read_as_points_with_units_and_the_attributes_of_the_file(t
 
 def test_a_missing_file_names_the_notebook_that_writes_it(tmp_path):
     with pytest.raises(InputError, match=r"profiles\.parquet: no such file. Run notebook 01-data-cleaning"):
-        read_profiles(tmp_path / "profiles.parquet")
+        tables.read_profiles(tmp_path / "profiles.parquet")
     with pytest.raises(InputError, match="Run notebook 04-site-by-site-assimilation"):
-        read_site_status(tmp_path / "site_status.csv")
+        tables.read_site_status(tmp_path / "site_status.csv")
 
 
 def test_identifiers_of_sites_stay_text(tmp_path):
     (tmp_path / "site_status.csv").write_text("profile_id,site,used_downstream\n0012,0,True\n")
-    read = read_site_status(tmp_path / "site_status.csv")
+    read = tables.read_site_status(tmp_path / "site_status.csv")
     assert read["profile_id"].tolist() == ["0012"] and read["used_downstream"].dtype == bool

@@ -12,16 +12,7 @@ import xarray as xr
 from proda.assimilation.chains import SiteProblem
 from proda.assimilation.results import posterior_tree
 from proda.assimilation.sbc import rank_ecdf
-from proda.figures.chains import (
-    convergence_histograms,
-    fit_histogram,
-    parameter_densities,
-    parameter_intervals,
-    sbc_figure,
-    site_map,
-    site_profiles,
-    trace_figure,
-)
+from proda.figures import chains
 from proda.figures.style import ALBERS
 from proda.model.parameters import PAPER_PARAMETERS
 
@@ -61,7 +52,7 @@ def points_of(ax):
 
 def test_arviz_traces_show_the_chosen_parameters_by_their_names(rng):
     chosen = ["efolding", "q10"]
-    figure = trace_figure(posterior_tree(rng.random((3, 200, 25)), rng.random((3, 200)), {}), chosen)
+    figure = chains.trace_figure(posterior_tree(rng.random((3, 200, 25)), rng.random((3, 200)), {}), chosen)
     texts = {text for ax in figure.axes for text in (ax.get_title(), ax.get_xlabel(), ax.get_ylabel())}
     texts = {line for text in texts for line in text.splitlines()}
     assert set(chosen) <= texts and not texts & (set(NAMES) - set(chosen))
@@ -71,7 +62,7 @@ def test_arviz_traces_show_the_chosen_parameters_by_their_names(rng):
 def test_intervals_are_quantiles_of_the_draws_with_the_median_of_each_chain(ax, rng):
     x = rng.random((2, 300, 25)) * 0.1 + np.array([0.0, 0.8])[:, None, None]
     defaults = np.linspace(-0.1, 0.9, 25)
-    parameter_intervals(x, NAMES, defaults, ax)
+    chains.parameter_intervals(x, NAMES, defaults, ax)
     outer = np.array([segment[:, 0] for segment in ax.collections[0].get_segments()])
     np.testing.assert_allclose(outer, np.quantile(x.reshape(-1, 25), [0.05, 0.95], axis=0).T)
     marks = [line.get_xdata() for line in ax.lines if line.get_marker() == "|"]
@@ -81,10 +72,10 @@ def test_intervals_are_quantiles_of_the_draws_with_the_median_of_each_chain(ax, 
 
 
 def test_every_site_is_in_the_histograms_and_the_badly_fitted_in_the_first_bar(ax, status):
-    figure = convergence_histograms(status, 1.1)
+    figure = chains.convergence_histograms(status, 1.1)
     counts = [sum(bar.get_height() for bar in ax.patches if bar.get_facecolor()[3] == 1.0) for ax in figure.axes]
     assert counts == [59, 59, 60], "sites without a value are in none"
-    fit_histogram(status, ax)
+    chains.fit_histogram(status, ax)
     heights = np.array([patch.get_height() for patch in ax.patches])
     assert heights.sum() == 57 and heights[40] == 3
 
@@ -94,7 +85,7 @@ def test_site_profiles_show_the_observations_of_their_site_in_kilograms():
     problem = SiteProblem(["a", "b"], None, np.array([0, 0, 1, 1, 1]), depth, soc, 0.25 * soc, np.ones(5))
     profile = ("site", "layer"), np.linspace(1e4, 1e3, 20).reshape(2, 10)
     sites = xr.Dataset({"soc_mean": profile, "soc_sd": profile, "efficiency": ("site", [0.5, 0.75])})
-    first = site_profiles(problem, sites, [1, 0]).axes[0]
+    first = chains.site_profiles(problem, sites, [1, 0]).axes[0]
     np.testing.assert_allclose(first.lines[0].get_xdata(), profile[1][1] / 1000.0)
     np.testing.assert_allclose(first.containers[0].lines[0].get_xdata(), [8.0, 5.0, 1.0])
     (bars,) = first.containers[0].lines[2]
@@ -105,7 +96,7 @@ def test_site_profiles_show_the_observations_of_their_site_in_kilograms():
 def test_a_map_shows_each_sites_value_where_the_site_lies_and_names_the_parameter(sites):
     values = sites["x_sd"].sel(parameter="q10")
     values[3] = np.nan
-    ax = site_map(values)
+    ax = chains.site_map(values)
     dots = points_of(ax)
     at = ALBERS.transform_point(float(values.lon[7]), float(values.lat[7]), ALBERS.as_geodetic())
     nearest = np.hypot(*(np.asarray(dots.get_offsets()) - at).T).argmin()
@@ -117,7 +108,7 @@ def test_a_map_shows_each_sites_value_where_the_site_lies_and_names_the_paramete
 def test_ranks_are_drawn_on_one_scale_and_parameters_outside_the_band_are_named(rng):
     ranks = rng.integers(0, 100, (400, 25))
     ranks[:, 2] = np.minimum(rng.integers(0, 130, 400), 99)
-    figure = sbc_figure({"one": ranks, "other": ranks // 2}, NAMES)
+    figure = chains.sbc_figure({"one": ranks, "other": ranks // 2}, NAMES)
     (low, high), other = (ax.get_ylim() for ax in figure.axes)
     assert low == -high and (low, high) == other
     assert [ax.get_title() for ax in figure.axes] == ["one", "other"]
@@ -131,11 +122,11 @@ def test_parameter_densities_have_common_axes_and_mark_what_goes_beyond(rng):
     modes, draws = rng.uniform(size=(300, 25)), rng.uniform(size=(300, 25))
     modes[:20] = np.nan
     draws[:, 2] = 0.5
-    figure = parameter_densities(modes, NAMES, draws)
+    figure = chains.parameter_densities(modes, NAMES, draws)
     panels = figure.axes[:25]
     assert [ax.get_title() for ax in panels] == NAMES
     assert len({(ax.get_xlim(), ax.get_ylim()) for ax in panels}) == 1
     assert [bool(ax.texts) for ax in panels] == [False, False, True] + [False] * 22
     assert panels[2].texts[0].get_text().endswith(" 25")
     assert len(figure.legends[0].get_texts()) == 3
-    assert len(parameter_densities(modes, NAMES).legends[0].get_texts()) == 2
+    assert len(chains.parameter_densities(modes, NAMES).legends[0].get_texts()) == 2

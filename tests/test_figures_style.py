@@ -8,13 +8,7 @@ import pytest
 from matplotlib.path import Path
 from synthetic_study import small_results
 
-from proda.figures.style import (
-    ALBERS,
-    draw_cells,
-    draw_sites,
-    map_axes,
-    scale_of,
-)
+from proda.figures import style
 
 
 @pytest.fixture(scope="module")
@@ -31,29 +25,29 @@ def offline(monkeypatch):
 
 
 def test_differences_are_white_at_zero_and_symmetric():
-    norm = scale_of("difference", [-1.0, 5.0], limits=(-2.0, 6.0)).norm
+    norm = style.scale_of("difference", [-1.0, 5.0], limits=(-2.0, 6.0)).norm
     assert (norm.vmin, norm.vcenter, norm.vmax) == (-6, 0, 6)
 
 
 def test_a_cell_is_drawn_where_it_lies(grid):
-    mesh = draw_cells(np.arange(grid.sizes["cell"]), grid, map_axes())
+    mesh = style.draw_cells(np.arange(grid.sizes["cell"]), grid, style.map_axes())
     centres = mesh.get_coordinates()[:-1, :-1] / 2 + mesh.get_coordinates()[1:, 1:] / 2
     values = mesh.get_array()
     row, column = np.argwhere(values == 7)[0]
-    expected = ALBERS.transform_point(float(grid["lon"][7]), float(grid["lat"][7]), ALBERS.as_geodetic())
+    expected = style.ALBERS.transform_point(float(grid["lon"][7]), float(grid["lat"][7]), style.ALBERS.as_geodetic())
     assert np.hypot(*(centres[row, column] - expected)) < 30e3
 
 
 def test_missing_cells_are_hatched_and_not_left_white(grid):
-    ax = map_axes()
+    ax = style.map_axes()
     values = np.ones(grid.sizes["cell"])
     values[:5] = np.nan
-    draw_cells(values, grid, ax)
+    style.draw_cells(values, grid, ax)
     hatched = [c for c in ax.collections if c.get_hatch()]
     assert len(hatched) == 1 and (hatched[0].get_paths()[0].codes == Path.MOVETO).sum() == 5
 
 
 def test_the_largest_differences_are_drawn_last():
     sites = pd.DataFrame({"lon": [-100.0, -90, -80], "lat": [40.0, 40, 40]})
-    dots = draw_sites([-9.0, 1.0, np.nan], sites, map_axes(), "difference")
+    dots = style.draw_sites([-9.0, 1.0, np.nan], sites, style.map_axes(), "difference")
     assert dots.get_array().tolist() == [1.0, -9.0]

@@ -4,29 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from proda.assimilation.sbc import (
-    ANNEALED,
-    BANANA,
-    CUT_BY_BOUNDS,
-    REDRAWN,
-    REFLECTED,
-    Bent,
-    chain_draws,
-)
+from proda.assimilation import sbc
 from proda.compiled import kept_compiled
-from proda.kernels.metropolis import (
-    BOX,
-    LOGARITHMIC,
-    SCALE,
-    Schedule,
-    accept,
-    adapt,
-    box_position,
-    log_density,
-    new_chains,
-    stretched,
-    stretches,
-)
+from proda.kernels import metropolis
+from proda.kernels.metropolis import SCALE, Schedule
 from proda.kernels.simd import BLOCK_WIDTH, generator_states, load, store
 from proda.model.parameters import PAPER_PARAMETERS
 
@@ -39,12 +20,12 @@ def covariance(sd, correlation):
 
 
 TARGETS = {
-    "normal far from the bounds": Bent(np.full(5, 0.5), covariance([0.02, 0.05, 0.08, 0.06, 0.03], 0.7)),
-    "normal cut by the bounds": CUT_BY_BOUNDS,
-    "almost flat": Bent(np.array([0.2, 0.8]), covariance([0.6, 0.5], -0.6)),
-    "banana": BANANA,
+    "normal far from the bounds": sbc.Bent(np.full(5, 0.5), covariance([0.02, 0.05, 0.08, 0.06, 0.03], 0.7)),
+    "normal cut by the bounds": sbc.CUT_BY_BOUNDS,
+    "almost flat": sbc.Bent(np.array([0.2, 0.8]), covariance([0.6, 0.5], -0.6)),
+    "banana": sbc.BANANA,
     # So many dimensions that each step goes along a few directions only; bounds cut two of them.
-    "eighteen dimensions": Bent(
+    "eighteen dimensions": sbc.Bent(
         np.array([0.08, 0.9, *[0.5] * 16]), covariance([0.12, 0.1, *np.linspace(0.02, 0.09, 16)], 0.5)
     ),
 }
@@ -65,7 +46,7 @@ def faults(target, draws):
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_chains_give_the_distribution_they_are_asked_for(target):
-    draws, _ = chain_draws(target, SCHEDULE)
+    draws, _ = sbc.chain_draws(target, SCHEDULE)
     assert ((draws >= 0.0) & (draws <= 1.0)).all()
     assert not faults(target, draws)
     correlation = np.corrcoef(draws.reshape(-1, target.mean.size).T)
@@ -74,22 +55,22 @@ def test_chains_give_the_distribution_they_are_asked_for(target):
 
 @pytest.mark.parametrize(
     ("rule", "expected"),
-    [(REFLECTED, {"margin"}), (REDRAWN, {"margin"}), (ANNEALED, {"sd", "margin"})],
+    [(sbc.REFLECTED, {"margin"}), (sbc.REDRAWN, {"margin"}), (sbc.ANNEALED, {"sd", "margin"})],
     ids=["reflecting correlated steps", "redrawing until inside", "annealed acceptance"],
 )
 def test_a_wrong_rule_is_noticed(rule, expected):
-    draws, _ = chain_draws(CUT_BY_BOUNDS, SCHEDULE, rule)
-    assert expected <= set(faults(CUT_BY_BOUNDS, draws))
+    draws, _ = sbc.chain_draws(sbc.CUT_BY_BOUNDS, SCHEDULE, rule)
+    assert expected <= set(faults(sbc.CUT_BY_BOUNDS, draws))
 
 
 @kept_compiled
 def accept_once(chains, proposed):
-    accept(chains, load(proposed, 0))
+    metropolis.accept(chains, load(proposed, 0))
 
 
 def test_infinite_misfits_and_misfits_that_are_not_numbers_are_never_accepted():
     """From anywhere else, also from where the misfit is not finite, a finite one is."""
-    chains = new_chains(2, generator_states([(1, k) for k in range(BLOCK_WIDTH)]))
+    chains = metropolis.new_chains(2, generator_states([(1, k) for k in range(BLOCK_WIDTH)]))
     chains.proposal[:] = 1.0
     chains.phi[:] = [3.0, 3.0, np.inf, np.nan, np.inf, np.nan, np.inf, 3.0]
     proposed = np.array([np.nan, np.inf, np.nan, np.inf, 7.0, 7.0, np.inf, 2.0])
@@ -99,29 +80,32 @@ def test_infinite_misfits_and_misfits_that_are_not_numbers_are_never_accepted():
 
 
 def test_the_misfit_kept_with_a_draw_is_that_of_the_draw():
-    draws, phis = chain_draws(BANANA, Schedule(500, 500, 1000, 10))
-    u = draws - BANANA.mean
-    u[..., 1] -= BANANA.bend * u[..., 0] ** 2
-    direct = 0.5 * np.einsum("cnk,km,cnm->cn", u, np.linalg.inv(BANANA.covariance), u)
+    draws, phis = sbc.chain_draws(sbc.BANANA, Schedule(500, 500, 1000, 10))
+    u = draws - sbc.BANANA.mean
+    u[..., 1] -= sbc.BANANA.bend * u[..., 0] ** 2
+    direct = 0.5 * np.einsum("cnk,km,cnm->cn", u, np.linalg.inv(sbc.BANANA.covariance), u)
     np.testing.assert_allclose(phis, direct, rtol=1e-10)
 
 
 def test_chains_of_one_seed_are_identical_and_of_two_seeds_are_not():
     plan = Schedule(500, 500, 1000, 10)
-    one = chain_draws(CUT_BY_BOUNDS, plan, seed=5)[0]
-    np.testing.assert_array_equal(one, chain_draws(CUT_BY_BOUNDS, plan, seed=5)[0])
-    assert not np.array_equal(one, chain_draws(CUT_BY_BOUNDS, plan, seed=6)[0])
+    one = sbc.chain_draws(sbc.CUT_BY_BOUNDS, plan, seed=5)[0]
+    np.testing.assert_array_equal(one, sbc.chain_draws(sbc.CUT_BY_BOUNDS, plan, seed=5)[0])
+    assert not np.array_equal(one, sbc.chain_draws(sbc.CUT_BY_BOUNDS, plan, seed=6)[0])
     assert len({chain.tobytes() for chain in one}) == BLOCK_WIDTH
 
 
 @kept_compiled
 def adapt_from(chains, moved, begin, end, schedule):
     for t in range(begin, end):
-        adapt(chains, load(moved, 0), t, schedule)
+        metropolis.adapt(chains, load(moved, 0), t, schedule)
 
 
 def test_step_lengths_and_covariance_change_in_the_burn_in_and_stay_in_the_kept_part(rng):
-    chains, schedule = new_chains(3, generator_states([(1, k) for k in range(BLOCK_WIDTH)])), Schedule(100, 300, 400, 4)
+    chains, schedule = (
+        metropolis.new_chains(3, generator_states([(1, k) for k in range(BLOCK_WIDTH)])),
+        Schedule(100, 300, 400, 4),
+    )
     # Close to the acceptance aimed at: the step length reaches neither end of its range, where it would stay anyway.
     chains.x[:], moved = rng.random(chains.x.size), np.full(BLOCK_WIDTH, 0.25)
     found = []
@@ -139,8 +123,8 @@ A = np.array([0.0, 0.5, 1.5, 3.0, 5.0])
 @kept_compiled
 def fill_positions(u, stretch, out, density):
     for k in range(stretch.size):
-        store(out, k, box_position(load(u, k), stretch[k]))
-    store(density, 0, log_density(u, stretch))
+        store(out, k, metropolis.box_position(load(u, k), stretch[k]))
+    store(density, 0, metropolis.log_density(u, stretch))
 
 
 def positions(u, stretch):
@@ -159,13 +143,13 @@ def positions(u, stretch):
 
 def test_a_position_comes_back_from_its_coordinates_and_the_bounds_stay_where_they_are(rng):
     x = np.concatenate([rng.random((200, A.size)), np.zeros((1, A.size)), np.ones((1, A.size)), np.full((1, 5), 1e-6)])
-    u = stretched(x, A)
+    u = metropolis.stretched(x, A)
     assert u.min() >= 0.0 and u.max() <= 1.0 + 1e-15
     np.testing.assert_allclose(positions(u, A)[0], x, rtol=0, atol=2e-12)
     np.testing.assert_array_equal(u[:, 0], x[:, 0])
     assert (u[:200, 1:] > x[:200, 1:]).all(), "small values take more room"
     back = positions(rng.random((200, A.size)), A)[0]
-    np.testing.assert_allclose(positions(stretched(back, A), A)[0], back, rtol=0, atol=2e-12)
+    np.testing.assert_allclose(positions(metropolis.stretched(back, A), A)[0], back, rtol=0, atol=2e-12)
 
 
 def test_the_density_is_the_derivative_of_the_position(rng):
@@ -182,7 +166,7 @@ def test_the_density_is_the_derivative_of_the_position(rng):
 
 
 def test_the_logarithmic_coordinate_of_a_turnover_time_is_its_logarithm():
-    a = stretches(LOGARITHMIC)
+    a = metropolis.stretches(metropolis.LOGARITHMIC)
     for name in ("tau4s2", "tau4s3", "q10", "diffus"):
         k = PAPER_PARAMETERS.index(name)
         row = PAPER_PARAMETERS.rows[k]
@@ -190,5 +174,5 @@ def test_the_logarithmic_coordinate_of_a_turnover_time_is_its_logarithm():
         x[:, k] = np.linspace(0.0, 1.0, 5)
         value = row.minimum + x[:, k] * (row.maximum - row.minimum)
         expected = np.log(value / row.minimum) / np.log(row.maximum / row.minimum)
-        np.testing.assert_allclose(stretched(x, a)[:, k], expected, rtol=0, atol=1e-12)
-    assert not stretches(BOX).any() and 0 < (a > 0.0).sum() < 25
+        np.testing.assert_allclose(metropolis.stretched(x, a)[:, k], expected, rtol=0, atol=1e-12)
+    assert not metropolis.stretches(metropolis.BOX).any() and 0 < (a > 0.0).sum() < 25

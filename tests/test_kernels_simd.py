@@ -5,40 +5,30 @@ import pytest
 from scipy import stats
 
 from proda.compiled import kept_compiled
-from proda.kernels.simd import (
-    BLOCK_WIDTH,
-    fill_normal,
-    fill_uniform,
-    generator_states,
-    inverse_power,
-    load,
-    simd_exp,
-    simd_log,
-    store,
-)
+from proda.kernels import simd
 
 
 @kept_compiled
 def fill_exp(x, out):
-    for row in range(x.size // BLOCK_WIDTH):
-        store(out, row, simd_exp(load(x, row)))
+    for row in range(x.size // simd.BLOCK_WIDTH):
+        simd.store(out, row, simd.simd_exp(simd.load(x, row)))
 
 
 @kept_compiled
 def fill_log(x, out):
-    for row in range(x.size // BLOCK_WIDTH):
-        store(out, row, simd_log(load(x, row)))
+    for row in range(x.size // simd.BLOCK_WIDTH):
+        simd.store(out, row, simd.simd_log(simd.load(x, row)))
 
 
 @kept_compiled
 def fill_inverse_power(x, out):
-    for row in range(x.size // BLOCK_WIDTH):
-        store(out, row, inverse_power(load(x, row)))
+    for row in range(x.size // simd.BLOCK_WIDTH):
+        simd.store(out, row, simd.inverse_power(simd.load(x, row)))
 
 
 def through(fill, x):
     x = np.asarray(x, dtype=np.float64)
-    padded = np.pad(x, (0, -x.size % BLOCK_WIDTH), constant_values=1.0)
+    padded = np.pad(x, (0, -x.size % simd.BLOCK_WIDTH), constant_values=1.0)
     out = np.empty_like(padded)
     fill(padded, out)
     return out[: x.size]
@@ -95,24 +85,24 @@ def xoshiro256plusplus(state, n):
 
 @kept_compiled
 def fill_at_once(state, out, n):
-    fill_uniform(state, out, n)
+    simd.fill_uniform(state, out, n)
 
 
 @kept_compiled
 def fill_bells(state, out, n):
-    fill_normal(state, out, n)
+    simd.fill_normal(state, out, n)
 
 
 def drawn(fill, states, n):
     """n numbers of each stream, (n, BLOCK_WIDTH)."""
-    out = np.empty(n * BLOCK_WIDTH)
+    out = np.empty(n * simd.BLOCK_WIDTH)
     fill(np.ascontiguousarray(states).ravel().copy(), out, n)
-    return out.reshape(n, BLOCK_WIDTH)
+    return out.reshape(n, simd.BLOCK_WIDTH)
 
 
 @pytest.fixture(scope="module")
 def states():
-    return generator_states([(7, site, 0) for site in range(BLOCK_WIDTH)])
+    return simd.generator_states([(7, site, 0) for site in range(simd.BLOCK_WIDTH)])
 
 
 def test_the_algorithm_gives_the_published_words():
@@ -123,7 +113,7 @@ def test_the_algorithm_gives_the_published_words():
 
 def test_every_stream_has_the_words_of_its_own_generator(states):
     numbers = drawn(fill_at_once, states, 200)
-    for k in (0, 5, BLOCK_WIDTH - 1):
+    for k in (0, 5, simd.BLOCK_WIDTH - 1):
         words = np.array(xoshiro256plusplus(states[:, k], 200), dtype=np.uint64)
         # The upper 52 bits, in the middle of their interval.
         np.testing.assert_array_equal(numbers[:, k], ((words >> np.uint64(12)).astype(float) + 0.5) * 2.0**-52)
@@ -131,7 +121,7 @@ def test_every_stream_has_the_words_of_its_own_generator(states):
 
 def test_the_smallest_and_largest_word_stay_inside_the_open_interval():
     # With s0 = s3 = 0 the word is 0; with s0 = 2^64 - 1 and s3 = 1 it is 2^64 - 1.
-    states = np.zeros((4, BLOCK_WIDTH), np.uint64)
+    states = np.zeros((4, simd.BLOCK_WIDTH), np.uint64)
     states[1] = 1
     states[0, 1], states[3, 1] = MASK, 1
     numbers = drawn(fill_at_once, states, 1)[0]

@@ -10,16 +10,7 @@ from compliance_checker.runner import CheckSuite
 from synthetic_study import FolderStudy, small_results
 
 from proda.errors import InputError
-from proda.maps.netcdf import (
-    SOC_CONTENT,
-    century_normalisation,
-    clm_parameters,
-    counterpart_table,
-    csoil_product,
-    observed_period,
-    raster_of,
-    rastered,
-)
+from proda.maps import netcdf
 from proda.maps.stage import write_results
 from proda.model.parameters import INS, PAPER_PARAMETERS, bounds, physical
 
@@ -63,14 +54,14 @@ def test_the_checker_finds_a_seeded_fault(folder, tmp_path):
     path = tmp_path / "seeded.nc"
     path.write_bytes((folder / "soc_maps.nc").read_bytes())
     with netCDF4.Dataset(path, "a") as file:
-        file[SOC_CONTENT].units = "kg s-1"
+        file[netcdf.SOC_CONTENT].units = "kg s-1"
     assert any("units" in line for line in cf_faults(path))
 
 
 def test_latitudes_go_up_and_cells_without_land_are_missing(product):
     assert (np.diff(product["lat"]) > 0).all()
     has_land = np.isfinite(product["land_area_fraction"].values)
-    has_carbon = np.isfinite(product[SOC_CONTENT].sel(parameterisation="network").values)
+    has_carbon = np.isfinite(product[netcdf.SOC_CONTENT].sel(parameterisation="network").values)
     assert not has_land.all() and (has_carbon == has_land).all()
 
 
@@ -79,18 +70,18 @@ def test_totals_from_the_file_are_those_of_the_stock_table(product):
         small_results().stocks.query("source == 'this study' and method == 'network'").set_index("interval")["stock_pg"]
     )
     land = product["cell_area"] * product["land_area_fraction"]
-    total = float((product[SOC_CONTENT].sel(parameterisation="network", depth=2.0) * land).sum() / 1e12)
+    total = float((product[netcdf.SOC_CONTENT].sel(parameterisation="network", depth=2.0) * land).sum() / 1e12)
     assert total == pytest.approx(table.sum(), rel=1e-6)
 
 
 def test_density_on_layers_sums_to_the_stock(product):
     thickness = (product["layer_bounds"][:, 1].clip(max=1.0) - product["layer_bounds"][:, 0]).clip(min=0)
     stock = (product["soc_density"].sel(parameterisation="default") * thickness).sum("layer", skipna=False)
-    np.testing.assert_allclose(stock, product[SOC_CONTENT].sel(parameterisation="default", depth=1.0), rtol=1e-5)
+    np.testing.assert_allclose(stock, product[netcdf.SOC_CONTENT].sel(parameterisation="default", depth=1.0), rtol=1e-5)
 
 
 def test_quantiles_surround_the_median_and_exist_only_for_methods_with_draws(product):
-    names = [f"{SOC_CONTENT}_{quantile}" for quantile in ("p05", "p50", "p95")]
+    names = [f"{netcdf.SOC_CONTENT}_{quantile}" for quantile in ("p05", "p50", "p95")]
     low, middle, high = (product[name].sel(parameterisation="one-batch").values for name in names)
     land = np.isfinite(low)
     assert land.any() and (low[land] <= middle[land]).all() and (middle[land] <= high[land]).all()
@@ -99,7 +90,7 @@ def test_quantiles_surround_the_median_and_exist_only_for_methods_with_draws(pro
 
 def test_cells_carry_the_number_of_extrapolated_covariates_of_network_and_hybrid(product):
     inputs = small_results().inputs
-    raster = raster_of(inputs.grid)
+    raster = netcdf.raster_of(inputs.grid)
     for method, expected in (
         ("network", inputs.network_extrapolated),
         ("hybrid", inputs.hybrid["extrapolated_cell"].values),
@@ -108,21 +99,21 @@ def test_cells_carry_the_number_of_extrapolated_covariates_of_network_and_hybrid
         np.testing.assert_array_equal(beyond[raster.row, raster.column], expected)
         assert (expected > 0).any() and np.isfinite(beyond).sum() == expected.size
     assert np.isnan(product["extrapolated"].sel(parameterisation="one-batch")).all()
-    for name in (SOC_CONTENT, "soc_density", "carbon_mass_content_of_soil_layer"):
+    for name in (netcdf.SOC_CONTENT, "soc_density", "carbon_mass_content_of_soil_layer"):
         assert product[name].attrs["ancillary_variables"].split()[-1] == "extrapolated"
 
 
 def test_the_raster_puts_every_cell_at_its_place():
     grid = xr.Dataset({"lon": ("cell", [-100.25, -99.25]), "lat": ("cell", [40.25, 39.75])})
-    raster = raster_of(grid)
-    np.testing.assert_array_equal(rastered([1.0, 2.0], raster), [[np.nan, np.nan, 2.0], [1.0, np.nan, np.nan]])
+    raster = netcdf.raster_of(grid)
+    np.testing.assert_array_equal(netcdf.rastered([1.0, 2.0], raster), [[np.nan, np.nan, 2.0], [1.0, np.nan, np.nan]])
 
 
 def test_cells_off_the_raster_or_listed_twice_are_refused():
     with pytest.raises(InputError, match="not a multiple"):
-        raster_of(pd.DataFrame({"lon": [-100.25, -100.0], "lat": [40.25, 40.25]}))
+        netcdf.raster_of(pd.DataFrame({"lon": [-100.25, -100.0], "lat": [40.25, 40.25]}))
     with pytest.raises(InputError, match="share"):
-        raster_of(pd.DataFrame({"lon": [-100.25, -100.25], "lat": [40.25, 40.25]}))
+        netcdf.raster_of(pd.DataFrame({"lon": [-100.25, -100.25], "lat": [40.25, 40.25]}))
 
 
 def test_a_file_for_ilamb_has_cmips_variables_on_time_lat_lon_with_bounds(folder):
@@ -139,7 +130,7 @@ def test_the_carbon_for_ilamb_is_that_of_the_maps(folder):
     with xr.open_dataset(folder / "soc_maps.nc") as maps, xr.open_dataset(folder / "ilamb/cSoil_one-batch.nc") as own:
         for name, depth in (("cSoil", 2.0), ("cSoilAbove1m", 1.0)):
             for suffix in ("", "_p05", "_p50", "_p95"):
-                expected = maps[SOC_CONTENT + suffix].sel(parameterisation="one-batch", depth=depth)
+                expected = maps[netcdf.SOC_CONTENT + suffix].sel(parameterisation="one-batch", depth=depth)
                 np.testing.assert_array_equal(own[name + suffix].isel(time=0), expected)
 
 
@@ -151,13 +142,13 @@ def test_the_configuration_for_ilamb_names_every_file(folder):
 
 def test_the_period_is_that_of_nearly_all_profiles_and_a_wrong_date_does_not_stretch_it():
     years = pd.Series([np.nan, 1066.0, *np.linspace(1960, 2000, 99)])
-    assert observed_period(years) == (1961, 1997)
-    assert observed_period(pd.Series([np.nan])) == (1960, 2020)
+    assert netcdf.observed_period(years) == (1961, 1997)
+    assert netcdf.observed_period(pd.Series([np.nan])) == (1960, 2020)
 
 
 def test_the_period_is_the_bounds_of_time_in_whole_years():
     results = small_results()
-    product = csoil_product(results.maps, results.inputs.grid, "network", (1960, 1999), "x")
+    product = netcdf.csoil_product(results.maps, results.inputs.grid, "network", (1960, 1999), "x")
     days = product["time_bounds"].values[0]
     assert [str(np.datetime64("1850-01-01") + int(day)) for day in days] == ["1960-01-01", "2000-01-01"]
 
@@ -169,7 +160,7 @@ def made(folder):
 
 
 def on_cells(inputs, variable):
-    raster = raster_of(inputs.grid)
+    raster = netcdf.raster_of(inputs.grid)
     return variable.values[raster.row, raster.column]
 
 
@@ -182,7 +173,7 @@ def test_every_parameter_of_the_network_is_there_in_physical_units(made):
 
 
 def test_every_parameter_has_a_counterpart_or_none():
-    table = counterpart_table()
+    table = netcdf.counterpart_table()
     assert list(table.index) == list(PAPER_PARAMETERS.names)
     assert set(table.index[table["clm"] == ""]) == {"fs1s2", "fs1s3", "ins"}
 
@@ -202,7 +193,7 @@ def test_every_value_lies_in_its_valid_range_and_the_range_is_the_prior(made):
 def test_the_defaults_become_the_numbers_of_clm():
     """Published in CLM's technical note and source: 1 and 5 cm2 yr-1, respired fractions, CWD fractions."""
     ours = xr.Dataset({row.name: ((), row.default) for row in PAPER_PARAMETERS.rows})
-    clm = clm_parameters(ours)
+    clm = netcdf.clm_parameters(ours)
     expected = {
         "som_diffus": 1e-4 / (86400 * 365), "cryoturb_diffusion_k": 5e-4 / (86400 * 365), "rf_l1s1_bgc": 0.55,
         "rf_l2s1_bgc": 0.5, "rf_l3s2_bgc": 0.5, "rf_s2s1_bgc": 0.55, "rf_s2s3_bgc": 0.55, "rf_s3s1_bgc": 0.55,
@@ -221,15 +212,15 @@ def test_clms_rates_with_its_normalisation_are_this_models():
         return 11.75 + (29.7 / np.pi) * np.arctan(np.pi * 0.031 * (t - 15.4))
 
     factor = (catanf(15.0) / catanf(30.0)) / q10 ** ((15.0 - 25.0) / 10.0)
-    rate = q10 ** ((warm - 25.0) / 10.0) * factor / float(clm_parameters(ours)["tau_s2"])
+    rate = q10 ** ((warm - 25.0) / 10.0) * factor / float(netcdf.clm_parameters(ours)["tau_s2"])
     assert rate == pytest.approx(q10 ** ((warm - 25.0) / 10.0) / tau, rel=1e-12)
-    assert float(century_normalisation(q10)) == pytest.approx(factor)
+    assert float(netcdf.century_normalisation(q10)) == pytest.approx(factor)
 
 
 def test_what_leaves_the_slow_pool_in_clm_is_what_leaves_it_here(rng):
     fs2s1, fs2s3 = rng.uniform(0.1, 0.6, 50), rng.uniform(0.0, 0.1, 50)
     ours = xr.Dataset({row.name: ("cell", np.full(50, row.default)) for row in PAPER_PARAMETERS.rows})
-    clm = clm_parameters(ours.assign(fs2s1=("cell", fs2s1), fs2s3=("cell", fs2s3)))
+    clm = netcdf.clm_parameters(ours.assign(fs2s1=("cell", fs2s1), fs2s3=("cell", fs2s3)))
     respired = 0.42 / 0.45 * clm["rf_s2s1_bgc"] + 0.03 / 0.45 * clm["rf_s2s3_bgc"]
     np.testing.assert_allclose(respired, 1 - fs2s1 - fs2s3, rtol=1e-12)
     assert ((clm["rf_s2s3_bgc"] < 0) == (fs2s3 > 0.03 / 0.45)).all()
@@ -237,7 +228,7 @@ def test_what_leaves_the_slow_pool_in_clm_is_what_leaves_it_here(rng):
 
 def test_litter_fractions_add_up_to_one_and_come_from_a_map(made):
     inputs, maps = made
-    clm = clm_parameters(maps)
+    clm = netcdf.clm_parameters(maps)
     total = on_cells(inputs, clm["lf_flab"] + clm["lf_fcel"] + clm["lf_flig"])
     np.testing.assert_allclose(total, 1.0, rtol=1e-12)
     assert clm["tau_s3"].attrs["units"] == "yr" and "century_normalisation" in clm["tau_s3"].attrs["comment"]

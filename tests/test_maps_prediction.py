@@ -9,20 +9,8 @@ from columns import temperate
 from proda.errors import InputError
 from proda.kernels.steady_state import soc_density
 from proda.learning.cross_validation import WIDTH_90
-from proda.maps.prediction import (
-    LEAST_OBSERVED_DEPTH,
-    METHODS,
-    at_observed_depths,
-    extrapolated_shares,
-    finite_soc,
-    one_batch_draws,
-    random_sampling_draws,
-    soc_of_draws,
-    soc_of_members,
-    soc_of_one,
-    soc_of_sites,
-    where_observed,
-)
+from proda.maps import prediction
+from proda.maps.prediction import at_observed_depths
 from proda.maps.scores import map_scores
 from proda.maps.stocks import MAP_INTERVALS, land_area, petagrams, stock_table, stocks
 from proda.model.configuration import PAPER_COLUMN, STRATA
@@ -46,14 +34,14 @@ def woody_debris(x, forcing):
 
 def test_one_batch_draws_are_posterior_draws_each_at_most_once(rng):
     posterior = rng.uniform(size=(50, N))
-    draws = one_batch_draws(posterior, 50, seed=1)
+    draws = prediction.one_batch_draws(posterior, 50, seed=1)
     np.testing.assert_array_equal(np.sort(draws[:, 0]), np.sort(posterior[:, 0]))
-    np.testing.assert_array_equal(draws, one_batch_draws(posterior, 50, seed=1))
+    np.testing.assert_array_equal(draws, prediction.one_batch_draws(posterior, 50, seed=1))
 
 
 def test_random_sampling_keeps_how_often_a_value_occurs_and_forgets_what_it_occurred_with(rng):
     modes = np.repeat(rng.uniform(0.1, 0.4, 3000)[:, None], N, axis=1)
-    draws = random_sampling_draws(modes, 3000, seed=2)
+    draws = prediction.random_sampling_draws(modes, 3000, seed=2)
     assert (
         np.abs(np.quantile(draws, [0.25, 0.5, 0.75], axis=0).T - np.quantile(modes[:, 0], [0.25, 0.5, 0.75])).max()
         < 0.02
@@ -64,17 +52,17 @@ def test_random_sampling_keeps_how_often_a_value_occurs_and_forgets_what_it_occu
 def test_random_sampling_draws_leave_a_share_for_coarse_woody_debris(inputs, rng):
     modes = rng.uniform(0.3, 1.0, size=(200, N))
     assert (woody_debris(modes, inputs.forcing) <= 0).any()
-    assert (woody_debris(random_sampling_draws(modes, 500, seed=3), inputs.forcing) > 0).all()
+    assert (woody_debris(prediction.random_sampling_draws(modes, 500, seed=3), inputs.forcing) > 0).all()
 
 
 def test_sites_without_modes_are_left_out_and_none_at_all_is_an_error(rng):
     modes = rng.uniform(0, 0.5, size=(20, N))
     modes[::2] = np.nan
-    assert np.isin(random_sampling_draws(modes, 50, seed=1)[:, 3], modes[1::2, 3]).all()
+    assert np.isin(prediction.random_sampling_draws(modes, 50, seed=1)[:, 3], modes[1::2, 3]).all()
     with pytest.raises(InputError, match="x_mode"):
-        random_sampling_draws(modes[::2], 50, seed=1)
+        prediction.random_sampling_draws(modes[::2], 50, seed=1)
     with pytest.raises(InputError, match="p4ll"):
-        random_sampling_draws(np.ones((5, N)), 10, seed=1)
+        prediction.random_sampling_draws(np.ones((5, N)), 10, seed=1)
 
 
 @pytest.mark.parametrize("face", [0.0, 1.0])
@@ -82,8 +70,8 @@ def test_one_mode_on_a_face_of_the_cube_does_not_make_the_map_undefined(inputs, 
     for name in ("efolding", "tau4l1", "tau4s1", "maxpsi"):
         modes = rng.uniform(0.2, 0.6, size=(3, N))
         modes[0, PAPER_PARAMETERS.index(name)] = face
-        draws = random_sampling_draws(modes, 60, seed=4)
-        found = soc_of_draws(draws, inputs.forcing, land_area(inputs.grid))
+        draws = prediction.random_sampling_draws(modes, 60, seed=4)
+        found = prediction.soc_of_draws(draws, inputs.forcing, land_area(inputs.grid))
         assert (draws[:, PAPER_PARAMETERS.index(name)] == abs(face - INNER)).any()
         assert np.isfinite(found["soc"]).all() and found["soc"].max() < 1e7
 
@@ -92,17 +80,17 @@ def test_parameters_without_a_steady_state_are_an_error_that_names_them(inputs):
     x = np.full(N, 0.4)
     x[PAPER_PARAMETERS.index("tau4s1")] = 0.0
     with pytest.raises(InputError, match=r"random-sampling, draw 0: SOC is not finite in .* where tau4s1 = 0:"):
-        soc_of_draws(x[None], inputs.forcing, land_area(inputs.grid), "random-sampling")
+        prediction.soc_of_draws(x[None], inputs.forcing, land_area(inputs.grid), "random-sampling")
     n = inputs.grid.sizes["cell"]
     cells = np.full((N, n), 0.4)
     cells[PAPER_PARAMETERS.index("efolding"), 3] = 0.0
     with pytest.raises(InputError, match=rf"in 1 of {n} columns, first in 3, where efolding = 0:"):
-        finite_soc(cells, inputs.forcing, "network")
+        prediction.finite_soc(cells, inputs.forcing, "network")
 
 
 def test_an_ensemble_is_mapped_by_the_mean_of_soc_and_its_total_by_the_totals_of_the_draws(inputs, rng):
     area, draws = land_area(inputs.grid), rng.uniform(0.2, 0.5, size=(30, N))
-    found = soc_of_draws(draws, inputs.forcing, area)
+    found = prediction.soc_of_draws(draws, inputs.forcing, area)
     every = np.stack([soc_density(physical(x, inputs.forcing), inputs.forcing) for x in draws])
     np.testing.assert_allclose(found["soc"], every.mean(axis=0), rtol=1e-12)
     at_mean = soc_density(physical(draws.mean(axis=0), inputs.forcing), inputs.forcing)
@@ -135,7 +123,7 @@ def test_methods_with_local_parameters_beat_those_without(results):
 
 def test_every_method_has_a_map_and_site_by_site_only_where_sites_are(results):
     stock = results.maps["stock"].sel(statistic="mean")
-    assert list(results.maps["parameterisation"].values) == [*METHODS, "truth"]
+    assert list(results.maps["parameterisation"].values) == [*prediction.METHODS, "truth"]
     inputs = results.inputs
     cells = set(inputs.sites["cell"][inputs.used])
     mapped = np.isfinite(stock.sel(parameterisation="site-by-site").transpose("depth", "cell").values)
@@ -153,18 +141,18 @@ SITES_GRID = xr.Dataset({"cell_area": ("cell", SITES_AREA), "land_fraction": ("c
 def site_maps():
     """Three sites in two cells, observed to 0.3, 1.0 and 2.0 m; the shallow ones extrapolate nonsense below 1 m."""
     soc = np.where(PAPER_COLUMN.node[:, None] > 1.0, [[1e6, 1e6, 10e3]], 20e3)
-    of_sites = soc_of_sites(soc, np.array([0.3, 1.0, 2.0]), np.array([1, 1, 2]), SITES_AREA)
+    of_sites = prediction.soc_of_sites(soc, np.array([0.3, 1.0, 2.0]), np.array([1, 1, 2]), SITES_AREA)
     both = xr.concat(
-        [of_sites, soc_of_one(np.full((10, 4), 20e3), SITES_AREA)], dim="parameterisation", coords="minimal",
+        [of_sites, prediction.soc_of_one(np.full((10, 4), 20e3), SITES_AREA)], dim="parameterisation", coords="minimal",
         compat="override",
     )  # fmt: skip
     return both.assign_coords(parameterisation=["site-by-site", "truth"])
 
 
 def test_a_stratum_counts_from_its_middle_on_whatever_the_rounding():
-    np.testing.assert_allclose(LEAST_OBSERVED_DEPTH, [0.15, 0.65, 1.5])
+    np.testing.assert_allclose(prediction.LEAST_OBSERVED_DEPTH, [0.15, 0.65, 1.5])
     reach = np.array([0.14, 0.15, 0.1 + 0.55 - 1e-16, 1.49, 1.5])
-    counted = np.isfinite(where_observed(np.ones((3, 5)), reach, LEAST_OBSERVED_DEPTH))
+    counted = np.isfinite(prediction.where_observed(np.ones((3, 5)), reach, prediction.LEAST_OBSERVED_DEPTH))
     assert counted.sum(axis=0).tolist() == [0, 1, 2, 2, 3]
 
 
@@ -198,7 +186,7 @@ def members(n: int, spread: float, seed: int = 1):
 
 def test_the_mean_is_that_of_the_members_carbon():
     x, forcing = members(4, 0.05), temperate(N_CELLS)
-    found = soc_of_members(x, forcing, AREA, np.zeros(3), NONE, BLOCK)
+    found = prediction.soc_of_members(x, forcing, AREA, np.zeros(3), NONE, BLOCK)
     soc = np.mean([soc_density(physical(m.T, forcing), forcing) for m in x], axis=0)
     np.testing.assert_allclose(found["soc"], soc, rtol=1e-12)
     np.testing.assert_allclose(found["stock"].sel(statistic="mean"), stocks(soc, MAP_INTERVALS), rtol=1e-12)
@@ -207,27 +195,27 @@ def test_the_mean_is_that_of_the_members_carbon():
 
 def test_equal_members_leave_the_unseen_error_alone():
     x = np.repeat(members(1, 0.05), 3, axis=0)
-    found = soc_of_members(x, temperate(N_CELLS), AREA, np.full(3, 0.25), NONE, BLOCK)["stock"]
+    found = prediction.soc_of_members(x, temperate(N_CELLS), AREA, np.full(3, 0.25), NONE, BLOCK)["stock"]
     np.testing.assert_allclose(found.sel(statistic="p95") / found.sel(statistic="mean"), np.exp(WIDTH_90 * 0.5))
     np.testing.assert_allclose(found.sel(statistic="p05") / found.sel(statistic="mean"), np.exp(-WIDTH_90 * 0.5))
 
 
 def test_the_error_of_a_total_adds_within_blocks_and_averages_between_them_but_for_what_they_have_in_common():
     x, forcing = np.repeat(members(1, 0.0), 2, axis=0), temperate(N_CELLS)
-    one = soc_of_members(x, forcing, AREA, np.full(3, 0.09), NONE, np.zeros(N_CELLS, int))["total"]
+    one = prediction.soc_of_members(x, forcing, AREA, np.full(3, 0.09), NONE, np.zeros(N_CELLS, int))["total"]
     half_width = (one.sel(statistic="p95") - one.sel(statistic="mean")) / one.sel(statistic="mean")
     np.testing.assert_allclose(half_width, WIDTH_90 * 0.3, rtol=1e-9)
-    many = soc_of_members(x, forcing, AREA, np.full(3, 0.09), np.full(3, 0.09), np.arange(N_CELLS))["total"]
+    many = prediction.soc_of_members(x, forcing, AREA, np.full(3, 0.09), np.full(3, 0.09), np.arange(N_CELLS))["total"]
     in_common = (many.sel(statistic="p95") - many.sel(statistic="mean")) / many.sel(statistic="mean")
     np.testing.assert_allclose(in_common, WIDTH_90 * 0.3, rtol=1e-9)
-    many = soc_of_members(x, forcing, AREA, np.full(3, 0.09), NONE, np.arange(N_CELLS))["total"]
+    many = prediction.soc_of_members(x, forcing, AREA, np.full(3, 0.09), NONE, np.arange(N_CELLS))["total"]
     smaller = (many.sel(statistic="p95") - many.sel(statistic="mean")) / one.sel(statistic="mean")
     assert (smaller < 1.6 * WIDTH_90 * 0.3 / np.sqrt(N_CELLS)).all() and (smaller > 0).all()
 
 
 def test_an_interval_over_strata_lies_between_those_of_its_strata():
     x = np.repeat(members(1, 0.05), 2, axis=0)
-    found = soc_of_members(x, temperate(N_CELLS), AREA, np.array([0.04, 0.16, 0.36]), NONE, BLOCK)["stock"]
+    found = prediction.soc_of_members(x, temperate(N_CELLS), AREA, np.array([0.04, 0.16, 0.36]), NONE, BLOCK)["stock"]
     relative = np.log(found.sel(statistic="p95") / found.sel(statistic="mean")).values / WIDTH_90
     np.testing.assert_allclose(relative[0], 0.2)
     assert ((relative[1] > 0.2) & (relative[1] < 0.4)).all() and (
@@ -254,7 +242,7 @@ def six_cells():
 
 def test_land_and_carbon_of_extrapolated_cells_are_shares_of_all(six_cells):
     grid, maps = six_cells
-    table = extrapolated_shares(maps, grid)
+    table = prediction.extrapolated_shares(maps, grid)
     shares = table.loc["hybrid"]
     assert list(table.index) == ["hybrid"] and list(table) == ["cells", "land", "carbon", "most"]
     assert shares["cells"] == pytest.approx(4 / 6) and shares["most"] == 12

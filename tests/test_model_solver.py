@@ -7,16 +7,8 @@ from columns import any_columns, any_months, drawn_columns, seasonal_columns, se
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from proda.model import matrices
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER, PAPER_COLUMN
-from proda.model.matrices import (
-    decay_rates,
-    dense_steady_state,
-    input_vector,
-    mixing_matrix,
-    respiration,
-    system_matrix,
-    transfer_matrix,
-)
 from proda.model.parameters import BETA, EFOLDING, PAPER_PARAMETERS, bounds
 from proda.model.rates import NUMPY, carbon_input, jax_namespace
 from proda.model.solver import m_matrix_inverse, soc_density, soc_stock, steady_state
@@ -36,13 +28,13 @@ def test_what_enters_a_column_leaves_it_as_carbon_dioxide_and_no_pool_is_negativ
     theta, forcing = columns
     pools = steady_state(theta, forcing)
     assert pools.shape == (7, 10, 3) and np.isfinite(pools).all() and (pools >= 0.0).all()
-    entering = PAPER_COLUMN.thickness @ input_vector(theta, forcing).reshape(-1, 7, 10).sum(axis=1).T
-    np.testing.assert_allclose(respiration(pools, theta, forcing), entering, rtol=1e-12)
+    entering = PAPER_COLUMN.thickness @ matrices.input_vector(theta, forcing).reshape(-1, 7, 10).sum(axis=1).T
+    np.testing.assert_allclose(matrices.respiration(pools, theta, forcing), entering, rtol=1e-12)
 
 
 def dense_uncertainty(pools, theta, forcing):
     """Skeel's (1979) condition number, max(M^-1 |M| C) / max(C) at the solution C, times the rounding error, (n,)."""
-    matrix = system_matrix(theta, forcing)
+    matrix = matrices.system_matrix(theta, forcing)
     flat = np.moveaxis(pools, -1, 0).reshape(matrix.shape[0], -1, 1)
     turned_over = np.linalg.solve(matrix, np.abs(matrix) @ flat)
     return np.finfo(float).eps * np.abs(turned_over).max(axis=(1, 2)) / flat.max(axis=(1, 2))
@@ -55,7 +47,7 @@ def test_the_dense_solve_agrees_where_it_is_well_conditioned(columns):
     with np.errstate(all="ignore"):
         reliable = dense_uncertainty(pools, theta, forcing) < 1e-11
     assume(reliable.any())
-    error = np.abs(dense_steady_state(theta, forcing) - pools).max(axis=(0, 1)) / pools.max(axis=(0, 1))
+    error = np.abs(matrices.dense_steady_state(theta, forcing) - pools).max(axis=(0, 1)) / pools.max(axis=(0, 1))
     assert (error[reliable] <= 1e-10).all()
 
 
@@ -92,16 +84,19 @@ def test_in_the_cesm2_configuration_what_enters_leaves_as_carbon_dioxide(columns
     entering = carbon_input(theta, forcing, CESM2).sum(axis=(0, 1))
     np.testing.assert_allclose(entering, forcing.carbon_input.sum(axis=(0, 1)) / 365.0, rtol=1e-12)
     pools = steady_state(theta, forcing, CESM2)
-    np.testing.assert_allclose(respiration(pools, theta, forcing, CESM2), entering, rtol=1e-12)
+    np.testing.assert_allclose(matrices.respiration(pools, theta, forcing, CESM2), entering, rtol=1e-12)
 
 
 @given(any_months())
 def test_what_the_published_bottom_loses_or_makes_closes_the_balance(columns):
     theta, forcing = columns
     pools = steady_state(theta, forcing, CESM2_AS_PUBLISHED)
-    mixing = mixing_matrix(theta, forcing, CESM2_AS_PUBLISHED)
+    mixing = matrices.mixing_matrix(theta, forcing, CESM2_AS_PUBLISHED)
     moved = np.einsum("jkn,pkn,j->pn", mixing, pools[1:], COLUMN.thickness)
-    entering, respired = carbon_input(theta, forcing, CESM2).sum(axis=(0, 1)), respiration(pools, theta, forcing, CESM2)
+    entering, respired = (
+        carbon_input(theta, forcing, CESM2).sum(axis=(0, 1)),
+        matrices.respiration(pools, theta, forcing, CESM2),
+    )
     # Where the bottom makes carbon, respiration and loss may both be far larger than the input.
     size = entering + respired + np.abs(moved).sum(axis=0)
     assert (np.abs(respired + moved.sum(axis=0) - entering) <= 1e-11 * size).all()
@@ -126,10 +121,12 @@ def above_bedrock(forcing):
 @given(any_months())
 def test_nothing_crosses_the_bedrock(columns):
     theta, forcing = columns
-    v, above = mixing_matrix(theta, forcing, CESM2), above_bedrock(forcing)
+    v, above = matrices.mixing_matrix(theta, forcing, CESM2), above_bedrock(forcing)
     assert not v[above[:, None] & ~above[None]].any() and not v[~above[:, None] & above[None]].any()
     pools = steady_state(theta, forcing, CESM2)
-    respired = -transfer_matrix(theta).sum(axis=0)[:, None] * decay_rates(theta, forcing, CESM2) * pools
+    respired = (
+        -matrices.transfer_matrix(theta).sum(axis=0)[:, None] * matrices.decay_rates(theta, forcing, CESM2) * pools
+    )
     leaving = (COLUMN.thickness[:, None] * respired).sum(axis=0)
     entering = carbon_input(theta, forcing, CESM2).sum(axis=0)
     for part in (above, ~above):
