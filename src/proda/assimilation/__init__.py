@@ -16,13 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "one_batch": ["OneBatch", "one_batch_posterior"],
         "published_programs": ["VARIANTS", "one_batch_as_coded", "one_batch_carbon", "variants_table"],
-        "results": [
-            "misfit_by_sign",
-            "one_batch_tree",
-            "posterior_tree",
-            "read_posterior",
-            "site_posterior",
-        ],
+        "results": ["misfit_by_sign", "one_batch_tree", "posterior_tree", "read_posterior", "site_posterior"],
         "sbc": [
             "AS_ASSUMED",
             "AS_IN_PAPER",

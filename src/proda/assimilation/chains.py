@@ -15,22 +15,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
+from proda.kernels import metropolis
 from proda.kernels.diagnostics import Convergence, convergence
-from proda.kernels.metropolis import (
-    DEFAULT_PROPOSAL,
-    KEPT_ACCEPTED,
-    Chains,
-    Proposal,
-    Schedule,
-    Target,
-    new_chains,
-    new_target,
-    run_chains,
-    start_chains,
-    stretched,
-    stretches,
-    with_history,
-)
+from proda.kernels.metropolis import KEPT_ACCEPTED, Chains, Proposal, Schedule, Target, stretched
 from proda.kernels.misfit import layer_weights, misfit_forms
 from proda.kernels.simd import BLOCK_WIDTH, generator_states
 from proda.kernels.steady_state import to_blocks
@@ -126,7 +113,7 @@ class SitePlan(NamedTuple):
 
     schedule: Schedule
     n_chains: int = 3
-    proposal: Proposal = DEFAULT_PROPOSAL
+    proposal: Proposal = metropolis.DEFAULT_PROPOSAL
     accepted_only: bool = False  # keep only states that a step arrived at, as the published programs do
     rhat_limit: float = 1.05  # the greatest rank-normalised R-hat of a parameter
     ess_limit: float = 400.0  # the least effective sample size of a parameter, bulk or tail
@@ -246,19 +233,21 @@ def _round(
     With draws `before` the chains go on from their `ends`, with the covariance of these draws.
     """
     of_chain = np.repeat(np.arange(problem.n_sites), plan.n_chains)
-    target = new_target(problem.forcing.take(of_chain), problem.forms()[:, of_chain], False, plan.proposal)
+    target = metropolis.new_target(problem.forcing.take(of_chain), problem.forms()[:, of_chain], False, plan.proposal)
     begin = {name: to_blocks(rows) for name, rows in ends.items()}
     if before is not None:
-        history = stretched(before, stretches(plan.proposal.coordinates)).reshape(problem.n_sites, -1, target.low.size)
+        history = stretched(before, metropolis.stretches(plan.proposal.coordinates)).reshape(
+            problem.n_sites, -1, target.low.size
+        )
         of_block = np.pad(of_chain, (0, -of_chain.size % BLOCK_WIDTH), mode="edge").reshape(-1, BLOCK_WIDTH)
     done, kept = [], []
     for block in range(len(target.place)):
-        chains = new_chains(target.low.size, begin["random"][block])
+        chains = metropolis.new_chains(target.low.size, begin["random"][block])
         own = target._replace(**{name: getattr(target, name)[[block]] for name in ("place", "forms", "ins")})
         if before is None:
-            start_chains(chains, own)
+            metropolis.start_chains(chains, own)
         else:
-            chains = with_history(chains, history[of_block[block]])
+            chains = metropolis.with_history(chains, history[of_block[block]])
             chains.x[:], chains.phi[:] = begin["x"][block], begin["phi"][block]
         kept.append(_kept(chains, own, schedule, plan.accepted_only))
         done.append(chains)
@@ -281,7 +270,7 @@ def _kept(chains: Chains, target: Target, schedule: Schedule, accepted_only: boo
     every = schedule._replace(thin=1) if accepted_only else schedule
     d = target.low.size
     draws, phis = np.empty((BLOCK_WIDTH, every.n_draws, d), np.float32), np.empty((BLOCK_WIDTH, every.n_draws))
-    run_chains(chains, target, every, 0, every.total, draws, phis)
+    metropolis.run_chains(chains, target, every, 0, every.total, draws, phis)
     if not accepted_only:
         return draws, phis
     chosen = np.empty((BLOCK_WIDTH, schedule.n_draws), np.int64)

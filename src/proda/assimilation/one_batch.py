@@ -19,20 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from proda.assimilation.chains import SiteProblem
 from proda.errors import InputError
-from proda.kernels.metropolis import (
-    DEFAULT_PROPOSAL,
-    KEPT_ACCEPTED,
-    TEST_ACCEPTED,
-    WIDEST,
-    Chains,
-    Proposal,
-    Schedule,
-    Target,
-    new_chains,
-    new_target,
-    run_chains,
-    start_chains,
-)
+from proda.kernels import metropolis
+from proda.kernels.metropolis import KEPT_ACCEPTED, TEST_ACCEPTED, Chains, Proposal, Schedule, Target, new_chains
 from proda.kernels.misfit import misfit_forms
 from proda.kernels.simd import BLOCK_WIDTH, generator_states
 from proda.kernels.steady_state import block_work
@@ -74,7 +62,7 @@ def one_batch_posterior(
     schedule: Schedule,
     n_chains: int = 3,
     B: float = 1.0,
-    proposal: Proposal = DEFAULT_PROPOSAL,
+    proposal: Proposal = metropolis.DEFAULT_PROPOSAL,
     n_workers: int = 2,
     report: Callable[[int], None] = lambda n_steps: None,
     checkpoints: Path | None = None,
@@ -88,7 +76,7 @@ def one_batch_posterior(
     """
     cells, first, column = np.unique(np.asarray(cell), return_index=True, return_inverse=True)
     forms = misfit_forms(column[problem.site], cells.size, problem.depth, problem.soc, problem.weight, problem.sd)
-    target = new_target(problem.forcing.take(first), B * forms, pooled=True, proposal=proposal)
+    target = metropolis.new_target(problem.forcing.take(first), B * forms, pooled=True, proposal=proposal)
 
     def run(chain: int) -> Progress:
         own = target._replace(theta=np.zeros_like(target.theta), work=block_work())
@@ -158,7 +146,7 @@ def _sampled_chain(
     if progress is None:
         # Every element carries the same chain, so that its misfit can be summed over the cells of each block.
         chains = new_chains(len(PAPER_PARAMETERS), np.repeat(generator_states([entropy]), BLOCK_WIDTH, axis=1))
-        start_chains(chains, target)
+        metropolis.start_chains(chains, target)
         # As the draws of sites: one compilation serves both.
         draws = np.empty((BLOCK_WIDTH, schedule.n_draws, len(PAPER_PARAMETERS)), np.float32)
         progress = Progress(0, chains, draws, np.empty((BLOCK_WIDTH, schedule.n_draws)))
@@ -166,7 +154,7 @@ def _sampled_chain(
     piece = max(1, schedule.test_steps // 20 // STEPS_PER_REPORT) * STEPS_PER_REPORT
     for begin in range(progress.step, schedule.total, STEPS_PER_REPORT):
         end = min(begin + STEPS_PER_REPORT, schedule.total)
-        run_chains(progress.chains, target, schedule, begin, end, progress.draws, progress.phis)
+        metropolis.run_chains(progress.chains, target, schedule, begin, end, progress.draws, progress.phis)
         progress = progress._replace(step=end)
         if end % piece == 0 and end < schedule.test_steps:
             progress = _with_adjusted_width(progress, piece)
@@ -185,5 +173,5 @@ def _with_adjusted_width(progress: Progress, piece: int) -> Progress:
     if share < WINDOW[0]:
         widest /= _RAISE
     elif share > WINDOW[1]:
-        widest[:] = np.minimum(widest * _RAISE, WIDEST)
+        widest[:] = np.minimum(widest * _RAISE, metropolis.WIDEST)
     return progress._replace(accepted_before=accepted)

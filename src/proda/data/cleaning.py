@@ -154,8 +154,7 @@ def with_soc_density(tables: ProfileTables, rule: str = NONE) -> ProfileTables:
     kind = np.select([layers["litter"].to_numpy(bool), carbon >= ORGANIC_FROM, carbon >= 0], KINDS[2::-1], KINDS[3])
     sd = np.where(soc.notna(), sd, 0.0)
     return ProfileTables(
-        tables.profiles,
-        layers.assign(soc=soc, kind=kind.astype(object), density_source=origin, density_relative_sd=sd),
+        tables.profiles, layers.assign(soc=soc, kind=kind.astype(object), density_source=origin, density_relative_sd=sd)
     )
 
 

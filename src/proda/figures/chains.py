@@ -17,18 +17,8 @@ from numpy.typing import NDArray
 
 from proda.assimilation.chains import SiteProblem
 from proda.assimilation.sbc import outside_band, rank_band, rank_ecdf
-from proda.figures.style import (
-    CYCLE,
-    INK,
-    METHOD_COLOUR,
-    METHOD_LABEL,
-    Quantity,
-    beyond_ends,
-    colour_bar,
-    draw_sites,
-    label_plainly,
-    map_axes,
-)
+from proda.figures import style
+from proda.figures.style import CYCLE, INK, METHOD_COLOUR, METHOD_LABEL
 from proda.model.configuration import PAPER_COLUMN
 
 BLUE, ORANGE, GREEN = CYCLE[0], CYCLE[1], CYCLE[2]
@@ -101,7 +91,7 @@ def convergence_histograms(status: pd.DataFrame, limit: float) -> Figure:
     axes[1].hist(tail, bins=bins, color=ORANGE, histtype="step", lw=1.2, label="tail")
     axes[1].axvline(400.0, color=INK, ls=":", lw=1.0, label="400")
     axes[1].set(xscale="log", xlabel="Effective sample size of the worst parameter")
-    label_plainly(axes[1].xaxis)
+    style.label_plainly(axes[1].xaxis)
     axes[1].legend(fontsize=8, frameon=True, framealpha=1.0, edgecolor="none")
     axes[2].hist(status["acceptance"], bins=40, color=BLUE)
     axes[2].axvspan(0.15, 0.5, color=GREEN, alpha=0.15, lw=0)
@@ -148,9 +138,9 @@ def site_map(values: xr.DataArray, label: str = "", colours: str = "viridis") ->
         parameter = f"{values['parameter'].item()}, " if "parameter" in values.coords else ""
         unit = values.attrs.get("units", "1")
         label = f"{parameter}{values.attrs.get('long_name', values.name)}" + ("" if unit == "1" else f" ({unit})")
-    ax, size = map_axes(), float(np.clip(12000 / max(values.size, 1), 1.5, 14))
-    dots = draw_sites(values, values, ax, Quantity(label, colours, None), size=size)
-    colour_bar(dots, ax, orientation="horizontal", shrink=0.75, extend=beyond_ends(values, dots.norm))
+    ax, size = style.map_axes(), float(np.clip(12000 / max(values.size, 1), 1.5, 14))
+    dots = style.draw_sites(values, values, ax, style.Quantity(label, colours, None), size=size)
+    style.colour_bar(dots, ax, orientation="horizontal", shrink=0.75, extend=style.beyond_ends(values, dots.norm))
     return ax
 
 
@@ -207,12 +197,12 @@ def parameter_densities(modes: NDArray, names: Sequence[str], one_batch: NDArray
     for i, (name, ax) in enumerate(zip(names, axes.flat, strict=False)):
         sites = modes[np.isfinite(modes[:, i]), i]
         label = f"{METHOD_LABEL['site-by-site']}: most likely value of each site"
-        style = {"color": METHOD_COLOUR["site-by-site"], "alpha": 0.55}
-        height = ax.hist(sites, BINS, density=True, label=label, **style)[0].max()
+        look = {"color": METHOD_COLOUR["site-by-site"], "alpha": 0.55}
+        height = ax.hist(sites, BINS, density=True, label=label, **look)[0].max()
         if one_batch is not None:
-            style = {"histtype": "step", "color": METHOD_COLOUR["one-batch"], "lw": 1.6}
+            look = {"histtype": "step", "color": METHOD_COLOUR["one-batch"], "lw": 1.6}
             label = f"{METHOD_LABEL['one-batch']}: posterior"
-            height = max(height, ax.hist(one_batch[:, i], BINS, density=True, label=label, **style)[0].max())
+            height = max(height, ax.hist(one_batch[:, i], BINS, density=True, label=label, **look)[0].max())
         ax.axhline(1.0, color=INK, lw=0.6, ls=":", label="Uniform prior")
         ax.set_title(name, fontsize=9, pad=3)
         ax.set(xlim=(0, 1), xticks=[0, 0.5, 1])

@@ -13,16 +13,8 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from proda.figures.style import (
-    CYCLE,
-    Quantity,
-    beyond_ends,
-    colour_bar,
-    draw_cells,
-    draw_sites,
-    map_axes,
-    scale_of,
-)
+from proda.figures import style
+from proda.figures.style import CYCLE, Quantity
 from proda.maps.regions import CLASSES, vegetation_of
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
@@ -83,10 +75,12 @@ def account_figure(account: pd.DataFrame) -> Figure:
 
 def layers_map(profiles: pd.DataFrame) -> Axes:
     """Map of the profiles, coloured by their number of layers, as Fig. S2 of Tao et al. 2020."""
-    ax = map_axes()
+    ax = style.map_axes()
     size = float(np.clip(12_000 / len(profiles), 1.5, 14.0))
     scale = Quantity("Layers in the profile", "viridis_r", BoundaryNorm(np.arange(1.5, 11), 256, extend="max"))
-    colour_bar(draw_sites(profiles["n_layers"], profiles, ax, scale, size=size), ax, ticks=range(2, 11), extend="max")
+    style.colour_bar(
+        style.draw_sites(profiles["n_layers"], profiles, ax, scale, size=size), ax, ticks=range(2, 11), extend="max"
+    )
     ax.set_title(f"{len(profiles):,} profiles, {int(profiles['n_layers'].sum()):,} layers")
     return ax
 
@@ -94,12 +88,12 @@ def layers_map(profiles: pd.DataFrame) -> Axes:
 def grid_figure(cell: ArrayLike, grid: xr.Dataset) -> Figure:
     """Maps of the number of profiles in every cell (`cell` is that of every profile) and of the cells' vegetation."""
     figure = plt.figure(figsize=(7, 7.4))
-    upper, lower = (map_axes(figure, (2, 1, row)) for row in (1, 2))
+    upper, lower = (style.map_axes(figure, (2, 1, row)) for row in (1, 2))
     counts = np.bincount(np.asarray(cell), minlength=grid.sizes["cell"]).astype(float)
     counts[counts == 0] = np.nan
     quantity = Quantity("Profiles in a cell", "viridis_r", BoundaryNorm(COUNT_EDGES, 256, extend="max"))
-    upper.counts = draw_cells(counts, grid, upper, quantity)
-    colour_bar(upper.counts, upper, extend="max", ticks=COUNT_EDGES)
+    upper.counts = style.draw_cells(counts, grid, upper, quantity)
+    style.colour_bar(upper.counts, upper, extend="max", ticks=COUNT_EDGES)
     upper.set_title(f"Profiles in {grid.sizes['cell']:,} cells of {grid.attrs.get('resolution_degrees', 0.5):g}\u00b0")
     kind = vegetation_of(grid["land_cover"].values)
     kind[kind == ""] = "other"
@@ -107,7 +101,9 @@ def grid_figure(cell: ArrayLike, grid: xr.Dataset) -> Figure:
     code = np.array([names.index(name) for name in kind], float)
     colours = ListedColormap([VEGETATION_COLOUR[name] for name in names])
     norm = BoundaryNorm(np.arange(len(names) + 1) - 0.5, len(names))
-    bar = colour_bar(draw_cells(code, grid, lower, Quantity("", colours, norm)), lower, ticks=range(len(names)))
+    bar = style.colour_bar(
+        style.draw_cells(code, grid, lower, Quantity("", colours, norm)), lower, ticks=range(len(names))
+    )
     bar.ax.set_yticklabels(names)
     bar.ax.invert_yaxis()
     bar.ax.tick_params(length=0, which="both")
@@ -155,13 +151,13 @@ def _carbon_with_depth(
     enough = pooled.size() >= ENOUGH
     low, high = (pooled.quantile(q)[enough] for q in (0.25, 0.75))
     ax.fill_betweenx(middle[low.index.astype(int)], low, high, color="#e4e4e4", label="middle half of all layers")
-    for (name, members), style in zip(groups.items(), styles, strict=False):
+    for (name, members), look in zip(groups.items(), styles, strict=False):
         chosen = members[site]
         by_depth = pd.Series(soc[chosen]).groupby(bins[chosen])
         median = by_depth.median()[by_depth.size() >= ENOUGH]
         if len(median):
             label = f"{name} ({len(np.unique(site[chosen])):,})"
-            ax.plot(median, middle[median.index.astype(int)], marker="o", markersize=3, label=label, **style)
+            ax.plot(median, middle[median.index.astype(int)], marker="o", markersize=3, label=label, **look)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.set_ylim(DEPTH_BINS[-2], 0)
@@ -179,9 +175,9 @@ def forcing_maps(forcing: Forcing, grid: xr.Dataset, layer: int = 4) -> Figure:
     }
     figure = plt.figure(figsize=(9, 5.5))
     for i, (title, (values, quantity)) in enumerate(shown.items(), start=1):
-        ax = map_axes(figure, (2, 2, i))
-        limits = scale_of(quantity, values).norm
-        drawn = draw_cells(values, grid, ax, quantity, (limits.vmin, limits.vmax))
-        colour_bar(drawn, ax, extend=beyond_ends(values, limits))
+        ax = style.map_axes(figure, (2, 2, i))
+        limits = style.scale_of(quantity, values).norm
+        drawn = style.draw_cells(values, grid, ax, quantity, (limits.vmin, limits.vmax))
+        style.colour_bar(drawn, ax, extend=style.beyond_ends(values, limits))
         ax.set_title(title, fontsize=9.5)
     return figure

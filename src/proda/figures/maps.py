@@ -14,21 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from proda.figures.style import (
-    ALBERS,
-    CYCLE,
-    INK,
-    METHOD_COLOUR,
-    METHOD_LABEL,
-    PLATE,
-    Quantity,
-    colour_bar,
-    draw_cells,
-    label_plainly,
-    map_axes,
-    method_label,
-    missing_patch,
-)
+from proda.figures import style
+from proda.figures.style import CYCLE, INK, METHOD_LABEL, map_axes, method_label
 from proda.maps.regions import HIGH, REGIONS
 from proda.maps.stocks import MAP_INTERVALS, land_area, reference_stocks, stock_in, weighted_scores
 from proda.model.configuration import interval_name
@@ -65,7 +52,7 @@ def stock_maps(stocks: dict[str, NDArray], grid) -> Figure:
         for column, interval in enumerate(MAP_INTERVALS):
             axes[row, column] = ax = map_axes(figure, places[row, column])
             if np.isfinite(values[column]).any():
-                shown = draw_cells(values[column], grid, ax, "soc_stock")
+                shown = style.draw_cells(values[column], grid, ax, "soc_stock")
             else:
                 ax.text(
                     0.5, 0.5, "no map of\nthis interval", transform=ax.transAxes, ha="center", va="center", fontsize=8,
@@ -77,10 +64,10 @@ def stock_maps(stocks: dict[str, NDArray], grid) -> Figure:
             -0.03, 0.5, ROW_LABEL.get(name, name).replace(" (", "\n("), transform=axes[row, 0].transAxes,
             rotation=90, ha="right", va="center", fontsize=9,
         )  # fmt: skip
-    bar = colour_bar(shown, axes.ravel().tolist(), orientation="horizontal", shrink=0.8, aspect=50, pad=0.01)
+    bar = style.colour_bar(shown, axes.ravel().tolist(), orientation="horizontal", shrink=0.8, aspect=50, pad=0.01)
     gaps = [np.isfinite(values) for stock in stocks.values() for values in stock]
     if any(known.any() and not known.all() for known in gaps):
-        bar.ax.legend(handles=[missing_patch()], loc="lower right", bbox_to_anchor=(1.0, -4.2), fontsize=8.5)
+        bar.ax.legend(handles=[style.missing_patch()], loc="lower right", bbox_to_anchor=(1.0, -4.2), fontsize=8.5)
     return figure
 
 
@@ -89,11 +76,11 @@ def stock_map(values, grid, title: str, extrapolated) -> Figure:
     figure = plt.figure(figsize=(8, 5.4), layout="constrained")
     ax = map_axes(figure)
     ax.set_title(title, loc="left")
-    colour_bar(draw_cells(values, grid, ax, "soc_stock"), ax, orientation="horizontal", aspect=45)
+    style.colour_bar(style.draw_cells(values, grid, ax, "soc_stock"), ax, orientation="horizontal", aspect=45)
     beyond = np.asarray(extrapolated) > 0
     if beyond.any():
         lon, lat = (np.asarray(grid[name], float)[beyond] for name in ("lon", "lat"))
-        points = ALBERS.transform_points(PLATE, lon, lat)
+        points = style.ALBERS.transform_points(style.PLATE, lon, lat)
         ax.stippled = ax.scatter(points[:, 0], points[:, 1], s=2.0, c="black", linewidths=0, zorder=2.8)
         dots = Line2D([], [], marker=".", ls="", ms=4, c="black", label=STIPPLED)
         ax.legend(handles=[dots], loc="lower left", fontsize=8.5, handletextpad=0.2, borderaxespad=0.0)
@@ -119,18 +106,18 @@ def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset) -> Figure:
     for column, (name, width) in enumerate(widths.items()):
         axes.append(map_axes(figure, places[0, column]))
         axes[-1].set_title(name)
-        shown = draw_cells(width, grid, axes[-1], Quantity("", "viridis", norm))
+        shown = style.draw_cells(width, grid, axes[-1], style.Quantity("", "viridis", norm))
         below = figure.add_subplot(places[1, column], sharex=below)
         finite = width[np.isfinite(width)]
         below.hist(finite, bins=np.geomspace(low, high, 60), color=CYCLE[0])
         below.set(xscale="log", xlabel="Width over the mean (%)")
-        label_plainly(below.xaxis, finely=norm.vmax < 4 * norm.vmin)
+        style.label_plainly(below.xaxis, finely=norm.vmax < 4 * norm.vmin)
         below.axvline(np.median(finite), color=CYCLE[1], lw=1.2, label=f"median {np.median(finite):.0f} %")
         below.legend(fontsize=8.5)
         if column == 0:
             below.set_ylabel("Cells")
-    bar = colour_bar(shown, axes, "Width over the mean (%)", extend="both", aspect=18)
-    label_plainly(bar.ax.yaxis, finely=norm.vmax < 10 * norm.vmin)
+    bar = style.colour_bar(shown, axes, "Width over the mean (%)", extend="both", aspect=18)
+    style.label_plainly(bar.ax.yaxis, finely=norm.vmax < 10 * norm.vmin)
     return figure
 
 
@@ -152,16 +139,16 @@ def reference_bias_maps(maps: xr.Dataset, grid: xr.Dataset, methods: Sequence[st
     axes = []
     for k, ((method, name), values) in enumerate(panels.items(), start=1):
         axes.append(map_axes(figure, (rows, n, k)))
-        shown = draw_cells(values, grid, axes[-1], "difference", limits=(-end, end))
+        shown = style.draw_cells(values, grid, axes[-1], "difference", limits=(-end, end))
         score = weighted_scores(references[name], ours[method], area)
         axes[-1].set_title(
             f"{method_label(method)} minus {name}\nr {score['r']:.2f}, bias {score['bias']:+.1f} kg C m$^{{-2}}$",
             fontsize=9,
         )
     label = f"Ours minus reference, {interval_name(interval)} (kg C m$^{{-2}}$)"
-    bar = colour_bar(shown, axes, label, orientation="horizontal", extend="both", shrink=0.7, aspect=40)
+    bar = style.colour_bar(shown, axes, label, orientation="horizontal", extend="both", shrink=0.7, aspect=40)
     if not all(np.isfinite(values).all() for values in panels.values()):
-        bar.ax.legend(handles=[missing_patch()], loc="center left", bbox_to_anchor=(1.05, 0.5), fontsize=8.5)
+        bar.ax.legend(handles=[style.missing_patch()], loc="center left", bbox_to_anchor=(1.05, 0.5), fontsize=8.5)
     return figure
 
 
@@ -176,7 +163,7 @@ def regional_bias_figure(table: pd.DataFrame) -> Figure:
     for method, ax in zip(methods, axes, strict=True):
         rows = table.xs(method, level="method").fillna({"bias_agrees": False})
         place = np.arange(len(rows))
-        colour = METHOD_COLOUR.get(method, INK)
+        colour = style.METHOD_COLOUR.get(method, INK)
         ax.axvline(0.0, color=INK, lw=0.8)
         for y in (0.5, len(REGIONS) + 0.5):
             ax.axhline(y, color="#c4c4c4", lw=0.8)

@@ -11,16 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
-from proda.figures.style import (
-    INK,
-    METHOD_COLOUR,
-    QUANTITIES,
-    colour_bar,
-    draw_sites,
-    label_plainly,
-    map_axes,
-    method_label,
-)
+from proda.figures import style
+from proda.figures.style import INK, METHOD_COLOUR, method_label
 from proda.learning.scores import scores
 from proda.maps.regions import CLASSES, stock_differences, vegetation_class
 from proda.maps.scores import PUBLISHED_SCORES, row_name
@@ -93,12 +85,12 @@ def agreement_figure(
     right = []
     for row, (name, soc) in enumerate(modelled.items()):
         difference = stock_differences(layers, soc, len(sites))
-        ax, norm = map_axes(figure, places[row, 0]), difference_norm(difference)
-        quantity = QUANTITIES["difference"]._replace(norm=norm)
-        ax.differences = draw_sites(difference, sites, ax, quantity, size=size, on_top="any")
+        ax, norm = style.map_axes(figure, places[row, 0]), difference_norm(difference)
+        quantity = style.QUANTITIES["difference"]._replace(norm=norm)
+        ax.differences = style.draw_sites(difference, sites, ax, quantity, size=size, on_top="any")
         ax.set_title(method_label(name), loc="left", fontweight="bold")
         ticks = [norm.vmin, norm.vmin / 2, 0.0, norm.vmax / 2, norm.vmax]
-        bar = colour_bar(
+        bar = style.colour_bar(
             ax.differences, ax, orientation="horizontal", extend="both", shrink=0.8, aspect=34, ticks=ticks
         )
         bar.ax.set_xticklabels([_two_digits(tick) for tick in ticks])
@@ -111,10 +103,10 @@ def agreement_figure(
     for ax in right:
         ax.counts.set_norm(LogNorm(1, most))
     right[-1].set_xlabel("Observed (kg C m$^{-3}$)")
-    bar = colour_bar(
+    bar = style.colour_bar(
         right[-1].counts, right[-1], "Layers in a hexagon", orientation="horizontal", shrink=0.85, aspect=20
     )
-    label_plainly(bar.ax.xaxis)
+    style.label_plainly(bar.ax.xaxis)
     bar.set_ticks([tick for tick in (1, 10, 100, 1000, 10000) if tick <= most])
     return figure
 
@@ -150,7 +142,7 @@ def stock_points(table: pd.DataFrame, interval: str, ax: Axes) -> Axes:
     ax.set_yticks(range(len(names)), [method_label(name) for name in names])
     ax.set(xscale="log", xlim=(low, high), ylim=(len(names) - 0.5, -0.5), xlabel="Pg C")
     ax.set_title(interval)
-    label_plainly(ax.xaxis)
+    style.label_plainly(ax.xaxis)
     ax.set_xticks([tick for tick in (0.1, 1, 10, 100, 1000) if low <= tick <= high])
     ax.grid(axis="x", color="#e5e5e5", lw=0.6)
     ax.tick_params(axis="y", length=0)

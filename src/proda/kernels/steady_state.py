@@ -9,20 +9,9 @@ from numpy.typing import NDArray
 from proda.compiled import inlined, kept_compiled
 from proda.errors import InputError
 from proda.kernels.simd import BLOCK_WIDTH, inverse_power, load, simd_exp, simd_log, store, where_less
-from proda.model import parameters
+from proda.model import parameters, rates
 from proda.model.configuration import DAYS_PER_YEAR, PAPER, Configuration
 from proda.model.forcing import AnyForcing, Forcing
-from proda.model.rates import (
-    MIN_WATER_POTENTIAL,
-    MIN_WATER_SCALAR,
-    REFERENCE_TEMPERATURE,
-    SLOWEST,
-    SLOWEST_LOG,
-    input_amounts,
-    input_bounds,
-    never_thaws,
-    unit_exchange,
-)
 
 # The work array: groups of n_layers rows, the result first. Then the inverses, nine rows a layer, and four amounts.
 SOC, DECAY, LITTER_DECAY, DOWNWARD, UPWARD, INPUT = range(6)
@@ -44,7 +33,7 @@ def block_work(configuration: Configuration = PAPER) -> NDArray[np.float64]:
 def block_grid(configuration: Configuration = PAPER) -> NDArray[np.float64]:
     """Node (m), thickness/365 (m yr day-1) and bounds of the input (cm) of every layer, (4 n_layers,)."""
     column = configuration.column
-    return np.concatenate([column.node, column.thickness / DAYS_PER_YEAR, *input_bounds(configuration)])
+    return np.concatenate([column.node, column.thickness / DAYS_PER_YEAR, *rates.input_bounds(configuration)])
 
 
 def to_blocks(rows: NDArray) -> NDArray[np.float64]:
@@ -57,16 +46,16 @@ def to_blocks(rows: NDArray) -> NDArray[np.float64]:
 
 def block_places(forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
     """What the forcing contributes to `steady_block`, (rows, n)."""
-    bio, cryo, rest = unit_exchange(forcing, configuration)
-    warmth = (forcing.soil_temperature - REFERENCE_TEMPERATURE) / 10.0
-    only_top = [never_thaws(forcing, configuration)]
+    bio, cryo, rest = rates.unit_exchange(forcing, configuration)
+    warmth = (forcing.soil_temperature - rates.REFERENCE_TEMPERATURE) / 10.0
+    only_top = [rates.never_thaws(forcing, configuration)]
     if isinstance(forcing, Forcing):
         # Saturated soil (zero potential) is never limited: any finite dryness will do.
-        dryness = np.log(MIN_WATER_POTENTIAL / np.minimum(forcing.water_potential, -1e-12))
+        dryness = np.log(rates.MIN_WATER_POTENTIAL / np.minimum(forcing.water_potential, -1e-12))
         npp = [forcing.npp_mean / DAYS_PER_YEAR]
         return np.concatenate([bio.downward, cryo.downward, warmth, dryness, forcing.water_potential, npp, only_top])
     rest = (np.broadcast_to(values, bio.downward.shape) for values in rest)
-    amounts = input_amounts(None, forcing, configuration)
+    amounts = rates.input_amounts(None, forcing, configuration)
     monthly = [warmth, forcing.water_scalar, forcing.oxygen_scalar, forcing.nitrogen_scalar]
     return np.concatenate(
         [bio.downward, cryo.downward, bio.upward, cryo.upward, *rest, amounts, only_top]
@@ -79,15 +68,15 @@ def fill_annual_drivers(theta, place, grid, n, w):
     """Decay and exchange of every layer, and the carbon input, into `w`: the `paper` configuration."""
     log_q10 = simd_log(load(theta, parameters.Q10))
     per_efolding, maxpsi = 1.0 / load(theta, parameters.EFOLDING), load(theta, parameters.MAXPSI)
-    per_dryness = 1.0 / simd_log(MIN_WATER_POTENTIAL / where_less(maxpsi, -1e-300, maxpsi, -1e-300))
+    per_dryness = 1.0 / simd_log(rates.MIN_WATER_POTENTIAL / where_less(maxpsi, -1e-300, maxpsi, -1e-300))
     diffus, cryo = load(theta, parameters.DIFFUS), load(theta, parameters.CRYO)
     for j in range(n):
         node, thickness = grid[j], grid[n + j]
         limited = load(place, DRYNESS * n + j) * per_dryness
-        limited = where_less(limited, MIN_WATER_SCALAR, MIN_WATER_SCALAR, limited)
+        limited = where_less(limited, rates.MIN_WATER_SCALAR, rates.MIN_WATER_SCALAR, limited)
         water = where_less(load(place, POTENTIAL * n + j), maxpsi, limited, 1.0)
         depth = node * per_efolding
-        depth = where_less(-SLOWEST_LOG, depth, -SLOWEST_LOG, depth)
+        depth = where_less(-rates.SLOWEST_LOG, depth, -rates.SLOWEST_LOG, depth)
         warmth_and_depth = simd_exp(log_q10 * load(place, WARMTH * n + j) - depth)
         store(w, DECAY * n + j, thickness * water * warmth_and_depth)
         store(
@@ -126,10 +115,10 @@ def fill_monthly_drivers(theta, place, grid, n, months, w):
             soil = soil + scalar
             litter = litter + scalar * load(place, row + NITROGEN * group)
         depth = node * per_efolding
-        depth = simd_exp(where_less(-SLOWEST_LOG, depth, SLOWEST_LOG, depth * -1.0)) * (1.0 / months)
+        depth = simd_exp(where_less(-rates.SLOWEST_LOG, depth, rates.SLOWEST_LOG, depth * -1.0)) * (1.0 / months)
         soil, litter = soil * depth, litter * depth
-        store(w, DECAY * n + j, where_less(soil, SLOWEST, SLOWEST, soil) * thickness)
-        store(w, LITTER_DECAY * n + j, where_less(litter, SLOWEST, SLOWEST, litter) * thickness)
+        store(w, DECAY * n + j, where_less(soil, rates.SLOWEST, rates.SLOWEST, soil) * thickness)
+        store(w, LITTER_DECAY * n + j, where_less(litter, rates.SLOWEST, rates.SLOWEST, litter) * thickness)
         bioturbation, cryoturbation = load(place, BIOTURBATION * n + j), load(place, CRYOTURBATION * n + j)
         store(w, DOWNWARD * n + j, diffus * bioturbation + cryo * cryoturbation + load(place, REST_DOWN * n + j))
         bioturbation, cryoturbation = load(place, BIOTURBATION_UP * n + j), load(place, CRYOTURBATION_UP * n + j)

@@ -76,11 +76,7 @@ class NetworkDraws:
 
 
 def fine_maps(
-    source: str | Path | xr.Dataset,
-    predictor: MapPredictor,
-    store: str | Path,
-    *,
-    chunk: int = CHUNK,
+    source: str | Path | xr.Dataset, predictor: MapPredictor, store: str | Path, *, chunk: int = CHUNK
 ) -> xr.Dataset:
     """Stocks of 0-30, 0-100 and 0-200 cm on the cells of `source`: mean, 5, 50 and 95 % over the draws of `predictor`.
 

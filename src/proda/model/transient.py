@@ -32,12 +32,7 @@ class Step(NamedTuple):
 
 
 def trajectory(
-    pools: NDArray,
-    theta: NDArray,
-    forcing: AnyForcing,
-    days: float,
-    n_steps: int,
-    configuration: Configuration = PAPER,
+    pools: NDArray, theta: NDArray, forcing: AnyForcing, days: float, n_steps: int, configuration: Configuration = PAPER
 ) -> Iterator[Step]:
     """The column after each of `n_steps` steps of `days` from `pools`, (7, n_layers, n), g C m-3.
 

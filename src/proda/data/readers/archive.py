@@ -15,21 +15,10 @@ import pandas as pd
 import scipy.io
 from numpy.typing import ArrayLike, NDArray
 
+from proda.data import tables
 from proda.data.covariates import DEPTHS
 from proda.data.readers.clm_history import MONTH_DAYS, SECONDS_PER_DAY
 from proda.data.readers.rasters import nearest_index
-from proda.data.tables import (
-    Finding,
-    ProfileTables,
-    SourcedForcing,
-    checked,
-    finding,
-    findings_table,
-    median_check,
-    no_gaps,
-    no_repeats,
-    row_check,
-)
 from proda.errors import InputError
 from proda.model.configuration import CESM2, CESM2_COLUMN, DAYS_PER_YEAR, Configuration
 from proda.model.forcing import Forcing, MonthlyForcing
@@ -83,15 +72,15 @@ FIELDS = {
     **{name: ("g C m-3 month-1", -1e-6, 1e6) for name in INPUTS},
 }
 _CHECKS = {
-    **{name: [row_check(lambda x: x.abs() <= 180, "-180 to 180", "From 0 to 360?")] for name in ("lon", "Lon")},
-    **{name: [row_check(lambda x: x.abs() <= 90, "-90 to 90", "Columns exchanged?")] for name in ("lat", "Lat")},
-    "lower_depth": [median_check(3, 1000, "cm", "Depths in metres? Multiply by 100.")],
-    "soc_stock": [median_check(200, 2e5, "g C m-3", "In kg? Multiply by 1000.")],
+    **{name: [tables.row_check(lambda x: x.abs() <= 180, "-180 to 180", "From 0 to 360?")] for name in ("lon", "Lon")},
+    **{name: [tables.row_check(lambda x: x.abs() <= 90, "-90 to 90", "Columns exchanged?")] for name in ("lat", "Lat")},
+    "lower_depth": [tables.median_check(3, 1000, "cm", "Depths in metres? Multiply by 100.")],
+    "soc_stock": [tables.median_check(200, 2e5, "g C m-3", "In kg? Multiply by 1000.")],
 }
 _BAND = 72  # meridians read at once; 72 of 20 layers from pole to pole are 53 MB
 
 
-def read_archive_profiles(folder: Path | str) -> ProfileTables:
+def read_archive_profiles(folder: Path | str) -> tables.ProfileTables:
     """Profiles and layers of an unpacked archive; `profiles` has one more column, `archive_row`, from 0.
 
     Carbon is by volume, g C m-3, so carbon by mass, bulk density and pH are left out; `bulk_density_method` marks a
@@ -129,7 +118,7 @@ def read_archive_profiles(folder: Path | str) -> ProfileTables:
             "litter": False,
         }
     )
-    return ProfileTables(profiles, layers)
+    return tables.ProfileTables(profiles, layers)
 
 
 def read_site_environment(folder: Path | str) -> pd.DataFrame:
@@ -157,7 +146,7 @@ def archive_forcing(
     lat: ArrayLike,
     configuration: Configuration = CESM2,
     npp_multiples: tuple[float, float] = (0.7, 1.3),
-) -> SourcedForcing:
+) -> tables.SourcedForcing:
     """Forcing of places at `lon`, `lat` (degrees) from an unpacked archive.
 
     A place takes the nearest row and column of the grid, as in the group's programs; where its cell is no land, NaN.
@@ -166,22 +155,22 @@ def archive_forcing(
     NPP as multiples of the mean. A field that is missing, or not as described, is an `InputError`.
     """
     cells = archive_cells(lon, lat)
-    findings: list[Finding] = []
+    findings: list[tables.Finding] = []
 
     def field(name: str) -> NDArray:
         values = _read_field(folder, name, *cells)
-        findings.append(finding("CESM2 fields of the archive", name, FIELDS[name][0], values))
+        findings.append(tables.finding("CESM2 fields of the archive", name, FIELDS[name][0], values))
         return values
 
     comment = "CESM2 (CLM5) fields of the public BINN/ScIReN archive, mean year of the model years 661 to 680"
     if configuration.monthly:
-        return SourcedForcing(_monthly(field), findings_table(findings), f"{comment}, month by month.")
+        return tables.SourcedForcing(_monthly(field), tables.findings_table(findings), f"{comment}, month by month.")
     forcing = _annual(field, configuration, npp_multiples)
     comment += (
         ", annual means, interpolated in depth to the nodes of CLM4.5; annual NPP assumed to range from "
         "{:g} to {:g} times its mean.".format(*npp_multiples)
     )
-    return SourcedForcing(forcing, findings_table(findings), comment)
+    return tables.SourcedForcing(forcing, tables.findings_table(findings), comment)
 
 
 def archive_root(folder: Path | str) -> Path:
@@ -267,7 +256,7 @@ def _columns(stored: h5py.Dataset, lon: NDArray, lat: NDArray, levels: tuple[sli
 def _profile_info(folder: Path | str) -> pd.DataFrame:
     path = archive_root(folder) / PROFILES
     info = _netcdf_table(path, "soil_profile_info", PROFILE_COLUMNS)
-    return checked(info, {"profile_id": [no_gaps, no_repeats]}, path)
+    return tables.checked(info, {"profile_id": [tables.no_gaps, tables.no_repeats]}, path)
 
 
 def _netcdf_table(path: Path, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -290,7 +279,7 @@ def _environment(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 def _table(path: Path, name: str, values: NDArray, columns: tuple[str, ...]) -> pd.DataFrame:
     if values.ndim != 2 or values.shape[1] != len(columns):
         raise InputError(f"{path}: {name} has shape {values.shape}, expected {len(columns)} columns. Transposed?")
-    return checked(pd.DataFrame(values, columns=list(columns)), _CHECKS, path)
+    return tables.checked(pd.DataFrame(values, columns=list(columns)), _CHECKS, path)
 
 
 def _identifiers(values: pd.Series) -> pd.Series:

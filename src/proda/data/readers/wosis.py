@@ -55,8 +55,7 @@ def read_wosis_202312(folder: Path | str) -> ProfileTables:
         folder,
         "WoSIS 2023",
         profiles.assign(
-            year=_year(_text(profiles, "date")),
-            position_uncertainty=_metres(_text(profiles, "positional_uncertainty")),
+            year=_year(_text(profiles, "date")), position_uncertainty=_metres(_text(profiles, "positional_uncertainty"))
         ),
         layers.assign(layer=layers["layer_id"], orgc=layers["value_avg"], litter=_text(layers, flag), **measured),
     )
