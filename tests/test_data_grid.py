@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from proda.data.grid import cell_area, cells_at, check_areas, grid_dataset, land, land_cells, placed, read_grid, states
+from proda.data.grid import cell_area, cells_at, grid_dataset, land, land_cells, placed, read_grid, states
 from proda.errors import InputError
 
 EARTH = 5.1006e14  # m2
@@ -57,17 +57,6 @@ def test_what_is_written_is_what_is_read(tmp_path):
     assert grid["land_cover"].dtype.kind == "i"
     assert grid["ref_map"].attrs["units"] == "kg m-2"
     np.testing.assert_array_equal(grid["cell_area"], cells["cell_area"])
-
-
-@pytest.mark.parametrize(
-    ("name", "factor"), [("land_fraction", 100.0), ("land_fraction", np.nan), ("cell_area_m2", 0.5)]
-)
-def test_an_impossible_share_of_land_or_area_is_named_with_its_cell(name, factor):
-    cells = land_cells(shapely.box(-100.0, 40.0, -98.0, 41.0)).rename(columns={"cell_area": "cell_area_m2"})
-    check_areas(cells, "cell {}".format)
-    cells.loc[3, name] *= factor
-    with pytest.raises(InputError, match=f"cell 3: {name} is .*, expected"):
-        check_areas(cells, "cell {}".format)
 
 
 def test_profiles_are_placed_and_exchanged_or_distant_positions_are_refused():

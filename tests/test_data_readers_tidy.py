@@ -188,6 +188,8 @@ def test_a_driver_in_another_unit_is_an_error(folder, column, value, guess):
     ("column", "value", "message"),
     [
         ("land_fraction", 97.0, "land_fraction is 97, expected above 0 and at most 1"),
+        ("land_fraction", np.nan, "land_fraction is missing, expected"),
+        ("cell_area_m2", np.nan, "cell_area_m2 is missing, expected"),
         ("cell_area_m2", 1.2e9, r"cell_area_m2 is .*, expected 2\.359e\+09 m2 within 2 %"),
         ("lon", -99.5, "the cell is at -99.5, 40.25; expected lon and lat of centres of half-degree"),
         ("lon", -100.25, "the cell is at -100.25, 40.25; expected every cell once"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -37,30 +36,6 @@ def cell_area(lat: ArrayLike) -> NDArray:
     """Area of half-degree cells centred at `lat` (degrees) on the sphere, m2."""
     half = np.radians(RESOLUTION / 2)
     return EARTH_RADIUS**2 * 2 * half * (np.sin(np.radians(lat) + half) - np.sin(np.radians(lat) - half))
-
-
-def check_areas(cells: pd.DataFrame, place: Callable[[int], str]) -> None:
-    """Check that every cell has a share of land, `land_fraction`, and the area of its latitude, `cell_area_m2`.
-
-    An InputError names the first row at fault by its `place`.
-    """
-    fraction, area = cells["land_fraction"].to_numpy(float), cells["cell_area_m2"].to_numpy(float)
-    bad = ~((fraction > 0) & (fraction <= 1))
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise InputError(
-            f"{place(row)}: land_fraction is {fraction[row]:g}, expected above 0 and at most 1. In percent? Divide by "
-            "100. A cell without land, or of unknown land, is left out of the table."
-        )
-    expected = cell_area(cells["lat"].to_numpy(float))
-    bad = ~(np.abs(area / expected - 1) <= AREA_TOLERANCE)
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise InputError(
-            f"{place(row)}: cell_area_m2 is {area[row]:.4g}, expected {expected[row]:.4g} m2 within "
-            f"{100 * AREA_TOLERANCE:g} %, the area of a whole half-degree cell at its latitude, land and water. Give "
-            "m2, and the share of land as land_fraction."
-        )
 
 
 def land_cells(land: shapely.Geometry, min_fraction: float = 0.25) -> pd.DataFrame:

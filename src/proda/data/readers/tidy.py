@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow
 import pyarrow.csv
 
-from proda.data.grid import RESOLUTION, check_areas
+from proda.data.grid import AREA_TOLERANCE, RESOLUTION, cell_area
 from proda.data.tables import ProfileTables, checked, csv_line, median_check, no_gaps, no_repeats, row_check
 from proda.errors import InputError
 
@@ -32,36 +32,34 @@ _COVARIATES = (
 )  # fmt: skip
 
 _EXCHANGED = "Subtract 360 from lon, or exchange the columns lon and lat."
-_CHECKS = {
-    "lon": [median_check(-180, 180, "degrees east", _EXCHANGED)],
-    "lat": [median_check(-90, 90, "degrees north", _EXCHANGED)],
-    "layer": [no_gaps, row_check(lambda x: x % 1 == 0, "a whole number")],
-    "lower_depth_m": [
-        median_check(0, 5, "m", "In centimetres? Divide both bounds by 100. Positive upwards? Change signs.")
-    ],
+# Least and greatest median of a column, its unit and what to do.
+_MEDIANS = {
+    "lon": (-180, 180, "degrees east", _EXCHANGED),
+    "lat": (-90, 90, "degrees north", _EXCHANGED),
+    "lower_depth_m": (0, 5, "m", "In centimetres? Divide both bounds by 100. Positive upwards? Change signs."),
     # The least median of any state in the public profiles is 2.8.
-    "soc_kg_m3": [
-        median_check(
-            1, 200, "kg per m3 of soil", "In g per m3? Divide by 1000. In percent of the mass? That is oc_percent."
-        )
-    ],
+    "soc_kg_m3": (
+        1,
+        200,
+        "kg per m3 of soil",
+        "In g per m3? Divide by 1000. In % of the mass? That is oc_percent.",
+    ),
+    "bulk_density_g_cm3": (0.02, 3, "g per cm3", "In kg per m3? Divide by 1,000."),
+    "mean_annual_temperature_degC": (-40, 45, "degrees Celsius", "Temperatures in kelvin? Subtract 273.15."),
+    "precipitation_mm_yr": (50, 8000, "mm a year", "Rain per day, in metres or in inches? Give mm a year."),
+    "npp_gC_m2_yr": (5, 3000, "g C m-2 a year", "NPP in kg or per second? Give g C per square metre and year."),
+    "sand_fraction": (0, 1, "of the mass", "Sand in percent? Divide by 100."),
+    "clay_fraction": (0, 1, "of the mass", "Clay in percent? Divide by 100."),
+    "cell_area_m2": (1e6, 1e11, "m2", "Areas in square kilometres? Multiply by 1e6."),
+}
+_LAND = "In percent? Divide by 100. A cell without land, or of unknown land, is left out of the table."
+_CHECKS = {name: [median_check(*row)] for name, row in _MEDIANS.items()} | {
+    "layer": [no_gaps, row_check(lambda x: x % 1 == 0, "a whole number")],
     "oc_percent": [row_check(lambda x: x <= 100, "at most 100 % of the mass", "In g per kg? Divide by 10.")],
-    "bulk_density_g_cm3": [median_check(0.02, 3, "g per cm3", "In kg per m3? Divide by 1,000.")],
     "coarse_fraction": [row_check(lambda x: x.between(0, 1), "0 to 1", "Volume in percent? Divide by 100.")],
     **dict.fromkeys(("sand_percent", "clay_percent"), [row_check(lambda x: x.between(0, 100), "0 to 100")]),
     "ph": [row_check(lambda x: x.between(0, 14), "0 to 14", "pH x 10? Divide by 10; missing: leave empty.")],
-    "mean_annual_temperature_degC": [
-        median_check(-40, 45, "degrees Celsius", "Temperatures in kelvin? Subtract 273.15.")
-    ],
-    "precipitation_mm_yr": [
-        median_check(50, 8000, "mm a year", "Rain per day, in metres or in inches? Give mm a year.")
-    ],
-    "npp_gC_m2_yr": [
-        median_check(5, 3000, "g C m-2 a year", "NPP in kg or per second? Give g C per square metre and year.")
-    ],
-    "sand_fraction": [median_check(0, 1, "of the mass", "Sand in percent? Divide by 100.")],
-    "clay_fraction": [median_check(0, 1, "of the mass", "Clay in percent? Divide by 100.")],
-    "cell_area_m2": [median_check(1e6, 1e11, "m2", "Areas in square kilometres? Multiply by 1e6.")],
+    "land_fraction": [no_gaps, row_check(lambda x: (x > 0) & (x <= 1), "above 0 and at most 1", _LAND)],
 }
 # Soil with as much carbon (% of mass) is lighter than this (g cm-3): of 1,339 such layers of the public profiles the
 # median is 0.39, and 0.91 in the densest source; with carbon in g per kg under the name of percent it is 1.38.
@@ -140,7 +138,11 @@ def read_grid_table(folder: Path | str) -> pd.DataFrame:
             row = int(np.argmax(bad))
             lon, lat = grid.loc[row, ["lon", "lat"]]
             raise InputError(f"{file}, {csv_line(row)}: the cell is at {lon:g}, {lat:g}; expected {expected}.")
-    check_areas(grid, lambda row: f"{file}, {csv_line(row)}")
+    whole = cell_area(grid["lat"].to_numpy())
+    right = (grid["cell_area_m2"] / whole - 1).abs() <= AREA_TOLERANCE
+    expected = f"{whole[np.argmin(right)]:.4g} m2 within {100 * AREA_TOLERANCE:g} %, that of a half-degree cell"
+    remedy = "Land and water, at its latitude. Give m2, and the share of land as land_fraction."
+    checked(grid, {"cell_area_m2": [no_gaps, row_check(lambda _: right, expected, remedy)]}, file, csv_line)
     return grid.assign(
         cell_area=grid["cell_area_m2"],
         land_cover=grid["igbp_land_cover"],
