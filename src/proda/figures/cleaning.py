@@ -36,17 +36,8 @@ CLIMATE_STYLES = tuple(
 )
 COUNT_EDGES = [1, 2, 3, 5, 10, 20, 50, 100]
 # Colours of Okabe and Ito, which are distinct with every common colour vision; forests differ in lightness.
-VEGETATION_COLOUR = {
-    "Evergreen forest": "#00573f",
-    "Deciduous forest": "#009E73",
-    "Mixed forest": "#9ad9c3",
-    "Shrubland": "#D55E00",
-    "Savanna": "#E69F00",
-    "Grassland": "#F0E442",
-    "Wetland": "#0072B2",
-    "Cropland": "#CC79A7",
-    "other": "#bdbdbd",
-}
+_COLOURS = ["#00573f", "#009E73", "#9ad9c3", "#D55E00", "#E69F00", "#F0E442", "#0072B2", "#CC79A7", "#bdbdbd"]
+VEGETATION_COLOUR = dict(zip([*CLASSES, "other"], _COLOURS, strict=True))
 
 
 def account_figure(account: pd.DataFrame) -> Figure:
@@ -76,11 +67,8 @@ def account_figure(account: pd.DataFrame) -> Figure:
 def layers_map(profiles: pd.DataFrame) -> Axes:
     """Map of the profiles, coloured by their number of layers, as Fig. S2 of Tao et al. 2020."""
     ax = style.map_axes()
-    size = float(np.clip(12_000 / len(profiles), 1.5, 14.0))
     scale = Quantity("Layers in the profile", "viridis_r", BoundaryNorm(np.arange(1.5, 11), 256, extend="max"))
-    style.colour_bar(
-        style.draw_sites(profiles["n_layers"], profiles, ax, scale, size=size), ax, ticks=range(2, 11), extend="max"
-    )
+    style.colour_bar(style.draw_sites(profiles["n_layers"], profiles, ax, scale), ax, ticks=range(2, 11), extend="max")
     ax.set_title(f"{len(profiles):,} profiles, {int(profiles['n_layers'].sum()):,} layers")
     return ax
 

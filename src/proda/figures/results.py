@@ -81,13 +81,12 @@ def agreement_figure(
     figure = plt.figure(figsize=(8, 2.85 * len(modelled) + 0.6), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.09)  # a bar's label must not read as the title below
     places = figure.add_gridspec(len(modelled), 2, width_ratios=(1.6, 1))
-    size = float(np.clip(12000 / max(len(sites), 1), 1.5, 14))
     right = []
     for row, (name, soc) in enumerate(modelled.items()):
         difference = stock_differences(layers, soc, len(sites))
         ax, norm = style.map_axes(figure, places[row, 0]), difference_norm(difference)
         quantity = style.QUANTITIES["difference"]._replace(norm=norm)
-        ax.differences = style.draw_sites(difference, sites, ax, quantity, size=size, on_top="any")
+        ax.differences = style.draw_sites(difference, sites, ax, quantity, on_top="any")
         ax.set_title(method_label(name), loc="left", fontweight="bold")
         ticks = [norm.vmin, norm.vmin / 2, 0.0, norm.vmax / 2, norm.vmax]
         bar = style.colour_bar(

@@ -108,23 +108,10 @@ def use_style() -> None:
     if "IPython" in sys.modules and "inline" in plt.get_backend():
         # A figure is drawn when it is shown; Matplotlib would draw it once more before, for nobody to see.
         plt.uninstall_repl_displayhook()
-    plt.rcParams.update(
-        {
-            "figure.dpi": 120,
-            "savefig.dpi": 200,
-            "figure.constrained_layout.use": True,
-            "font.size": 9.5,
-            "axes.titlesize": 10.5,
-            "axes.labelsize": 9.5,
-            "axes.edgecolor": INK,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.prop_cycle": plt.cycler(color=CYCLE),
-            "legend.frameon": False,
-            "image.cmap": "viridis",
-            "hatch.linewidth": 0.4,
-        }
-    )
+    plt.rcParams |= {"figure.dpi": 120, "savefig.dpi": 200, "figure.constrained_layout.use": True, "font.size": 9.5}
+    plt.rc("axes", titlesize=10.5, labelsize=9.5, edgecolor=INK, prop_cycle=plt.cycler(color=CYCLE))
+    plt.rcParams |= {"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+    plt.rcParams |= {"image.cmap": "viridis", "hatch.linewidth": 0.4}
 
 
 def save_figures(figures: Mapping[str, Figure], folder: Path) -> None:
@@ -190,17 +177,15 @@ def missing_patch() -> Patch:
     return Patch(facecolor=MISSING, edgecolor="#8c8c8c", hatch="////", linewidth=0, label="no value")
 
 
-def draw_sites(
-    values, sites, ax: Axes, quantity: str | Quantity | None = None, size=5, on_top="largest"
-) -> ScalarMappable:
-    """Values (n_sites,) at sites as coloured points of `size` points squared; sites without a value are left out.
+def draw_sites(values, sites, ax: Axes, quantity: str | Quantity | None = None, on_top="largest") -> ScalarMappable:
+    """Values (n_sites,) at sites as coloured points, the smaller the more; sites without a value are left out.
 
     `on_top` is which of points that overlap is seen: the "largest", or "any", so that neither side of a scale hides the
     other.
     """
     points = ALBERS.transform_points(PLATE, np.asarray(sites["lon"], float), np.asarray(sites["lat"], float))
     values = np.asarray(values, float)
-    shown = scale_of(quantity, values)
+    shown, size = scale_of(quantity, values), np.clip(12000 / max(values.size, 1), 1.5, 14)
     order = np.argsort(np.abs(values))[: np.isfinite(values).sum()]
     if on_top == "any":
         order = np.random.default_rng(0).permutation(order)
