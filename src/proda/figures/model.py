@@ -17,24 +17,9 @@ from proda.model.age import LIMITS
 from proda.model.configuration import DAYS_PER_YEAR, PAPER_COLUMN, Column
 from proda.model.solver import POOLS
 
-POOL_COLOUR = {
-    "CWD": "#8c6d31",
-    "L1": "#b5cf6b",
-    "L2": "#8ca252",
-    "L3": "#637939",
-    "S1": "#9ecae1",
-    "S2": "#3182bd",
-    "S3": "#08306b",
-}
-POOL_LABEL = {
-    "CWD": "Woody debris",
-    "L1": "Metabolic litter",
-    "L2": "Cellulose litter",
-    "L3": "Lignin litter",
-    "S1": "Fast SOC",
-    "S2": "Slow SOC",
-    "S3": "Passive SOC",
-}
+_COLOURS = ("#8c6d31", "#b5cf6b", "#8ca252", "#637939", "#9ecae1", "#3182bd", "#08306b")
+_LABELS = "Woody debris, Metabolic litter, Cellulose litter, Lignin litter, Fast SOC, Slow SOC, Passive SOC".split(", ")
+POOL_COLOUR, POOL_LABEL = (dict(zip(POOLS, values, strict=True)) for values in (_COLOURS, _LABELS))
 LIMIT_COLOUR = dict(zip(LIMITS, ["#D55E00", "#0072B2", "#56B4E9", "#009E73", "#8c6d31"], strict=True))
 
 
