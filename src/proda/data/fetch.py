@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import json
 import tomllib
 import zipfile
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pooch
 
 from proda.errors import DownloadError, InputError
+from proda.stage import file_sha256, now, read_json, write_json
 from proda.study import repository_root, suggestion
 
 RECEIPT = "fetched.json"  # beside the files: where each came from, when, and its SHA-256
@@ -73,10 +72,8 @@ def _download(file: RemoteFile, folder: Path) -> None:
             pooch.retrieve(url, file.checksum, file.name, folder, processor=_checked, downloader=downloader)
             if not there:
                 receipt = folder / RECEIPT
-                entries = json.loads(receipt.read_text()) if receipt.is_file() else {}
-                now = datetime.now(UTC).isoformat(timespec="seconds")
-                entries[path.name] = {"url": url, "fetched": now, "sha256": pooch.file_hash(str(path))}
-                receipt.write_text(json.dumps(entries, indent=1))
+                entry = {"url": url, "fetched": now(), "sha256": file_sha256(path)}
+                write_json(receipt, (read_json(receipt) or {}) | {path.name: entry})
             if file.unpack:
                 pooch.Unzip(extract_dir=path.stem)(str(path), "fetch", None)
             return

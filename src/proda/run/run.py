@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import logging
 import os
 import shutil
@@ -11,7 +10,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from proda.assimilation.stage import SCHEDULER
 from proda.errors import InputError, ProdaError
 from proda.run.record import RunRecord
 from proda.run.report import build_report
-from proda.stage import ALL_STAGES, STAGES, SUPPLEMENTS, is_locked, locked, now, partial_path, write_json
+from proda.stage import ALL_STAGES, STAGES, SUPPLEMENTS, is_locked, locked, now, partial_path, read_json, write_json
 from proda.study import Study, repository_root
 
 KERNEL = "proda-run"
@@ -199,9 +198,7 @@ def execute(source: Path, target: Path, parameters: dict[str, Any], kernel: str)
             reason = "its Python process died, most often for want of memory: take a smaller scale"
         raise NotebookFailed(f"{where}: {reason}\nWhat has run, with the error, is in {failed}") from error
     _keep(partial, target)
-    with suppress(OSError, json.JSONDecodeError):
-        return json.loads(cost.read_text())
-    return {}
+    return read_json(cost) or {}
 
 
 def _keep(partial: Path, target: Path) -> None:
