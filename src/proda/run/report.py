@@ -25,14 +25,7 @@ MATHJAX = "tex-svg.js"
 LOADING = "link|script|img|iframe|source|object"  # elements that load what they refer to
 # The map of the first page, in order of preference, and what it shows of the table of scores.
 MAPS = ("hybrid_map.png", "network_map.png")
-COLUMNS = {
-    "method": "method",
-    "r2": "r²",
-    "efficiency": "NSE",
-    "rmse": "RMSE",
-    "bias": "bias",
-    "published r2": "published r²",
-}
+COLUMNS = {"r2": "r²", "efficiency": "NSE", "rmse": "RMSE", "bias": "bias", "published r2": "published r²"}
 
 
 class ReportFailed(ProdaError):
@@ -123,7 +116,7 @@ def _table_1(study: Study) -> str:
     if not path.is_file():
         return _rows([["scores"], ["not made yet, by notebook 6"]])
     table = pd.read_csv(path)
-    table = table[[name for name in COLUMNS if name in table]].rename(columns=COLUMNS)
+    table = table[["method", *(name for name in COLUMNS if name in table)]].rename(columns=COLUMNS)
     numbers = table.map(lambda cell: f"{cell:.2f}".replace("nan", "") if isinstance(cell, float) else cell)
     return _rows([tuple(table.columns), *numbers.itertuples(index=False)])
 
