@@ -9,27 +9,21 @@ from proda.model.configuration import PAPER_COLUMN, Column
 from proda.model.rates import NUMPY, Namespace
 
 
-def at_depths(
-    soc: Any, column_index: ArrayLike, depth: ArrayLike, column: Column = PAPER_COLUMN, extrapolate: bool = False
-) -> Any:
+def at_depths(soc: Any, column_index: ArrayLike, depth: ArrayLike, column: Column = PAPER_COLUMN) -> Any:
     """SOC density at depths (k,), m, of the columns `column_index`, (k,): (k,), in the unit of `soc`, (n_layers, n)."""
     index = np.asarray(column_index)
     slopes = node_slopes(soc, column)
-    k, w = curve_weights(depth, column, extrapolate)
+    k, w = curve_weights(depth, column)
     values = w[0] * soc[k, index] + w[1] * soc[k + 1, index]
     return values + w[2] * slopes[k, index] + w[3] * slopes[k + 1, index]
 
 
-def curve_weights(
-    depth: ArrayLike, column: Column = PAPER_COLUMN, extrapolate: bool = False
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def curve_weights(depth: ArrayLike, column: Column = PAPER_COLUMN) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Interval k, (n,), and weights w, (4, n), of depths (n,), m: a value is w . (C_k, C_k+1, slope_k, slope_k+1).
 
-    Depths beyond the end nodes take the end node's value, or that of the end cubic if `extrapolate`.
+    Depths beyond the end nodes take the end node's value.
     """
-    depth = np.asarray(depth, dtype=np.float64)
-    if not extrapolate:
-        depth = np.clip(depth, column.node[0], column.node[-1])
+    depth = np.clip(np.asarray(depth, dtype=np.float64), column.node[0], column.node[-1])
     interval = np.clip(np.searchsorted(column.node, depth, side="right") - 1, 0, column.n_layers - 2)
     h = column.spacing[interval]
     t = (depth - column.node[interval]) / h
