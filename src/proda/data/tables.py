@@ -14,7 +14,7 @@ import geopandas
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from proda import __version__
 from proda.errors import InputError
@@ -106,6 +106,22 @@ def checked(
                 where = f"{source}: the median of" if row is None else f"{source}, {place(row)}:"
                 raise InputError(f"{where} {name} {text}".strip())
     return table
+
+
+def check_range(values: NDArray, unit: str, low: float, high: float, where: str, guess: str) -> None:
+    """An InputError unless any of n places has a value, and all values, (..., n), lie from `low` to `high`.
+
+    `where` names file and variable, `guess` is what else the values may be.
+    """
+    if not np.isfinite(values).any():
+        raise InputError(f"{where} has no value at any of the {values.shape[-1]} places. In the sea, another domain?")
+    bad = (values < low) | (values > high)
+    if bad.any():
+        i = np.argwhere(bad)[0]
+        raise InputError(
+            f"{where} is {values[tuple(i)]:.4g} {unit} at place {i[-1]}, expected {low:g} to {high:g} "
+            f"({int(bad.sum())} of {bad.size} values are outside): {guess} Or a fill value that is not declared?"
+        )
 
 
 class Finding(NamedTuple):

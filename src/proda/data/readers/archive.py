@@ -229,15 +229,7 @@ def _read_field(folder: Path | str, name: str, row: NDArray, column: NDArray) ->
     except (OSError, KeyError) as error:
         raise InputError(f"{path}: no readable {VARIABLE!r} in a MATLAB 7.3 file ({error}). Unpack it again.") from None
     values = values[..., place]
-    if not np.isfinite(values).any():
-        raise InputError(f"{path}: no value at any of the {values.shape[-1]} places. Places in the sea?")
-    unit, low, high = FIELDS[name]
-    bad = (values < low) | (values > high)
-    if bad.any():
-        raise InputError(
-            f"{path}: {name} is {values[bad][0]:.4g} {unit} somewhere, expected {low:g} to {high:g} "
-            f"({int(bad.sum())} of {bad.size} values are outside). Another unit, or a fill value?"
-        )
+    tables.check_range(values, *FIELDS[name], f"{path}: {name}", "another unit?")
     return np.swapaxes(values, 0, 1) if layered else values
 
 

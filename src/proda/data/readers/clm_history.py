@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from proda.data.readers.rasters import nearest_index
-from proda.data.tables import Finding, SourcedForcing, checked_unit, finding, findings_table
+from proda.data.tables import Finding, SourcedForcing, check_range, checked_unit, finding, findings_table
 from proda.errors import InputError
 from proda.model.configuration import CESM2, DAYS_PER_YEAR, PAPER, Column, Configuration
 from proda.model.forcing import Forcing, MonthlyForcing
@@ -146,17 +146,8 @@ class _History:
         return values
 
     def check(self, quantity: str, values: NDArray, name: str = "") -> None:
-        where = f"{self.first} and on: {name or quantity}"
-        if not np.isfinite(values).any():
-            raise InputError(f"{where} has no value at any of the {values.shape[-1]} places. Another domain?")
         unit, low, high, guess = _PLAUSIBLE[quantity]
-        bad = (values < low) | (values > high)
-        if bad.any():
-            i = np.argwhere(bad)[0]
-            raise InputError(
-                f"{where} is {values[tuple(i)]:.4g} {unit} at place {i[-1]}, expected {low:g} to {high:g} "
-                f"({int(bad.sum())} of {bad.size} values are outside): {guess} Or a fill value that is not declared?"
-            )
+        check_range(values, unit, low, high, f"{self.first} and on: {name or quantity}", guess)
 
     def series(self, *names: str, units: tuple[str, ...] = ()) -> tuple[NDArray[np.float64], str, str]:
         """A variable in the order of time, (n_months, [n_layers,] n_cells), its name and unit, of those allowed."""
