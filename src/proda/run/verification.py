@@ -5,7 +5,6 @@ The layout of the cases is that of section 9 of the model specification; the JSO
 
 import json
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +18,6 @@ from proda.model.configuration import (
     CESM2_AS_PUBLISHED,
     PAPER,
     PAPER_COLUMN,
-    Column,
     Configuration,
     checked_parameters,
     validated,
@@ -33,6 +31,10 @@ PROGRAM_TOLERANCE = 1e-9  # relative, of SOC density (`paper`), or of the larges
 EXACT_TOLERANCE = 1e-11  # relative, of every number of the 120-digit solution
 NEGLIGIBLE = 1e-12  # of the column's largest density: below, the rounding of the `paper` program shows
 SMALLEST = 1e-250  # below, 120 digits leave the range of double precision
+# The `paper` grid as the original program tabulates it, to nine decimals: up to 6e-9 in density.
+_ROUNDED = {name: np.round(getattr(PAPER_COLUMN, name), 9) for name in ("node", "top", "bottom", "thickness")}
+_ROUNDED["top"][4] = 0.165529232
+PAPER_AS_TABULATED = replace(PAPER, column=replace(PAPER_COLUMN, **_ROUNDED))
 
 
 class Cases(NamedTuple):
@@ -124,15 +126,6 @@ def read_cases(path: Path) -> Cases:
     return readers[path.suffix](path)
 
 
-@cache
-def tabulated_column() -> Column:
-    """The `paper` grid as the original program tabulates it, to nine decimals: up to 6e-9 in density."""
-    grid = PAPER_COLUMN.node, PAPER_COLUMN.top, PAPER_COLUMN.bottom, PAPER_COLUMN.thickness
-    node, top, bottom, thickness = (np.round(values, 9) for values in grid)
-    top[4] = 0.165529232
-    return Column("paper", node, top, bottom, thickness)
-
-
 def _read_paper_cases(path: Path) -> Cases:
     layers = range(1, PAPER_COLUMN.n_layers + 1)
     x = [f"x{k}" for k in range(1, len(PAPER_PARAMETERS) + 1)]
@@ -157,8 +150,7 @@ def _read_paper_cases(path: Path) -> Cases:
     forcing = Forcing(numbers[temperature].to_numpy().T, numbers[potential].to_numpy().T, *one_each)
     theta, forcing = _checked(numbers[x].to_numpy().T, forcing, PAPER, path)
     program = numbers[pools].to_numpy().T.reshape(7, len(layers), -1)
-    configuration = replace(PAPER, column=tabulated_column())
-    return Cases([f"row {k + 2}" for k in table.index], configuration, theta, forcing, program)
+    return Cases([f"row {k + 2}" for k in table.index], PAPER_AS_TABULATED, theta, forcing, program)
 
 
 def _read_cesm2_cases(path: Path) -> Cases:
