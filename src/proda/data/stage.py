@@ -7,21 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from proda.data import tables
 from proda.data.cleaned import RAW_LAYERS, RAW_PROFILES, STAGE, CleanedStudy, read_cleaned_study, read_raw_tables
 from proda.data.cleaning import RULES, CleanedTables, Limits, cleaned, used_by_study, with_soc_density
 from proda.data.covariates import has_covariates, write_covariates
 from proda.data.forcing import forcing_dataset, has_forcing
 from proda.data.grid import grid_dataset, placed
 from proda.data.sources import Source, study_source
-from proda.data.tables import (
-    LAYER_COLUMNS,
-    PROFILE_COLUMNS,
-    UNITS,
-    ProfileTables,
-    file_attributes,
-    with_attributes,
-    write_profiles,
-)
+from proda.data.tables import LAYER_COLUMNS, UNITS, ProfileTables, with_attributes
 from proda.errors import InputError
 from proda.study import Study
 
@@ -57,8 +50,8 @@ def cleaned_study(study: Study) -> CleanedStudy:
         profiles["land_cover"] = cells["land_cover"].to_numpy(int)[profiles["cell"].to_numpy()]
         of_sites = source.site_covariates.loc[profiles["profile_id"]]
 
-        attributes = file_attributes(study)
-        write_profiles(profiles, folder / "profiles.parquet", attributes)
+        attributes = tables.file_attributes(study)
+        tables.write_profiles(profiles, folder / "profiles.parquet", attributes)
         layers = with_attributes(layers, UNITS, LAYER_COLUMNS, attributes)
         layers.to_parquet(folder / "layers.parquet", index=False)
         forcing = forcing_dataset(source.forcing.take(usable), cells["lon"], cells["lat"], source.comment)
@@ -84,11 +77,11 @@ def profiles_not_used(folder: Path, out: Path, cells: pd.DataFrame, settings: Li
     """
     from proda.data.readers.tidy import read_profile_tables
 
-    used, tables = read_raw_tables(out), read_profile_tables(folder)
+    used, others = read_raw_tables(out), read_profile_tables(folder)
     used = used._replace(profiles=used.profiles[used.profiles["excluded_by"].isna()])
-    profiles, own = (placed(part.profiles, cells, settings["nearest_cell_degrees"]) for part in (tables, used))
+    profiles, own = (placed(part.profiles, cells, settings["nearest_cell_degrees"]) for part in (others, used))
     profiles = profiles.assign(has_forcing=True, has_covariates=True, trained=profiles["cell"].isin(own["cell"]))
-    raw = with_soc_density(ProfileTables(profiles, tables.layers), settings["bulk_density_rule"])
+    raw = with_soc_density(ProfileTables(profiles, others.layers), settings["bulk_density_rule"])
     result = cleaned(raw, settings, (used_by_study(used), *RULES))
     profiles, layers = _numbered(result.profiles, result.layers)
     return result._replace(profiles=profiles, layers=layers)
@@ -128,15 +121,15 @@ def _numbered(profiles: pd.DataFrame, layers: pd.DataFrame) -> tuple[pd.DataFram
     return profiles, layers[list(LAYER_COLUMNS)]
 
 
-def _write_raw_tables(tables: ProfileTables, exclusions: pd.DataFrame, folder: Path, attributes: dict) -> None:
+def _write_raw_tables(raw: ProfileTables, exclusions: pd.DataFrame, folder: Path, attributes: dict) -> None:
     """Raw profiles, with the rule that excluded each as `excluded_by`, and raw layers with their densities."""
     rule = exclusions[exclusions["layer"].isna()].set_index("profile_id")["rule"]
-    profiles = tables.profiles[["profile_id", "lon", "lat", "source", "position_uncertainty"]]
+    profiles = raw.profiles[["profile_id", "lon", "lat", "source", "position_uncertainty"]]
     profiles = profiles.assign(
-        n_layers=profiles["profile_id"].map(tables.layers["profile_id"].value_counts()).fillna(0).astype(int),
+        n_layers=profiles["profile_id"].map(raw.layers["profile_id"].value_counts()).fillna(0).astype(int),
         excluded_by=profiles["profile_id"].map(rule),
     ).astype(dict.fromkeys(("profile_id", "source", "excluded_by"), "string"))
-    with_attributes(profiles, UNITS, PROFILE_COLUMNS, attributes).to_parquet(folder / RAW_PROFILES, index=False)
-    layers = tables.layers[RAW_LAYER_COLUMNS].astype(dict.fromkeys(("profile_id", "kind", "density_source"), "string"))
+    with_attributes(profiles, UNITS, tables.PROFILE_COLUMNS, attributes).to_parquet(folder / RAW_PROFILES, index=False)
+    layers = raw.layers[RAW_LAYER_COLUMNS].astype(dict.fromkeys(("profile_id", "kind", "density_source"), "string"))
     meanings = LAYER_COLUMNS | {"layer": "the source's own number"}
     with_attributes(layers, UNITS, meanings, attributes).to_parquet(folder / RAW_LAYERS, index=False)
