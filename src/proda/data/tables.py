@@ -227,20 +227,11 @@ LAYER_COLUMNS = {
     "density_relative_sd": "relative standard deviation of soc from an estimated bulk density; 0 where it was measured",
 }
 UNITS = {
-    "lon": "degrees_east",
-    "lat": "degrees_north",
-    "max_depth": "m",
-    "upper_depth": "m",
-    "lower_depth": "m",
-    "depth": "m",
-    "soc": "g m-3",
-    "density_relative_sd": "1",
-    "position_uncertainty": "m",
-    "organic_carbon": "g kg-1",
-    "bulk_density": "g cm-3",
-    "coarse_fraction": "1",
-    "ph": "1",
-}
+    "lon": "degrees_east", "lat": "degrees_north",
+    **dict.fromkeys(("max_depth", "upper_depth", "lower_depth", "depth"), "m"), "soc": "g m-3",
+    "density_relative_sd": "1", "position_uncertainty": "m", "organic_carbon": "g kg-1", "bulk_density": "g cm-3",
+    "coarse_fraction": "1", "ph": "1",
+}  # fmt: skip
 
 
 def file_attributes(study: Study) -> dict[str, Any]:

@@ -31,13 +31,9 @@ _LAND_USE = {
 _WHOLE = {"position missing": 0.01, "off the land": 0.01, "one layer": 0.03, "no density at all": 0.02}
 DUPLICATES = 0.02
 _LAYER = {
-    "no density": 0.04,
-    "inverted depths": 0.015,
-    "no carbon": 0.015,
-    "implausible density": 0.01,
-    "below the model": 0.008,
-    "overlapping layers": 0.01,
-}
+    "no density": 0.04, "inverted depths": 0.015, "no carbon": 0.015, "implausible density": 0.01,
+    "below the model": 0.008, "overlapping layers": 0.01,
+}  # fmt: skip
 _SEA = np.array([[-72.0, 36.0], [-78.0, 29.5], [-90.0, 27.0], [-120.5, 32.0], [-123.0, 33.0], [-68.0, 39.5]])
 
 

@@ -21,13 +21,9 @@ from proda.model.forcing import Forcing
 
 # Groups of IGBP classes that have a line of their own.
 LAND_COVER_GROUPS = {
-    "Evergreen and mixed forest": (1, 2, 5),
-    "Deciduous forest": (3, 4),
-    "Woodland and savanna": (8, 9),
-    "Grassland": (10,),
-    "Shrubland": (6, 7),
-    "Cropland": (12, 14),
-}
+    "Evergreen and mixed forest": (1, 2, 5), "Deciduous forest": (3, 4), "Woodland and savanna": (8, 9),
+    "Grassland": (10,), "Shrubland": (6, 7), "Cropland": (12, 14),
+}  # fmt: skip
 DEPTH_BINS = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.8])  # m
 ENOUGH = 20  # layers in a depth bin, for a median of them
 # Cold, mild and warm by colour, moist and dry by line: the order of `climate_groups`.

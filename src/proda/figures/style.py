@@ -36,16 +36,10 @@ LAND = "#ececec"
 INK = "#333333"
 
 METHOD_COLOUR = {
-    "observed": "#000000",
-    "truth": "#000000",
-    "default": "#D55E00",
-    "one-batch": "#E69F00",
-    "random-sampling": "#CC79A7",
-    "site-by-site": "#009E73",
-    "network": "#0072B2",
-    "hybrid": "#56B4E9",
+    "observed": "#000000", "truth": "#000000", "default": "#D55E00", "one-batch": "#E69F00",
+    "random-sampling": "#CC79A7", "site-by-site": "#009E73", "network": "#0072B2", "hybrid": "#56B4E9",
     "reference": "#888888",
-}
+}  # fmt: skip
 METHOD_LABEL = {name: name.capitalize() for name in METHOD_COLOUR} | {"network": "Neural network"}
 CYCLE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 

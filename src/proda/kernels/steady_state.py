@@ -84,11 +84,8 @@ def fill_annual_drivers(theta, place, grid, n, w):
         )
     fill_input_profile(theta, load(place, 5 * n + 1), grid, n, w)
     total = load(theta, parameters.INS) * load(place, 5 * n)
-    lignin, metabolic, cellulose = (
-        load(theta, parameters.P4LL),
-        load(theta, parameters.P4ML),
-        load(theta, parameters.P4CL),
-    )
+    lignin, metabolic = load(theta, parameters.P4LL), load(theta, parameters.P4ML)
+    cellulose = load(theta, parameters.P4CL)
     store(w, AMOUNT * n, (1.0 - lignin - metabolic - cellulose) * total)
     store(w, AMOUNT * n + 1, metabolic * total)
     store(w, AMOUNT * n + 2, cellulose * total)

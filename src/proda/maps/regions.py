@@ -137,15 +137,9 @@ def _bias(difference: NDArray, observed: NDArray, cell: NDArray) -> dict[str, fl
 
 # IGBP classes of each class of vegetation; urban, ice, barren and water are in none.
 CLASSES = {
-    "Evergreen forest": (1, 2),
-    "Deciduous forest": (3, 4),
-    "Mixed forest": (5,),
-    "Shrubland": (6, 7),
-    "Savanna": (8, 9),
-    "Grassland": (10,),
-    "Wetland": (11,),
-    "Cropland": (12, 14),
-}
+    "Evergreen forest": (1, 2), "Deciduous forest": (3, 4), "Mixed forest": (5,), "Shrubland": (6, 7),
+    "Savanna": (8, 9), "Grassland": (10,), "Wetland": (11,), "Cropland": (12, 14),
+}  # fmt: skip
 
 
 def vegetation_of(land_cover: ArrayLike) -> NDArray[np.object_]:

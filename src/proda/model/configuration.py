@@ -174,21 +174,11 @@ def validated(forcing: AnyForcing, configuration: Configuration = PAPER, source:
 
 # What a physical parameter can be at all, whatever its prior: 0 to 1 if it is not listed.
 _POSSIBLE = {
-    "diffus": (0.0, 0.1),
-    "cryo": (0.0, 0.1),
-    "q10": (1.0, 10.0),
-    "efolding": (1e-6, 100.0),
-    "tau4cwd": (1e-6, 1e3),
-    "tau4l1": (1e-6, 100.0),
-    "tau4l2l3": (1e-6, 100.0),
-    "tau4s1": (1e-6, 100.0),
-    "tau4s2": (1e-3, 1e4),
-    "tau4s3": (1.0, 1e6),
-    "ins": (0.0, 100.0),
-    "beta": (0.1, 0.99999),
-    "maxpsi": (-25.0, 0.0),
+    **dict.fromkeys(("diffus", "cryo"), (0.0, 0.1)), "q10": (1.0, 10.0), "efolding": (1e-6, 100.0),
+    "tau4cwd": (1e-6, 1e3), **dict.fromkeys(("tau4l1", "tau4l2l3", "tau4s1"), (1e-6, 100.0)), "tau4s2": (1e-3, 1e4),
+    "tau4s3": (1.0, 1e6), "ins": (0.0, 100.0), "beta": (0.1, 0.99999), "maxpsi": (-25.0, 0.0),
     "w_scaling": (0.0, 100.0),
-}
+}  # fmt: skip
 _SUMS = ("fs1s2", "fs1s3"), ("fs2s1", "fs2s3"), ("p4ll", "p4ml", "p4cl")  # fractions of one flux
 
 

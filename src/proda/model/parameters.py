@@ -104,15 +104,9 @@ PAPER_PARAMETERS = ParameterTable(
 # Ranges of the public programs of Tao et al. 2023 where they differ from the `paper` table. Defaults are those of the
 # `paper` table, also of the e-folding depth: CLM5 ships 10 m, outside the range.
 _CESM2_RANGES = {
-    "tau4cwd": (1.0, 6.0),
-    "tau4l1": (0.0, 0.11),
-    "tau4l2l3": (0.1, 0.3),
-    "tau4s3": (200.0, 1000.0),
-    "fl1s1": (0.1, 0.8),
-    "fs1s3": (0.0, 0.05),
-    "fs2s1": (0.1, 0.74),
-    "fs3s1": (0.0, 0.9),
-}
+    "tau4cwd": (1.0, 6.0), "tau4l1": (0.0, 0.11), "tau4l2l3": (0.1, 0.3), "tau4s3": (200.0, 1000.0),
+    "fl1s1": (0.1, 0.8), "fs1s3": (0.0, 0.05), "fs2s1": (0.1, 0.74), "fs3s1": (0.0, 0.9),
+}  # fmt: skip
 CESM2_PARAMETERS = ParameterTable(
     "cesm2",
     (
