@@ -58,9 +58,7 @@ def site_posterior(study: Study, site: int | str) -> xr.DataTree:
 
     Groups: `posterior` and `sample_stats` as of one-batch, `observed_data` (soc, its standard deviation and weight) and
     `posterior_predictive` (soc: chain, draw, depth; g C m-3), the modelled density with the error of an observation.
-
-    MissingOutput when the study has no site-by-site assimilation; an InputError when there is no such site, or it could
-    not be sampled.
+    MissingOutput when the study has no site-by-site assimilation; InputError for a site that is none, or not sampled.
     """
     study.require(SITE_BY_SITE)
     sites = opened_sites(study.path(STORE))

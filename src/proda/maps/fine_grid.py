@@ -80,28 +80,16 @@ def fine_maps(
 ) -> xr.Dataset:
     """Stocks of 0-30, 0-100 and 0-200 cm on the cells of `source`: mean, 5, 50 and 95 % over the draws of `predictor`.
 
-    Parameters
-    ----------
-    source : path or xarray.Dataset
-        Zarr store, NetCDF file or opened dataset with the forcing on `cell` (variables and units of `forcing.nc`) and
-        the covariates of the predictor. `lon`, `lat`, `cell_area` (m2), `land_fraction` are carried over.
-    predictor : callable
-        `FixedDraws`, `NetworkDraws`, or your own function of the covariates of n cells, a DataFrame, that returns
-        `MapDraws`; its attribute `covariates` names the columns. It is called by several threads.
-    store : path
-        Zarr store to make; until it is whole its name is `<store>.partial`.
-    chunk : int
-        Cells at a time, and of the store's chunks; does not change the values.
+    `source` is a Zarr store, a NetCDF file or an opened dataset with the forcing on `cell` (variables and units of
+    `forcing.nc`) and the covariates; `lon`, `lat`, `cell_area` (m2), `land_fraction` are carried over. `predictor` is
+    `FixedDraws`, `NetworkDraws`, or your own function of the covariates of n cells, a DataFrame, that returns
+    `MapDraws`; its attribute `covariates` names the columns, and several threads call it. The Zarr store `store` is
+    named `<store>.partial` until it is whole. `chunk`, the cells at a time, does not change the values.
 
-    Returns
-    -------
-    xarray.Dataset
-        The store, opened: `soil_mass_content_of_carbon` (depth, cell), kg m-2, with `_p05`, `_p50`, `_p95` (missing
-        with a single draw); `extrapolated` (cell), number of covariates outside the range of the training sites, NaN
-        for a predictor without covariates; and `status` (cell): 0 where there is a value, else why not.
-
-    Raises `InputError` when the source lacks a variable or has another unit, the predictor gives something else, or the
-    store exists.
+    The store, opened, has `soil_mass_content_of_carbon` (depth, cell), kg m-2, with `_p05`, `_p50`, `_p95` (missing
+    with a single draw); `extrapolated` (cell), number of covariates outside the range of the training sites, NaN for a
+    predictor without covariates; `status` (cell): 0 where there is a value, else why not. `InputError` when the source
+    lacks a variable or has another unit, the predictor gives something else, or the store exists.
     """
     path = Path(store)
     if path.exists():

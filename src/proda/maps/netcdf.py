@@ -159,14 +159,11 @@ _SOC_COMMENT = (
 def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = "") -> xr.Dataset:
     """The maps of all methods (`proda.maps.maps_by_method`) on the cells of `grid` as a CF-1.8 Dataset.
 
-    Returns
-    -------
-    xarray.Dataset
-        `soil_mass_content_of_carbon` (parameterisation, depth, lat, lon), kg m-2 of land, with its quantiles `_p05`,
-        `_p50`, `_p95` (missing for methods with one value a cell); by model layer (parameterisation, layer, lat, lon)
-        `soc_density`, kg m-3, and `carbon_mass_content_of_soil_layer`, kg m-2; `extrapolated` (parameterisation, lat,
-        lon), number of covariates outside the range of the training sites; `cell_area`, `land_area_fraction`.
-        Select an interval by its lower depth: `depth=1.0` is 0 to 1 m.
+    `soil_mass_content_of_carbon` (parameterisation, depth, lat, lon), kg m-2 of land, with its quantiles `_p05`,
+    `_p50`, `_p95` (missing for methods with one value a cell; `depth=1.0` is 0 to 1 m); by model layer
+    (parameterisation, layer, lat, lon) `soc_density`, kg m-3, and `carbon_mass_content_of_soil_layer`, kg m-2;
+    `extrapolated` (parameterisation, lat, lon), number of covariates outside the range of the training sites;
+    `cell_area`, `land_area_fraction`.
     """
     raster = raster_of(grid)
     intervals, layers = np.array(MAP_INTERVALS), np.stack([PAPER_COLUMN.top, PAPER_COLUMN.bottom], axis=1)

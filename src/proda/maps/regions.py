@@ -97,13 +97,9 @@ def regional_biases(
     `layers` and `modelled` are as of `proda.maps.scores.table_1`, with the bounds of the layers; every chosen site has
     a value by every method.
 
-    Returns
-    -------
-    pandas.DataFrame
-        By region ("all", those of `REGIONS`, and the classes of vegetation) and method: n_sites; observed (mean stock,
-        kg C m-2); bias (modelled minus observed); se, its standard error with the sites of one cell taken as one draw;
-        published ("too high", "too low" or ""); bias_agrees, whether the bias has the published sign (missing where
-        nothing is published).
+    By region ("all", those of `REGIONS`, and the classes of vegetation) and method: n_sites; observed (mean stock, kg C
+    m-2); bias (modelled minus observed); se, its standard error with the sites of one cell taken as one draw; published
+    ("too high", "too low" or ""); bias_agrees, whether the bias has the published sign (missing where there is none).
     """
     n_sites = len(sites)
     observed = profile_stocks(layers, layers["soc"].to_numpy(float), n_sites)

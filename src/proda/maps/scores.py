@@ -69,11 +69,8 @@ def table_1(
     `layers` are observed: `site`, `soc` (g C m-3); `modelled` is method -> (n_layers,) g C m-3 at the same layers; the
     rest are those of `site_subsets`.
 
-    Returns
-    -------
-    pandas.DataFrame
-        source ("this study" or "published"), sites (the filter) and subset as in `site_subsets`, method, the `SCORES`
-        (n counts layers), n_sites. Within one `sites` and `subset` every method is scored on identical layers.
+    Columns: source ("this study" or "published"), sites (the filter) and subset as in `site_subsets`, method, the
+    `SCORES` (n counts layers), n_sites. Within one `sites` and `subset` every method is scored on identical layers.
     """
     site = layers["site"].to_numpy()
     observed = layers["soc"].to_numpy(float) / 1000.0

@@ -82,11 +82,8 @@ def profile_stocks(layers: pd.DataFrame, soc: ArrayLike, n_sites: int) -> NDArra
 def stock_table(maps: xr.Dataset, grid: xr.Dataset) -> pd.DataFrame:
     """Continental stocks of every method by depth, with the reference maps of `grid` and the published values.
 
-    Returns
-    -------
-    pandas.DataFrame
-        source ("this study", "reference map", "published"), method, interval, stock_pg, p05_pg, p95_pg, cells (that
-        have a value in this interval), land_share (of the land they hold). Totals cover only these cells.
+    Columns: source ("this study", "reference map", "published"), method, interval, stock_pg, p05_pg, p95_pg, cells
+    (that have a value in this interval), land_share (of the land they hold). Totals cover only these cells.
     """
     area = land_area(grid)
     rows = []

@@ -94,8 +94,7 @@ def read_archive_profiles(folder: Path | str) -> tables.ProfileTables:
             "lon": info["lon"],
             "lat": info["lat"],
             "source": "WoSIS 2019, Hugelius, Mishra",
-            "land_use": None,
-            "state": None,
+            **dict.fromkeys(("land_use", "state"), None),
             "year": year.where(year.between(1800, 2100)),
             "position_uncertainty": np.nan,
             "archive_row": np.arange(len(info)),
@@ -110,11 +109,8 @@ def read_archive_profiles(folder: Path | str) -> tables.ProfileTables:
             "upper_depth": table["upper_depth"] / 100.0,
             "lower_depth": table["lower_depth"] / 100.0,
             "soc": table["soc_stock"],
-            "organic_carbon": np.nan,
-            "bulk_density": np.nan,
+            **dict.fromkeys(("organic_carbon", "bulk_density", "coarse_fraction", "ph"), np.nan),
             "bulk_density_method": np.where(table["is_pedo"] == 1, "ptf of the archive", None),
-            "coarse_fraction": np.nan,
-            "ph": np.nan,
             "litter": False,
         }
     )

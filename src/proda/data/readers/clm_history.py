@@ -54,14 +54,9 @@ def forcing_from_history(
     `PAPER` takes means over all months: TSOI, SOILPSI, ALTMAX, and annual NPP with its least and greatest year. `CESM2`
     takes a mean year, month by month: TSOI, W_SCALAR, O_SCALAR, FPI_vr, ALTMAX, ALTMAX_LASTYEAR, the inputs of woody
     debris and litter, and `nbedrock`. A variable in another unit or on other levels, missing or doubled months, and a
-    grid that does not cover the places are an `InputError`.
-
-    Parameters
-    ----------
-    vertical : "match" or "linear"
-        "linear" interpolates to the nodes of the configuration where the files come from another version of CLM.
-    npp_multiples : (float, float), optional
-        Least and greatest annual NPP as multiples of the mean; needed for a single year.
+    grid that does not cover the places are an `InputError`. With `vertical` "linear", not "match", files of another
+    version of CLM are interpolated to the nodes of the configuration. `npp_multiples`, least and greatest annual NPP as
+    multiples of the mean, are needed for a single year.
     """
     history = _History(files, lon, lat, configuration.column, vertical)
     forcing = _monthly(history) if configuration.monthly else _annual(history, npp_multiples)
