@@ -34,12 +34,9 @@ def read_wosis_202312(folder: Path | str) -> ProfileTables:
     files = _data_files(Path(folder))
     flags = ("litter", "organic_surface")  # the snapshot's name for it, and the later one
     about = ("date", "country_name", "positional_uncertainty", "dataset_code")
-    layers = read_delimited(
-        _file(files, folder, "wosis_202312_orgc.tsv"),
-        numbers=("layer_id", "upper_depth", "lower_depth", "value_avg", "longitude", "latitude"),
-        texts=("profile_id", *about, *flags),
-        optional=(*about, *flags),
-    ).dropna(subset="value_avg")
+    numbers, more = ("layer_id", "upper_depth", "lower_depth", "value_avg", "longitude", "latitude"), (*about, *flags)
+    layers = read_delimited(_file(files, folder, "wosis_202312_orgc.tsv"), numbers, ("profile_id", *more), more)
+    layers = layers.dropna(subset="value_avg")
     first = layers.drop_duplicates("profile_id").set_index("profile_id")
     profiles = first.reset_index()
     if listing := files.get("wosis_202312_profiles.tsv"):  # the profiles without carbon too, so that they are counted
@@ -70,21 +67,14 @@ def read_wosis_201909(folder: Path | str) -> ProfileTables:
     listing, chemical, physical = (
         _file(files, folder, f"wosis_201909_{name}.tsv") for name in ("profiles", "layers_chemical", "layers_physical")
     )
-    layers = read_delimited(
-        chemical,
-        numbers=("profile_layer_id", "upper_depth", "lower_depth", "orgc_value_avg", "phaq_value_avg"),
-        texts=("profile_id", "litter", "orgc_date"),
-        optional=("orgc_date",),
-    ).dropna(subset="orgc_value_avg")
+    numbers = ("profile_layer_id", "upper_depth", "lower_depth", "orgc_value_avg", "phaq_value_avg")
+    layers = read_delimited(chemical, numbers, ("profile_id", "litter", "orgc_date"), optional=("orgc_date",))
+    layers = layers.dropna(subset="orgc_value_avg")
     names = {f"{code}_value_avg": code for code in ("bdfi33", "bdfiod", "cfvo")}
     measured = read_delimited(physical, ("profile_layer_id", *names)).rename(columns=names)
     measured = measured.groupby("profile_layer_id").mean().reindex(layers["profile_layer_id"])
-    profiles = read_delimited(
-        listing,
-        numbers=("longitude", "latitude", "geom_accuracy"),
-        texts=("profile_id", "country_name", "dataset_id"),
-        optional=("country_name", "dataset_id"),
-    )
+    about = ("country_name", "dataset_id")
+    profiles = read_delimited(listing, ("longitude", "latitude", "geom_accuracy"), ("profile_id", *about), about)
     years = _year(_text(layers, "orgc_date")).groupby(layers["profile_id"]).first()
     return _tidy_tables(
         folder,
@@ -108,21 +98,17 @@ def read_wosis_latest(folder: Path | str) -> ProfileTables:
     """
     files = _data_files(Path(folder))
     about = ("country_name", "orgc_date", "orgc_dataset_id")
-    layers = read_delimited(
-        _file(files, folder, "wosis_latest_orgc.csv"),
-        numbers=("X", "Y", "profile_layer_id", "upper_depth", "lower_depth", "orgc_value_avg"),
-        texts=("profile_id", "litter", *about),
-        optional=about,
-    ).dropna(subset="orgc_value_avg")
+    numbers = ("X", "Y", "profile_layer_id", "upper_depth", "lower_depth", "orgc_value_avg")
+    file = _file(files, folder, "wosis_latest_orgc.csv")
+    layers = read_delimited(file, numbers, ("profile_id", "litter", *about), about).dropna(subset="orgc_value_avg")
     layer = layers["profile_layer_id"]
     measured = {
         code: _layer_means(files, f"wosis_latest_{code}.csv", "profile_layer_id", f"{code}_value_avg", layer)
         for code in _MEASURED
     }
     # A profile at two positions stays twice, and is an error of `_tidy_tables`.
-    profiles = layers.drop_duplicates(["profile_id", "X", "Y"]).rename(
-        columns={"X": "longitude", "Y": "latitude", "orgc_dataset_id": "dataset_code"}
-    )
+    names = {"X": "longitude", "Y": "latitude", "orgc_dataset_id": "dataset_code"}
+    profiles = layers.drop_duplicates(["profile_id", "X", "Y"]).rename(columns=names)
     return _tidy_tables(
         folder,
         "WoSIS latest",
