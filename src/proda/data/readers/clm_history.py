@@ -174,14 +174,10 @@ class _History:
         return np.concatenate(parts), name, unit
 
     def _cells(self, variable: netCDF4.Variable, positions: NDArray, n_levels: int) -> NDArray:
-        window = (
-            slice(positions.min(), positions.max() + 1),
-            *((slice(0, n_levels),) if n_levels else ()),
-            slice(int(self._row.min()), int(self._row.max()) + 1),
-            slice(int(self._column.min()), int(self._column.max()) + 1),
-        )
-        block = _floats(variable[window])[positions - positions.min()]
-        return block[..., self._row - self._row.min(), self._column - self._column.min()]
+        months, rows, columns = (slice(int(x.min()), int(x.max()) + 1) for x in (positions, self._row, self._column))
+        levels = (slice(0, n_levels),) if n_levels else ()
+        block = _floats(variable[(months, *levels, rows, columns)])[positions - months.start]
+        return block[..., self._row - rows.start, self._column - columns.start]
 
     def _levels(self, file: netCDF4.Dataset, variable: netCDF4.Variable, path: Path) -> tuple[int, NDArray | None]:
         """How many levels to read, 0 without any, and their shares in the layers where they are interpolated."""

@@ -351,10 +351,9 @@ def _at_places(file: rasterio.DatasetReader, lon: NDArray, lat: NDArray) -> NDAr
     result = np.full(row.size, np.nan)
     for group in pd.Series(inside).groupby(tile).groups.values():
         here = inside[group]
-        window = Window.from_slices(
-            (row[here].min(), row[here].max() + 1), (column[here].min(), column[here].max() + 1)
-        )
-        result[here] = _read(file, window)[row[here] - row[here].min(), column[here] - column[here].min()]
+        r, c = row[here], column[here]
+        window = Window.from_slices((r.min(), r.max() + 1), (c.min(), c.max() + 1))
+        result[here] = _read(file, window)[r - r.min(), c - c.min()]
     return result
 
 
