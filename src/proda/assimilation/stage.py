@@ -85,17 +85,9 @@ def site_assimilation(study: Study) -> SiteAssimilation:
         cleaned = read_cleaned_study(study)
         problem = site_problem(cleaned.profiles, cleaned.layers, cleaned.forcing, study["relative_sd"])
         with progress_bar(problem.n_sites, "site-by-site", "site") as bar:
-            sites = site_posteriors(
-                problem,
-                study.seed,
-                plan,
-                folder,
-                folder / CHECKPOINTS,
-                {name: cleaned.profiles[name].to_numpy() for name in ("lon", "lat")},
-                n_workers=n_workers(),
-                scheduler=os.environ.get(SCHEDULER, ""),
-                report=bar.update,
-            )
+            places = {name: cleaned.profiles[name].to_numpy() for name in ("lon", "lat")}
+            how = folder / CHECKPOINTS, places, n_workers(), os.environ.get(SCHEDULER, ""), bar.update
+            sites = site_posteriors(problem, study.seed, plan, folder, *how)
         n_layers = np.bincount(problem.site, minlength=problem.n_sites)
         status = site_status(sites, n_layers, site_faults(problem), plan, problem.forms()[-1])
         status.to_csv(folder / "site_status.csv", index=False)

@@ -107,15 +107,9 @@ class SiteStore:
             group = zarr.open_group(self.path, mode="r+")
             for name, row in VARIABLES.items():
                 shape = tuple(sizes[dim] for dim in row.dims)
-                group.create_array(
-                    name,
-                    shape=shape,
-                    chunks=(min(batch, shape[0]), *shape[1:]),
-                    dtype=row.dtype,
-                    fill_value=np.nan,
-                    dimension_names=row.dims,
-                    attributes={"long_name": row.meaning, "units": row.unit, "coordinates": described},
-                )
+                about = {"long_name": row.meaning, "units": row.unit, "coordinates": described}
+                how = {"shape": shape, "chunks": (min(batch, shape[0]), *shape[1:]), "dtype": row.dtype}
+                group.create_array(name, fill_value=np.nan, dimension_names=row.dims, attributes=about, **how)
             self.marks.mkdir(parents=True)
 
     def write(self, first: int, arrays: Mapping[str, NDArray]) -> None:

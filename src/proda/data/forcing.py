@@ -136,14 +136,9 @@ def surrogate_forcing(
     possible = (rain >= 0) & (sand >= 0) & (clay >= 0) & (sand + clay <= 100)
     wetness = np.where(possible, wetness_of_climate(air, rain), np.nan)
     psi = water_potential(wetness, sand, clay)
-    return Forcing(
-        soil_temperature=soil_temperature(air, soil_minus_air_temperature, PAPER_COLUMN.n_layers),
-        water_potential=np.repeat(psi[None], PAPER_COLUMN.n_layers, axis=0),
-        active_layer=np.full(len(cells), NO_PERMAFROST),
-        npp_mean=npp,
-        npp_min=npp_min_multiple * npp,
-        npp_max=npp_max_multiple * npp,
-    )
+    temperature = soil_temperature(air, soil_minus_air_temperature, PAPER_COLUMN.n_layers)
+    potential, thaw = np.repeat(psi[None], PAPER_COLUMN.n_layers, axis=0), np.full(len(cells), NO_PERMAFROST)
+    return Forcing(temperature, potential, thaw, npp, npp_min_multiple * npp, npp_max_multiple * npp)
 
 
 def has_forcing(forcing: AnyForcing) -> NDArray[np.bool_]:

@@ -99,10 +99,8 @@ def raster_dataset(grid: xr.Dataset, title: str, source: str, comment: str) -> x
     area = {"standard_name": "cell_area", "units": "m2", "long_name": "area of the cell, land and water"}
     land = {"standard_name": "land_area_fraction", "units": "1", "long_name": "share of the cell that is land"}
     product = xr.Dataset(attrs=file_attributes(title, source, comment))
-    for name, standard, units, axis in (
-        ("lat", "latitude", "degrees_north", "Y"),
-        ("lon", "longitude", "degrees_east", "X"),
-    ):
+    axes = {"lat": ("latitude", "degrees_north", "Y"), "lon": ("longitude", "degrees_east", "X")}
+    for name, (standard, units, axis) in axes.items():
         attributes = {"standard_name": standard, "units": units, "axis": axis, "bounds": f"{name}_bounds"}
         product = product.assign_coords({name: (name, getattr(raster, name), attributes)})
         product[f"{name}_bounds"] = ((name, "bounds"), raster.bounds(name))
@@ -167,12 +165,9 @@ def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = ""
     """
     raster = raster_of(grid)
     intervals, layers = np.array(MAP_INTERVALS), np.stack([PAPER_COLUMN.top, PAPER_COLUMN.bottom], axis=1)
+    methods = (METHOD, maps[METHOD].values.astype(str), {"long_name": "method that set the model's parameters"})
     product = raster_dataset(grid, title, source, _SOC_COMMENT).assign_coords(
-        parameterisation=(
-            METHOD,
-            maps[METHOD].values.astype(str),
-            {"long_name": "method that set the model's parameters"},
-        ),
+        parameterisation=methods,
         depth=vertical("depth", intervals[:, 1], "lower depth of the interval"),
         layer=vertical("layer", PAPER_COLUMN.node, "depth of the layer's node"),
     )
@@ -351,16 +346,10 @@ def parameter_product(
         product[name] = (("lat", "lon"), rastered(values.astype(np.float64), raster), attributes)
 
     for k, (row, other) in enumerate(zip(PAPER_PARAMETERS.rows, counterpart_table().itertuples(), strict=True)):
-        attributes = {
-            "valid_min": low[k].min(),
-            "valid_max": high[k].max(),
-            "default_value": row.default,
-            "clm_name": other.clm.replace(" ", ", ") or "no counterpart",
-            "clm_place": other.where,
-            "clm_conversion": other.conversion,
-            "clm_note": other.note or "none",
-            "ancillary_variables": BEYOND,
-        }
+        attributes = {"valid_min": low[k].min(), "valid_max": high[k].max(), "default_value": row.default}
+        attributes |= {"clm_name": other.clm.replace(" ", ", ") or "no counterpart", "clm_place": other.where}
+        attributes |= {"clm_conversion": other.conversion, "clm_note": other.note or "none"}
+        attributes["ancillary_variables"] = BEYOND
         add(row.name, theta[k], row.meaning, row.unit, **attributes)
     add(BEYOND, np.asarray(extrapolated), EXTRAPOLATED)
     return product

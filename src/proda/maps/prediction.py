@@ -113,20 +113,15 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
     observed_to = deepest.reindex(range(len(cell)), fill_value=0.0).to_numpy(float)
     sampled = random_sampling_draws(inputs.x_mode[inputs.used], n_draws, seed + 1)
     block = block_of_place(inputs.grid["lon"], inputs.grid["lat"], float(hybrid.attrs["block_km"]))
+    members = hybrid["x_cell"].transpose("member", "cell", "parameter").values.astype(float)
+    variances = (hybrid[f"{name}_log_variance"].values for name in ("unseen", "common"))
     by_method = {
         "default": soc_of_one(soc_density(default_parameters(forcing, sand), forcing), area),
         "one-batch": soc_of_draws(one_batch_draws(inputs.one_batch, n_draws, seed), forcing, area, "one-batch"),
         "random-sampling": soc_of_draws(sampled, forcing, area, "random-sampling"),
         "site-by-site": soc_of_sites(inputs.soc_mean[:, own], observed_to[own], cell[own], area),
         "network": soc_of_one(finite_soc(inputs.network_cells.T, forcing, "network, cells"), area),
-        "hybrid": soc_of_members(
-            hybrid["x_cell"].transpose("member", "cell", "parameter").values.astype(float),
-            forcing,
-            area,
-            hybrid["unseen_log_variance"].values,
-            hybrid["common_log_variance"].values,
-            block,
-        ),
+        "hybrid": soc_of_members(members, forcing, area, *variances, block),
     }
     if inputs.truth is not None:
         by_method["truth"] = soc_of_one(inputs.truth["soc_cell"].transpose("layer", "cell").values, area)

@@ -79,12 +79,8 @@ def traceability(theta: ArrayLike, forcing: AnyForcing, configuration: Configura
     }
     for limit, before, after in zip(LIMITS, times[:-1], times[1:], strict=True):
         variables[f"{limit}_factor"] = (after / before, "1", f"effect of {limit} on the rate of turnover")
-    return xr.Dataset(
-        {
-            name: ("column", values, {"units": units, "long_name": long_name})
-            for name, (values, units, long_name) in variables.items()
-        }
-    )
+    about = {name: {"units": units, "long_name": meaning} for name, (_, units, meaning) in variables.items()}
+    return xr.Dataset({name: ("column", values, about[name]) for name, (values, *_) in variables.items()})
 
 
 def _closed_column(

@@ -124,14 +124,10 @@ def bench_columns(n: int, configuration: Configuration = PAPER, seed: int = 1) -
     """Parameters (25, n) from the inner 98 % of the prior, and forcing of n columns; half have permafrost."""
     rng, layers = np.random.default_rng(seed), configuration.column.n_layers
     npp = rng.uniform(100.0, 1200.0, n)
-    forcing = Forcing(
-        np.broadcast_to(rng.uniform(270.0, 300.0, n), (layers, n)).copy(),
-        -np.exp(rng.uniform(np.log(1e-3), np.log(1.0), (layers, n))),
-        np.where(rng.random(n) < 0.5, 35.0, np.exp(rng.uniform(np.log(0.1), np.log(4.0), n))),
-        npp,
-        0.7 * npp,
-        1.3 * npp,
-    )
+    temperature = np.broadcast_to(rng.uniform(270.0, 300.0, n), (layers, n)).copy()
+    potential = -np.exp(rng.uniform(np.log(1e-3), np.log(1.0), (layers, n)))
+    thaw = np.where(rng.random(n) < 0.5, 35.0, np.exp(rng.uniform(np.log(0.1), np.log(4.0), n)))
+    forcing = Forcing(temperature, potential, thaw, npp, 0.7 * npp, 1.3 * npp)
     x = rng.uniform(INNER, 1.0 - INNER, (len(configuration.parameters), n))
     x[list(SHARES)] *= 0.6  # leaves a share for woody debris
     return physical(x, forcing, configuration.parameters), forcing

@@ -187,16 +187,14 @@ def read_delimited(
         kinds |= {name: pyarrow.float64() for name in numbers if name in names}
         kinds |= {name: pyarrow.float64() for name in names if prefix and name.startswith(prefix)}
         with file.open("rb") as stream:
-            table = pyarrow.csv.read_csv(
-                stream,
-                read_options=pyarrow.csv.ReadOptions(use_threads=False),  # for the row in an error
-                parse_options=pyarrow.csv.ParseOptions(
-                    delimiter=separator, quote_char=False if separator == "\t" else '"'
-                ),
-                convert_options=pyarrow.csv.ConvertOptions(
+            how = (
+                pyarrow.csv.ReadOptions(use_threads=False),  # for the row in an error
+                pyarrow.csv.ParseOptions(delimiter=separator, quote_char=False if separator == "\t" else '"'),
+                pyarrow.csv.ConvertOptions(
                     column_types=kinds, include_columns=list(kinds), null_values=_MISSING, strings_can_be_null=True
                 ),
-            ).to_pandas()
+            )
+            table = pyarrow.csv.read_csv(stream, *how).to_pandas()
     except (pyarrow.ArrowException, UnicodeDecodeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise InputError(f"{file}{_fault(str(error), names)}") from None
     for name in (name for name in texts if name in table):
