@@ -185,17 +185,10 @@ def reference_scores(maps: xr.Dataset, grid: xr.Dataset) -> pd.DataFrame:
     area, rows = land_area(grid), []
     for name, intervals in reference_stocks(grid).items():
         for interval, reference in intervals.items():
+            of_map = {"reference": name, "interval": interval_name(interval)}
             for ours in stock_in(maps, interval):
                 both = np.isfinite(reference) & np.isfinite(ours.values)
-                row = {
-                    "reference": name,
-                    "interval": interval_name(interval),
-                    "method": ours["parameterisation"].item(),
-                }
-                row |= weighted_scores(reference, ours, area)
-                totals = {
-                    "total_pg": petagrams(ours[both], area[both]),
-                    "reference_pg": petagrams(reference[both], area[both]),
-                }
-                rows.append(row | totals | {"land_share": area[both].sum() / area.sum()})
+                row = of_map | {"method": ours["parameterisation"].item()} | weighted_scores(reference, ours, area)
+                row["total_pg"], row["reference_pg"] = (petagrams(x[both], area[both]) for x in (ours, reference))
+                rows.append(row | {"land_share": area[both].sum() / area.sum()})
     return pd.DataFrame(rows)
