@@ -18,14 +18,11 @@ NO_RESULT = ("", "study", "stage", "fingerprint", "errors")
 # every study: "half-degree-table" is what forcing and covariates are read from unless the study file names another.
 SOURCE_MODULES: dict[str, tuple[str, ...]] = {
     "virtual": ("data.virtual_continent", "data.virtual_profiles"),
-    "half-degree-table": ("data.readers.tidy",),
-    "tidy-tables": ("data.readers.tidy",),
-    "wosis": ("data.readers.wosis",),
-    "public-archive": ("data.readers.archive",),
-    "clm-history": ("data.readers.clm_history",),
-    "maps": ("data.readers.rasters",),
+    "half-degree-table": ("data.readers.tidy",), "tidy-tables": ("data.readers.tidy",),
+    "wosis": ("data.readers.wosis",), "public-archive": ("data.readers.archive",),
+    "clm-history": ("data.readers.clm_history",), "maps": ("data.readers.rasters",),
     "references": ("data.readers.reference_maps",),
-}
+}  # fmt: skip
 _OF_SOME_SOURCES = ("data.readers.", "data.virtual_")
 # Tables of the repository that a stage reads.
 SHIPPED = {

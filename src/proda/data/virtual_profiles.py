@@ -21,7 +21,6 @@ from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, physical
 from proda.model.solver import soc_density, steady_state
 
-RELATIVE_SD = 0.3
 _SOURCES = ("Survey A", "Survey B", "Wetland programme", "Field stations")
 _LAND_USE = {
     1: "evergreen forest", 4: "deciduous forest", 5: "mixed forest", 7: "rangeland", 8: "woodland", 10: "grassland",
@@ -105,7 +104,7 @@ class Pits(NamedTuple):
     soc: NDArray  # (10, n), g C m-3, true carbon at the nodes
 
 
-def pits(n: int, grid: pd.DataFrame, forcing: Forcing, seed: int, relative_sd: float = RELATIVE_SD) -> Pits:
+def pits(n: int, grid: pd.DataFrame, forcing: Forcing, seed: int, relative_sd: float = 0.3) -> Pits:
     """`n` pits at random places, with carbon sampled from the model at the middle of every layer.
 
     The model is run with the forcing of the pit's land cell in `grid`, as the assimilation will run it, and with the

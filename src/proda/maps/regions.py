@@ -50,16 +50,11 @@ HIGH, LOW = "too high", "too low"
 
 # The text beside Fig. 2 of Tao et al. 2020; the errors of the network follow no pattern there.
 PUBLISHED_BIASES = {
-    ("default", "West coast"): HIGH,
-    ("default", "East coast"): HIGH,
-    ("default", "Midwest"): LOW,
-    ("one-batch", "Intermontane Plateaus"): LOW,
-    ("one-batch", "Southern Great Plains"): LOW,
-    ("one-batch", "Great Lakes"): HIGH,
-    ("one-batch", "Northeast"): HIGH,
-    ("random-sampling", "Northeast"): HIGH,
-    ("random-sampling", "Southwest"): LOW,
-}
+    ("default", "West coast"): HIGH, ("default", "East coast"): HIGH, ("default", "Midwest"): LOW,
+    ("one-batch", "Intermontane Plateaus"): LOW, ("one-batch", "Southern Great Plains"): LOW,
+    ("one-batch", "Great Lakes"): HIGH, ("one-batch", "Northeast"): HIGH,
+    ("random-sampling", "Northeast"): HIGH, ("random-sampling", "Southwest"): LOW,
+}  # fmt: skip
 
 
 def state_of(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.object_]:
@@ -140,11 +135,8 @@ CLASSES = {
 
 def vegetation_of(land_cover: ArrayLike) -> NDArray[np.object_]:
     """Vegetation of IGBP codes (n,), a name in `CLASSES` or ""."""
-    code = np.asarray(land_cover)
-    vegetation = np.full(code.size, "", dtype=object)
-    for name, codes in CLASSES.items():
-        vegetation[np.isin(code, codes)] = name
-    return vegetation
+    names = {code: name for name, codes in CLASSES.items() for code in codes}
+    return np.array([names.get(code, "") for code in np.asarray(land_cover)], dtype=object)
 
 
 def vegetation_class(sites: pd.DataFrame) -> NDArray[np.object_]:

@@ -107,16 +107,12 @@ _RANGES = {
         "water_potential": (("layers",), "MPa", -1e4, 0.0, "unsaturated soil has a negative one: change the sign."),
         "active_layer": ((), *_THAW),
         "npp_mean": ((), "g C m-2 yr-1", 1e-3, *_NPP[2:]),
-        "npp_min": ((), *_NPP),
-        "npp_max": ((), *_NPP),
+        **dict.fromkeys(("npp_min", "npp_max"), ((), *_NPP)),
     },
     MonthlyForcing: {
         "soil_temperature": (("layers", "months"), *_TEMPERATURE),
-        "water_scalar": (("layers", "months"), *_SCALAR),
-        "oxygen_scalar": (("layers", "months"), *_SCALAR),
-        "nitrogen_scalar": (("layers", "months"), *_SCALAR),
-        "active_layer": (("months",), *_THAW),
-        "active_layer_last_year": (("months",), *_THAW),
+        **{f"{name}_scalar": (("layers", "months"), *_SCALAR) for name in ("water", "oxygen", "nitrogen")},
+        **dict.fromkeys(("active_layer", "active_layer_last_year"), (("months",), *_THAW)),
         "carbon_input": (("kinds", "months"), "g C m-2 month-1", 0.0, 2e4, "a flux out of the litter?"),
         "bedrock": ((), "layers", 1.0, None, "CLM's nbedrock counts whole layers from 1."),
     },
@@ -133,11 +129,8 @@ def validated(forcing: AnyForcing, configuration: Configuration = PAPER, source:
     fields = {name: np.ascontiguousarray(values, dtype=np.float64) for name, values in forcing._asdict().items()}
     n = fields[forcing._fields[-1]].shape[-1]
     climate = fields["soil_temperature"]
-    size = {
-        "layers": configuration.column.n_layers,
-        "kinds": 4,
-        "months": climate.shape[1] if climate.ndim == 3 else 12,
-    }
+    months = climate.shape[1] if climate.ndim == 3 else 12
+    size = {"layers": configuration.column.n_layers, "kinds": 4, "months": months}
     for name, (dims, unit, low, high, remedy) in _RANGES[configuration.forcing].items():
         values = fields[name]
         expected = (*(size[dim] for dim in dims), n)

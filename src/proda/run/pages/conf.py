@@ -37,11 +37,7 @@ html_show_copyright = False
 # The excerpts under search results are fetched, which a browser refuses from the file system.
 html_show_search_summary = False
 html_theme_options = {
-    "use_repository_button": False,
-    "use_download_button": False,
-    "use_fullscreen_button": False,
-    "home_page_in_toc": True,
-    "navbar_persistent": [],
-    "search_bar_text": "Search the report",
+    **dict.fromkeys(("use_repository_button", "use_download_button", "use_fullscreen_button"), False),
+    "home_page_in_toc": True, "navbar_persistent": [], "search_bar_text": "Search the report",
     "footer_content_items": [],
-}
+}  # fmt: skip
