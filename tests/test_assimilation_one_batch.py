@@ -63,7 +63,7 @@ def test_the_formal_posterior_fits_closer_and_is_narrower_than_the_tempered_one(
 @pytest.mark.parametrize("phi", [7.5, np.nan, np.inf])
 def test_chains_that_never_move_or_find_no_finite_misfit_are_an_error_that_says_what_to_change(study, phi, monkeypatch):
     """Whatever the reason: here the chains are not run at all."""
-    monkeypatch.setattr(one_batch, "run_chains", lambda *given: given[-1].fill(phi))
+    monkeypatch.setattr(one_batch.metropolis, "run_chains", lambda *given: given[-1].fill(phi))
     with pytest.raises(InputError, match=r"chain 1 of 3 never moved .* Check relative_sd and one_batch_B"):
         pooled_draws(study)
 
