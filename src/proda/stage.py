@@ -32,7 +32,7 @@ class Stage(NamedTuple):
 
 DATA, ONE_BATCH, SITE_BY_SITE = "01-data-cleaning", "03-one-batch-assimilation", "04-site-by-site-assimilation"
 NETWORK = "05-network-training"
-_NETWORK_SETTINGS = ("epochs", "batch_size", "dropout", "learning_rate", "network_*", "hybrid_*")
+_NETWORK_SETTINGS = ("epochs", "batch_size", "dropout", "learning_rate", "network_*", "hybrid_*", "score_repeats")
 _SITE_SETTINGS = ("site_*", "chains", "kept_draws", "relative_sd")
 
 STAGES: dict[str, Stage] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -187,7 +187,9 @@ ALL_METHODS: dict[str, Method] = {
     COVER: cover_carbon,
     DEFAULTS: default_carbon,
 }
-WITHOUT_COVARIATES = (DEPTH, DEFAULTS)
+# Methods that are also trained with what only profiles have: in stage 5, and in the comparison of all methods.
+CORE_WITH_OWN = (BOOSTED,)
+ALL_WITH_OWN = (HYBRID, CONTROL, BOOSTED, FOREST, PAPER_NETWORK)
 
 
 def compared_methods(
@@ -197,11 +199,12 @@ def compared_methods(
     config: TrainingConfig,
     progress: bool = True,
     methods: Mapping[str, Method] = CORE_METHODS,
+    with_own: Collection[str] = CORE_WITH_OWN,
 ) -> xr.Dataset:
     """Carbon of every method at the layers of every site, by a model that had not seen the site.
 
     `lon`, `lat` (n_sites,) are in degrees; `methods` maps names to functions of a `Fold` that processes can import.
-    Where `data` has covariates that only sites have, methods with covariates are trained with them as well.
+    Where `data` has covariates that only sites have, the methods `with_own` are trained with them as well.
 
     The result has, for every layer of the sites in their order (`obs`): `soc` (approach, kind, repeat, obs) kg C m-3;
     `site`, `observed` kg C m-3, `depth` m; `hybrid_log_sd` (repeat, obs), over the members on withheld blocks with the
@@ -211,8 +214,7 @@ def compared_methods(
     """
     by_covariates = {MAP: (data, dict(methods))}
     if data.site_only is not None:
-        named = {name: method for name, method in methods.items() if name not in WITHOUT_COVARIATES}
-        by_covariates[SITE] = data.with_site_only(), named
+        by_covariates[SITE] = data.with_site_only(), {name: methods[name] for name in methods if name in with_own}
     row = {pair: i for i, pair in enumerate((name, c) for c, (_, named) in by_covariates.items() for name in named)}
     present, lon, lat = data.observed.present, np.asarray(lon, float), np.asarray(lat, float)
     of_obs = np.nonzero(present)[0]

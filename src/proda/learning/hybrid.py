@@ -62,7 +62,7 @@ class HybridPlan(NamedTuple):
     epochs: int = 30
     batch_size: int = 256  # fewer where an epoch would have less than thirty steps
     learning_rate: float = 4e-3  # at its greatest: it rises in the first tenth of the epochs, then falls as a cosine
-    prior_weight: float = 10.0  # (kg C m-3)2, of the term towards the posterior means of the sites; 0 for none
+    prior_weight: float = 100.0  # (kg C m-3)2, of the term towards the posterior means of the sites; 0 for none
     distillation_share: float = 0.85  # of the trees in the carbon of a layer, 0 to 1
     n_bins: int = 8  # of every number (`proda.learning.encoding`)
     soil_model: bool = True  # False: outputs are the carbon of layers, the control

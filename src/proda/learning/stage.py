@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,9 @@ from proda.assimilation.chains import n_workers
 from proda.data.tables import read_profiles
 from proda.learning.cross_validation import (
     ALL_METHODS,
+    ALL_WITH_OWN,
     CORE_METHODS,
+    CORE_WITH_OWN,
     PAPER_NETWORK,
     Method,
     TrainingConfig,
@@ -89,7 +91,7 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
         inputs = network_inputs(study)
         paper = paper_results(study, inputs, progress)
         data, known = study_training_data(study, inputs)
-        compared, places = compared_on_folds(study, data, known, CORE_METHODS, study["score_repeats"], progress)
+        compared, places = compared_on_folds(study, data, known, CORE_METHODS, CORE_WITH_OWN, progress=progress)
         hybrid = study_hybrid(study, inputs, data, training_rows(paper.split, known), progress)
         block = block_of_place(places["lon"], places["lat"], study["network_block_km"])
         error = error_on_blocks(compared, places["cell"].to_numpy(), block, _fold_seed(study))
@@ -115,7 +117,7 @@ def method_comparison(study: Study, progress: bool = True) -> tuple[xr.Dataset, 
     """
     data, known = study_training_data(study, network_inputs(study))
     n_repeats = max(LEAST_REPEATS, study["score_repeats"])
-    return compared_on_folds(study, data, known, ALL_METHODS, n_repeats, progress)[0], data
+    return compared_on_folds(study, data, known, ALL_METHODS, ALL_WITH_OWN, n_repeats, progress)[0], data
 
 
 def compared_on_folds(
@@ -123,13 +125,14 @@ def compared_on_folds(
     data: TrainingData,
     known: NDArray[np.int64],
     methods: Mapping[str, Method],
-    n_repeats: int,
+    with_own: Collection[str],
+    n_repeats: int | None = None,
     progress: bool = True,
 ) -> tuple[xr.Dataset, pd.DataFrame]:
     """Methods on the study's folds, with `site` the study's, and the profiles of these sites."""
     places = read_profiles(study.path("profiles.parquet")).iloc[known]
-    config = training_config(study, known.size)._replace(n_repeats=n_repeats)
-    compared = compared_methods(data, places["lon"], places["lat"], config, progress, methods)
+    config = training_config(study, known.size)._replace(n_repeats=n_repeats or study["score_repeats"])
+    compared = compared_methods(data, places["lon"], places["lat"], config, progress, methods, with_own)
     return compared.assign_coords(site=known), places
 
 
