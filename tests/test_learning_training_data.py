@@ -20,3 +20,11 @@ def test_the_forcing_comes_back_as_the_model_takes_it():
     layers = pd.DataFrame({"site": [0, 1, 2], "depth": 0.1, "soc": 9e3})
     for packed, given in zip(observed_sites(layers, temperate(3)).columns, temperate(3), strict=True):
         np.testing.assert_allclose(packed, given, rtol=1e-6)
+
+
+def test_layers_beyond_the_most_are_thinned_evenly():
+    layers = pd.DataFrame({"site": [0] * 9 + [1] * 3, "depth": [*np.arange(1, 10) / 10, 0.1, 0.2, 0.3], "soc": 1e3})
+    few = observed_sites(layers, temperate(2)).at_most(5)
+    np.testing.assert_allclose(few.depth, [[0.1, 0.3, 0.5, 0.7, 0.9], [0.1, 0.2, 0.3, 0.0, 0.0]])
+    assert few.weight.shape == (2, 5, 4) and few.present.sum() == 8
+    assert observed_sites(layers, temperate(2)).at_most(20).soc.shape == (2, 9)

@@ -46,6 +46,7 @@ LEAST, GREATEST = 0.01, 300.0  # kg C m-3, the control's carbon at 0 and 1: all 
 ABSENT = -1.0  # in place of an observation where a site has fewer layers
 SOC, PARAMETERS = "soc", "parameters"
 WIDEST_EMBEDDING = 6
+MOST_LAYERS = 24  # of a site that are learnt from: few have more, and the arrays are as wide as the richest site
 HIDDEN = (256, 256, 256)  # units of the hidden layers of a member
 LIMITS = (-0.5, 1.5)  # of scaled numbers: how far a covariate lies outside the training range is not used beyond these
 HUBER_DELTA = 60.0  # kg C m-3: beyond it the loss grows linearly, or organic layers would decide all else
@@ -236,14 +237,14 @@ def trained_hybrid(
     # The power of two, 16 to 256, that leaves some thirty steps or more in an epoch.
     most = int(np.clip(2 ** int(np.log2(max(data.observed.n_sites, 2) / 30)), 16, 256))
     settings = plan._replace(batch_size=min(plan.batch_size, most), prior_weight=0.0, distillation_share=0.0)
-    trainer = _trainer(shape, data.observed.soc.shape[1], settings)
+    trainer = _trainer(shape, min(data.observed.soc.shape[1], MOST_LAYERS), settings)
     sites, targets = data.observed.take(train), precision_targets(data.x_mean[train], data.x_sd[train])
     if trees is None:
         sites = sites._replace(present=np.zeros_like(sites.present))
     else:
         mixed = plan.distillation_share * trees + (1.0 - plan.distillation_share) * sites.soc
         sites = sites._replace(soc=mixed.astype(np.float32))
-    encoded = encoding.encoded(data.frame.iloc[train])
+    encoded, sites = encoding.encoded(data.frame.iloc[train]), sites.at_most(MOST_LAYERS)
     return TrainedHybrid(trainer, encoding, trainer.train(encoded, sites, seed, targets, plan.prior_weight, progress))
 
 

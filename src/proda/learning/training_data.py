@@ -110,6 +110,16 @@ class ObservedSites(NamedTuple):
         """The sites `rows` (integers or a mask)."""
         return ObservedSites(*(values[rows] for values in self))
 
+    def at_most(self, n_layers: int) -> ObservedSites:
+        """The same with no more than so many layers of a site, evenly chosen from its layers."""
+        count, order = self.present.sum(axis=1, keepdims=True), np.arange(min(n_layers, self.soc.shape[1]))
+        chosen = np.where(count > n_layers, np.rint(order * (count - 1) / max(n_layers - 1, 1)), order).astype(np.int64)
+        taken = (
+            np.take_along_axis(values, chosen.reshape(*chosen.shape, *[1] * (values.ndim - 2)), 1)
+            for values in self[1:]
+        )
+        return ObservedSites(self.forcing, *taken)
+
 
 def observed_sites(layers: pd.DataFrame, forcing: Forcing) -> ObservedSites:
     """Layers of sites, with the `forcing` of every site.
