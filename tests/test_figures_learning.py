@@ -90,7 +90,7 @@ def test_scores_stand_in_order_and_those_far_below_zero_at_the_edge_with_their_v
     ax = method_scores(table, plt.figure().add_subplot())
     assert [label.get_text() for label in ax.get_yticklabels()] == ["c", "a", "b"]
     drawn = {bars.get_label(): bars.lines[0].get_xdata() for bars in ax.containers}
-    np.testing.assert_allclose(drawn["withheld spatial blocks"], [np.nan, 0.5, 0.6])
+    np.testing.assert_allclose(drawn["withheld blocks of land"], [np.nan, 0.5, 0.6])
     assert {text.get_text() for text in ax.texts} == {"-3.0", "-4.0"}
 
 

@@ -17,6 +17,7 @@ from proda.model.parameters import CONSTRAINED_BELOW, PAPER_PARAMETERS
 
 NETWORK, POSTERIOR, TRUTH = METHOD_COLOUR["network"], METHOD_COLOUR["site-by-site"], METHOD_COLOUR["truth"]
 PALE, WITHHELD = "#c4c4c4", "#D55E00"
+WHAT = {RANDOM: "random sites", BLOCKS: "blocks of land"}
 COLOUR = {RANDOM: "#0072B2", BLOCKS: WITHHELD}
 LOWEST = -0.5  # efficiency at the left edge of the figure of scores
 
@@ -130,7 +131,7 @@ def method_scores(table: pd.DataFrame, ax: Axes) -> Axes:
             continue
         values = means.loc[covariates].reindex(methods)
         rows, efficiency = np.arange(len(values)) + up, values["efficiency", kind].to_numpy()
-        label = f"withheld {kind}" + (", own land use and texture as well" if covariates == SITE else "")
+        label = f"withheld {WHAT[kind]}" + (", own land use and texture as well" if covariates == SITE else "")
         style = dict(color=COLOUR[kind], markersize=6)
         shown = np.where(efficiency >= LOWEST, efficiency, np.nan)
         ax.errorbar(

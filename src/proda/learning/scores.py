@@ -25,7 +25,7 @@ TRAIN, VALIDATION, TEST, UNUSED = "train", "validation", "test", "unused"
 PARTS = (TRAIN, VALIDATION, TEST)
 # Which sites a score is taken over: those that pass the paper's filter, or all that have a posterior.
 USED, ASSIMILATED = "efficiency >= 0", "all assimilated"
-RANDOM, BLOCKS = "random sites", "spatial blocks"
+RANDOM, BLOCKS = "random", "blocks"  # sites drawn one by one, or whole blocks of land
 KINDS = (RANDOM, BLOCKS)
 # Which covariates a method takes: those of maps, which every place has, or also those of the profile itself.
 MAP, SITE = "map", "site"
