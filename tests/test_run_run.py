@@ -71,7 +71,7 @@ def test_the_record_holds_versions_seed_settings_and_costs(place):
     assert list(content["stages"]) == [*ORDER, "S3-method-comparison"]
     for stage in content["stages"].values():
         assert stage["revision"] == content["revision"] and stage["status"] == "complete"
-        assert stage["seconds"] > 0 and stage["cpu_seconds"] > 0 and 10 < stage["peak_memory_mb"] < 2000
+        assert stage["seconds"] > 0 and stage["cpu_seconds"] > 0 and stage["peak_memory_mb"] > 10
 
 
 def test_the_status_lists_the_six_and_the_supplement(place):
