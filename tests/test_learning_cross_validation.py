@@ -165,7 +165,7 @@ def test_means_and_differences_are_those_of_the_repeats_and_their_standard_error
     np.testing.assert_allclose(differences[["difference", "se", "repeats"]], [[0.2, 0.1, 2]] * 2)
 
 
-def made(shared_sd: float, profile_sd: float, bias: float = 0.0, member_sd: float = 0.1, sites=(1, 6)):
+def made(shared_sd: float, profile_sd: float, bias: float = 0.0, member_sd: float = 0.1, sites=(1, 5)):
     """Sites in cells in blocks, predicted carbon 10, observed with a factor that a cell shares and one of its own."""
     rng, n_cells = np.random.default_rng(1), 1000 if sites[0] > 50 else 10000
     cell = np.repeat(np.arange(n_cells), rng.integers(*sites, n_cells))
