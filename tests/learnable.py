@@ -5,7 +5,7 @@ import pandas as pd
 from columns import temperate
 from numpy.typing import NDArray
 
-from proda.kernels import steady_state as lanes
+from proda.kernels import steady_state as kernels
 from proda.learning.training_data import TrainingData, observed_sites
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, physical, with_positive_cwd_share
@@ -27,7 +27,7 @@ def learnable(n: int = 300, seed: int = 5, noise: float = 0.1) -> TrainingData:
     rng = np.random.default_rng(seed)
     frame = made_covariates(rng, n)
     x, forcing = true_x(frame), temperate(n, seed)
-    soc = lanes.soc_density(physical(x.T, forcing), forcing)
+    soc = kernels.soc_density(physical(x.T, forcing), forcing)
     site, depth = np.repeat(np.arange(n), len(DEPTHS)), np.tile(DEPTHS, n)
     values = at_depths(soc, site, depth) * rng.lognormal(-(noise**2) / 2, noise, site.size)
     kept = (site % 10 != 3) | (depth < 0.5)

@@ -13,7 +13,7 @@ from proda.assimilation.one_batch import OneBatch, Progress, one_batch_posterior
 from proda.assimilation.sites import site_posteriors
 from proda.assimilation.store import SiteStore, batch_arrays
 from proda.data.stage import cleaned_study
-from proda.kernels import steady_state as lanes
+from proda.kernels import steady_state as kernels
 from proda.kernels.metropolis import Schedule
 from proda.kernels.misfit import layer_weights
 from proda.model.observation import at_depths
@@ -27,7 +27,7 @@ def made_problem(theta: np.ndarray, forcing, relative_sd: float = 0.3) -> SitePr
     """Sites with these parameters (25, n), physical, observed without error at `DEPTH`."""
     n = forcing.n_columns
     site, depth = np.repeat(np.arange(n), DEPTH.size), np.tile(DEPTH, n)
-    soc = at_depths(lanes.soc_density(theta, forcing), site, depth)
+    soc = at_depths(kernels.soc_density(theta, forcing), site, depth)
     names = [f"P{k}" for k in range(n)]
     return SiteProblem(names, forcing, site, depth, soc, relative_sd * soc, layer_weights(site, depth))
 
@@ -65,7 +65,7 @@ def pooled_problem(times: int = 1, relative_sd: float = 0.3) -> tuple[SiteProble
     n_layers = rng.integers(2, 7, N_PROFILES)
     site = np.repeat(np.arange(N_PROFILES), n_layers)
     depth = np.concatenate([np.sort(rng.uniform(0.02, 2.0, n)) for n in n_layers])
-    soc = at_depths(lanes.soc_density(theta, forcing), cell[site], depth) * rng.lognormal(0.0, 0.3, site.size)
+    soc = at_depths(kernels.soc_density(theta, forcing), cell[site], depth) * rng.lognormal(0.0, 0.3, site.size)
     names = [f"P{k}" for k in range(N_PROFILES)]
     one = SiteProblem(names, forcing.take(cell), site, depth, soc, relative_sd * soc, layer_weights(site, depth))
     every = np.tile(np.arange(N_PROFILES), times)

@@ -11,7 +11,7 @@ import shapely
 import xarray as xr
 
 from proda.data.grid import land
-from proda.kernels import steady_state as lanes
+from proda.kernels import steady_state as kernels
 from proda.learning.scores import parameter_skill
 from proda.maps.stage import Results, final_results
 from proda.model.configuration import PAPER_COLUMN
@@ -73,8 +73,8 @@ def write_study(out: Path, resolution: float = 2.0, n_sites: int = 120, referenc
     x_site = np.clip(x_cell[:, cell] + 0.03 * rng.standard_normal((N, n_sites)), 0.01, 0.99)
     x_site = with_positive_cwd_share(x_site.T)[0].T
     at_sites = forcing.take(cell)
-    soc_cell = lanes.soc_density(physical(x_cell, forcing), forcing)
-    soc_site = lanes.soc_density(physical(x_site, at_sites), at_sites)
+    soc_cell = kernels.soc_density(physical(x_cell, forcing), forcing)
+    soc_site = kernels.soc_density(physical(x_site, at_sites), at_sites)
     _write_grid(out, lon, lat, resolution, soc_cell if references else None, rng)
     _write_forcing(out, forcing, lon, lat)
     ids = np.array([f"P{i:05d}" for i in range(n_sites)])
@@ -173,10 +173,10 @@ def _write_posteriors(out, ids, x_site, soc_site, cell, x_cell, rng):
         for place, x in (("site", x_site), ("cell", x_cell))
     }
     error = {"unseen_log_variance": [0.04, 0.09, 0.16], "common_log_variance": [0.0, 0.01, 0.04]}
-    told = {name: ("stratum", values) for name, values in {**error, "coverage": [0.9, 0.88, np.nan]}.items()}
+    error_of_map = {name: ("stratum", values) for name, values in {**error, "coverage": [0.9, 0.88, np.nan]}.items()}
     beyond = {"extrapolated_cell": ("cell", rng.integers(0, 3, m))}
     xr.Dataset(
-        members | beyond | told, coords={"parameter": names}, attrs={"study": "virtual-tiny", "block_km": 400.0}
+        members | beyond | error_of_map, coords={"parameter": names}, attrs={"study": "virtual-tiny", "block_km": 400.0}
     ).to_netcdf(out / "hybrid_parameters.nc")
 
 

@@ -10,7 +10,7 @@ from made_sites import DEPTH, few_sites
 
 from proda.assimilation import chains
 from proda.errors import InputError
-from proda.kernels import steady_state as lanes
+from proda.kernels import steady_state as kernels
 from proda.kernels.diagnostics import convergence
 from proda.kernels.metropolis import Proposal, Schedule, draw_to_keep
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share, physical
@@ -115,7 +115,7 @@ def test_draws_have_the_misfit_of_their_profile_and_leave_carbon_for_woody_debri
     part = problem.part(0, 6)
     sampled = chains.sampled_sites(part, 7, chains.SitePlan(FIRST, proposal=Proposal(coordinates)))
     x = sampled.draws[:, 2, -1].T.astype(float)
-    direct = misfit(lanes.soc_density(physical(x, part.forcing), part.forcing), part.forms())
+    direct = misfit(kernels.soc_density(physical(x, part.forcing), part.forcing), part.forms())
     # Draws are stored in single precision.
     np.testing.assert_allclose(sampled.phi[:, 2, -1], direct, rtol=1e-4, atol=1e-3)
     every = sampled.draws.reshape(-1, 25).astype(float)

@@ -10,7 +10,7 @@ from made_sites import N_CELLS, N_PROFILES, POOLED_PLAN, pooled_draws, pooled_pr
 from proda.assimilation import one_batch
 from proda.assimilation.one_batch import batch_constant
 from proda.errors import InputError, ProdaError
-from proda.kernels import steady_state as lanes
+from proda.kernels import steady_state as kernels
 from proda.kernels.metropolis import TEST_ACCEPTED, Schedule
 from proda.kernels.simd import BLOCK_WIDTH
 from proda.model.parameters import physical
@@ -28,12 +28,12 @@ def result(study):
 
 def profile_misfits(x, problem):
     """Misfit of each profile at one parameter set, (n_profiles,), solved for each profile by itself."""
-    return misfit(lanes.soc_density(physical(x, problem.forcing), problem.forcing), problem.forms())
+    return misfit(kernels.soc_density(physical(x, problem.forcing), problem.forcing), problem.forms())
 
 
-def test_the_misfit_is_the_sum_over_all_profiles_and_lanes_to_spare_do_not_count(study, result):
+def test_the_misfit_is_the_sum_over_all_profiles_and_what_fills_the_last_block_does_not_count(study, result):
     problem, cell = study
-    assert np.unique(cell).size % BLOCK_WIDTH != 0, "the last block of cells must have lanes to spare"
+    assert np.unique(cell).size % BLOCK_WIDTH != 0, "the last block of cells must not be full"
     assert np.unique(cell).size < N_PROFILES < N_CELLS
     for chain, draw in [(0, 0), (1, 50), (2, 99)]:
         expected = profile_misfits(result.x[chain, draw], problem).sum()

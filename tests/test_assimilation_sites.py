@@ -16,7 +16,7 @@ from proda.assimilation.chains import SitePlan, site_faults
 from proda.assimilation.sites import cluster_client
 from proda.assimilation.store import agreement_by_site, site_status
 from proda.errors import InputError, ProdaError
-from proda.kernels import steady_state as lanes
+from proda.kernels import steady_state as kernels
 from proda.kernels.metropolis import Schedule
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, unit_cube
@@ -67,7 +67,7 @@ def test_the_observed_profile_is_recovered(problem, sites, truth):
     np.testing.assert_allclose(sites["efficiency"], fit[1], rtol=1e-12)
     inside = (sites["soc_p05"] <= sites["soc_mean"]) & (sites["soc_mean"] <= sites["soc_p95"])
     assert float(inside.mean()) > 0.99
-    upper = lanes.soc_density(*truth)[:7]
+    upper = kernels.soc_density(*truth)[:7]
     assert np.abs(np.log(sites["soc_mean"].values.T[:7] / upper)).mean() < 0.2
 
 

@@ -123,10 +123,10 @@ def test_parameter_densities_have_common_axes_and_mark_what_goes_beyond(rng):
     modes[:20] = np.nan
     draws[:, 2] = 0.5
     figure = chains.parameter_densities(modes, NAMES, draws)
-    panels = figure.axes[:25]
-    assert [ax.get_title() for ax in panels] == NAMES
-    assert len({(ax.get_xlim(), ax.get_ylim()) for ax in panels}) == 1
-    assert [bool(ax.texts) for ax in panels] == [False, False, True] + [False] * 22
-    assert panels[2].texts[0].get_text().endswith(" 25")
+    axes = figure.axes[:25]
+    assert [ax.get_title() for ax in axes] == NAMES
+    assert len({(ax.get_xlim(), ax.get_ylim()) for ax in axes}) == 1
+    assert [bool(ax.texts) for ax in axes] == [False, False, True] + [False] * 22
+    assert axes[2].texts[0].get_text().endswith(" 25")
     assert len(figure.legends[0].get_texts()) == 3
     assert len(chains.parameter_densities(modes, NAMES).legends[0].get_texts()) == 2

@@ -44,11 +44,11 @@ def test_uncertainty_is_shown_for_the_methods_that_have_draws(results):
 
 def test_the_triangles_of_the_regional_figure_are_the_published_signs(results):
     figure = maps.regional_bias_figure(results.regional)
-    panels = dict(zip(METHODS, figure.axes, strict=True))
-    assert len({ax.get_xlim() for ax in panels.values()}) == 1
-    assert sum(panels["default"].get_xlim()) == pytest.approx(0.0)
+    axes = dict(zip(METHODS, figure.axes, strict=True))
+    assert len({ax.get_xlim() for ax in axes.values()}) == 1
+    assert sum(axes["default"].get_xlim()) == pytest.approx(0.0)
     marks = {
-        name: sorted(line.get_marker() for line in ax.lines if line.get_marker() in "<>") for name, ax in panels.items()
+        name: sorted(line.get_marker() for line in ax.lines if line.get_marker() in "<>") for name, ax in axes.items()
     }
     assert marks["default"] == ["<", ">", ">"] and marks["network"] == []
 

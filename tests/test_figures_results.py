@@ -75,6 +75,6 @@ def test_means_by_depth_average_each_interval_and_drop_thin_ones():
 
 def test_land_cover_panels_share_their_axes(results):
     figure = land_cover_figure(results.inputs.layers, {"network": results.modelled["network"]}, results.inputs.sites)
-    panels = figure.axes[: len(CLASSES)]
-    assert len({(ax.get_xlim(), ax.get_ylim()) for ax in panels}) == 1
-    assert panels[0].get_ylim() == (2.0, 0.0)
+    axes = figure.axes[: len(CLASSES)]
+    assert len({(ax.get_xlim(), ax.get_ylim()) for ax in axes}) == 1
+    assert axes[0].get_ylim() == (2.0, 0.0)

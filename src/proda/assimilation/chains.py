@@ -198,15 +198,15 @@ def sampled_sites(problem: SiteProblem, seed: int, plan: SitePlan) -> SampledSit
         times *= np.maximum(growth, 1)
         for length in np.unique(times[growth > 0]):
             chosen = np.flatnonzero((growth > 0) & (times == length))
-            lanes = (chosen[:, None] * plan.n_chains + np.arange(plan.n_chains)).ravel()
+            chains = (chosen[:, None] * plan.n_chains + np.arange(plan.n_chains)).ravel()
             this = lengthened(plan.schedule, length)
-            part = {name: rows[:, lanes] for name, rows in ends.items()}
+            part = {name: rows[:, chains] for name, rows in ends.items()}
             longer, part = _round(problem.take(chosen), plan, this, part, sampled.draws[chosen])
             for whole, values in zip((*sampled[:3], *sampled.mixing), (*longer[:3], *longer.mixing), strict=True):
                 whole[chosen] = values
             sampled.steps[chosen] += this.total
             for name, rows in part.items():
-                ends[name][:, lanes] = rows
+                ends[name][:, chains] = rows
     return sampled
 
 
@@ -274,11 +274,11 @@ def _kept(chains: Chains, target: Target, schedule: Schedule, accepted_only: boo
     if not accepted_only:
         return draws, phis
     chosen = np.empty((BLOCK_WIDTH, schedule.n_draws), np.int64)
-    for lane in range(BLOCK_WIDTH):
-        moved = np.flatnonzero((np.diff(draws[lane], axis=0) != 0.0).any(axis=-1)) + 1
+    for chain in range(BLOCK_WIDTH):
+        moved = np.flatnonzero((np.diff(draws[chain], axis=0) != 0.0).any(axis=-1)) + 1
         # A chain that hardly moves has fewer such states than draws: they are then stored more than once.
         among = moved if moved.size else np.zeros(1, np.int64)
-        chosen[lane] = among[np.linspace(0, among.size - 1, schedule.n_draws).round().astype(int)]
+        chosen[chain] = among[np.linspace(0, among.size - 1, schedule.n_draws).round().astype(int)]
     return np.take_along_axis(draws, chosen[..., None], axis=1), np.take_along_axis(phis, chosen, axis=1)
 
 

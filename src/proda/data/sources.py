@@ -216,7 +216,7 @@ class RawCovariates(NamedTuple):
 
 
 def _by_rule(study: Study, table: SourceTable, raw: RawCovariates, cell: pd.Series) -> RawCovariates:
-    """`raw` with missing values treated as the option `missing` says, and the number of those filled in the notes.
+    """`raw` with missing values treated as the option `missing` states, and the number of those filled in the notes.
 
     `cell` are those of the sites.
     """

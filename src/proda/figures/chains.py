@@ -148,7 +148,7 @@ _NAMED = 6  # parameters in the legend, at most
 
 
 def sbc_figure(ranks: Mapping[str, NDArray], names: Sequence[str]) -> Figure:
-    """Distribution of the ranks of the truth less the uniform one, a panel each for several error models.
+    """Distribution of the ranks of the truth less the uniform one, one axes each for several error models.
 
     The band holds all points of all parameters with a probability of 95 % where the ranks are uniform. A line above
     zero at small ranks: the truth is too often below the posterior; an S that rises first: the posterior is too narrow.
@@ -185,9 +185,9 @@ BINS = np.linspace(0.0, 1.0, 26)
 
 
 def parameter_densities(modes: NDArray, names: Sequence[str], one_batch: NDArray | None = None) -> Figure:
-    """Fig. S5: densities of the most likely values of all sites, and of the one-batch posterior, a panel a parameter.
+    """Fig. S5: densities of the most likely values of all sites, and of the one-batch posterior, one axes a parameter.
 
-    The common vertical axis holds three panels in four; a bar that goes beyond is cut there, and its panel has an arrow
+    The common vertical axis fits three axes in four; a bar that goes beyond is cut there and marked by an arrow
     and the height. `modes` (n_sites, n_parameters; NaN is left out) and the draws `one_batch` (n_draws, n_parameters)
     are on the unit cube.
     """

@@ -47,7 +47,7 @@ def hybrid_curve(curve: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def predicted_against_assimilated(predicted: ArrayLike, x_mean: ArrayLike, split: ArrayLike, axes: ArrayLike) -> None:
-    """Fig. S6 of the paper: the network's parameters against the posterior means, a small panel for each parameter.
+    """Fig. S6 of the paper: the network's parameters against the posterior means, small axes for each parameter.
 
     `predicted`, `x_mean` are (n, 25), unit cube. By `split` (n,) training sites are pale and test sites, of which r is,
     in colour; `axes` are at least 25.
@@ -58,7 +58,7 @@ def predicted_against_assimilated(predicted: ArrayLike, x_mean: ArrayLike, split
     for i, (ax, name) in enumerate(zip(axes.flat, PAPER_PARAMETERS.names, strict=False)):
         for part, colour, size, alpha in ((TRAIN, PALE, 3, 0.6), (TEST, NETWORK, 4, 0.7)):
             x, y = x_mean[split == part, i], predicted[split == part, i]
-            # As pixels: thousands of vector points in 25 panels would make the page slow.
+            # As pixels: thousands of vector points in 25 axes would make the page slow.
             ax.scatter(x, y, s=size, c=colour, alpha=alpha, linewidths=0, rasterized=True)
         ax.plot([0, 1], [0, 1], color=INK, linewidth=0.6)
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])

@@ -130,14 +130,14 @@ def reference_bias_maps(maps: xr.Dataset, grid: xr.Dataset, methods: Sequence[st
     area, ours = land_area(grid), stock_in(maps, interval)
     ours = {method: ours.sel(parameterisation=method).values for method in methods}
     references = {name: stocks[interval] for name, stocks in reference_stocks(grid).items() if interval in stocks}
-    panels = {(m, name): ours[m] - stock for m in methods for name, stock in references.items()}
-    every = np.concatenate([np.abs(values[np.isfinite(values)]) for values in panels.values()])
+    biases = {(m, name): ours[m] - stock for m in methods for name, stock in references.items()}
+    every = np.concatenate([np.abs(values[np.isfinite(values)]) for values in biases.values()])
     end = float(np.quantile(every, 0.95)) if every.size else 1.0
     n = max(len(references), 2)
-    rows = -(-len(panels) // n)
+    rows = -(-len(biases) // n)
     figure = plt.figure(figsize=(3.4 * n + 0.4, 2.4 * rows + 0.8), layout="constrained")
     axes = []
-    for k, ((method, name), values) in enumerate(panels.items(), start=1):
+    for k, ((method, name), values) in enumerate(biases.items(), start=1):
         axes.append(map_axes(figure, (rows, n, k)))
         shown = style.draw_cells(values, grid, axes[-1], "difference", limits=(-end, end))
         score = weighted_scores(references[name], ours[method], area)
@@ -147,7 +147,7 @@ def reference_bias_maps(maps: xr.Dataset, grid: xr.Dataset, methods: Sequence[st
         )
     label = f"Ours minus reference, {interval_name(interval)} (kg C m$^{{-2}}$)"
     bar = style.colour_bar(shown, axes, label, orientation="horizontal", extend="both", shrink=0.7, aspect=40)
-    if not all(np.isfinite(values).all() for values in panels.values()):
+    if not all(np.isfinite(values).all() for values in biases.values()):
         bar.ax.legend(handles=[style.missing_patch()], loc="center left", bbox_to_anchor=(1.05, 0.5), fontsize=8.5)
     return figure
 

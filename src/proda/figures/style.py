@@ -52,7 +52,7 @@ class Quantity(NamedTuple):
     norm: Normalize | None
 
 
-# Stocks to 30 cm and to 2 m share one scale, so that panels can be compared: classes widen as stocks do.
+# Stocks to 30 cm and to 2 m share one scale, so that maps can be compared: classes widen as stocks do.
 _STOCK_EDGES = [0, 1, 2, 3, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 60, 100, 160]
 QUANTITIES = {
     "soc_stock": Quantity(

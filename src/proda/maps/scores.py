@@ -279,7 +279,7 @@ def at_other_profiles(out: Path, data: Path) -> OtherProfiles:
     """
     marker = read_json(marker_path(out, MAPS_STAGE)) or {}
     if marker.get("form") != MARKER_FORM or marker.get("status") != "complete":
-        raise InputError(f"{out} has no complete {MAPS_STAGE}: `python -m proda status {out}` tells what to run")
+        raise InputError(f"{out} has no complete {MAPS_STAGE}: `python -m proda status {out}` shows what to run")
     settings = marker["fingerprint"]["settings"]
     try:
         study = Study.open(**{**marker["opened_with"], "out": out})

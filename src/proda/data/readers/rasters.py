@@ -315,7 +315,7 @@ def _ends(layer: Layer, stored: NDArray) -> NDArray:
 def _check_fill(path: Path | str, layer: Layer, file: rasterio.DatasetReader, ends: NDArray) -> None:
     """Refuse a map of which `_ends` has a usual fill value, undeclared and far from all others.
 
-    Nothing tells a fill of 0 from a value.
+    A fill of 0 cannot be recognised.
     """
     declared = file.nodata is not None and np.isfinite(file.nodata)
     usual = (np.isin(ends, FILLS) & (not declared)) | (np.abs(ends) > GREATEST)
