@@ -107,7 +107,7 @@ def test_a_layer_is_fitted_to_a_mixture_of_its_own_carbon_and_that_of_the_trees(
     fitted = []
     for share in (0.0, 0.5, 1.0):
         trained = trained_hybrid(made, few, plan._replace(distillation_share=share), 1, trees)
-        soc = trained.soc(made.frame.iloc[few], made.observed.take(few)).mean(axis=0)
+        soc = trained.soc(trained.x(made.frame.iloc[few]), made.observed.take(few)).mean(axis=0)
         fitted.append(soc.sum() / made.observed.soc[few].sum())
     np.testing.assert_allclose(fitted, [1.0, 2.0, 3.0], rtol=0.1)
 

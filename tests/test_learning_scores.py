@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from proda.learning.scores import (
     BLOCKS,
     KINDS,
     PUBLISHED,
+    SHOWN_SCORES,
     TEST,
     TRAIN,
     UNUSED,
@@ -18,14 +20,19 @@ from proda.learning.scores import (
     block_of_place,
     correlations,
     fold_of_site,
+    mean_scores,
     nearest_training_km,
     noise_ceiling,
     outside_training_cells,
     parameter_skill,
     random_split,
+    score_differences,
+    score_table,
     scores,
+    scores_beside_ceiling,
     shares_near_bounds,
     skill_by_distance,
+    skill_of_method,
 )
 from proda.learning.training_data import Truth
 from proda.model.parameters import PAPER_PARAMETERS
@@ -181,11 +188,62 @@ def test_without_two_profiles_in_a_cell_there_is_no_ceiling():
     assert noise_ceiling(layers, profiles.assign(cell=np.arange(len(profiles))))["ceiling"].isna().all()
 
 
-def test_skill_is_told_by_the_distance_on_the_sphere_to_the_nearest_training_site():
+def test_skill_goes_by_the_distance_on_the_sphere_to_the_nearest_training_site():
     distance = nearest_training_km([179.9, 0.0, 10.0], [0.0, 89.0, 40.0], [-179.9, 180.0, 10.0], [0.0, 89.0, 40.0])
     assert distance == pytest.approx([0.2 * 111.195, 2 * 111.195, 0.0], rel=1e-4)
-    table = skill_by_distance([1.0, 2.0, 3.0, 5.0], [1.0, 2.0, 5.0, 3.0], [0.0, 9.9, 10.0, 400.0]).set_index(
-        "distance_km"
-    )
+    table = skill_by_distance([1.0, 2.0, 3.0, 5.0], [1.0, 2.0, 5.0, 3.0], [0.0, 9.9, 10.0, 400.0])
+    table = table.set_index("distance_km")
     assert table["n"].tolist() == [2, 1, 0, 0, 0, 1] and table.loc["[0.0, 10.0)", "efficiency"] == 1
     assert table.loc["[10.0, 25.0)", "bias"] == 2 and table.loc["[200.0, inf)", "bias"] == -2
+
+
+def made_comparison(layers: pd.DataFrame) -> xr.Dataset:
+    """Layers predicted by "a" with an error that a repeat shares, and by "b", which always predicts 20."""
+    observed, n_sites = layers["soc"].to_numpy(), layers["site"].max() + 1
+    nearest = np.broadcast_to(np.where(np.arange(n_sites) % 2, 5.0, 300.0), (2, 2, n_sites))
+    a = observed + np.array([[10.0], [20.0]]) * np.random.default_rng(3).standard_normal(observed.size)
+    soc = np.stack([np.broadcast_to(values, (2, 2, observed.size)) for values in (a, np.full_like(a, 20.0))])
+    return xr.Dataset(
+        {
+            "soc": (("approach", "kind", "repeat", "obs"), soc),
+            "nearest_km": (("kind", "repeat", "site"), nearest),
+            "of_site": ("obs", layers["site"]),
+            "observed": ("obs", observed),
+            "depth": ("obs", layers["depth"]),
+        },
+        {"method": ("approach", ["a", "b"]), "covariates": ("approach", ["map"] * 2), "site": np.arange(n_sites)},
+    )
+
+
+def test_scores_of_methods_are_of_the_layers_of_a_repeat_and_differences_of_their_mean_and_standard_error():
+    layers, profiles, _ = made_profiles(2)
+    compared, some = made_comparison(layers), np.arange(len(profiles)) % 2 == 0
+    table, chosen = score_table(compared, some), some[layers["site"]]
+    assert list(table) == ["method", "kind", "covariates", "repeat", *SHOWN_SCORES] and len(table) == 8
+    e = [scores(layers["soc"][chosen], compared["soc"][0, 0, k][chosen])["efficiency"] for k in (0, 1)]
+    of_a = table[(table["method"] == "a") & (table["kind"] == BLOCKS)]
+    np.testing.assert_allclose(of_a["efficiency"], e)
+    means = mean_scores(table)
+    assert list(means.index) == [("map", "a"), ("map", "b")]
+    np.testing.assert_allclose(
+        means.loc[("map", "a"), [("efficiency", BLOCKS), ("se", BLOCKS)]], (np.mean(e), abs(e[0] - e[1]) / 2)
+    )
+    difference = score_differences(table, "a")
+    other = table[table["method"] == "b"]["efficiency"].iloc[0]
+    np.testing.assert_allclose(difference["difference"], [np.mean(e) - other] * 2)
+    np.testing.assert_allclose(difference["se"], [abs(e[0] - e[1]) / 2] * 2)
+
+
+def test_scores_by_distance_and_beside_the_ceiling_are_of_the_layers_they_name():
+    layers, profiles, _ = made_profiles(2)
+    compared, site = made_comparison(layers), layers["site"].to_numpy()
+    by_distance = skill_of_method(compared, "a").set_index("distance_km")
+    assert by_distance.loc["[0.0, 10.0)", "n"] == 4 * (site % 2 == 1).sum() and by_distance["n"].sum() == 4 * site.size
+    near = scores(np.tile(layers["soc"][site % 2 == 1], 2), compared["soc"][0, 0][:, site % 2 == 1].values.ravel())
+    assert by_distance.loc["[0.0, 10.0)", "rmse"] == pytest.approx(near["rmse"])
+    table = scores_beside_ceiling(compared, layers, profiles, "a").set_index(["source", "depth"])
+    chosen = {("a", "all"): profiles["source"].to_numpy()[site] == "a", ("all", "0-30 cm"): layers["depth"] < 0.3}
+    for group, rows in chosen.items():
+        rows = np.asarray(rows)
+        e = [scores(layers["soc"][rows], compared["soc"][0, 0, k][rows])["efficiency"] for k in (0, 1)]
+        np.testing.assert_allclose(table.loc[group, list(KINDS)].astype(float), np.mean(e))

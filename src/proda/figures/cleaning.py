@@ -146,7 +146,7 @@ def _carbon_with_depth(
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.set_ylim(DEPTH_BINS[-2], 0)
     ax.set_xlabel("Soil organic carbon, median (kg C m$^{-3}$)")
-    ax.legend(fontsize=7.5, loc="lower right")
+    ax.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
 
 def forcing_maps(forcing: Forcing, grid: xr.Dataset, layer: int = 4) -> Figure:

@@ -166,9 +166,10 @@ def training_trees(data: TrainingData, train: NDArray[np.int64], seed: int) -> N
 
 
 def _of_ensemble(fold: Fold, hybrid: TrainedHybrid) -> MethodResult:
-    members = hybrid.soc(fold.data.frame, fold.data.observed)
+    x = hybrid.x(fold.data.frame)
+    members = hybrid.soc(x, fold.data.observed)
     log_sd = np.log(np.maximum(members, 1e-9)).std(axis=0, ddof=1)
-    return MethodResult(members.mean(axis=0), hybrid.x(fold.data.frame).mean(axis=0), log_sd)
+    return MethodResult(members.mean(axis=0), x.mean(axis=0), log_sd)
 
 
 CORE_METHODS: dict[str, Method] = {

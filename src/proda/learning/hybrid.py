@@ -212,10 +212,10 @@ class TrainedHybrid(NamedTuple):
         """Outputs of the members at n places, (n_members, n, 25), unit cube: parameters, but for the control."""
         return network_output(self.trainer.networks, self.encoding.encoded(frame))
 
-    def soc(self, frame: pd.DataFrame, sites: ObservedSites) -> NDArray[np.float64]:
-        """SOC of the members at the layers of n places, (n_members, n, m), kg C m-3."""
+    def soc(self, x: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
+        """SOC at the layers of n sites, (n_members, n, m), kg C m-3, of their outputs `x`."""
         carbon = carbon_at_layers if self.trainer.plan.soil_model else node_carbon_at_layers
-        return np.stack([carbon(x, sites) for x in self.x(frame)])
+        return np.stack([carbon(member, sites) for member in x])
 
 
 def trained_hybrid(
