@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from proda.model.configuration import CESM2, PAPER_COLUMN
 from proda.model.forcing import Forcing, MonthlyForcing
-from proda.model.observation import node_slopes
+from proda.model.observation import node_values
 from proda.model.parameters import PAPER_PARAMETERS, SHARES, physical
 
 N_PARAMETERS, N_LAYERS = len(PAPER_PARAMETERS), 10
@@ -89,10 +89,8 @@ def seasonal_columns(n: int, seed: int = 1, low: float = 0.01, high: float = 0.9
 
 def misfit(soc: NDArray, forms: NDArray, column=PAPER_COLUMN) -> NDArray:
     """Phi of every target, (n,), for its modelled density `soc`, (n_layers, n), and its form (`misfit_forms`)."""
-    slopes, (a, b) = node_slopes(soc, column), np.triu_indices(4)
-    values = np.stack([soc[:-1], soc[1:], slopes[:-1], slopes[1:]], axis=1)
-    terms = np.concatenate([values[:, a] * values[:, b], values], axis=1)
-    return forms[-1] + (forms[:-1].reshape(terms.shape) * terms).sum(axis=(0, 1))
+    values, (a, b) = node_values(soc, column), np.tril_indices(2 * len(soc))
+    return forms[-1] + (forms[:-1] * np.concatenate([values[a] * values[b], values])).sum(axis=0)
 
 
 INSIDE = st.floats(0.01, 0.99)  # positions in the prior box

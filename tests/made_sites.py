@@ -29,7 +29,7 @@ def made_problem(theta: np.ndarray, forcing, relative_sd: float = 0.3) -> SitePr
     site, depth = np.repeat(np.arange(n), DEPTH.size), np.tile(DEPTH, n)
     soc = at_depths(kernels.soc_density(theta, forcing), site, depth)
     names = [f"P{k}" for k in range(n)]
-    return SiteProblem(names, forcing, site, depth, soc, relative_sd * soc, layer_weights(site, depth))
+    return SiteProblem(names, forcing, site, depth, depth, soc, relative_sd * soc, layer_weights(site, depth))
 
 
 def few_sites(n: int, seed: int = 11) -> SiteProblem:
@@ -67,7 +67,7 @@ def pooled_problem(times: int = 1, relative_sd: float = 0.3) -> tuple[SiteProble
     depth = np.concatenate([np.sort(rng.uniform(0.02, 2.0, n)) for n in n_layers])
     soc = at_depths(kernels.soc_density(theta, forcing), cell[site], depth) * rng.lognormal(0.0, 0.3, site.size)
     names = [f"P{k}" for k in range(N_PROFILES)]
-    one = SiteProblem(names, forcing.take(cell), site, depth, soc, relative_sd * soc, layer_weights(site, depth))
+    one = SiteProblem(names, forcing.take(cell), site, depth, depth, soc, relative_sd * soc, layer_weights(site, depth))
     every = np.tile(np.arange(N_PROFILES), times)
     return one.take(every), cell[every]
 
@@ -88,6 +88,7 @@ SETTINGS = {
     "kept_draws": 60,
     "one_batch_test_steps": 4000,
     "one_batch_steps": 8000,
+    "one_batch_B": "1/n",
 }
 STAGES = {"sites": stage.SITE_BY_SITE, "one-batch": stage.ONE_BATCH}
 FILES = {"sites": ("sites.zarr", "site_status.csv"), "one-batch": ("one_batch.nc", "one_batch_formal.nc")}

@@ -29,7 +29,7 @@ class FolderStudy:
 
     def __init__(self, out: Path, map_draws: int = 40) -> None:
         self.out = out
-        self.settings = {"map_draws": map_draws}
+        self.settings = {"map_draws": map_draws, "observation_operator": "mid-depth"}
 
     def __getitem__(self, name: str):
         return self.settings[name]

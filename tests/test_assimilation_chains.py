@@ -6,14 +6,19 @@ import pytest
 from columns import drawn_columns, misfit
 from hypothesis import given
 from hypothesis import strategies as st
-from made_sites import DEPTH, few_sites
+from made_sites import DEPTH, SHORT, few_sites
+from scipy.stats import kstest
 
 from proda.assimilation import chains
+from proda.assimilation.chains import SitePlan, SiteProblem
+from proda.assimilation.store import soc_of_draws
 from proda.errors import InputError
 from proda.kernels import steady_state as kernels
 from proda.kernels.diagnostics import convergence
 from proda.kernels.metropolis import Proposal, Schedule, draw_to_keep
-from proda.model.parameters import PAPER_PARAMETERS, cwd_share, physical
+from proda.model.observation import layer_means
+from proda.model.parameters import CRYO, PAPER_PARAMETERS, TAU_CWD, bounds, cwd_share, physical
+from proda.study import Study
 
 FIRST = Schedule(2000, 3000, 6000, 20)
 PLAN = chains.SitePlan(FIRST, rhat_limit=1.02, ess_limit=200.0, max_steps=400_000)
@@ -126,12 +131,13 @@ def test_draws_have_the_misfit_of_their_profile_and_leave_carbon_for_woody_debri
 @pytest.fixture
 def tables():
     profiles = pd.DataFrame({"profile_id": ["a", "b"], "cell": [5, 2]})
-    return profiles, pd.DataFrame({"site": [0, 0, 1], "depth": [0.1, 0.5, 0.2], "soc": [9e3, 4e3, 7e3]})
+    bounds = {"upper_depth": [0.0, 0.2, 0.0], "lower_depth": [0.2, 0.8, 0.4], "depth": [0.1, 0.5, 0.2]}
+    return profiles, pd.DataFrame({"site": [0, 0, 1], **bounds, "soc": [9e3, 4e3, 7e3]})
 
 
 def test_the_problem_is_made_from_the_tidy_tables(tables):
     forcing = drawn_columns(8, seed=11, low=0.2, high=0.8)[1]
-    problem = chains.site_problem(*tables, forcing, 0.3)
+    problem = chains.site_problem(*tables, forcing)
     np.testing.assert_array_equal(problem.forcing.npp_mean, forcing.npp_mean[[5, 2]])
     np.testing.assert_allclose(problem.sd, [2700.0, 1200.0, 2100.0])
     second = problem.part(1, 2)
@@ -139,10 +145,77 @@ def test_the_problem_is_made_from_the_tidy_tables(tables):
     assert second.sd.tolist() == problem.sd[2:].tolist() and second.weight.tolist() == [10.0]
 
 
+def test_the_settings_choose_error_weights_and_operator(tables, tmp_path):
+    forcing = drawn_columns(8, seed=11, low=0.2, high=0.8)[1]
+
+    def made(scale, spread=None, **settings):
+        study = Study.open("virtual", scale, out=tmp_path, settings=settings)
+        return chains.site_problem(*tables, forcing, chains.error_model(study.settings, spread))
+
+    site, pooled, paper = made("demo"), made("demo", spread=20.0), made("paper")
+    np.testing.assert_allclose(site.sd, np.hypot([2700.0, 1200.0, 2100.0], 2000.0))
+    np.testing.assert_allclose(pooled.sd, np.hypot([2700.0, 1200.0, 2100.0], 20_000.0))
+    np.testing.assert_allclose(paper.sd, [2700.0, 1200.0, 2100.0])
+    assert site.weight.tolist() == [1.0] * 3 and pooled.weight.tolist() == [0.5, 0.5, 1.0]
+    assert paper.weight.tolist() == [10.0] * 3
+    assert site.lower.tolist() == [0.2, 0.8, 0.4] and paper.lower.tolist() == paper.upper.tolist() == [0.1, 0.5, 0.2]
+    np.testing.assert_allclose(made("demo", floor_kg_m3=0.0).sd, paper.sd)
+
+
+def test_profiles_of_thick_layers_are_recovered_from_their_means_and_not_from_their_middles():
+    """Layers of a metre: carbon at the middle of the first is far from its mean."""
+    theta, forcing = drawn_columns(24, seed=3, low=0.2, high=0.8)
+    soc = kernels.soc_density(theta, forcing)
+    site, upper = np.repeat(np.arange(24), 3), np.tile([0.0, 0.5, 1.5], 24)
+    lower = np.tile([0.5, 1.5, 3.0], 24)
+    observed = layer_means(soc, site, upper, lower)
+    ones, names = np.ones(site.size), [f"P{k}" for k in range(24)]
+    means = SiteProblem(names, forcing, site, upper, lower, observed, 0.05 * observed, ones)
+    plan = SitePlan(Schedule(3000, 5000, 8000, 40), proposal=Proposal("logarithmic"))
+
+    def bias(problem):
+        draws = chains.sampled_sites(problem, 3, plan).draws.reshape(24, -1, 25)
+        found = soc_of_draws(draws[:, ::10], forcing).mean(axis=0)
+        return np.median(layer_means(found, site, upper, lower)[::3] / observed[::3]) - 1.0
+
+    middle = means._replace(upper=means.depth, lower=means.depth)
+    assert abs(bias(means)) < 0.02 and bias(middle) > 0.03
+
+
+def test_parameters_that_cannot_change_carbon_are_drawn_from_the_prior():
+    problem = few_sites(6)
+    frost = problem.forcing._replace(active_layer=np.array([35.0, 35.0, 35.0, 0.5, 1.0, 2.0]))
+    problem = problem._replace(forcing=frost)
+    inert = chains.inert_parameters(frost)
+    assert inert.sum(axis=1).tolist() == [2, 2, 2, 1, 1, 1] and inert[:, TAU_CWD].all() and inert[:3, CRYO].all()
+    x = np.random.default_rng(1).uniform(0.05, 0.95, (25, 6))
+    low, high = bounds(frost)
+    other = np.where(inert.T, np.random.default_rng(2).random((25, 6)), x)
+    one, two = (kernels.soc_density(low + each * (high - low), frost) for each in (x, other))
+    np.testing.assert_array_equal(one, two)
+    sampled = chains.sampled_sites(problem, 3, SHORT)
+    draws = np.moveaxis(sampled.draws, -1, 1)[inert].reshape(inert.sum(), -1)
+    assert kstest(draws.ravel(), "uniform").pvalue > 1e-3
+    # Independent draws: neighbours are not alike, as those of a chain are.
+    assert np.abs([np.corrcoef(row[:-1], row[1:])[0, 1] for row in draws]).mean() < 0.2
+
+
+def test_the_papers_schedule_keeps_half_of_the_formal_run():
+    literal = chains.schedule(20_000, 30_000, 500, literal=True)
+    assert literal == Schedule(20_000, 15_000, 15_000, 30)
+    pooled = chains.schedule(50_000, 200_000, 5000, literal=True)
+    assert (pooled.test_steps, pooled.burn_in, pooled.kept_steps) == (50_000, 100_000, 100_000)
+
+
+def test_one_of_the_accepted_chains_is_drawn_and_none_where_all_are_outside_the_window():
+    drawn = [chains.one_of_accepted(np.array([0.1, 0.2, 0.4]), (seed,)) for seed in range(40)]
+    assert set(drawn) == {1, 2} and chains.one_of_accepted(np.array([0.1, 0.6, np.nan]), (1,)) == -1
+
+
 def test_a_reported_uncertainty_of_the_density_adds_in_quadrature(tables):
     profiles, layers = tables
     forcing = drawn_columns(8, seed=11, low=0.2, high=0.8)[1]
-    problem = chains.site_problem(profiles, layers.assign(density_relative_sd=[0.4, 0.0, 0.4]), forcing, 0.3)
+    problem = chains.site_problem(profiles, layers.assign(density_relative_sd=[0.4, 0.0, 0.4]), forcing)
     np.testing.assert_allclose(problem.sd, [4500.0, 1200.0, 3500.0])
 
 
@@ -181,7 +254,7 @@ WRONG = {
     "npp_mean of the forcing is 0: nothing enters the soil": forcing("npp_mean", 0.0),
     "soc of observed layer 3 is nan": observation("soc", np.nan),
     "soc of observed layer 3 is -5000": observation("soc", -5e3),
-    "depth of observed layer 1 is nan": observation("depth", np.nan, 0),
+    "upper of observed layer 1 is nan": observation("upper", np.nan, 0),
     "sd of observed layer 3 is 0": observation("sd", 0.0),
     "weight of observed layer 6 is inf": observation("weight", np.inf, 5),
     "the misfit of its layers is not a finite number": huge_observations,

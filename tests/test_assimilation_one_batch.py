@@ -4,15 +4,17 @@ import errno
 
 import numpy as np
 import pytest
-from columns import misfit
+from columns import drawn_columns, misfit
 from made_sites import N_CELLS, N_PROFILES, POOLED_PLAN, pooled_draws, pooled_problem
 
 from proda.assimilation import one_batch
+from proda.assimilation.chains import EQUAL_WEIGHTS, ErrorModel, SiteProblem
 from proda.assimilation.one_batch import batch_constant
 from proda.errors import InputError, ProdaError
 from proda.kernels import steady_state as kernels
-from proda.kernels.metropolis import TEST_ACCEPTED, Schedule
+from proda.kernels.metropolis import TEST_ACCEPTED, Proposal, Schedule
 from proda.kernels.simd import BLOCK_WIDTH
+from proda.model.observation import at_depths
 from proda.model.parameters import physical
 
 
@@ -71,11 +73,12 @@ def test_chains_that_never_move_or_find_no_finite_misfit_are_an_error_that_says_
 def test_the_batch_constant_is_a_number_or_one_over_the_number_of_profiles():
     assert batch_constant("1/n", 50) == batch_constant(" 1 / n ", 50) == 0.02
     assert batch_constant("1", 50) == batch_constant(1.0, 50) == 1.0
+    assert batch_constant("20/n", 50) == 0.4 and batch_constant("100/n", 50) == 1.0
 
 
 @pytest.mark.parametrize("setting", ["0", "-1", "1/m", "nan", "inf", ""])
 def test_a_batch_constant_that_is_not_positive_is_refused(setting):
-    with pytest.raises(InputError, match="one_batch_B is .* expected a positive number or '1/n'"):
+    with pytest.raises(InputError, match="one_batch_B is .* expected a positive number, or such as '100/n'"):
         batch_constant(setting, 50)
 
 
@@ -113,7 +116,7 @@ def test_d_stays_the_papers_where_enough_steps_are_accepted_and_comes_down_to_it
     assert pooled_draws(study, plan=WIDTH_PLAN, n_chains=2, n_workers=1).D.tolist() == [5.0, 5.0]
     assert all(share > 0.15 and D == 5.0 for _, share, D in judged)
     judged.clear()
-    monkeypatch.setattr(one_batch, "WINDOW", (0.15, 0.25))
+    monkeypatch.setattr(one_batch, "ACCEPTED", (0.15, 0.25))
     began = one_batch.new_chains
 
     def narrow(*given):
@@ -199,3 +202,35 @@ def test_a_full_disk_is_an_error_and_leaves_what_was_saved_before(undisturbed, t
     assert (tmp_path / "chain-1.npz").read_bytes() == before
     again = pooled_draws(MANY, B=1.0, n_chains=1, checkpoints=tmp_path)
     np.testing.assert_array_equal(again.x[0], undisturbed.x[0])
+
+
+def test_the_relative_part_and_the_floor_of_the_error_are_sampled_with_the_parameters(tmp_path):
+    """Profiles of one set of parameters, with a known error; a chain that was stopped goes on to the same bits."""
+    rng, true_error = np.random.default_rng(5), ErrorModel(0.2, 3.0, EQUAL_WEIGHTS)
+    theta, forcing = drawn_columns(1, seed=21, low=0.4, high=0.6)
+    forcing = forcing.take(np.zeros(40, int))
+    soc = kernels.soc_density(np.repeat(theta, 40, axis=1), forcing)
+    site, depth = np.repeat(np.arange(40), 8), np.tile(np.linspace(0.02, 1.5, 8), 40)
+    truth = at_depths(soc, site, depth)
+    # Lighter and heavier soils, so that both parts show.
+    observed = np.maximum(truth + true_error.sd(truth) * rng.standard_normal(truth.size), 10.0)
+    first = ErrorModel(0.5, 0.5, EQUAL_WEIGHTS)
+    names, ones = [f"P{k}" for k in range(40)], np.ones(site.size)
+    problem = SiteProblem(names, forcing, site, depth, depth, observed, first.sd(observed), ones)
+    how = {"plan": Schedule(2000, 4000, 6000, 20), "n_chains": 2, "B": 1.0, "estimated": first}
+    result = pooled_draws((problem, np.zeros(40, int)), **how)
+    late = result.error[:, -200:].reshape(-1, 2)
+    assert np.isfinite(result.error).all() and len(np.unique(late[:, 0])) > 10
+    spread = true_error.sd(truth).mean()
+    assert np.mean([ErrorModel(*one).sd(truth).mean() for one in late]) == pytest.approx(spread, rel=0.25)
+    assert np.isnan(pooled_draws(pooled_problem()).error).all()
+
+
+def test_of_a_literal_run_one_accepted_chain_is_the_posterior(study):
+    plan = Schedule(1000, 2000, 3000, 20)
+    result = pooled_draws(study, plan=plan, proposal=Proposal(literal=True))
+    accepted = (result.acceptance[:, 1] >= 0.15) & (result.acceptance[:, 1] <= 0.5)
+    assert result.D.tolist() == [5.0] * 3 and result.posterior_chain in {*np.flatnonzero(accepted), -1}
+    chosen = result._replace(posterior_chain=1)
+    np.testing.assert_array_equal(chosen.posterior, result.x[1])
+    assert result._replace(posterior_chain=-1).posterior.shape == (450, 25)

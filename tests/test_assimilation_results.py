@@ -14,7 +14,14 @@ from proda.model.parameters import PAPER_PARAMETERS
 @pytest.fixture
 def result(rng):
     rates = np.array([[0.4, 0.2], [0.5, 0.3], [0.6, 0.1]])
-    return OneBatch(rng.random((3, 40, 25)), rng.random((3, 40)), rates, np.array([5.0, 7.5, 5.0]), 0.01)
+    return OneBatch(
+        rng.random((3, 40, 25)),
+        rng.random((3, 40)),
+        rates,
+        np.array([5.0, 7.5, 5.0]),
+        0.01,
+        np.full((3, 40, 2), np.nan),
+    )
 
 
 def test_a_posterior_comes_back_from_its_file_which_may_then_be_replaced(result, tmp_path):

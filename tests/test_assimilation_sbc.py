@@ -5,7 +5,7 @@ import pytest
 from columns import temperate
 
 from proda.assimilation import sbc
-from proda.assimilation.chains import SitePlan, SiteProblem
+from proda.assimilation.chains import EQUAL_WEIGHTS, PAPER_ERROR, ErrorModel, SitePlan, SiteProblem
 from proda.kernels.metropolis import Proposal, Schedule
 from proda.kernels.misfit import layer_weights
 from proda.kernels.steady_state import soc_density
@@ -18,6 +18,8 @@ PLAN = SitePlan(
     Schedule(5000, 20_000, 25_000, 50), proposal=Proposal("logarithmic"), ess_limit=100.0, max_steps=250_000
 )
 
+FLOOR = ErrorModel(0.3, 2.0, EQUAL_WEIGHTS)
+
 
 def places(n, seed=5):
     """n sites of two to five layers; their observations are made by the simulation."""
@@ -26,12 +28,12 @@ def places(n, seed=5):
     site = np.repeat(np.arange(n), layers)
     depth = np.concatenate([np.sort(rng.choice(DEPTHS, k, replace=False)) for k in layers])
     ones = np.ones(site.size)
-    return SiteProblem([f"P{k}" for k in range(n)], temperate(n, seed), site, depth, ones, ones, ones)
+    return SiteProblem([f"P{k}" for k in range(n)], temperate(n, seed), site, depth, depth, ones, ones, ones)
 
 
 @pytest.mark.slow
 def test_the_truth_ranks_uniformly_among_the_draws_and_intervals_hold_it_as_often_as_they_should():
-    result = sbc.simulated_calibration(places(N), 11, PLAN)
+    result = sbc.simulated_calibration(places(N), 11, PLAN, FLOOR)
     assert result.ranks.shape == (N, 25) and result.ranks.min() >= 0 and result.ranks.max() <= sbc.N_RANKED
     assert not sbc.outside_band(result.ranks).any()
     # Layers of one profile are not independent: 160 profiles are fewer than 560 layers.
@@ -44,9 +46,11 @@ def test_the_truth_ranks_uniformly_among_the_draws_and_intervals_hold_it_as_ofte
 def test_chains_that_cool_down_and_the_papers_error_model_claim_too_much():
     """The published acceptance makes posteriors too narrow, so that the truth is too often beyond all draws."""
     short = PLAN._replace(schedule=Schedule(3000, 7000, 10_000, 20), max_steps=0)
-    cooled = sbc.simulated_calibration(places(N), 11, short._replace(proposal=Proposal("box", annealed=True)))
+    cooled = sbc.simulated_calibration(
+        places(N), 11, short._replace(proposal=Proposal("box", annealed=True)), PAPER_ERROR
+    )
     assert sbc.outside_band(cooled.ranks).any() and cooled.layers["inside"].mean() < 0.8
-    claimed = sbc.simulated_calibration(places(N), 11, short, sbc.AS_IN_PAPER)
+    claimed = sbc.simulated_calibration(places(N), 11, short, PAPER_ERROR, sbc.AS_IN_PAPER)
     assert claimed.layers["inside"].mean() < 0.7
 
 
@@ -61,11 +65,11 @@ def test_simulated_observations_carry_the_error_that_each_choice_names(rng):
     like = places(400)
     x = sbc.prior_draws(400, rng)
     truth = at_depths(soc_density(physical(x.T, like.forcing), like.forcing), like.site, like.depth)
-    assumed, soc = sbc.simulated_profiles(like, x, sbc.AS_ASSUMED, 0.3, rng)
+    assumed, soc = sbc.simulated_profiles(like, x, sbc.AS_ASSUMED, PAPER_ERROR, rng)
     np.testing.assert_allclose(at_depths(soc, like.site, like.depth), truth, rtol=1e-12)
     z = (assumed.soc - truth) / assumed.sd * np.sqrt(layer_weights(like.site, like.depth))
     assert abs(z.mean()) < 0.1 and z.std() == pytest.approx(1.0, abs=0.07)
-    paper, _ = sbc.simulated_profiles(like, x, sbc.AS_IN_PAPER, 0.3, rng)
+    paper, _ = sbc.simulated_profiles(like, x, sbc.AS_IN_PAPER, PAPER_ERROR, rng)
     np.testing.assert_allclose(paper.sd, 0.3 * paper.soc)
     assert (paper.soc / truth).std() == pytest.approx(0.3, abs=0.03) and paper.soc.min() > 0.0
 
@@ -95,9 +99,9 @@ def test_the_band_holds_the_expected_distribution_and_narrows_with_more_simulati
 
 def test_predictions_of_withheld_layers_are_scored_against_truth_and_observation(rng):
     like, x = places(40), sbc.prior_draws(40, rng)
-    problem, soc = sbc.simulated_profiles(like, x, sbc.AS_IN_PAPER, 0.3, rng)
+    problem, soc = sbc.simulated_profiles(like, x, sbc.AS_IN_PAPER, PAPER_ERROR, rng)
     plan = PLAN._replace(schedule=Schedule(1000, 1000, 2000, 20), max_steps=0)
-    table = sbc.withheld_predictions(problem, 3, plan, true_soc=soc)
+    table = sbc.withheld_predictions(problem, 3, plan, PAPER_ERROR, true_soc=soc)
     assert table["site"].tolist() == np.flatnonzero(np.bincount(like.site) >= 3).tolist()
     pairs = set(zip(like.site, like.depth, strict=True))
     assert set(zip(table["site"], table["depth"], strict=True)) < pairs
@@ -106,8 +110,23 @@ def test_predictions_of_withheld_layers_are_scored_against_truth_and_observation
     assert by_depth["layers"].iloc[:-1].sum() == by_depth.loc["all", "layers"] == len(table)
 
 
+def test_the_error_of_withheld_layers_is_recovered(rng):
+    """Simulated with a known error; a small floor and a large one lead to different estimates."""
+    like, plan = places(150), PLAN._replace(schedule=Schedule(1000, 2000, 3000, 20), max_steps=0)
+    x = sbc.prior_draws(150, rng)
+    soc = sbc.soc_of_draws(x[:, None], like.forcing)[0]
+    truth, found = like.modelled(soc), []
+    for floor in (0.5, 5.0):
+        true_error = FLOOR._replace(floor=floor)
+        observed = np.maximum(truth + true_error.sd(truth) * rng.standard_normal(truth.size), 1.0)
+        problem = like._replace(soc=observed)
+        found.append(sbc.error_of_withheld(problem, 3, plan, FLOOR))
+    assert found[0].floor < 2.0 < found[1].floor < 10.0, found
+    assert all(one.relative < 0.7 and one.weights == EQUAL_WEIGHTS for one in found), found
+
+
 def test_proposals_are_compared_at_equal_numbers_of_steps(rng):
-    problem, _ = sbc.simulated_profiles(places(8), sbc.prior_draws(8, rng), sbc.AS_IN_PAPER, 0.3, rng)
+    problem, _ = sbc.simulated_profiles(places(8), sbc.prior_draws(8, rng), sbc.AS_IN_PAPER, PAPER_ERROR, rng)
     table = sbc.proposals_table(problem, 3, SitePlan(Schedule(1000, 1000, 2000, 10)))
     assert table.index.tolist() == list(sbc.PROPOSALS) and (table["worst ESS per second"] > 0.0).all()
     assert table["difference of means / sd"].tolist()[0] == 0.0 and (table["worst ESS"] > 1.0).all()

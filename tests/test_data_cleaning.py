@@ -118,6 +118,9 @@ LIMITS = {
     "duplicate_tolerance_degrees": 0.02,
     "limestone_from_ph": 7.5,
     "max_position_uncertainty_km": 0.0,
+    "min_soc_kg_m3": 0.3,
+    "min_carbon_percent": 0.03,
+    "hundredth_below": 0.03,
     "exclude_litter": True,
 }
 
@@ -173,13 +176,14 @@ def test_a_profile_that_a_rule_is_for_goes_with_all_its_layers(rule, bad):
     ("rule", "layer"),
     [
         ("no density", (0.5, 1, np.nan)),
-        ("no carbon", (0.5, 1, 0.0)),
-        ("no carbon", (0.5, 1, -2.0)),
+        ("zero carbon", (0.5, 1, 0.0)),
+        ("zero carbon", (0.5, 1, -2.0)),
         ("inverted depths", (1.0, 0.5, 3.0)),
         ("inverted depths", (0.5, 0.5, 3.0)),
         ("inverted depths", (0.5, np.nan, 3.0)),
         ("inverted depths", (-0.1, 0.0, 3.0)),
         ("implausible density", (0.5, 1, 200.0)),
+        ("implausibly low density", (0.5, 1, 0.2)),
         ("below the model", (3.6, 4.2, 3.0)),
         ("overlapping layers", (0.4, 1, 3.0)),
     ],
@@ -275,10 +279,61 @@ def test_of_two_layers_for_one_depth_the_one_that_starts_higher_stays():
     assert excluded(cleaned(tables(pit), LIMITS)) == {("pit", 2, "overlapping layers")}
 
 
+def mass(profile, *percent):
+    """The profile with these shares of carbon by mass."""
+    for layer, value in zip(profile[1], percent, strict=True):
+        layer["organic_carbon"] = 10.0 * value
+    return profile
+
+
+def bodies(n, source, *percent):
+    """Sound profiles of a source with these shares, a little different from one another."""
+    depths = [(0, 0.1), (0.1, 0.3), (0.3, 0.6), (0.6, 1.0)][: len(percent)]
+    rng = np.random.default_rng(len(source))
+    for k in range(n):
+        factor = rng.lognormal(0.0, 0.3)
+        layers = [(*bounds, 10.0 * value * factor) for bounds, value in zip(depths, percent, strict=True)]
+        place = {"source": source, "lon": -100.0 + 0.1 * k}
+        yield mass(profile(f"{source}{k}", *layers, **place), *(factor * value for value in percent))
+
+
+def test_carbon_that_laboratories_cannot_tell_from_none_is_below_detection_and_zero_is_a_rule_of_its_own():
+    bad = mass(profile("bad", (0, 0.1, 20), (0.1, 0.3, 9), (0.3, 0.6, 0.4), (0.6, 1, 0)), 1.5, 0.7, 0.02, 0.0)
+    assert excluded(cleaned(tables(SOUND, bad), LIMITS)) == {("bad", 3, "below detection"), ("bad", 4, "zero carbon")}
+    kept = cleaned(tables(SOUND, bad), LIMITS | {"min_carbon_percent": 0.0})
+    assert excluded(kept) == {("bad", 4, "zero carbon")}
+
+
+FRACTION = "fraction read as percent"
+
+
+@pytest.mark.parametrize("factor", [1, 100])
+def test_a_layer_a_profile_or_a_source_with_fractions_read_as_percent_is_recognised(factor):
+    """A hundredth of what it must be: one layer between two others, all of a profile, and all of a source."""
+    sound = [*bodies(30, "A", 2.0, 1.2, 0.8, 0.4), *bodies(30, "C", 1.5, 1.0, 0.7, 0.5), *bodies(9, "D", 3.0, 1.0, 0.9)]
+    layer = mass(profile("layer", (0, 0.1, 20), (0.1, 0.3, 12), (0.3, 0.6, 8), source="A"), 2.0, 0.012 * factor, 0.8)
+    whole = mass(profile("whole", (0, 0.1, 20), (0.1, 0.3, 12), source="A"), 0.02 * factor, 0.011 * factor)
+    source = list(bodies(20, "B", 0.02 * factor, 0.012 * factor))
+    found = excluded(
+        cleaned(tables(*sound, layer, whole, *source), LIMITS | {"min_soc_kg_m3": 0, "min_carbon_percent": 0})
+    )
+    wrong = {("layer", 2, FRACTION), ("whole", 1, FRACTION), ("whole", 2, FRACTION)}
+    wrong |= {(row["profile_id"], layer["layer"], FRACTION) for row, layers in source for layer in layers}
+    assert {row for row in found if row[2] == FRACTION} == (wrong if factor == 1 else set())
+
+
+def test_poor_soils_a_thin_peat_and_wetlands_are_not_taken_for_fractions():
+    sound = [*bodies(30, "A", 2.0, 1.2, 0.8, 0.4), *bodies(20, "peat", 8.0, 6.0)]
+    desert = mass(profile("desert", (0, 0.1, 3), (0.1, 0.3, 2), source="A"), 0.15, 0.1)
+    falling = mass(profile("falling", (0, 0.1, 50), (0.1, 0.3, 9), (0.3, 0.6, 0.9), source="A"), 45.0, 1.0, 0.06)
+    poor = mass(profile("marsh", (0, 0.1, 9), (0.1, 0.3, 8), source="peat", lon=-90.0), 0.3, 0.25)
+    assert cleaned(tables(*sound, desert, falling, poor), LIMITS).exclusions.empty
+
+
 def test_a_profile_that_loses_its_layers_goes_when_fewer_than_two_are_left():
     bad = profile("bad", (0, 0.1, 0.0), (0.1, 0.5, 11))
     assert excluded(cleaned(tables(SOUND, bad), LIMITS)) == {
-        ("bad", 1, "no carbon"),
+        ("bad", 1, "zero carbon"),
         ("bad", None, "too few layers"),
         ("bad", 2, "too few layers"),
     }

@@ -8,7 +8,7 @@ import xarray as xr
 from proda.data.grid import cells_at
 from proda.data.stage import cleaned_study
 from proda.data.virtual_profiles import pits, virtual_continent, write_raw_profiles
-from proda.model.observation import at_depths
+from proda.model.observation import layer_means
 from proda.model.parameters import default_parameters, physical
 from proda.model.solver import soc_density, steady_state
 from proda.study import Study
@@ -37,8 +37,8 @@ def test_profiles_without_error_are_the_models(continent):
     forcing = continent.forcing.take(cell)
     soc = soc_density(steady_state(physical(dug.x, forcing), forcing))
     row = dug.layers["profile_id"].map(pd.Series(range(40), dug.profiles["profile_id"])).to_numpy()
-    middle = 0.5 * (dug.layers["upper_depth_m"] + dug.layers["lower_depth_m"])
-    np.testing.assert_allclose(1000 * dug.layers["soc_kg_m3"], at_depths(soc, row, middle), rtol=1e-12)
+    bounds = (dug.layers[name].to_numpy() for name in ("upper_depth_m", "lower_depth_m"))
+    np.testing.assert_allclose(1000 * dug.layers["soc_kg_m3"], layer_means(soc, row, *bounds), rtol=1e-12)
 
 
 def test_the_error_of_observation_is_thirty_percent_and_unbiased(continent):
@@ -92,7 +92,9 @@ def test_the_truth_belongs_to_its_sites_and_covariates_explain_what_the_defaults
     smooth = truth["soc_cell"].to_numpy()
 
     def r2(soc):
-        modelled = at_depths(soc, cell[layers["site"].to_numpy()], layers["depth"].to_numpy())
+        modelled = layer_means(
+            soc, cell[layers["site"].to_numpy()], layers["upper_depth"].to_numpy(), layers["lower_depth"].to_numpy()
+        )
         return np.corrcoef(modelled, layers["soc"])[0, 1] ** 2
 
     assert 2.0 < default.mean() / smooth.mean() < 4.5

@@ -82,7 +82,7 @@ def test_every_site_is_in_the_histograms_and_the_badly_fitted_in_the_first_bar(a
 
 def test_site_profiles_show_the_observations_of_their_site_in_kilograms():
     depth, soc = np.array([0.1, 0.5, 0.1, 0.4, 0.9]), np.array([9e3, 4e3, 8e3, 5e3, 1e3])
-    problem = SiteProblem(["a", "b"], None, np.array([0, 0, 1, 1, 1]), depth, soc, 0.25 * soc, np.ones(5))
+    problem = SiteProblem(["a", "b"], None, np.array([0, 0, 1, 1, 1]), depth, depth, soc, 0.25 * soc, np.ones(5))
     profile = ("site", "layer"), np.linspace(1e4, 1e3, 20).reshape(2, 10)
     sites = xr.Dataset({"soc_mean": profile, "soc_sd": profile, "efficiency": ("site", [0.5, 0.75])})
     first = chains.site_profiles(problem, sites, [1, 0]).axes[0]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.stats import kstest
 
 from proda.assimilation import sbc
 from proda.compiled import kept_compiled
@@ -44,9 +45,10 @@ def faults(target, draws):
     return [name for name, where in wrong.items() if where.any()]
 
 
+@pytest.mark.parametrize("rule", [sbc.AS_HERE, sbc.LITERAL], ids=["tuned", "literal"])
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
-def test_chains_give_the_distribution_they_are_asked_for(target):
-    draws, _ = sbc.chain_draws(target, SCHEDULE)
+def test_chains_give_the_distribution_they_are_asked_for(target, rule):
+    draws, _ = sbc.chain_draws(target, SCHEDULE, rule)
     assert ((draws >= 0.0) & (draws <= 1.0)).all()
     assert not faults(target, draws)
     correlation = np.corrcoef(draws.reshape(-1, target.mean.size).T)
@@ -96,9 +98,36 @@ def test_chains_of_one_seed_are_identical_and_of_two_seeds_are_not():
 
 
 @kept_compiled
-def adapt_from(chains, moved, begin, end, schedule):
+def adapt_from(chains, moved, begin, end, schedule, literal):
     for t in range(begin, end):
-        metropolis.adapt(chains, load(moved, 0), t, schedule)
+        metropolis.adapt(chains, load(moved, 0), t, schedule, literal)
+
+
+def test_a_literal_chain_never_tunes_its_steps_and_adapts_its_covariance_to_the_end(rng):
+    states = generator_states([(1, k) for k in range(BLOCK_WIDTH)])
+    chains, schedule, found = metropolis.new_chains(3, states), Schedule(100, 300, 800, 4), []
+    for begin, end in ((0, 100), (100, 400), (400, 1200)):
+        chains.x[:] = rng.random(chains.x.size)
+        adapt_from(chains, np.full(BLOCK_WIDTH, 0.9), begin, end, schedule, True)
+        found.append((chains.tuning.reshape(3, -1)[SCALE].copy(), int(chains.count[0])))
+    for scale, _ in found:
+        np.testing.assert_allclose(scale, 2.38 / np.sqrt(3.0))
+    assert [count for _, count in found] == [0, 75, 275], "states in the history, every fourth"
+
+
+@kept_compiled
+def one_uniform_step(chains, literal):
+    metropolis.propose_uniform(chains, literal)
+
+
+def test_literal_test_steps_are_a_tenth_of_the_range_at_most_and_uniform():
+    steps = []
+    for seed in range(60):
+        chains = metropolis.new_chains(25, generator_states([(seed, k) for k in range(BLOCK_WIDTH)]))
+        chains.x[:] = 0.5
+        one_uniform_step(chains, True)
+        steps.append(chains.proposal - 0.5)
+    assert kstest(np.ravel(steps), "uniform", args=(-0.1, 0.2)).pvalue > 1e-3
 
 
 def test_step_lengths_and_covariance_change_in_the_burn_in_and_stay_in_the_kept_part(rng):
@@ -110,7 +139,7 @@ def test_step_lengths_and_covariance_change_in_the_burn_in_and_stay_in_the_kept_
     chains.x[:], moved = rng.random(chains.x.size), np.full(BLOCK_WIDTH, 0.25)
     found = []
     for begin, end in ((0, 100), (100, 400), (400, 800)):
-        adapt_from(chains, moved, begin, end, schedule)
+        adapt_from(chains, moved, begin, end, schedule, False)
         found.append(np.concatenate([chains.tuning.reshape(3, -1)[SCALE], chains.factor, chains.scatter, chains.mean]))
         chains.x[:] = rng.random(chains.x.size)
     assert (found[1] != found[0]).any()
@@ -122,8 +151,8 @@ A = np.array([0.0, 0.5, 1.5, 3.0, 5.0])
 
 @kept_compiled
 def fill_positions(u, stretch, out, density):
-    for k in range(stretch.size):
-        store(out, k, metropolis.box_position(load(u, k), stretch[k]))
+    for k in range(stretch.shape[1]):
+        store(out, k, metropolis.box_position(load(u, k), stretch, k))
     store(density, 0, metropolis.log_density(u, stretch))
 
 
@@ -134,7 +163,7 @@ def positions(u, stretch):
     for first in range(0, n, BLOCK_WIDTH):
         rows = u[np.minimum(np.arange(first, first + BLOCK_WIDTH), n - 1)]
         out, total = np.empty(d * BLOCK_WIDTH), np.empty(BLOCK_WIDTH)
-        fill_positions(np.ascontiguousarray(rows.T).ravel(), stretch, out, total)
+        fill_positions(np.ascontiguousarray(rows.T).ravel(), metropolis.block_stretch(stretch), out, total)
         used = min(BLOCK_WIDTH, n - first)
         x[first : first + used] = out.reshape(d, BLOCK_WIDTH).T[:used]
         density[first : first + used] = total[:used]

@@ -6,24 +6,26 @@ from columns import misfit
 from scipy.interpolate import PchipInterpolator
 
 from proda.compiled import kept_compiled
-from proda.kernels.misfit import block_misfit, layer_weights, misfit_forms
+from proda.kernels.misfit import block_misfit, first_partners, layer_weights, misfit_forms
 from proda.kernels.simd import BLOCK_WIDTH, store
 from proda.kernels.steady_state import block_grid, to_blocks
 from proda.model.configuration import PAPER_COLUMN
+from proda.model.observation import layer_means, layer_operator
 
 NODE = PAPER_COLUMN.node
 
 
 @kept_compiled
-def fill_misfit(soc, forms, grid, n, out):
+def fill_misfit(soc, forms, first, grid, n, values, out):
     for block in range(soc.shape[0]):
-        store(out, block, block_misfit(soc[block], forms[block], grid, n))
+        store(out, block, block_misfit(soc[block], forms[block], first, grid, n, values))
 
 
 def compiled_misfit(soc, forms):
     blocks, form_blocks = to_blocks(soc), to_blocks(forms)
-    out = np.empty(blocks.shape[0] * BLOCK_WIDTH)
-    fill_misfit(blocks, form_blocks, block_grid(), PAPER_COLUMN.n_layers, out)
+    out, n = np.empty(blocks.shape[0] * BLOCK_WIDTH), PAPER_COLUMN.n_layers
+    first, values = first_partners(forms, 2 * n), np.empty(2 * n * BLOCK_WIDTH)
+    fill_misfit(blocks, form_blocks, first, block_grid(), n, values, out)
     return out[: soc.shape[1]]
 
 
@@ -68,23 +70,32 @@ def test_each_profile_has_one_shallowest_and_one_deepest_layer_even_where_depths
 def test_the_quadratic_form_is_the_direct_sum(observed, profiles, relative_sd):
     target, depth, density = observed
     weight = layer_weights(target, depth)
-    forms = misfit_forms(target, 37, depth, density, weight, relative_sd * density)
+    forms = misfit_forms(target, 37, layer_operator(depth, depth), density, weight, relative_sd * density)
     expected = directly(profiles, target, depth, density, weight, relative_sd)
     np.testing.assert_allclose(misfit(profiles, forms), expected, rtol=1e-10, atol=1e-10 * expected.max())
 
 
 def test_the_compiled_misfit_is_that_of_numpy(observed, profiles):
     target, depth, density = observed
-    forms = misfit_forms(target, 37, depth, density, layer_weights(target, depth), 0.3 * density)
+    forms = misfit_forms(target, 37, layer_operator(depth, depth), density, layer_weights(target, depth), 0.3 * density)
     expected = misfit(profiles, forms)
     np.testing.assert_allclose(compiled_misfit(profiles, forms), expected, rtol=1e-11, atol=1e-11 * expected.max())
+
+
+def test_the_misfit_of_layer_means_is_the_direct_sum_whatever_layers_they_span(observed, profiles, rng):
+    target, upper, density = observed
+    lower = upper + rng.choice([0.02, 0.3, 2.5], upper.size)
+    forms = misfit_forms(target, 37, layer_operator(upper, lower), density, np.ones(upper.size), 0.3 * density)
+    error = (layer_means(profiles, target, upper, lower) - density) / (0.3 * density)
+    expected = np.bincount(target, 0.5 * error**2, 37)
+    np.testing.assert_allclose(compiled_misfit(profiles, forms), expected, rtol=1e-10, atol=1e-10 * expected.max())
 
 
 def test_forms_of_profiles_that_share_a_column_add_up(observed, profiles, rng):
     target, depth, density = observed
     weight = layer_weights(target, depth)
-    single = misfit_forms(target, 37, depth, density, weight, 0.3 * density)
-    shared = misfit_forms(np.zeros_like(target), 1, depth, density, weight, 0.3 * density)
+    single = misfit_forms(target, 37, layer_operator(depth, depth), density, weight, 0.3 * density)
+    shared = misfit_forms(np.zeros_like(target), 1, layer_operator(depth, depth), density, weight, 0.3 * density)
     np.testing.assert_allclose(single.sum(axis=1, keepdims=True), shared, rtol=1e-12)
     soc = profiles[:, :1]
     everywhere = np.repeat(soc, 37, axis=1)
@@ -93,7 +104,8 @@ def test_forms_of_profiles_that_share_a_column_add_up(observed, profiles, rng):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_density_that_is_not_a_number_is_not_hidden(profiles, bad):
-    forms = misfit_forms([0, 1], 37, [0.5, 0.5], [1000.0, 1000.0], [10.0, 10.0], [300.0, 300.0])
+    operator = layer_operator([0.5, 0.5], [0.5, 0.5])
+    forms = misfit_forms([0, 1], 37, operator, [1000.0, 1000.0], [10.0, 10.0], [300.0, 300.0])
     profiles[4, 0] = bad
     found = compiled_misfit(profiles, forms)
     assert not np.isfinite(found[0]) and np.isfinite(found[1:]).all()

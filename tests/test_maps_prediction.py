@@ -10,7 +10,7 @@ from proda.errors import InputError
 from proda.kernels.steady_state import soc_density
 from proda.learning.cross_validation import WIDTH_90
 from proda.maps import prediction
-from proda.maps.prediction import at_observed_depths
+from proda.maps.prediction import at_observed_layers
 from proda.maps.scores import map_scores
 from proda.maps.stocks import MAP_INTERVALS, land_area, petagrams, stock_table, stocks
 from proda.model.configuration import PAPER_COLUMN, STRATA
@@ -104,13 +104,14 @@ def test_an_ensemble_is_mapped_by_the_mean_of_soc_and_its_total_by_the_totals_of
 def test_modelled_layers_are_the_node_values_where_a_layer_lies_on_a_node(rng):
     soc = rng.uniform(1e3, 5e4, (10, 10))
     layers = pd.DataFrame({"site": np.arange(10), "depth": PAPER_COLUMN.node})
-    np.testing.assert_allclose(at_observed_depths({"network": soc}, layers)["network"], np.diag(soc), rtol=1e-12)
+    found = at_observed_layers({"network": soc}, layers, "mid-depth")["network"]
+    np.testing.assert_allclose(found, np.diag(soc), rtol=1e-12)
 
 
 def test_a_site_without_a_posterior_has_no_modelled_layer_and_does_not_stop_the_others(results):
     soc = results.inputs.soc_mean.copy()
     soc[:, 3] = np.nan
-    found = at_observed_depths({"site-by-site": soc}, results.inputs.layers)["site-by-site"]
+    found = at_observed_layers({"site-by-site": soc}, results.inputs.layers)["site-by-site"]
     np.testing.assert_array_equal(np.isnan(found), results.inputs.layers["site"] == 3)
 
 

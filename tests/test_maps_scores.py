@@ -13,7 +13,7 @@ from proda.__main__ import main
 from proda.maps import scores
 from proda.maps.scores import site_subsets
 from proda.model.configuration import PAPER_COLUMN
-from proda.model.observation import at_depths
+from proda.model.observation import layer_means
 from proda.stage import MARKER_FORM, marker_path, write_json
 from proda.study import Study
 
@@ -134,7 +134,7 @@ def folders(tmp_path):
         out / "soc_maps.nc"
     )
     column = {name: ((1, 0) if name in ("S0", "copy") else place) for name, place in PLACES.items()}
-    carbon = {name: at_depths(hybrid[:, row], [x] * 3, BOUNDS.mean(axis=1)) for name, (x, row) in column.items()}
+    carbon = {name: layer_means(hybrid[:, row], [x] * 3, *BOUNDS.T) for name, (x, row) in column.items()}
     profiles = pd.DataFrame({"profile_id": list(PLACES), "source": "made"})
     profiles[["lon", "lat"]] = [
         (LON[x] + 0.1 - 0.2 * (name == "S1"), LAT[row] + 2.0 * (name == "sea")) for name, (x, row) in PLACES.items()

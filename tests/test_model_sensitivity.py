@@ -7,7 +7,7 @@ from columns import misfit, seasonal_forcing, temperate
 from proda.errors import InputError
 from proda.kernels.misfit import layer_weights, misfit_forms
 from proda.model.configuration import CESM2, PAPER
-from proda.model.observation import at_depths
+from proda.model.observation import at_depths, layer_operator
 from proda.model.parameters import EFOLDING, MAXPSI, SHARES, TAU_CWD, TAU_S3, physical
 from proda.model.sensitivity import fisher_information, linear_posterior, soc_jacobian, stock_elasticity
 from proda.model.solver import soc_density, steady_state
@@ -77,7 +77,7 @@ def test_the_fisher_information_is_the_curvature_of_the_misfit_at_a_perfect_fit(
     """Where the residuals vanish, the second derivative of Phi (Eq. 5.2) is J' W J exactly."""
     x, forcing = columns(configuration)
     truth, weight = observed(x, forcing, configuration), layer_weights(SITE, LAYER)
-    forms = misfit_forms(SITE, N, LAYER, truth, weight, 0.3 * truth, configuration.column)
+    forms = misfit_forms(SITE, N, layer_operator(LAYER, LAYER, configuration.column), truth, weight, 0.3 * truth)
     jacobian = soc_jacobian(x, forcing, SITE, LAYER, configuration)
     fisher = fisher_information(jacobian.derivative, 0.3 * truth, weight, SITE, N)
 

@@ -13,7 +13,7 @@ from proda.errors import InputError
 from proda.kernels.misfit import layer_weights, misfit_forms
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED
 from proda.model.matrices import dense_steady_state, labelled_matrices
-from proda.model.observation import at_depths
+from proda.model.observation import at_depths, layer_operator
 from proda.model.solver import soc_density, steady_state
 from proda.run.verification import SMALLEST, agreement, read_cases, tolerances, worst_relative
 
@@ -83,7 +83,8 @@ def test_observed_densities_weights_and_costs_are_those_of_the_cesm2_program(ces
     assert between.sum() > 10
     for weight, cost in (("weight_rank", "cost_rank_sigma0p6"), ("weight_exp", "cost_exp_sigma0p6")):
         observed = seen["soc_gC_m3"]
-        forms = misfit_forms(seen["case"], 20, seen["depth_m"], observed, seen[weight], 0.6 * observed, column)
+        operator = layer_operator(seen["depth_m"], seen["depth_m"], column)
+        forms = misfit_forms(seen["case"], 20, operator, observed, seen[weight], 0.6 * observed)
         reference = np.array([record["obs"][cost] for record in records])
         np.testing.assert_allclose(misfit(soc, forms, column)[between], reference[between], rtol=1e-9)
 

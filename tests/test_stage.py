@@ -217,7 +217,7 @@ def test_an_error_leaves_the_files_as_an_interruption_does(opened):
 def test_a_run_with_other_settings_is_refused_and_nothing_is_touched(opened):
     folder = interrupted(opened())
     before, marker = content(folder), marker_path(opened().out, STAGE).read_bytes()
-    other = opened(settings={"kept_draws": 50, "site_coordinates": "logarithmic"})
+    other = opened(settings={"kept_draws": 50, "site_coordinates": "box"})
     with pytest.raises(InputError) as refused, other.stage(STAGE, resumable=True):
         pytest.fail("it has begun")
     assert refused.match(r"cannot go on from: it was made with other settings \(kept_draws, site_coordinates\)")

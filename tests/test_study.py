@@ -43,9 +43,7 @@ def test_a_study_that_reads_tables_needs_an_existing_filled_folder(file, tmp_pat
 def test_an_unknown_study_or_scale_lists_the_known_ones(opened):
     with pytest.raises(InputError, match="unknown study 'virtal': did you mean 'virtual'.*Known: archive, us-profiles"):
         Study.open("virtal")
-    with pytest.raises(
-        InputError, match="no scale 'tinny': did you mean 'tiny'\\? Known: converged, demo, paper, tiny"
-    ):
+    with pytest.raises(InputError, match="no scale 'tinny': did you mean 'tiny'\\? Known: demo, paper, tiny"):
         opened(scale="tinny")
 
 
@@ -113,7 +111,7 @@ def test_the_shipped_studies_keep_the_limits_at_every_scale():
         warnings.simplefilter("error")
         for path in study_folder().glob("*.toml"):
             if path.stem != "defaults":
-                for scale in ("tiny", "demo", "paper", "converged"):
+                for scale in ("tiny", "demo", "paper"):
                     settings_at(read_study_file(path), scale, {}, path)
 
 

@@ -70,7 +70,7 @@ def test_every_run_names_settings_and_scales_that_there_are(region, monkeypatch)
         study = Study.open(options.study, options.scale, options.data, options.out, overrides(options.set))
         assert study.data == region / "my-region" / "tables"
     scales = [line.split("--scale ")[1].split()[0] for line in runs]
-    assert scales == ["tiny", "tiny", "demo", "converged"]
+    assert scales == ["tiny", "tiny", "demo", "paper"]
 
 
 @pytest.mark.slow

@@ -33,15 +33,16 @@ class Stage(NamedTuple):
 DATA, ONE_BATCH, SITE_BY_SITE = "01-data-cleaning", "03-one-batch-assimilation", "04-site-by-site-assimilation"
 NETWORK = "05-network-training"
 _NETWORK_SETTINGS = ("epochs", "batch_size", "dropout", "learning_rate", "network_*", "hybrid_*", "score_repeats")
-_SITE_SETTINGS = ("site_*", "chains", "kept_draws", "relative_sd")
+_ERROR_SETTINGS = ("chains", "sampler", "observation_*", "relative_sd")
+_SITE_SETTINGS = ("site_*", "kept_draws", "floor_kg_m3", *_ERROR_SETTINGS)
 
 STAGES: dict[str, Stage] = {
     DATA: Stage(("data.stage",), (), ()),
     "02-matrix-model-validation": Stage(("model", "kernels.misfit", "data.cleaned"), (DATA,), ()),
-    ONE_BATCH: Stage(("assimilation.stage",), (DATA,), ("one_batch_*", "chains", "relative_sd")),
+    ONE_BATCH: Stage(("assimilation.stage",), (DATA,), ("one_batch_*", *_ERROR_SETTINGS)),
     SITE_BY_SITE: Stage(("assimilation.stage",), (DATA,), _SITE_SETTINGS),
     NETWORK: Stage(("learning.stage",), (DATA, SITE_BY_SITE), (*_NETWORK_SETTINGS, "test_share", "validation_share")),
-    "06-final-figures": Stage(("maps.stage",), (DATA, ONE_BATCH, SITE_BY_SITE, NETWORK), ("map_*",)),
+    "06-final-figures": Stage(("maps.stage",), (DATA, ONE_BATCH, SITE_BY_SITE, NETWORK), ("map_*", "observation_*")),
 }
 
 # Notebooks that prove or explore; none of the six reads their files, and a core notebook cites their summaries.

@@ -22,9 +22,13 @@ from proda.kernels.misfit import layer_weights, misfit_forms
 from proda.kernels.simd import BLOCK_WIDTH, generator_states
 from proda.kernels.steady_state import to_blocks
 from proda.model.forcing import Forcing
+from proda.model.observation import layer_means, layer_operator
+from proda.model.parameters import CRYO, PAPER_PARAMETERS, TAU_CWD
+from proda.model.rates import unit_exchange
 
 LEAST_BURN_IN = 100
-_OF_LAYERS = "depth", "soc", "sd", "weight"
+ACCEPTED = 0.15, 0.50  # the paper's window of the share of accepted steps
+_OF_LAYERS = "upper", "lower", "soc", "sd", "weight"
 
 
 class SiteProblem(NamedTuple):
@@ -33,7 +37,8 @@ class SiteProblem(NamedTuple):
     profile_id: Sequence[str]
     forcing: Forcing  # one column a site
     site: NDArray[np.int64]  # number of the layer's site
-    depth: NDArray[np.float64]  # middle of the layer, m
+    upper: NDArray[np.float64]  # bounds of the layer, m; the same number twice for the density at that depth
+    lower: NDArray[np.float64]
     soc: NDArray[np.float64]  # observed density, g C m-3
     sd: NDArray[np.float64]  # its standard deviation, g C m-3
     weight: NDArray[np.float64]  # in Eq. 5.2
@@ -41,6 +46,15 @@ class SiteProblem(NamedTuple):
     @property
     def n_sites(self) -> int:
         return len(self.profile_id)
+
+    @property
+    def depth(self) -> NDArray[np.float64]:
+        """Middle of every layer, m."""
+        return 0.5 * (self.upper + self.lower)
+
+    def modelled(self, soc: NDArray) -> NDArray[np.float64]:
+        """Density at the observed layers, (k,), of the profiles `soc` (n_layers, n_sites) at the sites."""
+        return layer_means(soc, self.site, self.upper, self.lower)
 
     def take(self, sites: ArrayLike) -> "SiteProblem":
         """The sites of these numbers, in this order, renumbered from 0; one that is named twice becomes two sites."""
@@ -63,22 +77,68 @@ class SiteProblem(NamedTuple):
 
     def forms(self) -> NDArray[np.float64]:
         """The misfit of every site as a quadratic form (`misfit_forms`)."""
-        return misfit_forms(self.site, self.n_sites, self.depth, self.soc, self.weight, self.sd)
+        operator = layer_operator(self.upper, self.lower)
+        return misfit_forms(self.site, self.n_sites, operator, self.soc, self.weight, self.sd)
+
+
+PAPER_WEIGHTS, EQUAL_WEIGHTS, BY_PROFILE = "weights of Eq. 5.2", "equal weights", "equal weights of profiles"
+
+
+class ErrorModel(NamedTuple):
+    """The error of an observed density x, and how it is compared with the model.
+
+    The standard deviation is sd^2 = (relative x)^2 + floor^2; Tao et al. 2020 have a relative error of 0.3 alone.
+    """
+
+    relative: float = 0.3
+    floor: float = 0.0  # kg C m-3
+    weights: str = PAPER_WEIGHTS
+    layer_mean: bool = False  # modelled mean over the layer; otherwise the density at its middle, as in the paper
+
+    def sd(self, soc: NDArray) -> NDArray[np.float64]:
+        """Standard deviation of densities `soc`, unit g C m-3."""
+        return np.hypot(self.relative * soc, 1000.0 * self.floor)
+
+    def weight(self, site: NDArray, depth: NDArray) -> NDArray[np.float64]:
+        """Weights of layers at `depth` (k,), m, of the profiles `site`."""
+        if self.weights == PAPER_WEIGHTS:
+            return layer_weights(site, depth)
+        return np.ones(site.size) if self.weights == EQUAL_WEIGHTS else 1.0 / np.bincount(site)[site]
+
+
+PAPER_ERROR = ErrorModel()
+ERROR_BOUNDS = np.array([[0.01, 2.0], [0.05, 50.0]])  # of an estimated relative part and floor (kg C m-3)
+
+
+def error_model(settings: Mapping[str, Any], spread: float | None = None) -> ErrorModel:
+    """The error model of a study, from its settings; with `spread`, kg C m-3, that of one-batch.
+
+    To one set of parameters the variation between sites is an error as well: its floor is a multiple of the standard
+    deviation of all densities, and profiles count equally, since all layers of a profile deviate together.
+    """
+    relative, mean = settings["relative_sd"], settings["observation_operator"] == "layer-mean"
+    if settings["observation_error"] == "relative":
+        return ErrorModel(relative, layer_mean=mean)
+    if spread is not None:
+        return ErrorModel(relative, settings["one_batch_floor"] * spread, BY_PROFILE, mean)
+    return ErrorModel(relative, settings["floor_kg_m3"], EQUAL_WEIGHTS, mean)
 
 
 def site_problem(
-    profiles: pd.DataFrame, layers: pd.DataFrame, cell_forcing: Forcing, relative_sd: float
+    profiles: pd.DataFrame, layers: pd.DataFrame, cell_forcing: Forcing, error: ErrorModel = PAPER_ERROR
 ) -> SiteProblem:
     """The sites of a study, from its cleaned tables and the forcing of its cells.
 
-    The standard deviation of a layer is `relative_sd` of its density. To it the column `density_relative_sd`, where
-    there is one, adds in quadrature: the uncertainty of a density computed from an estimated bulk density.
+    To the standard deviation of `error` the column `density_relative_sd`, where there is one, adds in quadrature: the
+    uncertainty of a density computed from an estimated bulk density.
     """
-    site, depth, soc = layers["site"].to_numpy(np.int64), *(layers[name].to_numpy(float) for name in ("depth", "soc"))
+    names = ("upper_depth", "lower_depth") if error.layer_mean else ("depth", "depth")
+    upper, lower, soc = (layers[name].to_numpy(float) for name in (*names, "soc"))
     of_density = layers["density_relative_sd"].to_numpy(float) if "density_relative_sd" in layers else 0.0
-    sd = np.hypot(relative_sd, of_density) * soc
+    site, sd = layers["site"].to_numpy(np.int64), np.hypot(error.sd(soc), of_density * soc)
+    weight = error.weight(site, layers["depth"].to_numpy(float))
     forcing = cell_forcing.take(profiles["cell"].to_numpy())
-    return SiteProblem(profiles["profile_id"].tolist(), forcing, site, depth, soc, sd, layer_weights(site, depth))
+    return SiteProblem(profiles["profile_id"].tolist(), forcing, site, upper, lower, soc, sd, weight)
 
 
 def site_faults(problem: SiteProblem) -> list[str]:
@@ -97,7 +157,8 @@ def site_faults(problem: SiteProblem) -> list[str]:
     number_in_site = pd.Series(problem.site).groupby(problem.site).cumcount().to_numpy() + 1
     for name in _OF_LAYERS:
         values = getattr(problem, name)
-        for row in np.flatnonzero(~(np.isfinite(values) & (values > 0.0))):
+        least = 0.0 if name == "upper" else np.nextafter(0.0, 1.0)
+        for row in np.flatnonzero(~(np.isfinite(values) & (values >= least))):
             note(problem.site[row], f"{name} of observed layer {number_in_site[row]} is {values[row]:g}")
     for k in np.flatnonzero(np.bincount(problem.site, minlength=problem.n_sites) == 0):
         note(k, "it has no observed layer")
@@ -119,14 +180,17 @@ class SitePlan(NamedTuple):
     ess_limit: float = 400.0  # the least effective sample size of a parameter, bulk or tail
     max_steps: int = 0  # chains that have not converged go on, up to this many steps each; 0: the schedule alone
     n_kept: int = 500  # draws stored of a site, all chains together
+    one_chain: bool = False  # moments and carbon are those of one chain, drawn among those in the `ACCEPTED` window
 
 
 def site_plan(settings: Mapping[str, Any]) -> SitePlan:
     """The plan of site-by-site assimilation, from the settings of a study."""
+    literal = settings["sampler"] == "paper"
     return SitePlan(
-        schedule(settings["site_test_steps"], settings["site_steps"], settings["kept_draws"]),
+        schedule(settings["site_test_steps"], settings["site_steps"], settings["kept_draws"], literal),
         settings["chains"],
-        Proposal(settings["site_coordinates"]),
+        Proposal(settings["site_coordinates"], literal=literal),
+        one_chain=literal,
         rhat_limit=settings["site_rhat_limit"],
         ess_limit=settings["site_ess_limit"],
         max_steps=settings["site_max_steps"],
@@ -134,13 +198,13 @@ def site_plan(settings: Mapping[str, Any]) -> SitePlan:
     )
 
 
-def schedule(test_steps: int, steps: int, draws: int) -> Schedule:
-    """A schedule that keeps the second half of all steps, thinned to at most `draws` a chain.
+def schedule(test_steps: int, steps: int, draws: int, literal: bool = False) -> Schedule:
+    """A schedule that keeps the second half of all steps, or of the formal run, thinned to at most `draws` a chain.
 
-    The test run (Eq. 7) has `test_steps`, the formal run (Eq. 8) `steps`: what is not kept of it is burn-in. An
-    InputError when that leaves no burn-in, or fewer kept steps than draws.
+    The test run (Eq. 7) has `test_steps`, the formal run (Eq. 8) `steps`: what is not kept of it is burn-in; as in the
+    paper, `literal`, that is its first half. An InputError when that leaves no burn-in, or fewer kept steps than draws.
     """
-    kept = (test_steps + steps) // 2
+    kept = steps // 2 if literal else (test_steps + steps) // 2
     burn_in = steps - kept
     if burn_in < LEAST_BURN_IN or kept < draws:
         raise InputError(
@@ -162,6 +226,34 @@ def lengthened(first: Schedule, times: int) -> Schedule:
 
 
 _LONGEST_LEAP = 16.0  # times that a round may be longer than the last: a short round gives a vague estimate of mixing
+
+
+def inert_parameters(forcing: Forcing) -> NDArray[np.bool_]:
+    """Which parameters cannot change the soil carbon of n columns, (n, n_parameters).
+
+    The turnover time of coarse woody debris holds back no carbon at steady state, and without frost there is no
+    cryoturbation.
+    """
+    inert = np.zeros((forcing.n_columns, len(PAPER_PARAMETERS)), bool)
+    inert[:, TAU_CWD] = True
+    inert[:, CRYO] = ~(unit_exchange(forcing)[1].downward > 0.0).any(axis=0)
+    return inert
+
+
+def with_inert_from_prior(draws: NDArray, inert: NDArray, entropy: Sequence[Sequence[int]]) -> NDArray:
+    """Draws (n, chain, draw, parameter) of n targets with their `inert` parameters replaced by draws of the prior.
+
+    Data say nothing about these; a chain would only add its own error. `entropy` seeds each target.
+    """
+    for own, fixed, seed in zip(draws, inert, entropy, strict=True):
+        own[..., fixed] = np.random.default_rng(seed).random((*own.shape[:-1], fixed.sum()))
+    return draws
+
+
+def one_of_accepted(acceptance: NDArray, entropy: Sequence[int]) -> int:
+    """One of the chains whose `acceptance` (n_chains,) lies in `ACCEPTED`, at random; -1 where none does."""
+    inside = np.flatnonzero((acceptance >= ACCEPTED[0]) & (acceptance <= ACCEPTED[1]))
+    return int(np.random.default_rng(entropy).choice(inside)) if inside.size else -1
 
 
 class SampledSites(NamedTuple):
@@ -189,7 +281,8 @@ def sampled_sites(problem: SiteProblem, seed: int, plan: SitePlan) -> SampledSit
     """
     names = [int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") for name in problem.profile_id]
     seeds = [(seed, name, chain) for name in names for chain in range(plan.n_chains)]
-    sampled, ends = _round(problem, plan, plan.schedule, {"random": generator_states(seeds)})
+    inert = inert_parameters(problem.forcing) & (not plan.proposal.literal), [(seed, name, 99) for name in names]
+    sampled, ends = _round(problem, plan, plan.schedule, inert, {"random": generator_states(seeds)})
     times = np.ones(problem.n_sites, np.int64)
     while plan.max_steps:
         growth = _growth(sampled, plan, times)
@@ -201,7 +294,8 @@ def sampled_sites(problem: SiteProblem, seed: int, plan: SitePlan) -> SampledSit
             chains = (chosen[:, None] * plan.n_chains + np.arange(plan.n_chains)).ravel()
             this = lengthened(plan.schedule, length)
             part = {name: rows[:, chains] for name, rows in ends.items()}
-            longer, part = _round(problem.take(chosen), plan, this, part, sampled.draws[chosen])
+            free = inert[0][chosen], [inert[1][k] for k in chosen]
+            longer, part = _round(problem.take(chosen), plan, this, free, part, sampled.draws[chosen])
             for whole, values in zip((*sampled[:3], *sampled.mixing), (*longer[:3], *longer.mixing), strict=True):
                 whole[chosen] = values
             sampled.steps[chosen] += this.total
@@ -226,11 +320,17 @@ def _growth(sampled: SampledSites, plan: SitePlan, times: NDArray[np.int64]) -> 
 
 
 def _round(
-    problem: SiteProblem, plan: SitePlan, schedule: Schedule, ends: Mapping[str, NDArray], before: NDArray | None = None
+    problem: SiteProblem,
+    plan: SitePlan,
+    schedule: Schedule,
+    inert: tuple[NDArray, Sequence],
+    ends: Mapping[str, NDArray],
+    before: NDArray | None = None,
 ) -> tuple[SampledSites, dict[str, NDArray]]:
     """One run of the schedule for all sites, and where their chains end: fields of `Chains`, (rows, all chains).
 
-    With draws `before` the chains go on from their `ends`, with the covariance of these draws.
+    `inert` are the last arguments of `with_inert_from_prior`. With draws `before` the chains go on from their `ends`,
+    with the covariance of these draws.
     """
     of_chain = np.repeat(np.arange(problem.n_sites), plan.n_chains)
     target = metropolis.new_target(problem.forcing.take(of_chain), problem.forms()[:, of_chain], False, plan.proposal)
@@ -258,7 +358,7 @@ def _round(
 
     shape = problem.n_sites, plan.n_chains
     draws, phis = (np.concatenate(rows)[: of_chain.size] for rows in zip(*kept, strict=True))
-    draws, phis = draws.reshape(*shape, *draws.shape[1:]), phis.reshape(*shape, -1)
+    draws, phis = with_inert_from_prior(draws.reshape(*shape, *draws.shape[1:]), *inert), phis.reshape(*shape, -1)
     accepted = by_chain("tuning")[KEPT_ACCEPTED].reshape(shape) / schedule.kept_steps
     mixing = convergence(np.moveaxis(draws, -1, 1))
     sampled = SampledSites(draws, phis, accepted, np.full(problem.n_sites, schedule.total), mixing)

@@ -17,20 +17,32 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from proda.assimilation.chains import SiteProblem
+from proda.assimilation.chains import (
+    ACCEPTED,
+    ERROR_BOUNDS,
+    ErrorModel,
+    SiteProblem,
+    inert_parameters,
+    one_of_accepted,
+    with_inert_from_prior,
+)
 from proda.errors import InputError
 from proda.kernels import metropolis
 from proda.kernels.metropolis import KEPT_ACCEPTED, TEST_ACCEPTED, Chains, Proposal, Schedule, Target, new_chains
 from proda.kernels.misfit import misfit_forms
 from proda.kernels.simd import BLOCK_WIDTH, generator_states
-from proda.kernels.steady_state import block_work
-from proda.model.parameters import PAPER_PARAMETERS
+from proda.kernels.steady_state import block_work, soc_density
+from proda.model.forcing import Forcing
+from proda.model.observation import layer_operator
+from proda.model.parameters import PAPER_PARAMETERS, physical
 from proda.stage import write_errors_explained
 
 SECONDS_BETWEEN = 20.0  # between two saved states of a chain
 STEPS_PER_REPORT = 50
-WINDOW = 0.15, 0.50  # the paper's, of accepted steps
 _RAISE = 1.5  # factor by which D changes after a piece of the test run outside the window
+
+
+ERROR_EVERY = 200  # steps between updates of an estimated error
 
 
 class OneBatch(NamedTuple):
@@ -41,17 +53,25 @@ class OneBatch(NamedTuple):
     acceptance: NDArray[np.float64]  # (chain, 2), of the test run and of the kept part
     D: NDArray[np.float64]  # (chain,), of Eq. 7 at the end of the test run
     B: float  # of Eq. 5.1
+    error: NDArray[np.float64]  # (chain, draw, 2), relative part and floor (kg C m-3) where they are estimated, or NaN
+    posterior_chain: int = -1  # the one chain that is the posterior, -1 for all
+
+    @property
+    def posterior(self) -> NDArray[np.float64]:
+        """Draws of the posterior, (n, parameter)."""
+        x = self.x if self.posterior_chain < 0 else self.x[self.posterior_chain]
+        return x.reshape(-1, x.shape[-1])
 
 
 def batch_constant(setting: str | float, n_profiles: int) -> float:
-    """B of Eq. 5.1 from the setting `one_batch_B`: a positive number, or "1/n" for one over the number of profiles."""
+    """B of Eq. 5.1 from the setting `one_batch_B`: a positive number, at most 1, or "k/n", k over that of profiles."""
     text = str(setting).replace(" ", "")
     with suppress(ValueError):
-        value = 1.0 / n_profiles if text == "1/n" else float(text)
+        value = float(text.removesuffix("/n")) / n_profiles if text.endswith("/n") else float(text)
         if 0.0 < value < np.inf:
-            return value
+            return min(value, 1.0)
     raise InputError(
-        f"one_batch_B is {setting!r}, expected a positive number or '1/n' (one over the number of profiles)."
+        f"one_batch_B is {setting!r}, expected a positive number, or such as '100/n' (100 over the number of profiles)."
     )
 
 
@@ -66,33 +86,41 @@ def one_batch_posterior(
     n_workers: int = 2,
     report: Callable[[int], None] = lambda n_steps: None,
     checkpoints: Path | None = None,
+    estimated: ErrorModel | None = None,
 ) -> OneBatch:
     """Sample Eq. 5.1 over all profiles.
 
     `cell` is the grid cell of every site, (n_sites,): sites of one cell have the same forcing. `report` is called with
     the number of steps just taken. In the folder `checkpoints` the chains save their state from time to time, and go on
-    from it to the same bits. An InputError when a chain never moves or finds no finite misfit; a ProdaError when the
+    from it to the same bits. With `estimated`, the error model of `problem`, its relative part and its floor are
+    sampled with the parameters. An InputError when a chain never moves or finds no finite misfit; a ProdaError when the
     disk refuses the state of a chain.
     """
     cells, first, column = np.unique(np.asarray(cell), return_index=True, return_inverse=True)
-    forms = misfit_forms(column[problem.site], cells.size, problem.depth, problem.soc, problem.weight, problem.sd)
-    target = metropolis.new_target(problem.forcing.take(first), B * forms, pooled=True, proposal=proposal)
+    of_cells = problem.forcing.take(first)
+    target = _pooled_target(problem, of_cells, column, B, proposal)
+    likelihood = _ErrorLikelihood(problem, of_cells, column, B, proposal, estimated) if estimated else None
 
     def run(chain: int) -> Progress:
-        own = target._replace(theta=np.zeros_like(target.theta), work=block_work())
+        own = target._replace(theta=np.zeros_like(target.theta), work=block_work(), values=np.zeros_like(target.values))
         path = checkpoints / f"chain-{chain + 1}.npz" if checkpoints else None
-        return _sampled_chain(own, (seed, 0, chain), schedule, path, report)
+        return _sampled_chain(own, (seed, 0, chain), schedule, path, report, likelihood)
 
     with ThreadPoolExecutor(n_workers) as pool:
         done = list(pool.map(run, range(n_chains)))
     accepted = np.array([[one.accepted(TEST_ACCEPTED), one.accepted(KEPT_ACCEPTED)] for one in done])
+    x = np.stack([one.draws[0] for one in done]).astype(np.float64)[None]
+    inert = inert_parameters(of_cells).all(axis=0)[None] & (not proposal.literal)
     result = OneBatch(
-        x=np.stack([one.draws[0] for one in done]).astype(np.float64),
+        x=with_inert_from_prior(x, inert, [(seed, 0, 99)])[0],
         phi=np.stack([one.phis[0] for one in done]) / B,
         acceptance=accepted / [schedule.test_steps, schedule.kept_steps],
         D=np.array([1.0 / one.chains.widest[0] for one in done]),
         B=B,
+        error=np.stack([one.errors for one in done]),
     )
+    if proposal.literal:
+        result = result._replace(posterior_chain=int(one_of_accepted(result.acceptance[:, 1], (seed, 0, 98))))
     if not np.isfinite(result.phi).all() or (result.acceptance[:, 1] == 0.0).any():
         worst = int(np.argmin(result.acceptance[:, 1]))
         if checkpoints is not None:
@@ -112,6 +140,8 @@ class Progress(NamedTuple):
     chains: Chains
     draws: NDArray[np.float32]  # (BLOCK_WIDTH, n_draws, n_parameters), filled as far as it got
     phis: NDArray[np.float64]  # (BLOCK_WIDTH, n_draws), likewise
+    errors: NDArray[np.float64]  # (n_draws, 2), likewise, NaN where the error is not estimated
+    error: NDArray[np.float64]  # (2,), at present
     accepted_before: float = 0.0  # steps accepted when the width of the test run was last adjusted
 
     def accepted(self, row: int) -> float:
@@ -124,13 +154,14 @@ def saved_chain(path: Path) -> Progress | None:
     with suppress(OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile), np.load(path) as saved:
         chains = Chains(**{name: saved[f"chains_{name}"] for name in Chains._fields})
         draws, phis = (np.repeat(saved[name][None], BLOCK_WIDTH, axis=0) for name in ("draws", "phis"))
-        return Progress(int(saved["step"]), chains, draws, phis, float(saved["accepted_before"]))
+        errors = saved["errors"], saved["error"]
+        return Progress(int(saved["step"]), chains, draws, phis, *errors, float(saved["accepted_before"]))
     return None
 
 
 def _save(progress: Progress, path: Path) -> None:
     state = {f"chains_{name}": value for name, value in progress.chains._asdict().items()}
-    state |= {"draws": progress.draws[0], "phis": progress.phis[0]}
+    state |= {"draws": progress.draws[0], "phis": progress.phis[0], "errors": progress.errors, "error": progress.error}
     partial = path.with_suffix(".part.npz")
     with write_errors_explained(path, "the chain goes on from where it was last saved"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,7 +170,12 @@ def _save(progress: Progress, path: Path) -> None:
 
 
 def _sampled_chain(
-    target: Target, entropy: tuple[int, ...], schedule: Schedule, path: Path | None, report: Callable[[int], None]
+    target: Target,
+    entropy: tuple[int, ...],
+    schedule: Schedule,
+    path: Path | None,
+    report: Callable[[int], None],
+    likelihood: "_ErrorLikelihood | None",
 ) -> Progress:
     """One chain from its start, or from where it was saved, to its end."""
     progress, saved = saved_chain(path) if path else None, time.monotonic()
@@ -149,15 +185,24 @@ def _sampled_chain(
         metropolis.start_chains(chains, target)
         # As the draws of sites: one compilation serves both.
         draws = np.empty((BLOCK_WIDTH, schedule.n_draws, len(PAPER_PARAMETERS)), np.float32)
-        progress = Progress(0, chains, draws, np.empty((BLOCK_WIDTH, schedule.n_draws)))
+        error = likelihood.first if likelihood else np.full(2, np.nan)
+        errors = np.full((schedule.n_draws, 2), np.nan)
+        progress = Progress(0, chains, draws, np.empty((BLOCK_WIDTH, schedule.n_draws)), errors, error)
+    elif likelihood:
+        target = likelihood.target(progress.error, target)
     report(progress.step)
     piece = max(1, schedule.test_steps // 20 // STEPS_PER_REPORT) * STEPS_PER_REPORT
     for begin in range(progress.step, schedule.total, STEPS_PER_REPORT):
         end = min(begin + STEPS_PER_REPORT, schedule.total)
         metropolis.run_chains(progress.chains, target, schedule, begin, end, progress.draws, progress.phis)
+        before, after = (max(0, t - schedule.total + schedule.kept_steps) // schedule.thin for t in (begin, end))
+        progress.errors[before:after] = progress.error
         progress = progress._replace(step=end)
-        if end % piece == 0 and end < schedule.test_steps:
+        if end % piece == 0 and end < schedule.test_steps and not target.literal:
             progress = _with_adjusted_width(progress, piece)
+        if likelihood and end % ERROR_EVERY == 0:
+            progress = progress._replace(error=likelihood.drawn(progress, np.random.default_rng([*entropy, end])))
+            target = likelihood.target(progress.error, target)
         report(end - begin)
         if path and time.monotonic() - saved >= SECONDS_BETWEEN:
             _save(progress, path)
@@ -165,13 +210,61 @@ def _sampled_chain(
     return progress
 
 
+def _pooled_target(
+    problem: SiteProblem, of_cells: Forcing, column: NDArray, B: float, proposal: Proposal, sd: NDArray | None = None
+) -> Target:
+    """The target of one chain for all sites; `column` is the cell of every site."""
+    operator, sd = layer_operator(problem.upper, problem.lower), problem.sd if sd is None else sd
+    forms = misfit_forms(column[problem.site], of_cells.n_columns, operator, problem.soc, problem.weight, sd)
+    return metropolis.new_target(of_cells, B * forms, pooled=True, proposal=proposal)
+
+
+class _ErrorLikelihood:
+    """The density of the error's relative part and floor, given the parameters of a chain."""
+
+    def __init__(self, problem, of_cells, column, B, proposal, error) -> None:
+        self.problem, self.of_cells, self.column, self.B, self.proposal = problem, of_cells, column, B, proposal
+        self.first = np.array([error.relative, error.floor])
+        self.of_density = np.sqrt(np.maximum(problem.sd**2 - error.sd(problem.soc) ** 2, 0.0))
+
+    def sd(self, error: NDArray) -> NDArray[np.float64]:
+        return np.hypot(ErrorModel(*error).sd(self.problem.soc), self.of_density)
+
+    def target(self, error: NDArray, like: Target) -> Target:
+        """The target of the parameters with this error, in the work space of `like`."""
+        new = _pooled_target(self.problem, self.of_cells, self.column, self.B, self.proposal, self.sd(error))
+        return new._replace(theta=like.theta, work=like.work, values=like.values)
+
+    def drawn(self, progress: Progress, rng: np.random.Generator) -> NDArray[np.float64]:
+        """The next error of a chain, by slice sampling (Neal 2003) of one part after the other; updates its misfit."""
+        problem, u = self.problem, progress.chains.x.reshape(-1, BLOCK_WIDTH)[:, 0]
+        x = np.array(metropolis.position(u, self.proposal.coordinates))
+        soc = soc_density(
+            physical(np.repeat(x[:, None], self.of_cells.n_columns, axis=1), self.of_cells), self.of_cells
+        )
+        misfit = problem.weight * (problem.modelled(soc[:, self.column]) - problem.soc) ** 2 / 2.0
+        error, before = progress.error.copy(), (misfit / self.sd(progress.error) ** 2).sum()
+        for part, (low, high) in enumerate(ERROR_BOUNDS):
+
+            def density(value: float, part: int = part) -> float:
+                sd = self.sd(np.where(np.arange(2) == part, value, error))
+                return -self.B * float((misfit / sd**2 + problem.weight * np.log(sd)).sum())
+
+            level = density(error[part]) - rng.exponential()
+            while density(value := rng.uniform(low, high)) < level:
+                low, high = (value, high) if value < error[part] else (low, value)
+            error[part] = value
+        progress.chains.phi[:] += self.B * ((misfit / self.sd(error) ** 2).sum() - before)
+        return error
+
+
 def _with_adjusted_width(progress: Progress, piece: int) -> Progress:
     """Raise D of Eq. 7 when too few steps of a piece of the test run were accepted; lower it, to 5, when too many."""
     accepted = progress.accepted(TEST_ACCEPTED)
     share = (accepted - progress.accepted_before) / piece
     widest = progress.chains.widest
-    if share < WINDOW[0]:
+    if share < ACCEPTED[0]:
         widest /= _RAISE
-    elif share > WINDOW[1]:
+    elif share > ACCEPTED[1]:
         widest[:] = np.minimum(widest * _RAISE, metropolis.WIDEST)
     return progress._replace(accepted_before=accepted)

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from proda.assimilation.chains import SitePlan, SiteProblem, sampled_by_workers
 from proda.assimilation.one_batch import one_batch_posterior
 from proda.assimilation.store import agreement_by_site, soc_of_draws
-from proda.kernels.metropolis import Schedule
+from proda.kernels.metropolis import Proposal, Schedule
+from proda.kernels.misfit import layer_weights
 from proda.kernels.steady_state import soc_density
-from proda.model.observation import at_depths
 from proda.model.parameters import physical, prior_sd
 
 CODED_SD = 0.6  # standard deviation of an observation over its value
@@ -28,7 +28,8 @@ class Variant(NamedTuple):
 
     def problem(self, problem: SiteProblem) -> SiteProblem:
         """The sites with the error and the weights of this variant."""
-        weight = np.exp(-problem.depth) if self.weights_by_depth else problem.weight
+        by_depth, depth = self.weights_by_depth, problem.depth
+        weight = np.exp(-depth) if by_depth else layer_weights(problem.site, depth)
         return problem._replace(sd=self.relative_sd * problem.soc, weight=weight)
 
 
@@ -58,7 +59,7 @@ def variants_table(problem: SiteProblem, seed: int, plan: SitePlan) -> pd.DataFr
         draws = sampled.draws.reshape(own.n_sites, -1, sampled.draws.shape[-1])
         some = np.linspace(0, draws.shape[1] - 1, plan.n_kept).round().astype(int)
         soc = soc_of_draws(draws[:, some], own.forcing)
-        modelled = at_depths(soc.mean(axis=0), own.site, own.depth)
+        modelled = own.modelled(soc.mean(axis=0))
         efficiency = agreement_by_site(own.site, own.soc, modelled, own.n_sites)[1]
         sd = sampled.draws.std(axis=(1, 2), dtype=float) / prior_sd()
         rows[name] = {
@@ -74,20 +75,24 @@ def variants_table(problem: SiteProblem, seed: int, plan: SitePlan) -> pd.DataFr
 def one_batch_as_coded(
     problem: SiteProblem, cell: ArrayLike, seed: int, schedule: Schedule, n_selections: int = 6
 ) -> pd.DataFrame:
-    """One-batch as coded: 10 random profiles with B = 1, weights exp(-depth) and 60 % error, judged on all profiles.
+    """One-batch as coded: 10 random profiles, B = 1, weights exp(-depth), 60 % error, annealed; judged on all profiles.
 
-    By selection of 10 profiles: median of `modelled / observed` density over all layers, and their `efficiency`. `cell`
-    is the grid cell of every site, (n_sites,).
+    By selection of 10 profiles: median of `modelled / observed` density over all layers, their `efficiency`, and
+    `SOC sd / mean`, the median spread of the draws. `cell` is the grid cell of every site, (n_sites,). Steps beyond the
+    bounds re-enter, where the program redraws them.
     """
     coded, cell = Variant(CODED_SD, weights_by_depth=True).problem(problem), np.asarray(cell)
     rows = []
     for k in range(n_selections):
         n = min(CODED_PROFILES, problem.n_sites)
         few = np.sort(np.random.default_rng([seed, 9, k]).choice(problem.n_sites, n, replace=False))
-        x = one_batch_posterior(coded.take(few), cell[few], seed + k, schedule).x.reshape(-1, prior_sd().size)
-        modelled = one_batch_carbon(x, problem)
+        how = Proposal(annealed=True, literal=True)
+        x = one_batch_posterior(coded.take(few), cell[few], seed + k, schedule, proposal=how).posterior
+        modelled, some = one_batch_carbon(x, problem), x[:: max(1, len(x) // 50)]
+        sd = np.std([one_batch_carbon(one[None], problem) for one in some], axis=0)
         efficiency = 1.0 - np.mean((modelled - problem.soc) ** 2) / problem.soc.var()
-        rows.append({"modelled / observed": np.median(modelled / problem.soc), "efficiency": efficiency})
+        row = {"modelled / observed": np.median(modelled / problem.soc), "efficiency": efficiency}
+        rows.append(row | {"SOC sd / mean": np.median(sd / modelled)})
     return pd.DataFrame(rows, index=pd.RangeIndex(1, n_selections + 1, name="selection"))
 
 
@@ -98,4 +103,4 @@ def one_batch_carbon(x: NDArray, problem: SiteProblem, n_draws: int = 100) -> ND
     """
     some = x[:: max(1, len(x) // n_draws)]
     total = sum(soc_density(physical(one, problem.forcing), problem.forcing) for one in some)
-    return at_depths(total / len(some), problem.site, problem.depth)
+    return problem.modelled(total / len(some))

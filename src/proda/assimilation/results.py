@@ -13,12 +13,11 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from proda.assimilation.chains import SiteProblem, site_problem
+from proda.assimilation.chains import SiteProblem, error_model, site_problem
 from proda.assimilation.one_batch import OneBatch
 from proda.assimilation.store import STORE, opened_sites, soc_of_draws
 from proda.data.cleaned import read_cleaned_study
 from proda.errors import InputError
-from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.stage import SITE_BY_SITE
 from proda.study import Study
@@ -42,15 +41,26 @@ def posterior_tree(x: NDArray, phi: NDArray, attrs: Mapping[str, Any], **others:
 
 def one_batch_tree(result: OneBatch) -> xr.DataTree:
     """The tree that `one_batch.nc` holds."""
-    attrs = {"B": result.B, "D": result.D}
+    attrs = {"B": result.B, "D": result.D, "posterior_chain": result.posterior_chain}
     attrs |= {"acceptance_test_run": result.acceptance[:, 0], "acceptance": result.acceptance[:, 1]}
-    return posterior_tree(result.x, result.phi, attrs)
+    tree = posterior_tree(result.x, result.phi, attrs)
+    if np.isfinite(result.error).all():
+        about = {"long_name": "estimated error: relative part, floor (kg m-3)"}
+        error = xr.DataArray(
+            result.error, dims=("chain", "draw", "error"), coords={"error": ["relative", "floor"]}, attrs=about
+        )
+        tree["sample_stats"] = xr.DataTree(tree["sample_stats"].to_dataset().assign(error=error))
+    return tree
 
 
 def read_posterior(path: Path) -> xr.Dataset:
-    """The posterior group of `one_batch.nc`: `x` (chain, draw, parameter) on the unit cube."""
+    """The posterior group of `one_batch.nc`: `x` (chain, draw, parameter) on the unit cube.
+
+    Of scale `paper` it is the one chain that counts as the posterior.
+    """
     with xr.open_dataset(path, group="posterior") as group:
-        return group.load()
+        chain = int(group.attrs.get("posterior_chain", -1))
+        return (group if chain < 0 else group.isel(chain=[chain])).load()
 
 
 def site_posterior(study: Study, site: int | str) -> xr.DataTree:
@@ -71,7 +81,10 @@ def site_posterior(study: Study, site: int | str) -> xr.DataTree:
     if not np.isfinite(x).all():
         raise InputError(f"site {name!r} has no posterior; site_status.csv of {study.out} gives the reason")
     cleaned = read_cleaned_study(study)
-    problem = site_problem(cleaned.profiles, cleaned.layers, cleaned.forcing, study["relative_sd"])
+    error = error_model(study.settings)._replace(
+        relative=sites.attrs["error_relative"], floor=sites.attrs["error_floor_kg_m3"]
+    )
+    problem = site_problem(cleaned.profiles, cleaned.layers, cleaned.forcing, error)
     problem = problem.take([names.index(name)])
     groups = observed_and_predicted(x, problem, study.seed)
     return posterior_tree(x, stored["phi"].to_numpy().astype(np.float64), {"profile_id": name}, **groups)
@@ -82,7 +95,7 @@ def observed_and_predicted(x: NDArray, problem: SiteProblem, seed: int) -> dict[
     order = np.argsort(problem.depth)
     depth, soc, sd, weight = (getattr(problem, name)[order] for name in ("depth", "soc", "sd", "weight"))
     modelled = soc_of_draws(x.reshape(1, -1, x.shape[-1]), problem.forcing)
-    mean = np.stack([at_depths(one, np.zeros(depth.size, int), depth) for one in modelled])
+    mean = np.stack([problem.modelled(one)[order] for one in modelled])
     error = np.random.default_rng([seed, 5]).standard_normal(mean.shape) * sd / np.sqrt(weight)
     coords = {"depth": ("depth", depth, {"units": "m", "positive": "down"})}
     units = {"units": "g m-3", "long_name": "soil organic carbon per volume of soil"}

@@ -13,27 +13,23 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from scipy.stats import binom, ks_2samp
 
-from proda.assimilation.chains import SitePlan, SiteProblem, sampled_by_workers, schedule
+from proda.assimilation.chains import ERROR_BOUNDS, ErrorModel, SitePlan, SiteProblem, sampled_by_workers, schedule
 from proda.assimilation.store import soc_of_draws
 from proda.compiled import inlined, kept_compiled
 from proda.kernels import metropolis
 from proda.kernels.metropolis import BOX, LOGARITHMIC, Proposal, Schedule
-from proda.kernels.misfit import layer_weights
 from proda.kernels.simd import BLOCK_WIDTH, generator_states, load, store, uniform_block, where_less
-from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, SHARES
 
 N_RANKED = 99  # draws of a posterior that the truth is ranked among
 _N_INTERVAL = 500  # draws of an interval, at most: of a hundred, quantiles of 90 % would hold 88 %
-# Long enough that most posteriors yield more independent draws than are ranked.
-PLAN = SitePlan(
-    schedule(2000, 18_000, 250), 3, Proposal(LOGARITHMIC), rhat_limit=1.05, ess_limit=100.0, max_steps=150_000
-)
+# The sampler of the paper, of single profiles.
+PAPER_PLAN = SitePlan(schedule(20_000, 30_000, 500, literal=True), proposal=Proposal(literal=True), one_chain=True)
 AS_ASSUMED, AS_IN_PAPER = "as the likelihood assumes", "as in the paper"
 LEAST_LAYERS = 3  # of a profile with a withheld layer: two are left to be fitted
-PAPER_WEIGHTS, EQUAL_WEIGHTS = "weights of Eq. 5.2", "equal weights"
 DEPTHS = {"0-30 cm": (0.0, 0.3), "30-100 cm": (0.3, 1.0), "100-380 cm": (1.0, 3.8), "all": (0.0, 3.8)}  # m
 KNOWN_SCHEDULE = Schedule(5_000, 15_000, 200_000, 200)
 PROPOSALS = {"the paper's: unit cube": Proposal(BOX), "logarithmic coordinates": Proposal(LOGARITHMIC)}
@@ -48,21 +44,23 @@ class SimulatedCalibration(NamedTuple):
 
 
 def simulated_calibration(
-    like: SiteProblem, seed: int, plan: SitePlan = PLAN, choice: str = AS_ASSUMED, relative_sd: float = 0.3
+    like: SiteProblem, seed: int, plan: SitePlan, error: ErrorModel, choice: str = AS_ASSUMED
 ) -> SimulatedCalibration:
     """Simulate and sample one profile for each site of `like`, which gives the places and the depths.
 
-    `choice` names the errors, `AS_ASSUMED` or `AS_IN_PAPER`: see `simulated_profiles`.
+    `choice` names the errors, `AS_ASSUMED` or `AS_IN_PAPER`: see `simulated_profiles`. Of a plan with `one_chain` the
+    posterior is one chain.
     """
     rng = np.random.default_rng([seed, 4])
     x = prior_draws(like.n_sites, rng)
-    problem, truth = simulated_profiles(like, x, choice, relative_sd, rng)
+    problem, truth = simulated_profiles(like, x, choice, error, rng)
     names = [f"simulated {k}" for k in range(like.n_sites)]
     sampled = sampled_by_workers(problem._replace(profile_id=names), seed, plan)
-    draws = sampled.draws.reshape(like.n_sites, -1, x.shape[1])
+    draws = sampled.draws[:, :1] if plan.one_chain else sampled.draws  # whichever: chains are alike before they run
+    draws = draws.reshape(like.n_sites, -1, x.shape[1])
     ranks = (_thinned(draws, N_RANKED) < x[:, None]).sum(axis=1)
     low, high = np.quantile(modelled_soc(_thinned(draws, _N_INTERVAL), problem), (0.05, 0.95), axis=0)
-    truth = at_depths(truth, problem.site, problem.depth)
+    truth = problem.modelled(truth)
     inside = (low <= truth) & (truth <= high)
     layers = pd.DataFrame({"site": problem.site, "depth": problem.depth, "inside": inside})
     return SimulatedCalibration(ranks, layers, sampled.converged(plan))
@@ -80,32 +78,32 @@ def prior_draws(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def simulated_profiles(
-    like: SiteProblem, x: NDArray, choice: str, relative_sd: float, rng: np.random.Generator
+    like: SiteProblem, x: NDArray, choice: str, error: ErrorModel, rng: np.random.Generator
 ) -> tuple[SiteProblem, NDArray[np.float64]]:
     """Profiles like those in `like`, simulated from x (n_sites, 25), and the true ones (n_layers, n_sites), g C m-3.
 
     "as the likelihood assumes": a normal error of standard deviation sigma over the root of the weight, where sigma is
-    known beforehand: `relative_sd` of the density that one draw of the prior in ten exceeds there (a typical density
+    known beforehand: that of `error` for the density that one draw of the prior in ten exceeds there (a typical density
     would leave some truths a million times above their error, where no chain of this length arrives). "as in the
-    paper": an error of `relative_sd` of the true value, fitted with that share of the value observed.
+    paper": an error of `error.relative` of the true value, fitted with that share of the value observed.
     """
     soc = soc_of_draws(x[:, None], like.forcing)[0]
-    truth = at_depths(soc, like.site, like.depth)
-    weight = layer_weights(like.site, like.depth)
+    truth = like.modelled(soc)
+    weight = error.weight(like.site, like.depth)
     if choice == AS_ASSUMED:
         draws = np.broadcast_to(prior_draws(200, rng), (like.n_sites, 200, x.shape[1]))
-        sd = relative_sd * np.quantile(modelled_soc(draws, like), 0.9, axis=0)
+        sd = error.sd(np.quantile(modelled_soc(draws, like), 0.9, axis=0))
         observed = truth + sd / np.sqrt(weight) * rng.standard_normal(truth.size)
     else:
         # Gamma variates: unbiased, proportional, and no observation is negative.
-        observed = truth * rng.gamma(relative_sd**-2, relative_sd**2, truth.size)
-        sd = relative_sd * observed
+        observed = truth * rng.gamma(error.relative**-2, error.relative**2, truth.size)
+        sd = error.relative * observed
     return like._replace(soc=observed, sd=sd, weight=weight), soc
 
 
 def modelled_soc(draws: NDArray, problem: SiteProblem) -> NDArray[np.float64]:
     """Density at the observed layers, (n_draws, k), g C m-3, of draws (n_sites, n_draws, 25)."""
-    return np.stack([at_depths(one, problem.site, problem.depth) for one in soc_of_draws(draws, problem.forcing)])
+    return np.stack([problem.modelled(one) for one in soc_of_draws(draws, problem.forcing)])
 
 
 def _thinned(draws: NDArray, n: int) -> NDArray:
@@ -114,40 +112,67 @@ def _thinned(draws: NDArray, n: int) -> NDArray:
 
 
 def withheld_predictions(
-    problem: SiteProblem,
-    seed: int,
-    plan: SitePlan = PLAN,
-    weights: str = PAPER_WEIGHTS,
-    true_soc: NDArray | None = None,
+    problem: SiteProblem, seed: int, plan: SitePlan, error: ErrorModel, true_soc: NDArray | None = None
 ) -> pd.DataFrame:
     """90 % intervals at one layer of each profile, drawn at random, from the posterior of its other layers.
 
-    Sites with fewer than `LEAST_LAYERS` observed layers have no row. `weights` are `PAPER_WEIGHTS`, computed for the
-    layers that are left, or `EQUAL_WEIGHTS`; `true_soc` (n_layers, n_sites) are true profiles, g C m-3, if known.
+    Sites with fewer than `LEAST_LAYERS` observed layers have no row. `error` gives weights and standard deviations;
+    `true_soc` (n_layers, n_sites) are true profiles, g C m-3, if known.
 
-    By withheld layer: `site`, `depth` (m), `observation_inside` (the interval of modelled density, with an error of the
-    same share of it as the observation's sd is of the observation, holds the observation), and, where it is known,
-    `truth_inside` (that of the modelled density holds the true one).
+    By withheld layer: `site`, `depth` (m), `observation_inside` (the interval of modelled density, with the error that
+    an observation of that density would have, holds the observation), and, where it is known, `truth_inside` (that of
+    the modelled density holds the true one).
     """
+    sites, held, draws = _without_a_layer(problem, seed, plan, error)
+    modelled = modelled_soc(draws, held)
+    noise = error.sd(modelled) * np.random.default_rng([seed, 7]).standard_normal(modelled.shape)
+    low, high = np.quantile(np.maximum(modelled + noise, 0.0), (0.05, 0.95), axis=0)
+    table = pd.DataFrame({"site": sites[held.site], "depth": held.depth})
+    table["observation_inside"] = (low <= held.soc) & (held.soc <= high)
+    if true_soc is not None:
+        low, high = np.quantile(modelled, (0.05, 0.95), axis=0)
+        truth = held.modelled(true_soc[:, sites])
+        table["truth_inside"] = (low <= truth) & (truth <= high)
+    return table
+
+
+def _without_a_layer(
+    problem: SiteProblem, seed: int, plan: SitePlan, error: ErrorModel
+) -> tuple[NDArray, SiteProblem, NDArray]:
+    """The sites that have enough layers, one withheld layer of each, and draws given the others (n_sites, n, 25)."""
     enough = np.bincount(problem.site, minlength=problem.n_sites)[problem.site] >= LEAST_LAYERS
     key = pd.Series(np.random.default_rng([seed, 6]).random(problem.site.size))
     out = enough & (key.groupby(problem.site).transform("min") == key).to_numpy()
     sites = np.unique(problem.site[out])
     left, held = (problem.layers(rows).take(sites) for rows in (~out, out))
-    weight = layer_weights(left.site, left.depth) if weights == PAPER_WEIGHTS else np.ones(left.site.size)
-    sampled = sampled_by_workers(left._replace(weight=weight), seed, plan)
-    draws = _thinned(sampled.draws.reshape(sites.size, -1, sampled.draws.shape[-1]), _N_INTERVAL)
-    modelled = modelled_soc(draws, held)
-    relative = held.sd / held.soc
-    error = np.random.default_rng([seed, 7]).gamma(relative**-2, relative**2, modelled.shape)
-    low, high = np.quantile(modelled * error, (0.05, 0.95), axis=0)
-    table = pd.DataFrame({"site": sites[held.site], "depth": held.depth})
-    table["observation_inside"] = (low <= held.soc) & (held.soc <= high)
-    if true_soc is not None:
-        low, high = np.quantile(modelled, (0.05, 0.95), axis=0)
-        truth = at_depths(true_soc[:, sites], held.site, held.depth)
-        table["truth_inside"] = (low <= truth) & (truth <= high)
-    return table
+    left = left._replace(sd=error.sd(left.soc), weight=error.weight(left.site, left.depth))
+    sampled = sampled_by_workers(left, seed, plan)
+    return sites, held, _thinned(sampled.draws.reshape(sites.size, -1, sampled.draws.shape[-1]), _N_INTERVAL)
+
+
+def error_of_withheld(
+    problem: SiteProblem, seed: int, plan: SitePlan, first: ErrorModel, rounds: int = 3
+) -> ErrorModel:
+    """The relative part and the floor under which withheld layers are most likely, given the others of their profiles.
+
+    Each round samples the posteriors with the error of the last one, beginning with `first`, and maximises the
+    likelihood of the withheld layers, Student's t with the variance of the modelled density and of the error.
+    """
+    error = first
+    for _ in range(rounds):
+        _, held, draws = _without_a_layer(problem, seed, plan, error)
+        modelled = modelled_soc(draws, held)
+        mean, spread, away = modelled.mean(axis=0), modelled.var(axis=0), held.soc - modelled.mean(axis=0)
+
+        def loss(logs: NDArray, mean: NDArray = mean, spread: NDArray = spread, away: NDArray = away) -> float:
+            variance = spread + ErrorModel(*np.exp(logs)).sd(mean) ** 2
+            # Student's t with 4 degrees of freedom: a few layers far off shall not decide.
+            return float((5.0 * np.log1p(away**2 / (4.0 * variance)) + np.log(variance)).mean())
+
+        begin = np.log(np.clip([error.relative, error.floor], *ERROR_BOUNDS.T))
+        found = minimize(loss, begin, method="Nelder-Mead", bounds=np.log(ERROR_BOUNDS)).x
+        error = error._replace(relative=float(np.exp(found[0])), floor=float(np.exp(found[1])))
+    return error
 
 
 def coverage_by_depth(table: pd.DataFrame) -> pd.DataFrame:
@@ -219,8 +244,14 @@ def proposals_table(problem: SiteProblem, seed: int, plan: SitePlan) -> pd.DataF
 
 
 # What to do with a normal step beyond a prior bound, or how to accept one.
-AS_HERE, REDRAWN, REFLECTED, ANNEALED = range(4)
-RULES = {"as here": AS_HERE, "redrawn until inside": REDRAWN, "reflected": REFLECTED, "annealed acceptance": ANNEALED}
+AS_HERE, LITERAL, REDRAWN, REFLECTED, ANNEALED = range(5)
+RULES = {
+    "as here": AS_HERE,
+    "literal Eq. 7 and 8": LITERAL,
+    "redrawn until inside": REDRAWN,
+    "reflected": REFLECTED,
+    "annealed acceptance": ANNEALED,
+}
 
 
 class Bent(NamedTuple):
@@ -266,7 +297,7 @@ def propose_by(rule, chains, u):
     d, missing = u.size // BLOCK_WIDTH, load(chains.x, 0) * 0.0 + 1.0
     u[:] = chains.x
     for _ in range(12 if rule == REDRAWN else 1):
-        metropolis.propose_normal(chains)
+        metropolis.propose_normal(chains, False)
         ready = missing
         for k in range(d):
             # Where the step led before it re-entered at the opposite bound.
@@ -288,17 +319,17 @@ def fill_chains(chains, rule, schedule, mean, precision, bend, u, draws, phis):
     store(chains.phi, 0, misfit_at(chains.x, mean, precision, bend, u))
     for t in range(schedule.test_steps + schedule.burn_in + schedule.kept_steps):
         if t < schedule.test_steps:
-            metropolis.propose_uniform(chains)
-        elif rule == AS_HERE or rule == ANNEALED:
-            metropolis.propose_normal(chains)
+            metropolis.propose_uniform(chains, rule == LITERAL)
+        elif rule == AS_HERE or rule == ANNEALED or rule == LITERAL:
+            metropolis.propose_normal(chains, rule == LITERAL)
         else:
             propose_by(rule, chains, u)
         cooling = np.log(t + 2.0) if rule == ANNEALED else 1.0
         moved = metropolis.accept(chains, misfit_at(chains.proposal, mean, precision, bend, u), cooling)
-        metropolis.adapt(chains, moved, t, schedule)
+        metropolis.adapt(chains, moved, t, schedule, rule == LITERAL)
         draw = metropolis.draw_to_keep(t, schedule)
         if draw >= 0:
-            metropolis.keep(chains, np.zeros(mean.size), draw, draws, phis)
+            metropolis.keep(chains, np.zeros((2, mean.size)), draw, draws, phis)
 
 
 def chain_draws(target: Bent, schedule: Schedule, rule: int = AS_HERE, seed: int = 1) -> tuple[NDArray, NDArray]:

@@ -16,12 +16,20 @@ import zarr
 from numpy.typing import NDArray
 from scipy.special import gamma
 
-from proda.assimilation.chains import SampledSites, SitePlan, SiteProblem, sampled_sites, site_faults
+from proda.assimilation.chains import (
+    ACCEPTED,
+    SampledSites,
+    SitePlan,
+    SiteProblem,
+    inert_parameters,
+    one_of_accepted,
+    sampled_sites,
+    site_faults,
+)
 from proda.kernels.diagnostics import gelman_rubin
 from proda.kernels.steady_state import soc_density
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
-from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, bounds
 from proda.stage import write_errors_explained
 
@@ -58,6 +66,8 @@ VARIABLES = {
     "efficiency": Stored(("site",), "model efficiency (Nash-Sutcliffe) of the mean profile"),
     "acceptance": Stored(_CHAIN, "share of kept steps that moved"),
     "steps": Stored(("site",), "steps of every chain"),
+    "posterior_chain": Stored(("site",), "the one chain that the moments are of; -1: of all chains"),
+    "inert": Stored(_PARAMETER, "1 where the parameter cannot change soil carbon: its draws are of the prior"),
 }
 
 
@@ -156,12 +166,16 @@ def site_summaries(problem: SiteProblem, sampled: SampledSites, plan: SitePlan) 
     draws = sampled.draws
     n_sites, n_chains, n_draws, n_parameters = draws.shape
     series = np.ascontiguousarray(np.moveaxis(draws, -1, 1))  # site, parameter, chain, draw
-    pooled = series.reshape(n_sites, n_parameters, -1)
     pick = np.linspace(0, n_draws - 1, sizes_of(plan, n_sites)["draw"]).round().astype(int)
-    kept = draws[:, :, pick]
-    soc = soc_of_draws(kept.reshape(n_sites, -1, n_parameters), problem.forcing)
+    kept, own, chosen = draws[:, :, pick], draws, np.full(n_sites, -1)
+    if plan.one_chain:
+        names = zip(sampled.acceptance, problem.profile_id, strict=True)
+        chosen = np.array([one_of_accepted(accepted, (*name.encode(), 98)) for accepted, name in names])
+        own = np.take_along_axis(draws, np.maximum(chosen, 0)[:, None, None, None], axis=1)
+    pooled = np.ascontiguousarray(np.moveaxis(own, -1, 1)).reshape(n_sites, n_parameters, -1)
+    soc = soc_of_draws(own[:, :, pick].reshape(n_sites, -1, n_parameters), problem.forcing)
     mean, low, high = soc.mean(axis=0), *np.quantile(soc, [0.05, 0.95], axis=0)
-    modelled = at_depths(mean, problem.site, problem.depth)
+    modelled = problem.modelled(mean)
     r2, efficiency = agreement_by_site(problem.site, problem.soc, modelled, n_sites)
     return {
         "x": kept,
@@ -179,6 +193,8 @@ def site_summaries(problem: SiteProblem, sampled: SampledSites, plan: SitePlan) 
         "efficiency": efficiency,
         "acceptance": sampled.acceptance,
         "steps": sampled.steps,
+        "posterior_chain": chosen,
+        "inert": inert_parameters(problem.forcing) & (not plan.proposal.literal),
     }
 
 
@@ -224,6 +240,7 @@ STATUS_MEANING = {
     "not sampled": "a number of its forcing or layers is missing or impossible",
     "no finite posterior": "its chains found no finite misfit, or one never moved",
     "out of reach": f"no parameters in the box come within {OUT_OF_REACH:g} standard deviations of its layers",
+    "no chain accepted": "every chain accepted less than 15 % or more than 50 % of its steps (scale `paper`)",
     "a chain is stuck": f"the median misfits of its chains differ by more than {STUCK_GAP:g}: not the same posterior",
     "not converged": "R-hat or an effective sample size of some parameter misses its limit",
     "converged": "all parameters meet the limits",
@@ -267,7 +284,10 @@ def site_status(
     finite = np.isfinite(sites["soc_mean"].to_numpy()).all(axis=1) & np.isfinite(worst)
     gap, misfit = np.ptp(phi, axis=1), phi.min(axis=1)
     # An observation far above anything that the model can hold costs no more than an empty soil would.
-    far = misfit > np.minimum(0.5 * OUT_OF_REACH**2 * n_layers, 0.5 * np.asarray(empty))
+    # With an error as large as the observation an empty soil is no bad fit: two standard deviations are in reach.
+    far = misfit > np.minimum(0.5 * OUT_OF_REACH**2 * n_layers, np.maximum(0.5 * np.asarray(empty), 2.0 * n_layers))
+    shares = sites["acceptance"].to_numpy()
+    rejected = ((shares < ACCEPTED[0]) | (shares > ACCEPTED[1])).sum(axis=1)
     outcomes = []
     for k, fault in enumerate(faults):
         if fault:
@@ -276,6 +296,11 @@ def site_status(
             outcome = "no finite posterior", "no chain found a finite misfit, or one never moved"
         elif far[k]:
             outcome = "out of reach", f"median misfit {misfit[k]:.4g} for {n_layers[k]} layers in the best chain"
+        elif plan.one_chain and rejected[k] == plan.n_chains:
+            outcome = (
+                "no chain accepted",
+                f"accepted shares of its chains from {shares[k].min():.2f} to {shares[k].max():.2f}",
+            )
         elif gap[k] > STUCK_GAP:
             outcome = "a chain is stuck", f"median misfits of its chains differ by {gap[k]:.3g}"
         elif worst[k] > plan.rhat_limit:
@@ -303,8 +328,9 @@ def site_status(
             "ess_tail_min": tail.min(axis=1),
             "misfit": misfit,
             "steps": sites["steps"].to_numpy(),
-            "acceptance": sites["acceptance"].mean("chain").to_numpy(),
-            "used_downstream": finite & (efficiency >= 0.0),
+            "acceptance": shares.mean(axis=1),
+            "chains_outside_window": rejected,
+            "used_downstream": finite & (efficiency >= 0.0) & ~(plan.one_chain & (rejected == plan.n_chains)),
         }
     )
 

@@ -22,11 +22,14 @@ from proda.errors import InputError
 
 ORGANIC_FROM = 120.0  # g kg-1: the least carbon of organic soil material (Soil Survey Staff 1999, saturated, no clay)
 MATTER_PER_CARBON = 1.724  # organic matter over organic carbon by mass, the factor of van Bemmelen
+PURE_ORGANIC = 1000.0 / MATTER_PER_CARBON  # g kg-1: no soil has more carbon
 ORGANIC_DENSITY = 0.244  # g cm-3: bulk density of organic matter, Adams 1973
 ROCK_DENSITY = 2.65  # g cm-3: of quartz, and nearly of calcite, feldspars and clays
 CARBON_CLASSES = (20.0, ORGANIC_FROM)  # g kg-1, between which the relative error of a function is given
 NONE = "none"  # the rule without a pedotransfer function
 OFF = 0  # the value of a threshold whose rule is not applied
+_DEPTH_CLASSES = (0.1, 0.3, 0.6, 1.0)  # m, between which carbon of sources is compared
+_TYPICAL_DENSITY = 1400.0  # kg m-3, for the share by mass of layers that report carbon by volume alone
 
 
 class Pedotransfer(NamedTuple):
@@ -278,9 +281,46 @@ def _no_density(tables: ProfileTables, limits: Limits) -> Excluded:
     return pd.Series("no bulk density", tables.layers.index[unknown], dtype=object)
 
 
-@rule("no carbon", "zero or negative carbon, of which the error cannot be relative", "layers")
-def _no_carbon(tables: ProfileTables, limits: Limits) -> Excluded:
+@rule("zero carbon", "a reported zero or less: nothing found, or not measured", "layers")
+def _zero_carbon(tables: ProfileTables, limits: Limits) -> Excluded:
     return (tables.layers.loc[tables.layers["soc"] <= 0, "soc"] / 1000).map("{:g} kg m-3".format)
+
+
+@rule("fraction read as percent", "carbon by mass a hundredth of what it must be (0: off)", "layers", "hundredth_below")
+def _hundredth(tables: ProfileTables, limits: Limits) -> Excluded:
+    """Layers far below both neighbours, profiles far below their source, and sources far below the others, by depth.
+
+    "Far" is below a share of `hundredth_below`; and a hundred times the carbon must still be possible.
+    """
+    layers = tables.layers.sort_values(["profile_id", "upper_depth"], kind="stable")
+    share = layers["organic_carbon"].where(layers["organic_carbon"] > 0, layers["soc"] / _TYPICAL_DENSITY)
+    carbon, profile = np.log10(share), layers["profile_id"]
+    source = profile.map(tables.profiles.set_index("profile_id")["source"]).fillna("")
+    middle = 0.5 * (layers["upper_depth"] + layers["lower_depth"])
+    depth = pd.Series(np.digitize(middle, _DEPTH_CLASSES), layers.index)
+    above, below = (carbon.groupby(profile).shift(step) for step in (1, -1))
+    by_source = carbon.groupby([source, depth]).median()
+    of_source = (by_source - by_source.groupby(level=1).transform("median")).groupby(level=0).median()
+    of_profile = (carbon - carbon.groupby([source, depth]).transform("median")).groupby(profile).max()
+    # A layer between two neighbours; all layers of a profile; and all of a source.
+    dip = np.maximum(carbon - above, carbon - below)  # missing at the ends of a profile
+    low = pd.concat([dip, profile.map(of_profile), source.map(of_source)], axis=1)
+    far = low.lt(np.log10(limits["hundredth_below"]) if limits["hundredth_below"] != OFF else -np.inf)
+    whole = share.groupby(profile).transform("max")
+    possible = pd.concat([share, whole, whole], axis=1).set_axis(low.columns, axis=1) < PURE_ORGANIC / 100.0
+    return (share[(far & possible).any(axis=1)] / 10).map("{:.2g} % carbon".format)
+
+
+@rule("below detection", "less carbon by mass than laboratories can tell from none", "layers", "min_carbon_percent")
+def _below_detection(tables: ProfileTables, limits: Limits) -> Excluded:
+    percent = tables.layers["organic_carbon"] / 10
+    return percent[percent < limits["min_carbon_percent"]].map("{:.2g} % carbon".format)
+
+
+@rule("implausibly low density", "less carbon than min_soc_kg_m3", "layers", "min_soc_kg_m3")
+def _low_density(tables: ProfileTables, limits: Limits) -> Excluded:
+    soc = tables.layers["soc"] / 1000
+    return soc[soc < limits["min_soc_kg_m3"]].map("{:.2g} kg m-3".format)
 
 
 @rule("inverted depths", "lower bound not below the upper one, or a bound missing", "layers")

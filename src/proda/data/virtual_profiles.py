@@ -17,7 +17,7 @@ from proda.data.grid import cells_at, land, land_cells
 from proda.data.virtual_continent import site_noise, true_parameters, virtual_covariates, virtual_forcing, waves
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
-from proda.model.observation import at_depths
+from proda.model.observation import layer_means
 from proda.model.parameters import PAPER_PARAMETERS, physical
 from proda.model.solver import soc_density, steady_state
 
@@ -30,7 +30,7 @@ _LAND_USE = {
 _WHOLE = {"position missing": 0.01, "off the land": 0.01, "one layer": 0.03, "no density at all": 0.02}
 DUPLICATES = 0.02
 _LAYER = {
-    "no density": 0.04, "inverted depths": 0.015, "no carbon": 0.015, "implausible density": 0.01,
+    "no density": 0.04, "inverted depths": 0.015, "zero carbon": 0.015, "implausible density": 0.01,
     "below the model": 0.008, "overlapping layers": 0.01,
 }  # fmt: skip
 _SEA = np.array([[-72.0, 36.0], [-78.0, 29.5], [-90.0, 27.0], [-120.5, 32.0], [-123.0, 33.0], [-68.0, 39.5]])
@@ -105,7 +105,7 @@ class Pits(NamedTuple):
 
 
 def pits(n: int, grid: pd.DataFrame, forcing: Forcing, seed: int, relative_sd: float = 0.3) -> Pits:
-    """`n` pits at random places, with carbon sampled from the model at the middle of every layer.
+    """`n` pits at random places, with the model's mean carbon of every layer.
 
     The model is run with the forcing of the pit's land cell in `grid`, as the assimilation will run it, and with the
     true parameters of the pit's own position. Observations are the model's values times a gamma variate of mean 1 and
@@ -119,8 +119,9 @@ def pits(n: int, grid: pd.DataFrame, forcing: Forcing, seed: int, relative_sd: f
     at_pit = forcing.take(cell)
     soc = soc_density(steady_state(physical(x, at_pit), at_pit))
     layers = _horizons(n, rng)
-    middle = 0.5 * (layers["upper_depth_m"] + layers["lower_depth_m"])
-    observed = at_depths(soc, layers["pit"].to_numpy(), middle.to_numpy()) / 1000.0
+    observed = (
+        layer_means(soc, *(layers[name].to_numpy() for name in ("pit", "upper_depth_m", "lower_depth_m"))) / 1000.0
+    )
     if relative_sd > 0:
         observed = observed * rng.gamma(relative_sd**-2, relative_sd**2, len(layers))
     land_use = covariates["IGBP"].astype(int).map(_LAND_USE).to_numpy(object)
@@ -259,7 +260,7 @@ def _damage(fault, chosen, layers, planted):
     elif fault == "inverted depths":
         bounds = ["upper_depth_m", "lower_depth_m"]
         layers.loc[second, bounds] = layers.loc[second, bounds[::-1]].to_numpy()
-    elif fault == "no carbon":
+    elif fault == "zero carbon":
         layers.loc[second, ["oc_percent", "soc_kg_m3"]] = 0.0
     elif fault == "implausible density":  # bulk density in kg m-3 taken for g cm-3
         layers.loc[second, ["bulk_density_g_cm3", "soc_kg_m3"]] *= 1000.0

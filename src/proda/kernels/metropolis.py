@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proda.compiled import inlined, kept_compiled
-from proda.kernels.misfit import block_misfit
+from proda.kernels.misfit import block_misfit, first_partners
 from proda.kernels.simd import (
     BLOCK_WIDTH,
     fill_normal,
@@ -75,21 +75,33 @@ def stretched(x: NDArray, a: NDArray) -> NDArray[np.float64]:
     return np.where(a > 0.0, np.log1p(x * np.expm1(safe)) / safe, x)
 
 
+def position(u: NDArray, coordinates: str, table: ParameterTable = PAPER_PARAMETERS) -> NDArray[np.float64]:
+    """x on the unit cube, (n_parameters,), at coordinates u, the inverse of `stretched`."""
+    a = stretches(coordinates, table)
+    safe = np.where(a > 0.0, a, 1.0)
+    return np.where(a > 0.0, np.expm1(safe * u) / np.expm1(safe), u)
+
+
+def block_stretch(a: NDArray) -> NDArray[np.float64]:
+    """a and 1 / (exp(a) - 1) of every parameter, (2, n_parameters)."""
+    return np.stack([a, 1.0 / np.expm1(np.where(a > 0.0, a, 1.0))])
+
+
 @inlined
-def box_position(u, a):
-    """x at coordinate `u`, for one parameter's stretch `a`, a scalar."""
-    if a == 0.0:
+def box_position(u, stretch, k):
+    """x at coordinate `u` of parameter k; `stretch` (2, n_parameters) holds a and 1 / (exp(a) - 1)."""
+    if stretch[0, k] == 0.0:
         return u
-    return (simd_exp(a * u) - 1.0) * (1.0 / (np.exp(a) - 1.0))
+    return (simd_exp(stretch[0, k] * u) - 1.0) * stretch[1, k]
 
 
 @inlined
 def log_density(u, stretch):
     """sum a u, for coordinates `u` (n_parameters * BLOCK_WIDTH,): the log density of the coordinates."""
     total = load(u, 0) * 0.0
-    for k in range(stretch.size):
-        if stretch[k] > 0.0:
-            total = total + stretch[k] * load(u, k)
+    for k in range(stretch.shape[1]):
+        if stretch[0, k] > 0.0:
+            total = total + stretch[0, k] * load(u, k)
     return total
 
 
@@ -169,10 +181,10 @@ def draw_to_keep(t, schedule):
 @inlined
 def keep(chains, stretch, draw, draws, phis):
     """Write the present state to `draws`, (BLOCK_WIDTH, n_draws, n_parameters) on the unit cube, and `phis`."""
-    d = stretch.size
+    d = stretch.shape[1]
     place = chains.deviation
     for k in range(d):
-        store(place, k, box_position(load(chains.x, k), stretch[k]))
+        store(place, k, box_position(load(chains.x, k), stretch, k))
     store(place, d, load(chains.phi, 0) + log_density(chains.x, stretch))
     for chain in range(BLOCK_WIDTH):
         for k in range(d):
@@ -194,21 +206,25 @@ def reflected(x):
 
 
 @inlined
-def propose_uniform(chains):
-    """Eq. 7: each parameter takes a uniform step of its own, of a width drawn anew between D and 40 D (log scale)."""
+def propose_uniform(chains, literal):
+    """Eq. 7: each parameter takes a uniform step of its own.
+
+    Its width is 1/D of the range, or, not `literal`, drawn anew between D and 40 D (log scale).
+    """
     d = chains.x.size // BLOCK_WIDTH
     fill_uniform(chains.random, chains.deviation, d + 1)
-    width = chains.widest[0] * simd_exp(load(chains.deviation, d) * np.log(NARROWEST))
+    narrowing = 0.0 if literal else np.log(NARROWEST)
+    width = chains.widest[0] * simd_exp(load(chains.deviation, d) * narrowing)
     for k in range(d):
         step = width * (load(chains.deviation, k) - 0.5)
         store(chains.proposal, k, reflected(load(chains.x, k) + step))
 
 
 @inlined
-def moving_directions(chains):
-    """Put the directions of the next step, a random quarter of many, into `chains.moving`, ascending; their number."""
+def moving_directions(chains, every):
+    """Put the directions of the next step, `every` or a random quarter, into `chains.moving`; their number."""
     d = chains.x.size // BLOCK_WIDTH
-    if d < SUBSPACE_FROM:
+    if every:
         for k in range(d):
             chains.moving[k] = k
         return d
@@ -227,16 +243,18 @@ def moving_directions(chains):
 
 
 @inlined
-def propose_normal(chains):
-    """Eq. 8: a normal step along a random quarter of the directions of the history's covariance (Vrugt et al. 2009).
+def propose_normal(chains, literal):
+    """Eq. 8: a normal step with the covariance of the history.
 
-    Which directions move does not depend on the state, so a step is as likely as its reverse.
+    Unless `literal`, it goes along a random quarter of the directions (Vrugt et al. 2009). Which directions move does
+    not depend on the state, so a step is as likely as its reverse.
     """
     d, z, moving = chains.x.size // BLOCK_WIDTH, chains.deviation, chains.moving
-    n = moving_directions(chains)
+    every = literal or d < SUBSPACE_FROM
+    n = moving_directions(chains, every)
     fill_normal(chains.random, z, n)
     # Twice the normal number in a quarter of the directions keeps the variance of the step.
-    scale = load(chains.tuning, SCALE) * (1.0 if d < SUBSPACE_FROM else 2.0)
+    scale = load(chains.tuning, SCALE) * (1.0 if every else 2.0)
     for k in range(d):
         store(chains.proposal, k, load(chains.x, k))
     for i in range(n):
@@ -313,8 +331,11 @@ def factor_history(chains):
 
 
 @inlined
-def adapt(chains, moved, t, schedule):
-    """The adaptation before the kept part: step lengths, and the covariance of the history."""
+def adapt(chains, moved, t, schedule, literal):
+    """The adaptation before the kept part: step lengths, and the covariance of the history.
+
+    In a `literal` chain steps have the fixed length s_d of Eq. 8, and the covariance is adapted to the end.
+    """
     since = t - schedule.test_steps
     if t == 0 and chains.count[0] > 1:
         factor_history(chains)
@@ -327,14 +348,15 @@ def adapt(chains, moved, t, schedule):
             chains.mean[:] = 0.0
             chains.scatter[:] = 0.0
             chains.count[0] = 0
-    elif since < schedule.burn_in:
-        tune(chains, moved, since)
+    elif literal or since < schedule.burn_in:
+        if not literal:
+            tune(chains, moved, since)
         if t % HISTORY_EVERY == 0:
             add_to_history(chains)
         # Until a tenth of the burn-in has passed the covariance of the test run is the better one (t_0 of Eq. 8).
         if 10 * since >= schedule.burn_in and (since % REFACTOR_EVERY == 0 or since == schedule.burn_in - 1):
             factor_history(chains)
-    else:
+    if since >= schedule.burn_in:
         store(chains.tuning, KEPT_ACCEPTED, load(chains.tuning, KEPT_ACCEPTED) + moved)
 
 
@@ -343,16 +365,19 @@ class Target(NamedTuple):
 
     place: NDArray[np.float64]  # (n_blocks, rows * BLOCK_WIDTH), `block_places`
     forms: NDArray[np.float64]  # (n_blocks, rows * BLOCK_WIDTH), `misfit_forms`
+    first: NDArray[np.int64]  # (2 n_layers,), `first_partners`
     ins: NDArray[np.float64]  # (n_blocks, 2 * BLOCK_WIDTH): least value and range of `ins`
     low: NDArray[np.float64]  # (n_parameters,)
     width: NDArray[np.float64]  # (n_parameters,)
     grid: NDArray[np.float64]
     n_layers: int
     pooled: bool
-    stretch: NDArray[np.float64]  # (n_parameters,), of the coordinates
+    stretch: NDArray[np.float64]  # (2, n_parameters), `block_stretch` of the coordinates
     annealed: bool
+    literal: bool
     theta: NDArray[np.float64]
     work: NDArray[np.float64]
+    values: NDArray[np.float64]  # (2 n_layers * BLOCK_WIDTH,)
 
 
 class Proposal(NamedTuple):
@@ -362,6 +387,8 @@ class Proposal(NamedTuple):
     # The rule of the published programs, exp(-dPhi ln(t + 2)) at step t: the spread is a third to a half of the
     # posterior's. It serves for comparison.
     annealed: bool = False
+    # Eq. 7 and 8 as they stand: fixed D and s_d, steps along all directions, a covariance that is adapted to the end.
+    literal: bool = False
 
 
 DEFAULT_PROPOSAL = Proposal()
@@ -384,16 +411,19 @@ def new_target(
     return Target(
         place=to_blocks(block_places(forcing, configuration)),
         forms=to_blocks(padded),
+        first=first_partners(forms, 2 * configuration.column.n_layers),
         ins=to_blocks(np.stack([low[INS], high[INS] - low[INS]])),
         low=table.minimum.copy(),
         width=table.maximum - table.minimum,
         grid=block_grid(configuration),
         n_layers=configuration.column.n_layers,
         pooled=pooled,
-        stretch=stretches(proposal.coordinates, table),
+        stretch=block_stretch(stretches(proposal.coordinates, table)),
         annealed=proposal.annealed,
+        literal=proposal.literal,
         theta=np.zeros(len(table) * BLOCK_WIDTH),
         work=block_work(configuration),
+        values=np.empty(2 * configuration.column.n_layers * BLOCK_WIDTH),
     )
 
 
@@ -402,14 +432,15 @@ def proposed_phi(position, target):
     """Misfit at `position`, less the log density of the coordinates; infinite where woody debris gets no carbon."""
     theta, stretch = target.theta, target.stretch
     for k in range(target.low.size):
-        store(theta, k, target.low[k] + target.width[k] * box_position(load(position, k), stretch[k]))
-    ins = box_position(load(position, INS), stretch[INS])
+        store(theta, k, target.low[k] + target.width[k] * box_position(load(position, k), stretch, k))
+    ins = box_position(load(position, INS), stretch, INS)
     share = 1.0 - load(theta, P4LL) - load(theta, P4ML) - load(theta, P4CL)
     phi = share * 0.0
     for block in range(target.place.shape[0]):
         store(theta, INS, load(target.ins[block], 0) + load(target.ins[block], 1) * ins)
         steady_block(theta, target.place[block], target.grid, target.n_layers, 0, target.work)
-        phi = phi + block_misfit(target.work, target.forms[block], target.grid, target.n_layers)
+        forms, grid = target.forms[block], target.grid
+        phi = phi + block_misfit(target.work, forms, target.first, grid, target.n_layers, target.values)
     if target.pooled:
         store(theta, 0, phi)
         phi = phi * 0.0 + theta[:BLOCK_WIDTH].sum()
@@ -434,12 +465,12 @@ def run_chains(chains, target, schedule, begin, end, draws, phis):
     """Take steps `begin` to `end` of the schedule and `keep` the draws."""
     for t in range(begin, end):
         if t < schedule.test_steps:
-            propose_uniform(chains)
+            propose_uniform(chains, target.literal)
         else:
-            propose_normal(chains)
+            propose_normal(chains, target.literal)
         cooling = np.log(t + 2.0) if target.annealed else 1.0
         moved = accept(chains, proposed_phi(chains.proposal, target), cooling)
-        adapt(chains, moved, t, schedule)
+        adapt(chains, moved, t, schedule, target.literal)
         draw = draw_to_keep(t, schedule)
         if draw >= 0:
             keep(chains, target.stretch, draw, draws, phis)

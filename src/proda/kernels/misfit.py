@@ -4,12 +4,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from proda.compiled import inlined
-from proda.kernels.simd import load, where_less
-from proda.model.configuration import PAPER_COLUMN, Column
-from proda.model.observation import curve_weights
+from proda.kernels.simd import load, store, where_less
 
 END_WEIGHT = 10.0
-TERMS = 14  # of an interval: ten products, then four values
 
 
 def layer_weights(site: ArrayLike, depth: ArrayLike) -> NDArray[np.float64]:
@@ -25,28 +22,33 @@ def layer_weights(site: ArrayLike, depth: ArrayLike) -> NDArray[np.float64]:
 
 
 def misfit_forms(
-    target: ArrayLike,
-    n_targets: int,
-    depth: ArrayLike,
-    soc: ArrayLike,
-    weight: ArrayLike,
-    sd: ArrayLike,
-    column: Column = PAPER_COLUMN,
+    target: ArrayLike, n_targets: int, operator: NDArray, soc: ArrayLike, weight: ArrayLike, sd: ArrayLike
 ) -> NDArray[np.float64]:
-    """Phi of Eq. 5.2 for each target as a quadratic form, (14 (n_layers - 1) + 1, n_targets).
+    """Phi of Eq. 5.2 for each target as a quadratic form of m `node_values`, (m (m + 1) / 2 + m + 1, n_targets).
 
-    An observation, (k,), enters the sum of its `target`; `depth` is in m, `soc` and its `sd` in g C m-3.
+    An observation, (k,), enters the sum of its `target`; `operator` (k, m) is that of
+    `proda.model.observation.layer_operator`, `soc` and its `sd` are in g C m-3. Rows: the lower triangle of the
+    products, the values, the constant.
     """
     target, soc = np.asarray(target), np.asarray(soc, dtype=np.float64)
-    interval, w = curve_weights(depth, column)
-    scale = np.asarray(weight) / (2.0 * np.asarray(sd) ** 2)
-    a, b = np.triu_indices(4)
-    products = scale * w[a] * w[b] * np.where(a == b, 1.0, 2.0)[:, None]
-    terms = np.concatenate([products, -2.0 * scale * soc * w])
-    forms = np.zeros((column.n_layers - 1, TERMS, n_targets))
-    np.add.at(forms, (interval, slice(None), target), terms.T)
-    constant = np.bincount(target, scale * soc**2, n_targets)
-    return np.concatenate([forms.reshape(-1, n_targets), constant[None]])
+    scale, m = np.asarray(weight) / (2.0 * np.asarray(sd) ** 2), operator.shape[1]
+    a, b = np.tril_indices(m)
+    forms = np.zeros((a.size + m + 1, n_targets))
+    for row, (i, k) in enumerate(zip(a, b, strict=True)):
+        terms = operator[:, i] * operator[:, k] * (1.0 if i == k else 2.0)
+        if terms.any():
+            forms[row] = np.bincount(target, scale * terms, n_targets)
+    for k in range(m):
+        forms[a.size + k] = np.bincount(target, -2.0 * scale * soc * operator[:, k], n_targets)
+    forms[-1] = np.bincount(target, scale * soc**2, n_targets)
+    return forms
+
+
+def first_partners(forms: NDArray, m: int) -> NDArray[np.int64]:
+    """The first of the node values that has a product with each of m, (m,), in any of the `forms`; m for none."""
+    square = np.zeros((m, m), bool)
+    square[np.tril_indices(m)] = forms[: m * (m + 1) // 2].any(axis=1)
+    return np.where(square.any(axis=1), square.argmax(axis=1), m)
 
 
 @inlined
@@ -59,43 +61,37 @@ def _end_slope_block(h_end, h_next, end, following):
 
 
 @inlined
-def block_misfit(soc, forms, grid, n):
-    """Phi of `BLOCK_WIDTH` columns whose density stands in the first n rows of `soc`; `forms` is one block."""
-    phi = load(forms, TERMS * (n - 1))
-    h = grid[1] - grid[0]
-    h_after = grid[2] - grid[1]
-    upper, lower, below = load(soc, 0), load(soc, 1), load(soc, 2)
-    secant, secant_after = (lower - upper) * (1.0 / h), (below - lower) * (1.0 / h_after)
-    slope = _end_slope_block(h, h_after, secant, secant_after)
-    for k in range(n - 1):
-        if k < n - 2:
-            h_after = grid[k + 2] - grid[k + 1]
-            secant_after = (load(soc, k + 2) - lower) * (1.0 / h_after)
-            same = secant * secant_after
-            w1, w2 = 2.0 * h_after + h, h_after + 2.0 * h
-            harmonic = (w1 + w2) * same / (w1 * secant_after + w2 * secant)
-            slope_after = where_less(0.0, same, harmonic, 0.0)
-        else:
-            h_before = grid[k] - grid[k - 1]
-            secant_before = (upper - load(soc, k - 1)) * (1.0 / h_before)
-            slope_after = _end_slope_block(h, h_before, secant, secant_before)
-        row = TERMS * k
-        phi = phi + upper * (
-            load(forms, row) * upper
-            + load(forms, row + 1) * lower
-            + load(forms, row + 2) * slope
-            + load(forms, row + 3) * slope_after
-            + load(forms, row + 10)
-        )
-        phi = phi + lower * (
-            load(forms, row + 4) * lower
-            + load(forms, row + 5) * slope
-            + load(forms, row + 6) * slope_after
-            + load(forms, row + 11)
-        )
-        phi = phi + slope * (load(forms, row + 7) * slope + load(forms, row + 8) * slope_after + load(forms, row + 12))
-        phi = phi + slope_after * (load(forms, row + 9) * slope_after + load(forms, row + 13))
-        upper, slope, secant, h = lower, slope_after, secant_after, h_after
-        if k < n - 2:
-            lower = load(soc, k + 2)
+def block_misfit(soc, forms, first, grid, n, values):
+    """Phi of `BLOCK_WIDTH` columns whose density stands in the first n rows of `soc`; `forms` is one block.
+
+    `first` is that of `first_partners`; `values` (2 n * BLOCK_WIDTH,) is overwritten by the node values.
+    """
+    h, h_after = grid[1] - grid[0], grid[2] - grid[1]
+    here, after = load(soc, 0), load(soc, 1)
+    secant, secant_after = (after - here) * (1.0 / h), (load(soc, 2) - after) * (1.0 / h_after)
+    finite = here * 0.0  # NaN where any density is none, whether a layer needs it or not
+    store(values, 0, here)
+    store(values, 1, _end_slope_block(h, h_after, secant, secant_after))
+    for k in range(1, n - 1):
+        h_after = grid[k + 1] - grid[k]
+        here, after = after, load(soc, k + 1)
+        secant_after = (after - here) * (1.0 / h_after)
+        same = secant * secant_after
+        w1, w2 = 2.0 * h_after + h, h_after + 2.0 * h
+        harmonic = (w1 + w2) * same / (w1 * secant_after + w2 * secant)
+        finite = finite + here * 0.0
+        store(values, 2 * k, here)
+        store(values, 2 * k + 1, where_less(0.0, same, harmonic, 0.0))
+        h_before, secant_before, h, secant = h, secant, h_after, secant_after
+    store(values, 2 * n - 2, after)
+    store(values, 2 * n - 1, _end_slope_block(h, h_before, secant, secant_before))
+    m = 2 * n
+    linear = m * (m + 1) // 2
+    phi = load(forms, linear + m) + (finite + after * 0.0)
+    for k in range(m):
+        if first[k] < m:
+            row, total = k * (k + 1) // 2, load(forms, linear + k)
+            for i in range(first[k], k + 1):
+                total = total + load(forms, row + i) * load(values, i)
+            phi = phi + load(values, k) * total
     return phi

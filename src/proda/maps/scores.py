@@ -21,7 +21,7 @@ from proda.learning.scores import PUBLISHED as PUBLISHED_SKILL
 from proda.maps.prediction import AT_MEAN, Inputs
 from proda.maps.regions import CLASSES, PUBLISHED_BIASES, REGIONS
 from proda.model.configuration import PAPER_COLUMN, STRATA, interval_name
-from proda.model.observation import at_depths
+from proda.model.observation import layer_means
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.stage import MARKER_FORM, marker_path, read_json
 from proda.study import Study
@@ -268,7 +268,7 @@ class OtherProfiles(NamedTuple):
     profiles: pd.DataFrame  # cleaned; `trained`, whether the study has profiles in the cell
     layers: pd.DataFrame  # `site`, `upper_depth`, `lower_depth`, `depth` (m), `soc` (g C m-3)
     exclusions: pd.DataFrame  # as in exclusions.csv
-    modelled: dict[str, NDArray]  # method -> (n_layers,) g C m-3 at the layers' middles; NaN where it has no value
+    modelled: dict[str, NDArray]  # method -> (n_layers,) g C m-3, means of the layers; NaN where it has no value
     warning: str  # why the maps are not those of the present code, settings and data; empty if they are
 
 
@@ -288,8 +288,9 @@ def at_other_profiles(out: Path, data: Path) -> OtherProfiles:
         fault = f"cannot be compared with its source: {error}"
     cells, densities = read_densities(out / SOC_MAPS)
     profiles, layers, exclusions, _ = profiles_not_used(data, out, cells, settings)
-    cell, depth = profiles["cell"].to_numpy()[layers["site"]], layers["depth"].to_numpy(float)
-    modelled = {method: at_depths(soc, cell, depth) for method, soc in densities.items()}
+    cell = profiles["cell"].to_numpy()[layers["site"]]
+    upper, lower = (layers[name].to_numpy(float) for name in ("upper_depth", "lower_depth"))
+    modelled = {method: layer_means(soc, cell, upper, lower) for method, soc in densities.items()}
     return OtherProfiles(profiles, layers, exclusions, modelled, f"{MAPS_STAGE} {fault}" if fault else "")
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from proda.learning.scores import TEST, TRAIN
 from proda.maps.netcdf import OF_HYBRID, observed_period, parameter_product, soc_product, write_csoil, write_product
-from proda.maps.prediction import METHODS, Inputs, at_observed_depths, maps_by_method, read_inputs, soc_at_sites
+from proda.maps.prediction import METHODS, Inputs, at_observed_layers, maps_by_method, read_inputs, soc_at_sites
 from proda.maps.regions import regional_biases
 from proda.maps.scores import comparable_sites, map_scores, published_findings, row_name, table_1, with_published
 from proda.maps.stocks import reference_scores, stock_table
@@ -59,12 +59,14 @@ def final_results(study: Study) -> Results:
     inputs = read_inputs(study)
     maps = maps_by_method(inputs, study["map_draws"], study.seed)
     layers, sites = inputs.layers, inputs.sites
-    modelled = at_observed_depths(soc_at_sites(inputs, maps), layers)
+    operator = study["observation_operator"]
+    modelled = at_observed_layers(soc_at_sites(inputs, maps), layers, operator)
     subsets = inputs.used, inputs.split, sites["cell"].to_numpy()
     true_maps = true_sites = None
     if inputs.truth is not None:
         truth = {"truth": inputs.truth["soc_site"].transpose("layer", "site").values}
-        true_sites = table_1(layers.assign(soc=at_observed_depths(truth, layers)["truth"]), modelled, *subsets)
+        true_layers = layers.assign(soc=at_observed_layers(truth, layers, operator)["truth"])
+        true_sites = table_1(true_layers, modelled, *subsets)
         true_sites = true_sites[true_sites["source"] == "this study"]
         true_maps = map_scores(maps)
     table, stocks = table_1(layers, modelled, *subsets), stock_table(maps, inputs.grid)

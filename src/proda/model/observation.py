@@ -1,4 +1,7 @@
-"""From layers to observed depths: the monotone piecewise cubic of Fritsch and Butland (1984), SciPy's `pchip`."""
+"""From nodes to observations: the monotone piecewise cubic of Fritsch and Butland (1984), SciPy's `pchip`.
+
+Values of the curve, and its means over layers, are linear in the densities and the slopes at the nodes.
+"""
 
 from typing import Any
 
@@ -16,6 +19,54 @@ def at_depths(soc: Any, column_index: ArrayLike, depth: ArrayLike, column: Colum
     k, w = curve_weights(depth, column)
     values = w[0] * soc[k, index] + w[1] * soc[k + 1, index]
     return values + w[2] * slopes[k, index] + w[3] * slopes[k + 1, index]
+
+
+def layer_means(
+    soc: ArrayLike, column_index: ArrayLike, upper: ArrayLike, lower: ArrayLike, column: Column = PAPER_COLUMN
+) -> NDArray[np.float64]:
+    """Mean SOC density of layers from `upper` to `lower` (k,), m, of the columns `column_index`, (k,), unit of `soc`.
+
+    Where both bounds are the same it is the density at that depth.
+    """
+    nodes, operator = node_values(np.asarray(soc), column), layer_operator(upper, lower, column).T
+    # A profile may be missing below the layers.
+    return np.where(operator != 0.0, operator * nodes[:, np.asarray(column_index)], 0.0).sum(axis=0)
+
+
+def node_values(soc: NDArray, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:
+    """Density and slope of the curve at every node, one after the other, (2 n_layers, n), of `soc` (n_layers, n)."""
+    return np.stack([soc, node_slopes(soc, column)], axis=1).reshape(2 * len(soc), -1)
+
+
+def layer_operator(upper: ArrayLike, lower: ArrayLike, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:
+    """Weights of `node_values` in the mean of layers from `upper` to `lower` (k,), m, (k, 2 n_layers).
+
+    Where both bounds are the same they give the density at that depth. Beyond the end nodes the curve is constant.
+    """
+    upper, lower = np.asarray(upper, np.float64), np.asarray(lower, np.float64)
+    rows, thickness = np.arange(upper.size), lower - upper
+    at_depth = np.zeros((upper.size, 2 * column.n_layers))
+    interval, weight = curve_weights(upper, column)
+    for offset, w in zip((0, 2, 1, 3), weight, strict=True):
+        at_depth[rows, 2 * interval + offset] = w
+    thin = thickness <= 0.0
+    integral = _integrals_from_top(lower, column) - _integrals_from_top(upper, column)
+    return np.where(thin[:, None], at_depth, integral / np.where(thin, 1.0, thickness)[:, None])
+
+
+def _integrals_from_top(depth: NDArray, column: Column) -> NDArray[np.float64]:
+    """Weights of `node_values` in the integral of the curve from 0 to `depth` (k,), (k, 2 n_layers)."""
+    h, node = column.spacing, column.node
+    t = np.clip((depth[:, None] - node[:-1]) / h, 0.0, 1.0)
+    rise = t**3 - 0.5 * t**4
+    weight = np.zeros((depth.size, 2 * column.n_layers))
+    weight[:, 0:-2:2] += h * (t - rise)
+    weight[:, 2::2] += h * rise
+    weight[:, 1:-2:2] += h**2 * (t**2 / 2.0 - 2.0 * t**3 / 3.0 + t**4 / 4.0)
+    weight[:, 3::2] -= h**2 * (t**3 / 3.0 - t**4 / 4.0)
+    weight[:, 0] += np.minimum(depth, node[0])
+    weight[:, -2] += np.maximum(depth - node[-1], 0.0)
+    return weight
 
 
 def curve_weights(depth: ArrayLike, column: Column = PAPER_COLUMN) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -18,12 +18,12 @@ from threadpoolctl import threadpool_limits
 
 from proda.kernels import steady_state as kernels
 from proda.kernels.metropolis import Schedule, new_chains, new_target, run_chains, start_chains
-from proda.kernels.misfit import layer_weights, misfit_forms
+from proda.kernels.misfit import misfit_forms
 from proda.kernels.simd import BLOCK_WIDTH, generator_states
 from proda.model.configuration import CESM2_COLUMN, PAPER, Configuration
 from proda.model.forcing import Forcing
 from proda.model.matrices import dense_steady_state
-from proda.model.observation import at_depths
+from proda.model.observation import layer_means, layer_operator
 from proda.model.parameters import INNER, SHARES, physical
 from proda.model.rates import jax_namespace
 from proda.model.solver import soc_density, steady_state
@@ -107,10 +107,12 @@ def tasks(configuration: Configuration) -> dict[str, tuple[Callable[[], Any], in
             return jax.block_until_ready(by_jax(*on_device))
 
     # As in a sampler: many parameters at the same eight places, each with a profile of five layers of another place.
-    few, site, depth = forcing.take(slice(0, 8)), np.repeat(np.arange(8), 5), np.tile([0.05, 0.2, 0.5, 1.0, 1.6], 8)
+    few, site = forcing.take(slice(0, 8)), np.repeat(np.arange(8), 5)
+    upper, lower = np.tile([0.0, 0.1, 0.3, 0.7, 1.2], 8), np.tile([0.1, 0.3, 0.7, 1.2, 2.0], 8)
     soc = soc_density(steady_state(np.roll(theta[:, :8], 1, axis=1), few, configuration))
-    observed = at_depths(soc, site, depth, configuration.column)
-    forms = misfit_forms(site, 8, depth, observed, layer_weights(site, depth), 0.3 * observed, configuration.column)
+    observed = layer_means(soc, site, upper, lower, configuration.column)
+    operator = layer_operator(upper, lower, configuration.column)
+    forms = misfit_forms(site, 8, operator, observed, np.ones(site.size), 0.3 * observed)
     return {
         DENSE: (lambda: [dense_steady_state(*one) for one in one_by_one], len(one_by_one)),
         "structured NumPy": (lambda: steady_state(theta[:, some], forcing.take(some), configuration), 1024),
