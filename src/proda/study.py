@@ -1,5 +1,6 @@
 """A study: its TOML file, its settings at one scale, and the folder where its stages leave their files."""
 
+import codecs
 import difflib
 import hashlib
 import math
@@ -204,9 +205,23 @@ def read_study_file(path: Path) -> dict[str, Any]:
     return content
 
 
+def utf8_text(content: bytes, where: str) -> str:
+    """The text of a file in UTF-8, with or without a byte-order mark; `where` names it in an InputError."""
+    try:
+        text, line, found = content.decode("utf-8-sig"), 1, ""
+    except UnicodeDecodeError as error:
+        line = len(content[: error.start].splitlines()) or 1
+        text, found = "", f"{content[error.start : error.end]!r}, perhaps Windows-1252 or Latin-1"
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or "\0" in text:
+        found = "UTF-16"
+    if found:
+        raise InputError(f"{where}, line {line}: the text is not UTF-8 but {found}. Save the file as UTF-8.")
+    return text
+
+
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(utf8_text(path.read_bytes(), f"study file {path}"))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"study file {path} is not valid TOML: {error}") from error
 
