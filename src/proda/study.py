@@ -82,6 +82,17 @@ ALIASES = {
     "shown_simulations": "sbc_simulations",
     "shown_sites": "supplement_sites",
 }
+# Entries of version 0.1 that had a choice: the value that is now always taken, and accepted with a warning.
+REMOVED = {"site_acceptance": "metropolis", "site_kept_states": "all", "land_use": "own", "method": "nearest"}
+
+
+def is_removed(name: str, value: Any, where: str) -> bool:
+    """Whether the entry `name` of a study file is one of `REMOVED`; an InputError when its `value` is no longer there."""
+    if name in REMOVED and value != REMOVED[name]:
+        raise InputError(f"{where}: {name} is {value!r}, of version 0.1; now it is always {REMOVED[name]!r}: remove it")
+    if name in REMOVED:
+        warnings.warn(f"{where}: {name} is now always {value!r}: remove it", FutureWarning, stacklevel=6)
+    return name in REMOVED
 
 
 def settings_at(
@@ -117,6 +128,8 @@ def _checked(values: Mapping[str, Any], known: Mapping[str, Any], where: str, ad
         if name != given_name:
             text = f"{where}: setting {given_name} is now called {name}; the next version does not accept the old name"
             warnings.warn(text, FutureWarning, stacklevel=5)
+        if is_removed(name, value, where):
+            continue
         accepted = {*known, *ALLOWED} if add else known
         if name not in accepted:
             raise InputError(f"{where}: unknown setting {given_name!r}: {suggestion(name, accepted)}")
@@ -212,7 +225,7 @@ def utf8_text(content: bytes, where: str) -> str:
     except UnicodeDecodeError as error:
         line = len(content[: error.start].splitlines()) or 1
         text, found = "", f"{content[error.start : error.end]!r}, perhaps Windows-1252 or Latin-1"
-    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or "\0" in text:
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in content:
         found = "UTF-16"
     if found:
         raise InputError(f"{where}, line {line}: the text is not UTF-8 but {found}. Save the file as UTF-8.")
