@@ -220,10 +220,9 @@ def check_range(values: NDArray, unit: str, low: float, high: float, where: str,
         raise InputError(f"{where} has no value at any of the {values.shape[-1]} places. In the sea, another domain?")
     bad = (values < low) | (values > high)
     if bad.any():
-        i = np.argwhere(bad)[0]
         raise InputError(
-            f"{where} is {values[tuple(i)]:.4g} {unit} at place {i[-1]}, expected {low:g} to {high:g} "
-            f"({int(bad.sum())} of {bad.size} values are outside): {guess} Or a fill value that is not declared?"
+            f"{where} is {values[bad][0]:.4g} {unit}, expected {low:g} to {high:g} ({bad.mean():.2%} of {bad.size:,} "
+            f"values are outside): {guess} Or a fill value that is not declared?"
         )
 
 
