@@ -104,7 +104,7 @@ def with_method(method):
         (lambda: with_unit("NPP", "gC/m^2/s", factor=86400), "NPP .* expected -0.0001 to 0.0005.*per second"),
         (lambda: with_unit("TSOI", "K", np.nan), "TSOI has no value at any of the 3 places"),
         (lambda: with_unit("ALTMAX", "m", 5e35), "ALTMAX is 5e.35 m, .*a fill value that is not declared"),
-        (lambda: history().drop_vars(["SOILPSI", "NPP"]), "no variable SOILPSI, NPP.*hist_fincl1 = 'SOILPSI', 'NPP' to"),
+        (lambda: history().drop_vars(["SOILPSI", "NPP"]), "variable SOILPSI, NPP.*hist_fincl1 = 'SOILPSI', 'NPP' to"),
         (lambda: history().drop_vars("SOILPSI"), "no variable SOILPSI.*hist_fincl1 = .SOILPSI. to user_nl_clm"),
         (lambda: history().isel(time=slice(0, 30)), "30 monthly means .* expected whole years"),
         (lambda: history().isel(time=[*range(14), *range(15, 36)]), "2002-02 .* is followed by 2002-04 .*no gap"),
@@ -112,7 +112,7 @@ def with_method(method):
         (lambda: history(years=(2001,)), "one year of NPP"),
         (lambda: history(lat=LAT[:4]), "does not cover 2 of 3 places; the first is place 0 at lon -99.7, lat 40.1"),
         (lambda: history().rename(lat="y", lon="x"), "no axis 'lon'.*Regrid"),
-        (lambda: history().stack(lndgrid=("lat", "lon")).reset_index("lndgrid"), "unstructured grid or a single point.*Reg"),
+        (lambda: history().stack(cell=("lat", "lon")).reset_index("cell"), "unstructured grid or a single.*Regrid"),
         (lambda: history(lat=LAT[:1], lon=LON[:1]), "no axis 'lon' of two points.*single point. Regrid"),
         (lambda: history().isel(time=slice(0, 11)), "11 monthly means .* expected whole years"),
         (lambda: with_method("time: point"), "NPP has cell_methods 'time: point', expected 'time: mean'.*h0i"),
@@ -208,7 +208,8 @@ def test_levels_that_the_configuration_does_not_use_may_hold_anything(paper_file
     expected = forcing_from_history(paper_file, PLACES_LON, PLACES_LAT).forcing
     path = written(ds, tmp_path / "a.nc")
     for vertical in ("match", "linear"):
-        for a, b in zip(forcing_from_history(path, PLACES_LON, PLACES_LAT, vertical=vertical).forcing, expected):
+        forcing = forcing_from_history(path, PLACES_LON, PLACES_LAT, vertical=vertical).forcing
+        for a, b in zip(forcing, expected, strict=True):
             np.testing.assert_array_equal(a, b)
     ds["levgrnd"] = ds["levgrnd"] * 1.01  # the tenth node of the paper lies above the tenth level
     linear = forcing_from_history(written(ds, tmp_path / "b.nc"), PLACES_LON, PLACES_LAT, vertical="linear").forcing

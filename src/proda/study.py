@@ -87,7 +87,7 @@ REMOVED = {"site_acceptance": "metropolis", "site_kept_states": "all", "land_use
 
 
 def is_removed(name: str, value: Any, where: str) -> bool:
-    """Whether the entry `name` of a study file is one of `REMOVED`; an InputError when its `value` is no longer there."""
+    """Whether the entry `name` of a study file is one of `REMOVED`; an InputError at a `value` that is gone."""
     if name in REMOVED and value != REMOVED[name]:
         raise InputError(f"{where}: {name} is {value!r}, of version 0.1; now it is always {REMOVED[name]!r}: remove it")
     if name in REMOVED:
