@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -253,8 +254,23 @@ def _files_of(path: Path) -> list[Path]:
 
 
 def _content_of(path: Path) -> str:
-    """SHA-256 (hex) of the names and contents of one output."""
-    return sha256([(item.relative_to(path).as_posix(), file_sha256(item)) for item in _files_of(path)])
+    """SHA-256 (hex) of the names and contents of one output: of its numbers, not of wall times and dates."""
+    return sha256([(item.relative_to(path).as_posix(), _result_sha256(item)) for item in _files_of(path)])
+
+
+def _result_sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file; a Keras file counts without its date, and what is named seconds does not count."""
+    if path.suffix == ".keras":
+        with suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as file:
+            names = sorted({*file.namelist()} - {"metadata.json"})
+            return sha256([(name, hashlib.sha256(file.read(name)).hexdigest()) for name in names])
+    elif path.suffix == ".json" and (content := read_json(path)) is not None:
+        return sha256({name: value for name, value in content.items() if "second" not in name})
+    elif path.suffix == ".csv":
+        with path.open("rb") as stream:
+            if b"seconds" in stream.readline():
+                return ""
+    return file_sha256(path)
 
 
 def file_sha256(path: Path) -> str:
