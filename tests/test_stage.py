@@ -1,5 +1,6 @@
 """The files of a stage: whole or not there, refused when stale, and resumed only by the run that left them."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -129,6 +130,21 @@ def test_a_stage_at_which_another_process_works_is_refused_until_that_process_is
     finish(study, ORDER[0])
     study.require(ORDER[0])
     assert not study.path("half.txt").exists() and not is_locked(study.out, ORDER[0])
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
+def test_a_file_system_without_locks_keeps_two_runs_apart_too(opened, monkeypatch, number):
+    def refused(*given):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    out = opened().out
+    with locked(out, ORDER[0]):
+        assert is_locked(out, ORDER[0])
+        with pytest.raises(InputError, match="01-data-cleaning is being run"):
+            finish(opened(), ORDER[0])
+    assert not is_locked(out, ORDER[0])
+    finish(opened(), ORDER[0])
 
 
 def test_a_stage_below_that_is_run_again_meanwhile_makes_the_result_stale(opened):

@@ -3,6 +3,7 @@
 A stage leaves its files in the study folder together with a marker, ``stages/<stage>.json``, which is written last.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 from tqdm import tqdm
 
 from proda import __version__
@@ -181,7 +182,14 @@ def locked(out: Path, name: str) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         try:
-            lock.acquire(blocking=False)
+            try:
+                lock.acquire(blocking=False)
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+                    raise
+                # A file system without locks: the file itself is one, which a killed run leaves for the next to remove.
+                lock = SoftFileLock(path.with_suffix(".lock.pid"))
+                lock.acquire(blocking=False)
         except Timeout:
             holder = read_json(out / "run.json" if name == "run" else marker_path(out, name)) or {}
             raise InputError(
@@ -290,10 +298,10 @@ def sha256(content: Any) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The content of a JSON file; None when it is missing or cut short."""
+    """The content of a JSON file; None when it cannot be read or is cut short."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
 
