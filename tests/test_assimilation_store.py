@@ -82,7 +82,7 @@ def test_batches_may_be_written_in_any_order(problem, expected, tmp_path, order)
 
 
 def test_the_store_is_made_on_a_file_system_without_hard_links_and_opens_without_a_warning(
-    problem, expected, tmp_path, monkeypatch
+    problem, expected, tmp_path, monkeypatch, small_batches
 ):
     def refused(*given, **how):
         raise PermissionError(errno.EPERM, "Operation not permitted")

@@ -14,7 +14,7 @@ from proda.assimilation.one_batch import OneBatch, batch_constant, one_batch_pos
 from proda.assimilation.results import one_batch_tree
 from proda.assimilation.sites import site_posteriors
 from proda.assimilation.store import STORE, opened_sites, site_status
-from proda.data.stage import read_cleaned_study
+from proda.data.cleaned import read_cleaned_study
 from proda.kernels.metropolis import Proposal, Schedule
 from proda.stage import CHECKPOINTS, ONE_BATCH, SITE_BY_SITE, progress_bar
 from proda.study import Study

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from proda import __version__
 from proda.errors import InputError
 from proda.model.forcing import AnyForcing
+from proda.stage import DATA, SITE_BY_SITE
 from proda.study import Study, utf8_text
 
 KINDS = ("mineral", "organic", "litter", "unknown")
@@ -355,7 +356,7 @@ def with_attributes(
     return result
 
 
-def existing(path: Path | str, notebook: str = "01-data-cleaning") -> Path:
+def existing(path: Path | str, notebook: str = DATA) -> Path:
     """`path`, which `notebook` writes; `InputError` when there is no such file."""
     path = Path(path)
     if not path.is_file():
@@ -374,17 +375,22 @@ def write_profiles(profiles: pd.DataFrame, path: Path | str, attributes: Mapping
 
 def read_profiles(path: Path | str) -> geopandas.GeoDataFrame:
     """`profiles.parquet` of a study folder, one row a site, with `PROFILE_COLUMNS`."""
-    return geopandas.read_parquet(existing(path))
+    return geopandas.read_parquet(existing(path), columns=[*PROFILE_COLUMNS, "geometry"])
 
 
 def read_layers(path: Path | str) -> pd.DataFrame:
     """`layers.parquet` of a study folder, sorted by site and depth, with `LAYER_COLUMNS`."""
-    return pd.read_parquet(existing(path))
+    return pd.read_parquet(existing(path), columns=list(LAYER_COLUMNS))
+
+
+def read_csv(path: Path | str, types: Mapping[str, Any] | None = None, notebook: str = DATA) -> pd.DataFrame:
+    """A CSV file that `notebook` writes: only an empty field is missing, for a profile may be called "NA"."""
+    return pd.read_csv(existing(path, notebook), dtype=types, keep_default_na=False, na_values=[""])
 
 
 def read_site_status(path: Path | str) -> pd.DataFrame:
     """`site_status.csv` of a study folder: profile_id, site, status, used_downstream and more, one row a site."""
-    return pd.read_csv(existing(path, "04-site-by-site-assimilation"), dtype={"profile_id": str})
+    return read_csv(path, {"profile_id": str}, SITE_BY_SITE)
 
 
 def known_truth(study: Study) -> xr.Dataset | None:
