@@ -125,8 +125,6 @@ def test_identifiers_that_look_like_numbers_or_missing_values_come_back_as_they_
 
 def test_a_stage_that_cannot_be_read_back_is_not_complete(tmp_path, monkeypatch):
     study = small_study(tmp_path)
-    write = pd.DataFrame.to_csv
-
     monkeypatch.setattr(stage, "write_covariates", lambda *given: pd.DataFrame({"place": []}).to_parquet(given[3]))
     with pytest.raises(KeyError, match="site"):
         cleaned_study(study)
