@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -38,7 +39,7 @@ _NETWORK_SETTINGS = ("epochs", "batch_size", "dropout", "learning_rate", "networ
 _SITE_SETTINGS = ("site_*", "chains", "kept_draws", "relative_sd")
 
 STAGES: dict[str, Stage] = {
-    DATA: Stage(("data.stage",), (), ()),
+    DATA: Stage(("data.stage",), (), ("npp_*", "soil_minus_*")),
     "02-matrix-model-validation": Stage(("model", "kernels.misfit", "data.cleaned"), (DATA,), ()),
     ONE_BATCH: Stage(("assimilation.stage",), (DATA,), ("one_batch_*", "chains", "relative_sd")),
     SITE_BY_SITE: Stage(("assimilation.stage",), (DATA,), _SITE_SETTINGS),
@@ -327,6 +328,22 @@ def write_errors_explained(path: Path, kept: str) -> Iterator[None]:
             f"{path} cannot be written: {error.strerror or error}. Make room or give write access, then run the same "
             f"command again: {kept}."
         ) from error
+
+
+def check_writable(folder: Path, option: str, needed: float = 0.0) -> None:
+    """An InputError unless files can be written to `folder`, the value of an `option`, with `needed` bytes of room."""
+    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            free = shutil.disk_usage(place).free
+    except OSError as error:
+        reason = f"{place}: {error.strerror or error}. Give another folder, or write access"
+        raise InputError(f"{option} {folder} cannot be written: {reason}") from None
+    if free < needed:
+        raise InputError(
+            f"{option} {folder} has room for {free / 1e9:.2g} GB, and the results take some {needed / 1e9:.2g} GB: "
+            "make room, or give another folder"
+        )
 
 
 def now() -> str:
