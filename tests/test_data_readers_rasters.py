@@ -337,7 +337,7 @@ def test_maps_that_were_scaled_already_and_of_another_region_are_errors(tmp_path
         (("clay", "sand", "silt"), (250, 400, 350), ""),
         (("clay",), (250,), ""),
         (("clay", "sand", "silt"), (25, 40, 35), "Clay_Content_0cm add up to 10 % at 100.00% of the places"),
-        (("clay", "sand"), (25, 400), "Clay_Content_0cm is at most 2.5 % anywhere.*Silt_Content_0cm"),
+        (("clay", "sand"), (25, 400), "Clay_Content_0cm of SoilGrids 2.0 is at most 2.5 % in any cell. Whole numbers"),
         (("clay", "sand", "silt"), (90, 900, 10), ""),
     ],
 )
@@ -347,7 +347,7 @@ def test_texture_decides_whether_whole_numbers_are_those_of_the_product(tmp_path
         geotiff(tmp_path / f"{name}_0-5cm_mean.tif", np.full(LON.shape, value), TRANSFORM, -32768, dtype="i2")
     wanted = [f"{name.capitalize()}_Content_0cm" for name in names]
     place = (X, Y) if resolution is None else ([-100.25, -98.25], [40.25, 40.25])
-    if not message:
+    if not message or (len(names) < 3 and resolution is None):  # at sites alone nothing is known of the map
         assert read(tmp_path, wanted, *place, resolution).values[wanted[0]].tolist() == [stored[0] / 10] * len(place[0])
         return
     with pytest.raises(InputError, match=message):

@@ -6,7 +6,7 @@ Over a cell, a map is read on pixels that divide the cell, each the nearest of t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -160,7 +160,10 @@ def covariates_from_maps(
         columns[layer.name] = values = map_values(path, layer, lon, lat, resolution, uncertainty=uncertainty)
         note = path.name + (f", stored values times {layer.factor:g}" if layer.factor is not None else "")
         findings.append(finding(source, layer.name, layer.unit, values, note))
-    _check_texture(folder, layers, columns)
+    public = {name: found for name, found in layers.items() if found}
+    texture = _check_texture(folder, public, columns)
+    if resolution is not None:  # few sites may all lie on one soil
+        _check_tenths(folder, {name: found for name, found in public.items() if name not in texture}, columns)
     if npp:
         # The year stands alone or, as AppEEARS writes it, before the day: doy2001001.
         paths = [map_file(folder, _NPP.pattern, f"NPP of {y}", rf"(?<!\d){y}(001)?(?!\d)") for y in NPP_YEARS]
@@ -172,27 +175,34 @@ def covariates_from_maps(
     return Covariates(pd.DataFrame(columns)[names], findings_table(findings))
 
 
-def _check_texture(folder: Path, layers: dict[str, tuple[str, Layer] | None], columns: dict[str, NDArray]) -> None:
-    """Refuse sand, silt and clay of one source that do not add up to 100 %, and one of them that is too small alone."""
+def _check_texture(folder: Path, layers: Mapping[str, tuple[str, Layer]], columns: Mapping[str, NDArray]) -> set[str]:
+    """Refuse sand, silt and clay of one source that do not add up to 100 %; the names of those that do."""
+    right = set()
     for depth in _POINTS:
         names = [f"{part}_Content_{depth}" for part in ("Sand", "Silt", "Clay")]
-        known = {name: layers[name] for name in names if layers.get(name)}
-        if len(known) == 3 and len({source for source, _ in known.values()}) == 1:
-            total = np.sum([columns[name] for name in names], axis=0)
-            wrong = np.abs(total - 100.0) > 10.0
-            if wrong.any():
-                raise InputError(
-                    f"{folder}: {', '.join(names)} add up to {total[wrong][0]:.3g} % at {wrong.mean():.2%} of the "
-                    "places, expected 100 %. Whole percents under the name of another product, or a fill value of 0?"
-                )
-        for name, (_, layer) in known.items():
-            greatest = np.nanmax(columns[name])
-            if len(known) < 3 and layer.factor and greatest <= 100 * layer.factor:
-                raise InputError(
-                    f"{folder}: {name} is at most {greatest:g} % anywhere. Whole percents under the name of another "
-                    f"product? Add {' and '.join(sorted({*names} - {name}))} of the same product to the list of "
-                    f"covariates, so that their sum decides, or name the map {name}.tif."
-                )
+        if not set(names) <= set(layers) or len({layers[name][0] for name in names}) > 1:
+            continue
+        total = np.sum([columns[name] for name in names], axis=0)
+        wrong = np.abs(total - 100.0) > 10.0
+        if wrong.any():
+            raise InputError(
+                f"{folder}: {', '.join(names)} add up to {total[wrong][0]:.3g} % at {wrong.mean():.2%} of the places, "
+                "expected 100 %. Whole percents under the name of another product, or a fill value of 0?"
+            )
+        right |= set(names)
+    return right
+
+
+def _check_tenths(folder: Path, layers: Mapping[str, tuple[str, Layer]], columns: Mapping[str, NDArray]) -> None:
+    """Refuse what is stored in tenths and nowhere above 100 of them: whole numbers of another product would be so."""
+    for name, (source, layer) in layers.items():
+        greatest = np.nanmax(columns[name])
+        if layer.factor == 0.1 and layer.greatest >= 100.0 and greatest <= 10.0:
+            raise InputError(
+                f"{folder}: {name} of {source} is at most {greatest:g} {layer.unit} in any cell. Whole numbers under "
+                "the name of another product? Sand, silt and clay in the list of covariates show it by their sum. If it "
+                f"is right, bring the map to {layer.unit} and name it {name}.tif."
+            )
 
 
 def _layer_of(row: Covariate, folder: Path) -> tuple[str, Layer] | None:
