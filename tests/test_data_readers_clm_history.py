@@ -110,6 +110,7 @@ def with_method(method):
         (lambda: history().isel(time=[*range(14), *range(15, 36)]), "2002-02 .* is followed by 2002-04 .*no gap"),
         (lambda: history().drop_vars("time_bounds"), "no variable .time_bounds.*Instantaneous output .h0i"),
         (lambda: history(years=(2001,)), "one year of NPP"),
+        (lambda: history().where(history()["time"] > 500), "'time' or its bounds are missing in a record"),
         (lambda: history(lat=LAT[:4]), "does not cover 2 of 3 places; the first is place 0 at lon -99.7, lat 40.1"),
         (lambda: history().rename(lat="y", lon="x"), "no axis 'lon'.*Regrid"),
         (lambda: history().stack(cell=("lat", "lon")).reset_index("cell"), "unstructured grid or a single.*Regrid"),

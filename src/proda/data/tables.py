@@ -6,6 +6,7 @@ Every file of stage 1 names the version that wrote it and the study: Parquet fil
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 import zipfile
@@ -21,6 +22,7 @@ import pyarrow
 import pyarrow.csv
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+from pyarrow import compute
 
 from proda import __version__
 from proda.errors import InputError
@@ -128,10 +130,12 @@ def read_delimited(
     tabs = file.name.endswith(".tsv")
     try:
         with file.open("rb") as stream:
-            content = utf8_text(stream.read(), str(file)).encode()
+            content = stream.read()
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise InputError(f"{file}: not a whole file ({error}). Download it again.") from None
-    lines = content.splitlines()
+    utf8_text(content, str(file))
+    lines = content.removeprefix(codecs.BOM_UTF8).splitlines()
+    del content  # a download of WoSIS has hundreds of MB
     number = [i for i, line in enumerate(lines, start=1) if line.strip()]  # of the lines that are not blank
     lines = [lines[i - 1] for i in number]
     names = next(csv.reader([line.decode() for line in lines[:1]], delimiter="\t" if tabs else ","), [])
@@ -152,18 +156,19 @@ def read_delimited(
             pyarrow.csv.ParseOptions(delimiter="\t" if tabs else ",", quote_char=False if tabs else '"'),
             pyarrow.csv.ConvertOptions(column_types=kinds, include_columns=list(kinds), null_values=_MISSING),
         )
-        table = pyarrow.csv.read_csv(pyarrow.py_buffer(b"\n".join([*lines, b""])), *how).to_pandas()
+        table = pyarrow.csv.read_csv(pyarrow.py_buffer(b"\n".join([*lines, b""])), *how)
         fault = "" if len(table) == len(lines) - 1 else "lines and rows differ in number"
     except pyarrow.ArrowException as error:
         fault = str(error)
     if fault:
         raise InputError(f"{file}{_fault(fault, names, lines, number, tabs)}")
-    for name in (name for name in texts if name in table):
-        values = table[name].str.strip()
+    for name in (name for name in texts if name in names):
         # Some fields of WoSIS 2019 have quotes around them.
-        values = values.str.strip('"').str.strip() if tabs else values
-        table[name] = values.mask(values.isin(_MISSING))
-    return table.set_axis(number[1:])
+        values = compute.utf8_trim(table[name], ' "') if tabs else table[name]
+        values = compute.utf8_trim_whitespace(values)
+        known = compute.invert(compute.is_in(values, pyarrow.array(_MISSING)))
+        table = table.set_column(table.column_names.index(name), name, compute.if_else(known, values, None))
+    return table.to_pandas().set_axis(number[1:])
 
 
 def _fault(error: str, names: list[str], lines: list[bytes], number: list[int], tabs: bool) -> str:

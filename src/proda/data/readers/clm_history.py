@@ -319,9 +319,12 @@ def _months_of(path: Path) -> list[tuple[Path, int, int, int, float]]:
         # xarray may write bounds in other units than the axis.
         units = getattr(bounds, "units", getattr(time, "units", ""))
         calendar = getattr(bounds, "calendar", getattr(time, "calendar", "noleap"))
+        edges, at = _floats(bounds[:]), _floats(time[:])
+        if not (np.isfinite(edges).all() and np.isfinite(at).all()):
+            raise InputError(f"{path}: 'time' or its bounds are missing in a record. Broken off in transfer?")
         try:
-            intervals = cftime.num2date(_floats(bounds[:]), units, calendar)
-            stamps = cftime.num2date(_floats(time[:]), getattr(time, "units", units), calendar)
+            intervals = cftime.num2date(edges, units, calendar)
+            stamps = cftime.num2date(at, getattr(time, "units", units), calendar)
         except ValueError as error:
             raise InputError(f"{path}: time is in {units!r}, expected 'days since ...' ({error}).") from None
     months, day = [], timedelta(days=1)

@@ -200,8 +200,8 @@ def _check_tenths(folder: Path, layers: Mapping[str, tuple[str, Layer]], columns
         if layer.factor == 0.1 and layer.greatest >= 100.0 and greatest <= 10.0:
             raise InputError(
                 f"{folder}: {name} of {source} is at most {greatest:g} {layer.unit} in any cell. Whole numbers under "
-                "the name of another product? Sand, silt and clay in the list of covariates show it by their sum. If it "
-                f"is right, bring the map to {layer.unit} and name it {name}.tif."
+                "the name of another product? Sand, silt and clay in the list of covariates show it by their sum. If "
+                f"right, bring the map to {layer.unit} and name it {name}.tif."
             )
 
 

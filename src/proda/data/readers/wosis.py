@@ -156,6 +156,7 @@ def _tidy_tables(folder: Path | str, source: str, profiles: pd.DataFrame, layers
     """Profiles and layers in the tidy schema, from columns with WoSIS' names and units; `source` is the fallback."""
     whole = row_check(lambda x: x % 1 == 0, "a whole number")
     checked(layers, {"profile_id": [no_gaps], "layer": [no_gaps, whole]}, f"{folder}: organic carbon", "line")
+    checked(profiles, {"profile_id": [no_gaps]}, f"{folder}: profiles")
     twice = profiles["profile_id"][profiles["profile_id"].duplicated()]
     if len(twice):
         raise InputError(
