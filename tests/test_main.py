@@ -58,17 +58,7 @@ def test_a_place_for_results_is_tried_before_the_work(tmp_path, monkeypatch, cap
 
 
 def test_too_little_room_and_missing_packages_end_before_anything_runs(file, tmp_path, capsys, monkeypatch):
-    given = [
-        "run",
-        "--study",
-        str(file),
-        "--scale",
-        "tiny",
-        "--out",
-        str(tmp_path / "out"),
-        "--set",
-        "n_profiles=90000",
-    ]
+    given = f"run --study {file} --scale tiny --out {tmp_path / 'out'} --set n_profiles=90000".split()
     with monkeypatch.context() as disk:
         disk.setattr("shutil.disk_usage", lambda place: types.SimpleNamespace(free=1.5e9))
         assert main(given) == 2

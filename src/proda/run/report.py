@@ -74,7 +74,8 @@ def write_source(study: Study, executed: Path, source: Path) -> None:
     static = source / "_static"
     static.mkdir()
     (source / "report.css").rename(static / "report.css")
-    shutil.copy(_mathjax(), static / MATHJAX)
+    mathematics = metadata.files("sphinx-mathjax-offline")  # the one file with which a page sets it by itself
+    shutil.copy(next(file.locate() for file in mathematics if file.name == MATHJAX), static / MATHJAX)
     names = {}
     for kind, stages in (("core", STAGES), ("supplement", SUPPLEMENTS)):
         names[kind] = [name for name in stages if (executed / f"{name}.ipynb").is_file()]
@@ -142,8 +143,3 @@ def _map(study: Study, source: Path) -> str:
 def _rows(rows: Any) -> str:
     """Rows of a Markdown list table."""
     return "\n".join(f"{'  ' if i else '* '}- {cell}" for row in rows for i, cell in enumerate(row))
-
-
-def _mathjax() -> Path:
-    """The one file with which a page sets mathematics by itself, from the package that ships it."""
-    return next(Path(file.locate()) for file in metadata.files("sphinx-mathjax-offline") if file.name == MATHJAX)

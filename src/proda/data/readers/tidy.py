@@ -40,12 +40,7 @@ _MEDIANS = {
     "lat": (-90, 90, "degrees north", _EXCHANGED),
     "lower_depth_m": (0, 5, "m", "In centimetres? Divide both bounds by 100. Positive upwards? Change signs."),
     # The least median of any state in the public profiles is 2.8.
-    "soc_kg_m3": (
-        1,
-        200,
-        "kg per m3 of soil",
-        "In g per m3? Divide by 1000. In % of the mass? That is oc_percent.",
-    ),
+    "soc_kg_m3": (1, 200, "kg per m3 of soil", "In g per m3? Divide by 1000. In % of mass? That is oc_percent."),
     "bulk_density_g_cm3": (0.02, 3, "g per cm3", "In kg per m3? Divide by 1,000."),
     "mean_annual_temperature_degC": (-40, 45, "degrees Celsius", "Temperatures in kelvin? Subtract 273.15."),
     "precipitation_mm_yr": (50, 8000, "mm a year", "Rain per day, in metres or in inches? Give mm a year."),
