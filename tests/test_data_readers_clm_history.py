@@ -1,5 +1,6 @@
 """History files of CLM become forcing of the places asked for, and every way to get it wrong is an error."""
 
+import cftime
 import numpy as np
 import pytest
 from history_files import INPUTS, LAT, LON, MONTH_DAYS, history, truth, written
@@ -181,6 +182,17 @@ def test_bounds_may_count_from_another_day_and_in_another_unit_than_time(paper_f
     result = forcing_from_history(written(ds, tmp_path / "a.nc"), PLACES_LON, PLACES_LAT)
     assert result.comment == expected.comment
     np.testing.assert_array_equal(result.forcing.npp_max, expected.forcing.npp_max)
+
+
+def test_bounds_may_have_another_calendar_than_time(paper_file, tmp_path):
+    ds = history()
+    dates = cftime.num2date(ds["time_bounds"].values, "days since 2000-01-01", "noleap")
+    real = [[cftime.DatetimeGregorian(*x.timetuple()[:3]) for x in pair] for pair in dates]
+    attrs = {"units": "days since 1900-01-01", "calendar": "standard"}
+    ds["time_bounds"] = (ds["time_bounds"].dims, cftime.date2num(real, *attrs.values()).astype(float), attrs)
+    result = forcing_from_history(written(ds, tmp_path / "a.nc"), PLACES_LON, PLACES_LAT).forcing
+    expected = forcing_from_history(paper_file, PLACES_LON, PLACES_LAT).forcing
+    np.testing.assert_allclose(result.npp_mean, expected.npp_mean, rtol=1e-6)
 
 
 @pytest.mark.parametrize("change", [lambda b: b - 31, lambda b: b + 365, lambda b: 24 * b])

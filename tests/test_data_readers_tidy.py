@@ -1,5 +1,7 @@
 """Tidy tables are read in the package's units; what is wrong is named with its line."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,6 +67,11 @@ def test_a_missing_folder_file_or_column_is_named(folder, tmp_path):
         ("layers", "layer", "1.5", "expected a whole number.*from 1"),
         ("layers", "layer", "-0.5", "expected a whole number"),
         ("profiles", "source", "NA", "expected one in every row"),
+        ("profiles", "year", "-9999", "expected 1700 to 2100. A fill value. Leave the field empty"),
+        ("layers", "bulk_density_g_cm3", "-9999", "expected at least 0. A fill value"),
+        ("grid_half_degree", "mean_annual_temperature_degC", "-80", "expected -70 to 60. A fill value"),
+        ("grid_half_degree", "water_wilting_m3_m3", "-999", "expected 0 to 1. A fill value"),
+        ("grid_half_degree", "ref_whrc_soc_0_30cm_kg_m2", "-3.4e+38", "expected 0 to 1000. A fill value"),
         ("profiles", "lat", "40,1", "expected a number.*A decimal comma"),
         ("profiles", "profile_id", "p0", "occurs a second time"),
         ("grid_half_degree", "npp_gC_m2_yr", "400,5", "expected a number.*A decimal comma"),
@@ -75,7 +82,7 @@ def test_a_value_that_its_column_cannot_hold_is_named_with_its_line(folder, tabl
     rows = rows.astype({column: object})
     rows.loc[1, column] = value
     given = folder(**{table: rows})
-    with pytest.raises(InputError, match=rf"\.csv, line 3: {column}.*({value}'?,?|is missing,) {message}"):
+    with pytest.raises(InputError, match=rf"\.csv, line 3: {column}.*({re.escape(value)}'?,?|is missing,) {message}"):
         read_grid_table(given) if table == "grid_half_degree" else read_profile_tables(given)
 
 

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in NO_WRITING:
             raise
-        print(f"error: {error}: make room or give write access, then run the same command again", file=sys.stderr)
+        print(f"error: {error}: make room or give access, then run the same command again", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; `python -m proda status DIR` shows what is complete", file=sys.stderr)

@@ -35,7 +35,7 @@ class ReportFailed(ProdaError):
 
 def check_packages() -> None:
     """An InputError that names the packages of the report that are not installed."""
-    installed = {distribution.name.lower() for distribution in metadata.distributions()}
+    installed = {distribution.name.lower().replace("_", "-") for distribution in metadata.distributions()}
     missing = [name for name in PACKAGES if name not in installed]
     if missing:
         raise InputError(f'the report needs {", ".join(missing)}, not installed here: pip install -e ".[report]"')

@@ -324,12 +324,13 @@ def _months_of(path: Path) -> list[tuple[Path, int, int, int, float]]:
             raise InputError(f"{path}: 'time' or its bounds are missing in a record. Broken off in transfer?")
         try:
             intervals = cftime.num2date(edges, units, calendar)
-            stamps = cftime.num2date(at, getattr(time, "units", units), calendar)
+            stamps = cftime.num2date(at, getattr(time, "units", units), getattr(time, "calendar", "noleap"))
         except ValueError as error:
             raise InputError(f"{path}: time is in {units!r}, expected 'days since ...' ({error}).") from None
     months, day = [], timedelta(days=1)
     for position, ((begin, end), stamp) in enumerate(zip(intervals, stamps, strict=True)):
-        if not begin - day <= stamp <= end + day:
+        first, here, last = (x.timetuple()[:4] for x in (begin - day, stamp, end + day))  # of any two calendars
+        if not first <= here <= last:
             raise InputError(
                 f"{path}: record {position} is at {stamp}, outside its time bounds {begin} to {end}. Do the bounds "
                 "count from another day or in another unit than 'time'? Write their own attribute 'units'."

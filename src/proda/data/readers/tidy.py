@@ -12,6 +12,7 @@ import pandas as pd
 
 from proda.data.grid import AREA_TOLERANCE, RESOLUTION, cell_area
 from proda.data.tables import (
+    Check,
     ProfileTables,
     check_identifiers,
     checked,
@@ -49,6 +50,22 @@ _MEDIANS = {
     "clay_fraction": (0, 1, "of the mass", "Clay in percent? Divide by 100."),
     "cell_area_m2": (1e6, 1e11, "m2", "Areas in square kilometres? Multiply by 1e6."),
 }
+# Least and greatest value of a row; beyond is no unit but a fill value.
+_RANGES = {
+    **dict.fromkeys(("coord_uncertainty_km", "oc_percent", "bulk_density_g_cm3"), (0, np.inf)), "year": (1700, 2100),
+    "mean_annual_temperature_degC": (-70, 60), "precipitation_mm_yr": (0, 15000), "igbp_land_cover": (0, 17),
+    **dict.fromkeys(("npp_gC_m2_yr", "clm5_npp_gC_m2_yr"), (-500, 5000)), "koppen_class": (0, 100),
+    **dict.fromkeys(("sand_fraction", "clay_fraction"), (0, 1)),
+    **dict.fromkeys((name for name in _COVARIATES if name.startswith("water_")), (0, 1)),
+}  # fmt: skip
+
+
+def _within(low: float, high: float) -> Check:
+    remedy = "A fill value? Leave the field empty."
+    expected = f"{low:g} to {high:g}" if np.isfinite(high) else f"at least {low:g}"
+    return row_check(lambda x: x.between(low, high), expected, remedy)
+
+
 _LAND = "In percent? Divide by 100. A cell without land, or of unknown land, is left out of the table."
 _CHECKS = {name: [median_check(*row)] for name, row in _MEDIANS.items()} | {
     "source": [no_gaps],
@@ -59,6 +76,7 @@ _CHECKS = {name: [median_check(*row)] for name, row in _MEDIANS.items()} | {
     "ph": [row_check(lambda x: x.between(0, 14), "0 to 14", "pH x 10? Divide by 10; missing: leave empty.")],
     "land_fraction": [no_gaps, row_check(lambda x: (x > 0) & (x <= 1), "above 0 and at most 1", _LAND)],
 }
+_CHECKS |= {name: [*_CHECKS.get(name, ()), _within(*ends)] for name, ends in _RANGES.items()}
 # Soil with as much carbon (% of mass) is lighter than this (g cm-3): of 1,339 such layers of the public profiles the
 # median is 0.39, and 0.91 in the densest source; with carbon in g per kg under the name of percent it is 1.38.
 _RICH, _LIGHT, _ENOUGH = 8.0, 1.15, 10
@@ -169,6 +187,7 @@ def _table(folder: Path | str, name: str, numbers, texts=(), optional=(), prefix
             "file: [source] folders, [source.forcing] folder."
         )
     table = read_delimited(file, numbers, texts, optional, prefix)
+    checks |= {name: [_within(0, 1000)] for name in table if prefix and name.startswith(prefix)}  # maps in kg m-2
     table = checked(table, _CHECKS | checks, file, "line")
     table = table.assign(**{name: np.nan for name in numbers if name not in table})
     return table.assign(**{name: None for name in texts if name not in table})
