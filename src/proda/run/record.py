@@ -110,10 +110,7 @@ def status_text(folder: Path) -> str:
     lines = [f"{study.title}: {study.label} in {folder}", _run_line(folder, record), ""]
     lines += [_stage_line(folder, name, faults[name], record) for name in ALL_STAGES]
     if record and not markers:
-        lines += [
-            "",
-            "Its folder 'stages' is missing. Copied without it? No result counts as complete until it is there.",
-        ]
+        lines += ["", "Its folder 'stages' is missing. Copied without it? Nothing counts as complete without it."]
     undone = next((name for name in STAGES if faults[name]), None)
     lines += ["", f"To complete it: {study.command(*how_to_run(undone))}"] if undone else []
     return "\n".join(lines)

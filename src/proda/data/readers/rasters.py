@@ -335,9 +335,7 @@ class _Pixels:
         if layer.real and whole and scale == 1:
             fault = "expected real numbers. Of an earlier release, times 10?"
         elif layer.factor and not whole:
-            fault = (
-                f"expected whole numbers that times {layer.factor:g} are in {layer.unit}. Scaled already, or resampled?"
-            )
+            fault = f"expected whole numbers that times {layer.factor:g} are in {layer.unit}. Scaled or resampled?"
         elif layer.factor and (most := np.iinfo(kind).max * layer.factor) < layer.greatest / 2:
             fault = f"at most {most:g} {layer.unit} when times {layer.factor:g}, expected up to {layer.greatest:g}."
             fault += " Of another release?"
