@@ -86,6 +86,12 @@ def test_a_terminal_of_any_encoding_shows_names_of_any_language(file, encoding):
     assert done.returncode == 2 and b"Traceback" not in done.stderr and b"unknown setting 'epoch'" in done.stderr
 
 
+def test_a_reader_that_ends_early_is_no_error():
+    command = f"{sys.executable} -m proda fetch | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stdout.startswith("Public sources") and "Traceback" not in done.stderr
+
+
 def test_a_notebook_alone_without_what_it_reads_gives_the_command_to_run(file, tmp_path, capsys):
     assert main(["run", "--study", str(file), "--scale", "tiny", "--out", str(tmp_path / "out"), "--only", "5"]) == 1
     assert (
