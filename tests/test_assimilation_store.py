@@ -2,7 +2,9 @@
 
 import errno
 import itertools
+import os
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -75,7 +77,22 @@ def test_batches_may_be_written_in_any_order(problem, expected, tmp_path, order)
     store.create(site_coordinates(problem.profile_id), SHORT, BATCH)
     for first in order:
         store.write(first, batch_arrays(problem.part(first, first + BATCH), 7, SHORT))
+    store.finish()
     assert store_bytes(tmp_path) == expected
+
+
+def test_the_store_is_made_on_a_file_system_without_hard_links_and_opens_without_a_warning(
+    problem, expected, tmp_path, monkeypatch, small_batches
+):
+    def refused(*given, **how):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    posteriors_in(tmp_path, problem)
+    assert store_bytes(tmp_path) == expected
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert xr.open_zarr(tmp_path / "sites.zarr")["x"].shape[0] == problem.n_sites
 
 
 def test_a_batch_whose_writer_was_killed_is_sampled_again_and_no_other(

@@ -274,6 +274,14 @@ def test_a_layer_with_its_middle_above_the_limit_stays_and_the_same_layers_far_a
     assert cleaned(tables(SOUND, deep, other), LIMITS).exclusions.empty
 
 
+@given(st.permutations(range(6)), st.sampled_from([(-100.0, -99.99), (179.995, -179.995), (-180.0, 180.0)]))
+def test_the_same_pit_is_found_in_any_order_of_rows_and_across_180_degrees(order, lon):
+    layers = (0, 0.1, 20), (0.1, 0.5, 10), (0.5, 1, 5)
+    raw = tables(profile("first", *layers, lon=lon[0]), profile("second", *layers, lon=lon[1]))
+    raw = raw._replace(layers=raw.layers.iloc[list(order)])
+    assert set(cleaned(raw, LIMITS).exclusions["rule"]) == {"duplicate profile"}
+
+
 def test_of_two_layers_for_one_depth_the_one_that_starts_higher_stays():
     pit = profile("pit", (0, 0.3, 20), (0, 1.0, 12), (0.3, 1.0, 6))
     assert excluded(cleaned(tables(pit), LIMITS)) == {("pit", 2, "overlapping layers")}

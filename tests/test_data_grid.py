@@ -49,6 +49,16 @@ def test_a_position_off_the_land_takes_the_nearest_cell_within_the_tolerance():
     assert cell[1] == cell[2] == -1
 
 
+@pytest.mark.parametrize("west", [179.5, -180.0])  # all land on one side
+def test_a_position_beyond_180_degrees_finds_the_cell_on_the_other_side(west):
+    cells = land_cells(shapely.box(west, 60.0, west + 0.5, 61.0))
+    east = np.array([179.9, -179.9, 180.0, -180.0])
+    cell, distance = cells_at(east, [60.2] * 4, cells)
+    assert cell.tolist() == [0] * 4 and distance.max() == pytest.approx(0.1)
+    profiles = placed(pd.DataFrame({"lon": [*east, 120.0], "lat": 60.2}), cells, 0.5)
+    assert profiles["in_domain"].tolist() == [True] * 4 + [False]
+
+
 def test_what_is_written_is_what_is_read(tmp_path):
     cells = land_cells(shapely.box(-100.0, 40.0, -98.0, 41.0)).assign(land_cover=10.0, sand_percent=40.0, ref_map=5.0)
     grid_dataset(cells).to_netcdf(tmp_path / "grid.nc")

@@ -155,7 +155,7 @@ def test_missing_and_broken_files_are_errors_with_their_names(copy):
     ("change", "message"),
     [
         (lambda values: values * np.nan, r"TSOI\.mat: TSOI has no value at any of the 30 places"),
-        (lambda values: values - 273.15, "TSOI is .* K at place .*, expected 180 to 350"),
+        (lambda values: values - 273.15, "TSOI is .* K, expected 180 to 350 .100.00% of"),
     ],
 )
 def test_a_field_without_a_value_or_in_another_unit_is_an_error(copy, change, message):

@@ -4,6 +4,8 @@ import netCDF4
 import numpy as np
 import pytest
 import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
 from rasterio.transform import Affine
 from small_maps import HOMOLOSINE, geotiff, in_degrees, netcdf
 
@@ -145,14 +147,48 @@ def test_a_declared_scale_is_applied_unless_the_layer_has_a_factor_for_whole_num
     with rasterio.open(geotiff(tmp_path / "scaled.tif", 0 * lon + 400, transform, dtype="i2"), "r+") as file:
         file.scales, file.offsets = (0.0001,), (7,)
     assert map_values(tmp_path / "scaled.tif", ANY, [-99.0], [40.0]) == pytest.approx(7.04)
-    assert map_values(tmp_path / "scaled.tif", ANY._replace(factor=0.1), [-99.0], [40.0]) == pytest.approx(40.0)
-    path = geotiff(tmp_path / "float.tif", 0 * lon + 25.3, transform)
-    with pytest.raises(InputError, match=r"value is stored as float64, expected whole numbers.*name it value\.tif"):
-        map_values(path, ANY._replace(factor=0.1), [-99.0], [40.0])
+
+
+NPP = ANY._replace(factor=0.1, least=-500.0, greatest=3200.0)  # as of MODIS: stored as 0.1 g, declared as 0.0001 kg
+CLAY = ANY._replace(factor=0.1, least=0.0, greatest=100.0)
+DEGREES = ANY._replace(least=-70.0, greatest=60.0, real=True)
+
+
+@pytest.mark.parametrize(
+    ("layer", "dtype", "scale", "offset", "stored", "found"),
+    [
+        (NPP, "i2", 1, 0, 4000, 400.0),
+        (NPP, "u2", 0.1, 0, 4000, 400.0),
+        (NPP, "i2", 0.0001, 0, 4000, 400.0),
+        (NPP, "i2", 0.0002, 0, 4000, "int16, with scale 0.0002 and offset 0, expected 0.1 and 0"),
+        (NPP, "i2", 0.1, -273.15, 4000, "int16, with scale 0.1 and offset -273.15, expected 0.1 and 0"),
+        (NPP, "f4", 1, 0, 400, r"float32, expected whole numbers.*name it value\.tif"),
+        (CLAY, "i2", 1, 0, 250, 25.0),
+        (CLAY, "u1", 1, 0, 25, "uint8, at most 25.5 m when times 0.1, expected up to 100. Of another release"),
+        (CLAY, "f8", 1, 0, 25, "float64, expected whole numbers"),
+        (DEGREES, "f4", 1, 0, 12.5, 12.5),
+        (DEGREES, "i2", 1, 0, -50, "int16, expected real numbers. Of an earlier release, times 10"),
+        (DEGREES, "u2", 0.1, -273.15, 2856, 12.45),
+    ],
+)
+def test_the_stored_type_and_the_declared_scale_are_those_of_the_product(
+    tmp_path, layer, dtype, scale, offset, stored, found
+):
+    transform, lon, _ = in_degrees(-100.0, 41.0, 0.5, 4, 4)
+    path = geotiff(tmp_path / "a.tif", 0 * lon + stored, transform, dtype=dtype)
+    with rasterio.open(path, "r+") as file:
+        file.scales, file.offsets = (scale,), (offset,)
+    if isinstance(found, str):
+        with pytest.raises(InputError, match=f"value is stored as {found}"):
+            map_values(path, layer, [-99.0], [40.0])
+    else:
+        assert map_values(path, layer, [-99.0], [40.0]) == pytest.approx(found)
 
 
 @pytest.mark.parametrize("resolution", [None, 0.5])
-@pytest.mark.parametrize(("fill", "dtype"), [(-9999, "i2"), (-1e20, "f8"), (255, "u1"), (65535, "f8")])
+@pytest.mark.parametrize(
+    ("fill", "dtype"), [(-9999, "i2"), (-1e20, "f8"), (255, "u1"), (65535, "f8"), (0, "f8"), (0, "u1")]
+)
 def test_a_fill_value_is_missing_where_it_is_declared_and_refused_where_not(tmp_path, fill, dtype, resolution):
     transform, lon, lat = in_degrees(-101.0, 42.0, 0.1, 40, 50)
     values = np.where(lat > 40.4, np.nan, np.round(lat))
@@ -160,11 +196,47 @@ def test_a_fill_value_is_missing_where_it_is_declared_and_refused_where_not(tmp_
     means = map_values(declared, ANY, CELL_LON, CELL_LAT, resolution)
     np.testing.assert_allclose(means, np.where(CELL_LAT > 40.4, np.nan, np.round(CELL_LAT)))
     silent = geotiff(tmp_path / "silent.tif", np.where(lat > 40.4, fill, np.round(lat)), transform, dtype=dtype)
-    with pytest.raises(InputError, match=f"silent.tif: value is .* in some pixels, 39 to 40 .*nodata {str(fill)[:3]}"):
+    with pytest.raises(
+        InputError, match=rf"silent.tif: value is .* in \d+\.\d+% of .* pixels, 39 to 40 .*nodata {str(fill)[:3]}"
+    ):
         map_values(silent, ANY, CELL_LON, CELL_LAT, resolution)
     # Among other values such a number is one of them.
     heights = geotiff(tmp_path / "heights.tif", np.linspace(0, 255, lon.size).reshape(lon.shape), transform, dtype="u1")
     assert map_values(heights, ANY, lon.ravel(), lat.ravel()).max() == 255
+
+
+FIELDS = {
+    "normal": lambda rng, n: rng.normal(1300.0, 80.0, n),
+    "whole": lambda rng, n: rng.integers(8, 60, n).astype(float),
+    "skewed": lambda rng, n: rng.lognormal(6.0, 0.6, n),
+    "share": lambda rng, n: rng.beta(0.5, 0.5, n),
+    "with zeros": lambda rng, n: np.maximum(rng.gamma(1.0, 10.0, n).round() - 5, 0.0),
+    "degrees": lambda rng, n: rng.normal(5.0, 9.0, n),
+}
+_MAP = in_degrees(-100.0, 41.0, 0.05, 40, 60)
+
+
+@given(
+    kind=st.sampled_from(list(FIELDS)),
+    fill=st.sampled_from([0.0, -1.0, -999.0, -8888.0, -9999.0, -32768.0, 65535.0, -3.4e38, 1e30]),
+    n=st.integers(1, 5),
+    at_cells=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_an_undeclared_fill_value_is_refused_when_few_pixels_have_it(tmp_path_factory, kind, fill, n, at_cells, seed):
+    rng = np.random.default_rng(seed)
+    values = FIELDS[kind](rng, _MAP[1].size)
+    folder = tmp_path_factory.mktemp("m")
+    how = (CELL_LON, CELL_LAT, 0.5) if at_cells else (_MAP[1].ravel(), _MAP[2].ravel())
+    whole = geotiff(folder / "whole.tif", values.reshape(_MAP[1].shape), _MAP[0])
+    assert np.isfinite(map_values(whole, ANY, *how)).any()
+    inside = np.flatnonzero((_MAP[1].ravel() < -97.1) & (_MAP[2].ravel() > 39.1) & (_MAP[2].ravel() < 40.9))
+    values[rng.choice(inside[: inside.size // 8], n, replace=False)] = fill
+    path = geotiff(folder / "few.tif", values.reshape(_MAP[1].shape), _MAP[0])
+    if fill in (0.0, -1.0) and kind not in ("normal", "whole"):
+        return  # a value like others
+    with pytest.raises(InputError, match="few.tif: value is .* in 0.*% of .*does not declare"):
+        map_values(path, ANY, *how)
 
 
 def test_a_place_takes_its_pixel_only_when_its_position_is_known_to_better_than_the_side(tmp_path):
@@ -211,7 +283,6 @@ def read(folder, names, lon=X, lat=Y, resolution=None):
         ("cec_30-60cm_mean.tif", "CEC_30cm", 215, 21.5),  # mmol(c) kg-1, cmol(c) kg-1
         ("phh2o_0-5cm_mean.tif", "pH_Water_0cm", 67, 6.7),  # pH x 10
         ("BLDFIE_M_sl4_1km_ll.tif", "Bulk_Density_30cm", 1307, 1307.0),
-        ("wc2.1_10m_bio_7.tif", "BIO7", 31, 31.0),
     ],
 )
 def test_stored_integers_become_numbers_in_the_unit_of_the_list_and_gaps_stay_gaps(
@@ -260,6 +331,37 @@ def test_maps_that_were_scaled_already_and_of_another_region_are_errors(tmp_path
         read(tmp_path, ["pH_Water_0cm"], X + 60)
 
 
+@pytest.mark.parametrize(
+    ("names", "stored", "message"),
+    [
+        (("clay", "sand", "silt"), (250, 400, 350), ""),
+        (("clay",), (250,), ""),
+        (("clay", "sand", "silt"), (25, 40, 35), "Clay_Content_0cm add up to 10 % at 100.00% of the places"),
+        (("clay", "sand"), (25, 400), "Clay_Content_0cm of SoilGrids 2.0 is at most 2.5 % in any cell. Whole numbers"),
+        (("clay", "sand", "silt"), (90, 900, 10), ""),
+    ],
+)
+@pytest.mark.parametrize("resolution", [None, 0.5])
+def test_texture_decides_whether_whole_numbers_are_those_of_the_product(tmp_path, names, stored, message, resolution):
+    for name, value in zip(names, stored, strict=True):
+        geotiff(tmp_path / f"{name}_0-5cm_mean.tif", np.full(LON.shape, value), TRANSFORM, -32768, dtype="i2")
+    wanted = [f"{name.capitalize()}_Content_0cm" for name in names]
+    place = (X, Y) if resolution is None else ([-100.25, -98.25], [40.25, 40.25])
+    if not message or (len(names) < 3 and resolution is None):  # at sites alone nothing is known of the map
+        assert read(tmp_path, wanted, *place, resolution).values[wanted[0]].tolist() == [stored[0] / 10] * len(place[0])
+        return
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, wanted, *place, resolution)
+
+
+def test_pixels_of_zero_in_all_texture_maps_are_refused(tmp_path):
+    for name, value in {"CLYPPT": 25, "SNDPPT": 40, "SLTPPT": 35}.items():
+        values = np.where((LON < -98.3) & (LON > -98.5) & (LAT < 39.1), 0, value)
+        geotiff(tmp_path / f"{name}_M_sl1_1km_ll.tif", values, TRANSFORM, 255, dtype="u1")
+    with pytest.raises(InputError, match="add up to 0 % at 33.33% of the places, expected 100 %.*fill value of 0"):
+        read(tmp_path, ["Clay_Content_0cm", "Sand_Content_0cm", "Silt_Content_0cm"])
+
+
 def test_land_cover_of_a_cell_is_its_most_frequent_land_class_and_water_is_none(tmp_path):
     classes = np.where(LON < -99.9, 10, 17)
     geotiff(tmp_path / "MCD12Q1_LC_Type1_2010.tif", classes, TRANSFORM, nodata=255, dtype="u1")
@@ -270,7 +372,9 @@ def test_land_cover_of_a_cell_is_its_most_frequent_land_class_and_water_is_none(
 
 def test_missing_doubled_and_empty_maps_and_those_in_another_unit_are_errors(tmp_path):
     geotiff(tmp_path / "wc2.1_10m_bio_1.tif", np.full(LON.shape, 288.15), TRANSFORM)
-    with pytest.raises(InputError, match="BIO1 is 288.15 degC in a pixel, expected -70 to 60 .3 of 3.*Another release"):
+    with pytest.raises(
+        InputError, match="BIO1 is 288.15 degC in a pixel, expected -70 to 60 .100.00% of 3 pixels.*Another release"
+    ):
         read(tmp_path, ["BIO1"])
     with pytest.raises(InputError, match="no map of IGBP, BIO3. Put the public files there"):
         read(tmp_path, ["IGBP", "BIO3"])

@@ -54,6 +54,16 @@ def test_a_unit_of_wise30sec_is_the_mean_of_its_soils_by_share():
     assert stocks.loc["WD4"].isna().all()  # water
 
 
+@pytest.mark.parametrize("code", range(-9, 0))
+@pytest.mark.parametrize("shallow", [False, True])
+def test_rock_holds_no_carbon_and_what_is_no_soil_leaves_its_share(code, shallow):
+    """Outcrop is -3 and rock below Leptosols -7; the others are water, ice, cities, dunes, salt and no data."""
+    soils = pd.concat([soil(7, 1, 60, 20.0), soil(7, 2, 40, [20.0, *[code] * 6] if shallow else code)])
+    stock, full = unit_stocks(soils).loc[7, 1.0], 20.0
+    part = 0.4 * 0.2 * shallow
+    np.testing.assert_allclose(stock, full * (0.6 + part) if code in (-3, -7) else full)
+
+
 def write_wise(folder, **csv):
     folder.mkdir(exist_ok=True)
     numbers = np.where(LON < -99.75, 11, np.where(LON < -99.5, 13, 14))
@@ -74,11 +84,14 @@ def test_a_cell_of_wise30sec_is_the_mean_of_its_units_by_area(tmp_path):
 
 def test_tables_of_wise30sec_that_are_not_as_described_are_errors(tmp_path):
     write_wise(tmp_path, sep=";", decimal=",")
-    with pytest.raises(InputError, match="HW30s_FULL.txt: not the soils of WISE30sec"):
+    with pytest.raises(InputError, match="HW30s_FULL.txt: not a table of WISE30sec"):
         wise30sec_stocks(tmp_path, X, Y)
     write_wise(tmp_path)
     (tmp_path / layout.WISE_CODES).write_text("pixel_vaue\tdescription\n11\tWD1\n")
     with pytest.raises(InputError, match="unit 13 is not in wise_30sec_v1.tsv"):
+        wise30sec_stocks(tmp_path, X, Y)
+    (tmp_path / layout.WISE_CODES).write_bytes("pixel_vaue\tdescription\n11\tWD1\n".encode("utf-16"))
+    with pytest.raises(InputError, match="wise_30sec_v1.tsv: not a table of WISE30sec .*utf-8"):
         wise30sec_stocks(tmp_path, X, Y)
 
 

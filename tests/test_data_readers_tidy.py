@@ -1,68 +1,14 @@
-"""Text tables are read row by row, tidy tables in the package's units; what is wrong is named with its line."""
+"""Tidy tables are read in the package's units; what is wrong is named with its line."""
 
-import zipfile
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from small_tables import grid_rows
 
-from proda.data.readers.tidy import grid_covariates, read_delimited, read_grid_table, read_profile_tables
+from proda.data.readers.tidy import grid_covariates, read_grid_table, read_profile_tables
 from proda.errors import InputError
-
-TEXT = "profile_id,carbon,source\n007,1.5,NA\n7,,a\n"
-
-
-def read_text(tmp_path, text, name="t.csv"):
-    path = tmp_path / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_delimited(path, ("carbon",), ("profile_id", "source"))
-
-
-def test_identifiers_keep_their_zeros_and_empty_fields_are_missing(tmp_path):
-    table = read_text(tmp_path, TEXT)
-    assert table["profile_id"].tolist() == ["007", "7"]
-    assert table["source"].isna().tolist() == [True, False] and table["carbon"].isna().tolist() == [False, True]
-    assert read_text(tmp_path, b"\xef\xbb\xbf" + TEXT.encode()).equals(table)
-
-
-@given(st.lists(st.tuples(st.text("ab\" ';", max_size=4), st.floats(-1e6, 1e6)), min_size=1, max_size=20))
-def test_every_line_of_a_tab_separated_file_is_a_row_whatever_quotes_it_holds(tmp_path_factory, rows):
-    text = "profile_id\tcarbon\tsource\n" + "".join(f"p{i}\t{x!r}\t{s}\n" for i, (s, x) in enumerate(rows))
-    table = read_text(tmp_path_factory.mktemp("t"), text, "t.tsv")
-    assert table["profile_id"].tolist() == [f"p{i}" for i in range(len(rows))]
-    assert table["carbon"].tolist() == [x for _, x in rows]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (TEXT.replace("7,,a", "7,"), ", line 3: 'Expected 3 columns, got 2.*cut short"),
-        (TEXT.replace("1.5", "1,5"), ", line 2: 'Expected 3 columns, got 4.*decimal comma"),
-        (TEXT.replace("007,1.5,NA", '007,1.5,"NA') + '8,2,"b\n', ", line 2: a quote is not closed in source"),
-        (TEXT.encode("utf-16"), ": not a whole table in UTF-8"),
-        (TEXT.replace("1.5", '"1,5"'), ", line 2: carbon is '1,5', expected a number .*A decimal comma"),
-        (TEXT.replace(",", ";"), ": no column profile_id, source, carbon; it has profile_id;carbon;source, sep.* ','"),
-        ("", ": no column .* it has none"),
-        (TEXT.replace(",a", ",é").encode("latin-1"), ": not a whole table in UTF-8"),
-    ],
-)  # fmt: skip
-def test_what_is_not_the_table_that_its_header_announces_is_named_with_its_line(tmp_path, text, message):
-    with pytest.raises(InputError, match=rf"t\.csv{message}"):
-        read_text(tmp_path, text)
-
-
-def test_damage_in_a_zip_is_named(tmp_path):
-    path = tmp_path / "all.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("folder/t.csv", TEXT * 50)
-    content = bytearray(path.read_bytes())
-    content[60:80] = bytes(20)
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=r"all\.zip/folder/t\.csv: .*download it again"):
-        read_delimited(zipfile.Path(path, "folder/t.csv"), ("carbon",))
 
 
 def profile_rows(n: int = 12) -> pd.DataFrame:
@@ -118,7 +64,14 @@ def test_a_missing_folder_file_or_column_is_named(folder, tmp_path):
         ("layers", "soc_kg_m3", "trace", "expected a number"),
         ("layers", "coarse_fraction", "20", "expected 0 to 1.*percent. Divide by 100"),
         ("layers", "ph", "78", "expected 0 to 14.*x 10"),
-        ("layers", "layer", "1.5", "expected a whole number"),
+        ("layers", "layer", "1.5", "expected a whole number.*from 1"),
+        ("layers", "layer", "-0.5", "expected a whole number"),
+        ("profiles", "source", "NA", "expected one in every row"),
+        ("profiles", "year", "-9999", "expected 1700 to 2100. A fill value. Leave the field empty"),
+        ("layers", "bulk_density_g_cm3", "-9999", "expected at least 0. A fill value"),
+        ("grid_half_degree", "mean_annual_temperature_degC", "-80", "expected -70 to 60. A fill value"),
+        ("grid_half_degree", "water_wilting_m3_m3", "-999", "expected 0 to 1. A fill value"),
+        ("grid_half_degree", "ref_whrc_soc_0_30cm_kg_m2", "-3.4e+38", "expected 0 to 1000. A fill value"),
         ("profiles", "lat", "40,1", "expected a number.*A decimal comma"),
         ("profiles", "profile_id", "p0", "occurs a second time"),
         ("grid_half_degree", "npp_gC_m2_yr", "400,5", "expected a number.*A decimal comma"),
@@ -129,7 +82,7 @@ def test_a_value_that_its_column_cannot_hold_is_named_with_its_line(folder, tabl
     rows = rows.astype({column: object})
     rows.loc[1, column] = value
     given = folder(**{table: rows})
-    with pytest.raises(InputError, match=rf"\.csv, line 3: {column}.*{value}'?,? {message}"):
+    with pytest.raises(InputError, match=rf"\.csv, line 3: {column}.*({re.escape(value)}'?,?|is missing,) {message}"):
         read_grid_table(given) if table == "grid_half_degree" else read_profile_tables(given)
 
 
@@ -194,6 +147,7 @@ def test_a_driver_in_another_unit_is_an_error(folder, column, value, guess):
         ("lon", -99.5, "the cell is at -99.5, 40.25; expected lon and lat of centres of half-degree"),
         ("lon", -100.25, "the cell is at -100.25, 40.25; expected every cell once"),
         ("lat", 100.25, "the cell is at -99.75, 100.25; expected"),
+        ("lon", 260.25, "the cell is at 260.25, 40.25; expected"),
     ],
 )
 def test_a_cell_that_is_none_of_the_grid_is_named_with_its_line(folder, column, value, message):
@@ -210,3 +164,27 @@ def test_areas_on_the_ellipsoid_are_accepted_and_reference_maps_are_no_covariate
     covariates = grid_covariates(grid)
     assert len(covariates.columns) == 11
     assert not [name for name in covariates if name.startswith("ref_") or name in ("lon", "lat", "land_use")]
+
+
+@pytest.mark.parametrize(
+    ("in_profiles", "in_layers"),
+    [("007", "7"), ("7", "007"), ("7", "7.0"), ("P-7", "p7"), ("ab 7", "ab7"), ("NL_7", "NL-7"), ("x", "y")],
+)
+def test_identifiers_written_in_another_way_are_named_from_both_tables(folder, in_profiles, in_layers):
+    ids = pd.Series(range(10, 22)).astype(str)
+    written = (profile_rows().assign(profile_id=ids), layer_rows().assign(profile_id=ids))
+    for table, name in zip(written, (in_profiles, in_layers), strict=True):
+        table.loc[slice(0, 11 if in_layers == "y" else 0), "profile_id"] = name
+    if in_layers == "y":
+        written[0]["profile_id"] = "x" + ids
+    given = folder(profiles=written[0], layers=written[1])
+    with pytest.raises(InputError, match=rf"layers of '{in_layers}' have no profile; .* are '{in_profiles}.*alike"):
+        read_profile_tables(given)
+
+
+def test_blanks_around_identifiers_do_not_count_and_layers_of_no_profile_are_left_to_cleaning(folder):
+    layers = layer_rows()
+    layers["profile_id"] = " " + layers["profile_id"] + "\u00a0"
+    layers.loc[3, "profile_id"] = "elsewhere"
+    tables = read_profile_tables(folder(layers=layers))
+    assert (~tables.layers["profile_id"].isin(tables.profiles["profile_id"])).tolist() == [i == 3 for i in range(12)]

@@ -51,6 +51,24 @@ def test_a_zip_gives_the_same_tables_as_its_files_and_profiles_without_carbon_ar
     assert len(plain.profiles) == 60 and plain.layers["profile_id"].nunique() == 30
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("7000003", "7000003.5", r"organic carbon, line 5: layer is 7000003\.5, expected a whole number"),
+        ("7000003", "", "organic carbon, line 5: layer is missing"),
+        ("7000003", '"7000003', "orgc.tsv, line 5: layer_id is '\"7000003', expected a number"),
+        ("100000", "0100000", "layers of '0100000' have no profile; the profiles without layers are '100000' and on"),
+    ],
+)
+def test_numbers_and_identifiers_of_layers_that_were_changed_are_named(made, tmp_path, old, new, message):
+    folder = wosis_files.write_december_2023(made, tmp_path)
+    path = folder / "wosis_202312_orgc.tsv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join("\t".join(new if x == old else x for x in line.split("\t")) for line in lines))
+    with pytest.raises(InputError, match=message):
+        read_wosis_202312(folder)
+
+
 def test_the_uncertainty_of_a_position_is_the_greatest_distance_named(made, tmp_path):
     texts = ["< 100 m", "100 m - 1 km", "> 10 km", "250", "unknown", ""]
     profiles = made.profiles.assign(positional_uncertainty=[*texts, *["< 100 m"] * 54])

@@ -7,6 +7,7 @@ import xarray as xr
 from small_tables import N, grid_rows, small_study
 
 from proda import __version__
+from proda.data import stage
 from proda.data.cleaned import read_raw_tables
 from proda.data.stage import cleaned_study
 from proda.errors import InputError
@@ -106,6 +107,28 @@ def test_profiles_with_exchanged_coordinates_or_beyond_the_grid_are_counted(tmp_
         "outside the domain": ["p03", "p04", "p28", "p29"],
     }
     assert "lon -110, lat 40.2" in set(gone["value"]) and len(result.profiles) == N - 7
+
+
+def test_identifiers_that_look_like_numbers_or_missing_values_come_back_as_they_were(tmp_path):
+    study = small_study(tmp_path)
+    odd = ["007", "7", "1e5", "-nan", "<NA>", "#NA", "1.#IND", "True", "a,b", 'a "b"', "é", "日本", "=1+1", "x'y", "-1"]
+    ids = [f"kept {name}" for name in odd] + odd
+    for name, part in (("profiles", slice(0, N)), ("layers", slice(0, N + N // 2))):
+        table = pd.read_csv(study.data / f"{name}.csv")
+        each = ids if name == "profiles" else [*np.repeat(ids[: N // 2], 2), *odd]
+        table.iloc[part].assign(profile_id=each).to_csv(study.data / f"{name}.csv", index=False)
+    result = cleaned_study(study)
+    assert sorted(result.profiles["profile_id"]) == sorted(ids[: N // 2])
+    gone = result.exclusions[result.exclusions["layer"].isna()]
+    assert gone["profile_id"].tolist() == odd and set(gone["rule"]) == {"too few layers"}
+
+
+def test_a_stage_that_cannot_be_read_back_is_not_complete(tmp_path, monkeypatch):
+    study = small_study(tmp_path)
+    monkeypatch.setattr(stage, "write_covariates", lambda *given: pd.DataFrame({"place": []}).to_parquet(given[3]))
+    with pytest.raises(KeyError, match="site"):
+        cleaned_study(study)
+    assert study.faults()["01-data-cleaning"].startswith("failed: ")
 
 
 def test_every_file_names_the_version_and_the_study(tmp_path):

@@ -1,10 +1,15 @@
 """A raw table is refused with its first fault, a source is summarised as it is, and files keep units and attributes."""
 
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from proda.data import tables
+from proda.data.tables import read_delimited
 from proda.errors import InputError
 
 CHECKS = {
@@ -44,7 +49,7 @@ def test_a_valid_table_comes_back_as_it_is():
 )
 def test_a_fault_is_named_with_file_row_value_expectation_and_remedy(columns, message):
     with pytest.raises(InputError) as caught:
-        tables.checked(table(**columns), CHECKS, "layers.csv", tables.csv_line)
+        tables.checked(table(**columns).rename(lambda row: row + 2), CHECKS, "layers.csv", "line")
     assert str(caught.value).startswith(message)
 
 
@@ -116,3 +121,80 @@ def test_identifiers_of_sites_stay_text(tmp_path):
     (tmp_path / "site_status.csv").write_text("profile_id,site,used_downstream\n0012,0,True\n")
     read = tables.read_site_status(tmp_path / "site_status.csv")
     assert read["profile_id"].tolist() == ["0012"] and read["used_downstream"].dtype == bool
+
+
+TEXT = "profile_id,carbon,source\n007,1.5,NA\n7,,a\n"
+
+
+def read_text(tmp_path, text, name="t.csv"):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read_delimited(path, ("carbon",), ("profile_id", "source"))
+
+
+def test_identifiers_keep_their_zeros_and_empty_fields_are_missing(tmp_path):
+    table = read_text(tmp_path, TEXT)
+    assert table["profile_id"].tolist() == ["007", "7"]
+    assert table["source"].isna().tolist() == [True, False] and table["carbon"].isna().tolist() == [False, True]
+    assert read_text(tmp_path, TEXT.replace(",a", ", a\t").replace(",NA", ",  n/a ")).equals(table)
+
+
+FIELD = st.text("ab\" ';é", max_size=5)
+
+
+@given(
+    rows=st.lists(st.tuples(FIELD, st.sampled_from(["1.5", "", '"2"', '3"']), FIELD), max_size=12),
+    end=st.sampled_from(["\n", "\r\n", "\r", "\r\r\n"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1"]),
+    name=st.sampled_from(["t.csv", "t.tsv"]),
+    last=st.booleans(),
+)
+@example([("a", "1", '"x'), ("b", "2", "y"), ("c", "3", 'z"')], "\n", "utf-8", "t.csv", True)
+@example([("a", "1", 'x"'), ("b", "2", '"y')], "\r", "utf-8", "t.csv", False)
+@settings(max_examples=300)
+def test_every_line_is_a_row_or_an_error_names_it(tmp_path_factory, rows, end, encoding, name, last):
+    separator = "," if name == "t.csv" else "\t"
+    rows = [(f"p{i}{a}", b, c) for i, (a, b, c) in enumerate(rows)]
+    lines = [separator.join(row) for row in (("profile_id", "carbon", "source"), *rows)]
+    content = (end.join(lines) + (end if last else "")).encode(encoding)
+    try:
+        table = read_text(tmp_path_factory.mktemp("t"), content, name)
+    except InputError as error:
+        assert f"{name}, line " in str(error) and (encoding != "utf-8" or '"' in "".join(lines))
+    else:
+        step = 2 if end == "\r\r\n" else 1
+        assert table.index.tolist() == [1 + step * (i + 1) for i in range(len(rows))]
+        assert all(x.startswith(f"p{i}") for i, x in enumerate(table["profile_id"]))
+    if name == "t.tsv" and encoding.startswith("utf-8") and not any('"' in row[1] for row in rows):
+        assert len(table) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TEXT.replace("7,,a", "7,"), ", line 3: 'Expected 3 columns, got 2.*cut short"),
+        (TEXT.replace("\n7,,a", "\n\n7,"), ", line 4: 'Expected 3 columns, got 2.*cut short"),
+        (TEXT.replace("1.5", "1,5"), ", line 2: 'Expected 3 columns, got 4.*decimal comma"),
+        (TEXT.replace("007,1.5,NA", '007,1.5,"NA') + '8,2,"b\n', ", line 2: a field goes on in line 4.*not closed"),
+        (TEXT.replace("1.5", '"1,5"'), ", line 2: carbon is '1,5', expected a number .*A decimal comma"),
+        (TEXT.replace(",", ";"), ": no column profile_id, source, carbon; it has profile_id;carbon;source, .* commas"),
+        (TEXT.replace("source", "carbon"), ": two columns carbon"),
+        ("", ": no column .* it has none"),
+        (TEXT.encode("utf-16"), ", line 1: the text is not UTF-8 but UTF-16. Save the file as UTF-8"),
+        (TEXT.replace(",a", ",é").encode("latin-1"), r", line 3: .* but b'\\xe9', perhaps Windows-1252 or Latin-1"),
+    ],
+)  # fmt: skip
+def test_what_is_not_the_table_that_its_header_announces_is_named_with_its_line(tmp_path, text, message):
+    with pytest.raises(InputError, match=rf"t\.csv{message}"):
+        read_text(tmp_path, text)
+
+
+def test_damage_in_a_zip_is_named(tmp_path):
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("folder/t.csv", TEXT * 50)
+    content = bytearray(path.read_bytes())
+    content[60:80] = bytes(20)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"all\.zip/folder/t\.csv: .*Download it again"):
+        read_delimited(zipfile.Path(path, "folder/t.csv"), ("carbon",))

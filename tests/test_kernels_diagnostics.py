@@ -59,3 +59,14 @@ def test_chains_that_stand_still_apart_have_not_converged():
     apart = np.repeat([[0.1], [0.2], [0.3]], 100, axis=1)
     assert gelman_rubin(apart) == np.inf
     assert not convergence(apart).rhat < 1.1
+
+
+@pytest.mark.parametrize("n_draws", [300, 301])
+@pytest.mark.parametrize("place", [(0, 0), (2, -1), (1, 150), (slice(None), slice(None))])
+def test_a_series_with_a_nan_has_no_diagnostics_and_the_others_keep_theirs(series, n_draws, place):
+    draws = series[:4, :, :n_draws].astype(np.float32)
+    expected = convergence(draws)
+    draws[2][place] = np.nan
+    for one, whole in zip(convergence(draws), expected, strict=True):
+        np.testing.assert_array_equal(one, np.where(np.arange(4) == 2, np.nan, whole))
+    assert np.isnan(gelman_rubin(draws)[2]) and np.isnan(az.rhat(draws[2])) and np.isnan(az.ess(draws[2]))

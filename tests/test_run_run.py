@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -191,8 +193,41 @@ def test_a_second_run_is_refused_until_the_first_is_stopped_or_killed(tmp_path, 
 
 
 def test_a_folder_without_a_study_is_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no study"):
-        status_text(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("{}")
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list" / "run.json").write_bytes(b"[\xff]")
+    for name in ("nowhere", "file", "list"):
+        with pytest.raises(InputError, match=f"{name} holds no study"):
+            status_text(tmp_path / name)
+
+
+def test_a_half_copied_study_is_described_as_far_as_it_is_there(place, tmp_path):
+    shutil.copytree(place / "out", tmp_path / "out")
+    (tmp_path / "out" / f"{ORDER[1]}.txt").unlink()
+    marker = tmp_path / "out" / "stages" / f"{ORDER[2]}.json"
+    marker.write_bytes(marker.read_bytes()[:300])
+    text = status_text(tmp_path / "out")
+    assert f"its file {ORDER[1]}.txt is missing" in text and text.count("complete, 1 outputs") == 4
+    assert f"{ORDER[2]:<30} has not been run" in text and "--from 2" in text
+    shutil.rmtree(tmp_path / "out" / "stages")
+    assert "Its folder 'stages' is missing. Copied without it?" in status_text(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"study": "/elsewhere/small.toml"}, "study file /elsewhere/small.toml does not exist"),
+        ({"settings": {"gone": 1}}, "unknown setting 'gone'"),
+        ({"settings": {"site_acceptance": "annealed"}}, "site_acceptance is 'annealed', of version 0.1"),
+    ],
+)
+def test_a_study_of_another_place_or_version_is_described_from_its_record(place, tmp_path, changed, reason):
+    shutil.copytree(place / "out", tmp_path / "out")
+    content = json.loads((tmp_path / "out" / "run.json").read_text())
+    content["opened_with"].update(changed)
+    write_json(tmp_path / "out" / "run.json", content)
+    with pytest.raises(InputError, match=rf"recorded as complete: {ORDER[0]}, .*--study FILE .*{re.escape(reason)}"):
+        status_text(tmp_path / "out")
 
 
 def test_the_revision_of_a_folder_outside_git_is_unknown_and_changed_files_are_marked(tmp_path):

@@ -1,10 +1,13 @@
 """The files of a stage: whole or not there, refused when stale, and resumed only by the run that left them."""
 
+import errno
+import json
 import multiprocessing
 import os
 import shutil
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -129,6 +132,21 @@ def test_a_stage_at_which_another_process_works_is_refused_until_that_process_is
     assert not study.path("half.txt").exists() and not is_locked(study.out, ORDER[0])
 
 
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP])
+def test_a_file_system_without_locks_keeps_two_runs_apart_too(opened, monkeypatch, number):
+    def refused(*given):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    out = opened().out
+    with locked(out, ORDER[0]):
+        assert is_locked(out, ORDER[0])
+        with pytest.raises(InputError, match="01-data-cleaning is being run"):
+            finish(opened(), ORDER[0])
+    assert not is_locked(out, ORDER[0])
+    finish(opened(), ORDER[0])
+
+
 def test_a_stage_below_that_is_run_again_meanwhile_makes_the_result_stale(opened):
     study = opened()
     finish(study, ORDER[0])
@@ -145,6 +163,26 @@ def test_a_repeated_stage_with_the_same_result_leaves_the_later_ones_valid(opene
     finish(study, ORDER[0], text="another result")
     with pytest.raises(MissingOutput, match="05-network-training.*is stale: 01-data-cleaning has a new result"):
         study.require(ORDER[4])
+
+
+def results_at(folder: Path, date: str, weights: bytes, number: float) -> None:
+    with zipfile.ZipFile(folder / "network.keras", "w") as file:
+        file.writestr("metadata.json", json.dumps({"date_saved": date}))
+        file.writestr(zipfile.ZipInfo("weights.h5", (int(date[:4]), 1, 1, 0, 0, 0)), weights)
+    (folder / "model_speed.csv").write_text(f"task,microseconds\nsolve,{date[-2:]}\n")
+    write_json(folder / "S1.json", {"number": number, "draws_per_second": float(date[-2:])})
+
+
+@pytest.mark.parametrize(("weights", "number", "same"), [(b"w", 1.0, True), (b"v", 1.0, False), (b"w", 2.0, False)])
+def test_the_same_numbers_are_the_same_result_whatever_the_date_and_the_time_they_took(opened, weights, number, same):
+    study, contents = opened(), []
+    for values in (("2025-01-01", b"w", 1.0), ("2026-02-02", weights, number)):
+        with study.stage(ORDER[0]) as folder:
+            results_at(folder, *values)
+        contents.append(read_json(marker_path(study.out, ORDER[0]))["content"])
+    assert (contents[0] == contents[1]) is same
+    study.path("network.keras").write_bytes(study.path("network.keras").read_bytes()[:-30])
+    assert "network.keras has changed" in study.faults()[ORDER[0]]
 
 
 def test_a_study_folder_of_version_0_1_is_refused_and_not_misread(opened):

@@ -22,6 +22,7 @@ from proda.study import ALIASES, Study, read_study_file, settings_at, study_fold
         ("[settings]", "[settings]\nepoch = 1", r"\[settings\]: unknown setting 'epoch': did you mean 'epochs'"),
         ("[scales.tiny]", "[scales.tiny]\nepoch = 1", r"\[scales.tiny\]: unknown setting 'epoch'"),
         ("[source]", "[source", "not valid TOML"),
+        ("[settings]", '[settings]\nsite_acceptance = "annealed"', "site_acceptance is 'annealed', of version 0.1"),
     ],
 )
 def test_a_faulty_study_file_is_named_with_the_entry_at_fault(file, old, new, message):
@@ -104,6 +105,23 @@ def test_the_old_name_of_a_setting_is_accepted_with_a_warning(file, old):
     file.write_text(file.read_text().replace("[scales.tiny]", f"[scales.tiny]\n{old} = {value}"))
     with pytest.warns(FutureWarning):
         assert Study.open(file, "tiny")[ALIASES[old]] == value
+
+
+def test_a_setting_of_version_0_1_that_is_gone_is_accepted_at_the_value_that_stayed(file):
+    file.write_text(STUDY.replace("[settings]", '[settings]\nsite_acceptance = "metropolis"'))
+    with pytest.warns(FutureWarning, match="site_acceptance is now always 'metropolis': remove it"):
+        assert "site_acceptance" not in Study.open(file, "tiny").settings
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32", "latin-1", "cp1252"])
+def test_a_study_file_is_read_in_utf_8_with_or_without_a_mark_and_any_other_encoding_is_named(file, encoding):
+    file.write_bytes(STUDY.replace("seed = 7", 'seed = 7\ndescription = "Böden"').encode(encoding))
+    if encoding.startswith("utf-8"):
+        assert Study.open(file, "tiny").description == "Böden"
+    else:
+        found = "UTF-16" if "utf" in encoding else r"b'\\xf6', perhaps Windows-1252 or Latin-1"
+        with pytest.raises(InputError, match=rf"small\.toml, line \d+: the text is not UTF-8 but {found}\. Save"):
+            Study.open(file, "tiny")
 
 
 def test_the_shipped_studies_keep_the_limits_at_every_scale():

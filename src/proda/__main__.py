@@ -1,22 +1,39 @@
 """The command line: ``python -m proda run | score | verify | bench | fetch | status``."""
 
 import argparse
+import errno
+import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from proda.errors import InputError, ProdaError
+from proda.stage import check_writable
+
+NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)  # a full disk, or a protected one
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand: exit code 0 for success, 1 for failure, 2 for a request that cannot be met."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal of another encoding shows an escape, and ends no run
+            stream.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     try:
         return _exit_code(options)
     except ProdaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
+    except BrokenPipeError:  # the reader of a pipe, such as head, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if error.errno not in NO_WRITING:
+            raise
+        print(f"error: {error}: make room or give access, then run the same command again", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("stopped; `python -m proda status DIR` shows what is complete", file=sys.stderr)
         return 130
@@ -83,10 +100,14 @@ def _exit_code(options: argparse.Namespace) -> int:
         case "bench":
             from proda.run.bench import bench
 
+            if options.json:
+                check_writable(options.json.parent, "--json")
             return bench(options.json)
         case "fetch":
             from proda.data.fetch import fetch, known_sources, listing, source_named
 
+            if options.to and not options.dry_run:
+                check_writable(Path(options.to).expanduser(), "--to")
             if options.source:
                 fetch(source_named(options.source), options.to, options.dry_run)
             else:
@@ -96,6 +117,7 @@ def _exit_code(options: argparse.Namespace) -> int:
 
             print(status_text(options.folder))
         case "score":
+            check_writable(options.to or options.folder, "--to")
             _score(options.folder, options.data, options.to or options.folder)
         case "run":
             _run(options)
@@ -155,4 +177,5 @@ def _run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    warnings.formatwarning = lambda message, *where, **line: f"warning: {message}\n"
     sys.exit(main())

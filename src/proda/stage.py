@@ -3,11 +3,14 @@
 A stage leaves its files in the study folder together with a marker, ``stages/<stage>.json``, which is written last.
 """
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -15,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 from tqdm import tqdm
 
 from proda import __version__
@@ -37,7 +40,7 @@ _ERROR_SETTINGS = ("chains", "sampler", "observation_*", "relative_sd")
 _SITE_SETTINGS = ("site_*", "kept_draws", "floor_kg_m3", *_ERROR_SETTINGS)
 
 STAGES: dict[str, Stage] = {
-    DATA: Stage(("data.stage",), (), ()),
+    DATA: Stage(("data.stage",), (), ("npp_*", "soil_minus_*")),
     "02-matrix-model-validation": Stage(("model", "kernels.misfit", "data.cleaned"), (DATA,), ()),
     ONE_BATCH: Stage(("assimilation.stage",), (DATA,), ("one_batch_*", *_ERROR_SETTINGS)),
     SITE_BY_SITE: Stage(("assimilation.stage",), (DATA,), _SITE_SETTINGS),
@@ -181,7 +184,14 @@ def locked(out: Path, name: str) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         try:
-            lock.acquire(blocking=False)
+            try:
+                lock.acquire(blocking=False)
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+                    raise
+                # A file system without locks: the file itself is one, which a killed run leaves for the next to remove.
+                lock = SoftFileLock(path.with_suffix(".lock.pid"))
+                lock.acquire(blocking=False)
         except Timeout:
             holder = read_json(out / "run.json" if name == "run" else marker_path(out, name)) or {}
             raise InputError(
@@ -254,8 +264,23 @@ def _files_of(path: Path) -> list[Path]:
 
 
 def _content_of(path: Path) -> str:
-    """SHA-256 (hex) of the names and contents of one output."""
-    return sha256([(item.relative_to(path).as_posix(), file_sha256(item)) for item in _files_of(path)])
+    """SHA-256 (hex) of the names and contents of one output: of its numbers, not of wall times and dates."""
+    return sha256([(item.relative_to(path).as_posix(), _result_sha256(item)) for item in _files_of(path)])
+
+
+def _result_sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file; a Keras file counts without its date, and what is named seconds does not count."""
+    if path.suffix == ".keras":
+        with suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as file:
+            names = sorted({*file.namelist()} - {"metadata.json"})
+            return sha256([(name, hashlib.sha256(file.read(name)).hexdigest()) for name in names])
+    elif path.suffix == ".json" and (content := read_json(path)) is not None:
+        return sha256({name: value for name, value in content.items() if "second" not in name})
+    elif path.suffix == ".csv":
+        with path.open("rb") as stream:
+            if b"seconds" in stream.readline():
+                return ""
+    return file_sha256(path)
 
 
 def file_sha256(path: Path) -> str:
@@ -275,10 +300,10 @@ def sha256(content: Any) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The content of a JSON file; None when it is missing or cut short."""
+    """The content of a JSON file; None when it cannot be read or is cut short."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
 
@@ -304,6 +329,22 @@ def write_errors_explained(path: Path, kept: str) -> Iterator[None]:
             f"{path} cannot be written: {error.strerror or error}. Make room or give write access, then run the same "
             f"command again: {kept}."
         ) from error
+
+
+def check_writable(folder: Path, option: str, needed: float = 0.0) -> None:
+    """An InputError unless files can be written to `folder`, the value of an `option`, with `needed` bytes of room."""
+    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            free = shutil.disk_usage(place).free
+    except OSError as error:
+        reason = f"{place}: {error.strerror or error}. Give another folder, or write access"
+        raise InputError(f"{option} {folder} cannot be written: {reason}") from None
+    if free < needed:
+        raise InputError(
+            f"{option} {folder} has room for {free / 1e9:.2g} GB, and the results take some {needed / 1e9:.2g} GB: "
+            "make room, or give another folder"
+        )
 
 
 def now() -> str:

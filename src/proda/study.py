@@ -1,5 +1,6 @@
 """A study: its TOML file, its settings at one scale, and the folder where its stages leave their files."""
 
+import codecs
 import difflib
 import hashlib
 import math
@@ -86,6 +87,17 @@ ALIASES = {
     "shown_simulations": "sbc_simulations",
     "shown_sites": "supplement_sites",
 }
+# Entries of version 0.1 that had a choice: the value that is now always taken, and accepted with a warning.
+REMOVED = {"site_acceptance": "metropolis", "site_kept_states": "all", "land_use": "own", "method": "nearest"}
+
+
+def is_removed(name: str, value: Any, where: str) -> bool:
+    """Whether the entry `name` of a study file is one of `REMOVED`; an InputError at a `value` that is gone."""
+    if name in REMOVED and value != REMOVED[name]:
+        raise InputError(f"{where}: {name} is {value!r}, of version 0.1; now it is always {REMOVED[name]!r}: remove it")
+    if name in REMOVED:
+        warnings.warn(f"{where}: {name} is now always {value!r}: remove it", FutureWarning, stacklevel=6)
+    return name in REMOVED
 
 
 def settings_at(
@@ -121,6 +133,8 @@ def _checked(values: Mapping[str, Any], known: Mapping[str, Any], where: str, ad
         if name != given_name:
             text = f"{where}: setting {given_name} is now called {name}; the next version does not accept the old name"
             warnings.warn(text, FutureWarning, stacklevel=5)
+        if is_removed(name, value, where):
+            continue
         accepted = {*known, *ALLOWED} if add else known
         if name not in accepted:
             raise InputError(f"{where}: unknown setting {given_name!r}: {suggestion(name, accepted)}")
@@ -209,9 +223,23 @@ def read_study_file(path: Path) -> dict[str, Any]:
     return content
 
 
+def utf8_text(content: bytes, where: str) -> str:
+    """The text of a file in UTF-8, with or without a byte-order mark; `where` names it in an InputError."""
+    try:
+        text, line, found = content.decode("utf-8-sig"), 1, ""
+    except UnicodeDecodeError as error:
+        line = len(content[: error.start].splitlines()) or 1
+        text, found = "", f"{content[error.start : error.end]!r}, perhaps Windows-1252 or Latin-1"
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in content:
+        found = "UTF-16"
+    if found:
+        raise InputError(f"{where}, line {line}: the text is not UTF-8 but {found}. Save the file as UTF-8.")
+    return text
+
+
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(utf8_text(path.read_bytes(), f"study file {path}"))
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"study file {path} is not valid TOML: {error}") from error
 

@@ -57,7 +57,7 @@ def site_posteriors(
         finally:
             for future in futures:
                 future.cancel()
-    store.drop_leftovers()
+    store.finish()
     return opened_sites(store.path)
 
 

@@ -5,6 +5,7 @@ elsewhere, and each is marked when it is whole. A batch without its mark is samp
 """
 
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,8 @@ import xarray as xr
 import zarr
 from numpy.typing import NDArray
 from scipy.special import gamma
+from zarr.core.buffer import Buffer
+from zarr.storage import LocalStore
 
 from proda.assimilation.chains import (
     ACCEPTED,
@@ -89,6 +92,21 @@ def site_coordinates(profile_id: Sequence[str], places: Mapping[str, NDArray] | 
     return xr.Dataset(coords=coords, attrs={"title": "Site-by-site posteriors of the soil-carbon parameters"})
 
 
+class ZarrFolder(LocalStore):
+    """A Zarr store in a folder; Zarr's own makes hard links, which not every file system has."""
+
+    async def set_if_not_exists(self, key: str, value: Buffer) -> None:
+        if not await self.exists(key):
+            await self.set(key, value)
+
+
+def consolidate(path: Path) -> None:
+    """Gather the metadata of the Zarr store at `path` in one file, so that it opens without a search and a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # other programs than Python's may not use them
+        zarr.consolidate_metadata(ZarrFolder(path))
+
+
 def opened_sites(path: Path) -> xr.Dataset:
     """The `sites.zarr` at `path`, read when and as far as it is asked for."""
     sites = xr.open_zarr(path, consolidated=False, chunks=None)
@@ -113,8 +131,8 @@ class SiteStore:
         described = " ".join(name for name in coordinates.coords if name not in coordinates.dims)
         with write_errors_explained(self.path, _KEPT):
             shutil.rmtree(self.path, ignore_errors=True)
-            coordinates.to_zarr(self.path, mode="w", consolidated=False)
-            group = zarr.open_group(self.path, mode="r+")
+            coordinates.to_zarr(ZarrFolder(self.path), mode="w", consolidated=False)
+            group = zarr.open_group(ZarrFolder(self.path), mode="r+")
             for name, row in VARIABLES.items():
                 shape = tuple(sizes[dim] for dim in row.dims)
                 about = {"long_name": row.meaning, "units": row.unit, "coordinates": described}
@@ -134,10 +152,12 @@ class SiteStore:
         """Whether the batch that begins with the site `first` is there."""
         return self._mark(first).is_file()
 
-    def drop_leftovers(self) -> None:
-        """Remove what writers that were killed left beside a chunk; to be called when nobody writes."""
-        for path in self.path.rglob("*.partial"):
-            path.unlink(missing_ok=True)
+    def finish(self) -> None:
+        """Remove what killed writers left beside a chunk, and consolidate; to be called when nobody writes."""
+        with write_errors_explained(self.path, _KEPT):
+            for path in self.path.rglob("*.partial"):
+                path.unlink(missing_ok=True)
+            consolidate(self.path)
 
     def _mark(self, first: int) -> Path:
         return self.marks / f"from-{first:07d}"

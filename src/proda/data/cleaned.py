@@ -12,7 +12,7 @@ import xarray as xr
 from proda.data.covariates import read_covariates
 from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
-from proda.data.tables import ProfileTables, existing, read_layers, read_profiles
+from proda.data.tables import ProfileTables, existing, read_csv, read_layers, read_profiles
 from proda.model.forcing import Forcing
 from proda.study import Study
 
@@ -37,18 +37,22 @@ class CleanedStudy(NamedTuple):
 def read_cleaned_study(study: Study) -> CleanedStudy:
     """The files of stage 1; `MissingOutput` unless the stage is complete and made with the present settings."""
     study.require(STAGE)
-    sites, cells = read_covariates(study.path("covariates.parquet"))
-    findings = pd.read_csv(study.path("drivers.csv"), keep_default_na=False, na_values=[""], dtype={"note": object})
+    return read_cleaned_files(study.out)
+
+
+def read_cleaned_files(folder: Path) -> CleanedStudy:
+    """The files of stage 1 in `folder`."""
+    sites, cells = read_covariates(folder / "covariates.parquet")
     return CleanedStudy(
-        profiles=read_profiles(study.path("profiles.parquet")),
-        layers=read_layers(study.path("layers.parquet")),
-        forcing=read_forcing(study.path("forcing.nc")),
+        profiles=read_profiles(folder / "profiles.parquet"),
+        layers=read_layers(folder / "layers.parquet"),
+        forcing=read_forcing(folder / "forcing.nc"),
         site_covariates=sites,
         cell_covariates=cells,
-        grid=read_grid(study.path("grid.nc")),
-        exclusions=pd.read_csv(study.path("exclusions.csv"), dtype={"profile_id": str, "layer": "Int64"}),
-        account=pd.read_csv(study.path("cleaning.csv")),
-        findings=findings.fillna({"note": ""}),
+        grid=read_grid(folder / "grid.nc"),
+        exclusions=read_csv(folder / "exclusions.csv", {"profile_id": str, "layer": "Int64", "source": str}),
+        account=read_csv(folder / "cleaning.csv"),
+        findings=read_csv(folder / "drivers.csv", {"note": object}).fillna({"note": ""}),
     )
 
 

@@ -243,7 +243,9 @@ def _no_covariates(tables: ProfileTables, limits: Limits) -> Excluded:
 @rule("duplicate profile", "layers and place of an earlier profile", "profiles", "duplicate_tolerance_degrees")
 def _duplicates(tables: ProfileTables, limits: Limits) -> Excluded:
     """Profiles with the layers of an earlier one, bounds and carbon alike to four digits, at the same place."""
-    layers, tolerance = tables.layers, limits["duplicate_tolerance_degrees"]
+    tolerance = limits["duplicate_tolerance_degrees"]
+    # A source may list layers top down, another bottom up.
+    layers = tables.layers.sort_values(["upper_depth", "lower_depth", "soc"], kind="stable")
     text = layers["upper_depth"].map("{:.3f}".format) + layers["lower_depth"].map("-{:.3f}".format)
     text += layers["soc"].map(":{:.4g};".format)
     prints = text.groupby(layers["profile_id"], sort=False).sum()
@@ -252,7 +254,9 @@ def _duplicates(tables: ProfileTables, limits: Limits) -> Excluded:
     original_of, kept = {}, {}
     for row, name, lon, lat, same in twins[["profile_id", "lon", "lat", "print"]].itertuples():
         others = kept.setdefault(same, [])
-        near = (other for other, x, y in others if max(abs(x - lon), abs(y - lat)) <= tolerance)
+        # Places on both sides of 180 degrees are near each other.
+        away = ((other, max(abs((x - lon + 180) % 360 - 180), abs(y - lat))) for other, x, y in others)
+        near = (other for other, distance in away if distance <= tolerance)
         original = next(near, None)
         if original is None:
             others.append((name, lon, lat))

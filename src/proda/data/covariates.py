@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from proda.data.tables import checked, csv_line, existing, no_repeats, row_check, with_attributes
+from proda.data.tables import checked, existing, no_repeats, read_delimited, row_check, with_attributes
 from proda.errors import InputError
 from proda.study import repository_root
 
@@ -40,12 +40,10 @@ class Covariate(NamedTuple):
 
 def _described(path: Path) -> pd.DataFrame:
     """A CSV file with the columns of `Covariate`, checked."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    missing = [name for name in Covariate._fields if name not in table]
-    if missing:
-        raise InputError(f"{path}: no column {', '.join(missing)}; it has {', '.join(table)}.")
+    places = ("paper", "binn", "grid-table")  # in the lists
+    table = read_delimited(path, (), (*Covariate._fields, *places), optional=places).fillna("")
     kind = row_check(lambda x: x.isin(KINDS), " or ".join(KINDS))
-    return checked(table, {"name": [no_repeats], "kind": [kind]}, path, csv_line)
+    return checked(table, {"name": [no_repeats], "kind": [kind]}, path, "line")
 
 
 def _rows(table: pd.DataFrame) -> tuple[Covariate, ...]:

@@ -72,9 +72,13 @@ def cells_at(lon: ArrayLike, lat: ArrayLike, grid, tolerance: float = 0.5) -> tu
     cell = np.full(len(position), -1)
     distance = np.full(len(position), np.nan)
     known = np.isfinite(position).all(axis=1)
-    tree = cKDTree(np.column_stack([np.asarray(grid["lon"], float), np.asarray(grid["lat"], float)]))
+    centre = np.column_stack([np.asarray(grid["lon"], float), np.asarray(grid["lat"], float)])
+    # Cells at 180 degrees lie on both sides of it.
+    seam = np.flatnonzero(np.abs(centre[:, 0]) > 180.0 - RESOLUTION - tolerance)
+    beyond = centre[seam] - np.column_stack([360.0 * np.sign(centre[seam, 0]), np.zeros(seam.size)])
     # In the maximum norm the nearest centre is the centre of the cell a position lies in.
-    away, nearest = tree.query(position[known], p=np.inf)
+    away, nearest = cKDTree(np.concatenate([centre, beyond])).query(position[known], p=np.inf)
+    nearest = np.append(np.arange(len(centre)), seam)[nearest]
     distance[known] = np.maximum(away - RESOLUTION / 2, 0.0)
     cell[known] = np.where(distance[known] <= tolerance, nearest, -1)
     return cell, distance
@@ -139,4 +143,5 @@ def placed(profiles: pd.DataFrame, cells: pd.DataFrame, tolerance: float) -> pd.
     reach = RESOLUTION / 2 + tolerance
     box = {name: (cells[name].min() - reach, cells[name].max() + reach) for name in ("lon", "lat")}
     inside = profiles["lon"].between(*box["lon"]) & profiles["lat"].between(*box["lat"])
-    return profiles.assign(in_domain=inside.to_numpy(), cell=cell, distance=distance)
+    # A profile beyond 180 degrees may have a cell on the other side.
+    return profiles.assign(in_domain=inside.to_numpy() | (cell >= 0), cell=cell, distance=distance)

@@ -31,7 +31,7 @@ from proda.data.tables import ProfileTables, SourcedForcing, finding, findings_t
 from proda.errors import InputError
 from proda.model.configuration import PAPER
 from proda.model.forcing import Forcing
-from proda.study import Study, suggestion
+from proda.study import Study, is_removed, suggestion
 
 GRID_TABLE = "half-degree-table"  # grid_half_degree.csv: the default of forcing and covariates
 CELL_MAPS = ("IGBP", "Sand_Content_0cm")  # land cover and sand of `grid.nc`, for a study without that table
@@ -138,6 +138,8 @@ def source_table(study: Study, name: str) -> SourceTable:
     allowed = {"folder": "", **kinds[kind]}
     options = {option: choices[0] if isinstance(choices, tuple) else choices for option, choices in allowed.items()}
     for option, value in given.items():
+        if option not in allowed and is_removed(option, value, where):
+            continue
         if option not in allowed:
             raise InputError(f"{where}: {kind} has no option {option!r}: {suggestion(option, ['kind', *allowed])}")
         choices = allowed[option]

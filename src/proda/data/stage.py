@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from proda.data import tables
-from proda.data.cleaned import RAW_LAYERS, RAW_PROFILES, STAGE, CleanedStudy, read_cleaned_study, read_raw_tables
+from proda.data.cleaned import RAW_LAYERS, RAW_PROFILES, STAGE, CleanedStudy, read_cleaned_files, read_raw_tables
 from proda.data.cleaning import RULES, CleanedTables, Limits, cleaned, used_by_study, with_soc_density
 from proda.data.covariates import has_covariates, write_covariates
 from proda.data.forcing import forcing_dataset, has_forcing
@@ -66,7 +66,8 @@ def cleaned_study(study: Study) -> CleanedStudy:
         _write_raw_tables(raw, result.exclusions, folder, attributes)
         if source.truth is not None:
             source.truth(profiles).isel(cell=usable).assign_attrs(attributes).to_netcdf(folder / "truth.nc")
-    return read_cleaned_study(study)
+        written = read_cleaned_files(folder)  # what cannot be read back is not complete
+    return written
 
 
 def profiles_not_used(folder: Path, out: Path, cells: pd.DataFrame, settings: Limits) -> CleanedTables:

@@ -1,4 +1,4 @@
-"""The tidy tables of a study: their columns and units, the checks of raw tables, and the files of stage 1.
+"""The tidy tables of a study: their columns and units, reading and checking raw tables, and the files of stage 1.
 
 Every file of stage 1 names the version that wrote it and the study: Parquet files in the metadata that pandas shows as
 `attrs`, NetCDF files in their global attributes. Its marker guards what they hold (`proda.stage`).
@@ -6,20 +6,29 @@ Every file of stage 1 names the version that wrote it and the study: Parquet fil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import codecs
+import csv
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import geopandas
 import numpy as np
 import pandas as pd
+import pyarrow
+import pyarrow.csv
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+from pyarrow import compute
 
 from proda import __version__
 from proda.errors import InputError
 from proda.model.forcing import AnyForcing
-from proda.study import Study
+from proda.stage import DATA, SITE_BY_SITE
+from proda.study import Study, utf8_text
 
 KINDS = ("mineral", "organic", "litter", "unknown")
 
@@ -82,20 +91,13 @@ def no_repeats(values: pd.Series) -> Fault | None:
     return (row, f"{values.iloc[row]!r} occurs a second time, expected once.") if twice.any() else None
 
 
-def csv_line(row: int) -> str:
-    """The line of a row in a CSV file with one line of header."""
-    return f"line {row + 2}"
-
-
 def checked(
-    table: pd.DataFrame,
-    checks: Mapping[str, Iterable[Check]],
-    source: Path | str,
-    place: Callable[[int], str] = "row {}".format,
+    table: pd.DataFrame, checks: Mapping[str, Iterable[Check]], source: Path | str, place: str = "row"
 ) -> pd.DataFrame:
     """`table`, once its columns pass their `checks`; a column that it lacks is not checked.
 
-    An InputError when the table has no rows, or for the first fault: names the file `source`, and the row by `place`.
+    An InputError when the table has no rows, or for the first fault: names the file `source`, and the row by its index
+    after the word `place`: "line" for a table of `read_delimited`.
     """
     if not len(table):
         raise InputError(f"{source}: the table is empty: it has a header but no rows.")
@@ -103,9 +105,116 @@ def checked(
         for check in checks[name]:
             if fault := check(table[name]):
                 row, text = fault
-                where = f"{source}: the median of" if row is None else f"{source}, {place(row)}:"
+                where = f"{source}: the median of" if row is None else f"{source}, {place} {table.index[row]}:"
                 raise InputError(f"{where} {name} {text}".strip())
     return table
+
+
+_MISSING = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None")
+
+
+def read_delimited(
+    file: Path | zipfile.Path,
+    numbers: Sequence[str],
+    texts: Sequence[str] = (),
+    optional: Sequence[str] = (),
+    prefix: str | None = None,
+) -> pd.DataFrame:
+    """Columns of a text table, `numbers` as floats and `texts` without blanks around them; the index is the line.
+
+    A field that is empty or NA is missing. A name that ends in ".tsv" stands for tabs and no quotes, any other for
+    commas. The `optional` columns need not be there; columns of numbers whose names begin with `prefix` are read too. A
+    table that is not whole, has no number where one is expected, or a field over several lines is an `InputError` with
+    the line: every line that is not blank is a row.
+    """
+    tabs = file.name.endswith(".tsv")
+    try:
+        with file.open("rb") as stream:
+            content = stream.read()
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise InputError(f"{file}: not a whole file ({error}). Download it again.") from None
+    utf8_text(content, str(file))
+    lines = content.removeprefix(codecs.BOM_UTF8).splitlines()
+    del content  # a download of WoSIS has hundreds of MB
+    number = [i for i, line in enumerate(lines, start=1) if line.strip()]  # of the lines that are not blank
+    lines = [lines[i - 1] for i in number]
+    names = next(csv.reader([line.decode() for line in lines[:1]], delimiter="\t" if tabs else ","), [])
+    missing = [name for name in (*texts, *numbers) if name not in names and name not in optional]
+    twice = [name for name in (*texts, *numbers) if names.count(name) > 1]
+    if missing or twice:
+        raise InputError(
+            f"{file}: {'two columns' if twice else 'no column'} {', '.join(twice or missing)}; it has "
+            f"{', '.join(names) or 'none'}, separated by {'tabs' if tabs else 'commas'}. data/README.md describes the "
+            "layout."
+        )
+    kinds = {name: pyarrow.string() for name in texts if name in names}
+    kinds |= {name: pyarrow.float64() for name in numbers if name in names}
+    kinds |= {name: pyarrow.float64() for name in names if prefix and name.startswith(prefix)}
+    try:
+        how = (
+            pyarrow.csv.ReadOptions(use_threads=False),  # for the row in an error
+            pyarrow.csv.ParseOptions(delimiter="\t" if tabs else ",", quote_char=False if tabs else '"'),
+            pyarrow.csv.ConvertOptions(column_types=kinds, include_columns=list(kinds), null_values=_MISSING),
+        )
+        table = pyarrow.csv.read_csv(pyarrow.py_buffer(b"\n".join([*lines, b""])), *how)
+        fault = "" if len(table) == len(lines) - 1 else "lines and rows differ in number"
+    except pyarrow.ArrowException as error:
+        fault = str(error)
+    if fault:
+        raise InputError(f"{file}{_fault(fault, names, lines, number, tabs)}")
+    for name in (name for name in texts if name in names):
+        # Some fields of WoSIS 2019 have quotes around them.
+        values = compute.utf8_trim(table[name], ' "') if tabs else table[name]
+        values = compute.utf8_trim_whitespace(values)
+        known = compute.invert(compute.is_in(values, pyarrow.array(_MISSING)))
+        table = table.set_column(table.column_names.index(name), name, compute.if_else(known, values, None))
+    return table.to_pandas().set_axis(number[1:])
+
+
+def _fault(error: str, names: list[str], lines: list[bytes], number: list[int], tabs: bool) -> str:
+    """What is wrong with which line, from an error of the parser, which counts rows from the header on."""
+    begin = 0
+    reader = csv.reader(line.decode() for line in (() if tabs else lines))
+    for _ in reader:
+        if reader.line_num > begin + 1:
+            return (
+                f", line {number[begin]}: a field goes on in line {number[reader.line_num - 1]}, expected one line a "
+                "row. A quote that is not closed? Remove the quote, or the line break."
+            )
+        begin = reader.line_num
+    if match := re.search(r"column #(\d+): Row #(\d+): .* to double: invalid value '(.*)'", error):
+        column, row, text = match.groups()
+        return (
+            f", line {number[int(row) - 1]}: {names[int(column)]} is {text!r}, expected a number or an empty field. A "
+            "decimal comma? Write a point. A list in braces? Give one number."
+        )
+    if match := re.search(r"Row #(\d+): (Expected .*)", error, flags=re.DOTALL):
+        row, text = match.groups()
+        remedy = "A comma or a quote in a text, a decimal comma, or a line cut short?"
+        return f", line {number[int(row) - 1]}: {text[:200]!r}. {remedy}"
+    return f": not a whole table ({error}). Save it as CSV, or download it again."
+
+
+def check_identifiers(tables: ProfileTables, source: str) -> None:
+    """An InputError when layers have no profile, though they would with identifiers written alike; names both.
+
+    Layers without a profile are otherwise left to cleaning, which counts them, unless they are all.
+    """
+    of_profiles, of_layers = tables.profiles["profile_id"].dropna(), tables.layers["profile_id"].dropna()
+    lost = of_layers[~of_layers.isin(of_profiles)].drop_duplicates()
+    free = of_profiles[~of_profiles.isin(of_layers)]
+    # Without zeros in front, the .0 of a number, capitals and anything but letters and digits.
+    plain = [s.str.casefold().str.replace(r"\.0+$|[\W_]", "", regex=True).str.lstrip("0") for s in (lost, free)]
+    alike = plain[0].isin(plain[1]).to_numpy()
+    if alike.any() or (len(lost) and lost.size == of_layers.nunique()):
+        mine = (lost[alike] if alike.any() else lost).iloc[0]
+        theirs = free[plain[1] == plain[0][lost == mine].iloc[0]] if alike.any() else free
+        raise InputError(
+            f"{source}: layers of {mine!r} have no profile; the profiles without layers are {theirs.iloc[0]!r} and on "
+            f"({len(lost):,} identifiers of layers and {len(free):,} of profiles have no counterpart). "
+            + ("Zeros, capitals or blanks changed by a spreadsheet? " if alike.any() else "Tables of two data sets? ")
+            + "Write the identifiers alike in both tables."
+        )
 
 
 def check_range(values: NDArray, unit: str, low: float, high: float, where: str, guess: str) -> None:
@@ -117,10 +226,9 @@ def check_range(values: NDArray, unit: str, low: float, high: float, where: str,
         raise InputError(f"{where} has no value at any of the {values.shape[-1]} places. In the sea, another domain?")
     bad = (values < low) | (values > high)
     if bad.any():
-        i = np.argwhere(bad)[0]
         raise InputError(
-            f"{where} is {values[tuple(i)]:.4g} {unit} at place {i[-1]}, expected {low:g} to {high:g} "
-            f"({int(bad.sum())} of {bad.size} values are outside): {guess} Or a fill value that is not declared?"
+            f"{where} is {values[bad][0]:.4g} {unit}, expected {low:g} to {high:g} ({bad.mean():.2%} of {bad.size:,} "
+            f"values are outside): {guess} Or a fill value that is not declared?"
         )
 
 
@@ -253,7 +361,7 @@ def with_attributes(
     return result
 
 
-def existing(path: Path | str, notebook: str = "01-data-cleaning") -> Path:
+def existing(path: Path | str, notebook: str = DATA) -> Path:
     """`path`, which `notebook` writes; `InputError` when there is no such file."""
     path = Path(path)
     if not path.is_file():
@@ -272,17 +380,22 @@ def write_profiles(profiles: pd.DataFrame, path: Path | str, attributes: Mapping
 
 def read_profiles(path: Path | str) -> geopandas.GeoDataFrame:
     """`profiles.parquet` of a study folder, one row a site, with `PROFILE_COLUMNS`."""
-    return geopandas.read_parquet(existing(path))
+    return geopandas.read_parquet(existing(path), columns=[*PROFILE_COLUMNS, "geometry"])
 
 
 def read_layers(path: Path | str) -> pd.DataFrame:
     """`layers.parquet` of a study folder, sorted by site and depth, with `LAYER_COLUMNS`."""
-    return pd.read_parquet(existing(path))
+    return pd.read_parquet(existing(path), columns=list(LAYER_COLUMNS))
+
+
+def read_csv(path: Path | str, types: Mapping[str, Any] | None = None, notebook: str = DATA) -> pd.DataFrame:
+    """A CSV file that `notebook` writes: only an empty field is missing, for a profile may be called "NA"."""
+    return pd.read_csv(existing(path, notebook), dtype=types, keep_default_na=False, na_values=[""])
 
 
 def read_site_status(path: Path | str) -> pd.DataFrame:
     """`site_status.csv` of a study folder: profile_id, site, status, used_downstream and more, one row a site."""
-    return pd.read_csv(existing(path, "04-site-by-site-assimilation"), dtype={"profile_id": str})
+    return read_csv(path, {"profile_id": str}, SITE_BY_SITE)
 
 
 def known_truth(study: Study) -> xr.Dataset | None:

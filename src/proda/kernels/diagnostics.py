@@ -40,7 +40,10 @@ TAILS = (0.05, 0.95)  # quantiles of the tail ESS, ArviZ's for as long as it had
 
 
 def convergence(draws: NDArray) -> Convergence:
-    """Rank-normalised split R-hat, bulk and tail ESS of draws (..., chain, draw); NaN where nothing ever moved."""
+    """Rank-normalised split R-hat, bulk and tail ESS of draws (..., chain, draw).
+
+    NaN for a series that never moved or holds a NaN.
+    """
     shape = draws.shape[:-2]
     n_half = draws.shape[-1] // 2
     # An odd last draw cannot belong to either half.
@@ -62,6 +65,7 @@ def convergence(draws: NDArray) -> Convergence:
     folded = np.abs(flat - 0.5 * (ordered[:, (total - 1) // 2] + ordered[:, total // 2])[:, None])
     result = np.empty((3, len(flat)))
     _fill_convergence(flat, order, folded, folded.argsort(axis=1), quantile, tails, n_chains, result)
+    result[:, np.isnan(draws).any(axis=(-2, -1)).ravel()] = np.nan  # NaN has no rank
     return Convergence(*result.reshape(3, *shape))
 
 

@@ -18,6 +18,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from proda.assimilation.chains import n_workers
+from proda.assimilation.store import ZarrFolder, consolidate
 from proda.data.forcing import VARIABLES, has_forcing
 from proda.errors import InputError
 from proda.kernels.steady_state import soc_density
@@ -113,10 +114,11 @@ def fine_maps(
     ):
         for first, maps in zip(firsts, parts, strict=True):
             mode = {"append_dim": "cell"} if first else {"mode": "w"}
-            maps.assign_attrs(attributes).to_zarr(partial, consolidated=False, **mode)
+            maps.assign_attrs(attributes).to_zarr(ZarrFolder(partial), consolidated=False, **mode)
             bar.update(maps.sizes["cell"])
+    consolidate(partial)
     partial.rename(path)
-    return xr.open_zarr(path, consolidated=False)
+    return xr.open_zarr(path)
 
 
 def opened_source(source: str | Path | xr.Dataset, covariates: Sequence[str]) -> xr.Dataset:

@@ -22,7 +22,6 @@ from proda.maps.stocks import MAP_INTERVALS
 from proda.model.configuration import DAYS_PER_YEAR, PAPER_COLUMN
 from proda.model.forcing import Forcing
 from proda.model.parameters import PAPER_PARAMETERS, bounds, physical
-from proda.stage import now
 from proda.study import repository_root
 
 METHOD = "parameterisation"
@@ -123,7 +122,7 @@ def file_attributes(title: str, source: str, comment: str, by: str = "notebook 0
         "title": title,
         "source": source or "CLM soil-carbon matrix model, 10 layers x 7 pools, steady state",
         "references": "Tao et al. 2020, Frontiers in Big Data 3:17, https://doi.org/10.3389/fdata.2020.00017",
-        "history": f"{now()} written by proda {proda.__version__}, {by}",
+        "history": f"written by proda {proda.__version__}, {by}",  # no time: the same maps are the same file
         # The terms of the software are ours to state, those of a study's data are their owners'.
         "license": "made with software under the MIT licence; the maps carry the terms of the study's data",
         "comment": comment,

@@ -97,10 +97,20 @@ def status_text(folder: Path) -> str:
             f"{folder} holds no study: it has no run.json and no stage; runs leave theirs in "
             "data/processed/<study>-<scale>"
         )
-    study = Study.open(**{**latest["opened_with"], "out": folder})
+    try:
+        study = Study.open(**{**latest["opened_with"], "out": folder})
+    except InputError as error:
+        whole = ", ".join(marker["stage"] for marker in markers if marker.get("status") == "complete")
+        raise InputError(
+            f"{folder} holds a study (recorded as complete: {whole or 'nothing'}) that cannot be opened here. Copied "
+            "from elsewhere, or of an earlier version? Its files can be read; to go on, name its study file and data: "
+            f"python -m proda run --study FILE --data DIR --out {folder} ({error})"
+        ) from None
     faults = study.faults()
     lines = [f"{study.title}: {study.label} in {folder}", _run_line(folder, record), ""]
     lines += [_stage_line(folder, name, faults[name], record) for name in ALL_STAGES]
+    if record and not markers:
+        lines += ["", "Its folder 'stages' is missing. Copied without it? Nothing counts as complete without it."]
     undone = next((name for name in STAGES if faults[name]), None)
     lines += ["", f"To complete it: {study.command(*how_to_run(undone))}"] if undone else []
     return "\n".join(lines)

@@ -16,7 +16,7 @@ import nbformat
 import pandas as pd
 from PIL import Image
 
-from proda.errors import ProdaError
+from proda.errors import InputError, ProdaError
 from proda.stage import STAGES, SUPPLEMENTS, read_json
 from proda.study import Study
 
@@ -25,11 +25,20 @@ MATHJAX = "tex-svg.js"
 LOADING = "link|script|img|iframe|source|object"  # elements that load what they refer to
 # The map of the first page, in order of preference, and what it shows of the table of scores.
 MAPS = ("hybrid_map.png", "network_map.png")
+PACKAGES = ("sphinx", "myst-nb", "sphinx-book-theme", "sphinx-mathjax-offline")
 COLUMNS = {"r2": "r²", "efficiency": "NSE", "rmse": "RMSE", "bias": "bias", "published r2": "published r²"}
 
 
 class ReportFailed(ProdaError):
     """The HTML report could not be built, or one of its pages refers to the network."""
+
+
+def check_packages() -> None:
+    """An InputError that names the packages of the report that are not installed."""
+    installed = {distribution.name.lower().replace("_", "-") for distribution in metadata.distributions()}
+    missing = [name for name in PACKAGES if name not in installed]
+    if missing:
+        raise InputError(f'the report needs {", ".join(missing)}, not installed here: pip install -e ".[report]"')
 
 
 def build_report(study: Study, executed: Path, target: Path) -> Path:
@@ -65,7 +74,8 @@ def write_source(study: Study, executed: Path, source: Path) -> None:
     static = source / "_static"
     static.mkdir()
     (source / "report.css").rename(static / "report.css")
-    shutil.copy(_mathjax(), static / MATHJAX)
+    mathematics = metadata.files("sphinx-mathjax-offline")  # the one file with which a page sets it by itself
+    shutil.copy(next(file.locate() for file in mathematics if file.name == MATHJAX), static / MATHJAX)
     names = {}
     for kind, stages in (("core", STAGES), ("supplement", SUPPLEMENTS)):
         names[kind] = [name for name in stages if (executed / f"{name}.ipynb").is_file()]
@@ -133,11 +143,3 @@ def _map(study: Study, source: Path) -> str:
 def _rows(rows: Any) -> str:
     """Rows of a Markdown list table."""
     return "\n".join(f"{'  ' if i else '* '}- {cell}" for row in rows for i, cell in enumerate(row))
-
-
-def _mathjax() -> Path:
-    """The one file with which a page sets mathematics by itself, from the package that ships it."""
-    try:
-        return next(Path(file.locate()) for file in metadata.files("sphinx-mathjax-offline") if file.name == MATHJAX)
-    except metadata.PackageNotFoundError:
-        raise ReportFailed('sphinx-mathjax-offline is not installed: pip install -e ".[report]"') from None

@@ -20,10 +20,23 @@ from PIL import Image
 from proda.assimilation.stage import SCHEDULER
 from proda.errors import InputError, ProdaError
 from proda.run.record import RunRecord
-from proda.run.report import build_report
-from proda.stage import ALL_STAGES, STAGES, SUPPLEMENTS, is_locked, locked, now, partial_path, read_json, write_json
+from proda.run.report import build_report, check_packages
+from proda.stage import (
+    ALL_STAGES,
+    SITE_BY_SITE,
+    STAGES,
+    SUPPLEMENTS,
+    check_writable,
+    is_locked,
+    locked,
+    now,
+    partial_path,
+    read_json,
+    write_json,
+)
 from proda.study import Study, repository_root
 
+LEAST_ROOM, BYTES_PER_DRAW = 1e8, 104  # bytes: of tables, maps and pages; of 25 parameters and a misfit
 KERNEL = "proda-run"
 KERNEL_ENVIRONMENT = {
     "KERAS_BACKEND": "jax",
@@ -77,6 +90,9 @@ def run(
         if is_locked(study.out, name):
             raise InputError(f"{name} is being run in {study.out} by another process: wait for it, or stop it")
     reports = reports or repository_root() / "reports"
+    check_writable(study.out, "--out", needed_bytes(study, names))
+    check_writable(reports, "--reports")
+    check_packages()
     executed = reports / study.label
     with locked(study.out, "run"):
         if fresh:
@@ -98,6 +114,14 @@ def run(
             raise
     print(f"Done in {_duration(time.monotonic() - begun)}. Report: {page}", flush=True)
     return page
+
+
+def needed_bytes(study: Study, names: tuple[str, ...]) -> float:
+    """About the size of the results of the stages ``names``: most are the draws of all parameters at every site."""
+    lists = study.data.rglob("*profiles*.[ct]sv") if study.data else ()
+    lines = sum(path.read_bytes().count(b"\n") for path in lists)
+    draws = (lines if study.data else study["n_profiles"]) * study["kept_draws"] * BYTES_PER_DRAW
+    return LEAST_ROOM + (draws if SITE_BY_SITE in names else 0.0)
 
 
 def stages_to_run(first: int, only: str, supplement: bool, folder: Path) -> tuple[str, ...]:

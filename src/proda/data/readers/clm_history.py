@@ -5,6 +5,8 @@ Each place takes the nearest cell. Files are read one by one, for xarray opens m
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from pathlib import Path
 
 import cftime
@@ -16,13 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 from proda.data.readers.rasters import nearest_index
 from proda.data.tables import Finding, SourcedForcing, check_range, checked_unit, finding, findings_table
 from proda.errors import InputError
-from proda.model.configuration import CESM2, DAYS_PER_YEAR, PAPER, Column, Configuration
+from proda.model.configuration import CESM2, PAPER, Column, Configuration
 from proda.model.forcing import Forcing, MonthlyForcing
 
 SECONDS_PER_DAY = 86400.0
 MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], float)  # of CLM's 365-day year
 LEVEL_TOLERANCE = 2e-3  # of a node's depth; files hold it in single precision
-# Per variable: unit, least and greatest plausible value, and what is likely beyond. They catch wrong units.
+# Per variable: unit, least and greatest plausible value of a month and level, and what is likely beyond.
 _PLAUSIBLE = {
     "TSOI": ("K", 180.0, 350.0, "temperatures in degrees Celsius, though 'units' is K?"),
     "SOILPSI": ("MPa", -20.0, 0.0, "CLM's potentials are -15 to 0 MPa: a suction with the other sign, or in kPa?"),
@@ -33,6 +35,7 @@ _PLAUSIBLE = {
     "O_SCALAR": ("1", 0.0, 1.0, "a percentage?"),
     "FPI_vr": ("1", 0.0, 1.0 + 1e-6, "a percentage?"),
     "litter input": ("g C m-2 month-1", -1e-9, 1e5, "a loss, or another unit than in 'units'?"),
+    "nbedrock": ("layers", 0.0, 50.0, "a depth in m or cm?"),
 }
 # The carbon that enters each litter pool, in the order of `MonthlyForcing.carbon_input`; names differ between versions.
 _INPUTS = tuple(
@@ -69,14 +72,14 @@ def forcing_from_history(
 
 def _annual(history: _History, multiples: tuple[float, float] | None) -> Forcing:
     days = history.months["days"].to_numpy()
+    names = ("TSOI", "SOILPSI", "ALTMAX")
+    history.require(*((name,) for name in (*names, "NPP")))
     temperature, potential, thaw = (
-        history.checked(name, np.average(history.series(name)[0], axis=0, weights=days))
-        for name in ("TSOI", "SOILPSI", "ALTMAX")
+        history.found(name, np.average(history.series(name)[0], axis=0, weights=days)) for name in names
     )
     annual = history.series("NPP")[0] * SECONDS_PER_DAY * days[:, None]
     annual = history.at_places(annual.reshape(-1, 12, annual.shape[-1]).sum(axis=1))  # every twelve months a year
     mean = annual.mean(axis=0)
-    history.check("NPP", mean / (SECONDS_PER_DAY * DAYS_PER_YEAR))
     if multiples is not None:
         low, high = multiples[0] * mean, multiples[1] * mean
         note = f"least and greatest year taken as {multiples[0]:g} and {multiples[1]:g} times the mean"
@@ -100,21 +103,32 @@ def _monthly(history: _History) -> MonthlyForcing:
         return np.stack([series[month == m].mean(axis=0) for m in range(1, 13)])
 
     names = ("TSOI", "W_SCALAR", "O_SCALAR", "FPI_vr", "ALTMAX", "ALTMAX_LASTYEAR")
-    *layered, thaw, thaw_last_year = (history.checked(name, mean_year(history.series(name)[0])) for name in names)
+    history.require(*((name,) for name in names), *_INPUTS)
+    *layered, thaw, thaw_last_year = (history.found(name, mean_year(history.series(name)[0])) for name in names)
     carbon = []
     for names in _INPUTS:
         series, name, unit = history.series(*names, units=("g C m-3 s-1", "g C m-3 month-1"))
-        total = np.einsum("tjn,j->tn", mean_year(series), CESM2.column.thickness)
-        total = history.at_places(total * (SECONDS_PER_DAY * MONTH_DAYS)[:, None] if unit.endswith("s-1") else total)
+        series = np.where(np.isnan(series[:, :1]), np.nan, np.nan_to_num(series))  # below bedrock nothing enters
+        total = np.einsum("tjn,j->tn", series, CESM2.column.thickness)
+        total = total * (SECONDS_PER_DAY * MONTH_DAYS)[month - 1, None] if unit.endswith("s-1") else total
         history.check("litter input", total, name)
+        total = history.at_places(mean_year(total))
         history.findings.append(finding("CLM history", name, "g C m-2 month-1", total, f"column total of {unit}"))
         carbon.append(np.maximum(total, 0.0))
     bedrock = history.bedrock()
     deep = np.where(np.isfinite(bedrock), np.minimum(bedrock, history.column.n_layers), np.nan)
-    temperature, *scalars = (values.transpose(1, 0, 2) for values in layered)
+    temperature, *scalars = (_filled_below(values.transpose(1, 0, 2), deep) for values in layered)
     return MonthlyForcing(
         temperature, *(np.minimum(x, 1.0) for x in scalars), thaw, thaw_last_year, np.stack(carbon), deep
     )
+
+
+def _filled_below(values: NDArray, bedrock: NDArray) -> NDArray:
+    """Values (n_layers, 12, n), where they are missing below bedrock those of the layer above: no carbon is there."""
+    for layer in range(1, len(values)):
+        gap = np.isnan(values[layer]) & (layer >= bedrock)
+        values[layer] = np.where(gap, values[layer - 1], values[layer])
+    return values
 
 
 class _History:
@@ -134,9 +148,17 @@ class _History:
     def at_places(self, values: NDArray) -> NDArray:
         return values[..., self._place]
 
-    def checked(self, name: str, of_cells: NDArray) -> NDArray:
+    def require(self, *variables: tuple[str, ...]) -> None:
+        """An InputError for the variables, each under one of several names, that the first file lacks."""
+        absent = [names[0] for names in variables if not self.variables & set(names)]
+        if absent:
+            raise InputError(
+                f"{self.first}: no variable {', '.join(absent)}. CLM may not write it by default: add hist_fincl1 = "
+                f"{', '.join(map(repr, absent))} to user_nl_clm and run again, or give the files of the stream with it."
+            )
+
+    def found(self, name: str, of_cells: NDArray) -> NDArray:
         values = self.at_places(of_cells)
-        self.check(name, values)
         self.findings.append(finding("CLM history", name, _PLAUSIBLE[name][0], values))
         return values
 
@@ -146,12 +168,7 @@ class _History:
 
     def series(self, *names: str, units: tuple[str, ...] = ()) -> tuple[NDArray[np.float64], str, str]:
         """A variable in the order of time, (n_months, [n_layers,] n_cells), its name and unit, of those allowed."""
-        name = next((name for name in names if name in self.variables), "")
-        if not name:
-            raise InputError(
-                f"{self.first}: no variable {' or '.join(names)}. CLM may not write it by default: run with "
-                f"hist_fincl1 = '{names[0]}' in user_nl_clm."
-            )
+        name = next(name for name in names if name in self.variables)
         units = units or (_PLAUSIBLE[name][0],)
         parts = []
         of_file = (self.months["file"] != self.months["file"].shift()).cumsum()
@@ -167,20 +184,39 @@ class _History:
                 variable = file[name]
                 unit = checked_unit(getattr(variable, "units", None), units, f"{path}: {name}")
                 units = (unit,)
-                n_levels, shares = self._levels(file, variable, path)
+                levels, shares = self._levels(file, variable, path)
                 for begin in range(0, len(positions), 12):
-                    values = self._cells(variable, positions[begin : begin + 12], n_levels)
-                    parts.append(values if shares is None else np.einsum("jk,tkc->tjc", shares, values))
-        return np.concatenate(parts), name, unit
+                    parts.append(self._cells(variable, positions[begin : begin + 12], levels))
+        values = np.concatenate(parts)
+        if name in _PLAUSIBLE:
+            self.check(name, values)
+        if shares is not None:
+            gaps = np.einsum("jk,tkc->tjc", shares > 0, np.isnan(values))
+            values = np.where(gaps, np.nan, np.einsum("jk,tkc->tjc", shares, np.nan_to_num(values)))
+        some = np.isnan(values) & ~np.isnan(values).all(axis=0)
+        if some.any():
+            month = int(np.argmax(some.reshape(len(some), -1).any(axis=1)))
+            raise InputError(
+                f"{self.months['file'].iloc[month]}: {name} is missing in {_month_name(self.months, month)} at "
+                f"{some[month].mean():.2%} of the levels and places, which have it in other months. A file broken off?"
+            )
+        return values, name, unit
 
-    def _cells(self, variable: netCDF4.Variable, positions: NDArray, n_levels: int) -> NDArray:
-        months, rows, columns = (slice(int(x.min()), int(x.max()) + 1) for x in (positions, self._row, self._column))
-        levels = (slice(0, n_levels),) if n_levels else ()
-        block = _floats(variable[(months, *levels, rows, columns)])[positions - months.start]
-        return block[..., self._row - rows.start, self._column - columns.start]
+    def _cells(self, variable: netCDF4.Variable, positions: NDArray, levels: NDArray) -> NDArray:
+        each = (positions, levels, self._row, self._column) if levels.size else (positions, self._row, self._column)
+        window = tuple(slice(int(x.min()), int(x.max()) + 1) for x in each)
+        months, *level, rows, columns = (x - part.start for x, part in zip(each, window, strict=True))
+        block = _floats(variable[window])[months]
+        return (block[:, level[0]] if level else block)[..., rows, columns]
 
-    def _levels(self, file: netCDF4.Dataset, variable: netCDF4.Variable, path: Path) -> tuple[int, NDArray | None]:
-        """How many levels to read, 0 without any, and their shares in the layers where they are interpolated."""
+    def _levels(self, file: netCDF4.Dataset, variable: netCDF4.Variable, path: Path) -> tuple[NDArray, NDArray | None]:
+        """Which levels to read, top down, none without any, and their shares in the layers if they are interpolated."""
+        method = re.search(r"time: (?!mean)\w+", getattr(variable, "cell_methods", ""))
+        if method:
+            raise InputError(
+                f"{path}: {variable.name} has cell_methods {method[0]!r}, expected 'time: mean'. Leave instantaneous "
+                "output (h0i) and extremes out."
+            )
         levels = [name for name in variable.dimensions if name not in ("time", "lat", "lon")]
         if variable.dimensions != ("time", *levels, "lat", "lon") or len(levels) > 1:
             raise InputError(
@@ -188,21 +224,31 @@ class _History:
                 "constants and output of patches or columns cannot be used."
             )
         if not levels:
-            return 0, None
+            return np.zeros(0, int), None
         # CLM writes its decomposition levels as an axis without a variable in some versions.
         axis = levels[0] if levels[0] in file.variables else "levgrnd"
         if axis not in file.variables or not levels[0].startswith("lev"):
             raise InputError(f"{path}: no depths of {levels[0]!r}, the levels of {variable.name}, in the file.")
-        depth, node = _floats(file[axis][:])[: variable.shape[1]], self.column.node
+        # Files may count depth upwards, or levels from the lowest.
+        depth, node = np.abs(_floats(file[axis][:]))[: variable.shape[1]], self.column.node
+        order = np.argsort(depth, kind="stable")
+        depth = depth[order]
         if depth.size >= node.size and np.allclose(depth[: node.size], node, rtol=LEVEL_TOLERANCE, atol=1e-5):
-            return node.size, None
+            return order[: node.size], None
+        if depth[0] in (0, 1) and (np.diff(depth) == 1).all():
+            raise InputError(
+                f"{path}: {axis} numbers the levels of {variable.name} from {depth[0]:g} to {depth[-1]:g}, expected "
+                "their depths in m, as CLM writes them."
+            )
+        checked_unit(getattr(file[axis], "units", None), ("m",), f"{path}: {axis}")
         if self.vertical == "match" or depth[-1] < node[-1] or (np.diff(depth) <= 0).any():
             raise InputError(
                 f"{path}: {variable.name} has {depth.size} levels from {depth[0]:.3g} to {depth[-1]:.3g} m, expected "
                 f"the {node.size} from {node[0]:.3g} to {node[-1]:.3g} m of the {self.column.name!r} configuration. "
                 "Output of another version of CLM? Where its levels reach as deep, set vertical = 'linear'."
             )
-        return depth.size, np.array([np.interp(node, depth, unit) for unit in np.eye(depth.size)]).T
+        used = int(np.searchsorted(depth, node[-1])) + 1
+        return order[:used], np.array([np.interp(node, depth[:used], unit) for unit in np.eye(used)]).T
 
     def bedrock(self) -> NDArray:
         """Number of layers above bedrock at the places, (n,), from any of the files."""
@@ -212,6 +258,7 @@ class _History:
                 if name is not None:
                     values = _floats(file[name][:])[..., self._row, self._column]
                     bedrock = self.at_places(values.reshape(-1, self._row.size)[0])
+                    self.check("nbedrock", bedrock)
                     self.findings.append(finding("CLM history", "nbedrock", "layers", bedrock))
                     return bedrock
         raise InputError(
@@ -272,12 +319,22 @@ def _months_of(path: Path) -> list[tuple[Path, int, int, int, float]]:
         # xarray may write bounds in other units than the axis.
         units = getattr(bounds, "units", getattr(time, "units", ""))
         calendar = getattr(bounds, "calendar", getattr(time, "calendar", "noleap"))
+        edges, at = _floats(bounds[:]), _floats(time[:])
+        if not (np.isfinite(edges).all() and np.isfinite(at).all()):
+            raise InputError(f"{path}: 'time' or its bounds are missing in a record. Broken off in transfer?")
         try:
-            intervals = cftime.num2date(_floats(bounds[:]), units, calendar)
+            intervals = cftime.num2date(edges, units, calendar)
+            stamps = cftime.num2date(at, getattr(time, "units", units), getattr(time, "calendar", "noleap"))
         except ValueError as error:
             raise InputError(f"{path}: time is in {units!r}, expected 'days since ...' ({error}).") from None
-    months = []
-    for position, (begin, end) in enumerate(intervals):
+    months, day = [], timedelta(days=1)
+    for position, ((begin, end), stamp) in enumerate(zip(intervals, stamps, strict=True)):
+        first, here, last = (x.timetuple()[:4] for x in (begin - day, stamp, end + day))  # of any two calendars
+        if not first <= here <= last:
+            raise InputError(
+                f"{path}: record {position} is at {stamp}, outside its time bounds {begin} to {end}. Do the bounds "
+                "count from another day or in another unit than 'time'? Write their own attribute 'units'."
+            )
         days = (end - begin).total_seconds() / SECONDS_PER_DAY
         if not 27.0 < days < 32.0:
             raise InputError(f"{path}: record {position} covers {days:g} days, expected a month. Monthly means only.")
@@ -288,10 +345,11 @@ def _months_of(path: Path) -> list[tuple[Path, int, int, int, float]]:
 
 def _axes(file: netCDF4.Dataset, path: Path) -> tuple[NDArray, NDArray]:
     for axis in ("lon", "lat"):
-        if axis not in file.variables or file[axis].dimensions != (axis,):
+        dims = file[axis].dimensions if axis in file.variables else ()
+        if dims != (axis,) or file[axis].size < 2:
             raise InputError(
-                f"{path}: no axis {axis!r} of its own; it has {', '.join(file.dimensions)}. Other than on longitudes "
-                "and latitudes, output must be regridded first."
+                f"{path}: no axis {axis!r} of two points or more; it has {', '.join(file.dimensions)}. Output of an "
+                "unstructured grid or a single point? Regrid it to longitudes and latitudes, as with ncremap."
             )
     return _floats(file["lon"][:]), _floats(file["lat"][:])
 

@@ -6,7 +6,7 @@ Over a cell, a map is read on pixels that divide the cell, each the nearest of t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -31,8 +31,10 @@ from proda.errors import InputError
 DEGREES = "EPSG:4326"
 TILE = 512  # pixels; places are read tile by tile
 KM_PER_DEGREE = 111.32
-# Often written for "missing" and not declared, as are numbers beyond `GREATEST`.
-FILLS, GREATEST = (-99999, -32768, -9999, -999, -128, 127, 255, 32767, 65535, -(2**31), 2**31 - 1), 1e18
+# Often written for "missing" and not declared, as are numbers beyond `GREATEST`; the first never mean anything else.
+NEVER_VALUES = (-(2**31), -99999, -32768, -9999, -999)
+FILLS, GREATEST = (*NEVER_VALUES, -128, -1, 0, 127, 255, 32767, 65535, 2**31 - 1), 1e18
+SAMPLE, LEAST_SAMPLE = 500, 20  # pixels of each part of a map, and fewest of all, that show how far values lie apart
 FINEST = 240  # pixels along the edge of a cell, at most; 250 m in half a degree
 _LON_NAMES, _LAT_NAMES = ("lon", "longitude", "x"), ("lat", "latitude", "y")
 
@@ -48,6 +50,7 @@ class Layer(NamedTuple):
     factor: float | None = None  # from stored whole numbers to `unit`; None: scale and offset as declared in the file
     missing: tuple[float, ...] = ()  # stored values that mean "missing" besides the declared one
     classes: bool = False  # classes have majorities and no means
+    real: bool = False  # stored as real numbers; whole ones are those of another release, times 10
 
 
 _UNITS = {row.name: row.unit for row in PAPER_LIST}
@@ -75,7 +78,7 @@ _INTERVALS = {"0cm": "0-5cm", "30cm": "30-60cm", "100cm": "100-200cm"}
 SOURCES = {
     # Fick and Hijmans (2017), doi 10.1002/joc.5086
     "WorldClim 2.1": tuple(
-        Layer(f"BIO{i}", f"wc2.1_*_bio_{i}.tif", _UNITS[f"BIO{i}"], *_BIO_RANGES[i]) for i in range(1, 20)
+        Layer(f"BIO{i}", f"wc2.1_*_bio_{i}.tif", _UNITS[f"BIO{i}"], *_BIO_RANGES[i], real=True) for i in range(1, 20)
     ),
     # Hengl et al. (2017), doi 10.1371/journal.pone.0169748
     "SoilGrids 2017": (
@@ -157,6 +160,10 @@ def covariates_from_maps(
         columns[layer.name] = values = map_values(path, layer, lon, lat, resolution, uncertainty=uncertainty)
         note = path.name + (f", stored values times {layer.factor:g}" if layer.factor is not None else "")
         findings.append(finding(source, layer.name, layer.unit, values, note))
+    public = {name: found for name, found in layers.items() if found}
+    texture = _check_texture(folder, public, columns)
+    if resolution is not None:  # few sites may all lie on one soil
+        _check_tenths(folder, {name: found for name, found in public.items() if name not in texture}, columns)
     if npp:
         # The year stands alone or, as AppEEARS writes it, before the day: doy2001001.
         paths = [map_file(folder, _NPP.pattern, f"NPP of {y}", rf"(?<!\d){y}(001)?(?!\d)") for y in NPP_YEARS]
@@ -166,6 +173,36 @@ def covariates_from_maps(
             columns[name] = values = _NPP_STATISTICS[name](annual, axis=0)
             findings.append(finding("MODIS MOD17A3", name, _NPP.unit, values, note))
     return Covariates(pd.DataFrame(columns)[names], findings_table(findings))
+
+
+def _check_texture(folder: Path, layers: Mapping[str, tuple[str, Layer]], columns: Mapping[str, NDArray]) -> set[str]:
+    """Refuse sand, silt and clay of one source that do not add up to 100 %; the names of those that do."""
+    right = set()
+    for depth in _POINTS:
+        names = [f"{part}_Content_{depth}" for part in ("Sand", "Silt", "Clay")]
+        if not set(names) <= set(layers) or len({layers[name][0] for name in names}) > 1:
+            continue
+        total = np.sum([columns[name] for name in names], axis=0)
+        wrong = np.abs(total - 100.0) > 10.0
+        if wrong.any():
+            raise InputError(
+                f"{folder}: {', '.join(names)} add up to {total[wrong][0]:.3g} % at {wrong.mean():.2%} of the places, "
+                "expected 100 %. Whole percents under the name of another product, or a fill value of 0?"
+            )
+        right |= set(names)
+    return right
+
+
+def _check_tenths(folder: Path, layers: Mapping[str, tuple[str, Layer]], columns: Mapping[str, NDArray]) -> None:
+    """Refuse what is stored in tenths and nowhere above 100 of them: whole numbers of another product would be so."""
+    for name, (source, layer) in layers.items():
+        greatest = np.nanmax(columns[name])
+        if layer.factor == 0.1 and layer.greatest >= 100.0 and greatest <= 10.0:
+            raise InputError(
+                f"{folder}: {name} of {source} is at most {greatest:g} {layer.unit} in any cell. Whole numbers under "
+                "the name of another product? Sand, silt and clay in the list of covariates show it by their sum. If "
+                f"right, bring the map to {layer.unit} and name it {name}.tif."
+            )
 
 
 def _layer_of(row: Covariate, folder: Path) -> tuple[str, Layer] | None:
@@ -214,12 +251,12 @@ def map_values(
     lon, lat = np.mod(np.asarray(lon, float) + 180.0, 360.0) - 180.0, np.asarray(lat, float)
     try:
         with _opened(Path(path)) as file:
+            pixels = _Pixels(Path(path), layer, file, convert)
             if resolution is None:
-                stored = _at_places(file, lon, lat)
-                _check_fill(path, layer, file, _ends(layer, stored))
-                values = _cleaned(path, layer, file, stored, convert)
+                values = pixels.values(_at_places(file, lon, lat))
             else:
-                values = _over_cells(path, layer, file, lon, lat, resolution, convert)
+                values = _over_cells(pixels, file, lon, lat, resolution)
+            pixels.check()
             too_uncertain = np.asarray(uncertainty) >= _pixel_km(file)
     except (RasterioError, OSError) as error:
         raise InputError(f"{path}: cannot be read as a map ({error}). Broken off in transfer?") from None
@@ -280,54 +317,103 @@ def _from_netcdf(path: Path) -> MemoryFile:
     return memory
 
 
-def _cleaned(path: Path | str, layer: Layer, file: rasterio.DatasetReader, stored: NDArray, convert) -> NDArray:
-    """Stored values in the layer's unit, codes for "missing" as NaN."""
-    stored = np.where(np.isin(stored, layer.missing), np.nan, stored)
-    if convert is not None:
-        values = convert(stored)
-    elif layer.factor is None:
-        values = stored * file.scales[0] + file.offsets[0]
-    elif np.issubdtype(file.dtypes[0], np.floating):
-        raise InputError(
-            f"{path}: {layer.name} is stored as {file.dtypes[0]}, expected whole numbers that times {layer.factor:g} "
-            f"are in {layer.unit}. Scaled already, or resampled? Bring it to {layer.unit} and name it {layer.name}.tif."
-        )
-    else:
-        values = stored * layer.factor
-    bad = (values < layer.least) | (values > layer.greatest)
-    if bad.any():
-        raise InputError(
-            f"{path}: {layer.name} is {values[bad][0]:g} {layer.unit} in a pixel, expected {layer.least:g} to "
-            f"{layer.greatest:g} ({int(bad.sum())} of {values.size} pixels). Another release or legend, a map that was "
-            "scaled already, or a fill value that the file does not declare?"
-        )
-    return values
+class _Pixels:
+    """The pixels of a map as they are read: their values, and what makes them implausible."""
 
+    def __init__(self, path: Path, layer: Layer, file: rasterio.DatasetReader, convert: Callable | None) -> None:
+        self.path, self.layer, self.file, self.convert = path, layer, file, convert
+        self.count = self.outside = 0  # pixels with a value, and those with an implausible one
+        self.example = np.nan
+        self.fills: dict[float, int] = {}  # how many pixels have a usual fill value
+        self.others = [np.zeros(0)]  # a sample of the other stored values, with the least and the greatest
+        self._check_stored()
 
-def _ends(layer: Layer, stored: NDArray) -> NDArray:
-    """The usual fill values that occur, and the least and greatest other value; none for a layer of known range."""
-    stored = stored[np.isfinite(stored) & ~np.isin(stored, layer.missing) & np.isinf(layer.least)]
-    usual = np.isin(stored, FILLS) | (np.abs(stored) > GREATEST)
-    others = stored[~usual]
-    return np.unique([*np.unique(stored[usual]), *([others.min(), others.max()] if others.size else [])])
-
-
-def _check_fill(path: Path | str, layer: Layer, file: rasterio.DatasetReader, ends: NDArray) -> None:
-    """Refuse a map of which `_ends` has a usual fill value, undeclared and far from all others.
-
-    A fill of 0 cannot be recognised.
-    """
-    declared = file.nodata is not None and np.isfinite(file.nodata)
-    usual = (np.isin(ends, FILLS) & (not declared)) | (np.abs(ends) > GREATEST)
-    others = ends[~usual] if not usual.all() else ends[(ends >= 0) & (ends < GREATEST)]
-    low, high = others[[0, -1]] if others.size else (0.0, 0.0)
-    for value in ends[usual]:
-        if max(low - value, value - high) > high - low:
+    def _check_stored(self) -> None:
+        layer, scale, offset = self.layer, self.file.scales[0], self.file.offsets[0]
+        kind, fault = np.dtype(self.file.dtypes[0]), ""
+        whole = np.issubdtype(kind, np.integer)
+        if layer.real and whole and scale == 1:
+            fault = "expected real numbers. Of an earlier release, times 10?"
+        elif layer.factor and not whole:
+            fault = f"expected whole numbers that times {layer.factor:g} are in {layer.unit}. Scaled or resampled?"
+        elif layer.factor and (most := np.iinfo(kind).max * layer.factor) < layer.greatest / 2:
+            fault = f"at most {most:g} {layer.unit} when times {layer.factor:g}, expected up to {layer.greatest:g}."
+            fault += " Of another release?"
+        elif layer.factor and (offset or not np.isclose(np.log10(scale / layer.factor) % 1, [0, 1]).any()):
+            # A declared scale may lead to another unit, such as kg in the place of g: any power of ten.
+            fault = f"with scale {scale:g} and offset {offset:g}, expected {layer.factor:g} and 0. Of another product?"
+        if fault:
             raise InputError(
-                f"{path}: {layer.name} is {value:g} in some pixels, {low:g} to {high:g} in the others. A fill value "
-                f"that the file does not declare? Declare it: gdal_edit.py -a_nodata {float(value)} {Path(path).name}. "
-                "If it is a value, declare another number, such as 1e30."
+                f"{self.path}: {layer.name} is stored as {kind}, {fault} Bring it to {layer.unit} and name it "
+                f"{layer.name}.tif."
             )
+
+    def values(self, stored: NDArray) -> NDArray[np.float64]:
+        """Stored values in the layer's unit, codes for "missing" as NaN."""
+        stored, layer = np.where(np.isin(stored, self.layer.missing), np.nan, stored), self.layer
+        if self.convert is not None:
+            values = self.convert(stored)
+        else:
+            scale, offset = (self.file.scales[0], self.file.offsets[0]) if layer.factor is None else (layer.factor, 0.0)
+            values = stored * scale + offset
+            self._note(stored[np.isfinite(stored)])
+        bad = (values < layer.least) | (values > layer.greatest)
+        if bad.any():
+            self.outside, self.example = self.outside + int(bad.sum()), values[bad][0]
+        self.count += int(np.isfinite(values).sum())
+        return values
+
+    def _note(self, stored: NDArray) -> None:
+        if not stored.size:
+            return
+        low, high = stored.min(), stored.max()
+        fills = {float(fill): int((stored == fill).sum()) for fill in FILLS if low <= fill <= high}
+        if max(-low, high) > GREATEST:
+            fills |= dict(zip(*np.unique(stored[np.abs(stored) > GREATEST], return_counts=True), strict=True))
+        fills = {fill: n for fill, n in fills.items() if n}
+        self.fills |= {fill: n + self.fills.get(fill, 0) for fill, n in fills.items()}
+        others = stored[~np.isin(stored, list(fills))] if fills else stored
+        if others.size:
+            self.others.append(np.append(others[:: others.size // SAMPLE + 1], [others.min(), others.max()]))
+
+    def check(self) -> None:
+        """An InputError when values are implausible, or some pixels hold a fill value that is not declared."""
+        layer = self.layer
+        if self.outside:
+            raise InputError(
+                f"{self.path}: {layer.name} is {self.example:g} {layer.unit} in a pixel, expected {layer.least:g} to "
+                f"{layer.greatest:g} ({self.outside / self.count:.2%} of {self.count:,} pixels are outside). Another "
+                "release or legend, a map that was scaled already, or a fill value that the file does not declare?"
+            )
+        others = np.unique(np.concatenate(self.others))
+        if not others.size:  # a map of nothing else, such as 0 and 255
+            others = np.array(sorted(fill for fill in self.fills if 0 <= fill < GREATEST))
+        fills = [fill for fill in self.fills if self._is_fill(fill, others)]
+        if others.size > LEAST_SAMPLE and not layer.classes:  # any other number as far away as only a fill value is
+            rest = others[1:-1]
+            far = np.abs(others[[0, -1]] - rest[[0, -1]]) > 10 * np.ptp(rest)
+            fills += [] if self._declared() else others[[0, -1]][far].tolist()
+        if fills:
+            value, n = fills[0], self.fills.get(fills[0], 1)
+            rest = others[others != value]
+            raise InputError(
+                f"{self.path}: {layer.name} is {value:g} in {n / self.count:.2%} of {self.count:,} pixels, {rest[0]:g} "
+                f"to {rest[-1]:g} in the others. A fill value that the file does not declare? Declare it: gdal_edit.py "
+                f"-a_nodata {float(value)} {self.path.name}. If it is a value, declare another number, such as 1e30."
+            )
+
+    def _declared(self) -> bool:
+        return self.file.nodata is not None and bool(np.isfinite(self.file.nodata))
+
+    def _is_fill(self, fill: float, others: NDArray) -> bool:
+        """Whether a usual fill value lies farther from all others than these from each other."""
+        gap = max(others[0] - fill, fill - others[-1]) if others.size else 0.0
+        if abs(fill) > GREATEST or (fill in NEVER_VALUES and self._declared()):
+            return gap > np.ptp(others)
+        few = self.count < LEAST_SAMPLE
+        if self._declared() or (fill in (-1, 0) and (few or others.size == 1 or self.layer.classes)):
+            return False
+        return gap > np.ptp(others) or (not few and others.size >= LEAST_SAMPLE and gap > 3 * np.diff(others).max())
 
 
 def _pixel_km(file: rasterio.DatasetReader) -> float:
@@ -361,21 +447,19 @@ def _read(file: rasterio.DatasetReader, window: Window) -> NDArray:
     return file.read(1, window=window, masked=True).astype(np.float64).filled(np.nan)
 
 
-def _over_cells(path, layer: Layer, file, lon: NDArray, lat: NDArray, resolution: float, convert) -> NDArray:
+def _over_cells(pixels: _Pixels, file, lon: NDArray, lat: NDArray, resolution: float) -> NDArray:
     west, north = lon.min() - resolution / 2, lat.max() + resolution / 2
     row, column = (np.floor(x / resolution).astype(np.int64) for x in (north - lat, lon - west))
     n_columns = int(column.max()) + 1
     along = int(np.clip(round(resolution * KM_PER_DEGREE / _pixel_km(file)), 1, FINEST))  # pixels along the edge
     step = resolution / along
-    result, read = np.full(lon.size, np.nan), []
+    result = np.full(lon.size, np.nan)
     for strip in np.unique(row):
         here = np.flatnonzero(row == strip)
         top = north - resolution * strip
         stored = _on_fine_pixels(file, west, top, step, (along, n_columns * along))
-        cells = stored.reshape(along, n_columns, along)[:, column[here]]
-        read.append(_ends(layer, cells))
-        cells = _cleaned(path, layer, file, cells, convert)
-        if layer.classes:
+        cells = pixels.values(stored.reshape(along, n_columns, along)[:, column[here]])
+        if pixels.layer.classes:
             known = np.isfinite(cells).any(axis=(0, 2))
             result[here[known]] = mode(cells[:, known], axis=(0, 2), nan_policy="omit").mode
         else:
@@ -384,7 +468,6 @@ def _over_cells(path, layer: Layer, file, lon: NDArray, lat: NDArray, resolution
             with np.errstate(invalid="ignore"):
                 total = np.where(known, cells * area, 0.0).sum(axis=(0, 2))
                 result[here] = total / np.where(known, area, 0.0).sum(axis=(0, 2))
-    _check_fill(path, layer, file, _ends(layer, np.concatenate(read)))
     return result
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ _HWSD2_COLUMNS = {
     "HWSD2_SMU_ID": "NEWSUID", "SEQUENCE": "SCID", "SHARE": "PROP", "TOPDEP": "TopDep", "BOTDEP": "BotDep",
     "COARSE": "CFRAG", "BULK": "BULK", "ORG_CARBON": "ORGC",
 }  # fmt: skip
-_ROCK = (-3.0, -7.0)  # codes of rock: no carbon, where other negative codes are "unknown"
+_ROCK = (-3.0, -7.0)  # outcrop, and rock below shallow soils, in WISE30sec and HWSD 2.0: no carbon
 _SOILGRIDS_BOUNDS = (0, 5, 15, 30, 60, 100, 200)  # cm, of the layers
 
 
@@ -70,16 +70,13 @@ def wise30sec_stocks(folder: Path | str, lon: ArrayLike, lat: ArrayLike) -> Refe
     "Interchangeable_format"; a missing file or unit, and tables that are not as described, are an `InputError`.
     """
     path = map_file(folder, WISE_CODES, "the codes of WISE30sec")
-    codes = pd.read_csv(path, sep="\t")
+    codes = _text_table(path, sep="\t")
     # The authors' heading of the numbers is misspelt, so columns go by place.
     if codes.shape[1] < 2 or not pd.api.types.is_integer_dtype(codes.iloc[:, 0]):
         raise InputError(f"{path}: expected the number of a unit and its code, separated by a tab.")
     codes = pd.Series(codes.iloc[:, 1].astype(str).to_numpy(), index=codes.iloc[:, 0].to_numpy(np.int64))
     path = map_file(folder, WISE_SOILS, "the soils of WISE30sec")
-    try:
-        soils = pd.read_csv(path, usecols=list(_HWSD2_COLUMNS.values()), dtype={"NEWSUID": str})
-    except ValueError as error:
-        raise InputError(f"{path}: not the soils of WISE30sec ({error}). Unpack it again.") from None
+    soils = _text_table(path, usecols=list(_HWSD2_COLUMNS.values()), dtype={"NEWSUID": str})
     _check_soils(path, soils)
     stocks = unit_stocks(soils).reindex(codes).set_axis(codes.index)
     path = map_file(folder, WISE_MAP, "the map of WISE30sec")
@@ -161,6 +158,13 @@ def _unit_means(
         depth: map_values(path, layer, lon, lat, RESOLUTION, lambda number, depth=depth: stock_of(number, depth))
         for depth in stocks
     }
+
+
+def _text_table(path: Path, **how: Any) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, **how)
+    except ValueError as error:  # of the parser and of the encoding too
+        raise InputError(f"{path}: not a table of WISE30sec ({error}). Unpack it again.") from None
 
 
 def _check_soils(path: Path, soils: pd.DataFrame) -> None:

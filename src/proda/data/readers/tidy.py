@@ -4,24 +4,27 @@ data/README.md describes the columns.
 
 from __future__ import annotations
 
-import csv
-import re
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow
-import pyarrow.csv
 
 from proda.data.grid import AREA_TOLERANCE, RESOLUTION, cell_area
-from proda.data.tables import ProfileTables, checked, csv_line, median_check, no_gaps, no_repeats, row_check
+from proda.data.tables import (
+    Check,
+    ProfileTables,
+    check_identifiers,
+    checked,
+    median_check,
+    no_gaps,
+    no_repeats,
+    read_delimited,
+    row_check,
+)
 from proda.errors import InputError
 
 PROFILES, LAYERS, GRID = "profiles.csv", "layers.csv", "grid_half_degree.csv"
-_MISSING = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
 _PROFILE_OPTIONAL = ("land_use", "state", "year", "coord_uncertainty_km")
 _LAYER_COLUMNS = ("layer", "upper_depth_m", "lower_depth_m", "soc_kg_m3")
 _LAYER_OPTIONAL = ("oc_percent", "bulk_density_g_cm3", "coarse_fraction", "ph", "sand_percent", "clay_percent")
@@ -38,12 +41,7 @@ _MEDIANS = {
     "lat": (-90, 90, "degrees north", _EXCHANGED),
     "lower_depth_m": (0, 5, "m", "In centimetres? Divide both bounds by 100. Positive upwards? Change signs."),
     # The least median of any state in the public profiles is 2.8.
-    "soc_kg_m3": (
-        1,
-        200,
-        "kg per m3 of soil",
-        "In g per m3? Divide by 1000. In % of the mass? That is oc_percent.",
-    ),
+    "soc_kg_m3": (1, 200, "kg per m3 of soil", "In g per m3? Divide by 1000. In % of mass? That is oc_percent."),
     "bulk_density_g_cm3": (0.02, 3, "g per cm3", "In kg per m3? Divide by 1,000."),
     "mean_annual_temperature_degC": (-40, 45, "degrees Celsius", "Temperatures in kelvin? Subtract 273.15."),
     "precipitation_mm_yr": (50, 8000, "mm a year", "Rain per day, in metres or in inches? Give mm a year."),
@@ -52,15 +50,33 @@ _MEDIANS = {
     "clay_fraction": (0, 1, "of the mass", "Clay in percent? Divide by 100."),
     "cell_area_m2": (1e6, 1e11, "m2", "Areas in square kilometres? Multiply by 1e6."),
 }
+# Least and greatest value of a row; beyond is no unit but a fill value.
+_RANGES = {
+    **dict.fromkeys(("coord_uncertainty_km", "oc_percent", "bulk_density_g_cm3"), (0, np.inf)), "year": (1700, 2100),
+    "mean_annual_temperature_degC": (-70, 60), "precipitation_mm_yr": (0, 15000), "igbp_land_cover": (0, 17),
+    **dict.fromkeys(("npp_gC_m2_yr", "clm5_npp_gC_m2_yr"), (-500, 5000)), "koppen_class": (0, 100),
+    **dict.fromkeys(("sand_fraction", "clay_fraction"), (0, 1)),
+    **dict.fromkeys((name for name in _COVARIATES if name.startswith("water_")), (0, 1)),
+}  # fmt: skip
+
+
+def _within(low: float, high: float) -> Check:
+    remedy = "A fill value? Leave the field empty."
+    expected = f"{low:g} to {high:g}" if np.isfinite(high) else f"at least {low:g}"
+    return row_check(lambda x: x.between(low, high), expected, remedy)
+
+
 _LAND = "In percent? Divide by 100. A cell without land, or of unknown land, is left out of the table."
 _CHECKS = {name: [median_check(*row)] for name, row in _MEDIANS.items()} | {
-    "layer": [no_gaps, row_check(lambda x: x % 1 == 0, "a whole number")],
+    "source": [no_gaps],
+    "layer": [no_gaps, row_check(lambda x: x % 1 == 0, "a whole number", "Number the layers anew, from 1.")],
     "oc_percent": [row_check(lambda x: x <= 100, "at most 100 % of the mass", "In g per kg? Divide by 10.")],
     "coarse_fraction": [row_check(lambda x: x.between(0, 1), "0 to 1", "Volume in percent? Divide by 100.")],
     **dict.fromkeys(("sand_percent", "clay_percent"), [row_check(lambda x: x.between(0, 100), "0 to 100")]),
     "ph": [row_check(lambda x: x.between(0, 14), "0 to 14", "pH x 10? Divide by 10; missing: leave empty.")],
     "land_fraction": [no_gaps, row_check(lambda x: (x > 0) & (x <= 1), "above 0 and at most 1", _LAND)],
 }
+_CHECKS |= {name: [*_CHECKS.get(name, ()), _within(*ends)] for name, ends in _RANGES.items()}
 # Soil with as much carbon (% of mass) is lighter than this (g cm-3): of 1,339 such layers of the public profiles the
 # median is 0.39, and 0.91 in the densest source; with carbon in g per kg under the name of percent it is 1.38.
 _RICH, _LIGHT, _ENOUGH = 8.0, 1.15, 10
@@ -99,7 +115,9 @@ def read_profile_tables(folder: Path | str) -> ProfileTables:
             "litter": False,
         }
     )
-    return ProfileTables(profiles[columns], layers)
+    tables = ProfileTables(profiles[columns].reset_index(drop=True), layers.reset_index(drop=True))
+    check_identifiers(tables, f"{folder}: {PROFILES}, {LAYERS}")
+    return tables
 
 
 def read_collections(folders: Sequence[Path]) -> ProfileTables:
@@ -129,93 +147,35 @@ def read_grid_table(folder: Path | str) -> pd.DataFrame:
     grid = _table(folder, GRID, ("lon", "lat", "land_fraction", "cell_area_m2", *_COVARIATES), prefix="ref_")
     file = Path(folder) / GRID
     steps = (grid[["lon", "lat"]] - RESOLUTION / 2) / RESOLUTION
-    off = ((steps - steps.round()).abs() > 1e-3).any(axis=1) | steps.isna().any(axis=1) | (grid["lat"].abs() > 90)
+    off = ((steps - steps.round()).abs() > 1e-3).any(axis=1) | steps.isna().any(axis=1)
+    off |= (grid["lat"].abs() > 90) | (grid["lon"].abs() > 180)
     for bad, expected in (
         (off, "lon and lat of centres of half-degree cells, such as -100.25, 40.75"),
         (grid.duplicated(["lon", "lat"]), "every cell once"),
     ):
         if bad.any():
             row = int(np.argmax(bad))
-            lon, lat = grid.loc[row, ["lon", "lat"]]
-            raise InputError(f"{file}, {csv_line(row)}: the cell is at {lon:g}, {lat:g}; expected {expected}.")
+            lon, lat = grid[["lon", "lat"]].iloc[row]
+            raise InputError(f"{file}, line {grid.index[row]}: the cell is at {lon:g}, {lat:g}; expected {expected}.")
     whole = cell_area(grid["lat"].to_numpy())
     right = (grid["cell_area_m2"] / whole - 1).abs() <= AREA_TOLERANCE
     expected = f"{whole[np.argmin(right)]:.4g} m2 within {100 * AREA_TOLERANCE:g} %, that of a half-degree cell"
     remedy = "Land and water, at its latitude. Give m2, and the share of land as land_fraction."
-    checked(grid, {"cell_area_m2": [no_gaps, row_check(lambda _: right, expected, remedy)]}, file, csv_line)
-    return grid.assign(
-        cell_area=grid["cell_area_m2"],
-        land_cover=grid["igbp_land_cover"],
-        air_temperature=grid["mean_annual_temperature_degC"],
-        precipitation=grid["precipitation_mm_yr"],
-        npp=grid["npp_gC_m2_yr"],
-        sand_percent=100.0 * grid["sand_fraction"],
-        clay_percent=100.0 * grid["clay_fraction"],
+    checked(grid, {"cell_area_m2": [no_gaps, row_check(lambda _: right, expected, remedy)]}, file, "line")
+    return grid.reset_index(drop=True).assign(
+        cell_area=lambda t: t["cell_area_m2"],
+        land_cover=lambda t: t["igbp_land_cover"],
+        air_temperature=lambda t: t["mean_annual_temperature_degC"],
+        precipitation=lambda t: t["precipitation_mm_yr"],
+        npp=lambda t: t["npp_gC_m2_yr"],
+        sand_percent=lambda t: 100.0 * t["sand_fraction"],
+        clay_percent=lambda t: 100.0 * t["clay_fraction"],
     )
 
 
 def grid_covariates(grid: pd.DataFrame) -> pd.DataFrame:
     """The driver columns of the grid table; not longitude and latitude: a network could learn places from them."""
     return grid[list(_COVARIATES)].astype(float)
-
-
-def read_delimited(
-    file: Path | zipfile.Path,
-    numbers: Sequence[str],
-    texts: Sequence[str] = (),
-    optional: Sequence[str] = (),
-    prefix: str | None = None,
-) -> pd.DataFrame:
-    """Columns of a text table, `numbers` as floats and `texts` as they stand, missing where a field is empty or NA.
-
-    A name that ends in ".tsv" stands for tabs and no quotes, any other for commas. The `optional` columns need not be
-    there; columns of numbers whose names begin with `prefix` are read too. A table that is not whole, or has no number
-    where one is expected, is an `InputError` with the line.
-    """
-    separator = "\t" if file.name.endswith(".tsv") else ","
-    names: list[str] = []
-    try:
-        with file.open("rb") as stream:
-            names = next(csv.reader([stream.readline().decode("utf-8-sig")], delimiter=separator), [])
-        missing = [name for name in (*texts, *numbers) if name not in names and name not in optional]
-        if missing:
-            raise InputError(
-                f"{file}: no column {', '.join(missing)}; it has {', '.join(names) or 'none'}, separated by "
-                f"{separator!r}. data/README.md describes the layout."
-            )
-        kinds = {name: pyarrow.string() for name in texts if name in names}
-        kinds |= {name: pyarrow.float64() for name in numbers if name in names}
-        kinds |= {name: pyarrow.float64() for name in names if prefix and name.startswith(prefix)}
-        with file.open("rb") as stream:
-            how = (
-                pyarrow.csv.ReadOptions(use_threads=False),  # for the row in an error
-                pyarrow.csv.ParseOptions(delimiter=separator, quote_char=False if separator == "\t" else '"'),
-                pyarrow.csv.ConvertOptions(
-                    column_types=kinds, include_columns=list(kinds), null_values=_MISSING, strings_can_be_null=True
-                ),
-            )
-            table = pyarrow.csv.read_csv(stream, *how).to_pandas()
-    except (pyarrow.ArrowException, UnicodeDecodeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise InputError(f"{file}{_fault(str(error), names)}") from None
-    for name in (name for name in texts if name in table):
-        if separator == "\t":  # quotes around a whole field, as some fields of WoSIS 2019 have
-            table[name] = table[name].str.strip('"')
-        elif (open_quote := table[name].str.contains("\n", na=False)).any():
-            raise InputError(f"{file}, {csv_line(int(np.argmax(open_quote)))}: a quote is not closed in {name}.")
-    return table
-
-
-def _fault(error: str, names: list[str]) -> str:
-    if match := re.search(r"column #(\d+): Row #(\d+): .* to double: invalid value '(.*)'", error):
-        column, line, text = match.groups()
-        return (
-            f", line {line}: {names[int(column)]} is {text!r}, expected a number or an empty field. A decimal comma? "
-            "Write a point. A list in braces? Give one number."
-        )
-    if match := re.search(r"Row #(\d+): (Expected .*)", error, flags=re.DOTALL):
-        line, text = match.groups()
-        return f", line {line}: {text[:200]!r}. A comma or a quote in a text, a decimal comma, or a line cut short?"
-    return f": not a whole table in UTF-8 ({error}). Save it as UTF-8, or download it again."
 
 
 def _table(folder: Path | str, name: str, numbers, texts=(), optional=(), prefix=None, **checks) -> pd.DataFrame:
@@ -227,7 +187,8 @@ def _table(folder: Path | str, name: str, numbers, texts=(), optional=(), prefix
             "file: [source] folders, [source.forcing] folder."
         )
     table = read_delimited(file, numbers, texts, optional, prefix)
-    table = checked(table, _CHECKS | checks, file, csv_line)
+    checks |= {name: [_within(0, 1000)] for name in table if prefix and name.startswith(prefix)}  # maps in kg m-2
+    table = checked(table, _CHECKS | checks, file, "line")
     table = table.assign(**{name: np.nan for name in numbers if name not in table})
     return table.assign(**{name: None for name in texts if name not in table})
 

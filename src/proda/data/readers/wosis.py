@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from proda.data.readers.tidy import read_delimited
-from proda.data.tables import ProfileTables
+from proda.data.tables import ProfileTables, check_identifiers, checked, no_gaps, read_delimited, row_check
 from proda.errors import InputError
 
 _LAYOUTS = {"wosis_202312_": "december-2023", "wosis_201909_": "september-2019", "wosis_latest_": "latest"}
@@ -155,8 +154,9 @@ def _text(table: pd.DataFrame, name: str) -> pd.Series:
 
 def _tidy_tables(folder: Path | str, source: str, profiles: pd.DataFrame, layers: pd.DataFrame) -> ProfileTables:
     """Profiles and layers in the tidy schema, from columns with WoSIS' names and units; `source` is the fallback."""
-    if layers[["profile_id", "layer"]].isna().any(axis=None):
-        raise InputError(f"{folder}: a layer with organic carbon has no identifier of its profile or of its own.")
+    whole = row_check(lambda x: x % 1 == 0, "a whole number")
+    checked(layers, {"profile_id": [no_gaps], "layer": [no_gaps, whole]}, f"{folder}: organic carbon", "line")
+    checked(profiles, {"profile_id": [no_gaps]}, f"{folder}: profiles")
     twice = profiles["profile_id"][profiles["profile_id"].duplicated()]
     if len(twice):
         raise InputError(
@@ -189,7 +189,9 @@ def _tidy_tables(folder: Path | str, source: str, profiles: pd.DataFrame, layers
         source=("WoSIS " + first).fillna(source).astype(object), state=_text(profiles, "country_name"), land_use=None
     )
     order = ["profile_id", "lon", "lat", "source", "land_use", "state", "year", "position_uncertainty"]
-    return ProfileTables(profiles[order].reset_index(drop=True), tidy.reset_index(drop=True))
+    tables = ProfileTables(profiles[order].reset_index(drop=True), tidy.reset_index(drop=True))
+    check_identifiers(tables, str(folder))
+    return tables
 
 
 def _check_units(folder: Path | str, profiles: pd.DataFrame, layers: pd.DataFrame, density: pd.Series) -> None:
