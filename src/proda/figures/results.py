@@ -84,7 +84,7 @@ def agreement_figure(
     right = []
     for row, (name, soc) in enumerate(modelled.items()):
         difference = stock_differences(layers, soc, len(sites))
-        ax, norm = style.map_axes(figure, places[row, 0]), difference_norm(difference)
+        ax, norm = style.map_axes(sites, figure, places[row, 0]), difference_norm(difference)
         quantity = style.QUANTITIES["difference"]._replace(norm=norm)
         ax.differences = style.draw_sites(difference, sites, ax, quantity, on_top="any")
         ax.set_title(method_label(name), loc="left", fontweight="bold")

@@ -15,7 +15,7 @@ from proda.study import Study, repository_root
 # Those that shape the results.
 PACKAGES = (
     *("proda", "numpy", "scipy", "pandas", "geopandas", "xarray", "zarr", "numba", "jax", "keras", "scikit-learn"),
-    *("arviz", "matplotlib", "cartopy", "papermill", "sphinx"),
+    *("arviz", "matplotlib", "papermill", "sphinx"),
 )
 
 

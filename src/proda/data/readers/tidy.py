@@ -16,7 +16,9 @@ import pandas as pd
 import pyarrow
 import pyarrow.csv
 
-from proda.data.grid import AREA_TOLERANCE, RESOLUTION, cell_area
+from proda.data.forcing import NO_PERMAFROST
+from proda.data.grid import AREA_TOLERANCE, cell_area
+from proda.data.region import RESOLUTION
 from proda.data.tables import ProfileTables, checked, csv_line, median_check, no_gaps, no_repeats, row_check
 from proda.errors import InputError
 
@@ -51,6 +53,7 @@ _MEDIANS = {
     "sand_fraction": (0, 1, "of the mass", "Sand in percent? Divide by 100."),
     "clay_fraction": (0, 1, "of the mass", "Clay in percent? Divide by 100."),
     "cell_area_m2": (1e6, 1e11, "m2", "Areas in square kilometres? Multiply by 1e6."),
+    "active_layer_m": (0.05, 100, "m", "In centimetres? Divide by 100."),
 }
 _LAND = "In percent? Divide by 100. A cell without land, or of unknown land, is left out of the table."
 _CHECKS = {name: [median_check(*row)] for name, row in _MEDIANS.items()} | {
@@ -123,10 +126,12 @@ def read_grid_table(folder: Path | str) -> pd.DataFrame:
     """Drivers of the half-degree land cells with names as in the package and the covariates under their own names.
 
     Columns are lon, lat, land_fraction, cell_area (m2), land_cover, air_temperature (degrees Celsius), precipitation
-    (mm yr-1), npp (g C m-2 yr-1), sand_percent, clay_percent, `ref_*` (kg m-2) and those of `grid_covariates`. Errors
-    are those of `read_profile_tables`, and a cell that is none of the half-degree grid.
+    (mm yr-1), npp (g C m-2 yr-1), active_layer (m; 35 where not given), sand_percent, clay_percent, `ref_*`
+    (kg m-2) and those of `grid_covariates`. Errors are those of `read_profile_tables`, and a cell that is none of the
+    half-degree grid.
     """
-    grid = _table(folder, GRID, ("lon", "lat", "land_fraction", "cell_area_m2", *_COVARIATES), prefix="ref_")
+    needed, optional = ("lon", "lat", "land_fraction", "cell_area_m2", *_COVARIATES), ("active_layer_m",)
+    grid = _table(folder, GRID, (*needed, *optional), optional=optional, prefix="ref_")
     file = Path(folder) / GRID
     steps = (grid[["lon", "lat"]] - RESOLUTION / 2) / RESOLUTION
     off = ((steps - steps.round()).abs() > 1e-3).any(axis=1) | steps.isna().any(axis=1) | (grid["lat"].abs() > 90)
@@ -149,6 +154,7 @@ def read_grid_table(folder: Path | str) -> pd.DataFrame:
         air_temperature=grid["mean_annual_temperature_degC"],
         precipitation=grid["precipitation_mm_yr"],
         npp=grid["npp_gC_m2_yr"],
+        active_layer=grid["active_layer_m"].fillna(NO_PERMAFROST),
         sand_percent=100.0 * grid["sand_fraction"],
         clay_percent=100.0 * grid["clay_fraction"],
     )
