@@ -50,6 +50,8 @@ ALLOWED: dict[str, Numbers | tuple[str, ...]] = {
     **dict.fromkeys(("chains", "network_folds", "hybrid_members"), Numbers(int, 2)),  # R-hat compares chains
     **dict.fromkeys(("sbc_simulations", "supplement_sites"), Numbers(int, 20)),
     **dict.fromkeys(("kept_draws", "map_draws"), Numbers(int, 50)),
+    "projection_draws": Numbers(int, 10),
+    "projection_input_rise": Numbers(float, 0, 5),
     **dict.fromkeys(("one_batch_test_steps", "one_batch_steps", "site_test_steps", "site_steps"), Numbers(int, 100)),
     "site_max_steps": Numbers(int, 0),
     **dict.fromkeys(

@@ -53,6 +53,7 @@ TABLES: dict[str, dict[str, dict[str, str | tuple[str, ...]]]] = {
         "public-archive": {"npp": ("covariates", "multiples")},
     },
     "references": {"maps": {}},
+    "projections": {"yearly-forcing": {}},
 }
 
 
