@@ -1,10 +1,12 @@
 """The region of a study: land by name, by box and by outline, across the antimeridian, and what is not one."""
 
 import geopandas
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import shapely
+from small_tables import grid_rows, write_tables
 
 from proda.data.grid import cells_at, grid_dataset, land_cells, placed
 from proda.data.region import (
@@ -17,11 +19,18 @@ from proda.data.region import (
     study_region,
     world_land,
 )
+from proda.data.sources import study_source
+from proda.data.stage import cleaned_study
+from proda.data.tables import known_truth
 from proda.errors import InputError
+from proda.figures.style import draw_cells, map_axes
+from proda.kernels.steady_state import soc_density
 from proda.maps.netcdf import raster_of, rastered
-from proda.study import Study
+from proda.model.configuration import PAPER
+from proda.model.parameters import physical
+from proda.study import Study, repository_root
 
-FILE = 'title = "A region"\nseed = 1\n[source]\nkind = "virtual"\n[region]\n{}\n[settings]\nn_profiles = 100\n'
+FILE = 'title = "A region"\nseed = 1\n[source]\nkind = "virtual"\n[source.covariates]\nclasses = "as numbers"\n[region]\n{}\n[settings]\nn_profiles = 100\n'
 
 
 @pytest.fixture
@@ -151,3 +160,50 @@ def test_what_is_no_region_is_named(region_of, text, fault):
 def test_land_smaller_than_a_quarter_of_any_cell_is_an_error():
     with pytest.raises(InputError, match="no cell of 10 degrees has 25% of land.*smaller cells"):
         land_cells(shapely.box(1, 1, 2, 2), 10.0)
+
+
+def test_a_half_degree_table_is_cut_by_the_region(tmp_path):
+    raw, far = write_tables(tmp_path / "raw"), write_tables(tmp_path / "far", lon=-102.0)
+    text = (repository_root() / "data" / "studies" / "your-region.toml").read_text()
+
+    def cells(region: str, raw=raw):
+        (tmp_path / "own.toml").write_text(text + f"\n[region]\n{region}\n")
+        study = Study.open(tmp_path / "own.toml", data=raw, out=tmp_path / "out")
+        return study_source(study, tmp_path).cells["lon"].tolist()
+
+    assert cells('land = "United States"') == [-100.25, -99.75]
+    assert cells("box = [-101, 40, -100, 41]") == [-100.25]
+    with pytest.raises(InputError, match="none of 30 profiles lies on a land cell.*cells reach from lon -99.75"):
+        cells("box = [-99.9, 40, -99, 41]", far)
+    with pytest.raises(InputError, match="no cell of grid_half_degree.csv lies in the region of Africa"):
+        cells('land = "Africa"')
+    with pytest.raises(InputError, match="resolution is 0.25 degrees, but the cells of grid_half_degree.csv have 0.5"):
+        cells("resolution = 0.25")
+
+
+def test_the_table_may_give_the_depth_of_thaw(tmp_path):
+    raw = write_tables(tmp_path / "raw", grid_rows().assign(active_layer_m=[0.8, np.nan]))
+    study = Study.open("your-region", data=raw, out=tmp_path / "out")
+    assert study_source(study, tmp_path).forcing.active_layer.tolist() == [0.8, 35.0]
+
+
+def test_a_virtual_study_across_the_antimeridian_and_with_frost(tmp_path):
+    (tmp_path / "bering.toml").write_text(FILE.format("box = [165, 58, -160, 72]\nresolution = 1.0"))
+    study = Study.open(tmp_path / "bering.toml", "tiny", out=tmp_path / "out")
+    cleaned = cleaned_study(study)
+    assert cleaned.grid.attrs["resolution_degrees"] == 1.0 and len(cleaned.profiles) == 100
+    lon = cleaned.profiles["lon"]
+    assert (lon > 165).any() and (lon < -160).any()
+    assert (np.abs(np.mod(lon - cleaned.grid["lon"].values[cleaned.profiles["cell"]] + 180, 360) - 180) < 1.0).all()
+    frozen = cleaned.forcing.active_layer < 5
+    assert 0.2 < frozen.mean() < 1
+    truth = known_truth(study)
+    x = truth["x_cell"].values.copy()
+    soc = soc_density(physical(x, cleaned.forcing), cleaned.forcing)
+    x[PAPER.parameters.index("cryo")] = 0.02
+    moved = np.abs(soc_density(physical(x, cleaned.forcing), cleaned.forcing) / soc - 1).max(axis=0) > 1e-3
+    assert moved[frozen].all() and not moved[~frozen].any()
+    ax = map_axes(cleaned.grid)
+    draw_cells(soc[0], cleaned.grid, ax)
+    assert np.ptp(ax.get_xlim()) < 3e6
+    plt.close(ax.figure)

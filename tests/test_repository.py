@@ -22,8 +22,8 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # From the ground up: a room imports only from rooms below it, and what stands outside the rooms from none.
 FLOORS = ("model", "kernels", "data", "assimilation", "learning", "maps", "figures", "run")
 # The words that each page may have, and the lines of code in all.
-PAGES = {"README.md": 900, "data/README.md": 1200}
-LINES = {"src": 17_000, "tests": 11_400}
+PAGES = {"README.md": 900, "data/README.md": 1230}
+LINES = {"src": 17_000, "tests": 11_500}
 MOST_MODULES, LONGEST_MODULE, MOST_SHORT_MODULES, SHORT = 85, 500, 12, 100
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

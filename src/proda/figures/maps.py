@@ -187,5 +187,6 @@ def regional_bias_figure(table: pd.DataFrame) -> Figure:
         "published sign, as here": plt.Line2D([], [], marker=">", ls="", mfc=INK, mec=INK, ms=7),
         "published sign, not as here": plt.Line2D([], [], marker=">", ls="", mfc="white", mec=INK, ms=7),
     }
-    figure.legend(marks.values(), marks, loc="outside upper center", ncols=2, fontsize=8.5)
+    if (table["published"] != "").any():
+        figure.legend(marks.values(), marks, loc="outside upper center", ncols=2, fontsize=8.5)
     return figure

@@ -135,7 +135,8 @@ def map_axes(places: Any, figure: Figure | None = None, position=111) -> Axes:
     lon, lat = region.continuous(lon[known]), lat[known]
     outline = _outline(crs, *(round(float(end), 2) for end in (lon.min(), lat.min(), lon.max(), lat.max())))
     ax.add_patch(PathPatch(outline, facecolor=LAND, linewidth=0, zorder=0.5))
-    ax.add_patch(PathPatch(outline, facecolor="none", edgecolor=INK, linewidth=0.4, zorder=3))
+    width = 0.4 if np.ptp(lon) < 100 else 0.2
+    ax.add_patch(PathPatch(outline, facecolor="none", edgecolor=INK, linewidth=width, zorder=3))
     ax.set_axis_off()
     return ax
 
