@@ -30,7 +30,17 @@ from proda.model.configuration import PAPER
 from proda.model.parameters import physical
 from proda.study import Study, repository_root
 
-FILE = 'title = "A region"\nseed = 1\n[source]\nkind = "virtual"\n[source.covariates]\nclasses = "as numbers"\n[region]\n{}\n[settings]\nn_profiles = 100\n'
+FILE = """title = "A region"
+seed = 1
+[source]
+kind = "virtual"
+[source.covariates]
+classes = "as numbers"
+[region]
+{}
+[settings]
+n_profiles = 100
+"""
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_the_standard_pathways_end_with_their_warming_and_input(inputs):
 def test_totals_begin_at_the_steady_state_and_keep_it_without_a_change(inputs, responses):
     assert responses.imbalance < 1e-12
     total, area = responses.total, land_area(inputs.grid)
-    assert np.isfinite(total).sum("draw").isel(pathway=0, year=0).values.tolist() == [1, 10, 1, 3]
+    assert np.isfinite(total).sum("draw").isel(pathway=0, year=0).values.tolist() == [1, 10, 1, 3, 1]
     for name, sets in parameter_sets(inputs, 10, 1).items():
         theta = sets[-1](slice(None))
         stock = soc_stock(steady_state(theta, inputs.forcing), inputs.forcing, PAPER, depth=1.0) / 1000.0
@@ -89,7 +89,11 @@ def test_the_spread_is_split_between_parameters_and_methods(responses):
     table = spread_shares(responses)
     assert np.isnan(table.loc["constant", "share_of_parameters"])
     row = table.loc["+3 K"]
-    change = (responses.total.isel(year=-1) - responses.total.isel(year=0)).sel(pathway="+3 K")
+    change = (
+        (responses.total.isel(year=-1) - responses.total.isel(year=0))
+        .sel(pathway="+3 K")
+        .drop_sel(parameterisation="truth")
+    )
     assert row["between_methods"] == pytest.approx(float(change.mean("draw").std("parameterisation", ddof=1)))
     within = row["of_parameters"] ** 2
     assert row["share_of_parameters"] == pytest.approx(within / (within + row["between_methods"] ** 2))
@@ -97,7 +101,7 @@ def test_the_spread_is_split_between_parameters_and_methods(responses):
 
 def test_efolding_times_are_of_every_parameterisation(inputs):
     times = efolding_times(inputs, 12, 10, seed=1)
-    assert times.index.tolist() == ["default", "one-batch", "network", "hybrid"]
+    assert times.index.tolist() == ["default", "one-batch", "network", "hybrid", "truth"]
     assert ((times["p10"] <= times["median"]) & (times["median"] <= times["p90"]) & (times["p10"] > 1)).all()
 
 
@@ -137,10 +141,10 @@ def test_cells_taken_in_parts_give_the_same(inputs, responses, monkeypatch):
 
 def test_the_figures_show_every_method_and_pathway(inputs, responses):
     maps = figures.change_maps(responses.change, inputs.grid, ["+3 K", "+3 K, +20 % input"])
-    assert len(maps.axes) == 9 and maps.axes[0].get_title() == "+3 K"
+    assert len(maps.axes) == 11 and maps.axes[0].get_title() == "+3 K"
     course = figures.response_figure(response_series(responses))
     assert [ax.get_title() for ax in course.axes] == list(responses.total["pathway"].values)
-    assert len(course.axes[1].lines) == 5  # four methods and zero
+    assert len(course.axes[1].lines) == 6  # four methods, the truth and zero
     spread = figures.spread_figure(spread_shares(responses))
     assert [label.get_text() for label in spread.axes[0].get_yticklabels()][0] == "+3 K"
     assert isinstance(standard_pathways(0.1)["constant"], Pathway)

@@ -54,7 +54,8 @@ def response_figure(series: pd.DataFrame) -> Figure:
         for method, line in series[series["pathway"] == pathway].groupby("parameterisation", sort=False):
             colour = METHOD_COLOUR[method]
             ax.fill_between(line["year"], line["p05"], line["p95"], color=colour, alpha=0.25, lw=0)
-            ax.plot(line["year"], line["change"], color=colour, lw=1.6, label=method_label(method))
+            dashes = "--" if method == "truth" else "-"
+            ax.plot(line["year"], line["change"], dashes, color=colour, lw=1.6, label=method_label(method))
         ax.axhline(0.0, color=INK, lw=0.7)
         ax.set_title(pathway, fontsize=9.5)
         ax.xaxis.set_major_locator(plt.MaxNLocator(3, integer=True))
@@ -62,7 +63,7 @@ def response_figure(series: pd.DataFrame) -> Figure:
         ax.set_visible(False)
     for ax in axes[:, 0]:
         ax.set_ylabel("Change (Pg C)")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     return figure
 
 

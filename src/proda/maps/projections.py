@@ -112,7 +112,10 @@ ParameterSet: TypeAlias = Callable[[Any], NDArray]
 def parameter_sets(
     inputs: Inputs, n_draws: int, seed: int, configuration: Configuration = PAPER
 ) -> dict[str, list[ParameterSet]]:
-    """Parameters of every parameterisation: `n_draws` of one-batch, the hybrid's members, one set of the others."""
+    """Parameters of every parameterisation: `n_draws` of one-batch, the hybrid's members, one set of the others.
+
+    In a virtual study the true parameters are among them, as "truth".
+    """
     default = default_parameters(inputs.forcing, inputs.grid["sand_percent"].values, configuration.parameters)
 
     def of_cube(x: NDArray) -> ParameterSet:
@@ -120,12 +123,15 @@ def parameter_sets(
         return lambda cells: physical(x[:, cells], inputs.forcing.take(cells), configuration.parameters)
 
     members = inputs.hybrid["x_cell"].transpose("member", "cell", "parameter").values.astype(float)
-    return {
+    sets = {
         "default": [lambda cells: default[:, cells]],
         "one-batch": [of_cube(x) for x in one_batch_draws(inputs.one_batch, n_draws, seed)],
         "network": [of_cube(inputs.network_cells)],
         "hybrid": [of_cube(x) for x in members],
     }
+    if inputs.truth is not None:
+        sets["truth"] = [of_cube(inputs.truth["x_cell"].transpose("cell", "parameter").values)]
+    return sets
 
 
 class Responses(NamedTuple):
@@ -203,6 +209,7 @@ def spread_shares(responses: Responses) -> pd.DataFrame:
     `share_of_parameters` is its part of the sum of both variances.
     """
     change = (responses.total - responses.total.isel(year=0)).isel(year=-1)
+    change = change.sel(parameterisation=change["parameterisation"] != "truth")
     between = change.mean("draw").var("parameterisation", ddof=1)
     within = change.var("draw").mean("parameterisation")
     shares = {"between_methods": np.sqrt(between), "of_parameters": np.sqrt(within)}
