@@ -104,7 +104,7 @@ def study_source(study: Study, folder: Path) -> Source:
         return source
     stocks, findings = _references(study, cells)
     return source._replace(
-        cells=source.cells.join(stocks), findings=pd.concat([source.findings, findings], ignore_index=True)
+        cells=source.cells.assign(**stocks), findings=pd.concat([source.findings, findings], ignore_index=True)
     )
 
 
