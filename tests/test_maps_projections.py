@@ -8,6 +8,7 @@ from synthetic_study import small_results
 from proda.data.forcing import forcing_dataset
 from proda.errors import InputError
 from proda.figures import projections as figures
+from proda.kernels.transient import pathway_places, trajectories
 from proda.maps.netcdf import write_product
 from proda.maps.projections import (
     Pathway,
@@ -21,7 +22,7 @@ from proda.maps.projections import (
     spread_shares,
     standard_pathways,
 )
-from proda.maps.stocks import land_area, petagrams
+from proda.maps.stocks import land_area, overlap, petagrams
 from proda.model.configuration import PAPER
 from proda.model.solver import soc_stock, steady_state
 
@@ -42,11 +43,24 @@ def test_the_standard_pathways_end_with_their_warming_and_input(inputs):
     pathways = standard_pathways(0.2)
     assert list(pathways)[:4] == ["constant", "+1.5 K", "+3 K", "+4.5 K"] and len(pathways) == 8
     last = pathways["+4.5 K, +20 % input"]
-    assert (last.warming[-1], last.input[-1], len(last.warming)) == (4.5, pytest.approx(1.2), 80)
+    end = 79.5 / 80  # the mean of the last year
+    assert (last.warming[-1], last.input[-1]) == pytest.approx((4.5 * end, 1.0 + 0.2 * end))
     forcing = last.forcing(inputs.forcing, slice(3, 5))
-    np.testing.assert_allclose(forcing[-1].soil_temperature - forcing[0].soil_temperature, 4.5)
-    np.testing.assert_allclose(forcing[-1].npp_mean / forcing[0].npp_mean, 1.2)
+    np.testing.assert_allclose(forcing[-1].soil_temperature - forcing[0].soil_temperature, 4.5 * end)
+    np.testing.assert_allclose(forcing[-1].npp_mean / forcing[0].npp_mean, 1.0 + 0.2 * end)
     assert len(standard_pathways(0.0)) == 4
+
+
+def test_yearly_steps_are_short_enough(inputs):
+    cells, share = slice(0, 40), overlap([(0.0, 1.0)])
+    theta = parameter_sets(inputs, 1, 1)["network"][0](cells)
+    here, change = inputs.forcing.take(cells), {}
+    for steps in (80, 640):
+        warming = 3.0 * (np.arange(steps) + 0.5) / steps
+        places = pathway_places([here, *map(here.warmed, warming)])
+        soil = trajectories(theta, places, 365.0 * 80 / steps, share).soil[:, 0]
+        change[steps] = soil[-1] - soil[0]
+    np.testing.assert_allclose(change[80], change[640], rtol=1e-3)
 
 
 def test_totals_begin_at_the_steady_state_and_keep_it_without_a_change(inputs, responses):
@@ -79,7 +93,8 @@ def test_sensitivity_is_the_difference_to_the_pathway_without_warming_per_kelvin
     table, last = carbon_climate_sensitivity(responses), responses.total.isel(year=-1)
     assert set(table.index.get_level_values("pathway")) == {"+3 K", "+3 K, +20 % input"}
     for rise in ("", ", +20 % input"):
-        expected = (last.sel(pathway=f"+3 K{rise}") - last.sel(pathway=f"constant{rise}")).mean("draw") / 3.0
+        change = (last.sel(pathway=f"+3 K{rise}") - last.sel(pathway=f"constant{rise}")).mean("draw")
+        expected = change / (3.0 * 79.5 / 80)
         for method in ("default", "one-batch", "network", "hybrid"):
             got = table.loc[(method, f"+3 K{rise}"), "pg_per_k"]
             assert got == pytest.approx(float(expected.sel(parameterisation=method))) and got < 0
@@ -116,10 +131,10 @@ def test_the_file_of_maps_has_a_time_axis_and_units(inputs, responses, tmp_path)
 def test_a_pathway_of_files_is_that_of_its_years(inputs, responses, tmp_path):
     lon, lat = inputs.grid["lon"].values, inputs.grid["lat"].values
     for year in range(2021, 2101):
-        warm = inputs.forcing.warmed(3.0 * (year - 2020) / 80)
+        warm = inputs.forcing.warmed(3.0 * (year - 2020.5) / 80)
         forcing_dataset(warm, lon, lat, "warmer").to_netcdf(tmp_path / f"forcing_{year}.nc")
     pathway = pathway_of_files(tmp_path, inputs.forcing)
-    assert pathway.first_year == 2020 and pathway.warming[-1] == pytest.approx(3.0)
+    assert pathway.first_year == 2020 and pathway.warming[-1] == pytest.approx(3.0 * 79.5 / 80)
     of_files = soc_responses(inputs, {"files": pathway}, 10, seed=1)
     np.testing.assert_allclose(of_files.total.sel(pathway="files"), responses.total.sel(pathway="+3 K"), rtol=1e-9)
     with pytest.raises(InputError, match="has 210 cells, expected the study's 3"):

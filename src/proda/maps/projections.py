@@ -36,7 +36,7 @@ from proda.stage import progress_bar
 from proda.study import Study
 
 FIRST_YEAR, LAST_YEAR = 2020, 2100
-WARMING = (0.0, 1.5, 3.0, 4.5)  # K from the first to the last year
+WARMING = (0.0, 1.5, 3.0, 4.5)  # K until the end of the last year
 DEPTH = (0.0, 1.0)  # m, interval of maps and totals
 MAP_INTERVAL = 20  # yr between the maps that are kept
 STATISTICS = ("mean", "p05", "p95")
@@ -61,8 +61,8 @@ class Pathway(NamedTuple):
 
 
 def standard_pathways(input_rise: float, last_year: int = LAST_YEAR) -> dict[str, Pathway]:
-    """Linear paths to each of `WARMING` in the last year, without and with a rise of input (a share), by name."""
-    share = np.arange(1, last_year - FIRST_YEAR + 1) / (last_year - FIRST_YEAR)
+    """Linear paths to each of `WARMING`, without and with a rise of input (a share), by name, as means of years."""
+    share = (np.arange(last_year - FIRST_YEAR) + 0.5) / (last_year - FIRST_YEAR)
     return {
         (f"+{kelvin:g} K" if kelvin else "constant") + (f", +{100 * rise:g} % input" if rise else ""): Pathway(
             kelvin * share, 1.0 + rise * share
@@ -135,13 +135,13 @@ def parameter_sets(
 
 
 class Responses(NamedTuple):
-    """Soil organic carbon of 0 to 1 m along the pathways."""
+    """Soil organic carbon of 0 to 1 m along the pathways, at the end of every year."""
 
     # `total` (parameterisation, pathway, draw, year), Pg C; NaN beyond a parameterisation's draws.
     total: xr.DataArray
     # `change` (parameterisation, pathway, statistic, map_year, cell), kg C m-2 since the first year.
     change: xr.DataArray
-    warming: xr.DataArray  # (pathway,), K in the last year
+    warming: xr.DataArray  # (pathway,), K, mean of the last year
     imbalance: float  # greatest |change - input + respiration| of a column over its carbon
 
 
@@ -270,7 +270,7 @@ def response_product(responses: Responses, grid: xr.Dataset, title: str, source:
     (pathway), K in the last year.
     """
     raster, change = raster_of(grid), responses.change
-    years = [pd.Timestamp(int(year), 1, 1) for year in change["map_year"].values]
+    years = [pd.Timestamp(int(year), 12, 31) for year in change["map_year"].values]
     time = {"standard_name": "time", "units": f"days since {EPOCH} 00:00:00", "calendar": "standard", "axis": "T"}
     response = raster_dataset(grid, title, source, _COMMENT)
     response = response.assign_attrs(file_attributes(title, source, _COMMENT, "notebook 07-projections"))
@@ -284,7 +284,11 @@ def response_product(responses: Responses, grid: xr.Dataset, title: str, source:
             )
         },
     )
-    response["warming"] = ("pathway", responses.warming.values, {"units": "K", "long_name": "warming in the last year"})
+    response["warming"] = (
+        "pathway",
+        responses.warming.values,
+        {"units": "K", "long_name": "mean warming of the last year"},
+    )
     dims = ("parameterisation", "pathway", "time", "lat", "lon")
     for statistic in STATISTICS:
         values = change.sel(statistic=statistic).transpose("parameterisation", "pathway", "map_year", "cell").values
