@@ -10,7 +10,7 @@ import pandas as pd
 import shapely
 import xarray as xr
 
-from proda.data.grid import land
+from proda.data.region import conterminous_land
 from proda.kernels import steady_state as kernels
 from proda.learning.scores import parameter_skill
 from proda.maps.stage import Results, final_results
@@ -53,7 +53,7 @@ def write_study(out: Path, resolution: float = 2.0, n_sites: int = 120, referenc
     rng = np.random.default_rng(1)
     lon, lat = (a.ravel() for a in np.meshgrid(np.arange(-125, -66, resolution) + resolution / 2,
                                                np.arange(25, 50, resolution) + resolution / 2))  # fmt: skip
-    inside = shapely.contains_xy(land(), lon, lat)
+    inside = shapely.contains_xy(conterminous_land(), lon, lat)
     lon, lat = lon[inside], lat[inside]
     n = lon.size
     cell = np.sort(rng.integers(n, size=n_sites))

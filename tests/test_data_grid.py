@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import shapely
 
-from proda.data.grid import cell_area, cells_at, grid_dataset, land, land_cells, placed, read_grid, states
+from proda.data.grid import cell_area, cells_at, grid_dataset, land_cells, placed, read_grid
+from proda.data.region import conterminous_land, states
 from proda.errors import InputError
 
 EARTH = 5.1006e14  # m2
@@ -26,7 +27,7 @@ def test_a_square_of_land_gives_its_cells_with_their_fractions():
 
 
 def test_the_conterminous_states_have_their_area():
-    cells = land_cells(land(), min_fraction=0.0)
+    cells = land_cells(conterminous_land(), min_fraction=0.0)
     area = (cells["land_fraction"] * cells["cell_area"]).sum()
     assert len(states()) == 49
     assert area == pytest.approx(7.8e12, rel=0.02)  # the 48 states without the Great Lakes

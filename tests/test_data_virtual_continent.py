@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 
 from proda.data.covariates import PAPER_COVARIATES
+from proda.data.region import Region, conterminous_land
 from proda.data.virtual_continent import LEAST_WOODY, MARGIN, bioclimatic_variables, true_parameters, virtual_covariates
 from proda.data.virtual_profiles import virtual_continent
 from proda.model.configuration import validated
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share
 
 SEED = 20200017
+CONTERMINOUS_US = Region("", conterminous_land(), 0.5)
 
 
 def test_the_continent_has_half_degree_cells_with_sixty_covariates_and_forcing():
-    continent = virtual_continent(SEED)
+    continent = virtual_continent(CONTERMINOUS_US, SEED)
     assert len(continent.cells) == pytest.approx(3370, abs=10)
     assert tuple(continent.covariates) == PAPER_COVARIATES
     assert np.isfinite(continent.covariates.to_numpy()).all()

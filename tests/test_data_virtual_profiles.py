@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 
 from proda.data.grid import cells_at
+from proda.data.region import Region, conterminous_land
 from proda.data.stage import cleaned_study
 from proda.data.virtual_profiles import pits, virtual_continent, write_raw_profiles
 from proda.model.observation import layer_means
@@ -14,11 +15,12 @@ from proda.model.solver import soc_density, steady_state
 from proda.study import Study
 
 SEED = 20200017
+CONTERMINOUS_US = Region("", conterminous_land(), 0.5)
 
 
 @pytest.fixture(scope="module")
 def continent():
-    return virtual_continent(SEED)
+    return virtual_continent(CONTERMINOUS_US, SEED)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def result(study):
 
 
 def test_profiles_without_error_are_the_models(continent):
-    dug = pits(40, continent.cells, continent.forcing, SEED, relative_sd=0.0)
+    dug = pits(40, continent, SEED, relative_sd=0.0)
     cell, _ = cells_at(dug.profiles["lon"], dug.profiles["lat"], continent.cells)
     forcing = continent.forcing.take(cell)
     soc = soc_density(steady_state(physical(dug.x, forcing), forcing))
@@ -42,8 +44,8 @@ def test_profiles_without_error_are_the_models(continent):
 
 
 def test_the_error_of_observation_is_thirty_percent_and_unbiased(continent):
-    made = pits(3000, continent.cells, continent.forcing, SEED)
-    exact = pits(3000, continent.cells, continent.forcing, SEED, relative_sd=0.0)
+    made = pits(3000, continent, SEED)
+    exact = pits(3000, continent, SEED, relative_sd=0.0)
     ratio = made.layers["soc_kg_m3"] / exact.layers["soc_kg_m3"]
     assert ratio.min() > 0
     assert ratio.mean() == pytest.approx(1.0, abs=0.01)

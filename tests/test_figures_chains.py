@@ -13,7 +13,6 @@ from proda.assimilation.chains import SiteProblem
 from proda.assimilation.results import posterior_tree
 from proda.assimilation.sbc import rank_ecdf
 from proda.figures import chains
-from proda.figures.style import ALBERS
 from proda.model.parameters import PAPER_PARAMETERS
 
 NAMES = list(PAPER_PARAMETERS.names)
@@ -98,7 +97,7 @@ def test_a_map_shows_each_sites_value_where_the_site_lies_and_names_the_paramete
     values[3] = np.nan
     ax = chains.site_map(values)
     dots = points_of(ax)
-    at = ALBERS.transform_point(float(values.lon[7]), float(values.lat[7]), ALBERS.as_geodetic())
+    at = ax.project(float(values.lon[7]), float(values.lat[7]))
     nearest = np.hypot(*(np.asarray(dots.get_offsets()) - at).T).argmin()
     assert dots.get_array()[nearest] == pytest.approx(float(values[7]))
     assert len(dots.get_offsets()) == 39, "a site without a value is not on the map"

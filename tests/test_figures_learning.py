@@ -72,8 +72,8 @@ def test_parameter_maps_have_one_map_for_each_name(rng):
     )
     cells = pd.DataFrame(rng.random((lon.size, 25)), columns=NAMES)
     figure = plt.figure()
-    positions = [map_axes(figure, (1, 2, i)) for i in (1, 2)]
-    axes = parameter_maps(cells, pd.DataFrame({"lon": lon, "lat": lat}), ["q10", "beta"], positions)
+    grid = pd.DataFrame({"lon": lon, "lat": lat})
+    axes = parameter_maps(cells, grid, ["q10", "beta"], [map_axes(grid, figure, (1, 2, i)) for i in (1, 2)])
     assert [ax.get_title() for ax in axes] == ["q10", "beta"]
     figure.canvas.draw()
 

@@ -30,16 +30,17 @@ def test_differences_are_white_at_zero_and_symmetric():
 
 
 def test_a_cell_is_drawn_where_it_lies(grid):
-    mesh = style.draw_cells(np.arange(grid.sizes["cell"]), grid, style.map_axes())
+    ax = style.map_axes(grid)
+    mesh = style.draw_cells(np.arange(grid.sizes["cell"]), grid, ax)
     centres = mesh.get_coordinates()[:-1, :-1] / 2 + mesh.get_coordinates()[1:, 1:] / 2
     values = mesh.get_array()
     row, column = np.argwhere(values == 7)[0]
-    expected = style.ALBERS.transform_point(float(grid["lon"][7]), float(grid["lat"][7]), style.ALBERS.as_geodetic())
+    expected = ax.project(float(grid["lon"][7]), float(grid["lat"][7]))
     assert np.hypot(*(centres[row, column] - expected)) < 30e3
 
 
 def test_missing_cells_are_hatched_and_not_left_white(grid):
-    ax = style.map_axes()
+    ax = style.map_axes(grid)
     values = np.ones(grid.sizes["cell"])
     values[:5] = np.nan
     style.draw_cells(values, grid, ax)
@@ -49,5 +50,5 @@ def test_missing_cells_are_hatched_and_not_left_white(grid):
 
 def test_the_largest_differences_are_drawn_last():
     sites = pd.DataFrame({"lon": [-100.0, -90, -80], "lat": [40.0, 40, 40]})
-    dots = style.draw_sites([-9.0, 1.0, np.nan], sites, style.map_axes(), "difference")
+    dots = style.draw_sites([-9.0, 1.0, np.nan], sites, style.map_axes(sites), "difference")
     assert dots.get_array().tolist() == [1.0, -9.0]

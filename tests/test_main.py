@@ -19,7 +19,7 @@ from proda.errors import InputError
         (["--set", "epochs"], "expected NAME=VALUE, as in --set epochs=50"),
         (["--scale", "huge"], "no scale 'huge'"),
         (["--data", "somewhere"], "makes its own data"),
-        (["--only", "9"], "give a number from 1 to 6, or S1 to S5"),
+        (["--only", "9"], "give a number from 1 to 6, or --only 7, S1 to S5"),
         (["--scheduler", "nowhere.json"], "no Dask scheduler answers at nowhere.json"),
     ],
 )

@@ -135,7 +135,10 @@ def test_every_method_has_a_map_and_site_by_site_only_where_sites_are(results):
 
 
 SITES_AREA = np.array([1e12, 2e12, 1e12, 1e12])
-SITES_GRID = xr.Dataset({"cell_area": ("cell", SITES_AREA), "land_fraction": ("cell", np.ones(4))})
+SITES_GRID = xr.Dataset(
+    {"cell_area": ("cell", SITES_AREA), "land_fraction": ("cell", np.ones(4))},
+    {"lon": ("cell", [-100.25, -99.75, -99.25, -98.75]), "lat": ("cell", np.full(4, 40.25))},
+)
 
 
 @pytest.fixture

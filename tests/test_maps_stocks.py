@@ -75,6 +75,8 @@ def grid():
     return xr.Dataset({
         "cell_area": ("cell", [1e12, 2e12, 1e12]),
         "land_fraction": ("cell", [1.0, 0.5, 1.0]),
+        "lon": ("cell", [-100.25, -99.75, -99.25]),
+        "lat": ("cell", [40.25, 40.25, 40.25]),
         "ref_whrc_soc_0_30cm_kg_m2": ("cell", [1.0, 2.0, np.nan]),
         "ref_whrc_soc_0_100cm_kg_m2": ("cell", [3.0, 5.0, np.nan]),
         "ref_hwsd_soc_0_100cm_kg_m2": ("cell", [4.0, 4.0, 4.0]),

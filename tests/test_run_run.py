@@ -79,7 +79,7 @@ def test_the_record_holds_versions_seed_settings_and_costs(place):
 def test_the_status_lists_the_six_and_the_supplement(place):
     text = status_text(place / "out")
     assert text.count("complete, 1 outputs") == 7 and "Last run: complete" in text and "To complete" not in text
-    assert text.count("has not been run") == 4
+    assert text.count("has not been run") == 5
 
 
 def test_one_notebook_alone_needs_the_ones_it_reads_and_keeps_the_record_of_the_others(place, monkeypatch):

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from proda.__main__ import overrides, parser
+from proda.data.stage import cleaned_study
 from proda.study import Study, repository_root
 
 FILE = repository_root() / "docs" / "your-own-region.md"
@@ -71,6 +72,15 @@ def test_every_run_names_settings_and_scales_that_there_are(region, monkeypatch)
         assert study.data == region / "my-region" / "tables"
     scales = [line.split("--scale ")[1].split()[0] for line in runs]
     assert scales == ["tiny", "tiny", "demo", "paper"]
+
+
+@pytest.mark.parametrize(("west", "south"), [(24.0, -4.0), (172.0, 60.0)])
+def test_its_region_may_lie_anywhere(west, south, tmp_path, monkeypatch):
+    code = next(block for block in blocks() if block.step == 1).code
+    assert "west, south = -98.0, 40.0" in code
+    done(Block(1, "python", code.replace("west, south = -98.0, 40.0", f"west, south = {west}, {south}")), tmp_path)
+    cleaned = cleaned_study(Study.open("your-region", "tiny", tmp_path / "my-region" / "tables", tmp_path / "out"))
+    assert (len(cleaned.profiles), cleaned.grid.sizes["cell"]) == (80, 16 * 8)
 
 
 @pytest.mark.slow

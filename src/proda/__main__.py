@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--reports", type=Path, metavar="DIR", help="folder for executed notebooks and pages")
     run.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting; repeatable")
     run.add_argument("--from", dest="first", type=int, default=1, metavar="N", help="begin with notebook N")
-    run.add_argument("--only", default="", metavar="N", help="run notebook N alone (1 to 6, S1 to S5)")
+    run.add_argument("--only", default="", metavar="N", help="run notebook N alone (1 to 7, S1 to S5)")
     run.add_argument("--supplement", action="store_true", help="run the supplementary notebooks S1 to S5 as well")
     run.add_argument("--scheduler", default="", metavar="ADDRESS", help="run the sites on a Dask cluster")
     run.add_argument("--fresh", action="store_true", help="give up what interrupted runs of these notebooks left")

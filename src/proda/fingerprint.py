@@ -26,7 +26,7 @@ SOURCE_MODULES: dict[str, tuple[str, ...]] = {
 _OF_SOME_SOURCES = ("data.readers.", "data.virtual_")
 # Tables of the repository that a stage reads.
 SHIPPED = {
-    DATA: ("data/covariates.csv", "data/outlines/us_states_10m.topojson"),
+    DATA: ("data/covariates.csv", "data/outlines/us_states_10m.topojson", "data/outlines/countries_50m.parquet"),
     "06-final-figures": ("data/clm5_parameters.csv",),
 }
 HASHED_WHOLE = 256 * 2**20  # bytes; a larger raw file counts by its size and time of change

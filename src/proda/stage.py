@@ -50,6 +50,7 @@ STAGES: dict[str, Stage] = {
 
 # Notebooks that prove or explore; none of the six reads their files, and a core notebook cites their summaries.
 SUPPLEMENTS: dict[str, Stage] = {
+    "07-projections": Stage(("maps.projections",), (DATA, ONE_BATCH, SITE_BY_SITE, NETWORK), ("projection_*",)),
     "S1-sampler-validation": Stage(("assimilation",), (DATA,), ("sbc_*", "supplement_*", *_SITE_SETTINGS)),
     "S2-published-programs": Stage(
         ("assimilation",), (DATA, ONE_BATCH, SITE_BY_SITE), ("supplement_*", "one_batch_*", *_SITE_SETTINGS)

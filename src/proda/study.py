@@ -21,7 +21,7 @@ from proda.fingerprint import fingerprint
 CONFIGURATIONS = ("paper", "cesm2")
 # Entries of a study file; the others may be left out.
 REQUIRED = {"title": str, "seed": int, "source": dict}
-ENTRIES = REQUIRED | {"description": str, "configuration": str, "settings": dict, "scales": dict}
+ENTRIES = REQUIRED | {"description": str, "configuration": str, "region": dict, "settings": dict, "scales": dict}
 
 
 class Numbers(NamedTuple):
@@ -51,6 +51,8 @@ ALLOWED: dict[str, Numbers | tuple[str, ...]] = {
     **dict.fromkeys(("chains", "network_folds", "hybrid_members"), Numbers(int, 2)),  # R-hat compares chains
     **dict.fromkeys(("sbc_simulations", "supplement_sites"), Numbers(int, 20)),
     **dict.fromkeys(("kept_draws", "map_draws"), Numbers(int, 50)),
+    "projection_draws": Numbers(int, 10),
+    "projection_input_rise": Numbers(float, 0, 5),
     **dict.fromkeys(("one_batch_test_steps", "one_batch_steps", "site_test_steps", "site_steps"), Numbers(int, 100)),
     "site_max_steps": Numbers(int, 0),
     **dict.fromkeys(
@@ -202,6 +204,17 @@ def data_folder(file: Path, source: Mapping[str, Any], data: str | Path) -> Path
     return folder
 
 
+def region_table(content: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """The [region] table of a study file (`proda.data.region`), with the digest of the file it may name."""
+    region = dict(content.get("region", {}))
+    if "outline" in region:
+        path = file.parent / str(region["outline"])
+        if not path.is_file():
+            raise InputError(f"{file}: [region] outline is {region['outline']!r}, but there is no file {path}")
+        region["sha256"] = stages.file_sha256(path)
+    return region
+
+
 def read_study_file(path: Path) -> dict[str, Any]:
     """The content of a study file, checked for its tables; an `InputError` names the file and the entry at fault."""
     content = _toml(path)
@@ -255,6 +268,7 @@ class Study:
     configuration: str
     seed: int  # every other seed derives from it
     source: dict[str, Any]  # the [source] table of the study file
+    region: dict[str, Any]  # the [region] table; empty for the conterminous United States
     settings: dict[str, Any]  # every setting by name, overrides included
     overrides: dict[str, Any]  # the settings given at `open`
     file: Path  # the study file
@@ -288,6 +302,7 @@ class Study:
             configuration=content.get("configuration", "paper"),
             seed=content["seed"],
             source=content["source"],
+            region=region_table(content, file),
             settings=values,
             overrides=overrides,
             file=file,
@@ -330,7 +345,8 @@ class Study:
 
     def fingerprints(self) -> dict[str, dict[str, Any]]:
         """What decides the result of each stage."""
-        shared = (self.settings, self.source, self.configuration, self.seed, self.data)
+        source = self.source | ({"region": self.region} if self.region else {})
+        shared = (self.settings, source, self.configuration, self.seed, self.data)
         return {name: fingerprint(name, *shared) for name in stages.ALL_STAGES}
 
     def faults(self) -> dict[str, str]:

@@ -128,8 +128,8 @@ def surrogate_forcing(
     """Forcing from annual climate and texture; NaN where a cell lacks one of them or has an impossible value.
 
     `cells` have `air_temperature` (degrees Celsius), `precipitation` (mm yr-1), `npp` (g C m-2 yr-1), `sand_percent`,
-    `clay_percent`. Least and greatest annual NPP are assumed as multiples of the mean; they bound the parameter `ins`.
-    `soil_minus_air_temperature` is in K.
+    `clay_percent` and may have the `active_layer`, m, without which there is no permafrost. Least and greatest annual
+    NPP are assumed as multiples of the mean; they bound the parameter `ins`. `soil_minus_air_temperature` is in K.
     """
     air, rain, npp = (cells[name].to_numpy(float) for name in ("air_temperature", "precipitation", "npp"))
     sand, clay = (cells[name].to_numpy(float) for name in ("sand_percent", "clay_percent"))
@@ -137,7 +137,8 @@ def surrogate_forcing(
     wetness = np.where(possible, wetness_of_climate(air, rain), np.nan)
     psi = water_potential(wetness, sand, clay)
     temperature = soil_temperature(air, soil_minus_air_temperature, PAPER_COLUMN.n_layers)
-    potential, thaw = np.repeat(psi[None], PAPER_COLUMN.n_layers, axis=0), np.full(len(cells), NO_PERMAFROST)
+    potential = np.repeat(psi[None], PAPER_COLUMN.n_layers, axis=0)
+    thaw = cells["active_layer"].to_numpy(float) if "active_layer" in cells else np.full(len(cells), NO_PERMAFROST)
     return Forcing(temperature, potential, thaw, npp, npp_min_multiple * npp, npp_max_multiple * npp)
 
 

@@ -1,11 +1,10 @@
-"""The half-degree grid of land cells, the outline it is made from, and the cell in which each profile lies."""
+"""The grid of land cells, and the cell in which each profile lies."""
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
+from typing import Any
 
-import geopandas
 import numpy as np
 import pandas as pd
 import shapely
@@ -13,15 +12,12 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from proda.data.region import RESOLUTION, continuous
 from proda.data.tables import existing
 from proda.errors import InputError
-from proda.study import repository_root
 
-RESOLUTION = 0.5  # degrees
 EARTH_RADIUS = 6_371_007.2  # m; the sphere with the area of the WGS84 ellipsoid
 AREA_TOLERANCE = 0.02  # relative; areas on the ellipsoid and on the sphere differ by under 1 %
-OUTLINES = "data/outlines/us_states_10m.topojson"
-_ELSEWHERE = {"02", "15", "60", "66", "69", "72", "78"}  # FIPS codes outside the conterminous states
 _ATTRIBUTES = {
     "lon": {"standard_name": "longitude", "units": "degrees_east", "long_name": "longitude of the cell centre"},
     "lat": {"standard_name": "latitude", "units": "degrees_north", "long_name": "latitude of the cell centre"},
@@ -32,32 +28,63 @@ _ATTRIBUTES = {
 }
 
 
-def cell_area(lat: ArrayLike) -> NDArray:
-    """Area of half-degree cells centred at `lat` (degrees) on the sphere, m2."""
-    half = np.radians(RESOLUTION / 2)
+def resolution_of(grid: Any) -> float:
+    """Side of the cells of a grid, degrees: its attribute `resolution_degrees`."""
+    return float(getattr(grid, "attrs", {}).get("resolution_degrees", RESOLUTION))
+
+
+def cell_area(lat: ArrayLike, resolution: float = RESOLUTION) -> NDArray:
+    """Area of cells of `resolution` degrees centred at `lat` (degrees) on the sphere, m2."""
+    half = np.radians(resolution / 2)
     return EARTH_RADIUS**2 * 2 * half * (np.sin(np.radians(lat) + half) - np.sin(np.radians(lat) - half))
 
 
-def land_cells(land: shapely.Geometry, min_fraction: float = 0.25) -> pd.DataFrame:
+def land_cells(land: shapely.Geometry, resolution: float = RESOLUTION, min_fraction: float = 0.25) -> pd.DataFrame:
     """Cells of which at least `min_fraction` is land: lon, lat, land_fraction, cell_area (m2), south to north.
 
-    Fractions are of areas in degrees, which within one cell of half a degree differ from true ones by under 0.5 %.
+    Fractions are of areas in degrees, which within one cell of half a degree differ from true ones by under 0.5 %. The
+    attribute `resolution_degrees` of the table is the `resolution`.
     """
-    west, south, east, north = np.floor(np.array(land.bounds) / RESOLUTION) * RESOLUTION
-    half = RESOLUTION / 2
+    west, south, east, north = np.floor(np.array(land.bounds) / resolution + 1e-9) * resolution
+    half = resolution / 2
     lat, lon = np.meshgrid(
-        np.arange(south, north + RESOLUTION, RESOLUTION) + half,
-        np.arange(west, east + RESOLUTION, RESOLUTION) + half,
+        np.arange(south, min(north + half, 90.0 - half), resolution) + half,
+        np.arange(west, min(east + half, 180.0 - half), resolution) + half,
         indexing="ij",
     )
     lon, lat = lon.ravel(), lat.ravel()
     boxes = shapely.box(lon - half, lat - half, lon + half, lat + half)
-    shapely.prepare(land)
-    fraction = shapely.contains_properly(land, boxes).astype(float)
-    edge = (fraction == 0) & shapely.intersects(land, boxes)
-    fraction[edge] = shapely.area(shapely.intersection(boxes[edge], land)) / RESOLUTION**2
-    cells = pd.DataFrame({"lon": lon, "lat": lat, "land_fraction": fraction.round(4), "cell_area": cell_area(lat)})
-    return cells[fraction >= min_fraction].reset_index(drop=True)
+    parts, tree, fraction = np.array(_pieces(land)), shapely.STRtree(boxes), np.zeros(lon.size)
+    fraction[tree.query(parts, predicate="contains_properly")[1]] = 1.0
+    part, cell = tree.query(parts, predicate="intersects")
+    part, cell = part[edge := fraction[cell] == 0], cell[edge]
+    np.add.at(fraction, cell, shapely.area(shapely.intersection(boxes[cell], parts[part])) / resolution**2)
+    area = cell_area(lat, resolution)
+    cells = pd.DataFrame({"lon": lon, "lat": lat, "land_fraction": fraction.round(4), "cell_area": area})
+    cells = cells[fraction >= min_fraction].reset_index(drop=True)
+    if cells.empty:
+        west, south, east, north = land.bounds
+        raise InputError(
+            f"no cell of {resolution:g} degrees has {min_fraction:.0%} of land in the region, lon {west:g} to "
+            f"{east:g}, lat {south:g} to {north:g}: choose a larger region or smaller cells ([region] resolution)"
+        )
+    cells.attrs["resolution_degrees"] = resolution
+    return cells
+
+
+def _pieces(land: shapely.Geometry, most: int = 300) -> list[shapely.Geometry]:
+    """The land in parts of few corners each: an intersection of a cell with all of it would walk along every coast."""
+    if shapely.get_num_coordinates(land) <= most:
+        return [land]
+    parts = list(shapely.get_parts(land))
+    if len(parts) == 1:
+        west, south, east, north = land.bounds
+        x, y = (west + east) / 2, (south + north) / 2
+        halves = ((west, south, x, north), (x, south, east, north))
+        if north - south > east - west:
+            halves = ((west, south, east, y), (west, y, east, north))
+        parts = [shapely.intersection(land, shapely.box(*half)) for half in halves]
+    return [piece for part in parts for piece in _pieces(part, most)]
 
 
 def cells_at(lon: ArrayLike, lat: ArrayLike, grid, tolerance: float = 0.5) -> tuple[NDArray, NDArray]:
@@ -72,14 +99,12 @@ def cells_at(lon: ArrayLike, lat: ArrayLike, grid, tolerance: float = 0.5) -> tu
     cell = np.full(len(position), -1)
     distance = np.full(len(position), np.nan)
     known = np.isfinite(position).all(axis=1)
-    centre = np.column_stack([np.asarray(grid["lon"], float), np.asarray(grid["lat"], float)])
-    # Cells at 180 degrees lie on both sides of it.
-    seam = np.flatnonzero(np.abs(centre[:, 0]) > 180.0 - RESOLUTION - tolerance)
-    beyond = centre[seam] - np.column_stack([360.0 * np.sign(centre[seam, 0]), np.zeros(seam.size)])
+    centres = np.column_stack([np.mod(np.asarray(grid["lon"], float), 360.0), np.asarray(grid["lat"], float)])
+    position[:, 0] = np.mod(position[:, 0], 360.0)
+    tree = cKDTree(centres, boxsize=[360.0, 0.0])
     # In the maximum norm the nearest centre is the centre of the cell a position lies in.
-    away, nearest = cKDTree(np.concatenate([centre, beyond])).query(position[known], p=np.inf)
-    nearest = np.append(np.arange(len(centre)), seam)[nearest]
-    distance[known] = np.maximum(away - RESOLUTION / 2, 0.0)
+    away, nearest = tree.query(position[known], p=np.inf)
+    distance[known] = np.maximum(away - resolution_of(grid) / 2, 0.0)
     cell[known] = np.where(distance[known] <= tolerance, nearest, -1)
     return cell, distance
 
@@ -93,29 +118,14 @@ def grid_dataset(cells: pd.DataFrame) -> xr.Dataset:
         grid[name].attrs |= attributes
     for name in references:
         grid[name].attrs |= {"units": "kg m-2", "long_name": f"published map, for comparison only: {name[4:]}"}
-    attributes = {"Conventions": "CF-1.11", "title": "Land cells of the study", "resolution_degrees": RESOLUTION}
+    attributes = {"Conventions": "CF-1.11", "title": "Land cells of the study"}
+    attributes["resolution_degrees"] = resolution_of(cells)
     return grid.set_coords(["lon", "lat"]).assign_attrs(attributes)
 
 
 def read_grid(path: Path | str) -> xr.Dataset:
     """`grid.nc` of a study folder, in memory."""
     return xr.load_dataset(existing(path))
-
-
-@cache
-def states() -> geopandas.GeoDataFrame:
-    """The 48 conterminous states and the District of Columbia: `id` (FIPS code), `name`, geometry (EPSG:4326)."""
-    path = repository_root() / OUTLINES
-    shapes = geopandas.read_file(path, layer="states", engine="pyogrio").set_crs(4326, allow_override=True)
-    shapes = shapes[~shapes["id"].isin(_ELSEWHERE)].sort_values("id", ignore_index=True)
-    # Quantised topology leaves self-touching rings; a buffer of zero rebuilds them.
-    return shapes.set_geometry(shapes.geometry.buffer(0))
-
-
-@cache
-def land() -> shapely.Geometry:
-    """All conterminous states as one geometry, longitude and latitude in degrees."""
-    return states().geometry.union_all()
 
 
 def placed(profiles: pd.DataFrame, cells: pd.DataFrame, tolerance: float) -> pd.DataFrame:
@@ -140,8 +150,8 @@ def placed(profiles: pd.DataFrame, cells: pd.DataFrame, tolerance: float) -> pd.
             f"none of {len(cell):,} profiles lies on a land cell of the study: cells reach from {ends[0]}, {ends[1]}; "
             f"profiles from {ends[2]}, {ends[3]}. Give profiles and a grid of the same land."
         )
-    reach = RESOLUTION / 2 + tolerance
-    box = {name: (cells[name].min() - reach, cells[name].max() + reach) for name in ("lon", "lat")}
-    inside = profiles["lon"].between(*box["lon"]) & profiles["lat"].between(*box["lat"])
-    # A profile beyond 180 degrees may have a cell on the other side.
-    return profiles.assign(in_domain=inside.to_numpy() | (cell >= 0), cell=cell, distance=distance)
+    reach, lon = resolution_of(cells) / 2 + tolerance, continuous(cells["lon"])
+    middle, half_width = (lon.min() + lon.max()) / 2, np.ptp(lon) / 2 + reach
+    inside = np.abs(np.mod(profiles["lon"] - middle + 180.0, 360.0) - 180.0) <= half_width
+    inside &= profiles["lat"].between(cells["lat"].min() - reach, cells["lat"].max() + reach)
+    return profiles.assign(in_domain=inside.to_numpy(), cell=cell, distance=distance)

@@ -26,7 +26,8 @@ from proda.data.covariates import (
     own_covariates,
 )
 from proda.data.forcing import VARIABLES, surrogate_forcing
-from proda.data.grid import RESOLUTION, land, land_cells, placed
+from proda.data.grid import cells_at, land_cells, placed, resolution_of
+from proda.data.region import RESOLUTION, study_region
 from proda.data.tables import ProfileTables, SourcedForcing, finding, findings_table
 from proda.errors import InputError
 from proda.model.configuration import PAPER
@@ -52,6 +53,7 @@ TABLES: dict[str, dict[str, dict[str, str | tuple[str, ...]]]] = {
         "public-archive": {"npp": ("covariates", "multiples")},
     },
     "references": {"maps": {}},
+    "projections": {"yearly-forcing": {}},
 }
 
 
@@ -90,8 +92,7 @@ def study_source(study: Study, folder: Path) -> Source:
         return _virtual(study, folder)
     tables, table = _profiles(study, kind), source_table(study, "covariates")
     with_grid = next((t for t in (table, source_table(study, "forcing")) if t.kind == GRID_TABLE), None)
-    # A study without the half-degree table is for the conterminous United States.
-    cells = read_grid_table(with_grid.folder) if with_grid else land_cells(land())
+    cells = _cells(study, read_grid_table(with_grid.folder) if with_grid else None)
     tables = tables._replace(profiles=placed(tables.profiles, cells, study["nearest_cell_degrees"]))
     read_covariates = {GRID_TABLE: _of_grid_table, "maps": _of_maps, "public-archive": _of_archive}[table.kind]
     on_land = tables.profiles[tables.profiles["cell"] >= 0]
@@ -103,8 +104,27 @@ def study_source(study: Study, folder: Path) -> Source:
         return source
     stocks, findings = _references(study, cells)
     return source._replace(
-        cells=source.cells.join(stocks), findings=pd.concat([source.findings, findings], ignore_index=True)
+        cells=source.cells.assign(**stocks), findings=pd.concat([source.findings, findings], ignore_index=True)
     )
+
+
+def _cells(study: Study, table: pd.DataFrame | None) -> pd.DataFrame:
+    """The land cells of the study's region: those of a half-degree `table`, all of it where no region is named."""
+    if table is not None and not study.region:
+        return table
+    region = study_region(study)
+    cells = land_cells(region.land, region.resolution)
+    if table is None:
+        return cells
+    if region.resolution != RESOLUTION:
+        raise InputError(
+            f"{study.file}: [region] resolution is {region.resolution:g} degrees, but the cells of "
+            f"grid_half_degree.csv have {RESOLUTION:g}: leave it out, or take covariates and forcing from maps"
+        )
+    inside = cells_at(table["lon"], table["lat"], cells, 0.0)[0] >= 0
+    if not inside.any():
+        raise InputError(f"{study.file}: no cell of grid_half_degree.csv lies in the region of {region.name}")
+    return table[inside].reset_index(drop=True)
 
 
 def study_list(study: Study) -> pd.DataFrame:
@@ -190,7 +210,7 @@ def _virtual(study: Study, folder: Path) -> Source:
     from proda.data.virtual_continent import virtual_covariates
     from proda.data.virtual_profiles import truth_dataset, virtual_continent, write_raw_profiles
 
-    continent = virtual_continent(study.seed)
+    continent = virtual_continent(study_region(study), study.seed)
     dug = write_raw_profiles(continent, study["n_profiles"], study.seed, folder / "raw")
     tables = read_profile_tables(folder / "raw")
     tables = tables._replace(profiles=placed(tables.profiles, continent.cells, study["nearest_cell_degrees"]))
@@ -306,7 +326,7 @@ def _of_maps(study: Study, table: SourceTable, cells: pd.DataFrame, profiles: pd
     covariates = _list(study, table)
     more = covariate_list(() if "land_cover" in cells else CELL_MAPS)
     needed = tuple({row.name: row for row in (*covariates, *more)}.values())
-    of_cells = covariates_from_maps(needed, table.folder, cells["lon"], cells["lat"], RESOLUTION)
+    of_cells = covariates_from_maps(needed, table.folder, cells["lon"], cells["lat"], resolution_of(cells))
     uncertainty = profiles["position_uncertainty"].fillna(0.0) / 1000.0
     own = covariates_from_maps(needed, table.folder, profiles["lon"], profiles["lat"], uncertainty=uncertainty).values
     of_sites = own.fillna(of_cells.values.iloc[profiles["cell"]].reset_index(drop=True))
@@ -347,7 +367,8 @@ SURROGATE_COMMENT = (
     "Derived from annual climate and texture, not from a land model: soil temperature = air temperature + "
     "{offset:g} K (Soil Survey Staff 1999); water potential from evaporation after Turc (1954), an assumed "
     "bucket that evaporates in proportion to its filling, and the retention curve of Clapp and Hornberger (1978) with "
-    "Cosby et al. (1984); no permafrost; annual NPP assumed to range from {low:g} to {high:g} times its mean."
+    "Cosby et al. (1984); no permafrost but where the table has an active layer; annual NPP assumed to range from "
+    "{low:g} to {high:g} times its mean."
 )
 
 
@@ -424,7 +445,8 @@ def _references(study: Study, cells: pd.DataFrame) -> tuple[pd.DataFrame, pd.Dat
         maps.WISE_MAP: maps.wise30sec_stocks,
         maps.HWSD2_MAP: maps.hwsd2_stocks,
     }
-    made = [reader(folder, cells["lon"], cells["lat"]) for name, reader in readers.items() if any(folder.rglob(name))]
+    places = cells["lon"], cells["lat"], resolution_of(cells)
+    made = [reader(folder, *places) for name, reader in readers.items() if any(folder.rglob(name))]
     if not made:
         raise InputError(
             f"{folder}: no reference map for [source.references] of {study.file}; expected files named like "

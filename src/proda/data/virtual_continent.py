@@ -1,5 +1,8 @@
 """The virtual study's synthetic continent: climate, covariates, forcing and true parameters as smooth functions of
 longitude and latitude, so that a site has those of its own position and a cell those of its centre.
+
+It is laid out for the conterminous United States. Elsewhere longitudes are folded into those from 126 to 66 W, so that
+every part of the land has its gradients, and southern latitudes count as northern ones with the seasons exchanged.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from scipy.special import expit
 
 from proda.data import forcing as physics
 from proda.data.covariates import DEPTHS, PAPER_COVARIATES
-from proda.data.forcing import NO_PERMAFROST
+from proda.data.forcing import FREEZING, NO_PERMAFROST
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
 from proda.model.parameters import PAPER_PARAMETERS, SHARES
@@ -53,7 +56,8 @@ def virtual_forcing(covariates: pd.DataFrame) -> Forcing:
 
     Soil temperature is that of the air plus 1 K, and plus up to 1.5 K more where winters are long, because snow keeps
     soil warm. Dry spells weigh heavily in a mean of water potentials: it is taken as 5 (where it never gets dry) to
-    100 times that of the mean moisture. Subsoils are moister than top soils. There is no permafrost.
+    100 times that of the mean moisture. Subsoils are moister than top soils. Where the soil's mean is below -5 degrees
+    Celsius there is permafrost, which thaws by 5 cm times the root of the degree days of some 120 summer days (Stefan).
     """
     snow = 1.5 * expit(-(covariates["BIO11"].to_numpy() + 4.0) / 2.5)
     temperature = physics.soil_temperature(covariates["BIO1"].to_numpy(), 1.0, PAPER_COLUMN.n_layers)
@@ -62,7 +66,9 @@ def virtual_forcing(covariates: pd.DataFrame) -> Forcing:
     psi = physics.water_potential(1.0 - drought, covariates["Sand_Content_30cm"], covariates["Clay_Content_30cm"])
     psi = np.maximum(psi * 5.0 * 20.0**drought, physics.DRIEST)
     npp, least, greatest = (covariates[name].to_numpy() for name in ("NPPmean", "NPPmin", "NPPmax"))
-    return Forcing(temperature, psi, np.full(len(covariates), NO_PERMAFROST), npp, least, greatest)
+    thaw = 0.05 * np.sqrt(120.0 * np.maximum(covariates["BIO10"].to_numpy(), 0.1))
+    thaw = np.where(temperature.mean(axis=0) < FREEZING - 5.0, thaw, NO_PERMAFROST)
+    return Forcing(temperature, psi, thaw, npp, least, greatest)
 
 
 def true_parameters(covariates: pd.DataFrame, noise: NDArray | float = 0.0) -> NDArray:
@@ -136,12 +142,19 @@ def waves(lon: ArrayLike, lat: ArrayLike, seed: int, name: str, length: float, n
 
     A sum of random cosines approximates a Gaussian field with a squared-exponential covariance (Rahimi and Recht 2007).
     """
+    lon = folded(lon)
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     number = rng.normal(size=(n_waves, 2)) / length
     phase = rng.uniform(0, 2 * np.pi, n_waves)
     east = np.asarray(lon, float) * np.cos(np.radians(38.0))
     angle = np.multiply.outer(number[:, 0], east) + np.multiply.outer(number[:, 1], np.asarray(lat, float))
     return np.sqrt(2.0 / n_waves) * np.cos(angle + phase.reshape(-1, *([1] * east.ndim))).sum(axis=0)
+
+
+def folded(lon: ArrayLike) -> NDArray:
+    """Longitudes, degrees, folded into -126 to -66, without a step anywhere on the globe."""
+    lon = np.asarray(lon, float)
+    return np.where((lon >= -126.0) & (lon <= -66.0), lon, -126.0 + np.abs(np.mod(lon + 186.0, 120.0) - 60.0))
 
 
 class Climate(NamedTuple):
@@ -157,9 +170,10 @@ class Climate(NamedTuple):
 
 
 def virtual_climate(lon: ArrayLike, lat: ArrayLike, seed: int) -> Climate:
-    """Climate of the places `lon`, `lat` (degrees, (n,)): cold north, wet east and north-west, high dry west."""
-    lon, lat = np.asarray(lon, float), np.asarray(lat, float)
-    field = partial(waves, lon, lat, seed)
+    """Climate of the places `lon`, `lat` (degrees, (n,)): cold poles, wet east and north-west, high dry west."""
+    lon, lat = folded(lon), np.asarray(lat, float)
+    field, south = partial(waves, lon, lat, seed), lat < 0.0
+    lat = np.maximum(np.abs(lat), 21.0)  # the tropics are alike: 27 degrees Celsius at sea level
     west_range = np.exp(-(((lon + 111.0) / 7.5) ** 2))
     east_range = np.exp(-(((lon + 80.5 - 0.9 * (lat - 38.0)) / 3.0) ** 2))
     relief = 2000.0 * west_range * (1.0 + 0.25 * field("ranges", 2.5)) + 450.0 * east_range
@@ -169,13 +183,14 @@ def virtual_climate(lon: ArrayLike, lat: ArrayLike, seed: int) -> Climate:
     mean = 24.0 - 0.78 * (lat - 25.0) - 0.0045 * elevation
     mean = mean + 2.5 * coast * (lat - 36.0) / 10.0 + 0.7 * field("warmth", 4.0)
     swing = (4.0 + 0.42 * (lat - 25.0)) * (1.0 - 0.55 * coast) + 0.8 * field("swing", 5.0)
-    temperature = mean - swing * np.cos(2 * np.pi * (MONTHS - 0.5) / 12)
+    winter = np.cos(2 * np.pi * (MONTHS - 0.5 + 6.0 * south) / 12)
+    temperature = mean - swing * winter
 
-    gulf = expit((lon + 97.0) / 3.5) * (1.15 - 0.35 * (lat - 37.0) / 12.0)
+    gulf = expit((lon + 97.0) / 3.5) * np.maximum(1.15 - 0.35 * (lat - 37.0) / 12.0, 0.1)
     pacific = np.exp(-(((lon + 123.8) / 2.2) ** 2)) * expit((lat - 39.0) / 2.0)
     annual = (140.0 + 1000.0 * gulf + 1300.0 * pacific + 180.0 * west_range) * np.exp(0.16 * field("rain", 3.0))
     summer = expit((lon + 108.0) / 4.0) * expit(-(lon + 88.0) / 4.0) * 0.75 - 0.65 * expit(-(lon + 116.0) / 2.5)
-    season = 1.0 - summer * np.cos(2 * np.pi * (MONTHS - 0.5) / 12) + 0.05 * np.sin(2 * np.pi * MONTHS / 6)
+    season = 1.0 - summer * winter + 0.05 * np.sin(2 * np.pi * MONTHS / 6)
     precipitation = annual / 12.0 * season
 
     # Lieth's (1975) Miami model, carbon 45 % of dry matter, with a smooth lesser of its two limits.

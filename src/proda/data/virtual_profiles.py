@@ -1,5 +1,5 @@
-"""The virtual study: synthetic profiles on the outline of the conterminous United States, with known parameters, and
-faults of the kinds that real collections have.
+"""The virtual study: synthetic profiles on the land of a region, with known parameters, and faults of the kinds that
+real collections have.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import shapely
 import xarray as xr
 from numpy.typing import NDArray
 
-from proda.data.grid import cells_at, land, land_cells
+from proda.data.grid import cells_at, land_cells
+from proda.data.region import Region, continuous
 from proda.data.virtual_continent import site_noise, true_parameters, virtual_covariates, virtual_forcing, waves
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
@@ -33,23 +34,23 @@ _LAYER = {
     "no density": 0.04, "inverted depths": 0.015, "zero carbon": 0.015, "implausible density": 0.01,
     "below the model": 0.008, "overlapping layers": 0.01,
 }  # fmt: skip
-_SEA = np.array([[-72.0, 36.0], [-78.0, 29.5], [-90.0, 27.0], [-120.5, 32.0], [-123.0, 33.0], [-68.0, 39.5]])
 
 
 class VirtualContinent(NamedTuple):
-    """Land cells in the columns of `grid.nc`, the paper's 60 covariates at their centres, and their forcing."""
+    """Land, its cells in the columns of `grid.nc`, the paper's 60 covariates at their centres, and their forcing."""
 
+    land: shapely.Geometry
     cells: pd.DataFrame
     covariates: pd.DataFrame
     forcing: Forcing
 
 
-def virtual_continent(seed: int) -> VirtualContinent:
-    """The virtual continent of a seed: about 3,370 half-degree land cells."""
-    cells = land_cells(land())
+def virtual_continent(region: Region, seed: int) -> VirtualContinent:
+    """The virtual continent of a seed on the land of a region."""
+    cells = land_cells(region.land, region.resolution)
     covariates = virtual_covariates(cells["lon"], cells["lat"], seed)
     cells = cells.assign(land_cover=covariates["IGBP"].astype(int), sand_percent=covariates["Sand_Content_0cm"])
-    return VirtualContinent(cells, covariates, virtual_forcing(covariates))
+    return VirtualContinent(region.land, cells, covariates, virtual_forcing(covariates))
 
 
 def write_raw_profiles(continent: VirtualContinent, n_profiles: int, seed: int, folder: Path) -> Pits:
@@ -58,8 +59,9 @@ def write_raw_profiles(continent: VirtualContinent, n_profiles: int, seed: int, 
     Profiles that are spoiled beyond use come on top of `n_profiles`. Returned are all pits before faults were planted.
     """
     n_spoiled = sum(_count(share, n_profiles) for share in _WHOLE.values())
-    sampled = pits(n_profiles + n_spoiled, continent.cells, continent.forcing, seed)
-    profiles, layers, planted = _with_faults(sampled.profiles, sampled.layers, n_profiles, seed)
+    sampled = pits(n_profiles + n_spoiled, continent, seed)
+    off = off_the_land(continent.cells, seed)
+    profiles, layers, planted = _with_faults(sampled.profiles, sampled.layers, n_profiles, off, seed)
     folder.mkdir(parents=True, exist_ok=True)
     profiles.to_csv(folder / "profiles.csv", index=False)
     layers.to_csv(folder / "layers.csv", index=False, float_format="%.7g")
@@ -104,24 +106,23 @@ class Pits(NamedTuple):
     soc: NDArray  # (10, n), g C m-3, true carbon at the nodes
 
 
-def pits(n: int, grid: pd.DataFrame, forcing: Forcing, seed: int, relative_sd: float = 0.3) -> Pits:
+def pits(n: int, continent: VirtualContinent, seed: int, relative_sd: float = 0.3) -> Pits:
     """`n` pits at random places, with the model's mean carbon of every layer.
 
-    The model is run with the forcing of the pit's land cell in `grid`, as the assimilation will run it, and with the
+    The model is run with the forcing of the pit's land cell, as the assimilation will run it, and with the
     true parameters of the pit's own position. Observations are the model's values times a gamma variate of mean 1 and
     standard deviation `relative_sd`: the error is unbiased and proportional, and carbon stays positive.
     """
     rng = np.random.default_rng([seed, n, 1])
-    lon, lat = _places(n, grid, seed, rng)
+    lon, lat = _places(n, continent.land, continent.cells, seed, rng)
     covariates = virtual_covariates(lon, lat, seed)
     x = true_parameters(covariates, site_noise(n, rng))
-    cell, _ = cells_at(lon, lat, grid)
-    at_pit = forcing.take(cell)
+    cell, _ = cells_at(lon, lat, continent.cells)
+    at_pit = continent.forcing.take(cell)
     soc = soc_density(steady_state(physical(x, at_pit), at_pit))
     layers = _horizons(n, rng)
-    observed = (
-        layer_means(soc, *(layers[name].to_numpy() for name in ("pit", "upper_depth_m", "lower_depth_m"))) / 1000.0
-    )
+    bounds = (layers[name].to_numpy() for name in ("pit", "upper_depth_m", "lower_depth_m"))
+    observed = layer_means(soc, *bounds) / 1000.0
     if relative_sd > 0:
         observed = observed * rng.gamma(relative_sd**-2, relative_sd**2, len(layers))
     land_use = covariates["IGBP"].astype(int).map(_LAND_USE).to_numpy(object)
@@ -143,16 +144,18 @@ def pits(n: int, grid: pd.DataFrame, forcing: Forcing, seed: int, relative_sd: f
     return Pits(profiles, layers, x, soc)
 
 
-def _places(n: int, grid: pd.DataFrame, seed: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+def _places(
+    n: int, land: shapely.Geometry, grid: pd.DataFrame, seed: int, rng: np.random.Generator
+) -> tuple[NDArray, NDArray]:
     """Random places on land, crowded where surveys like to go, none on islands far from every cell of `grid`."""
-    west, south, east, north = land().bounds
+    west, south, east, north = land.bounds
     lon, lat = np.empty(0), np.empty(0)
-    shapely.prepare(land())
+    shapely.prepare(land)
     while len(lon) < n:
         trial_lon, trial_lat = rng.uniform(west, east, 4 * n + 100), rng.uniform(south, north, 4 * n + 100)
         popular = 0.45 + 0.25 * np.tanh(waves(trial_lon, trial_lat, seed, "surveys", 3.0))
         kept = (rng.random(len(popular)) < popular * np.cos(np.radians(trial_lat))) & shapely.contains_xy(
-            land(), trial_lon, trial_lat
+            land, trial_lon, trial_lat
         )
         kept[kept] = cells_at(trial_lon[kept], trial_lat[kept], grid, tolerance=0.25)[0] >= 0
         lon, lat = np.append(lon, trial_lon[kept]), np.append(lat, trial_lat[kept])
@@ -197,7 +200,21 @@ def _count(share: float, n: int) -> int:
     return max(2, round(share * n))
 
 
-def _with_faults(profiles: pd.DataFrame, layers: pd.DataFrame, n_sound: int, seed: int) -> tuple[pd.DataFrame, ...]:
+def off_the_land(cells: pd.DataFrame, seed: int, n: int = 6) -> NDArray:
+    """Places, (n, 2) degrees, more than 1.1 degrees from every cell, within their extent where there are such."""
+    rng = np.random.default_rng([seed, n, 3])
+    lon, lat = continuous(cells["lon"]), cells["lat"].to_numpy()
+    (west, east), (south, north) = ((x.min(), x.max()) for x in (lon, lat))
+    x, y = rng.uniform(west - 5, east + 5, 4000), rng.uniform(south - 5, north + 5, 4000).clip(-89, 89)
+    far = cells_at(np.mod(x + 180, 360) - 180, y, cells)[1] > 1.1
+    outside = (x < west) | (x > east) | (y < south) | (y > north)
+    places = np.column_stack([np.mod(x + 180, 360) - 180, y])[far]
+    return places[np.argsort(outside[far], kind="stable")][:n]
+
+
+def _with_faults(
+    profiles: pd.DataFrame, layers: pd.DataFrame, n_sound: int, off: NDArray, seed: int
+) -> tuple[pd.DataFrame, ...]:
     """Tables with faults, of which cleaning leaves the first `n_sound` profiles, and a list of the faults."""
     rng = np.random.default_rng([seed, n_sound, 2])
     profiles, layers = profiles.copy(), layers.copy()
@@ -207,7 +224,7 @@ def _with_faults(profiles: pd.DataFrame, layers: pd.DataFrame, n_sound: int, see
     for fault, share in _WHOLE.items():
         chosen = ids[start : start + _count(share, n_sound)]
         start += len(chosen)
-        profiles, layers = _spoil(fault, chosen, profiles, layers, planted, rng)
+        profiles, layers = _spoil(fault, chosen, profiles, layers, planted, off, rng)
 
     sound = ids[:n_sound]
     rich = layers["profile_id"].value_counts()
@@ -236,12 +253,12 @@ def _listed(ids, rule: str, layer=pd.NA) -> pd.DataFrame:
     return pd.DataFrame({"profile_id": ids, "layer": layer, "rule": rule}).astype({"layer": "Int64"})
 
 
-def _spoil(fault, chosen, profiles, layers, planted, rng):
+def _spoil(fault, chosen, profiles, layers, planted, off, rng):
     rows, hit = profiles["profile_id"].isin(chosen), layers["profile_id"].isin(chosen)
     if fault == "position missing":
         profiles.loc[rows, ["lon", "lat"]] = np.nan
     elif fault == "off the land":
-        at_sea = _SEA[rng.integers(len(_SEA), size=len(chosen))] + rng.uniform(-0.5, 0.5, (len(chosen), 2))
+        at_sea = off[rng.integers(len(off), size=len(chosen))] + rng.uniform(-0.5, 0.5, (len(chosen), 2))
         profiles.loc[rows, ["lon", "lat"]] = at_sea.round(5)
     elif fault == "one layer":
         layers = layers[~hit | (layers["layer"] == 1)]

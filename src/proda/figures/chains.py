@@ -138,7 +138,7 @@ def site_map(values: xr.DataArray, label: str = "", colours: str = "viridis") ->
         parameter = f"{values['parameter'].item()}, " if "parameter" in values.coords else ""
         unit = values.attrs.get("units", "1")
         label = f"{parameter}{values.attrs.get('long_name', values.name)}" + ("" if unit == "1" else f" ({unit})")
-    ax = style.map_axes()
+    ax = style.map_axes(values)
     dots = style.draw_sites(values, values, ax, style.Quantity(label, colours, None))
     style.colour_bar(dots, ax, orientation="horizontal", shrink=0.75, extend=style.beyond_ends(values, dots.norm))
     return ax

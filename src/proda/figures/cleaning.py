@@ -62,7 +62,7 @@ def account_figure(account: pd.DataFrame) -> Figure:
 
 def layers_map(profiles: pd.DataFrame) -> Axes:
     """Map of the profiles, coloured by their number of layers, as Fig. S2 of Tao et al. 2020."""
-    ax = style.map_axes()
+    ax = style.map_axes(profiles)
     scale = Quantity("Layers in the profile", "viridis_r", BoundaryNorm(np.arange(1.5, 11), 256, extend="max"))
     style.colour_bar(style.draw_sites(profiles["n_layers"], profiles, ax, scale), ax, ticks=range(2, 11), extend="max")
     ax.set_title(f"{len(profiles):,} profiles, {int(profiles['n_layers'].sum()):,} layers")
@@ -72,7 +72,7 @@ def layers_map(profiles: pd.DataFrame) -> Axes:
 def grid_figure(cell: ArrayLike, grid: xr.Dataset) -> Figure:
     """Maps of the number of profiles in every cell (`cell` is that of every profile) and of the cells' vegetation."""
     figure = plt.figure(figsize=(7, 7.4))
-    upper, lower = (style.map_axes(figure, (2, 1, row)) for row in (1, 2))
+    upper, lower = (style.map_axes(grid, figure, (2, 1, row)) for row in (1, 2))
     counts = np.bincount(np.asarray(cell), minlength=grid.sizes["cell"]).astype(float)
     counts[counts == 0] = np.nan
     quantity = Quantity("Profiles in a cell", "viridis_r", BoundaryNorm(COUNT_EDGES, 256, extend="max"))
@@ -159,7 +159,7 @@ def forcing_maps(forcing: Forcing, grid: xr.Dataset, layer: int = 4) -> Figure:
     }
     figure = plt.figure(figsize=(9, 5.5))
     for i, (title, (values, quantity)) in enumerate(shown.items(), start=1):
-        ax = style.map_axes(figure, (2, 2, i))
+        ax = style.map_axes(grid, figure, (2, 2, i))
         limits = style.scale_of(quantity, values).norm
         drawn = style.draw_cells(values, grid, ax, quantity, (limits.vmin, limits.vmax))
         style.colour_bar(drawn, ax, extend=style.beyond_ends(values, limits))

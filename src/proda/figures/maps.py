@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from proda.figures import style
 from proda.figures.style import CYCLE, INK, METHOD_LABEL, map_axes, method_label
-from proda.maps.regions import HIGH, REGIONS
+from proda.maps.regions import CLASSES, HIGH
 from proda.maps.stocks import MAP_INTERVALS, land_area, reference_stocks, stock_in, weighted_scores
 from proda.model.configuration import interval_name
 
@@ -50,7 +50,7 @@ def stock_maps(stocks: dict[str, NDArray], grid) -> Figure:
     axes = np.empty((len(stocks), len(MAP_INTERVALS)), dtype=object)
     for row, (name, values) in enumerate(stocks.items()):
         for column, interval in enumerate(MAP_INTERVALS):
-            axes[row, column] = ax = map_axes(figure, places[row, column])
+            axes[row, column] = ax = map_axes(grid, figure, places[row, column])
             if np.isfinite(values[column]).any():
                 shown = style.draw_cells(values[column], grid, ax, "soc_stock")
             else:
@@ -74,14 +74,13 @@ def stock_maps(stocks: dict[str, NDArray], grid) -> Figure:
 def stock_map(values, grid, title: str, extrapolated) -> Figure:
     """One map of stocks (n_cells,), kg C m-2, with dots in cells where `extrapolated` (n_cells,) is above 0."""
     figure = plt.figure(figsize=(8, 5.4), layout="constrained")
-    ax = map_axes(figure)
+    ax = map_axes(grid, figure)
     ax.set_title(title, loc="left")
     style.colour_bar(style.draw_cells(values, grid, ax, "soc_stock"), ax, orientation="horizontal", aspect=45)
     beyond = np.asarray(extrapolated) > 0
     if beyond.any():
-        lon, lat = (np.asarray(grid[name], float)[beyond] for name in ("lon", "lat"))
-        points = style.ALBERS.transform_points(style.PLATE, lon, lat)
-        ax.stippled = ax.scatter(points[:, 0], points[:, 1], s=2.0, c="black", linewidths=0, zorder=2.8)
+        points = ax.project(*(np.asarray(grid[name], float)[beyond] for name in ("lon", "lat")))
+        ax.stippled = ax.scatter(*points, s=2.0, c="black", linewidths=0, zorder=2.8)
         dots = Line2D([], [], marker=".", ls="", ms=4, c="black", label=STIPPLED)
         ax.legend(handles=[dots], loc="lower left", fontsize=8.5, handletextpad=0.2, borderaxespad=0.0)
     return figure
@@ -104,7 +103,7 @@ def width_figure(widths: Mapping[str, NDArray], grid: xr.Dataset) -> Figure:
     places = figure.add_gridspec(2, len(widths), height_ratios=(2.4, 1))
     axes, below = [], None
     for column, (name, width) in enumerate(widths.items()):
-        axes.append(map_axes(figure, places[0, column]))
+        axes.append(map_axes(grid, figure, places[0, column]))
         axes[-1].set_title(name)
         shown = style.draw_cells(width, grid, axes[-1], style.Quantity("", "viridis", norm))
         below = figure.add_subplot(places[1, column], sharex=below)
@@ -138,7 +137,7 @@ def reference_bias_maps(maps: xr.Dataset, grid: xr.Dataset, methods: Sequence[st
     figure = plt.figure(figsize=(3.4 * n + 0.4, 2.4 * rows + 0.8), layout="constrained")
     axes = []
     for k, ((method, name), values) in enumerate(biases.items(), start=1):
-        axes.append(map_axes(figure, (rows, n, k)))
+        axes.append(map_axes(grid, figure, (rows, n, k)))
         shown = style.draw_cells(values, grid, axes[-1], "difference", limits=(-end, end))
         score = weighted_scores(references[name], ours[method], area)
         axes[-1].set_title(
@@ -165,7 +164,7 @@ def regional_bias_figure(table: pd.DataFrame) -> Figure:
         place = np.arange(len(rows))
         colour = style.METHOD_COLOUR.get(method, INK)
         ax.axvline(0.0, color=INK, lw=0.8)
-        for y in (0.5, len(REGIONS) + 0.5):
+        for y in (0.5, len(rows) - len(CLASSES) - 0.5):
             ax.axhline(y, color="#c4c4c4", lw=0.8)
         ax.errorbar(rows["bias"], place, xerr=2 * rows["se"], fmt="o", ms=4.5, color=colour, lw=1.2, zorder=3)
         for y, row in zip(place, rows.itertuples(), strict=True):
@@ -188,5 +187,6 @@ def regional_bias_figure(table: pd.DataFrame) -> Figure:
         "published sign, as here": plt.Line2D([], [], marker=">", ls="", mfc=INK, mec=INK, ms=7),
         "published sign, not as here": plt.Line2D([], [], marker=">", ls="", mfc="white", mec=INK, ms=7),
     }
-    figure.legend(marks.values(), marks, loc="outside upper center", ncols=2, fontsize=8.5)
+    if (table["published"] != "").any():
+        figure.legend(marks.values(), marks, loc="outside upper center", ncols=2, fontsize=8.5)
     return figure

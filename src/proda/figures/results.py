@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
+from proda.data.region import is_conterminous
 from proda.figures import style
 from proda.figures.style import INK, METHOD_COLOUR, method_label
 from proda.learning.scores import scores
@@ -75,16 +76,17 @@ def agreement_figure(
 
     As in the paper every map has a scale of its own (`difference_norm`), so colours show a pattern and not an amount.
     `modelled` is method -> (n_layers,) g C m-3 at the observed `layers`; NaN leaves a layer out. `published` are
-    scores of the paper, by method.
+    scores of the paper, by method, shown in its region alone.
     """
     observed = layers["soc"].to_numpy(float)
+    published = published if is_conterminous(sites["lon"], sites["lat"]) else {}
     figure = plt.figure(figsize=(8, 2.85 * len(modelled) + 0.6), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.09)  # a bar's label must not read as the title below
     places = figure.add_gridspec(len(modelled), 2, width_ratios=(1.6, 1))
     right = []
     for row, (name, soc) in enumerate(modelled.items()):
         difference = stock_differences(layers, soc, len(sites))
-        ax, norm = style.map_axes(figure, places[row, 0]), difference_norm(difference)
+        ax, norm = style.map_axes(sites, figure, places[row, 0]), difference_norm(difference)
         quantity = style.QUANTITIES["difference"]._replace(norm=norm)
         ax.differences = style.draw_sites(difference, sites, ax, quantity, on_top="any")
         ax.set_title(method_label(name), loc="left", fontweight="bold")

@@ -1,6 +1,6 @@
-"""The look of every figure: colours by method, labels and scales by quantity, maps on an Albers equal-area projection.
+"""The look of every figure: colours by method, labels and scales by quantity, maps on an equal-area projection.
 
-State lines come from the repository's own outlines: drawing never asks the network for anything. Method colours are
+Borders come from the repository's own outlines: drawing never asks the network for anything. Method colours are
 those of Okabe and Ito, distinct with every common colour vision.
 """
 
@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cartopy.crs as ccrs
 import matplotlib.pyplot as plt
 import numpy as np
+import shapely
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.collections import PathCollection
 from matplotlib.colors import BoundaryNorm, Colormap, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path as Outline
 from matplotlib.ticker import LogLocator, NullLocator
+from pyproj import CRS, Transformer
 
-from proda.data import grid as outlines
+from proda.data import region
+from proda.errors import InputError
 from proda.maps.netcdf import raster_of, rastered
 
-ALBERS = ccrs.AlbersEqualArea(central_longitude=-96, central_latitude=37.5, standard_parallels=(29.5, 45.5))
-PLATE = ccrs.PlateCarree()
 MISSING = "#bdbdbd"
 MANY_SITES = 2000  # smooth edges of more points are a third of a picture's size, and nobody sees them
 LAND = "#ececec"
@@ -115,29 +116,63 @@ def save_figures(figures: Mapping[str, Figure], folder: Path) -> None:
         figure.savefig(folder / f"{name}.png")
 
 
-def map_axes(figure: Figure | None = None, position=111) -> Axes:
-    """Map of the conterminous United States with state lines, at `position` as in `Figure.add_subplot`."""
+def map_axes(places: Any, figure: Figure | None = None, position=111) -> Axes:
+    """Map of the extent of `places` (`lon`, `lat`: a grid or sites), with borders, at a position of `add_subplot`.
+
+    Its attribute `project` takes longitudes and latitudes (degrees) to the map's equal-area coordinates (m).
+    """
     figure = figure if figure is not None else plt.figure(figsize=(7, 4.6))
+    lon, lat = (np.asarray(places[name], float) for name in ("lon", "lat"))
+    known = np.isfinite(lon) & np.isfinite(lat)
+    if not known.any():
+        raise InputError("a map needs a place with longitude and latitude: there is none")
+    crs = region.equal_area(lon[known], lat[known])
     place = position if isinstance(position, tuple) else (position,)
-    ax = figure.add_subplot(*place, projection=ALBERS)
-    lines = state_lines()
-    ax.add_collection(PolyCollection(lines, facecolor=LAND, linewidth=0, zorder=0.5), autolim=False)
-    ax.add_collection(LineCollection(lines, colors=INK, linewidths=0.4, zorder=3), autolim=False)
-    points = np.concatenate(lines)
-    (west, south), (east, north) = points.min(axis=0), points.max(axis=0)
-    margin = 0.015 * (east - west)
-    ax.set_xlim(west - margin, east + margin)
-    ax.set_ylim(south - margin, north + margin)
+    ax = figure.add_subplot(*place, projection=_projection(crs))
+    ax.project = Transformer.from_crs(4326, crs, always_xy=True).transform
+    x, y = (np.asarray(values) for values in ax.project(lon[known], lat[known]))
+    # Half a degree of room, or more for a single place.
+    room = max(6e4, 0.015 * np.ptp(x), 0.015 * np.ptp(y)) if len(x) > 1 else 3e5
+    ax.set(xlim=(x.min() - room, x.max() + room), ylim=(y.min() - room, y.max() + room))
+    lon, lat = region.continuous(lon[known]), lat[known]
+    outline = _outline(crs, *(round(float(end), 2) for end in (lon.min(), lat.min(), lon.max(), lat.max())))
+    ax.add_patch(PathPatch(outline, facecolor=LAND, linewidth=0, zorder=0.5))
+    width = 0.4 if np.ptp(lon) < 100 else 0.2
+    ax.add_patch(PathPatch(outline, facecolor="none", edgecolor=INK, linewidth=width, zorder=3))
     ax.set_axis_off()
     return ax
 
 
-@cache
-def state_lines() -> list[np.ndarray]:
-    """Outlines of the conterminous states, a list of (n, 2) arrays in Albers metres."""
-    shapes = outlines.states().to_crs(ALBERS.proj4_init).geometry
-    polygons = [polygon for shape in shapes for polygon in getattr(shape, "geoms", [shape])]
-    return [np.asarray(polygon.exterior.coords)[:, :2] for polygon in polygons]
+def _projection(crs: str) -> ccrs.Projection:
+    """Cartopy's projection of one of `equal_area`."""
+    given = CRS(crs).to_dict()
+    if given["proj"] == "eqearth":
+        return ccrs.EqualEarth(given["lon_0"])
+    centre = {"central_longitude": given["lon_0"], "central_latitude": given["lat_0"]}
+    if given["proj"] == "laea":
+        return ccrs.LambertAzimuthalEqualArea(**centre)
+    return ccrs.AlbersEqualArea(**centre, standard_parallels=(given["lat_1"], given["lat_2"]))
+
+
+@lru_cache(maxsize=16)
+def _outline(crs: str, west: float, south: float, east: float, north: float) -> Outline:
+    """Borders about an extent (degrees, east up to 360) on the map of a projection."""
+    # Room for what a conic or azimuthal map shows beyond the parallels and meridians of its corners.
+    height, finest = max(3.0, 0.2 * (north - south)), max(east - west, north - south) / 1500
+    width = max(3.0, 0.2 * (east - west)) / np.cos(np.radians(min(max(abs(south), abs(north)), 80.0)))
+    extent = west - width, max(south - height, -89.9), east + width, min(north + height, 89.9)
+    if east - west > 300:
+        extent = -180.0, extent[1], 180.0, extent[3]
+    shapes = region.borders().simplify(finest).to_numpy()
+    turns = [shapely.transform(shapes, lambda points, turn=turn: points + [turn, 0.0]) for turn in (-360.0, 0.0, 360.0)]
+    inside = [shapely.clip_by_rect(shapely.make_valid(shape), *extent) for shape in turns]
+    joined = shapely.segmentize(shapely.union_all(inside, axis=0), 1.0)
+    polygons = [part for part in shapely.get_parts(shapely.orient_polygons(joined)) if part.geom_type == "Polygon"]
+    project = Transformer.from_crs(4326, crs, always_xy=True).transform
+    rings = [ring for polygon in polygons for ring in (polygon.exterior, *polygon.interiors)]
+    corners = [np.column_stack(project(*np.asarray(ring.coords).T[:2])) for ring in rings]
+    paths = [Outline(points, closed=True) for points in corners if np.isfinite(points).all()]
+    return Outline.make_compound_path(*paths)
 
 
 def draw_cells(values, grid, ax: Axes, quantity: str | Quantity | None = None, limits=None) -> ScalarMappable:
@@ -149,7 +184,7 @@ def draw_cells(values, grid, ax: Axes, quantity: str | Quantity | None = None, l
     raster = raster_of(grid)
     shown = scale_of(quantity, values, limits)
     edges = (np.append(bounds[:, 0], bounds[-1, 1]) for bounds in (raster.bounds("lon"), raster.bounds("lat")))
-    corners = ALBERS.transform_points(PLATE, *np.meshgrid(*edges))[..., :2]
+    corners = np.stack(ax.project(*np.meshgrid(*edges)), axis=-1)
     mesh = ax.pcolormesh(
         corners[..., 0], corners[..., 1], rastered(values, raster), cmap=shown.colours, norm=shown.norm, zorder=2
     )
@@ -177,7 +212,7 @@ def draw_sites(values, sites, ax: Axes, quantity: str | Quantity | None = None, 
     `on_top` is which of points that overlap is seen: the "largest", or "any", so that neither side of a scale hides the
     other.
     """
-    points = ALBERS.transform_points(PLATE, np.asarray(sites["lon"], float), np.asarray(sites["lat"], float))
+    points = np.column_stack(ax.project(np.asarray(sites["lon"], float), np.asarray(sites["lat"], float)))
     values = np.asarray(values, float)
     shown, size = scale_of(quantity, values), np.clip(12000 / max(values.size, 1), 1.5, 14)
     order = np.argsort(np.abs(values))[: np.isfinite(values).sum()]

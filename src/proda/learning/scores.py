@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from proda.data.grid import EARTH_RADIUS
+from proda.data.region import equal_area
 from proda.errors import InputError
 from proda.learning.training_data import Truth
 from proda.model.configuration import STRATA, interval_name
@@ -76,9 +77,9 @@ def outside_training_cells(split: ArrayLike, cell: ArrayLike) -> NDArray[np.bool
 
 
 def block_of_place(lon: ArrayLike, lat: ArrayLike, block_km: float = 400.0) -> NDArray[np.int64]:
-    """Number, (n,) from 0, of the square of `block_km` of each place, on the Albers map of the conterminous USA."""
-    albers = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:5070", always_xy=True)
-    metres = albers.transform(np.asarray(lon, float), np.asarray(lat, float))
+    """Number, (n,) from 0, of the square of `block_km` of each place, on an equal-area map."""
+    to_map = pyproj.Transformer.from_crs("EPSG:4326", equal_area(lon, lat), always_xy=True)
+    metres = to_map.transform(np.asarray(lon, float), np.asarray(lat, float))
     squares = np.floor(np.stack(metres, axis=1) / (1000.0 * block_km)).astype(np.int64)
     return np.unique(squares, axis=0, return_inverse=True)[1].ravel()
 

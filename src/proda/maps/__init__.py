@@ -7,6 +7,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "fine_grid": ["FixedDraws", "MapDraws", "NetworkDraws", "fine_maps"],
         "netcdf": ["clm_parameters", "counterpart_table", "csoil_product", "soc_product", "write_product"],
+        "projections": (
+            "carbon_climate_sensitivity efolding_times response_product response_series soc_responses spread_shares "
+            "study_pathways"
+        ).split(),
         "prediction": ["METHODS", "extrapolated_shares", "maps_by_method", "read_inputs", "soc_of_draws"],
         "regions": ["vegetation_class"],
         "scores": ["readable", "scores_on", "stocks_by_interval"],

@@ -17,6 +17,8 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 import proda
+from proda.data.grid import resolution_of
+from proda.data.region import continuous
 from proda.errors import InputError
 from proda.maps.stocks import MAP_INTERVALS
 from proda.model.configuration import DAYS_PER_YEAR, PAPER_COLUMN
@@ -59,13 +61,13 @@ class Raster(NamedTuple):
 def raster_of(grid) -> Raster:
     """Smallest raster that holds every cell of a grid: `lon`, `lat` of the centres, degrees.
 
-    Their distance is the attribute `resolution_degrees` (0.5 if absent). Raises `InputError` if two cells share a place
+    Their distance is the attribute `resolution_degrees` (0.5 if absent); across the antimeridian longitudes go on
+    beyond 180. Raises `InputError` if two cells share a place
     or a centre lies off the raster.
     """
-    resolution = float(getattr(grid, "attrs", {}).get("resolution_degrees", 0.5))
+    resolution = resolution_of(grid)
     places, centres = [], []
-    for name in ("lat", "lon"):
-        degrees = np.asarray(grid[name], float)
+    for name, degrees in (("lat", np.asarray(grid["lat"], float)), ("lon", continuous(grid["lon"]))):
         steps = (degrees - degrees.min()) / resolution
         place = np.rint(steps).astype(int)
         worst = int(np.argmax(np.abs(steps - place)))

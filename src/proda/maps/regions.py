@@ -1,4 +1,7 @@
-"""Bias of every method by region and by the paper's eight classes of vegetation."""
+"""Bias of every method by region and by the paper's eight classes of vegetation.
+
+Regions are the paper's in the conterminous United States, elsewhere the subregions of Natural Earth.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import pandas as pd
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.grid import states
+from proda.data.region import countries, is_conterminous, states
 from proda.maps.stocks import profile_stocks
 
 _EQUAL_AREA = "EPSG:5070"
@@ -67,6 +70,11 @@ def state_of(lon: ArrayLike, lat: ArrayLike) -> NDArray[np.object_]:
 def region_masks(lon: ArrayLike, lat: ArrayLike) -> dict[str, NDArray[np.bool_]]:
     """Which positions (degrees) lie in each region, name -> (n,) bool; a position may lie in several or in none."""
     lon, lat = np.asarray(lon, float), np.asarray(lat, float)
+    if not is_conterminous(lon, lat):
+        # Natural Earth's coast leaves out some positions near the sea: the nearest country, in degrees.
+        _, nearest = countries().sindex.nearest(shapely.points(lon, lat), return_all=False)
+        subregion = countries()["subregion"].to_numpy(object)[nearest]
+        return {name: subregion == name for name in sorted(set(subregion))}
     state = state_of(lon, lat)
     return {
         name: np.isin(state, region.states.split(", "))
@@ -92,9 +100,10 @@ def regional_biases(
     `layers` and `modelled` are as of `proda.maps.scores.table_1`, with the bounds of the layers; every chosen site has
     a value by every method.
 
-    By region ("all", those of `REGIONS`, and the classes of vegetation) and method: n_sites; observed (mean stock, kg C
-    m-2); bias (modelled minus observed); se, its standard error with the sites of one cell taken as one draw; published
-    ("too high", "too low" or ""); bias_agrees, whether the bias has the published sign (missing where there is none).
+    By region ("all", those of `region_masks`, and the classes of vegetation) and method: n_sites; observed (mean stock,
+    kg C m-2); bias (modelled minus observed); se, its standard error with the sites of one cell taken as one draw;
+    published ("too high", "too low" or ""); bias_agrees, whether the bias has the published sign (missing where there
+    is none).
     """
     n_sites = len(sites)
     observed = profile_stocks(layers, layers["soc"].to_numpy(float), n_sites)

@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from proda.data.region import RESOLUTION, is_conterminous
 from proda.data.stage import profiles_not_used
 from proda.errors import InputError
 from proda.learning.scores import ASSIMILATED, PARTS, SCORES, TEST, UNUSED, USED, outside_training_cells, scores
@@ -163,8 +164,11 @@ def published_findings(
     """Statements of the paper beside the same numbers here, by finding: where, published, here, holds, because.
 
     `holds` is "yes", "no" or "" (not decided here); `because` gives the numbers and the facts of this study that
-    explain why it is not "yes". `modelled` and the tables are those of stage 6.
+    explain why it is not "yes". None for a region outside the paper's. `modelled` and the tables are those of stage 6.
     """
+    columns = ["where", "finding", "published", "here", "holds", "because"]
+    if not is_conterminous(inputs.grid["lon"], inputs.grid["lat"]):
+        return pd.DataFrame(columns=columns).set_index("finding")
     ours = table[(table["source"] == "this study") & (table["sites"] == USED)].set_index(["method", "subset"])
     published, scored = _PUBLISHED.droplevel(1), ours.loc[list(PUBLISHED_SCORES)].droplevel("subset")
     facts = {
@@ -221,7 +225,6 @@ def published_findings(
         if not abs(row["bias"]) >= 2 * row["se"]:
             verdict, because = None, "within two standard errors of zero"
         rows.append(("Fig. 2", f"{method}, {region}", sign, number, verdict, because))
-    columns = ["where", "finding", "published", "here", "holds", "because"]
     findings = pd.DataFrame(rows + _parameter_findings(inputs), columns=columns).set_index("finding")
     findings["holds"] = ["" if pd.isna(holds) else "yes" if holds else "no" for holds in findings["holds"]]
     reasons = [text if isinstance(text, str) else "; ".join(map(why.get, text)) for text in findings["because"]]
@@ -297,7 +300,9 @@ def at_other_profiles(out: Path, data: Path) -> OtherProfiles:
 def read_densities(path: Path) -> tuple[pd.DataFrame, dict[str, NDArray]]:
     """Centres (`lon`, `lat`) of the n cells of a file of maps, and SOC in them, method -> (n_layers, n) g C m-3."""
     try:
-        density = xr.load_dataset(path)["soc_density"].transpose("parameterisation", "layer", "lat", "lon")
+        maps = xr.load_dataset(path)
+        density = maps["soc_density"].transpose("parameterisation", "layer", "lat", "lon")
+        resolution = float(np.ptp(maps["lat_bounds"][0])) if "lat_bounds" in maps else RESOLUTION
         if density.sizes["layer"] != PAPER_COLUMN.n_layers or density.attrs.get("units") != "kg m-3":
             raise ValueError(f"{density.sizes['layer']} layers in {density.attrs.get('units')}")
     except (OSError, RuntimeError, ValueError, KeyError) as error:
@@ -309,7 +314,9 @@ def read_densities(path: Path) -> tuple[pd.DataFrame, dict[str, NDArray]]:
     land = np.isfinite(values).any(axis=(0, 1))
     lat, lon = np.meshgrid(density["lat"], density["lon"], indexing="ij")
     by_method = dict(zip(map(str, density["parameterisation"].values), values[:, :, land], strict=True))
-    return pd.DataFrame({"lon": lon[land], "lat": lat[land]}), by_method
+    cells = pd.DataFrame({"lon": np.mod(lon[land] + 180.0, 360.0) - 180.0, "lat": lat[land]})
+    cells.attrs["resolution_degrees"] = resolution
+    return cells, by_method
 
 
 def other_profile_scores(other: OtherProfiles) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from proda.data.region import is_conterminous
 from proda.errors import InputError
 from proda.model.configuration import PAPER_COLUMN, STRATA, interval_name
 
@@ -80,7 +81,7 @@ def profile_stocks(layers: pd.DataFrame, soc: ArrayLike, n_sites: int) -> NDArra
 
 
 def stock_table(maps: xr.Dataset, grid: xr.Dataset) -> pd.DataFrame:
-    """Continental stocks of every method by depth, with the reference maps of `grid` and the published values.
+    """Continental stocks of every method by depth, with the reference maps of `grid`; published ones of their region.
 
     Columns: source ("this study", "reference map", "published"), method, interval, stock_pg, p05_pg, p95_pg, cells
     (that have a value in this interval), land_share (of the land they hold). Totals cover only these cells.
@@ -108,7 +109,7 @@ def stock_table(maps: xr.Dataset, grid: xr.Dataset) -> pd.DataFrame:
             values = reference_in(reference, interval)
             if values is not None:
                 add("reference map", name, interval, (float(petagrams(values, area)),), np.isfinite(values))
-    for name, published in PUBLISHED_STOCKS.items():
+    for name, published in PUBLISHED_STOCKS.items() if is_conterminous(grid["lon"], grid["lat"]) else ():
         for stratum, numbers in zip(STRATA, published, strict=True):
             add("published", name, stratum, numbers)
     numbers = {"stock_pg": float, "p05_pg": float, "p95_pg": float, "cells": "Int64"}

@@ -82,15 +82,20 @@ def soc_response(
 
 
 def efolding_time(
-    theta: NDArray, before: AnyForcing, after: AnyForcing, configuration: Configuration = PAPER
+    theta: NDArray,
+    before: AnyForcing,
+    after: AnyForcing,
+    configuration: Configuration = PAPER,
+    depth: float = np.inf,
 ) -> NDArray[np.float64]:
     """Years until all but 1/e of the final change of the soil's carbon has happened, (n,); NaN where nothing changes.
 
-    NaN, too, beyond ten million years. Raises an InputError when nothing changes in any column.
+    Carbon counts above `depth`, m. NaN, too, beyond ten million years. Raises an InputError when nothing changes in any
+    column.
     """
     pools = steady_state(theta, before, configuration)
-    start = soc_stock(pools, before, configuration)
-    change = soc_stock(steady_state(theta, after, configuration), before, configuration) - start
+    start = soc_stock(pools, before, configuration, depth)
+    change = soc_stock(steady_state(theta, after, configuration), before, configuration, depth) - start
     changing = np.abs(change) > 1e-9 * start
     if not changing.any():
         raise InputError(
@@ -102,7 +107,7 @@ def efolding_time(
     years, days, happened = 0.0, DAYS_PER_YEAR / 12.0, np.zeros_like(start)
     while np.isnan(passed[changing]).any() and years < _LONGEST:
         (step,) = trajectory(pools, theta, after, days, 1, configuration)
-        now = (soc_stock(step.pools, before, configuration) - start) / np.where(changing, change, np.inf)
+        now = (soc_stock(step.pools, before, configuration, depth) - start) / np.where(changing, change, np.inf)
         crossing = np.isnan(passed) & (now >= mark)
         within = (mark - happened) / np.where(crossing, now - happened, 1.0)
         passed = np.where(crossing, years + within * days / DAYS_PER_YEAR, passed)

@@ -125,14 +125,15 @@ def needed_bytes(study: Study, names: tuple[str, ...]) -> float:
 
 
 def stages_to_run(first: int, only: str, supplement: bool, folder: Path) -> tuple[str, ...]:
-    """The stages from number ``first`` on, or ``only`` one (5 or S3); with ``supplement``, S1 to S5 after the six."""
+    """The stages from number ``first`` on, or ``only`` one (5 or S3); with ``supplement``, those after the six."""
     if only and (first != 1 or supplement):
         raise InputError("--only excludes --from and --supplement: give one of them")
     names = tuple(STAGES)[max(first - 1, 0) :]
     if only:
         names = tuple(name for name in ALL_STAGES if name.partition("-")[0].lstrip("0") == only.upper().lstrip("0"))
     if not names or first < 1:
-        raise InputError(f"there is no notebook {only or first}: give a number from 1 to {len(STAGES)}, or S1 to S5")
+        known = f"1 to {len(STAGES)}, or --only 7, S1 to S5"
+        raise InputError(f"there is no notebook {only or first}: give a number from {known}")
     for name in names:
         if not (folder / f"{name}.ipynb").is_file():
             raise InputError(f"notebook {folder / name}.ipynb does not exist: restore it from the repository")

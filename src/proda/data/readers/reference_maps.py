@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.grid import RESOLUTION
 from proda.data.readers.rasters import Layer, map_file, map_values
+from proda.data.region import RESOLUTION
 from proda.data.tables import finding, findings_table
 from proda.errors import InputError
 
@@ -47,23 +47,27 @@ def reference_map(name: str, citation: str, stocks: dict[float, NDArray], note: 
     return ReferenceMap(pd.DataFrame(columns), findings_table(findings))
 
 
-def soilgrids_2_stocks(folder: Path | str, lon: ArrayLike, lat: ArrayLike) -> ReferenceMap:
+def soilgrids_2_stocks(
+    folder: Path | str, lon: ArrayLike, lat: ArrayLike, resolution: float = RESOLUTION
+) -> ReferenceMap:
     """SoilGrids 2.0 (Poggio et al. 2021, doi 10.5194/soil-7-217-2021; CC BY 4.0), from its organic carbon density.
 
-    `folder` holds `ocd_0-5cm_mean.tif` and on to 100-200 cm, stored as hg m-3; `lon`, `lat` are centres of half-degree
-    cells, as in the functions below.
+    `folder` holds `ocd_0-5cm_mean.tif` and on to 100-200 cm, stored as hg m-3; `lon`, `lat` are centres of cells of
+    `resolution` degrees, as in the functions below.
     """
     stocks = dict.fromkeys(DEPTHS, 0.0)
     for top, bottom in zip(_SOILGRIDS_BOUNDS, _SOILGRIDS_BOUNDS[1:], strict=False):
         name = f"ocd_{top}-{bottom}cm"
         layer = Layer(name, f"{name}_mean*.*", "kg m-3", 0.0, 300.0, 0.1)
-        density = map_values(map_file(folder, layer.pattern, name), layer, lon, lat, RESOLUTION)
+        density = map_values(map_file(folder, layer.pattern, name), layer, lon, lat, resolution)
         for depth in stocks:
             stocks[depth] = stocks[depth] + density * max(0.0, min(bottom / 100, depth) - top / 100)
     return reference_map("soilgrids_2", "SoilGrids 2.0", stocks, "ocd, hg m-3 times 0.1")
 
 
-def wise30sec_stocks(folder: Path | str, lon: ArrayLike, lat: ArrayLike) -> ReferenceMap:
+def wise30sec_stocks(
+    folder: Path | str, lon: ArrayLike, lat: ArrayLike, resolution: float = RESOLUTION
+) -> ReferenceMap:
     """WISE30sec: means over the map units in each cell, by area.
 
     `folder` holds `wise_30sec_v1.tif`, `wise_30sec_v1.tsv` and `HW30s_FULL.txt`, as the archive of WISE30sec does in
@@ -80,10 +84,10 @@ def wise30sec_stocks(folder: Path | str, lon: ArrayLike, lat: ArrayLike) -> Refe
     _check_soils(path, soils)
     stocks = unit_stocks(soils).reindex(codes).set_axis(codes.index)
     path = map_file(folder, WISE_MAP, "the map of WISE30sec")
-    return reference_map("wise30sec", "WISE30sec", _unit_means(path, stocks, WISE_CODES, lon, lat))
+    return reference_map("wise30sec", "WISE30sec", _unit_means(path, stocks, WISE_CODES, lon, lat, resolution))
 
 
-def hwsd2_stocks(folder: Path | str, lon: ArrayLike, lat: ArrayLike) -> ReferenceMap:
+def hwsd2_stocks(folder: Path | str, lon: ArrayLike, lat: ArrayLike, resolution: float = RESOLUTION) -> ReferenceMap:
     """HWSD 2.0: means over the map units in each cell, by area. Layout after the descriptions of others who read it.
 
     `folder` holds `HWSD2.bil` with its `HWSD2.hdr` and `HWSD2.prj`, and `HWSD2.sqlite`; errors as of WISE30sec.
@@ -106,7 +110,8 @@ def hwsd2_stocks(folder: Path | str, lon: ArrayLike, lat: ArrayLike) -> Referenc
     _check_soils(path, soils)
     path = map_file(folder, HWSD2_MAP, "the map of HWSD 2.0")
     # 16 bits; 0 and 65535 are no land.
-    means = _unit_means(path, unit_stocks(soils.astype({"NEWSUID": "int64"})), HWSD2_DATABASE, lon, lat, (0, 65535))
+    units = unit_stocks(soils.astype({"NEWSUID": "int64"}))
+    means = _unit_means(path, units, HWSD2_DATABASE, lon, lat, resolution, (0, 65535))
     return reference_map("hwsd_2", "HWSD 2.0", means)
 
 
@@ -139,7 +144,13 @@ def unit_stocks(soils: pd.DataFrame) -> pd.DataFrame:
 
 
 def _unit_means(
-    path: Path, stocks: pd.DataFrame, table: str, lon: ArrayLike, lat: ArrayLike, missing: tuple[float, ...] = ()
+    path: Path,
+    stocks: pd.DataFrame,
+    table: str,
+    lon: ArrayLike,
+    lat: ArrayLike,
+    resolution: float,
+    missing: tuple[float, ...] = (),
 ) -> dict[float, NDArray]:
     """Stocks of grid cells by depth; `stocks` has a row for every number on the map, `table` is where it is from."""
 
@@ -155,7 +166,7 @@ def _unit_means(
 
     layer = Layer("carbon stock", "", "kg m-2", 0.0, 1000.0, missing=missing)  # two metres of peat hold some 200
     return {
-        depth: map_values(path, layer, lon, lat, RESOLUTION, lambda number, depth=depth: stock_of(number, depth))
+        depth: map_values(path, layer, lon, lat, resolution, lambda number, depth=depth: stock_of(number, depth))
         for depth in stocks
     }
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from proda.data.grid import AREA_TOLERANCE, RESOLUTION, cell_area
+from proda.data.forcing import NO_PERMAFROST
+from proda.data.grid import AREA_TOLERANCE, cell_area
+from proda.data.region import RESOLUTION
 from proda.data.tables import (
     Check,
     ProfileTables,
@@ -49,6 +51,7 @@ _MEDIANS = {
     "sand_fraction": (0, 1, "of the mass", "Sand in percent? Divide by 100."),
     "clay_fraction": (0, 1, "of the mass", "Clay in percent? Divide by 100."),
     "cell_area_m2": (1e6, 1e11, "m2", "Areas in square kilometres? Multiply by 1e6."),
+    "active_layer_m": (0.05, 100, "m", "In centimetres? Divide by 100."),
 }
 # Least and greatest value of a row; beyond is no unit but a fill value.
 _RANGES = {
@@ -141,10 +144,12 @@ def read_grid_table(folder: Path | str) -> pd.DataFrame:
     """Drivers of the half-degree land cells with names as in the package and the covariates under their own names.
 
     Columns are lon, lat, land_fraction, cell_area (m2), land_cover, air_temperature (degrees Celsius), precipitation
-    (mm yr-1), npp (g C m-2 yr-1), sand_percent, clay_percent, `ref_*` (kg m-2) and those of `grid_covariates`. Errors
-    are those of `read_profile_tables`, and a cell that is none of the half-degree grid.
+    (mm yr-1), npp (g C m-2 yr-1), active_layer (m; 35 where not given), sand_percent, clay_percent, `ref_*`
+    (kg m-2) and those of `grid_covariates`. Errors are those of `read_profile_tables`, and a cell that is none of the
+    half-degree grid.
     """
-    grid = _table(folder, GRID, ("lon", "lat", "land_fraction", "cell_area_m2", *_COVARIATES), prefix="ref_")
+    needed, optional = ("lon", "lat", "land_fraction", "cell_area_m2", *_COVARIATES), ("active_layer_m",)
+    grid = _table(folder, GRID, (*needed, *optional), optional=optional, prefix="ref_")
     file = Path(folder) / GRID
     steps = (grid[["lon", "lat"]] - RESOLUTION / 2) / RESOLUTION
     off = ((steps - steps.round()).abs() > 1e-3).any(axis=1) | steps.isna().any(axis=1)
@@ -168,6 +173,7 @@ def read_grid_table(folder: Path | str) -> pd.DataFrame:
         air_temperature=lambda t: t["mean_annual_temperature_degC"],
         precipitation=lambda t: t["precipitation_mm_yr"],
         npp=lambda t: t["npp_gC_m2_yr"],
+        active_layer=lambda t: t["active_layer_m"].fillna(NO_PERMAFROST),
         sand_percent=lambda t: 100.0 * t["sand_fraction"],
         clay_percent=lambda t: 100.0 * t["clay_fraction"],
     )
