@@ -59,7 +59,7 @@ PARAMETERS_FILE = "hybrid_parameters.nc"
 
 
 class HybridTraining(NamedTuple):
-    """The study's hybrid: hybrid_training.csv, hybrid.keras with hybrid.json, and hybrid_parameters.nc.
+    """The study's hybrid: hybrid_training.csv, hybrid.keras with its other files, and hybrid_parameters.nc.
 
     `parameters` has `x_site` (member, site, parameter), `x_cell` (member, cell, parameter), `extrapolated_site`,
     `extrapolated_cell`, and the error of the map by stratum (`proda.learning.cross_validation.error_on_blocks`).
@@ -185,7 +185,7 @@ def study_hybrid(
             "plan": plan._asdict(),
             "sites": int(rows.size),
         }
-        predictor = Predictor(copied(trained.trainer.networks), trained.encoding, notes)
+        predictor = Predictor(copied(trained.trainer.networks), trained.encoding, notes, trained.trees)
         predicted = predictor(frame, f"covariates.parquet, {place}s")
         variables[f"x_{place}"] = (("member", place, "parameter"), predicted.x.astype(np.float32))
         variables[f"extrapolated_{place}"] = (place, predicted.extrapolated)
