@@ -13,7 +13,7 @@ from proda.learning.trees import BOOSTED, DEPTHS, FOREST, fitted_trees, stacked_
 def test_trees_predict_carbon_that_follows_from_depth_and_a_class(kind):
     made = learnable(300, noise=0.02)
     sites, present = made.observed, made.observed.present
-    trees = fitted_trees(kind, made.frame.head(200), made.class_names, sites.take(np.arange(200)), 1)
+    trees = fitted_trees(kind, made, np.arange(200), 1)
     soc = trees.of_layers(made.frame, sites)
     assert scores(sites.soc[200:][present[200:]], soc[200:][present[200:]])["efficiency"] > 0.4
     assert (soc[~present] == 0.0).all() and (soc >= 0.0).all()
@@ -21,7 +21,7 @@ def test_trees_predict_carbon_that_follows_from_depth_and_a_class(kind):
 
 def test_carbon_at_the_depths_is_that_of_layers_there():
     made = learnable(60)
-    trees = fitted_trees(BOOSTED, made.frame, made.class_names, made.observed, 1)
+    trees = fitted_trees(BOOSTED, made, np.arange(60), 1)
     depth = np.tile(DEPTHS, (60, 1))
     here = made.observed._replace(depth=depth, soc=depth, present=np.ones(depth.shape, bool))
     np.testing.assert_array_equal(trees.at_depths(made.frame), trees.of_layers(made.frame, here))
@@ -29,7 +29,7 @@ def test_carbon_at_the_depths_is_that_of_layers_there():
 
 def test_carbon_of_trees_without_the_site_lies_nearer_to_that_without_scatter_than_profiles_do():
     true, seen = learnable(400, noise=0.0).observed, learnable(400, noise=0.6)
-    found, present = stacked_trees(seen.frame, seen.class_names, seen.observed, 1).of_layers, seen.observed.present
+    found, present = stacked_trees(seen, np.arange(400), 1).of_layers, seen.observed.present
     trees, profiles = (np.abs(values[present] - true.soc[present]).mean() for values in (found, seen.observed.soc))
     assert trees < 0.97 * profiles
 
@@ -39,7 +39,7 @@ def test_a_site_has_no_part_in_its_own_stacked_carbon_and_a_part_in_the_trees_fo
     strange = made.observed.soc.copy()
     strange[site] = np.where(made.observed.present[site], 900.0, 0.0)
     found, other = (
-        stacked_trees(made.frame, made.class_names, made.observed._replace(soc=values), 1)
+        stacked_trees(made._replace(observed=made.observed._replace(soc=values)), np.arange(100), 1)
         for values in (made.observed.soc, strange)
     )
     for one, two in zip(found[1:], other[1:], strict=True):

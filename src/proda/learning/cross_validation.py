@@ -78,7 +78,7 @@ class Fold:
     @cached_property
     def stacked(self) -> StackedTrees:
         """Boosted trees, and their carbon at the training sites, for the hybrid and its control."""
-        return training_trees(self.data, self.train, self.seed)
+        return stacked_trees(self.data, self.train, self.seed)
 
 
 Method = Callable[[Fold], MethodResult]
@@ -102,7 +102,7 @@ def depth_alone(fold: Fold) -> MethodResult:
 def cover_carbon(fold: Fold) -> MethodResult:
     """Boosted trees on depth and land cover alone."""
     named = [name for name in fold.data.frame if LAND_COVER.fullmatch(name)]
-    return _of_trees(fold, BOOSTED, fold.data.frame[named])
+    return _of_trees(fold, BOOSTED, fold.data._replace(frame=fold.data.frame[named]))
 
 
 def paper_carbon(fold: Fold) -> MethodResult:
@@ -127,7 +127,7 @@ def posterior_carbon(fold: Fold, filtered: bool = False) -> MethodResult:
 
 def forest_carbon(fold: Fold) -> MethodResult:
     """Random forest on covariates and depth, without a soil model."""
-    return _of_trees(fold, FOREST, fold.data.frame)
+    return _of_trees(fold, FOREST, fold.data)
 
 
 def boosted_carbon(fold: Fold) -> MethodResult:
@@ -135,10 +135,8 @@ def boosted_carbon(fold: Fold) -> MethodResult:
     return MethodResult(fold.stacked.trees.of_layers(fold.data.frame, fold.data.observed))
 
 
-def _of_trees(fold: Fold, kind: str, frame: pd.DataFrame) -> MethodResult:
-    data, of_train = fold.data, frame.iloc[fold.train]
-    trees = fitted_trees(kind, of_train, data.class_names, data.observed.take(fold.train), fold.seed)
-    return MethodResult(trees.of_layers(frame, data.observed))
+def _of_trees(fold: Fold, kind: str, data: TrainingData) -> MethodResult:
+    return MethodResult(fitted_trees(kind, data, fold.train, fold.seed).of_layers(data.frame, data.observed))
 
 
 def hybrid_carbon(fold: Fold) -> MethodResult:
@@ -157,11 +155,6 @@ def mean_carbon(fold: Fold) -> MethodResult:
     """Mean of hybrid, random forest and boosted trees."""
     parts = [fold.result(method).soc for method in (hybrid_carbon, forest_carbon, boosted_carbon)]
     return MethodResult(np.mean(parts, axis=0))
-
-
-def training_trees(data: TrainingData, train: NDArray[np.int64], seed: int) -> StackedTrees:
-    """`stacked_trees` of the rows `train`."""
-    return stacked_trees(data.frame.iloc[train], data.class_names, data.observed.take(train), seed)
 
 
 def _of_ensemble(fold: Fold, hybrid: TrainedHybrid) -> MethodResult:

@@ -2,10 +2,10 @@
 
 As in biogeochemistry-informed neural networks (Xu et al. 2025, arXiv:2502.00672) the gradient goes through the steady
 state, in one compiled step for all members; a prior term holds the parameters near the posterior means of their sites.
-Beside the covariates the networks take the carbon of boosted trees at ten depths (stacked generalisation, Wolpert 1992,
-doi 10.1016/S0893-6080(05)80023-1), and the carbon of a layer is mixed with that of the trees (distillation, Hinton et
-al. 2015, arXiv:1503.02531), which lacks the scatter of single profiles; trees of a training site have not seen it. The
-soil model runs in 64 bits (``jax.enable_x64(True)``): in the corners of the prior box decomposition all but stops, and one such
+Beside the covariates the networks take the carbon of boosted trees at ten depths (stacking, Wolpert 1992, doi
+10.1016/S0893-6080(05)80023-1), and that of a layer is mixed with that of the trees (distillation, Hinton et al. 2015,
+arXiv:1503.02531), which lacks the scatter of single profiles; trees of a training site have not seen it. The soil model
+runs in 64 bits (``jax.enable_x64(True)``): in the corners of the prior box decomposition all but stops, and one such
 column would spoil the gradient of the batch; the networks keep their 32 bits.
 """
 
@@ -211,14 +211,9 @@ class TrainedHybrid(NamedTuple):
     curve: pd.DataFrame  # epoch, loss
     trees: Trees | None  # whose carbon the networks take beside the covariates
 
-    @property
-    def predictor(self) -> Predictor:
-        """The networks as they are used elsewhere, until the trainer trains again."""
-        return Predictor(self.trainer.networks, self.encoding, trees=self.trees)
-
     def x(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Outputs of the members at n places, (n_members, n, 25), unit cube: parameters, but for the control."""
-        return self.predictor.output(frame)
+        return Predictor(self.trainer.networks, self.encoding, trees=self.trees).output(frame)
 
     def soc(self, x: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
         """SOC at the layers of n sites, (n_members, n, m), kg C m-3, of their outputs `x`."""
@@ -236,8 +231,7 @@ def trained_hybrid(
 ) -> TrainedHybrid:
     """Networks trained on the rows `train` of `data`: layers and posteriors of the sites.
 
-    `stacked` are the `proda.learning.trees.stacked_trees` of these rows; without them the networks learn from the
-    posteriors alone.
+    `stacked` is `proda.learning.trees.stacked_trees` of these rows; without it posteriors alone are learnt from.
     """
     encoding = Encoding.of(data.frame.iloc[train], data.class_names, plan.n_bins, limits=LIMITS)
     # Room for the classes of all sites: one shape, and so one compilation, for all folds.

@@ -97,10 +97,7 @@ def rows_of_batches(n: int, batch_size: int, seed: int | None = None) -> NDArray
 
 
 def save_predictor(predictor: Predictor, folder: str | Path, name: str) -> None:
-    """Write `name`.keras, `name`.json and, of a predictor with trees, `name`_trees.joblib into `folder`.
-
-    `name` is `NETWORK` or `HYBRID`.
-    """
+    """Write `name`.keras, .json and, if there are trees, `name`_trees.joblib; `name` is `NETWORK` or `HYBRID`."""
     folder = Path(folder)
     predictor.network.save(folder / f"{name}.keras")
     described = {**predictor.notes, "encoding": predictor.encoding.as_dict(), "parameters": _parameter_ranges()}

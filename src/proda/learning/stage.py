@@ -22,7 +22,6 @@ from proda.learning.cross_validation import (
     TrainingConfig,
     compared_methods,
     error_on_blocks,
-    training_trees,
 )
 from proda.learning.encoding import n_bins_of
 from proda.learning.hybrid import HybridPlan, trained_hybrid
@@ -48,6 +47,7 @@ from proda.learning.scores import (
     score_table,
 )
 from proda.learning.training_data import Inputs, TrainingData, network_inputs, study_training_data
+from proda.learning.trees import stacked_trees
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.study import Study
 
@@ -177,7 +177,7 @@ def study_hybrid(
         ("site", inputs.site_covariates, train),
         ("cell", inputs.cell_covariates, np.arange(data.observed.n_sites)),
     ):
-        trained = trained_hybrid(data, rows, plan, seed, training_trees(data, rows, seed), progress)
+        trained = trained_hybrid(data, rows, plan, seed, stacked_trees(data, rows, seed), progress)
         notes = {
             "study": study.label,
             "fingerprint": study.fingerprints()[STAGE],

@@ -13,7 +13,7 @@ from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
 from proda.learning.encoding import NUMBERS
-from proda.learning.training_data import ObservedSites
+from proda.learning.training_data import ObservedSites, TrainingData
 
 BOOSTED, FOREST = "boosted trees", "random forest"
 N_TREES, SHARE_OF_FEATURES = 100, 0.4  # trees of a forest; covariates that a split of both kinds may choose from
@@ -51,26 +51,43 @@ class StackedTrees(NamedTuple):
     at_depths: NDArray[np.float64]  # (n, k)
 
 
-def fitted_trees(
-    kind: str, frame: pd.DataFrame, class_names: tuple[str, ...], sites: ObservedSites, seed: int
-) -> Trees:
-    """Trees of the kind `BOOSTED` or `FOREST`, trained on all layers of these sites.
+def fitted_trees(kind: str, data: TrainingData, train: NDArray[np.int64], seed: int) -> Trees:
+    """Trees of the kind `BOOSTED` or `FOREST`, trained on all layers of the rows `train` of `data`.
 
-    Boosted trees split the classes `class_names` as such, a forest takes their codes as numbers.
+    Boosted trees split classes as such, a forest takes their codes as numbers.
     """
+    sites, frame = data.observed.take(train), data.frame.iloc[train]
     soc = sites.soc[sites.present].astype(float)
-    classes = [i for i, name in enumerate(frame.columns) if name in class_names]
+    # Leaves, penalty and choice of covariates were chosen on folds of the real profiles that score nothing.
+    if kind == FOREST:
+        leaf = int(np.clip(soc.size // 3000, 5, 10))
+        model = RandomForestRegressor(
+            N_TREES, min_samples_leaf=leaf, max_features=SHARE_OF_FEATURES, random_state=seed, n_jobs=1
+        )
+    else:
+        model = HistGradientBoostingRegressor(
+            max_iter=200,
+            learning_rate=0.06,
+            min_samples_leaf=int(np.clip(soc.size // 500, 20, 50)),
+            max_features=SHARE_OF_FEATURES,
+            l2_regularization=10.0,
+            early_stopping=False,
+            categorical_features=[i for i, name in enumerate(frame) if name in data.class_names],
+            random_state=seed,
+        )
     with threadpool_limits(1):
-        return Trees(_tree_model(kind, soc.size, classes, seed).fit(_features(frame, sites), soc))
+        return Trees(model.fit(_features(frame, sites), soc))
 
 
-def stacked_trees(frame: pd.DataFrame, class_names: tuple[str, ...], sites: ObservedSites, seed: int) -> StackedTrees:
-    """Boosted trees of these sites, and their carbon there, cross-fitted by site."""
-    of_layers, at_depths = np.zeros(sites.soc.shape), np.zeros((sites.n_sites, len(DEPTHS)))
-    for others, part in KFold(min(N_PARTS, sites.n_sites), shuffle=True, random_state=seed).split(at_depths):
-        trees, here = fitted_trees(BOOSTED, frame.iloc[others], class_names, sites.take(others), seed), frame.iloc[part]
-        of_layers[part], at_depths[part] = trees.of_layers(here, sites.take(part)), trees.at_depths(here)
-    return StackedTrees(fitted_trees(BOOSTED, frame, class_names, sites, seed), of_layers, at_depths)
+def stacked_trees(data: TrainingData, train: NDArray[np.int64], seed: int) -> StackedTrees:
+    """Boosted trees of the rows `train` of `data`, and their carbon there, cross-fitted by site."""
+    sites, frame = data.observed.take(train), data.frame.iloc[train]
+    of_layers, at_depths = np.zeros(sites.soc.shape), np.zeros((train.size, len(DEPTHS)))
+    for others, part in KFold(min(N_PARTS, train.size), shuffle=True, random_state=seed).split(train):
+        trees = fitted_trees(BOOSTED, data, train[others], seed)
+        of_layers[part] = trees.of_layers(frame.iloc[part], sites.take(part))
+        at_depths[part] = trees.at_depths(frame.iloc[part])
+    return StackedTrees(fitted_trees(BOOSTED, data, train, seed), of_layers, at_depths)
 
 
 def with_carbon(encoded: dict[str, NDArray], carbon: NDArray) -> dict[str, NDArray]:
@@ -81,22 +98,3 @@ def with_carbon(encoded: dict[str, NDArray], carbon: NDArray) -> dict[str, NDArr
 def _features(frame: pd.DataFrame, sites: ObservedSites) -> NDArray[np.float64]:
     """Covariates and depth of every layer."""
     return np.column_stack([frame.to_numpy(float)[np.nonzero(sites.present)[0]], sites.depth[sites.present]])
-
-
-def _tree_model(kind: str, n_layers: int, classes: list[int], seed: int) -> RegressorMixin:
-    # Leaves, penalty and choice of covariates were chosen on folds of the real profiles that score nothing.
-    if kind == FOREST:
-        leaf = int(np.clip(n_layers // 3000, 5, 10))
-        return RandomForestRegressor(
-            N_TREES, min_samples_leaf=leaf, max_features=SHARE_OF_FEATURES, random_state=seed, n_jobs=1
-        )
-    return HistGradientBoostingRegressor(
-        max_iter=200,
-        learning_rate=0.06,
-        min_samples_leaf=int(np.clip(n_layers // 500, 20, 50)),
-        max_features=SHARE_OF_FEATURES,
-        l2_regularization=10.0,
-        early_stopping=False,
-        categorical_features=classes,
-        random_state=seed,
-    )
