@@ -131,8 +131,8 @@ def forest_carbon(fold: Fold) -> MethodResult:
 
 
 def boosted_carbon(fold: Fold) -> MethodResult:
-    """Boosted trees on covariates and depth, without a soil model: those that hybrid and control take."""
-    return MethodResult(fold.stacked.trees.of_layers(fold.data.frame, fold.data.observed))
+    """Boosted trees on covariates and depth, without a soil model."""
+    return _of_trees(fold, BOOSTED, fold.data)
 
 
 def _of_trees(fold: Fold, kind: str, data: TrainingData) -> MethodResult:
