@@ -16,6 +16,8 @@ from proda.learning.encoding import NUMBERS
 from proda.learning.training_data import ObservedSites, TrainingData
 
 BOOSTED, FOREST = "boosted trees", "random forest"
+# Leaves, penalty and choice of covariates were chosen on folds of the real profiles that score nothing.
+BOOSTING = {"max_iter": 200, "learning_rate": 0.06, "l2_regularization": 10.0, "early_stopping": False}
 N_TREES, SHARE_OF_FEATURES = 100, 0.4  # trees of a forest; covariates that a split of both kinds may choose from
 N_PARTS = 5  # of the sites, each predicted by trees that were trained on the others
 DEPTHS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)  # m, at which networks take the carbon of trees
@@ -58,23 +60,12 @@ def fitted_trees(kind: str, data: TrainingData, train: NDArray[np.int64], seed: 
     """
     sites, frame = data.observed.take(train), data.frame.iloc[train]
     soc = sites.soc[sites.present].astype(float)
-    # Leaves, penalty and choice of covariates were chosen on folds of the real profiles that score nothing.
+    common = {"max_features": SHARE_OF_FEATURES, "random_state": seed}
     if kind == FOREST:
-        leaf = int(np.clip(soc.size // 3000, 5, 10))
-        model = RandomForestRegressor(
-            N_TREES, min_samples_leaf=leaf, max_features=SHARE_OF_FEATURES, random_state=seed, n_jobs=1
-        )
+        model = RandomForestRegressor(N_TREES, min_samples_leaf=int(np.clip(soc.size // 3000, 5, 10)), **common)
     else:
-        model = HistGradientBoostingRegressor(
-            max_iter=200,
-            learning_rate=0.06,
-            min_samples_leaf=int(np.clip(soc.size // 500, 20, 50)),
-            max_features=SHARE_OF_FEATURES,
-            l2_regularization=10.0,
-            early_stopping=False,
-            categorical_features=[i for i, name in enumerate(frame) if name in data.class_names],
-            random_state=seed,
-        )
+        leaf, classes = int(np.clip(soc.size // 500, 20, 50)), [name in data.class_names for name in frame] + [False]
+        model = HistGradientBoostingRegressor(min_samples_leaf=leaf, categorical_features=classes, **BOOSTING, **common)
     with threadpool_limits(1):
         return Trees(model.fit(_features(frame, sites), soc))
 
