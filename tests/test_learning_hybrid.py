@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from columns import temperate
 from learnable import learnable, true_x
+from sklearn.dummy import DummyRegressor
 
 from proda.errors import InputError
 from proda.kernels import steady_state as kernels
@@ -29,6 +30,7 @@ from proda.learning.hybrid import (
 from proda.learning.paper_network import Predictor, copied, network_output
 from proda.learning.scores import correlations, scores
 from proda.learning.training_data import at_layers, packed_forcing, unpacked_forcing
+from proda.learning.trees import Trees, stacked_trees
 from proda.maps.fine_grid import NetworkDraws
 from proda.model.observation import at_depths
 from proda.model.parameters import INNER, PAPER_PARAMETERS, SHARES, cwd_share, physical
@@ -101,15 +103,26 @@ def test_a_copied_network_stays_when_another_is_trained_with_the_same_compiled_s
     assert (network_output(hybrid.trainer.networks, encoded) != before).any()
 
 
-def test_a_layer_is_fitted_to_a_mixture_of_its_own_carbon_and_that_of_the_trees(made):
+@pytest.fixture(scope="module")
+def stacked(made):
+    return stacked_trees(made, np.arange(64), 1)
+
+
+def test_a_layer_is_fitted_to_a_mixture_of_its_own_carbon_and_that_of_the_trees(made, stacked):
     few, plan = np.arange(64), PLAN._replace(epochs=60, prior_weight=0.0)
-    trees = 3.0 * made.observed.soc[few]
-    fitted = []
+    greater, fitted = stacked._replace(of_layers=3.0 * made.observed.soc[few]), []
     for share in (0.0, 0.5, 1.0):
-        trained = trained_hybrid(made, few, plan._replace(distillation_share=share), 1, trees)
+        trained = trained_hybrid(made, few, plan._replace(distillation_share=share), 1, greater)
         soc = trained.soc(trained.x(made.frame.iloc[few]), made.observed.take(few)).mean(axis=0)
         fitted.append(soc.sum() / made.observed.soc[few].sum())
     np.testing.assert_allclose(fitted, [1.0, 2.0, 3.0], rtol=0.1)
+
+
+def test_the_carbon_of_the_trees_is_an_input_of_the_networks(made, stacked):
+    few = np.arange(64)
+    trained, places = trained_hybrid(made, few, PLAN, 1, stacked), made.frame.iloc[few]
+    other = trained._replace(trees=Trees(DummyRegressor().fit([[0.0]], [0.0])))
+    assert np.abs(other.x(places) - trained.x(places)).max() > 0.05
 
 
 def test_members_are_the_draws_of_a_fine_map(made, encoding, trained):

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from proda.errors import InputError, MissingOutput
 from proda.learning.encoding import Encoding
@@ -22,6 +23,7 @@ from proda.learning.paper_network import (
     save_predictor,
     trained_network,
 )
+from proda.learning.trees import DEPTHS, Trees
 from proda.model.parameters import INNER, PAPER_PARAMETERS, SHARES, cwd_share
 
 SMALL = (32, 32)
@@ -95,7 +97,9 @@ def predictor(rng: np.random.Generator) -> Predictor:
 def ensemble() -> Predictor:
     frame = pd.DataFrame({"warmth": [0.0, 1.0, 2.0], "cover": [1.0, 2.0, 4.0]})
     encoding = Encoding.of(frame, ["cover"], n_bins=2)
-    return Predictor(parameter_networks(encoding.shape, 2, 1), encoding)
+    shape = encoding.shape._replace(n_numbers=encoding.shape.n_numbers + len(DEPTHS))
+    trees = Trees(HistGradientBoostingRegressor(min_samples_leaf=1).fit(frame.assign(depth=0.2).to_numpy(), [9, 5, 7]))
+    return Predictor(parameter_networks(shape, 2, 1), encoding, trees=trees)
 
 
 @pytest.mark.parametrize("bias", [-3.0, 3.0])
@@ -125,6 +129,9 @@ def test_a_saved_network_predicts_the_same_when_loaded(predictor, ensemble, plac
             np.testing.assert_array_equal(before, after)
         assert again.notes == one.notes and again.covariates == one.covariates
     assert keras.models.load_model(tmp_path / "hybrid.keras").output_shape == (None, 2, 25)
+    (tmp_path / "hybrid_trees.joblib").unlink()
+    with pytest.raises(InputError, match="hybrid_trees.joblib"):
+        loaded_hybrid(tmp_path)
 
 
 def changed_parameters(described: dict) -> None:
@@ -144,7 +151,7 @@ def without_encoding(described: dict) -> None:
     [
         (changed_parameters, "network.json: a parameter is .*'cryo'.* expected .*'diffus'.*Train it again"),
         (changed_range, "1000.0.* expected .*2000.0"),
-        (without_encoding, "network.keras and .json are not a network of this version.*encoding"),
+        (without_encoding, "network.keras and the files beside it are not a network of this version.*encoding"),
     ],
 )
 def test_a_damaged_or_foreign_description_is_refused(predictor, tmp_path: Path, change, message):
@@ -162,5 +169,5 @@ def test_a_missing_and_an_unreadable_network_are_reported(predictor, tmp_path: P
         loaded_network(tmp_path)
     save_predictor(predictor, tmp_path, NETWORK)
     (tmp_path / "network.keras").write_bytes(b"not a network")
-    with pytest.raises(InputError, match=r"network\.keras and \.json are not a network"):
+    with pytest.raises(InputError, match=r"network\.keras and the files beside it are not a network"):
         loaded_network(tmp_path)

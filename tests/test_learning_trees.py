@@ -4,35 +4,50 @@ import numpy as np
 import pytest
 from learnable import learnable
 
+from proda.learning.encoding import NUMBERS
 from proda.learning.scores import scores
-from proda.learning.trees import BOOSTED, FOREST, cross_fitted_carbon, tree_carbon
+from proda.learning.trees import BOOSTED, DEPTHS, FOREST, fitted_trees, stacked_trees, with_carbon
 
 
 @pytest.mark.parametrize("kind", [FOREST, BOOSTED])
 def test_trees_predict_carbon_that_follows_from_depth_and_a_class(kind):
     made = learnable(300, noise=0.02)
-    train, present = np.arange(300) < 200, made.observed.present
-    soc = tree_carbon(kind, made.frame, made.class_names, made.observed, train, 1)
-    held = present & ~train[:, None]
-    assert scores(made.observed.soc[held], soc[held])["efficiency"] > 0.4
+    sites, present = made.observed, made.observed.present
+    trees = fitted_trees(kind, made, np.arange(200), 1)
+    soc = trees.of_layers(made.frame, sites)
+    assert scores(sites.soc[200:][present[200:]], soc[200:][present[200:]])["efficiency"] > 0.4
     assert (soc[~present] == 0.0).all() and (soc >= 0.0).all()
-    again = made.observed._replace(soc=np.where(train[:, None], made.observed.soc, 900.0).astype(np.float32))
-    np.testing.assert_array_equal(tree_carbon(kind, made.frame, made.class_names, again, train, 1), soc)
 
 
-def test_cross_fitted_carbon_lies_nearer_to_that_without_scatter_than_the_profiles_do():
+def test_carbon_at_the_depths_is_that_of_layers_there():
+    made = learnable(60)
+    trees = fitted_trees(BOOSTED, made, np.arange(60), 1)
+    depth = np.tile(DEPTHS, (60, 1))
+    here = made.observed._replace(depth=depth, soc=depth, present=np.ones(depth.shape, bool))
+    np.testing.assert_array_equal(trees.at_depths(made.frame), trees.of_layers(made.frame, here))
+
+
+def test_carbon_of_trees_without_the_site_lies_nearer_to_that_without_scatter_than_profiles_do():
     true, seen = learnable(400, noise=0.0).observed, learnable(400, noise=0.6)
-    soc, present = cross_fitted_carbon(seen.frame, seen.class_names, seen.observed, 1), seen.observed.present
-    trees, profiles = (np.abs(values[present] - true.soc[present]).mean() for values in (soc, seen.observed.soc))
+    found, present = stacked_trees(seen, np.arange(400), 1).of_layers, seen.observed.present
+    trees, profiles = (np.abs(values[present] - true.soc[present]).mean() for values in (found, seen.observed.soc))
     assert trees < 0.97 * profiles
 
 
-def test_a_site_does_not_influence_its_own_cross_fitted_carbon():
+def test_a_site_has_no_part_in_its_own_stacked_carbon_and_a_part_in_the_trees_for_other_places():
     made, site = learnable(100), 7
     strange = made.observed.soc.copy()
     strange[site] = np.where(made.observed.present[site], 900.0, 0.0)
-    soc, other = (
-        cross_fitted_carbon(made.frame, made.class_names, made.observed._replace(soc=values), 1)
+    found, other = (
+        stacked_trees(made._replace(observed=made.observed._replace(soc=values)), np.arange(100), 1)
         for values in (made.observed.soc, strange)
     )
-    assert (soc[site] == other[site]).all() and (soc != other).any()
+    for one, two in zip(found[1:], other[1:], strict=True):
+        assert (one[site] == two[site]).all() and (one != two).any()
+    assert (found.trees.at_depths(made.frame) != other.trees.at_depths(made.frame)).any()
+
+
+def test_the_carbon_stands_after_the_numbers():
+    found = with_carbon({NUMBERS: np.ones((2, 3), np.float32), "classes": 0}, np.array([[0.0, np.e - 1.0]] * 2))
+    np.testing.assert_allclose(found[NUMBERS], [[1, 1, 1, -2, -1]] * 2, rtol=1e-6)
+    assert found[NUMBERS].dtype == np.float32 and found["classes"] == 0

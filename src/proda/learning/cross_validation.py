@@ -24,7 +24,7 @@ from proda.learning.hybrid import HybridPlan, TrainedHybrid, carbon_at_layers, t
 from proda.learning.paper_network import Predictor, trained_network
 from proda.learning.scores import BLOCKS, KINDS, MAP, SITE, fold_of_site, nearest_training_km, of_method
 from proda.learning.training_data import TrainingData, at_layers
-from proda.learning.trees import BOOSTED, FOREST, cross_fitted_carbon, tree_carbon
+from proda.learning.trees import BOOSTED, FOREST, StackedTrees, fitted_trees, stacked_trees
 from proda.model.configuration import STRATA, interval_name
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters
 from proda.stage import progress_bar
@@ -76,9 +76,9 @@ class Fold:
         return self._results[method]
 
     @cached_property
-    def trees(self) -> NDArray[np.float64]:
-        """Carbon of the training layers by trees that have not seen the site, for the hybrid and its control."""
-        return training_trees(self.data, self.train, self.seed)
+    def stacked(self) -> StackedTrees:
+        """Boosted trees, and their carbon at the training sites, for the hybrid and its control."""
+        return stacked_trees(self.data, self.train, self.seed)
 
 
 Method = Callable[[Fold], MethodResult]
@@ -102,7 +102,7 @@ def depth_alone(fold: Fold) -> MethodResult:
 def cover_carbon(fold: Fold) -> MethodResult:
     """Boosted trees on depth and land cover alone."""
     named = [name for name in fold.data.frame if LAND_COVER.fullmatch(name)]
-    return _of_trees(fold, BOOSTED, fold.data.frame[named])
+    return _of_trees(fold, BOOSTED, fold.data._replace(frame=fold.data.frame[named]))
 
 
 def paper_carbon(fold: Fold) -> MethodResult:
@@ -127,42 +127,34 @@ def posterior_carbon(fold: Fold, filtered: bool = False) -> MethodResult:
 
 def forest_carbon(fold: Fold) -> MethodResult:
     """Random forest on covariates and depth, without a soil model."""
-    return _of_trees(fold, FOREST, fold.data.frame)
+    return _of_trees(fold, FOREST, fold.data)
 
 
 def boosted_carbon(fold: Fold) -> MethodResult:
     """Boosted trees on covariates and depth, without a soil model."""
-    return _of_trees(fold, BOOSTED, fold.data.frame)
+    return _of_trees(fold, BOOSTED, fold.data)
 
 
-def _of_trees(fold: Fold, kind: str, frame: pd.DataFrame) -> MethodResult:
-    data = fold.data
-    train = np.isin(np.arange(data.observed.n_sites), fold.train)
-    return MethodResult(tree_carbon(kind, frame, data.class_names, data.observed, train, fold.seed))
+def _of_trees(fold: Fold, kind: str, data: TrainingData) -> MethodResult:
+    return MethodResult(fitted_trees(kind, data, fold.train, fold.seed).of_layers(data.frame, data.observed))
 
 
 def hybrid_carbon(fold: Fold) -> MethodResult:
     """The hybrid of the study, trained through the soil model."""
-    return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, fold.config.hybrid, fold.seed, fold.trees))
+    return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, fold.config.hybrid, fold.seed, fold.stacked))
 
 
 def control_carbon(fold: Fold) -> MethodResult:
-    """The same networks, targets and epochs as the hybrid, but the outputs are carbon itself."""
+    """The same networks, trees, layers and epochs as the hybrid, but the outputs are carbon itself."""
     plan = fold.config.hybrid._replace(soil_model=False, prior_weight=0.0)
     # Their outputs are no parameters.
-    return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, plan, fold.seed, fold.trees))._replace(x=None)
+    return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, plan, fold.seed, fold.stacked))._replace(x=None)
 
 
 def mean_carbon(fold: Fold) -> MethodResult:
     """Mean of hybrid, random forest and boosted trees."""
     parts = [fold.result(method).soc for method in (hybrid_carbon, forest_carbon, boosted_carbon)]
     return MethodResult(np.mean(parts, axis=0))
-
-
-def training_trees(data: TrainingData, train: NDArray[np.int64], seed: int) -> NDArray[np.float64]:
-    """`cross_fitted_carbon` of the rows `train`."""
-    frame = data.frame.iloc[train].reset_index(drop=True)
-    return cross_fitted_carbon(frame, data.class_names, data.observed.take(train), seed)
 
 
 def _of_ensemble(fold: Fold, hybrid: TrainedHybrid) -> MethodResult:

@@ -2,8 +2,9 @@
 
 As in biogeochemistry-informed neural networks (Xu et al. 2025, arXiv:2502.00672) the gradient goes through the steady
 state, in one compiled step for all members; a prior term holds the parameters near the posterior means of their sites.
-The carbon of a layer is mixed with that of boosted trees which have not seen the site (distillation, Hinton et al.
-2015, arXiv:1503.02531): it lacks the scatter of single profiles, which networks would learn by heart. The soil model
+Beside the covariates the networks take the carbon of boosted trees at ten depths (stacking, Wolpert 1992, doi
+10.1016/S0893-6080(05)80023-1), and that of a layer is mixed with that of the trees (distillation, Hinton et al. 2015,
+arXiv:1503.02531), which lacks the scatter of single profiles; trees of a training site have not seen it. The soil model
 runs in 64 bits (``jax.enable_x64(True)``): in the corners of the prior box decomposition all but stops, and one such
 column would spoil the gradient of the batch; the networks keep their 32 bits.
 """
@@ -24,8 +25,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from proda.kernels import steady_state as kernels
 from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Encoding, Shape
-from proda.learning.paper_network import Progress, finite_loss, network_output, restart, rows_of_batches
+from proda.learning.paper_network import Predictor, Progress, finite_loss, restart, rows_of_batches
 from proda.learning.training_data import GRAMS_PER_KG, ObservedSites, TrainingData, at_layers, unpacked_forcing
+from proda.learning.trees import DEPTHS, StackedTrees, Trees, with_carbon
 from proda.model.configuration import PAPER, PAPER_COLUMN
 from proda.model.forcing import Forcing
 from proda.model.observation import node_slopes
@@ -63,7 +65,7 @@ class HybridPlan(NamedTuple):
     epochs: int = 30
     batch_size: int = 256  # fewer where an epoch would have less than thirty steps
     learning_rate: float = 4e-3  # at its greatest: it rises in the first tenth of the epochs, then falls as a cosine
-    prior_weight: float = 100.0  # (kg C m-3)2, of the term towards the posterior means of the sites; 0 for none
+    prior_weight: float = 30.0  # (kg C m-3)2, of the term towards the posterior means of the sites; 0 for none
     distillation_share: float = 0.85  # of the trees in the carbon of a layer, 0 to 1
     n_bins: int = 8  # of every number (`proda.learning.encoding`)
     soil_model: bool = True  # False: outputs are the carbon of layers, the control
@@ -207,10 +209,11 @@ class TrainedHybrid(NamedTuple):
     trainer: HybridTrainer
     encoding: Encoding
     curve: pd.DataFrame  # epoch, loss
+    trees: Trees | None  # whose carbon the networks take beside the covariates
 
     def x(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Outputs of the members at n places, (n_members, n, 25), unit cube: parameters, but for the control."""
-        return network_output(self.trainer.networks, self.encoding.encoded(frame))
+        return Predictor(self.trainer.networks, self.encoding, trees=self.trees).output(frame)
 
     def soc(self, x: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
         """SOC at the layers of n sites, (n_members, n, m), kg C m-3, of their outputs `x`."""
@@ -223,29 +226,32 @@ def trained_hybrid(
     train: NDArray[np.int64],
     plan: HybridPlan,
     seed: int,
-    trees: NDArray[np.float64] | None = None,
+    stacked: StackedTrees | None = None,
     progress: bool = False,
 ) -> TrainedHybrid:
     """Networks trained on the rows `train` of `data`: layers and posteriors of the sites.
 
-    `trees` (n_train, m), kg C m-3, is the carbon of the same layers by trees that have not seen the site
-    (`proda.learning.trees.cross_fitted_carbon`); without it the networks learn from the posteriors alone.
+    `stacked` is `proda.learning.trees.stacked_trees` of these rows; without it posteriors alone are learnt from.
     """
     encoding = Encoding.of(data.frame.iloc[train], data.class_names, plan.n_bins, limits=LIMITS)
     # Room for the classes of all sites: one shape, and so one compilation, for all folds.
     shape = Encoding.of(data.frame, data.class_names, plan.n_bins).shape
+    if stacked is not None:
+        shape = shape._replace(n_numbers=shape.n_numbers + len(DEPTHS))
     # The power of two, 16 to 256, that leaves some thirty steps or more in an epoch.
     most = int(np.clip(2 ** int(np.log2(max(data.observed.n_sites, 2) / 30)), 16, 256))
     settings = plan._replace(batch_size=min(plan.batch_size, most), prior_weight=0.0, distillation_share=0.0)
     trainer = _trainer(shape, min(data.observed.soc.shape[1], MOST_LAYERS), settings)
     sites, targets = data.observed.take(train), precision_targets(data.x_mean[train], data.x_sd[train])
-    if trees is None:
+    encoded, trees = encoding.encoded(data.frame.iloc[train]), None
+    if stacked is None:
         sites = sites._replace(present=np.zeros_like(sites.present))
     else:
-        mixed = plan.distillation_share * trees + (1.0 - plan.distillation_share) * sites.soc
+        mixed = plan.distillation_share * stacked.of_layers + (1.0 - plan.distillation_share) * sites.soc
         sites = sites._replace(soc=mixed.astype(np.float32))
-    encoded, sites = encoding.encoded(data.frame.iloc[train]), sites.at_most(MOST_LAYERS)
-    return TrainedHybrid(trainer, encoding, trainer.train(encoded, sites, seed, targets, plan.prior_weight, progress))
+        encoded, trees = with_carbon(encoded, stacked.at_depths), stacked.trees
+    curve = trainer.train(encoded, sites.at_most(MOST_LAYERS), seed, targets, plan.prior_weight, progress)
+    return TrainedHybrid(trainer, encoding, curve, trees)
 
 
 @lru_cache(maxsize=4)

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
+import joblib
 import keras
 import numpy as np
 import pandas as pd
@@ -23,6 +25,7 @@ from proda.errors import InputError, MissingOutput
 from proda.learning.encoding import NUMBERS, Encoding
 from proda.learning.scores import TRAIN, UNUSED, VALIDATION, parameter_skill, random_split
 from proda.learning.training_data import Inputs, true_parameters
+from proda.learning.trees import Trees, with_carbon
 from proda.model.parameters import INNER, PAPER_PARAMETERS, with_positive_cwd_share
 from proda.stage import progress_bar
 from proda.study import Study
@@ -49,6 +52,7 @@ class Predictor:
     network: keras.Model  # output (b, 25), or (b, n_members, 25) of an ensemble
     encoding: Encoding
     notes: dict[str, Any] = field(default_factory=dict)  # about the training; kept in the .json file
+    trees: Trees | None = None  # whose carbon the network takes beside the covariates
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -61,12 +65,19 @@ class Predictor:
         InputError when the covariates are others than the network's, in another order, or missing at some place.
         """
         self.encoding.check(frame, source)
-        raw = network_output(self.network, self.encoding.encoded(frame))
+        raw = self.output(frame)
         x, rescaled = with_positive_cwd_share(np.clip(raw, INNER, 1.0 - INNER).reshape(-1, raw.shape[-1]))
         clipped = (raw < INNER - 1e-6) | (raw > 1.0 - INNER + 1e-6)
         return Prediction(
             x.reshape(raw.shape), clipped, rescaled.reshape(raw.shape[:-1]), self.encoding.n_beyond(frame)
         )
+
+    def output(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """What the network gives at n places, (n, 25), or (n_members, n, 25) of an ensemble; nothing is checked."""
+        encoded = self.encoding.encoded(frame)
+        if self.trees is not None:
+            encoded = with_carbon(encoded, self.trees.at_depths(frame))
+        return network_output(self.network, encoded)
 
 
 def network_output(network: keras.Model, encoded: dict[str, NDArray]) -> NDArray[np.float64]:
@@ -86,11 +97,14 @@ def rows_of_batches(n: int, batch_size: int, seed: int | None = None) -> NDArray
 
 
 def save_predictor(predictor: Predictor, folder: str | Path, name: str) -> None:
-    """Write `name`.keras and `name`.json into `folder`; `name` is `NETWORK` or `HYBRID`."""
+    """Write `name`.keras, .json and, if there are trees, `name`_trees.joblib; `name` is `NETWORK` or `HYBRID`."""
     folder = Path(folder)
     predictor.network.save(folder / f"{name}.keras")
     described = {**predictor.notes, "encoding": predictor.encoding.as_dict(), "parameters": _parameter_ranges()}
+    described["trees"] = predictor.trees is not None
     (folder / f"{name}.json").write_text(json.dumps(described, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    if predictor.trees is not None:
+        joblib.dump(predictor.trees, folder / f"{name}_trees.joblib", compress=3)
 
 
 def loaded_network(folder: str | Path) -> Predictor:
@@ -117,10 +131,11 @@ def loaded_predictor(folder: str | Path, name: str) -> Predictor:
         network = keras.saving.load_model(network_file, compile=False)
         notes = json.loads(description_file.read_text(encoding="utf-8"))
         parameters, encoding = notes.pop("parameters"), Encoding.from_dict(notes.pop("encoding"))
-    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+        trees = joblib.load(Path(folder) / f"{name}_trees.joblib") if notes.pop("trees") else None
+    except (ValueError, OSError, KeyError, TypeError, AttributeError, ImportError, EOFError, UnpicklingError) as error:
         raise InputError(
-            f"{network_file} and .json are not a network of this version ({type(error).__name__}: {error}): train it "
-            "again."
+            f"{network_file} and the files beside it are not a network of this version ({type(error).__name__}: "
+            f"{error}): train it again."
         ) from error
     for row, expected in zip(parameters, _parameter_ranges(), strict=False):
         if row != expected:
@@ -128,7 +143,7 @@ def loaded_predictor(folder: str | Path, name: str) -> Predictor:
                 f"{description_file}: a parameter is {row}, expected {expected}: the network's outputs would be read "
                 "as other parameters or on another scale. Train it again with this version."
             )
-    return Predictor(network, encoding, notes)
+    return Predictor(network, encoding, notes, trees)
 
 
 def _parameter_ranges() -> list[list[Any]]:

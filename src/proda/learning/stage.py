@@ -22,7 +22,6 @@ from proda.learning.cross_validation import (
     TrainingConfig,
     compared_methods,
     error_on_blocks,
-    training_trees,
 )
 from proda.learning.encoding import n_bins_of
 from proda.learning.hybrid import HybridPlan, trained_hybrid
@@ -48,6 +47,7 @@ from proda.learning.scores import (
     score_table,
 )
 from proda.learning.training_data import Inputs, TrainingData, network_inputs, study_training_data
+from proda.learning.trees import stacked_trees
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.study import Study
 
@@ -59,7 +59,7 @@ PARAMETERS_FILE = "hybrid_parameters.nc"
 
 
 class HybridTraining(NamedTuple):
-    """The study's hybrid: hybrid_training.csv, hybrid.keras with hybrid.json, and hybrid_parameters.nc.
+    """The study's hybrid: hybrid_training.csv, hybrid.keras with its other files, and hybrid_parameters.nc.
 
     `parameters` has `x_site` (member, site, parameter), `x_cell` (member, cell, parameter), `extrapolated_site`,
     `extrapolated_cell`, and the error of the map by stratum (`proda.learning.cross_validation.error_on_blocks`).
@@ -177,7 +177,7 @@ def study_hybrid(
         ("site", inputs.site_covariates, train),
         ("cell", inputs.cell_covariates, np.arange(data.observed.n_sites)),
     ):
-        trained = trained_hybrid(data, rows, plan, seed, training_trees(data, rows, seed), progress)
+        trained = trained_hybrid(data, rows, plan, seed, stacked_trees(data, rows, seed), progress)
         notes = {
             "study": study.label,
             "fingerprint": study.fingerprints()[STAGE],
@@ -185,7 +185,7 @@ def study_hybrid(
             "plan": plan._asdict(),
             "sites": int(rows.size),
         }
-        predictor = Predictor(copied(trained.trainer.networks), trained.encoding, notes)
+        predictor = Predictor(copied(trained.trainer.networks), trained.encoding, notes, trained.trees)
         predicted = predictor(frame, f"covariates.parquet, {place}s")
         variables[f"x_{place}"] = (("member", place, "parameter"), predicted.x.astype(np.float32))
         variables[f"extrapolated_{place}"] = (place, predicted.extrapolated)

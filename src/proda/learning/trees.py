@@ -2,80 +2,90 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
-from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
-from proda.learning.training_data import ObservedSites
+from proda.learning.encoding import NUMBERS
+from proda.learning.training_data import ObservedSites, TrainingData
 
 BOOSTED, FOREST = "boosted trees", "random forest"
+# Leaves, penalty and choice of covariates were chosen on folds of the real profiles that score nothing.
+BOOSTING = {"max_iter": 200, "learning_rate": 0.06, "l2_regularization": 10.0, "early_stopping": False}
 N_TREES, SHARE_OF_FEATURES = 100, 0.4  # trees of a forest; covariates that a split of both kinds may choose from
 N_PARTS = 5  # of the sites, each predicted by trees that were trained on the others
+DEPTHS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)  # m, at which networks take the carbon of trees
 
 
-def tree_carbon(
-    kind: str, frame: pd.DataFrame, class_names: tuple[str, ...], sites: ObservedSites, train: NDArray, seed: int
-) -> NDArray[np.float64]:
-    """Carbon of the layers of all sites by trees that were trained on the layers of some, (n, m), kg C m-3.
+class Trees(NamedTuple):
+    """Trees from covariates and depth to carbon, trained on the layers of some sites."""
 
-    `train` (n,) bool are the sites to learn from. Boosted trees split the classes `class_names` as such, a forest takes
-    their positions in a sorted list.
+    model: RegressorMixin
+
+    def of_layers(self, frame: pd.DataFrame, sites: ObservedSites) -> NDArray[np.float64]:
+        """Carbon of the layers of n sites with the covariates `frame`, (n, m), kg C m-3; 0 where none is."""
+        carbon = np.zeros(sites.soc.shape)
+        carbon[sites.present] = self._carbon(_features(frame, sites))
+        return carbon
+
+    def at_depths(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """Carbon at the k `DEPTHS` of n places, (n, k), kg C m-3."""
+        values = np.repeat(frame.to_numpy(float), len(DEPTHS), axis=0)
+        return self._carbon(np.column_stack([values, np.tile(DEPTHS, len(frame))])).reshape(len(frame), -1)
+
+    def _carbon(self, features: NDArray) -> NDArray[np.float64]:
+        # On a busy machine threads of OpenMP wait for each other in loops, minutes instead of seconds.
+        with threadpool_limits(1):
+            return np.maximum(self.model.predict(features), 0.0)  # boosted trees can fall below zero
+
+
+class StackedTrees(NamedTuple):
+    """Boosted trees of n training sites, and carbon there, kg C m-3, by trees that have not seen the site."""
+
+    trees: Trees
+    of_layers: NDArray[np.float64]  # (n, m)
+    at_depths: NDArray[np.float64]  # (n, k)
+
+
+def fitted_trees(kind: str, data: TrainingData, train: NDArray[np.int64], seed: int) -> Trees:
+    """Trees of the kind `BOOSTED` or `FOREST`, trained on all layers of the rows `train` of `data`.
+
+    Boosted trees split classes as such, a forest takes their codes as numbers.
     """
-    features, soc, site, classes = _layers(frame, class_names, sites)
-    model = _tree_model(kind, int(train[site].sum()), classes, seed)
-    # On a busy machine threads of OpenMP wait for each other in loops, minutes instead of seconds.
-    with threadpool_limits(1):
-        return _by_site(model.fit(features[train[site]], soc[train[site]]).predict(features), sites)
-
-
-def cross_fitted_carbon(
-    frame: pd.DataFrame, class_names: tuple[str, ...], sites: ObservedSites, seed: int
-) -> NDArray[np.float64]:
-    """Carbon of the layers of all sites by boosted trees that have not seen the site, (n, m), kg C m-3."""
-    features, soc, site, classes = _layers(frame, class_names, sites)
-    parts = GroupKFold(min(N_PARTS, sites.n_sites), shuffle=True, random_state=seed)
-    with threadpool_limits(1):
-        model = _tree_model(BOOSTED, soc.size, classes, seed)
-        return _by_site(cross_val_predict(model, features, soc, groups=site, cv=parts), sites)
-
-
-def _layers(
-    frame: pd.DataFrame, class_names: tuple[str, ...], sites: ObservedSites
-) -> tuple[NDArray, NDArray, NDArray, list[int]]:
-    """Covariates and depth, carbon and site of every layer, and which covariates are classes."""
-    classes = [i for i, name in enumerate(frame.columns) if name in class_names]
-    values = frame.to_numpy(float).copy()
-    for i in classes:
-        values[:, i] = pd.factorize(values[:, i], sort=True)[0]
-    site = np.nonzero(sites.present)[0]
-    features = np.column_stack([values[site], sites.depth[sites.present]])
-    return features, sites.soc[sites.present].astype(float), site, classes
-
-
-def _by_site(predicted: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
-    carbon = np.zeros(sites.soc.shape)
-    carbon[sites.present] = np.maximum(predicted, 0.0)  # boosted trees can fall below zero
-    return carbon
-
-
-def _tree_model(kind: str, n_layers: int, classes: list[int], seed: int) -> RegressorMixin:
-    # Leaves, penalty and choice of covariates were chosen on folds of the real profiles that score nothing.
+    sites, frame = data.observed.take(train), data.frame.iloc[train]
+    soc = sites.soc[sites.present].astype(float)
+    common = {"max_features": SHARE_OF_FEATURES, "random_state": seed}
     if kind == FOREST:
-        leaf = int(np.clip(n_layers // 3000, 5, 10))
-        return RandomForestRegressor(
-            N_TREES, min_samples_leaf=leaf, max_features=SHARE_OF_FEATURES, random_state=seed, n_jobs=1
-        )
-    return HistGradientBoostingRegressor(
-        max_iter=200,
-        learning_rate=0.06,
-        min_samples_leaf=int(np.clip(n_layers // 500, 20, 50)),
-        max_features=SHARE_OF_FEATURES,
-        l2_regularization=10.0,
-        early_stopping=False,
-        categorical_features=classes,
-        random_state=seed,
-    )
+        model = RandomForestRegressor(N_TREES, min_samples_leaf=int(np.clip(soc.size // 3000, 5, 10)), **common)
+    else:
+        leaf, classes = int(np.clip(soc.size // 500, 20, 50)), [name in data.class_names for name in frame] + [False]
+        model = HistGradientBoostingRegressor(min_samples_leaf=leaf, categorical_features=classes, **BOOSTING, **common)
+    with threadpool_limits(1):
+        return Trees(model.fit(_features(frame, sites), soc))
+
+
+def stacked_trees(data: TrainingData, train: NDArray[np.int64], seed: int) -> StackedTrees:
+    """Boosted trees of the rows `train` of `data`, and their carbon there, cross-fitted by site."""
+    sites, frame = data.observed.take(train), data.frame.iloc[train]
+    of_layers, at_depths = np.zeros(sites.soc.shape), np.zeros((train.size, len(DEPTHS)))
+    for others, part in KFold(min(N_PARTS, train.size), shuffle=True, random_state=seed).split(train):
+        trees = fitted_trees(BOOSTED, data, train[others], seed)
+        of_layers[part] = trees.of_layers(frame.iloc[part], sites.take(part))
+        at_depths[part] = trees.at_depths(frame.iloc[part])
+    return StackedTrees(fitted_trees(BOOSTED, data, train, seed), of_layers, at_depths)
+
+
+def with_carbon(encoded: dict[str, NDArray], carbon: NDArray) -> dict[str, NDArray]:
+    """`Encoding.encoded` of n places and, after the numbers, the scaled logarithm of carbon (n, k), kg C m-3."""
+    return encoded | {NUMBERS: np.column_stack([encoded[NUMBERS], np.log1p(carbon) - 2.0]).astype(np.float32)}
+
+
+def _features(frame: pd.DataFrame, sites: ObservedSites) -> NDArray[np.float64]:
+    """Covariates and depth of every layer."""
+    return np.column_stack([frame.to_numpy(float)[np.nonzero(sites.present)[0]], sites.depth[sites.present]])
