@@ -87,7 +87,7 @@ SETTINGS = {
     "site_max_steps": 30_000,
     "kept_draws": 60,
     "one_batch_test_steps": 4000,
-    "one_batch_steps": 8000,
+    "one_batch_steps": 40_000,
     "one_batch_B": "1/n",
 }
 STAGES = {"sites": stage.SITE_BY_SITE, "one-batch": stage.ONE_BATCH}

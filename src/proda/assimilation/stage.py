@@ -31,6 +31,7 @@ from proda.stage import CHECKPOINTS, ONE_BATCH, SITE_BY_SITE, progress_bar
 from proda.study import Study
 
 ONE_BATCH_DRAWS = 5000  # a chain, at most
+ERROR_SITES = 200  # whose withheld layers an estimated error is taken from
 SCHEDULER = "PRODA_SCHEDULER"  # environment variable: the address of a Dask scheduler
 
 
@@ -91,7 +92,7 @@ def site_assimilation(study: Study) -> SiteAssimilation:
     """Run the site-by-site stage of a study and write sites.zarr and site_status.csv.
 
     Settings: chains, kept_draws, sampler, observation_*, relative_sd, floor_kg_m3, site_*. An estimated error is that
-    of layers withheld at `supplement_sites` sites. The batches run on a Dask cluster when the environment variable
+    of layers withheld at some sites. The batches run on a Dask cluster when the environment variable
     PRODA_SCHEDULER holds the address of its scheduler, which `python -m proda run --scheduler` sets.
     """
     plan = site_plan(study.settings)
@@ -118,6 +119,6 @@ def site_error(study: Study, cleaned: CleanedStudy) -> ErrorModel:
         return error
     problem = site_problem(cleaned.profiles, cleaned.layers, cleaned.forcing, error)
     usable = np.flatnonzero([not fault for fault in site_faults(problem)])
-    n = min(study["supplement_sites"], usable.size)
+    n = min(ERROR_SITES, usable.size)
     some = problem.take(np.sort(np.random.default_rng(study.seed_for("error")).permutation(usable)[:n]))
     return error_of_withheld(some, study.seed, site_plan(study.settings)._replace(max_steps=0), error)
