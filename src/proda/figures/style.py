@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path as Outline
 from matplotlib.ticker import LogLocator, NullLocator
-from pyproj import CRS, Transformer
+from pyproj import Transformer
 
 from proda.data import region
 from proda.errors import InputError
@@ -143,9 +143,14 @@ def map_axes(places: Any, figure: Figure | None = None, position=111) -> Axes:
     return ax
 
 
+_US_ALBERS = "+proj=aea +lat_0=23 +lon_0=-96 +lat_1=29.5 +lat_2=45.5 +datum=NAD83 +units=m"  # EPSG:5070
+
+
 def _projection(crs: str) -> ccrs.Projection:
     """Cartopy's projection of one of `equal_area`."""
-    given = CRS(crs).to_dict()
+    text = _US_ALBERS if crs == region.US_ALBERS else crs
+    words = dict(word.lstrip("+").split("=") for word in text.split())
+    given = {name: value if name in ("proj", "datum", "units") else float(value) for name, value in words.items()}
     if given["proj"] == "eqearth":
         return ccrs.EqualEarth(given["lon_0"])
     centre = {"central_longitude": given["lon_0"], "central_latitude": given["lat_0"]}
