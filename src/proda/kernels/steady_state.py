@@ -191,6 +191,31 @@ def fill_litter(theta, n, months, w):
 
 
 @inlined
+def m_matrix_inverse(a12, a13, a21, a23, a31, a32, r1, r2, r3, size):
+    """Rows of the inverse of a block with off-diagonal elements -a and column sums r (`solver.m_matrix_inverse`).
+
+    Cofactor by cofactor, brought near 1 by a power of two of about `size`: far down, where decomposition is extremely
+    slow, products of three rates would vanish.
+    """
+    unit = inverse_power(size)
+    a12, a13, a21, a23, a31, a32 = a12 * unit, a13 * unit, a21 * unit, a23 * unit, a31 * unit, a32 * unit
+    r1, r2, r3 = r1 * unit, r2 * unit, r3 * unit
+    d1, d2, d3 = r1 + a21 + a31, r2 + a12 + a32, r3 + a13 + a23
+    c11 = (r2 + a12) * d3 + a32 * (r3 + a13)
+    c22 = (r1 + a21) * d3 + a31 * (r3 + a23)
+    c33 = (r1 + a31) * d2 + a21 * (r2 + a32)
+    c12, c13 = a12 * d3 + a13 * a32, a12 * a23 + a13 * d2
+    c21, c23 = a21 * d3 + a23 * a31, a23 * d1 + a21 * a13
+    c31, c32 = a31 * d2 + a32 * a21, a32 * d1 + a31 * a12
+    scale = unit / (r1 * c11 + r2 * c21 + r3 * c31)
+    return (
+        (c11 * scale, c12 * scale, c13 * scale),
+        (c21 * scale, c22 * scale, c23 * scale),
+        (c31 * scale, c32 * scale, c33 * scale),
+    )
+
+
+@inlined
 def fill_soc(theta, n, months, w):
     """Soil organic carbon of every layer, g C m-3, into the first rows of `w`."""
     upwards = UPWARD if months else DOWNWARD
@@ -217,22 +242,10 @@ def fill_soc(theta, n, months, w):
         a23, a31, a32 = b23, decay * t31 + b31, decay * t32 + b32
         lost1, lost2 = decay * respired1 + lost_above1, decay * respired2 + lost_above2
         lost3 = decay * respired3 + lost_above3
-        # The inverse of the block, cofactor by cofactor (`solver.m_matrix_inverse`), brought near 1 by a power of two:
-        # far down, where decomposition is extremely slow, products of three rates would vanish.
-        unit = inverse_power(decay * rate1 + downward + upward_above)
-        a12, a13, a21, a23, a31, a32 = a12 * unit, a13 * unit, a21 * unit, a23 * unit, a31 * unit, a32 * unit
-        r1, r2, r3 = (lost1 + downward) * unit, (lost2 + downward) * unit, (lost3 + downward) * unit
-        d1, d2, d3 = r1 + a21 + a31, r2 + a12 + a32, r3 + a13 + a23
-        c11 = (r2 + a12) * d3 + a32 * (r3 + a13)
-        c22 = (r1 + a21) * d3 + a31 * (r3 + a23)
-        c33 = (r1 + a31) * d2 + a21 * (r2 + a32)
-        c12, c13 = a12 * d3 + a13 * a32, a12 * a23 + a13 * d2
-        c21, c23 = a21 * d3 + a23 * a31, a23 * d1 + a21 * a13
-        c31, c32 = a31 * d2 + a32 * a21, a32 * d1 + a31 * a12
-        scale = unit / (r1 * c11 + r2 * c21 + r3 * c31)
-        p11, p12, p13 = c11 * scale, c12 * scale, c13 * scale
-        p21, p22, p23 = c21 * scale, c22 * scale, c23 * scale
-        p31, p32, p33 = c31 * scale, c32 * scale, c33 * scale
+        r1, r2, r3 = lost1 + downward, lost2 + downward, lost3 + downward
+        (p11, p12, p13), (p21, p22, p23), (p31, p32, p33) = m_matrix_inverse(
+            a12, a13, a21, a23, a31, a32, r1, r2, r3, decay * rate1 + downward + upward_above
+        )
         s1, s2, s3 = load(w, SUPPLY1 * n + j) + down1, load(w, SUPPLY2 * n + j) + down2, down3
         held1 = p11 * s1 + p12 * s2 + p13 * s3
         held2 = p21 * s1 + p22 * s2 + p23 * s3

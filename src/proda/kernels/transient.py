@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from proda.compiled import inlined, kept_compiled
 from proda.errors import InputError
-from proda.kernels.simd import BLOCK_WIDTH, inverse_power, load, store
+from proda.kernels.simd import BLOCK_WIDTH, load, store
 from proda.kernels.steady_state import (
     AMOUNT,
     DECAY,
@@ -24,6 +24,7 @@ from proda.kernels.steady_state import (
     block_work,
     fill_annual_drivers,
     fill_monthly_drivers,
+    m_matrix_inverse,
     to_blocks,
 )
 from proda.model import parameters
@@ -66,20 +67,10 @@ def fill_factors(theta, n, months, grid, per_day, w, f):
         a23, a31, a32 = b23, decay * t31 + b31, decay * t32 + b32
         lost1, lost2 = decay * respired1 + held + above1, decay * respired2 + held + above2
         lost3 = decay * respired3 + held + above3
-        unit = inverse_power(decay * rate1 + held + downward + upward_above)
-        a12, a13, a21, a23, a31, a32 = a12 * unit, a13 * unit, a21 * unit, a23 * unit, a31 * unit, a32 * unit
-        r1, r2, r3 = (lost1 + downward) * unit, (lost2 + downward) * unit, (lost3 + downward) * unit
-        d1, d2, d3 = r1 + a21 + a31, r2 + a12 + a32, r3 + a13 + a23
-        c11 = (r2 + a12) * d3 + a32 * (r3 + a13)
-        c22 = (r1 + a21) * d3 + a31 * (r3 + a23)
-        c33 = (r1 + a31) * d2 + a21 * (r2 + a32)
-        c12, c13 = a12 * d3 + a13 * a32, a12 * a23 + a13 * d2
-        c21, c23 = a21 * d3 + a23 * a31, a23 * d1 + a21 * a13
-        c31, c32 = a31 * d2 + a32 * a21, a32 * d1 + a31 * a12
-        scale = unit / (r1 * c11 + r2 * c21 + r3 * c31)
-        p11, p12, p13 = c11 * scale, c12 * scale, c13 * scale
-        p21, p22, p23 = c21 * scale, c22 * scale, c23 * scale
-        p31, p32, p33 = c31 * scale, c32 * scale, c33 * scale
+        r1, r2, r3 = lost1 + downward, lost2 + downward, lost3 + downward
+        (p11, p12, p13), (p21, p22, p23), (p31, p32, p33) = m_matrix_inverse(
+            a12, a13, a21, a23, a31, a32, r1, r2, r3, decay * rate1 + held + downward + upward_above
+        )
         upward_above = upward
         twice = upward * downward
         b12, b13, b21, b23, b31, b32 = twice * p12, twice * p13, twice * p21, twice * p23, twice * p31, twice * p32
