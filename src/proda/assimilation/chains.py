@@ -157,8 +157,8 @@ def site_faults(problem: SiteProblem) -> list[str]:
     number_in_site = pd.Series(problem.site).groupby(problem.site).cumcount().to_numpy() + 1
     for name in _OF_LAYERS:
         values = getattr(problem, name)
-        least = 0.0 if name == "upper" else np.nextafter(0.0, 1.0)
-        for row in np.flatnonzero(~(np.isfinite(values) & (values >= least))):
+        good = np.isfinite(values) & (values >= 0.0 if name == "upper" else values > 0.0)
+        for row in np.flatnonzero(~good):
             note(problem.site[row], f"{name} of observed layer {number_in_site[row]} is {values[row]:g}")
     for k in np.flatnonzero(np.bincount(problem.site, minlength=problem.n_sites) == 0):
         note(k, "it has no observed layer")
@@ -270,6 +270,18 @@ class SampledSites(NamedTuple):
         good = self.mixing.rhat <= plan.rhat_limit
         good &= (self.mixing.ess_bulk >= plan.ess_limit) & (self.mixing.ess_tail >= plan.ess_limit)
         return good.all(axis=-1)
+
+    def posterior(self, plan: SitePlan, profile_id: Sequence[str]) -> tuple[NDArray, NDArray]:
+        """Draws of the posterior, (site, chain, draw, parameter), and the one chain they are of, (site,).
+
+        That is -1 where they are of all chains, and, with `plan.one_chain`, where none was accepted: the draws are then
+        those of the first.
+        """
+        if not plan.one_chain:
+            return self.draws, np.full(len(self.draws), -1)
+        pairs = zip(self.acceptance, profile_id, strict=True)
+        chosen = np.array([one_of_accepted(accepted, (*name.encode(), 98)) for accepted, name in pairs])
+        return np.take_along_axis(self.draws, np.maximum(chosen, 0)[:, None, None, None], axis=1), chosen
 
 
 def sampled_sites(problem: SiteProblem, seed: int, plan: SitePlan) -> SampledSites:

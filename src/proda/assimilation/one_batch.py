@@ -185,7 +185,7 @@ def _sampled_chain(
         metropolis.start_chains(chains, target)
         # As the draws of sites: one compilation serves both.
         draws = np.empty((BLOCK_WIDTH, schedule.n_draws, len(PAPER_PARAMETERS)), np.float32)
-        error = likelihood.first if likelihood else np.full(2, np.nan)
+        error = np.array(likelihood.begin[:2] if likelihood else (np.nan, np.nan))
         errors = np.full((schedule.n_draws, 2), np.nan)
         progress = Progress(0, chains, draws, np.empty((BLOCK_WIDTH, schedule.n_draws)), errors, error)
     elif likelihood:
@@ -219,13 +219,20 @@ def _pooled_target(
     return metropolis.new_target(of_cells, B * forms, pooled=True, proposal=proposal)
 
 
-class _ErrorLikelihood:
+class _ErrorLikelihood(NamedTuple):
     """The density of the error's relative part and floor, given the parameters of a chain."""
 
-    def __init__(self, problem, of_cells, column, B, proposal, error) -> None:
-        self.problem, self.of_cells, self.column, self.B, self.proposal = problem, of_cells, column, B, proposal
-        self.first = np.array([error.relative, error.floor])
-        self.of_density = np.sqrt(np.maximum(problem.sd**2 - error.sd(problem.soc) ** 2, 0.0))
+    problem: SiteProblem
+    of_cells: Forcing
+    column: NDArray[np.int64]  # the cell of every site
+    B: float
+    proposal: Proposal
+    begin: ErrorModel
+
+    @property
+    def of_density(self) -> NDArray[np.float64]:
+        """The part of the standard deviations that is no error of carbon: that of an estimated bulk density."""
+        return np.sqrt(np.maximum(self.problem.sd**2 - self.begin.sd(self.problem.soc) ** 2, 0.0))
 
     def sd(self, error: NDArray) -> NDArray[np.float64]:
         return np.hypot(ErrorModel(*error).sd(self.problem.soc), self.of_density)

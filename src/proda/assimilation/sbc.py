@@ -40,7 +40,8 @@ class SimulatedCalibration(NamedTuple):
 
     ranks: NDArray[np.int64]  # (n, n_parameters), number of the `N_RANKED` posterior draws below the truth
     layers: pd.DataFrame  # observed layers: `site`, `depth` (m), whether the truth is `inside` the 90 % interval
-    converged: NDArray[np.bool_]  # (n,), whether the chains met the limits of their plan
+    # (n,), whether the chains met the limits of their plan, or, where one chain is the posterior, one was accepted.
+    converged: NDArray[np.bool_]
 
 
 def simulated_calibration(
@@ -48,22 +49,21 @@ def simulated_calibration(
 ) -> SimulatedCalibration:
     """Simulate and sample one profile for each site of `like`, which gives the places and the depths.
 
-    `choice` names the errors, `AS_ASSUMED` or `AS_IN_PAPER`: see `simulated_profiles`. Of a plan with `one_chain` the
-    posterior is one chain.
+    `choice` names the errors, `AS_ASSUMED` or `AS_IN_PAPER`: see `simulated_profiles`.
     """
     rng = np.random.default_rng([seed, 4])
     x = prior_draws(like.n_sites, rng)
     problem, truth = simulated_profiles(like, x, choice, error, rng)
     names = [f"simulated {k}" for k in range(like.n_sites)]
     sampled = sampled_by_workers(problem._replace(profile_id=names), seed, plan)
-    draws = sampled.draws[:, :1] if plan.one_chain else sampled.draws  # whichever: chains are alike before they run
+    draws, chain = sampled.posterior(plan, names)
     draws = draws.reshape(like.n_sites, -1, x.shape[1])
     ranks = (_thinned(draws, N_RANKED) < x[:, None]).sum(axis=1)
     low, high = np.quantile(modelled_soc(_thinned(draws, _N_INTERVAL), problem), (0.05, 0.95), axis=0)
     truth = problem.modelled(truth)
     inside = (low <= truth) & (truth <= high)
     layers = pd.DataFrame({"site": problem.site, "depth": problem.depth, "inside": inside})
-    return SimulatedCalibration(ranks, layers, sampled.converged(plan))
+    return SimulatedCalibration(ranks, layers, chain >= 0 if plan.one_chain else sampled.converged(plan))
 
 
 def prior_draws(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -146,8 +146,8 @@ def _without_a_layer(
     sites = np.unique(problem.site[out])
     left, held = (problem.layers(rows).take(sites) for rows in (~out, out))
     left = left._replace(sd=error.sd(left.soc), weight=error.weight(left.site, left.depth))
-    sampled = sampled_by_workers(left, seed, plan)
-    return sites, held, _thinned(sampled.draws.reshape(sites.size, -1, sampled.draws.shape[-1]), _N_INTERVAL)
+    draws, _ = sampled_by_workers(left, seed, plan).posterior(plan, left.profile_id)
+    return sites, held, _thinned(draws.reshape(sites.size, -1, draws.shape[-1]), _N_INTERVAL)
 
 
 def error_of_withheld(

@@ -25,7 +25,6 @@ from proda.assimilation.chains import (
     SitePlan,
     SiteProblem,
     inert_parameters,
-    one_of_accepted,
     sampled_sites,
     site_faults,
 )
@@ -187,11 +186,7 @@ def site_summaries(problem: SiteProblem, sampled: SampledSites, plan: SitePlan) 
     n_sites, n_chains, n_draws, n_parameters = draws.shape
     series = np.ascontiguousarray(np.moveaxis(draws, -1, 1))  # site, parameter, chain, draw
     pick = np.linspace(0, n_draws - 1, sizes_of(plan, n_sites)["draw"]).round().astype(int)
-    kept, own, chosen = draws[:, :, pick], draws, np.full(n_sites, -1)
-    if plan.one_chain:
-        names = zip(sampled.acceptance, problem.profile_id, strict=True)
-        chosen = np.array([one_of_accepted(accepted, (*name.encode(), 98)) for accepted, name in names])
-        own = np.take_along_axis(draws, np.maximum(chosen, 0)[:, None, None, None], axis=1)
+    kept, (own, chosen) = draws[:, :, pick], sampled.posterior(plan, problem.profile_id)
     pooled = np.ascontiguousarray(np.moveaxis(own, -1, 1)).reshape(n_sites, n_parameters, -1)
     soc = soc_of_draws(own[:, :, pick].reshape(n_sites, -1, n_parameters), problem.forcing)
     mean, low, high = soc.mean(axis=0), *np.quantile(soc, [0.05, 0.95], axis=0)
