@@ -7,7 +7,7 @@ from synthetic_study import small_results
 
 from proda.data.forcing import forcing_dataset
 from proda.errors import InputError
-from proda.figures import projections as figures
+from proda.figures import maps as figures
 from proda.kernels.transient import pathway_places, trajectories
 from proda.maps.netcdf import write_product
 from proda.maps.projections import (

@@ -21,7 +21,7 @@ CONTERMINOUS, WORLD = "conterminous-us", "world"  # the land of a study that nam
 RESOLUTION = 0.5  # degrees, unless a study names another
 _ELSEWHERE = {"02", "15", "60", "66", "69", "72", "78"}  # FIPS codes outside the conterminous states
 _US_BOX = (-125.5, 24.0, -66.0, 50.0)  # west, south, east, north of the conterminous states
-US_ALBERS = "EPSG:5070"
+_US_ALBERS = "+proj=aea +lat_1=29.5 +lat_2=45.5 +lat_0=23 +lon_0=-96 +datum=NAD83 +units=m"  # EPSG:5070
 _NAMES = ("name", "iso_a3", "continent", "subregion")
 _ENTRIES = ("land", "outline", "box", "resolution", "sha256")
 
@@ -176,7 +176,7 @@ def equal_area(lon: ArrayLike, lat: ArrayLike) -> str:
     """
     lon, lat = continuous(np.asarray(lon)[np.isfinite(lon)]), np.asarray(lat)[np.isfinite(lat)]
     if is_conterminous(lon, lat):
-        return US_ALBERS
+        return _US_ALBERS
     (west, east), (south, north) = ((np.floor(x.min()), np.ceil(x.max())) for x in (lon, lat))
     middle, centre, height = (west + east) / 2, (south + north) / 2, north - south
     if height > 110 or east - west > 180 and abs(centre) < 50:

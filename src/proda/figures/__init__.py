@@ -10,9 +10,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "site_profiles trace_figure"
         ).split(),
         "maps": (
-            "mapped_stocks reference_bias_maps regional_bias_figure stock_map stock_maps width_figure widths_by_method"
+            "change_maps mapped_stocks reference_bias_maps regional_bias_figure response_figure spread_figure "
+            "stock_map stock_maps width_figure widths_by_method"
         ).split(),
-        "projections": ["change_maps", "response_figure", "spread_figure"],
         "results": ["agreement_figure", "land_cover_figure", "stock_figure"],
         "style": ["METHOD_COLOUR", "colour_bar", "draw_cells", "draw_sites", "map_axes", "save_figures", "use_style"],
     },

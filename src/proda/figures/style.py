@@ -143,13 +143,9 @@ def map_axes(places: Any, figure: Figure | None = None, position=111) -> Axes:
     return ax
 
 
-_US_ALBERS = "+proj=aea +lat_0=23 +lon_0=-96 +lat_1=29.5 +lat_2=45.5 +datum=NAD83 +units=m"  # EPSG:5070
-
-
 def _projection(crs: str) -> ccrs.Projection:
     """Cartopy's projection of one of `equal_area`."""
-    text = _US_ALBERS if crs == region.US_ALBERS else crs
-    words = dict(word.lstrip("+").split("=") for word in text.split())
+    words = dict(word.lstrip("+").split("=") for word in crs.split())
     given = {name: value if name in ("proj", "datum", "units") else float(value) for name, value in words.items()}
     if given["proj"] == "eqearth":
         return ccrs.EqualEarth(given["lon_0"])
