@@ -75,21 +75,22 @@ def parameter_intervals(x: NDArray, names: Sequence[str], defaults: NDArray, ax:
     return ax
 
 
-def convergence_histograms(status: pd.DataFrame, limit: float) -> Figure:
+def convergence_histograms(status: pd.DataFrame, limit: float, ess_limit: float = 400.0) -> Figure:
     """R-hat, effective sample sizes and acceptance over all sites, the worst parameter of each site.
 
-    `status` is the table of `site_status.csv`, `limit` that of R-hat.
+    `status` is the table of `site_status.csv`, `limit` that of R-hat, `ess_limit` that of effective sample sizes.
     """
     figure, axes = plt.subplots(1, 3, figsize=(9.5, 2.8))
-    axes[0].hist(status["rhat_max"].clip(upper=2.0), bins=np.linspace(1.0, 2.0, 41), color=BLUE)
+    end = float(np.clip(status["rhat_max"].quantile(0.99), 3.0 * limit - 2.0, 2.0))
+    axes[0].hist(status["rhat_max"].clip(upper=end), bins=np.linspace(1.0, end, 41), color=BLUE)
     axes[0].axvline(limit, color=ORANGE, ls="--", label=f"limit {limit:g}")
-    axes[0].set(xlabel="R-hat of the worst parameter", ylabel="Sites")
+    axes[0].set(xlabel="R-hat (last bar: and above)", ylabel="Sites")
     axes[0].legend(fontsize=8)
     bulk, tail = status["ess_bulk_min"].dropna(), status["ess_tail_min"].dropna()
     bins = np.geomspace(max(min(bulk.min(), tail.min()), 1.0), max(bulk.max(), tail.max()) + 1.0, 40)
     axes[1].hist(bulk, bins=bins, color=BLUE, label="bulk")
     axes[1].hist(tail, bins=bins, color=ORANGE, histtype="step", lw=1.2, label="tail")
-    axes[1].axvline(400.0, color=INK, ls=":", lw=1.0, label="400")
+    axes[1].axvline(ess_limit, color=INK, ls=":", lw=1.0, label=f"limit {ess_limit:g}")
     axes[1].set(xscale="log", xlabel="Effective sample size of the worst parameter")
     style.label_plainly(axes[1].xaxis)
     axes[1].legend(fontsize=8, frameon=True, framealpha=1.0, edgecolor="none")
