@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from proda.kernels import steady_state as kernels
 from proda.learning.training_data import TrainingData, observed_sites
-from proda.model.observation import at_depths
+from proda.model.observation import layer_means
 from proda.model.parameters import PAPER_PARAMETERS, physical, with_positive_cwd_share
 
 DEPTHS = (0.05, 0.2, 0.6, 1.1)
@@ -29,9 +29,9 @@ def learnable(n: int = 300, seed: int = 5, noise: float = 0.1) -> TrainingData:
     x, forcing = true_x(frame), temperate(n, seed)
     soc = kernels.soc_density(physical(x.T, forcing), forcing)
     site, depth = np.repeat(np.arange(n), len(DEPTHS)), np.tile(DEPTHS, n)
-    values = at_depths(soc, site, depth) * rng.lognormal(-(noise**2) / 2, noise, site.size)
+    values = layer_means(soc, site, depth - 0.04, depth + 0.04) * rng.lognormal(-(noise**2) / 2, noise, site.size)
     kept = (site % 10 != 3) | (depth < 0.5)
-    layers = pd.DataFrame({"site": site, "depth": depth, "soc": values})[kept]
+    layers = pd.DataFrame({"site": site, "upper_depth": depth - 0.04, "lower_depth": depth + 0.04, "soc": values})[kept]
     x_sd = np.full((n, 25), 0.28)
     x_sd[:, [PAPER_PARAMETERS.index(name) for name in ("ins", "tau4s3", "efolding")]] = 0.08
     return TrainingData(

@@ -32,7 +32,7 @@ from proda.learning.scores import correlations, scores
 from proda.learning.training_data import at_layers, packed_forcing, unpacked_forcing
 from proda.learning.trees import Trees, stacked_trees
 from proda.maps.fine_grid import NetworkDraws
-from proda.model.observation import at_depths
+from proda.model.observation import layer_means
 from proda.model.parameters import INNER, PAPER_PARAMETERS, SHARES, cwd_share, physical
 
 CONSTRAINED = [PAPER_PARAMETERS.index(name) for name in ("ins", "tau4s3", "efolding")]
@@ -162,7 +162,7 @@ def test_only_layers_that_are_there_count_in_the_loss():
 
 
 def as_inputs(x, sites):
-    return [jnp.asarray(x, jnp.float32), sites.forcing, sites.interval, sites.weight]
+    return [jnp.asarray(x, jnp.float32), sites.forcing, sites.operator]
 
 
 def test_the_layer_gives_the_models_carbon_at_every_depth_for_every_member():
@@ -176,7 +176,7 @@ def test_the_layer_gives_the_models_carbon_at_every_depth_for_every_member():
     site, at = np.nonzero(made.observed.present)
     for member in range(3):
         soc = kernels.soc_density(physical(x[:, member].T, made.observed.columns), made.observed.columns)
-        expected = at_depths(soc, site, made.observed.depth[site, at]) / 1000.0
+        expected = layer_means(soc, site, made.observed.upper[site, at], made.observed.lower[site, at]) / 1000.0
         np.testing.assert_allclose(found[site, member, at], expected, rtol=2e-6)
         np.testing.assert_allclose(carbon_at_layers(x[:, member], made.observed)[site, at], expected, rtol=1e-6)
 

@@ -9,7 +9,8 @@ from proda.learning.training_data import observed_sites
 
 def test_layers_of_sites_stand_in_their_order_and_absent_ones_are_marked():
     layers = pd.DataFrame({"site": [1, 0, 1, 1], "depth": [0.1, 0.2, 0.4, 1.0], "soc": [9e3, 7e3, 5e3, 2e3]})
-    sites = observed_sites(layers, temperate(2))
+    layers = layers.assign(upper_depth=layers["depth"] - 0.1, lower_depth=layers["depth"] + 0.2)
+    sites = observed_sites(layers, temperate(2), "mid-depth")
     assert sites.present.tolist() == [[True, False, False], [True, True, True]]
     assert sites.depth.tolist() == [[0.2, 0.0, 0.0], [0.1, 0.4, 1.0]]
     np.testing.assert_allclose(sites.soc, [[7, 0, 0], [9, 5, 2]])
@@ -17,14 +18,16 @@ def test_layers_of_sites_stand_in_their_order_and_absent_ones_are_marked():
 
 
 def test_the_forcing_comes_back_as_the_model_takes_it():
-    layers = pd.DataFrame({"site": [0, 1, 2], "depth": 0.1, "soc": 9e3})
+    layers = pd.DataFrame({"site": [0, 1, 2], "upper_depth": 0.1, "lower_depth": 0.2, "soc": 9e3})
     for packed, given in zip(observed_sites(layers, temperate(3)).columns, temperate(3), strict=True):
         np.testing.assert_allclose(packed, given, rtol=1e-6)
 
 
 def test_layers_beyond_the_most_are_thinned_evenly():
-    layers = pd.DataFrame({"site": [0] * 9 + [1] * 3, "depth": [*np.arange(1, 10) / 10, 0.1, 0.2, 0.3], "soc": 1e3})
+    depth = np.array([*np.arange(1, 10) / 10, 0.1, 0.2, 0.3])
+    bounds = {"upper_depth": depth - 0.05, "lower_depth": depth + 0.05}
+    layers = pd.DataFrame({"site": [0] * 9 + [1] * 3, **bounds, "soc": 1e3})
     few = observed_sites(layers, temperate(2)).at_most(5)
     np.testing.assert_allclose(few.depth, [[0.1, 0.3, 0.5, 0.7, 0.9], [0.1, 0.2, 0.3, 0.0, 0.0]])
-    assert few.weight.shape == (2, 5, 4) and few.present.sum() == 8
+    assert few.operator.shape == (2, 5, 20) and few.present.sum() == 8
     assert observed_sites(layers, temperate(2)).at_most(20).soc.shape == (2, 9)

@@ -22,7 +22,7 @@ from proda.kernels.misfit import layer_weights, misfit_forms
 from proda.kernels.simd import BLOCK_WIDTH, generator_states
 from proda.kernels.steady_state import to_blocks
 from proda.model.forcing import Forcing
-from proda.model.observation import layer_means, layer_operator
+from proda.model.observation import MID_DEPTH, layer_bounds, layer_means, layer_operator
 from proda.model.parameters import CRYO, PAPER_PARAMETERS, TAU_CWD
 from proda.model.rates import unit_exchange
 
@@ -93,7 +93,7 @@ class ErrorModel(NamedTuple):
     relative: float = 0.3
     floor: float = 0.0  # kg C m-3
     weights: str = PAPER_WEIGHTS
-    layer_mean: bool = False  # modelled mean over the layer; otherwise the density at its middle, as in the paper
+    operator: str = MID_DEPTH  # as in the paper, or the modelled mean over the layer
 
     def sd(self, soc: NDArray) -> NDArray[np.float64]:
         """Standard deviation of densities `soc`, unit g C m-3."""
@@ -116,12 +116,12 @@ def error_model(settings: Mapping[str, Any], spread: float | None = None) -> Err
     To one set of parameters the variation between sites is an error as well: its floor is a multiple of the standard
     deviation of all densities, and profiles count equally, since all layers of a profile deviate together.
     """
-    relative, mean = settings["relative_sd"], settings["observation_operator"] == "layer-mean"
+    relative, operator = settings["relative_sd"], settings["observation_operator"]
     if settings["observation_error"] == "relative":
-        return ErrorModel(relative, layer_mean=mean)
+        return ErrorModel(relative, operator=operator)
     if spread is not None:
-        return ErrorModel(relative, settings["one_batch_floor"] * spread, BY_PROFILE, mean)
-    return ErrorModel(relative, settings["floor_kg_m3"], EQUAL_WEIGHTS, mean)
+        return ErrorModel(relative, settings["one_batch_floor"] * spread, BY_PROFILE, operator)
+    return ErrorModel(relative, settings["floor_kg_m3"], EQUAL_WEIGHTS, operator)
 
 
 def site_problem(
@@ -132,8 +132,7 @@ def site_problem(
     To the standard deviation of `error` the column `density_relative_sd`, where there is one, adds in quadrature: the
     uncertainty of a density computed from an estimated bulk density.
     """
-    names = ("upper_depth", "lower_depth") if error.layer_mean else ("depth", "depth")
-    upper, lower, soc = (layers[name].to_numpy(float) for name in (*names, "soc"))
+    (upper, lower), soc = layer_bounds(layers, error.operator), layers["soc"].to_numpy(float)
     of_density = layers["density_relative_sd"].to_numpy(float) if "density_relative_sd" in layers else 0.0
     site, sd = layers["site"].to_numpy(np.int64), np.hypot(error.sd(soc), of_density * soc)
     weight = error.weight(site, layers["depth"].to_numpy(float))

@@ -107,9 +107,9 @@ def physical_on_jax(x: Any, forcing: Forcing) -> Any:
 
 
 class SoilCarbon(keras.layers.Layer):
-    """SOC at the observed depths of b sites, (b, k, m), kg C m-3, of k parameter sets each.
+    """SOC of the observed layers of b sites, (b, k, m), kg C m-3, of k parameter sets each.
 
-    ``layer([x, forcing, interval, weight])`` takes x (b, k, 25) on the unit cube and the arrays of
+    ``layer([x, forcing, operator])`` takes x (b, k, 25) on the unit cube and the arrays of
     `proda.learning.training_data.ObservedSites`; `at_nodes` is `soc_on_jax` or `node_carbon`.
     """
 
@@ -118,15 +118,12 @@ class SoilCarbon(keras.layers.Layer):
         self.at_nodes = at_nodes
 
     def call(self, inputs: list) -> Any:
-        x, forcing, interval, weight = inputs
+        x, forcing, operator = inputs
         n_sites, n_sets = x.shape[:2]
         soc = self.at_nodes(jnp.reshape(x, (n_sites * n_sets, -1)).T, jnp.repeat(forcing, n_sets, axis=0).T)
         slope = node_slopes(soc, PAPER_COLUMN, jax_namespace())
-        k, column = jnp.repeat(interval, n_sets, axis=0).T, jnp.arange(soc.shape[1])[None]
-        w = jnp.transpose(jnp.repeat(weight, n_sets, axis=0), (2, 1, 0))
-        values = w[0] * soc[k, column] + w[1] * soc[k + 1, column]
-        values += w[2] * slope[k, column] + w[3] * slope[k + 1, column]
-        return jnp.reshape(values.T, (n_sites, n_sets, -1)).astype(jnp.float32)
+        nodes = jnp.stack([soc, slope], axis=1).reshape(2 * len(soc), n_sites, n_sets)
+        return jnp.einsum("bmv,vbk->bkm", operator, nodes).astype(jnp.float32)
 
     def compute_output_shape(self, shapes: list) -> tuple:
         return (*shapes[0][:2], shapes[2][1])
@@ -143,8 +140,7 @@ class HybridTrainer:
         self.networks = self._untrained(0)
         columns = {
             "forcing": keras.Input((24,), name="forcing"),
-            "interval": keras.Input((n_layers,), name="interval", dtype="int32"),
-            "weight": keras.Input((n_layers, 4), name="weight"),
+            "operator": keras.Input((n_layers, 2 * PAPER_COLUMN.n_layers), name="operator"),
         }
         of_networks = {tensor.name: tensor for tensor in self.networks.inputs}
         x = self.networks(list(of_networks.values()))
@@ -184,7 +180,7 @@ class HybridTrainer:
         observed = np.where(counts & sites.present[rows], sites.soc[rows], ABSENT)
         # The weight is within the targets, so that one compilation serves every weight.
         targets = targets * np.array([1.0, prior_weight], np.float32)
-        arrays = {**encoded, **sites._asdict()}
+        arrays = {**encoded, "forcing": sites.forcing, "operator": sites.operator}
         rates = keras.callbacks.LearningRateScheduler(lambda epoch: rate_of_epoch(epoch, plan))
         with jax.enable_x64(True):
             history = self.model.fit(

@@ -18,7 +18,7 @@ from proda.data.tables import known_truth, read_layers, read_profiles, read_site
 from proda.errors import InputError
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing
-from proda.model.observation import curve_weights, node_slopes
+from proda.model.observation import LAYER_MEAN, layer_bounds, layer_means, layer_operator
 from proda.study import Study
 
 GRAMS_PER_KG = 1000.0
@@ -86,20 +86,29 @@ class ObservedSites(NamedTuple):
     """What the model needs to be compared with the layers of n sites, m of which the richest site has.
 
     `forcing` is that of the site's cell: soil temperature (K) and water potential (MPa) of the ten layers, active layer
-    (m), mean, least and greatest annual NPP (g C m-2 yr-1). `interval` and `weight` are those of the curve through the
-    nodes at the observed depths (`proda.model.observation.curve_weights`).
+    (m), mean, least and greatest annual NPP (g C m-2 yr-1). Bounds and carbon are zero where a site has fewer layers.
     """
 
     forcing: NDArray[np.float32]  # (n, 24)
-    interval: NDArray[np.int32]  # (n, m)
-    weight: NDArray[np.float32]  # (n, m, 4)
-    depth: NDArray[np.float64]  # (n, m), m; like soc zero where a site has fewer layers
+    upper: NDArray[np.float64]  # (n, m), m
+    lower: NDArray[np.float64]  # (n, m), m; that of `upper` where carbon is compared at one depth
     soc: NDArray[np.float32]  # (n, m), kg C m-3
     present: NDArray[np.bool_]  # (n, m)
 
     @property
     def n_sites(self) -> int:
         return len(self.forcing)
+
+    @property
+    def depth(self) -> NDArray[np.float64]:
+        """Middle of the layers, (n, m), m."""
+        return 0.5 * (self.upper + self.lower)
+
+    @property
+    def operator(self) -> NDArray[np.float32]:
+        """Weights of `proda.model.observation.node_values` in the mean over the layers, (n, m, 20)."""
+        weights = layer_operator(self.upper.ravel(), self.lower.ravel()).astype(np.float32)
+        return weights.reshape(*self.upper.shape, -1)
 
     @property
     def columns(self) -> Forcing:
@@ -121,21 +130,19 @@ class ObservedSites(NamedTuple):
         return ObservedSites(self.forcing, *taken)
 
 
-def observed_sites(layers: pd.DataFrame, forcing: Forcing) -> ObservedSites:
+def observed_sites(layers: pd.DataFrame, forcing: Forcing, operator: str = LAYER_MEAN) -> ObservedSites:
     """Layers of sites, with the `forcing` of every site.
 
-    `layers` has `site` (0-based), `depth` (m) and `soc` (g C m-3), in any order; every site has a layer.
+    `layers` has `site` (0-based), `upper_depth`, `lower_depth` (m) and `soc` (g C m-3), in any order, and for the
+    `operator` "mid-depth" `depth`; every site has a layer.
     """
     site, at = layers["site"].to_numpy(), layers.groupby("site").cumcount().to_numpy()
     shape = forcing.n_columns, int(at.max()) + 1
-    interval, present = np.zeros(shape, np.int32), np.zeros(shape, bool)
-    weight, depth, soc = np.zeros((*shape, 4), np.float32), np.zeros(shape), np.zeros(shape, np.float32)
-    depth[site, at] = layers["depth"]
+    upper, lower, soc, present = np.zeros(shape), np.zeros(shape), np.zeros(shape, np.float32), np.zeros(shape, bool)
+    upper[site, at], lower[site, at] = layer_bounds(layers, operator)
     soc[site, at] = layers["soc"].to_numpy(float) / GRAMS_PER_KG
     present[site, at] = True
-    interval[site, at], of_layers = curve_weights(depth[site, at])
-    weight[site, at] = of_layers.T
-    return ObservedSites(packed_forcing(forcing), interval, weight, depth, soc, present)
+    return ObservedSites(packed_forcing(forcing), upper, lower, soc, present)
 
 
 def packed_forcing(forcing: Forcing) -> NDArray[np.float32]:
@@ -150,11 +157,10 @@ def unpacked_forcing(packed: Any) -> Forcing:
 
 
 def at_layers(soc: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
-    """Carbon at the layers of sites, (n, m), kg C m-3, of SOC (n_layers, n) at the nodes, g C m-3; 0 where none is."""
-    slope, column = node_slopes(soc), np.arange(sites.n_sites)[:, None]
-    k, w = sites.interval, np.moveaxis(sites.weight.astype(float), 2, 0)
-    values = w[0] * soc[k, column] + w[1] * soc[k + 1, column] + w[2] * slope[k, column] + w[3] * slope[k + 1, column]
-    return np.where(sites.present, values / GRAMS_PER_KG, 0.0)
+    """Carbon of the layers of sites, (n, m), kg C m-3, of SOC (n_layers, n) at the nodes, g C m-3; 0 where none is."""
+    values, of = np.zeros(sites.soc.shape), sites.present
+    values[of] = layer_means(soc, np.nonzero(of)[0], sites.upper[of], sites.lower[of]) / GRAMS_PER_KG
+    return values
 
 
 class TrainingData(NamedTuple):
@@ -186,7 +192,9 @@ def study_training_data(study: Study, inputs: Inputs) -> tuple[TrainingData, NDA
     data = TrainingData(
         frame=inputs.site_covariates.iloc[known].reset_index(drop=True),
         class_names=class_covariates(covariates),
-        observed=observed_sites(layers, read_forcing(study.path("forcing.nc")).take(cell)),
+        observed=observed_sites(
+            layers, read_forcing(study.path("forcing.nc")).take(cell), study["observation_operator"]
+        ),
         sand_percent=read_grid(study.path("grid.nc"))["sand_percent"].to_numpy()[cell],
         x_mean=inputs.x_mean[known],
         x_sd=inputs.x_sd[known],

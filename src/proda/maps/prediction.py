@@ -28,7 +28,7 @@ from proda.maps.netcdf import BEYOND
 from proda.maps.stocks import MAP_INTERVALS, QUANTILES, STATISTICS, land_area, petagrams, stocks
 from proda.model.configuration import PAPER_COLUMN, STRATA, interval_name
 from proda.model.forcing import Forcing
-from proda.model.observation import layer_means
+from proda.model.observation import LAYER_MEAN, layer_bounds, layer_means
 from proda.model.parameters import INNER, PAPER_PARAMETERS, cwd_share, default_parameters, physical
 from proda.study import Study
 
@@ -313,15 +313,13 @@ def soc_at_sites(inputs: Inputs, maps: xr.Dataset) -> dict[str, NDArray]:
 
 
 def at_observed_layers(
-    profiles: dict[str, NDArray], layers: pd.DataFrame, operator: str = "layer-mean"
+    profiles: dict[str, NDArray], layers: pd.DataFrame, operator: str = LAYER_MEAN
 ) -> dict[str, NDArray]:
     """Profiles (n_layers, n_sites) at the observed layers, method -> (n_observed,), g C m-3; NaN without a profile.
 
     `operator` is the setting `observation_operator`.
     """
-    site = layers["site"].to_numpy()
-    names = ("upper_depth", "lower_depth") if operator == "layer-mean" else ("depth", "depth")
-    upper, lower = (layers[name].to_numpy(float) for name in names)
+    site, (upper, lower) = layers["site"].to_numpy(), layer_bounds(layers, operator)
     at_layers = {}
     for method, soc in profiles.items():
         known = np.isfinite(soc).all(axis=0)[site]

@@ -3,6 +3,7 @@
 Values of the curve, and its means over layers, are linear in the densities and the slopes at the nodes.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from proda.model.configuration import PAPER_COLUMN, Column
 from proda.model.rates import NUMPY, Namespace
+
+MID_DEPTH, LAYER_MEAN = "mid-depth", "layer-mean"  # what is compared with an observed layer
 
 
 def at_depths(soc: Any, column_index: ArrayLike, depth: ArrayLike, column: Column = PAPER_COLUMN) -> Any:
@@ -31,6 +34,16 @@ def layer_means(
     nodes, operator = node_values(np.asarray(soc), column), layer_operator(upper, lower, column).T
     # A profile may be missing below the layers.
     return np.where(operator != 0.0, operator * nodes[:, np.asarray(column_index)], 0.0).sum(axis=0)
+
+
+def layer_bounds(layers: Mapping[str, ArrayLike], operator: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Bounds, m, between which the modelled mean is compared with each layer; both its middle for "mid-depth".
+
+    `operator` is the setting `observation_operator`.
+    """
+    names = ("upper_depth", "lower_depth") if operator == LAYER_MEAN else ("depth", "depth")
+    upper, lower = (np.asarray(layers[name], np.float64) for name in names)
+    return upper, lower
 
 
 def node_values(soc: NDArray, column: Column = PAPER_COLUMN) -> NDArray[np.float64]:
