@@ -24,7 +24,7 @@ from proda.learning.hybrid import HybridPlan, TrainedHybrid, carbon_at_layers, t
 from proda.learning.paper_network import Predictor, trained_network
 from proda.learning.scores import BLOCKS, KINDS, MAP, SITE, fold_of_site, nearest_training_km, of_method
 from proda.learning.training_data import TrainingData, at_layers
-from proda.learning.trees import BOOSTED, FOREST, StackedTrees, fitted_trees, stacked_trees
+from proda.learning.trees import BOOSTED, FOREST, StackedTrees, Trees, fitted_trees, stacked_trees
 from proda.model.configuration import STRATA, interval_name
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters
 from proda.stage import progress_bar
@@ -76,9 +76,14 @@ class Fold:
         return self._results[method]
 
     @cached_property
+    def boosted(self) -> Trees:
+        """Boosted trees on covariates and depth."""
+        return fitted_trees(BOOSTED, self.data, self.train, self.seed)
+
+    @cached_property
     def stacked(self) -> StackedTrees:
-        """Boosted trees, and their carbon at the training sites, for the hybrid and its control."""
-        return stacked_trees(self.data, self.train, self.seed)
+        """The boosted trees, and carbon at the training sites, for the hybrid and its control."""
+        return stacked_trees(self.data, self.train, self.seed, self.boosted)
 
 
 Method = Callable[[Fold], MethodResult]
@@ -102,7 +107,8 @@ def depth_alone(fold: Fold) -> MethodResult:
 def cover_carbon(fold: Fold) -> MethodResult:
     """Boosted trees on depth and land cover alone."""
     named = [name for name in fold.data.frame if LAND_COVER.fullmatch(name)]
-    return _of_trees(fold, BOOSTED, fold.data._replace(frame=fold.data.frame[named]))
+    data = fold.data._replace(frame=fold.data.frame[named])
+    return _of_trees(fitted_trees(BOOSTED, data, fold.train, fold.seed), data)
 
 
 def paper_carbon(fold: Fold) -> MethodResult:
@@ -127,16 +133,16 @@ def posterior_carbon(fold: Fold, filtered: bool = False) -> MethodResult:
 
 def forest_carbon(fold: Fold) -> MethodResult:
     """Random forest on covariates and depth, without a soil model."""
-    return _of_trees(fold, FOREST, fold.data)
+    return _of_trees(fitted_trees(FOREST, fold.data, fold.train, fold.seed), fold.data)
 
 
 def boosted_carbon(fold: Fold) -> MethodResult:
     """Boosted trees on covariates and depth, without a soil model."""
-    return _of_trees(fold, BOOSTED, fold.data)
+    return _of_trees(fold.boosted, fold.data)
 
 
-def _of_trees(fold: Fold, kind: str, data: TrainingData) -> MethodResult:
-    return MethodResult(fitted_trees(kind, data, fold.train, fold.seed).of_layers(data.frame, data.observed))
+def _of_trees(trees: Trees, data: TrainingData) -> MethodResult:
+    return MethodResult(trees.of_layers(data.frame, data.observed))
 
 
 def hybrid_carbon(fold: Fold) -> MethodResult:

@@ -70,15 +70,15 @@ def fitted_trees(kind: str, data: TrainingData, train: NDArray[np.int64], seed: 
         return Trees(model.fit(_features(frame, sites), soc))
 
 
-def stacked_trees(data: TrainingData, train: NDArray[np.int64], seed: int) -> StackedTrees:
-    """Boosted trees of the rows `train` of `data`, and their carbon there, cross-fitted by site."""
+def stacked_trees(data: TrainingData, train: NDArray[np.int64], seed: int, trees: Trees | None = None) -> StackedTrees:
+    """Boosted trees of the rows `train` of `data` (`trees`, if they are at hand), and carbon there, cross-fitted."""
     sites, frame = data.observed.take(train), data.frame.iloc[train]
     of_layers, at_depths = np.zeros(sites.soc.shape), np.zeros((train.size, len(DEPTHS)))
     for others, part in KFold(min(N_PARTS, train.size), shuffle=True, random_state=seed).split(train):
-        trees = fitted_trees(BOOSTED, data, train[others], seed)
-        of_layers[part] = trees.of_layers(frame.iloc[part], sites.take(part))
-        at_depths[part] = trees.at_depths(frame.iloc[part])
-    return StackedTrees(fitted_trees(BOOSTED, data, train, seed), of_layers, at_depths)
+        unseen = fitted_trees(BOOSTED, data, train[others], seed)
+        of_layers[part] = unseen.of_layers(frame.iloc[part], sites.take(part))
+        at_depths[part] = unseen.at_depths(frame.iloc[part])
+    return StackedTrees(trees or fitted_trees(BOOSTED, data, train, seed), of_layers, at_depths)
 
 
 def with_carbon(encoded: dict[str, NDArray], carbon: NDArray) -> dict[str, NDArray]:
