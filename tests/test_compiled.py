@@ -18,12 +18,12 @@ import numpy as np
 from columns import temperate
 from proda.kernels.metropolis import Schedule, new_chains, new_target, run_chains, start_chains
 from proda.kernels.misfit import misfit_forms
-from proda.kernels.simd import generator_states
+from proda.kernels.simd import BLOCK_WIDTH as W, generator_states
 from proda.model.observation import layer_operator
-plan, draws, phis = Schedule(50, 50, 50, 1), np.empty((8, 50, 25)), np.empty((8, 50))
-column, depth = np.arange(8), np.full(8, 0.2)
-forms = misfit_forms(column, 8, layer_operator(depth, depth), np.full(8, 2e4), np.ones(8), np.full(8, 5e3))
-target, chains = new_target(temperate(8), forms, False), new_chains(25, generator_states([(1, k) for k in column]))
+plan, draws, phis = Schedule(50, 50, 50, 1), np.empty((W, 50, 25)), np.empty((W, 50))
+column, depth = np.arange(W), np.full(W, 0.2)
+forms = misfit_forms(column, W, layer_operator(depth, depth), np.full(W, 2e4), np.ones(W), np.full(W, 5e3))
+target, chains = new_target(temperate(W), forms, False), new_chains(25, generator_states([(1, k) for k in column]))
 start_chains(chains, target)
 run_chains(chains, target, plan, 0, plan.total, draws, phis)
 print(hashlib.sha256(draws.tobytes()).hexdigest())

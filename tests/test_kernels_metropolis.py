@@ -2,15 +2,18 @@
 
 import numpy as np
 import pytest
+from made_sites import SHORT, few_sites
 from scipy import stats
 from scipy.stats import kstest
 
 from proda.assimilation import sbc
+from proda.assimilation.chains import sampled_sites
 from proda.compiled import kept_compiled
 from proda.kernels import metropolis
+from proda.kernels import steady_state as kernels
 from proda.kernels.metropolis import SCALE, Schedule
 from proda.kernels.simd import BLOCK_WIDTH, generator_states, load, store
-from proda.model.parameters import PAPER_PARAMETERS
+from proda.model.parameters import INNER, PAPER_PARAMETERS, SHARES, physical
 
 SCHEDULE = Schedule(5_000, 15_000, 800_000, 400)
 
@@ -74,10 +77,11 @@ def test_infinite_misfits_and_misfits_that_are_not_numbers_are_never_accepted():
     """From anywhere else, also from where the misfit is not finite, a finite one is."""
     chains = metropolis.new_chains(2, generator_states([(1, k) for k in range(BLOCK_WIDTH)]))
     chains.proposal[:] = 1.0
-    chains.phi[:] = [3.0, 3.0, np.inf, np.nan, np.inf, np.nan, np.inf, 3.0]
-    proposed = np.array([np.nan, np.inf, np.nan, np.inf, 7.0, 7.0, np.inf, 2.0])
+    chains.phi[:8] = [3.0, 3.0, np.inf, np.nan, np.inf, np.nan, np.inf, 3.0]
+    proposed = np.zeros(BLOCK_WIDTH)
+    proposed[:8] = [np.nan, np.inf, np.nan, np.inf, 7.0, 7.0, np.inf, 2.0]
     accept_once(chains, proposed)
-    assert chains.x.reshape(2, -1).tolist() == [[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0]] * 2
+    assert chains.x.reshape(2, -1)[:, :8].tolist() == [[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0]] * 2
     np.testing.assert_array_equal(chains.phi[[0, 1, 4, 5, 7]], [3.0, 3.0, 7.0, 7.0, 2.0])
 
 
@@ -112,7 +116,8 @@ def test_a_literal_chain_never_tunes_its_steps_and_adapts_its_covariance_to_the_
         found.append((chains.tuning.reshape(3, -1)[SCALE].copy(), int(chains.count[0])))
     for scale, _ in found:
         np.testing.assert_allclose(scale, 2.38 / np.sqrt(3.0))
-    assert [count for _, count in found] == [0, 75, 275], "states in the history, every fourth"
+    later = [np.arange(100, end) for end in (100, 400, 1200)]
+    assert [count for _, count in found] == [(steps % metropolis.HISTORY_EVERY == 0).sum() for steps in later]
 
 
 @kept_compiled
@@ -205,3 +210,37 @@ def test_the_logarithmic_coordinate_of_a_turnover_time_is_its_logarithm():
         expected = np.log(value / row.minimum) / np.log(row.maximum / row.minimum)
         np.testing.assert_allclose(metropolis.stretched(x, a)[:, k], expected, rtol=0, atol=1e-12)
     assert not metropolis.stretches(metropolis.BOX).any() and 0 < (a > 0.0).sum() < 25
+
+
+@kept_compiled
+def fill_phi(u, target, out):
+    for block in range(u.shape[0]):
+        store(out, block, metropolis.proposed_phi(u[block], target))
+
+
+def phi_in_chains(x, forcing, forms):
+    """The misfit as chains compute it, (k, n), of positions x (k, n, 25) at n columns; n is `BLOCK_WIDTH`."""
+    target = metropolis.new_target(forcing, forms, False)
+    out = np.empty(len(x) * BLOCK_WIDTH)
+    fill_phi(np.ascontiguousarray(np.swapaxes(x, 1, 2)).reshape(len(x), -1), target, out)
+    return out.reshape(len(x), -1)
+
+
+@pytest.mark.parametrize("place", ["draws of the posterior", "anywhere", "corners"])
+def test_the_misfit_of_chains_is_that_of_the_model_to_far_less_than_an_acceptance_notices(rng, place):
+    problem = few_sites(BLOCK_WIDTH)
+    shape = 60, BLOCK_WIDTH, 25
+    if place == "draws of the posterior":
+        draws = sampled_sites(problem, 3, SHORT).draws
+        x = np.swapaxes(draws.reshape(BLOCK_WIDTH, -1, 25), 0, 1)[:60].astype(float)
+    else:
+        x = rng.random(shape) if place == "anywhere" else rng.choice([INNER, 1.0 - INNER], shape)
+        x[..., list(SHARES)] *= 0.6
+    found = phi_in_chains(x, problem.forcing, problem.forms())
+    theta = np.stack([physical(one.T, problem.forcing) for one in x])
+    soc = kernels.soc_density(theta, problem.forcing)
+    error = np.stack([(problem.modelled(one) - problem.soc) / problem.sd for one in soc])
+    expected = np.stack([np.bincount(problem.site, 0.5 * problem.weight * one**2) for one in error])
+    near = expected < 1000.0
+    assert near.sum() > 100 and np.abs(found - expected)[near].max() < 2e-3
+    assert not (found[~near] < 900.0).any(), "what is far away stays far away, or is no number"

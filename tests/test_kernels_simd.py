@@ -21,6 +21,14 @@ def fill_log(x, out):
 
 
 @kept_compiled
+def fill_exp_and_expm1(x, out, less_one):
+    for row in range(x.size // simd.BLOCK_WIDTH):
+        exp, expm1 = simd.exp_and_expm1(simd.load(x, row))
+        simd.store(out, row, exp)
+        simd.store(less_one, row, expm1)
+
+
+@kept_compiled
 def fill_inverse_power(x, out):
     for row in range(x.size // simd.BLOCK_WIDTH):
         simd.store(out, row, simd.inverse_power(simd.load(x, row)))
@@ -48,6 +56,21 @@ def test_exp_is_one_at_zero_and_stops_at_the_ends_of_the_range():
     assert np.isnan(found[6])
 
 
+def test_exp_of_floats_is_right_to_the_last_digits_and_stops_at_the_ends_of_its_range(rng):
+    n = 100 * simd.BLOCK_WIDTH
+    x = np.concatenate([rng.uniform(-69.0, 88.0, n), -(10.0 ** rng.uniform(-9.0, 0.0, n))]).astype(np.float32)
+    exp, less_one = np.empty((2, x.size), np.float32)
+    fill_exp_and_expm1(x, exp, less_one)
+    np.testing.assert_allclose(exp, np.exp(x.astype(float)), rtol=2e-7)
+    np.testing.assert_allclose(less_one, np.expm1(x.astype(float)), rtol=3e-7)
+    ends = np.full(simd.BLOCK_WIDTH, np.nan, np.float32)
+    ends[:5] = 0.0, -70.0, -np.inf, 100.0, np.inf
+    found = np.empty_like(ends)
+    fill_exp(ends, found)
+    assert found[0] == 1.0 and 0.0 < found[1] == found[2] < 2e-30 and 1e38 < found[3] == found[4] < np.inf
+    assert np.isnan(found[5:]).all()
+
+
 def test_log_is_right_to_the_last_digits_over_its_whole_range(rng):
     x = np.concatenate([10.0 ** rng.uniform(-307.0, 308.0, 200_000), rng.uniform(0.5, 2.0, 200_000)])
     exact = np.log(x.astype(np.longdouble))
@@ -61,6 +84,10 @@ def test_the_inverse_power_of_two_brings_a_number_between_one_and_two(rng):
     power = through(fill_inverse_power, x)
     assert (np.frexp(power)[0] == 0.5).all(), "a power of two"
     assert ((x * power >= 1.0) & (x * power < 2.0)).all()
+    floats = (10.0 ** rng.uniform(-37.0, 37.0, 10 * simd.BLOCK_WIDTH)).astype(np.float32)
+    power = np.empty_like(floats)
+    fill_inverse_power(floats, power)
+    assert (np.frexp(power)[0] == 0.5).all() and ((floats * power >= 1.0) & (floats * power < 2.0)).all()
 
 
 MASK = 2**64 - 1

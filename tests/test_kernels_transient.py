@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from proda.errors import InputError
+from proda.kernels.simd import BLOCK_WIDTH
 from proda.kernels.transient import pathway_places, trajectories
 from proda.model.configuration import CESM2, PAPER
 from proda.model.matrices import respiration
@@ -75,14 +76,14 @@ def test_constant_forcing_keeps_the_steady_state_and_columns_do_not_depend_on_th
 
 @pytest.mark.parametrize("fault", ["parameters", "layers", "columns", "days"])
 def test_other_shapes_and_steps_are_refused(fault):
-    _, theta, forcing = columns("paper", 9)
+    _, theta, forcing = columns("paper", BLOCK_WIDTH + 1)
     places, share, days = pathway_places([forcing] * 2), np.ones((1, 10)), 365.0
     if fault == "parameters":
         theta = theta[:-1]
     elif fault == "layers":
         share = np.ones((1, 20))
     elif fault == "columns":
-        theta = theta[:, :8]
+        theta = theta[:, :-1]
     else:
         days = 0.0
     with pytest.raises(InputError, match="takes 25 parameters and 10 layers"):

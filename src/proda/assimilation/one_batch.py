@@ -31,7 +31,7 @@ from proda.kernels import metropolis
 from proda.kernels.metropolis import KEPT_ACCEPTED, TEST_ACCEPTED, Chains, Proposal, Schedule, Target, new_chains
 from proda.kernels.misfit import misfit_forms
 from proda.kernels.simd import BLOCK_WIDTH, generator_states
-from proda.kernels.steady_state import block_work, soc_density
+from proda.kernels.steady_state import soc_density
 from proda.model.forcing import Forcing
 from proda.model.observation import layer_operator
 from proda.model.parameters import PAPER_PARAMETERS, physical
@@ -102,7 +102,9 @@ def one_batch_posterior(
     likelihood = _ErrorLikelihood(problem, of_cells, column, B, proposal, estimated) if estimated else None
 
     def run(chain: int) -> Progress:
-        own = target._replace(theta=np.zeros_like(target.theta), work=block_work(), values=np.zeros_like(target.values))
+        own = target._replace(
+            theta=np.zeros_like(target.theta), work=np.zeros_like(target.work), values=np.zeros_like(target.values)
+        )
         path = checkpoints / f"chain-{chain + 1}.npz" if checkpoints else None
         return _sampled_chain(own, (seed, 0, chain), schedule, path, report, likelihood)
 

@@ -22,6 +22,7 @@ from proda.kernels.simd import (
     BLOCK_WIDTH,
     fill_normal,
     fill_uniform,
+    like,
     load,
     simd_exp,
     square_root,
@@ -34,6 +35,7 @@ from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import Forcing
 from proda.model.parameters import INS, P4CL, P4LL, P4ML, PAPER_PARAMETERS, ParameterTable, bounds
 
+PRECISION = np.float32  # of the soil model in chains; coordinates, misfit and acceptance have 64 bits
 BOX, LOGARITHMIC = "box", "logarithmic"
 WIDEST = 1.0 / 5.0  # 1/D of Eq. 7 with the paper's D
 NARROWEST = 1.0 / 40.0  # of the widest step of Eq. 7: short steps for narrow posteriors
@@ -42,7 +44,7 @@ EPSILON = 1e-6  # of Eq. 8
 TARGET = 0.234  # acceptance aimed at, inside the paper's window of 15-50 %
 SCALE_RANGE = 20.0  # tuning may shorten the steps of Eq. 8 by this factor at most
 SUBSPACE_FROM = 16  # dimensions; in fewer a quarter of the directions would often be none
-HISTORY_EVERY = 4  # steps between states that enter the covariance
+HISTORY_EVERY = 8  # steps between states that enter the covariance
 REFACTOR_EVERY = 200  # steps between factorisations of the covariance
 # Each chain starts at the best of this many draws: a single one often leaves it in a corner of the box for long.
 _START_DRAWS = 400
@@ -133,7 +135,9 @@ class Chains(NamedTuple):
     widest: NDArray[np.float64]  # 1/D of Eq. 7, a single number
     mean: NDArray[np.float64]  # of the history
     scatter: NDArray[np.float64]  # of the history: the lower triangle, a row an element
-    factor: NDArray[np.float64]  # Cholesky factor of the covariance, likewise
+    factor: NDArray[np.float32]  # Cholesky factor of the covariance, likewise
+    square: NDArray[np.float64]  # work space of the factorisation, likewise
+    step: NDArray[np.float32]  # work space
     deviation: NDArray[np.float64]  # work space, two rows more
     count: NDArray[np.int64]  # states in the history, a single number
     directions: NDArray[np.uint64]  # state of the stream of directions, a single number
@@ -144,11 +148,13 @@ def new_chains(n_parameters: int, random: NDArray[np.uint64]) -> Chains:
     """Chains before their first step; `random` is (4, BLOCK_WIDTH), from `generator_states`."""
     triangle = n_parameters * (n_parameters + 1) // 2
     sizes = dict(x=n_parameters, proposal=n_parameters, phi=1, tuning=3, mean=n_parameters)
-    sizes |= dict(scatter=triangle, factor=triangle, deviation=n_parameters + 2)
+    sizes |= dict(scatter=triangle, square=triangle, deviation=n_parameters + 2)
     rows = {name: np.zeros(size * BLOCK_WIDTH) for name, size in sizes.items()}
     rows["tuning"][:BLOCK_WIDTH] = OPTIMAL_SCALE / np.sqrt(n_parameters)
     return Chains(
         **rows,
+        factor=np.zeros(triangle * BLOCK_WIDTH, np.float32),
+        step=np.zeros(n_parameters * BLOCK_WIDTH, np.float32),
         random=np.ascontiguousarray(random).ravel().copy(),
         count=np.zeros(1, np.int64),
         widest=np.array([WIDEST]),
@@ -255,15 +261,14 @@ def propose_normal(chains, literal):
     fill_normal(chains.random, z, n)
     # Twice the normal number in a quarter of the directions keeps the variance of the step.
     scale = load(chains.tuning, SCALE) * (1.0 if every else 2.0)
-    for k in range(d):
-        store(chains.proposal, k, load(chains.x, k))
+    step = chains.step
+    step[:] = 0.0
     for i in range(n):
-        length = load(z, i) * scale
+        length = like(step, load(z, i) * scale)
         for k in range(moving[i], d):
-            step = load(chains.factor, k * (k + 1) // 2 + moving[i]) * length
-            store(chains.proposal, k, load(chains.proposal, k) + step)
+            store(step, k, load(step, k) + load(chains.factor, k * (k + 1) // 2 + moving[i]) * length)
     for k in range(d):
-        store(chains.proposal, k, wrapped(load(chains.proposal, k)))
+        store(chains.proposal, k, wrapped(load(chains.x, k) + like(chains.x, load(step, k))))
 
 
 @inlined
@@ -312,7 +317,7 @@ def factor_history(chains):
     """Cholesky factor of cov(history) + epsilon I, chain by chain, into `chains.factor`."""
     d = chains.x.size // BLOCK_WIDTH
     per_count = 1.0 / max(chains.count[0] - 1, 1)
-    factor = chains.factor
+    factor = chains.square
     for k in range(d):
         row = k * (k + 1) // 2
         for m in range(k + 1):
@@ -328,6 +333,7 @@ def factor_history(chains):
             else:
                 value = value / load(factor, above + m)
             store(factor, row + m, value)
+            store(chains.factor, row + m, value)
 
 
 @inlined
@@ -363,8 +369,8 @@ def adapt(chains, moved, t, schedule, literal):
 class Target(NamedTuple):
     """The misfit of a block of chains: blocks of `BLOCK_WIDTH` columns, their quadratic forms, and work space."""
 
-    place: NDArray[np.float64]  # (n_blocks, rows * BLOCK_WIDTH), `block_places`
-    forms: NDArray[np.float64]  # (n_blocks, rows * BLOCK_WIDTH), `misfit_forms`
+    place: NDArray[np.float32]  # (n_blocks, rows * BLOCK_WIDTH), `block_places`
+    forms: NDArray[np.float32]  # (n_blocks, rows * BLOCK_WIDTH), `misfit_forms`
     first: NDArray[np.int64]  # (2 n_layers,), `first_partners`
     ins: NDArray[np.float64]  # (n_blocks, 2 * BLOCK_WIDTH): least value and range of `ins`
     low: NDArray[np.float64]  # (n_parameters,)
@@ -376,8 +382,8 @@ class Target(NamedTuple):
     annealed: bool
     literal: bool
     theta: NDArray[np.float64]
-    work: NDArray[np.float64]
-    values: NDArray[np.float64]  # (2 n_layers * BLOCK_WIDTH,)
+    work: NDArray[np.float32]
+    values: NDArray[np.float32]  # (2 n_layers * BLOCK_WIDTH,)
 
 
 class Proposal(NamedTuple):
@@ -409,8 +415,8 @@ def new_target(
     # Elements beyond the last column must not count when columns are summed.
     padded = np.pad(forms, ((0, 0), (0, filling))) if pooled else forms
     return Target(
-        place=to_blocks(block_places(forcing, configuration)),
-        forms=to_blocks(padded),
+        place=to_blocks(block_places(forcing, configuration)).astype(PRECISION),
+        forms=to_blocks(padded).astype(PRECISION),
         first=first_partners(forms, 2 * configuration.column.n_layers),
         ins=to_blocks(np.stack([low[INS], high[INS] - low[INS]])),
         low=table.minimum.copy(),
@@ -422,8 +428,8 @@ def new_target(
         annealed=proposal.annealed,
         literal=proposal.literal,
         theta=np.zeros(len(table) * BLOCK_WIDTH),
-        work=block_work(configuration),
-        values=np.empty(2 * configuration.column.n_layers * BLOCK_WIDTH),
+        work=block_work(configuration, PRECISION),
+        values=np.empty(2 * configuration.column.n_layers * BLOCK_WIDTH, PRECISION),
     )
 
 
@@ -432,15 +438,18 @@ def proposed_phi(position, target):
     """Misfit at `position`, less the log density of the coordinates; infinite where woody debris gets no carbon."""
     theta, stretch = target.theta, target.stretch
     for k in range(target.low.size):
-        store(theta, k, target.low[k] + target.width[k] * box_position(load(position, k), stretch, k))
-    ins = box_position(load(position, INS), stretch, INS)
+        x = load(position, k)
+        if stretch[0, k] > 0.0:
+            x = like(theta, box_position(like(target.work, x), stretch, k))
+        store(theta, k, target.low[k] + target.width[k] * x)
+    ins = load(position, INS)  # never stretched
     share = 1.0 - load(theta, P4LL) - load(theta, P4ML) - load(theta, P4CL)
     phi = share * 0.0
     for block in range(target.place.shape[0]):
         store(theta, INS, load(target.ins[block], 0) + load(target.ins[block], 1) * ins)
         steady_block(theta, target.place[block], target.grid, target.n_layers, 0, target.work)
         forms, grid = target.forms[block], target.grid
-        phi = phi + block_misfit(target.work, forms, target.first, grid, target.n_layers, target.values)
+        phi = phi + like(theta, block_misfit(target.work, forms, target.first, grid, target.n_layers, target.values))
     if target.pooled:
         store(theta, 0, phi)
         phi = phi * 0.0 + theta[:BLOCK_WIDTH].sum()

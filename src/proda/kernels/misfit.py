@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from proda.compiled import inlined
-from proda.kernels.simd import load, store, where_less
+from proda.kernels.simd import like, load, store, where_less
 
 END_WEIGHT = 10.0
 
@@ -67,14 +67,14 @@ def block_misfit(soc, forms, first, grid, n, values):
     `first` is that of `first_partners`; `values` (2 n * BLOCK_WIDTH,) is overwritten by the node values.
     """
     h, h_after = grid[1] - grid[0], grid[2] - grid[1]
-    here, after = load(soc, 0), load(soc, 1)
-    secant, secant_after = (after - here) * (1.0 / h), (load(soc, 2) - after) * (1.0 / h_after)
+    here, after = like(values, load(soc, 0)), like(values, load(soc, 1))
+    secant, secant_after = (after - here) * (1.0 / h), (like(values, load(soc, 2)) - after) * (1.0 / h_after)
     finite = here * 0.0  # NaN where any density is none, whether a layer needs it or not
     store(values, 0, here)
     store(values, 1, _end_slope_block(h, h_after, secant, secant_after))
     for k in range(1, n - 1):
         h_after = grid[k + 1] - grid[k]
-        here, after = after, load(soc, k + 1)
+        here, after = after, like(values, load(soc, k + 1))
         secant_after = (after - here) * (1.0 / h_after)
         same = secant * secant_after
         w1, w2 = 2.0 * h_after + h, h_after + 2.0 * h

@@ -1,4 +1,4 @@
-"""Eight numbers as one: the vector type of the compiled kernels, its exp and log, and random numbers.
+"""Sixteen numbers as one: the vector type of the compiled kernels, its exp and log, and random numbers.
 
 Arrays hold blocks as flat rows, element ``[row * BLOCK_WIDTH + k]``. exp and log are sums and products, since the
 mathematical library would take one element at a time.
@@ -15,32 +15,36 @@ from numpy.typing import NDArray
 
 from proda.compiled import INLINED, inlined
 
-# With a width of sixteen hardly a number stays in a register, with four the processor waits for one division after the
-# other: a steady state takes a sixth, and a quarter, longer.
-BLOCK_WIDTH = 8
-
-_DOUBLE, _WORD = ir.DoubleType(), ir.IntType(64)
+# Of floats one register of the widest instructions; of doubles two, whose operations do not wait for each other.
+BLOCK_WIDTH = 16
+_ELEMENTS = {
+    types.float64: ir.DoubleType(),
+    types.float32: ir.FloatType(),
+    types.uint64: ir.IntType(64),
+    types.uint32: ir.IntType(32),
+}
 # Multiplications and additions may be fused; nothing else may change, so that a number gives the same bits anywhere in
 # a block, and NaN and infinity keep their meaning: a sampler must recognise them to reject them.
 _FUSED = ("contract",)
 
 
 class SimdBlock(types.Type):
-    """`BLOCK_WIDTH` doubles, or as many unsigned 64-bit words."""
+    """`BLOCK_WIDTH` floating-point numbers of 64 or 32 bits, or as many unsigned words."""
 
     def __init__(self, element: types.Type) -> None:
         self.element = element
         super().__init__(name=f"SimdBlock({element}, {BLOCK_WIDTH})")
 
 
-DOUBLES, WORDS = SimdBlock(types.float64), SimdBlock(types.uint64)
+DOUBLES, FLOATS, WORDS, HALF_WORDS = (SimdBlock(element) for element in _ELEMENTS)
+_BLOCKS = {block_type.element: block_type for block_type in (DOUBLES, FLOATS, WORDS, HALF_WORDS)}
+_REAL = DOUBLES, FLOATS
 
 
 @register_model(SimdBlock)
 class _SimdBlockModel(models.PrimitiveModel):
     def __init__(self, data_model_manager, block_type):
-        element = _DOUBLE if block_type.element == types.float64 else _WORD
-        super().__init__(data_model_manager, block_type, ir.VectorType(element, BLOCK_WIDTH))
+        super().__init__(data_model_manager, block_type, ir.VectorType(_ELEMENTS[block_type.element], BLOCK_WIDTH))
 
 
 def _spread(context, builder, value, value_type, block_type):
@@ -59,13 +63,13 @@ def _block_type(*candidates):
     return next((candidate for candidate in candidates if isinstance(candidate, SimdBlock)), None)
 
 
-def _define_operator(function, on_doubles=None, on_words=None):
+def _define_operator(function, on_reals=None, on_words=None):
     """Define `function` (of the module `operator`) for two blocks, and for a block with a scalar."""
 
     @intrinsic
     def apply(typing_context, a, b):
         block_type = _block_type(a, b)
-        emit = on_doubles if block_type is DOUBLES else on_words
+        emit = on_reals if block_type in _REAL else on_words
 
         def code(context, builder, signature, args):
             left, right = (
@@ -79,7 +83,7 @@ def _define_operator(function, on_doubles=None, on_words=None):
     @overload(function, jit_options=INLINED)
     def on_simd_blocks(a, b):
         block_type = _block_type(a, b)
-        if block_type is None or (on_doubles if block_type is DOUBLES else on_words) is None:
+        if block_type is None or (on_reals if block_type in _REAL else on_words) is None:
             return None
         return lambda a, b: apply(a, b)
 
@@ -103,8 +107,8 @@ def _row_pointer(context, builder, array_type, array, row, block_type):
 
 @intrinsic
 def load(typing_context, array, row):
-    """The block in row `row` of a flat array of doubles or words."""
-    block_type = DOUBLES if array.dtype == types.float64 else WORDS
+    """The block in row `row` of a flat array."""
+    block_type = _BLOCKS[array.dtype]
 
     def code(context, builder, signature, args):
         row = context.cast(builder, args[1], signature.args[1], types.intp)
@@ -115,30 +119,50 @@ def load(typing_context, array, row):
 
 @intrinsic
 def store(typing_context, array, row, block):
-    """Put `block` (or a scalar, repeated) into row `row` of a flat array."""
-    block_type = DOUBLES if array.dtype == types.float64 else WORDS
+    """Put `block` (or a scalar, repeated), in the precision of the array, into row `row` of a flat array."""
+    block_type = _BLOCKS[array.dtype]
 
     def code(context, builder, signature, args):
         row = context.cast(builder, args[1], signature.args[1], types.intp)
-        value = _spread(context, builder, args[2], signature.args[2], block_type)
+        value = _converted(builder, _spread(context, builder, args[2], signature.args[2], block_type), block_type)
         builder.store(value, _row_pointer(context, builder, signature.args[0], args[0], row, block_type), align=8)
         return context.get_dummy_value()
 
     return types.void(array, row, block), code
 
 
+def _converted(builder, vector, block_type):
+    """Doubles as floats, floats as doubles, where the block type asks for it."""
+    wanted = ir.VectorType(_ELEMENTS[block_type.element], BLOCK_WIDTH)
+    if vector.type == wanted:
+        return vector
+    return (builder.fptrunc if block_type is FLOATS else builder.fpext)(vector, wanted)
+
+
+@intrinsic
+def like(typing_context, array, block):
+    """`block` in the precision of a flat array."""
+    block_type = _BLOCKS[array.dtype]
+
+    def code(context, builder, signature, args):
+        return _converted(builder, args[1], block_type)
+
+    return block_type(array, block), code
+
+
 @intrinsic
 def where_less(typing_context, a, b, then, otherwise):
     """Element by element `then` if a < b, else `otherwise`; a comparison with NaN is false."""
+    block_type = _block_type(a, b, then, otherwise)
 
     def code(context, builder, signature, args):
         a, b, then, otherwise = (
-            _spread(context, builder, value, value_type, DOUBLES)
+            _spread(context, builder, value, value_type, block_type)
             for value, value_type in zip(args, signature.args, strict=True)
         )
         return builder.select(builder.fcmp_ordered("<", a, b), then, otherwise)
 
-    return DOUBLES(a, b, then, otherwise), code
+    return block_type(a, b, then, otherwise), code
 
 
 @intrinsic
@@ -166,6 +190,8 @@ def _define_cast(name, doc, from_type, to_type):
 
 bits_of = _define_cast("bits_of", "The bits of doubles as words.", DOUBLES, WORDS)
 doubles_of = _define_cast("doubles_of", "The doubles with these bits.", WORDS, DOUBLES)
+_bits_of_floats = _define_cast("_bits_of_floats", "The bits of floats as words.", FLOATS, HALF_WORDS)
+_floats_of = _define_cast("_floats_of", "The floats with these bits.", HALF_WORDS, FLOATS)
 
 
 _LOG2E = 1.4426950408889634
@@ -186,15 +212,38 @@ _EXPONENT = np.uint64(0x7FF0000000000000)
 _OPPOSITE = np.uint64(0x7FE0000000000000)
 
 
-@inlined
+# The same of floats.
+_FLOAT_ROUNDER, _FLOAT_BIAS, _FLOAT_SHIFT = 12582912.0, np.uint32(127), np.uint32(23)
+_FLOAT_LN2_HIGH, _FLOAT_LN2_LOW = 0.693359375, -2.12194440e-4
+_FLOAT_EXPONENT, _FLOAT_OPPOSITE = np.uint32(0x7F800000), np.uint32(0x7F000000)
+
+
+def _by_precision(of_doubles, of_floats):
+    """An overload that takes the one for blocks of doubles, and the other for those of floats."""
+    return lambda x: {DOUBLES: of_doubles, FLOATS: of_floats}.get(x)
+
+
 def inverse_power(x):
     """The power of two that brings x into [1, 2): multiplying by it is exact; x positive and normal."""
-    return doubles_of(_OPPOSITE - (bits_of(x) & _EXPONENT))
 
 
-@inlined
+overload(inverse_power, jit_options=INLINED)(
+    _by_precision(
+        lambda x: doubles_of(_OPPOSITE - (bits_of(x) & _EXPONENT)),
+        lambda x: _floats_of(_FLOAT_OPPOSITE - (_bits_of_floats(x) & _FLOAT_EXPONENT)),
+    )
+)
+
+
 def simd_exp(x):
-    """exp(x) for x up to 709, within 5e-16; below -708 about 3e-308, the smallest normal number; NaN stays NaN."""
+    """exp(x), of doubles within 5e-16 for x up to 709, of floats within 2e-7 for x up to 88; NaN stays NaN.
+
+    Below -708 about 3e-308, the smallest normal number; of floats below -69 about 1e-30, so that a product of two rates
+    with it is not zero.
+    """
+
+
+def _exp_of_doubles(x):
     x = where_less(x, -708.0, -708.0, where_less(709.0, x, 709.0, x))
     shifted = x * _LOG2E + _ROUNDER
     k = shifted - _ROUNDER
@@ -207,6 +256,42 @@ def simd_exp(x):
     high = (r * (1.0 / 3628800.0) + 1.0 / 362880.0) + (r * (1.0 / 479001600.0) + 1.0 / 39916800.0) * r2
     p = low + (middle * r + (high * r4) * r) * r4
     return p * doubles_of((bits_of(shifted) + _BIAS) << _EXPONENT_SHIFT)
+
+
+def _exp_of_floats(x):
+    scale, above_one = _power_and_rest(x)
+    return scale + scale * above_one
+
+
+@inlined
+def _power_and_rest(x):
+    """2^k and exp(r) - 1 of floats x = k log(2) + r, r around zero, `x` kept between -69 and 88."""
+    x = where_less(x, -69.0, -69.0, where_less(88.0, x, 88.0, x))
+    shifted = x * _LOG2E + _FLOAT_ROUNDER
+    k = shifted - _FLOAT_ROUNDER
+    r = (x - k * _FLOAT_LN2_HIGH) - k * _FLOAT_LN2_LOW
+    r2 = r * r
+    low = (r2 * 0.5 + r) + (r * (1.0 / 6.0) + r2 * (1.0 / 24.0)) * r2
+    high = (r * (1.0 / 5040.0) + 1.0 / 720.0) * r + 1.0 / 120.0
+    return _floats_of((_bits_of_floats(shifted) + _FLOAT_BIAS) << _FLOAT_SHIFT), low + (high * r) * (r2 * r2)
+
+
+def exp_and_expm1(x):
+    """exp(x) and exp(x) - 1, the latter of floats to their last digits around zero too."""
+
+
+def _both_of_doubles(x):
+    exp = simd_exp(x)
+    return exp, exp - 1.0
+
+
+def _both_of_floats(x):
+    scale, above_one = _power_and_rest(x)
+    return scale + scale * above_one, scale * above_one + (scale - 1.0)
+
+
+overload(simd_exp, jit_options=INLINED)(_by_precision(_exp_of_doubles, _exp_of_floats))
+overload(exp_and_expm1, jit_options=INLINED)(_by_precision(_both_of_doubles, _both_of_floats))
 
 
 @inlined
