@@ -36,9 +36,7 @@ PAPER = {
     "kept_weights": "best",
     "patience": 20,
 }
-CONFIG = TrainingConfig(
-    PAPER, HybridPlan(n_members=2, epochs=3, n_bins=3), n_folds=3, block_km=400.0, seed=1, n_repeats=2
-)
+CONFIG = TrainingConfig(PAPER, HybridPlan(n_members=2, epochs=3), n_folds=3, block_km=400.0, seed=1, n_repeats=2)
 
 
 def compared(n, methods, made=None, config=CONFIG):

@@ -37,25 +37,9 @@ def test_other_places_may_give_the_ranges_but_never_the_count_of_what_lies_beyon
     assert encoding.n_beyond(wide).tolist() == [0, 1, 0]
 
 
-def test_a_number_fills_its_quantile_bins_one_after_the_other():
-    frame = pd.DataFrame({"rain": [0.0, 10.0, 20.0, 60.0, 100.0], "cover": 1.0})
-    encoding = Encoding.of(frame, ["cover"], n_bins=4, limits=(-0.5, 1.5))
-    assert encoding.shape.n_numbers == 5
-    np.testing.assert_allclose(encoding.edges, [[0.0, 0.1, 0.2, 0.6, 1.0]], atol=1e-6)
-    numbers = encoding.encoded(pd.DataFrame({"rain": [15.0, 100.0, -40.0, 300.0], "cover": 1.0}))[NUMBERS]
-    expected = [[0.15, 1, 0.5, 0, 0], [1, 1, 1, 1, 1], [-0.4, 0, 0, 0, 0], [1.5, 1, 1, 1, 1]]
-    np.testing.assert_allclose(numbers, expected, atol=1e-6)
-
-
-def test_a_bin_without_width_is_never_filled():
-    frame = pd.DataFrame({"rain": [0.0, 0.0, 0.0, 8.0], "same": 3.0})
-    numbers = Encoding.of(frame, n_bins=2).encoded(frame)[NUMBERS]
-    np.testing.assert_allclose(numbers[:, 2:], [[0, 0, 0, 0]] * 3 + [[0, 1, 0, 0]], atol=1e-6)
-
-
-@pytest.mark.parametrize(("n_bins", "limits"), [(0, None), (3, (-0.5, 1.5))])
-def test_an_encoding_survives_json(n_bins, limits):
-    encoding = Encoding.of(FRAME, ["cover"], n_bins=n_bins, limits=limits)
+@pytest.mark.parametrize("limits", [None, (-0.5, 1.5)])
+def test_an_encoding_survives_json(limits):
+    encoding = Encoding.of(FRAME, ["cover"], limits=limits)
     again = Encoding.from_dict(json.loads(json.dumps(encoding.as_dict())))
     for name, values in encoding.encoded(FRAME).items():
         np.testing.assert_array_equal(again.encoded(FRAME)[name], values)

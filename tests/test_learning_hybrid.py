@@ -36,7 +36,7 @@ from proda.model.observation import layer_means
 from proda.model.parameters import INNER, PAPER_PARAMETERS, SHARES, cwd_share, physical
 
 CONSTRAINED = [PAPER_PARAMETERS.index(name) for name in ("ins", "tau4s3", "efolding")]
-PLAN = HybridPlan(n_members=2, epochs=40, batch_size=16, n_bins=3)
+PLAN = HybridPlan(n_members=2, epochs=40, batch_size=16)
 NO_TARGETS = np.zeros((320, 25, 2), np.float32)
 TRAIN, HELD = slice(0, 256), slice(256, 320)
 
@@ -48,7 +48,7 @@ def made():
 
 @pytest.fixture(scope="module")
 def encoding(made):
-    return Encoding.of(made.frame.iloc[TRAIN], made.class_names, n_bins=PLAN.n_bins)
+    return Encoding.of(made.frame.iloc[TRAIN], made.class_names)
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ def predictor(rng: np.random.Generator) -> Predictor:
 @pytest.fixture(scope="module")
 def ensemble() -> Predictor:
     frame = pd.DataFrame({"warmth": [0.0, 1.0, 2.0], "cover": [1.0, 2.0, 4.0]})
-    encoding = Encoding.of(frame, ["cover"], n_bins=2)
+    encoding = Encoding.of(frame, ["cover"])
     shape = encoding.shape._replace(n_numbers=encoding.shape.n_numbers + len(DEPTHS))
     trees = Trees(HistGradientBoostingRegressor(min_samples_leaf=1).fit(frame.assign(depth=0.2).to_numpy(), [9, 5, 7]))
     return Predictor(parameter_networks(shape, 2, 1), encoding, trees=trees)

@@ -1,8 +1,4 @@
-"""Covariates as networks take them: numbers scaled by their range at training sites, classes as positions in a list.
-
-A number can also enter as the part that it fills of each of its quantile bins, 0 below the bin and 1 above
-(piecewise-linear encoding, Gorishniy et al. 2022, arXiv:2203.05556): a network then bends as easily as a tree splits.
-"""
+"""Covariates as networks take them: numbers scaled by their range at training sites, classes as positions in a list."""
 
 from __future__ import annotations
 
@@ -18,12 +14,6 @@ from proda.errors import InputError
 
 NUMBERS, CLASSES = "numbers", "classes"
 UNKNOWN = 0  # position of a class that no training site has
-MOST_BINS, SITES_PER_BIN = 8, 100
-
-
-def n_bins_of(n_sites: int) -> int:
-    """Bins of every number for so many training sites; few sites cannot fill many."""
-    return min(MOST_BINS, n_sites // SITES_PER_BIN)
 
 
 class Shape(NamedTuple):
@@ -41,7 +31,6 @@ class Encoding:
     codes: dict[str, tuple[int, ...]]  # of those that are classes: the codes of the training sites, ascending
     training_range: NDArray[np.float64]  # (2, n_numbers), least and greatest at the training sites, in their units
     scaled_by: NDArray[np.float64]  # (2, n_numbers), the values that become 0 and 1
-    edges: NDArray[np.float64]  # (n_numbers, n_bins + 1), quantiles of the scaled numbers; no columns without bins
     limits: tuple[float, float] | None = None  # scaled numbers beyond these are set to them
 
     @classmethod
@@ -49,11 +38,10 @@ class Encoding:
         cls,
         frame: pd.DataFrame,
         class_names: Iterable[str] = (),
-        n_bins: int = 0,
         scaled_by: pd.DataFrame | None = None,
         limits: tuple[float, float] | None = None,
     ) -> Encoding:
-        """The encoding with the ranges, classes and quantiles of the training sites, `frame`.
+        """The encoding with the ranges and classes of the training sites, `frame`.
 
         The columns `class_names` are classes, as whole numbers; the ranges of `scaled_by`, if given, scale the numbers.
         """
@@ -63,11 +51,7 @@ class Encoding:
             np.stack([places[numbers].min(), places[numbers].max()]).astype(float)
             for places in (frame, frame if scaled_by is None else scaled_by)
         )
-        encoding = cls(tuple(frame), codes, training_range, scale, np.empty((len(numbers), 0)), limits)
-        if n_bins == 0:
-            return encoding
-        quantiles = np.quantile(encoding._scaled(frame), np.linspace(0.0, 1.0, n_bins + 1), axis=0).T
-        return cls(tuple(frame), codes, training_range, scale, quantiles, limits)
+        return cls(tuple(frame), codes, training_range, scale, limits)
 
     @property
     def numbers(self) -> list[str]:
@@ -77,23 +61,17 @@ class Encoding:
     @property
     def shape(self) -> Shape:
         """Widths of the inputs of a network that takes these covariates."""
-        width = len(self.numbers) * max(1, self.edges.shape[1])
-        return Shape(width, tuple(len(codes) + 1 for codes in self.codes.values()))
+        return Shape(len(self.numbers), tuple(len(codes) + 1 for codes in self.codes.values()))
 
     def encoded(self, frame: pd.DataFrame) -> dict[str, NDArray]:
-        """`numbers` (n, n_numbers x (1 + n_bins)) float32 and `classes` (n, n_classes) int32 of n places.
+        """`numbers` (n, n_numbers) float32 and `classes` (n, n_classes) int32 of n places.
 
-        Numbers are 0 and 1 at the ends of `scaled_by`, and 0 where these are the same; the parts that they fill of
-        their bins follow, covariate by covariate.
+        Numbers are 0 and 1 at the ends of `scaled_by`, and 0 where these are the same.
         """
         numbers = self._scaled(frame)
         if self.limits is not None:
             numbers = np.clip(numbers, *self.limits)
-        low, high = self.edges[:, :-1], self.edges[:, 1:]
-        # Where many sites share one value, a bin has no width and nothing to fill.
-        filled = (numbers[:, :, None] - low) / np.where(high > low, high - low, np.inf)
-        filled = np.clip(filled, 0.0, 1.0).astype(np.float32).reshape(len(frame), -1)
-        return {NUMBERS: np.concatenate([numbers, filled], axis=1), CLASSES: self._positions(frame)}
+        return {NUMBERS: numbers, CLASSES: self._positions(frame)}
 
     def n_beyond(self, frame: pd.DataFrame) -> NDArray[np.int64]:
         """Number of covariates of each place outside the training range, or of another class, (n,)."""
@@ -133,8 +111,7 @@ class Encoding:
         codes = {name: tuple(values) for name, values in described["codes"].items()}
         n_numbers = len(names) - len(codes)
         ranges = (np.array(described[key], float).reshape(2, n_numbers) for key in ("training_range", "scaled_by"))
-        edges = np.array(described["edges"], float).reshape(n_numbers, -1)
-        return cls(names, codes, *ranges, edges, None if limits is None else tuple(limits))
+        return cls(names, codes, *ranges, None if limits is None else tuple(limits))
 
     def _scaled(self, frame: pd.DataFrame) -> NDArray[np.float32]:
         least, greatest = self.scaled_by

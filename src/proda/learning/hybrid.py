@@ -67,7 +67,6 @@ class HybridPlan(NamedTuple):
     learning_rate: float = 4e-3  # at its greatest: it rises in the first tenth of the epochs, then falls as a cosine
     prior_weight: float = 30.0  # (kg C m-3)2, of the term towards the posterior means of the sites; 0 for none
     distillation_share: float = 0.85  # of the trees in the carbon of a layer, 0 to 1
-    n_bins: int = 8  # of every number (`proda.learning.encoding`)
     soil_model: bool = True  # False: outputs are the carbon of layers, the control
 
 
@@ -229,9 +228,9 @@ def trained_hybrid(
 
     `stacked` is `proda.learning.trees.stacked_trees` of these rows; without it posteriors alone are learnt from.
     """
-    encoding = Encoding.of(data.frame.iloc[train], data.class_names, plan.n_bins, limits=LIMITS)
+    encoding = Encoding.of(data.frame.iloc[train], data.class_names, limits=LIMITS)
     # Room for the classes of all sites: one shape, and so one compilation, for all folds.
-    shape = Encoding.of(data.frame, data.class_names, plan.n_bins).shape
+    shape = Encoding.of(data.frame, data.class_names).shape
     if stacked is not None:
         shape = shape._replace(n_numbers=shape.n_numbers + len(DEPTHS))
     # The power of two, 16 to 256, that leaves some thirty steps or more in an epoch.

@@ -23,7 +23,6 @@ from proda.learning.cross_validation import (
     compared_methods,
     error_on_blocks,
 )
-from proda.learning.encoding import n_bins_of
 from proda.learning.hybrid import HybridPlan, trained_hybrid
 from proda.learning.paper_network import (
     HYBRID,
@@ -140,7 +139,7 @@ def training_config(study: Study, n_sites: int) -> TrainingConfig:
     """Folds and trainings of the study's settings, in as many processes as there are cores where that is worth it."""
     return TrainingConfig(
         paper={**paper_settings(study), "validation_share": study["validation_share"], "patience": PATIENCE},
-        hybrid=hybrid_plan(study, n_sites),
+        hybrid=hybrid_plan(study),
         n_folds=study["network_folds"],
         block_km=study["network_block_km"],
         seed=_fold_seed(study),
@@ -153,14 +152,13 @@ def _fold_seed(study: Study) -> int:
     return study.seed_for(STAGE, "folds drawn after the hybrid got map covariates") % 2**31
 
 
-def hybrid_plan(study: Study, n_sites: int) -> HybridPlan:
-    """The plan of the study's settings, for so many sites."""
+def hybrid_plan(study: Study) -> HybridPlan:
+    """The plan of the study's settings."""
     return HybridPlan(
         n_members=study["hybrid_members"],
         epochs=study["hybrid_epochs"],
         prior_weight=study["hybrid_prior_weight"],
         distillation_share=study["hybrid_distillation_share"],
-        n_bins=n_bins_of(n_sites),
     )
 
 
@@ -171,7 +169,7 @@ def study_hybrid(
 
     The error of its map is not in it.
     """
-    plan, seed = hybrid_plan(study, data.observed.n_sites), study.seed_for(STAGE, "hybrid") % 2**31
+    plan, seed = hybrid_plan(study), study.seed_for(STAGE, "hybrid") % 2**31
     variables = {}
     for place, frame, rows in (
         ("site", inputs.site_covariates, train),
