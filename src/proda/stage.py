@@ -148,6 +148,8 @@ def written_stage(study: Any, name: str, fingerprint: dict[str, Any], resumable:
             write_json(marker, begun)
         try:
             yield folder
+            for path in _results(folder):
+                _read_back(path)
             files = {
                 path.relative_to(folder).as_posix(): {
                     "bytes": sum(file.stat().st_size for file in _files_of(path)),
@@ -258,6 +260,23 @@ def _results(folder: Path) -> Iterator[Path]:
             yield path
         elif path.name != CHECKPOINTS:
             yield from _results(path)
+
+
+def _read_back(path: Path) -> None:
+    """Read a file that a stage has left; a ProdaError when it is cut short. Its own reader knows what must be in it."""
+    import pandas as pd
+    import xarray as xr
+
+    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".nc": xr.load_dataset}
+    try:
+        if path.suffix == ".csv" and not path.read_bytes().endswith(b"\n"):
+            raise ValueError("its last line does not end")
+        if path.suffix == ".json":
+            json.loads(path.read_text(encoding="utf-8"))
+        elif path.suffix in readers:
+            readers[path.suffix](path)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ProdaError(f"{path.name} cannot be read back after it was written ({error}). Run it again.") from error
 
 
 def _files_of(path: Path) -> list[Path]:

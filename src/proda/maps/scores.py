@@ -302,7 +302,7 @@ def read_densities(path: Path) -> tuple[pd.DataFrame, dict[str, NDArray]]:
     try:
         maps = xr.load_dataset(path)
         density = maps["soc_density"].transpose("parameterisation", "layer", "lat", "lon")
-        resolution = float(np.ptp(maps["lat_bounds"][0])) if "lat_bounds" in maps else RESOLUTION
+        resolution = float(np.ptp(maps["lat_bounds"].values[0])) if "lat_bounds" in maps else RESOLUTION
         if density.sizes["layer"] != PAPER_COLUMN.n_layers or density.attrs.get("units") != "kg m-3":
             raise ValueError(f"{density.sizes['layer']} layers in {density.attrs.get('units')}")
     except (OSError, RuntimeError, ValueError, KeyError) as error:
