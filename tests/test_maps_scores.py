@@ -161,7 +161,7 @@ def test_maps_are_scored_on_profiles_of_others_each_method_where_it_has_values(f
     excluded = pd.read_csv(tmp_path / "to" / "profile_scores_exclusions.csv")
     assert set(excluded.loc[excluded["layer"].isna(), "profile_id"]) == {"S0", "copy", "sea"}
     table = pd.read_csv(tmp_path / "to" / "profile_scores.csv").set_index(["cells", "depth", "method"])
-    whole = table.loc[("all", "all")]
+    whole = table.xs(("all", "all"), level=("cells", "depth"))
     assert whole["n"].tolist() == [12, 12, 4] and whole["n_profiles"].tolist() == [4, 4, 2]
     assert whole.loc["hybrid", "efficiency"] == pytest.approx(1) and whole["rmse"].tolist()[2] < 1e-6
     assert whole.loc["default", "median_ratio"] == pytest.approx(0.5)

@@ -65,15 +65,19 @@ MARKER_FORM = 2  # of the markers that this version writes; those of version 0.1
 CHECKPOINTS = "checkpoints"  # folder in the partial folder for what serves only a resumed run
 _IDENTITY = "made_for.json"
 _KEPT = "nothing was computed yet"
+_MARKER_ENTRIES = {"status", "started", "version", "opened_with", "fingerprint", "upstream", "files"}
 
 
 def fault(out: Path, stage: str, expected: Mapping[str, Mapping[str, Any]]) -> str:
     """Why the files of ``stage`` in ``out`` cannot be used, as the end of a sentence; empty when they can."""
-    marker = read_json(marker_path(out, stage))
-    if marker is None:
+    path = marker_path(out, stage)
+    marker = read_json(path)
+    if marker is None and not path.exists():
         return "has not been run"
-    if marker.get("form") != MARKER_FORM:
+    if marker is not None and marker.get("form") != MARKER_FORM:
         return f"was written by proda {marker.get('version', '0.1')}, whose results proda {__version__} does not read"
+    if marker is None or not _MARKER_ENTRIES <= set(marker):
+        return f"has a record that cannot be read, {path.relative_to(out)}"
     if marker["status"] != "complete" and is_locked(out, stage):
         return "is running"
     if marker["status"] != "complete":
