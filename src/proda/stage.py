@@ -65,23 +65,32 @@ MARKER_FORM = 2  # of the markers that this version writes; those of version 0.1
 CHECKPOINTS = "checkpoints"  # folder in the partial folder for what serves only a resumed run
 _IDENTITY = "made_for.json"
 _KEPT = "nothing was computed yet"
-_MARKER_ENTRIES = {"status", "started", "version", "opened_with", "fingerprint", "upstream", "files"}
+_MARKER_ENTRIES = {"version", "opened_with", "fingerprint", "upstream", "files"}  # of a complete stage
 
 
-def fault(out: Path, stage: str, expected: Mapping[str, Mapping[str, Any]]) -> str:
-    """Why the files of ``stage`` in ``out`` cannot be used, as the end of a sentence; empty when they can."""
+def unfinished(out: Path, stage: str) -> str:
+    """Why ``stage`` in ``out`` is not complete, as the end of a sentence; empty when it is, with whatever settings."""
     path = marker_path(out, stage)
     marker = read_json(path)
     if marker is None and not path.exists():
         return "has not been run"
     if marker is not None and marker.get("form") != MARKER_FORM:
         return f"was written by proda {marker.get('version', '0.1')}, whose results proda {__version__} does not read"
-    if marker is None or not _MARKER_ENTRIES <= set(marker):
+    if marker is None or (marker.get("status") == "complete" and not _MARKER_ENTRIES <= set(marker)):
         return f"has a record that cannot be read, {path.relative_to(out)}"
-    if marker["status"] != "complete" and is_locked(out, stage):
+    if marker.get("status") == "complete":
+        return ""
+    if is_locked(out, stage):
         return "is running"
-    if marker["status"] != "complete":
-        return f"failed: {marker['error']}" if marker.get("error") else f"was interrupted (started {marker['started']})"
+    error = marker.get("error")
+    return f"failed: {error}" if error else f"was interrupted (started {marker.get('started')})"
+
+
+def fault(out: Path, stage: str, expected: Mapping[str, Mapping[str, Any]]) -> str:
+    """Why the files of ``stage`` in ``out`` cannot be used, as the end of a sentence; empty when they can."""
+    reason, marker = unfinished(out, stage), read_json(marker_path(out, stage))
+    if reason or marker is None:
+        return reason
     stale = difference(marker["fingerprint"], expected[stage])
     if stale:
         other = f" (written by proda {marker['version']})" if marker["version"] != __version__ else ""
