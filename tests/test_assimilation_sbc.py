@@ -46,11 +46,10 @@ def test_the_truth_ranks_uniformly_among_the_draws_and_intervals_hold_it_as_ofte
 def test_chains_that_cool_down_and_the_papers_error_model_claim_too_much():
     """The published acceptance makes posteriors too narrow, so that the truth is too often beyond all draws."""
     short = PLAN._replace(schedule=Schedule(3000, 7000, 10_000, 20), max_steps=0)
-    cooled = sbc.simulated_calibration(
-        places(N), 11, short._replace(proposal=Proposal("box", annealed=True)), PAPER_ERROR
-    )
+    cool = short._replace(proposal=Proposal("box", annealed=True))
+    cooled = sbc.simulated_calibration(places(80), 11, cool, PAPER_ERROR)
     assert sbc.outside_band(cooled.ranks).any() and cooled.layers["inside"].mean() < 0.8
-    claimed = sbc.simulated_calibration(places(N), 11, short, PAPER_ERROR, sbc.AS_IN_PAPER)
+    claimed = sbc.simulated_calibration(places(80), 11, short, PAPER_ERROR, sbc.AS_IN_PAPER)
     assert claimed.layers["inside"].mean() < 0.7
 
 

@@ -11,7 +11,8 @@ from small_maps import HOMOLOSINE, geotiff, in_degrees, netcdf
 
 from proda.data.covariates import PAPER_LIST, covariate_list
 from proda.data.readers import rasters
-from proda.data.readers.rasters import SOURCES, Layer, covariates_from_maps, map_values, nearest_index
+from proda.data.readers.pixels import Layer
+from proda.data.readers.rasters import SOURCES, covariates_from_maps, map_values, nearest_index
 from proda.errors import InputError
 
 ANY = Layer("value", "", "m", -np.inf, np.inf)
@@ -239,6 +240,42 @@ def test_an_undeclared_fill_value_is_refused_when_few_pixels_have_it(tmp_path_fa
         map_values(path, ANY, *how)
 
 
+SMOOTH = {
+    "clay": lambda x, y: 20 + 18 * np.sin(2 * x) * np.cos(3 * y),
+    "log carbon": lambda x, y: 1.2 + 0.9 * np.sin(3 * x + y),
+    "slope": lambda x, y: np.abs(6 * np.sin(5 * x) * np.cos(4 * y)),
+    "desert rain": lambda x, y: np.maximum(40 * np.sin(2 * x) * np.sin(2 * y) - 5, 0),
+    "cover": lambda x, y: np.clip(160 * np.sin(4 * x) * np.sin(5 * y), 0, 100),
+    "cover of fields": lambda x, y: 100.0 * (np.sin(9 * x) * np.sin(8 * y) > 0.2),
+}
+
+
+@given(
+    kind=st.sampled_from(list(SMOOTH)),
+    whole=st.booleans(),
+    where=st.sampled_from(["nowhere", "few", "coast"]),
+    noise=st.sampled_from([0.0, 0.01, 0.05]),
+    seed=st.integers(0, 99),
+)
+def test_zeros_with_an_edge_are_doubtful_and_true_zeros_are_not(tmp_path_factory, kind, whole, where, noise, seed):
+    rng, (transform, lon, lat) = np.random.default_rng(seed), in_degrees(-100.0, 41.0, 0.025, 80, 120)
+    values = SMOOTH[kind](lon, lat) * rng.normal(1, noise if kind != "cover of fields" else 0, lon.shape)
+    values = values.round() if whole and kind != "log carbon" else values
+    ordinary = np.flatnonzero((values > np.median(values)) & (np.abs(lat - 40) < 0.9) & (lon < -97.1))
+    few = np.isin(np.arange(lon.size), rng.choice(ordinary, 3)).reshape(lon.shape)
+    values[{"nowhere": values < 0, "few": few, "coast": lat + 0.3 * lon < 9.9}[where]] = 0.0
+    path, doubts = geotiff(tmp_path_factory.mktemp("m") / "a.tif", values.astype("f4"), transform), []
+    try:
+        map_values(path, ANY, CELL_LON, CELL_LAT, 0.5, doubts=doubts)
+    except InputError as error:  # where they are also far below all others
+        assert "value is 0 in" in str(error) and where != "nowhere" and kind in ("clay", "log carbon")
+        return
+    if where == "nowhere":
+        assert doubts == []
+    elif kind in ("clay", "log carbon"):
+        assert doubts[0].startswith("doubtful: 0 stored in ") and int(doubts[0].split()[4].replace(",", "")) >= 2
+
+
 def test_a_place_takes_its_pixel_only_when_its_position_is_known_to_better_than_the_side(tmp_path):
     path = homolosine_map(tmp_path / "igh.tif", lambda lon, lat: 3 * lon + lat)
     at = map_values(path, ANY, [-100.0] * 3, [40.0] * 3, uncertainty=[0.0, 1.99, 2.01])
@@ -352,6 +389,38 @@ def test_texture_decides_whether_whole_numbers_are_those_of_the_product(tmp_path
         return
     with pytest.raises(InputError, match=message):
         read(tmp_path, wanted, *place, resolution)
+
+
+def test_sand_and_silt_beside_the_list_show_the_scale_of_clay_and_of_its_product(tmp_path):
+    """Few stones everywhere are possible, and no doubt where the texture of the product adds up."""
+    cells, stored = ([-100.25, -98.25], [40.25, 40.25], 0.5), {"clay": 250, "sand": 400, "silt": 350, "cfvo": 40}
+    for name, value in stored.items():
+        geotiff(tmp_path / f"{name}_0-5cm_mean.tif", np.full(LON.shape, value), TRANSFORM, -32768, dtype="i2")
+    right = read(tmp_path, ["Clay_Content_0cm", "Coarse_Fragments_v_0cm"], *cells)
+    assert right.values.iloc[0].tolist() == [25.0, 4.0] and not right.findings["note"].str.contains("doubtful").any()
+    geotiff(tmp_path / "silt_0-5cm_mean.tif", np.full(LON.shape, 300), TRANSFORM, -32768, dtype="i2")
+    note = read(tmp_path, ["Clay_Content_0cm"], *cells).findings["note"][0]
+    assert "doubtful: Sand_Content_0cm, Silt_Content_0cm, Clay_Content_0cm add up to 95.0 % at 100.00% of" in note
+    geotiff(tmp_path / "silt_0-5cm_mean.tif", np.full(LON.shape, 35), TRANSFORM, -32768, dtype="i2")
+    with pytest.raises(InputError, match="add up to 68.5 % at 100.00% of the places, expected 100 %"):
+        read(tmp_path, ["Clay_Content_0cm"], *cells)
+    for name in ("sand", "silt"):
+        (tmp_path / f"{name}_0-5cm_mean.tif").unlink()
+    note = read(tmp_path, ["Coarse_Fragments_v_0cm"], *cells).findings["note"][0]
+    assert "doubtful: at most 4 % in any cell. Whole numbers under the name of another product?" in note
+    geotiff(tmp_path / "bdod_0-5cm_mean.tif", np.full(LON.shape, 13), TRANSFORM, -32768, dtype="i2")
+    note = read(tmp_path, ["Bulk_Density_0cm"], *cells).findings["note"][0]
+    assert "doubtful: at most 130 kg m-3 in any cell" in note
+
+
+def test_a_map_of_ones_own_in_another_unit_than_the_lists_is_refused(tmp_path):
+    geotiff(tmp_path / "Clay_Content_0cm.tif", np.full(LON.shape, 250.0), TRANSFORM)
+    with pytest.raises(InputError, match="Clay_Content_0cm is 250 % in a pixel, expected 0 to 100"):
+        read(tmp_path, ["Clay_Content_0cm"])
+    for name, value in {"Clay": 2.5, "Sand": 4.0, "Silt": 3.5}.items():
+        geotiff(tmp_path / f"{name}_Content_0cm.tif", np.full(LON.shape, value), TRANSFORM)
+    with pytest.raises(InputError, match="add up to 10 % at 100.00% of the places"):
+        read(tmp_path, ["Clay_Content_0cm"])
 
 
 def test_pixels_of_zero_in_all_texture_maps_are_refused(tmp_path):

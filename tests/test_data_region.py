@@ -8,6 +8,7 @@ import pytest
 import shapely
 from small_tables import grid_rows, write_tables
 
+from proda.data.files import known_truth
 from proda.data.grid import cells_at, grid_dataset, land_cells, placed
 from proda.data.region import (
     conterminous_land,
@@ -21,7 +22,6 @@ from proda.data.region import (
 )
 from proda.data.sources import study_source
 from proda.data.stage import cleaned_study
-from proda.data.tables import known_truth
 from proda.errors import InputError
 from proda.figures.style import draw_cells, map_axes
 from proda.kernels.steady_state import soc_density

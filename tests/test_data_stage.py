@@ -126,7 +126,7 @@ def test_identifiers_that_look_like_numbers_or_missing_values_come_back_as_they_
 def test_a_stage_that_cannot_be_read_back_is_not_complete(tmp_path, monkeypatch):
     study = small_study(tmp_path)
     monkeypatch.setattr(stage, "write_covariates", lambda *given: pd.DataFrame({"place": []}).to_parquet(given[3]))
-    with pytest.raises(KeyError, match="site"):
+    with pytest.raises(InputError, match=r"covariates.parquet: no column cell, profile_id, site; it has place"):
         cleaned_study(study)
     assert study.faults()["01-data-cleaning"].startswith("failed: ")
 

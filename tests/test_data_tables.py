@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from proda.data import tables
+from proda.data.files import read_profiles
 from proda.data.tables import read_delimited
 from proda.errors import InputError
 
@@ -103,24 +104,11 @@ PROFILES = pd.DataFrame(
 
 def test_profiles_are_read_as_points_with_units_and_the_attributes_of_the_file(tmp_path):
     tables.write_profiles(PROFILES, tmp_path / "profiles.parquet", {"proda_study": "virtual-tiny"})
-    read = tables.read_profiles(tmp_path / "profiles.parquet")
+    read = read_profiles(tmp_path / "profiles.parquet")
     assert read.crs.to_epsg() == 4326 and read.attrs["proda_study"] == "virtual-tiny"
     np.testing.assert_array_equal(read.geometry.x, PROFILES["lon"])
     assert read["profile_id"].tolist() == ["a", "b"] and read["land_use"].isna().tolist() == [False, True]
     assert read.attrs["units"]["lat"] == "degrees_north"
-
-
-def test_a_missing_file_names_the_notebook_that_writes_it(tmp_path):
-    with pytest.raises(InputError, match=r"profiles\.parquet: no such file. Run notebook 01-data-cleaning"):
-        tables.read_profiles(tmp_path / "profiles.parquet")
-    with pytest.raises(InputError, match="Run notebook 04-site-by-site-assimilation"):
-        tables.read_site_status(tmp_path / "site_status.csv")
-
-
-def test_identifiers_of_sites_stay_text(tmp_path):
-    (tmp_path / "site_status.csv").write_text("profile_id,site,used_downstream\n0012,0,True\n")
-    read = tables.read_site_status(tmp_path / "site_status.csv")
-    assert read["profile_id"].tolist() == ["0012"] and read["used_downstream"].dtype == bool
 
 
 TEXT = "profile_id,carbon,source\n007,1.5,NA\n7,,a\n"

@@ -10,7 +10,7 @@ import xarray as xr
 
 from proda.errors import InputError, MissingOutput
 from proda.learning.paper_network import loaded_network, paper_results, trained_predictor, write_paper_results
-from proda.learning.stage import training_rows
+from proda.learning.stage import HybridTraining, NetworkTraining, training_rows, write_training
 from proda.learning.training_data import network_inputs
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share
 from proda.study import Study
@@ -65,6 +65,10 @@ def made_up(file: Path, settings: dict | None = None) -> Study:
     with study.stage("01-data-cleaning") as folder:
         pd.concat([keys, values], axis=1).to_parquet(folder / "covariates.parquet")
         x = {"x_site": (("parameter", "site"), truth[:n_sites].T), "x_cell": (("parameter", "cell"), truth[n_sites:].T)}
+        x |= {
+            "soc_site": (("layer", "site"), np.ones((10, n_sites))),
+            "soc_cell": (("layer", "cell"), np.ones((10, n_cells))),
+        }
         xr.Dataset(x, {"parameter": list(PAPER_PARAMETERS.names)}).to_netcdf(folder / "truth.nc")
     with study.stage("04-site-by-site-assimilation") as folder:
         sd = np.broadcast_to(np.where(np.arange(25) < 6, 0.15, 0.285), (n_sites, 25))
@@ -193,3 +197,35 @@ def test_hybrid_and_network_have_the_same_test_sites(trained):
     rows = training_rows(trained.split, known)
     assert set(trained.split[known[rows]]) == {"train", "validation"}
     assert (np.delete(trained.split[known], rows) == "test").all()
+
+
+@pytest.mark.parametrize(
+    ("name", "break_it", "message"),
+    [
+        (
+            "hybrid_parameters.nc",
+            lambda folds, maps: maps["x_cell"].values.fill(np.nan),
+            "x_cell has no number at 200 of",
+        ),
+        ("folds.nc", lambda folds, maps: folds["soc"].values.fill(np.nan), "soc has no number at 24 of 24 places"),
+        ("", lambda folds, maps: None, ""),
+    ],
+)
+def test_training_whose_files_cannot_be_used_is_not_complete(study, trained, tmp_path, name, break_it, message):
+    names = {"parameter": list(PAPER_PARAMETERS.names)}
+    hybrid = xr.Dataset(coords=names).assign(
+        x_site=(("member", "site", "parameter"), np.full((2, 3, 25), 0.5)),
+        x_cell=(("member", "cell", "parameter"), np.full((2, 4, 25), 0.5)),
+        extrapolated_cell=("cell", np.zeros(4)),
+        **dict.fromkeys(("unseen_log_variance", "common_log_variance"), ("stratum", np.ones(3))),
+    )
+    folds = xr.Dataset({"soc": (("approach", "kind", "repeat", "obs"), np.ones((2, 2, 1, 6)))})
+    folds["fold"] = ("kind", "repeat", "site"), np.zeros((2, 1, 3))
+    folds = folds.assign(dict.fromkeys(("observed", "depth", "of_site"), ("obs", np.ones(6))))
+    break_it(folds, hybrid)
+    curve = trained.curve
+    results = NetworkTraining(trained, folds, curve, HybridTraining(curve, trained.predictor, hybrid), None)
+    if not name:
+        return write_training(results, tmp_path)
+    with pytest.raises(InputError, match=f"{name}: {message}"):
+        write_training(results, tmp_path)

@@ -77,6 +77,14 @@ def test_a_full_disk_is_one_line_wherever_it_shows(monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("error: [Errno 28] No space left on device: 'somewhere': make room")
 
 
+def test_ctrl_c_while_packages_are_imported_ends_with_one_line(tmp_path):
+    (tmp_path / "tqdm.py").write_text("raise KeyboardInterrupt")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    command = [sys.executable, "-m", "proda", "status", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
+    assert (done.returncode, done.stderr) == (130, "stopped; `python -m proda status DIR` shows what is complete\n")
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
 def test_a_terminal_of_any_encoding_shows_names_of_any_language(file, encoding):
     study = file.with_name("Böden 土壤.toml")

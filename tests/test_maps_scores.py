@@ -128,8 +128,9 @@ def folders(tmp_path):
     maps = xr.Dataset({"soc_density": (("parameterisation", "layer", "lat", "lon"), density, {"units": "kg m-3"})})
     study = Study.open("virtual", "tiny", out=out)
     older = study.fingerprints()["06-final-figures"] | {"code": "older"}
-    marker = {"form": MARKER_FORM, "status": "complete", "version": __version__, "fingerprint": older}
-    write_json(marker_path(out, "06-final-figures"), marker | {"opened_with": study.opened_with})
+    marker = {"form": MARKER_FORM, "status": "complete", "version": __version__, "fingerprint": older, "started": ""}
+    marker |= {"opened_with": study.opened_with, "upstream": {}, "files": {}}
+    write_json(marker_path(out, "06-final-figures"), marker)
     maps.assign_coords(parameterisation=["default", "hybrid", "site-by-site"], lon=list(LON), lat=list(LAT)).to_netcdf(
         out / "soc_maps.nc"
     )
@@ -161,7 +162,7 @@ def test_maps_are_scored_on_profiles_of_others_each_method_where_it_has_values(f
     excluded = pd.read_csv(tmp_path / "to" / "profile_scores_exclusions.csv")
     assert set(excluded.loc[excluded["layer"].isna(), "profile_id"]) == {"S0", "copy", "sea"}
     table = pd.read_csv(tmp_path / "to" / "profile_scores.csv").set_index(["cells", "depth", "method"])
-    whole = table.loc[("all", "all")]
+    whole = table.xs(("all", "all"), level=("cells", "depth"))
     assert whole["n"].tolist() == [12, 12, 4] and whole["n_profiles"].tolist() == [4, 4, 2]
     assert whole.loc["hybrid", "efficiency"] == pytest.approx(1) and whole["rmse"].tolist()[2] < 1e-6
     assert whole.loc["default", "median_ratio"] == pytest.approx(0.5)
@@ -176,7 +177,14 @@ def test_maps_are_scored_on_profiles_of_others_each_method_where_it_has_values(f
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        (lambda out, data: marker_path(out, "06-final-figures").unlink(), "has no complete 06-final-figures: `python"),
+        (
+            lambda out, data: marker_path(out, "06-final-figures").unlink(),
+            "06-final-figures in .* has not been run: `python",
+        ),
+        (
+            lambda out, data: write_json(marker_path(out, "06-final-figures"), {"version": "0.1.0"}),
+            "06-final-figures in .* was written by proda 0.1.0, whose results",
+        ),
         (lambda out, data: (out / "soc_maps.nc").unlink(), "soc_maps.nc: expected soc_density .*FileNotFoundError"),
         (lambda out, data: xr.Dataset().to_netcdf(out / "soc_maps.nc"), "expected soc_density .*Run notebook 6 again"),
         (lambda out, data: keep(data, ["sea"]), "none of 1 profiles lies on a land cell of the study"),

@@ -208,15 +208,22 @@ def test_a_half_copied_study_is_described_as_far_as_it_is_there(place, tmp_path)
     marker.write_bytes(marker.read_bytes()[:300])
     text = status_text(tmp_path / "out")
     assert f"its file {ORDER[1]}.txt is missing" in text and text.count("complete, 1 outputs") == 4
-    assert f"{ORDER[2]:<30} has not been run" in text and "--from 2" in text
+    assert f"{ORDER[2]:<30} has a record that cannot be read, stages/{ORDER[2]}.json\n" in text and "--from 2" in text
+    write_json(marker, {"form": 2, "status": "complete"})
+    assert f"{ORDER[2]:<30} has a record that cannot be read" in status_text(tmp_path / "out")
+    for record in ({"opened_with": 3}, {"opened_with": {"study": "virtual"}, "stages": {}}):
+        write_json(tmp_path / "out" / "run.json", record)
+        assert "Its run.json cannot be read." in status_text(tmp_path / "out")
     shutil.rmtree(tmp_path / "out" / "stages")
+    shutil.copy(place / "out" / "run.json", tmp_path / "out")
     assert "Its folder 'stages' is missing. Copied without it?" in status_text(tmp_path / "out")
 
 
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"study": "/elsewhere/small.toml"}, "study file /elsewhere/small.toml does not exist"),
+        ({"study": "/elsewhere/small.toml"}, "there is no study file /elsewhere/small.toml"),
+        ({"option of another version": ""}, "unexpected keyword argument"),
         ({"settings": {"gone": 1}}, "unknown setting 'gone'"),
         ({"settings": {"site_acceptance": "annealed"}}, "site_acceptance is 'annealed', of version 0.1"),
     ],

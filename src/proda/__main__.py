@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from proda.errors import InputError, ProdaError
-from proda.stage import check_writable
 
 NO_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)  # a full disk, or a protected one
 
@@ -90,8 +89,11 @@ def overrides(pairs: Sequence[str]) -> dict[str, str]:
     return settings
 
 
-# The rooms are imported where they are used: `status` and a mistyped argument need not wait for JAX.
+# The rooms are imported where they are used: `status` and a mistyped argument need not wait for JAX, and Ctrl-C
+# meanwhile ends with one line.
 def _exit_code(options: argparse.Namespace) -> int:
+    from proda.stage import check_writable
+
     match options.command:
         case "verify":
             from proda.run.verification import verify
@@ -143,11 +145,12 @@ def _score(out: Path, data: Path, to: Path) -> None:
         excluded.to_csv(to / "profile_scores_exclusions.csv", index=False)
     if other.warning:
         print(f"warning: {other.warning}", file=sys.stderr)
-    whole = excluded["layer"].isna()
-    lost = pd.DataFrame({"profiles": whole, "layers": ~whole}).groupby(excluded["rule"], sort=False).sum()
+    profile = excluded["layer"].isna()
+    lost = pd.DataFrame({"profiles": profile, "layers": ~profile}).groupby(excluded["rule"], sort=False).sum()
     print(f"{len(other.profiles):,} profiles and {len(other.layers):,} layers. Excluded:")
     print(lost.to_string() if len(lost) else "nothing")
-    shown = table.set_index(["cells", "depth", "method"]).loc[("all", "all")].round(3)
+    whole = table[(table["cells"] == "all") & (table["depth"] == "all")]
+    shown = whole.set_index("method").drop(columns=["cells", "depth"]).round(3)
     print(f"\nModelled and observed carbon (kg C m-3):\n\n{shown.to_string()}")
     print(f"\nBy depth and by cells: {to / 'profile_scores.csv'}; figure: profile_scores.png")
 

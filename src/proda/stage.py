@@ -65,19 +65,32 @@ MARKER_FORM = 2  # of the markers that this version writes; those of version 0.1
 CHECKPOINTS = "checkpoints"  # folder in the partial folder for what serves only a resumed run
 _IDENTITY = "made_for.json"
 _KEPT = "nothing was computed yet"
+_MARKER_ENTRIES = {"version", "opened_with", "fingerprint", "upstream", "files"}  # of a complete stage
+
+
+def unfinished(out: Path, stage: str) -> str:
+    """Why ``stage`` in ``out`` is not complete, as the end of a sentence; empty when it is, with whatever settings."""
+    path = marker_path(out, stage)
+    marker = read_json(path)
+    if marker is None and not path.exists():
+        return "has not been run"
+    if marker is not None and marker.get("form") != MARKER_FORM:
+        return f"was written by proda {marker.get('version', '0.1')}, whose results proda {__version__} does not read"
+    if marker is None or (marker.get("status") == "complete" and not _MARKER_ENTRIES <= set(marker)):
+        return f"has a record that cannot be read, {path.relative_to(out)}"
+    if marker.get("status") == "complete":
+        return ""
+    if is_locked(out, stage):
+        return "is running"
+    error = marker.get("error")
+    return f"failed: {error}" if error else f"was interrupted (started {marker.get('started')})"
 
 
 def fault(out: Path, stage: str, expected: Mapping[str, Mapping[str, Any]]) -> str:
     """Why the files of ``stage`` in ``out`` cannot be used, as the end of a sentence; empty when they can."""
-    marker = read_json(marker_path(out, stage))
-    if marker is None:
-        return "has not been run"
-    if marker.get("form") != MARKER_FORM:
-        return f"was written by proda {marker.get('version', '0.1')}, whose results proda {__version__} does not read"
-    if marker["status"] != "complete" and is_locked(out, stage):
-        return "is running"
-    if marker["status"] != "complete":
-        return f"failed: {marker['error']}" if marker.get("error") else f"was interrupted (started {marker['started']})"
+    reason, marker = unfinished(out, stage), read_json(marker_path(out, stage))
+    if reason or marker is None:
+        return reason
     stale = difference(marker["fingerprint"], expected[stage])
     if stale:
         other = f" (written by proda {marker['version']})" if marker["version"] != __version__ else ""
@@ -148,6 +161,8 @@ def written_stage(study: Any, name: str, fingerprint: dict[str, Any], resumable:
             write_json(marker, begun)
         try:
             yield folder
+            for path in _results(folder):
+                _read_back(path)
             files = {
                 path.relative_to(folder).as_posix(): {
                     "bytes": sum(file.stat().st_size for file in _files_of(path)),
@@ -258,6 +273,23 @@ def _results(folder: Path) -> Iterator[Path]:
             yield path
         elif path.name != CHECKPOINTS:
             yield from _results(path)
+
+
+def _read_back(path: Path) -> None:
+    """Read a file that a stage has left; a ProdaError when it is cut short. Its own reader knows what must be in it."""
+    import pandas as pd
+    import xarray as xr
+
+    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".nc": xr.load_dataset}
+    try:
+        if path.suffix == ".csv" and not path.read_bytes().endswith(b"\n"):
+            raise ValueError("its last line does not end")
+        if path.suffix == ".json":
+            json.loads(path.read_text(encoding="utf-8"))
+        elif path.suffix in readers:
+            readers[path.suffix](path)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ProdaError(f"{path.name} cannot be read back after it was written ({error}). Run it again.") from error
 
 
 def _files_of(path: Path) -> list[Path]:

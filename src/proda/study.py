@@ -180,7 +180,7 @@ def study_file(study: str | Path) -> Path:
     if text.endswith(".toml") or os.sep in text:
         path = Path(text).expanduser().resolve()
         if not path.is_file():
-            raise InputError(f"study file {path} does not exist")
+            raise InputError(f"there is no study file {path}")
         return path
     shipped = {path.stem: path for path in study_folder().glob("*.toml") if path.stem != "defaults"}
     if text not in shipped:

@@ -17,9 +17,10 @@ from proda.assimilation.chains import SiteProblem, error_model, site_problem
 from proda.assimilation.one_batch import OneBatch
 from proda.assimilation.store import STORE, opened_sites, soc_of_draws
 from proda.data.cleaned import read_cleaned_study
+from proda.data.files import read_dataset
 from proda.errors import InputError
 from proda.model.parameters import PAPER_PARAMETERS
-from proda.stage import SITE_BY_SITE
+from proda.stage import ONE_BATCH, SITE_BY_SITE
 from proda.study import Study
 
 
@@ -58,9 +59,9 @@ def read_posterior(path: Path) -> xr.Dataset:
 
     Of scale `paper` it is the one chain that counts as the posterior.
     """
-    with xr.open_dataset(path, group="posterior") as group:
-        chain = int(group.attrs.get("posterior_chain", -1))
-        return (group if chain < 0 else group.isel(chain=[chain])).load()
+    group = read_dataset(path, {"x": ("chain", "draw", "parameter")}, group="posterior", notebook=ONE_BATCH)
+    chain = int(group.attrs.get("posterior_chain", -1))
+    return group if chain < 0 else group.isel(chain=[chain])
 
 
 def site_posterior(study: Study, site: int | str) -> xr.DataTree:

@@ -21,11 +21,12 @@ from proda.assimilation.chains import (
     site_problem,
 )
 from proda.assimilation.one_batch import OneBatch, batch_constant, one_batch_posterior
-from proda.assimilation.results import one_batch_tree
+from proda.assimilation.results import one_batch_tree, read_posterior
 from proda.assimilation.sbc import error_of_withheld
 from proda.assimilation.sites import site_posteriors
-from proda.assimilation.store import STORE, opened_sites, site_status
+from proda.assimilation.store import STORE, check_sites, opened_sites, site_status
 from proda.data.cleaned import CleanedStudy, read_cleaned_study
+from proda.data.files import read_site_status
 from proda.kernels.metropolis import Proposal, Schedule
 from proda.stage import CHECKPOINTS, ONE_BATCH, SITE_BY_SITE, progress_bar
 from proda.study import Study
@@ -84,6 +85,7 @@ def one_batch_assimilation(study: Study) -> OneBatchAssimilation:
                 results = dict(zip(constants, pool.map(run, constants), strict=True))
         for name, result in results.items():
             one_batch_tree(result).to_netcdf(folder / name)
+            read_posterior(folder / name)
     result = results["one_batch.nc"]
     return OneBatchAssimilation(problem, result, results.get("one_batch_formal.nc", result))
 
@@ -109,6 +111,7 @@ def site_assimilation(study: Study) -> SiteAssimilation:
         n_layers = np.bincount(problem.site, minlength=problem.n_sites)
         status = site_status(sites, n_layers, site_faults(problem), plan, problem.forms()[-1])
         status.to_csv(folder / "site_status.csv", index=False)
+        check_sites(folder / STORE, read_site_status(folder / "site_status.csv"))
     return SiteAssimilation(problem, opened_sites(study.path(STORE)), status)
 
 

@@ -28,6 +28,8 @@ from proda.assimilation.chains import (
     sampled_sites,
     site_faults,
 )
+from proda.data.files import checked_variables, unreadable_named
+from proda.errors import InputError
 from proda.kernels.diagnostics import gelman_rubin
 from proda.kernels.steady_state import soc_density
 from proda.model.configuration import PAPER_COLUMN
@@ -108,9 +110,32 @@ def consolidate(path: Path) -> None:
 
 def opened_sites(path: Path) -> xr.Dataset:
     """The `sites.zarr` at `path`, read when and as far as it is asked for."""
-    sites = xr.open_zarr(path, consolidated=False, chunks=None)
+    with unreadable_named(path):
+        sites = xr.open_zarr(path, consolidated=False, chunks=None)
     # Zarr gives names a type of its own, with which xarray cannot fill what `idxmax` finds.
     return sites.assign_coords({name: sites[name].astype(object) for name in ("parameter", "profile_id")})
+
+
+def check_sites(path: Path, status: pd.DataFrame, batch: int = 128) -> None:
+    """An InputError unless `sites.zarr` holds `VARIABLES`, and the posterior of every site that `status` calls sampled.
+
+    A site that was not sampled has none. All is read, a `batch` of sites at a time.
+    """
+    sites, sampled = opened_sites(path), status["status"].to_numpy() != "not sampled"
+    checked_variables(sites, {name: row.dims for name, row in VARIABLES.items()}, path, gaps=VARIABLES)
+    for first in range(0, len(sampled), batch):
+        part = slice(first, first + batch)
+        with unreadable_named(path):
+            here = sites.isel(site=part).load()
+        for name in ("x", "x_mean", "x_sd", "steps"):
+            number = np.isfinite(here[name].transpose("site", ...).values).reshape(here.sizes["site"], -1)
+            wrong = np.where(sampled[part], ~number.all(axis=1), number.any(axis=1))
+            if wrong.any():
+                profile = here["profile_id"].values[wrong][0]
+                raise InputError(
+                    f"{path}: {name} of profile {profile!r} has {'no ' if sampled[part][wrong][0] else ''}numbers, "
+                    "contrary to its status in site_status.csv. Was a file of the store lost?"
+                )
 
 
 _KEPT = "finished batches are kept and it goes on from there"

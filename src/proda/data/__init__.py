@@ -7,9 +7,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "cleaned": ["CleanedStudy", "read_cleaned_study", "read_raw_tables"],
         "cleaning": ["rules_table"],
+        "files": ["known_truth", "read_layers", "read_profiles", "read_site_status"],
         "grid": ["cells_at", "read_grid"],
         "sources": ["study_list"],
         "stage": ["cleaned_study"],
-        "tables": ["known_truth", "read_layers", "read_profiles", "read_site_status"],
     },
 )

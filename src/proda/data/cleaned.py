@@ -10,9 +10,10 @@ import pandas as pd
 import xarray as xr
 
 from proda.data.covariates import read_covariates
+from proda.data.files import read_csv, read_layers, read_profiles, read_table, read_truth
 from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
-from proda.data.tables import ProfileTables, existing, read_csv, read_layers, read_profiles
+from proda.data.tables import ProfileTables
 from proda.model.forcing import Forcing
 from proda.study import Study
 
@@ -41,7 +42,9 @@ def read_cleaned_study(study: Study) -> CleanedStudy:
 
 
 def read_cleaned_files(folder: Path) -> CleanedStudy:
-    """The files of stage 1 in `folder`."""
+    """The files of stage 1 in `folder`; the raw tables and the truth, which are not in the result, are checked too."""
+    read_raw_tables(folder)
+    read_truth(folder)
     sites, cells = read_covariates(folder / "covariates.parquet")
     return CleanedStudy(
         profiles=read_profiles(folder / "profiles.parquet"),
@@ -58,4 +61,6 @@ def read_cleaned_files(folder: Path) -> CleanedStudy:
 
 def read_raw_tables(folder: Path | str) -> ProfileTables:
     """Raw profiles (profile_id, lon, lat, source, position_uncertainty, n_layers, excluded_by) and raw layers."""
-    return ProfileTables(*(pd.read_parquet(existing(Path(folder) / name)) for name in (RAW_PROFILES, RAW_LAYERS)))
+    profiles = read_table(Path(folder) / RAW_PROFILES, ("profile_id", "source"), ("lon", "lat", "excluded_by"))
+    layers = read_table(Path(folder) / RAW_LAYERS, ("profile_id",), ("upper_depth", "lower_depth", "soc"))
+    return ProfileTables(profiles, layers)

@@ -16,7 +16,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-from proda.data.tables import checked, existing, no_repeats, read_delimited, row_check, with_attributes
+from proda.data.files import read_table
+from proda.data.tables import checked, no_gaps, no_repeats, read_delimited, row_check, with_attributes
 from proda.errors import InputError
 from proda.study import repository_root
 
@@ -232,16 +233,18 @@ def write_covariates(
 
 def read_covariates(path: Path | str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Covariates of the sites and of the land cells, the same for both, in their order, float, indexed from 0."""
-    table = pd.read_parquet(existing(path))
+    table = read_table(path, ("place", "cell"), ("profile_id", "site"))
     table = table.drop(columns=table.attrs.get("site_only", []))
     parts = (table[table["place"] == place].sort_values(place, ignore_index=True) for place in ("site", "cell"))
     sites, cells = (part.drop(columns=list(PLACE_COLUMNS)) for part in parts)
+    for part in (sites, cells):
+        checked(part, dict.fromkeys(part, [no_gaps]), path)
     return sites, cells
 
 
 def site_only_covariates(path: Path | str) -> pd.DataFrame:
     """Covariates that only sites have, (n_sites, k) in their order; k may be 0. No map can be made with them."""
-    table = pd.read_parquet(existing(path))
+    table = read_table(path, ("place", "cell"), ("site",))
     sites = table[table["place"] == "site"].sort_values("site", ignore_index=True)
     return sites[table.attrs.get("site_only", [])]
 

@@ -23,7 +23,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.tables import existing
+from proda.data.files import read_dataset
 from proda.model.configuration import PAPER_COLUMN, validated
 from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
 
@@ -173,6 +173,7 @@ def forcing_dataset(forcing: Forcing, lon: ArrayLike, lat: ArrayLike, comment: s
 
 def read_forcing(path: Path | str) -> Forcing:
     """Forcing of all land cells, from `forcing.nc`; `InputError` names the first missing or impossible value."""
-    with xr.open_dataset(existing(path)) as file:
-        fields = {field: file[name].transpose(*dims).to_numpy() for name, (field, dims, _) in VARIABLES.items()}
+    dims = {name: dims for name, (_, dims, _) in VARIABLES.items()}
+    file = read_dataset(path, dims, gaps=dims)  # which column has none is what `validated` says
+    fields = {field: file[name].transpose(*dims[name]).to_numpy() for name, (field, *_) in VARIABLES.items()}
     return validated(Forcing(**fields), source=str(path))

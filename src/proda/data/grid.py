@@ -12,8 +12,8 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from proda.data.files import read_dataset
 from proda.data.region import RESOLUTION, continuous
-from proda.data.tables import existing
 from proda.errors import InputError
 
 EARTH_RADIUS = 6_371_007.2  # m; the sphere with the area of the WGS84 ellipsoid
@@ -125,7 +125,7 @@ def grid_dataset(cells: pd.DataFrame) -> xr.Dataset:
 
 def read_grid(path: Path | str) -> xr.Dataset:
     """`grid.nc` of a study folder, in memory."""
-    return xr.load_dataset(existing(path))
+    return read_dataset(path, dict.fromkeys(_ATTRIBUTES, ("cell",)))
 
 
 def placed(profiles: pd.DataFrame, cells: pd.DataFrame, tolerance: float) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The tidy tables of a study: their columns and units, reading and checking raw tables, and the files of stage 1.
+"""The tidy tables of a study: their columns and units, reading and checking raw tables, and writing those of stage 1.
 
 Every file of stage 1 names the version that wrote it and the study: Parquet files in the metadata that pandas shows as
 `attrs`, NetCDF files in their global attributes. Its marker guards what they hold (`proda.stage`).
@@ -20,14 +20,12 @@ import numpy as np
 import pandas as pd
 import pyarrow
 import pyarrow.csv
-import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from pyarrow import compute
 
 from proda import __version__
 from proda.errors import InputError
 from proda.model.forcing import AnyForcing
-from proda.stage import DATA, SITE_BY_SITE
 from proda.study import Study, utf8_text
 
 KINDS = ("mineral", "organic", "litter", "unknown")
@@ -361,14 +359,6 @@ def with_attributes(
     return result
 
 
-def existing(path: Path | str, notebook: str = DATA) -> Path:
-    """`path`, which `notebook` writes; `InputError` when there is no such file."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file. Run notebook {notebook}, which writes it.")
-    return path
-
-
 def write_profiles(profiles: pd.DataFrame, path: Path | str, attributes: Mapping[str, Any]) -> None:
     """Write profiles as GeoParquet, points in EPSG:4326, with units and the file's `attributes`."""
     points = geopandas.points_from_xy(profiles["lon"], profiles["lat"], crs=4326)
@@ -376,33 +366,3 @@ def write_profiles(profiles: pd.DataFrame, path: Path | str, attributes: Mapping
     profiles = profiles[list(PROFILE_COLUMNS)].astype(types).reset_index(drop=True)
     table = geopandas.GeoDataFrame(profiles, geometry=points)
     with_attributes(table, UNITS, PROFILE_COLUMNS, attributes).to_parquet(path, index=False)
-
-
-def read_profiles(path: Path | str) -> geopandas.GeoDataFrame:
-    """`profiles.parquet` of a study folder, one row a site, with `PROFILE_COLUMNS`."""
-    return geopandas.read_parquet(existing(path), columns=[*PROFILE_COLUMNS, "geometry"])
-
-
-def read_layers(path: Path | str) -> pd.DataFrame:
-    """`layers.parquet` of a study folder, sorted by site and depth, with `LAYER_COLUMNS`."""
-    return pd.read_parquet(existing(path), columns=list(LAYER_COLUMNS))
-
-
-def read_csv(path: Path | str, types: Mapping[str, Any] | None = None, notebook: str = DATA) -> pd.DataFrame:
-    """A CSV file that `notebook` writes: only an empty field is missing, for a profile may be called "NA"."""
-    return pd.read_csv(existing(path, notebook), dtype=types, keep_default_na=False, na_values=[""])
-
-
-def read_site_status(path: Path | str) -> pd.DataFrame:
-    """`site_status.csv` of a study folder: profile_id, site, status, used_downstream and more, one row a site."""
-    return read_csv(path, {"profile_id": str}, SITE_BY_SITE)
-
-
-def known_truth(study: Study) -> xr.Dataset | None:
-    """What `truth.nc` holds (`proda.data.virtual_profiles.truth_dataset`); None for a study of real profiles.
-
-    `x_site` (parameter, site) and `x_cell` (parameter, cell) on the unit cube; `soc_site` (layer, site) and `soc_cell`
-    (layer, cell), g C m-3.
-    """
-    path = study.path("truth.nc")
-    return xr.load_dataset(path) if path.is_file() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from proda.assimilation.chains import n_workers
-from proda.data.tables import read_profiles
+from proda.data.files import read_csv, read_dataset, read_profiles, read_table
 from proda.learning.cross_validation import (
     ALL_METHODS,
     ALL_WITH_OWN,
@@ -30,6 +31,8 @@ from proda.learning.paper_network import (
     PaperResults,
     Predictor,
     copied,
+    loaded_hybrid,
+    loaded_network,
     paper_results,
     paper_settings,
     save_predictor,
@@ -55,6 +58,16 @@ MOST_PROCESSES = 4  # each holds JAX and the training data, a gigabyte
 WORTH_PROCESSES = 3000  # sites; with fewer a process takes longer to start and compile than to train
 LEAST_REPEATS = 5  # of the comparison of all methods
 PARAMETERS_FILE = "hybrid_parameters.nc"
+# Variables with a number everywhere, and their dimensions, of hybrid_parameters.nc and folds.nc.
+PREDICTED = {
+    "x_site": ("member", "site", "parameter"),
+    "x_cell": ("member", "cell", "parameter"),
+    "extrapolated_cell": ("cell",),
+    "unseen_log_variance": ("stratum",),
+    "common_log_variance": ("stratum",),
+}
+FOLDS = {"soc": ("approach", "kind", "repeat", "obs"), "fold": ("kind", "repeat", "site")}
+FOLDS |= dict.fromkeys(("observed", "depth", "of_site"), ("obs",))
 
 
 class HybridTraining(NamedTuple):
@@ -99,14 +112,41 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
         columns = {"r_random_folds": RANDOM, "r_block_folds": BLOCKS}
         skill = {name: correlations(x.sel(kind=kind), target) for name, kind in columns.items()}
         paper = paper._replace(skill=paper.skill.assign(**skill))
-        scores = score_table(compared)
-        write_paper_results(paper, folder)
-        compared.to_netcdf(folder / "folds.nc")
-        scores.to_csv(folder / "network_scores.csv", index=False)
-        save_predictor(hybrid.predictor, folder, HYBRID)
-        hybrid.curve.to_csv(folder / "hybrid_training.csv", index=False)
-        hybrid.parameters.to_netcdf(folder / PARAMETERS_FILE)
-    return NetworkTraining(paper, compared, scores, hybrid, data)
+        results = NetworkTraining(paper, compared, score_table(compared), hybrid, data)
+        write_training(results, folder)
+    return results
+
+
+def write_training(results: NetworkTraining, folder: Path) -> None:
+    """Write the files of the stage, and open each as it will be used: an `InputError` names one that is not whole."""
+    write_paper_results(results.paper, folder)
+    results.compared.to_netcdf(folder / "folds.nc")
+    results.scores.to_csv(folder / "network_scores.csv", index=False)
+    save_predictor(results.hybrid.predictor, folder, HYBRID)
+    results.hybrid.curve.to_csv(folder / "hybrid_training.csv", index=False)
+    results.hybrid.parameters.to_netcdf(folder / PARAMETERS_FILE)
+    read_predicted(folder)
+    read_dataset(folder / "folds.nc", FOLDS, notebook=STAGE)
+    for load in (loaded_network, loaded_hybrid):
+        load(folder)
+
+
+class Predicted(NamedTuple):
+    """The files of the stage that maps are made from."""
+
+    sites: pd.DataFrame  # rows of network_parameters.parquet, in their order
+    cells: pd.DataFrame
+    skill: pd.DataFrame  # network_skill.csv
+    hybrid: xr.Dataset  # hybrid_parameters.nc
+
+
+def read_predicted(folder: Path) -> Predicted:
+    """What the networks predicted, from a study folder; an `InputError` names the file and what it lacks."""
+    whole = ("place", "cell", "extrapolated", *PAPER_PARAMETERS.names)
+    table = read_table(folder / "network_parameters.parquet", whole, ("site", "split"), notebook=STAGE)
+    parts = (table[table["place"] == place].sort_values(place) for place in ("site", "cell"))
+    skill = read_table(folder / "network_skill.csv", ("parameter",), ("r_test", "sd_ratio"), read_csv, STAGE)
+    return Predicted(*parts, skill, read_dataset(folder / PARAMETERS_FILE, PREDICTED, notebook=STAGE))
 
 
 def method_comparison(study: Study, progress: bool = True) -> tuple[xr.Dataset, TrainingData]:

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from proda.assimilation.store import opened_sites
 from proda.data.covariates import class_covariates, read_covariates, site_only_covariates
+from proda.data.files import known_truth, read_layers, read_profiles, read_site_status
 from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
-from proda.data.tables import known_truth, read_layers, read_profiles, read_site_status
 from proda.errors import InputError
 from proda.model.configuration import PAPER_COLUMN
 from proda.model.forcing import Forcing

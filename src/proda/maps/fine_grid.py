@@ -126,7 +126,7 @@ def opened_source(source: str | Path | xr.Dataset, covariates: Sequence[str]) ->
     name = "the source" if isinstance(source, xr.Dataset) else str(source)
     if not isinstance(source, xr.Dataset):
         is_zarr = Path(source).suffix == ".zarr"
-        source = xr.open_zarr(source, chunks=None) if is_zarr else xr.open_dataset(source)
+        source = xr.open_zarr(source, chunks=None, consolidated=False) if is_zarr else xr.open_dataset(source)
     needed = {variable: (set(dims), attributes["units"]) for variable, (_, dims, attributes) in VARIABLES.items()}
     needed |= {covariate: ({"cell"}, None) for covariate in covariates}
     for variable, (dims, unit) in needed.items():

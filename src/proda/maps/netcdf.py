@@ -17,6 +17,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 import proda
+from proda.data.files import checked_variables, unreadable_named
 from proda.data.grid import resolution_of
 from proda.data.region import continuous
 from proda.errors import InputError
@@ -131,8 +132,8 @@ def file_attributes(title: str, source: str, comment: str, by: str = "notebook 0
     }
 
 
-def write_product(product: xr.Dataset, path: str | Path) -> None:
-    """Write a compressed NetCDF-4 file, without fill values where CF allows none (coordinates)."""
+def write_product(product: xr.Dataset, path: str | Path, whole: bool = True) -> None:
+    """Write a compressed NetCDF-4 file, without fill values where CF allows none (coordinates), and `read_maps` it."""
     encoding: dict[str, dict[str, Any]] = {str(name): {"_FillValue": None} for name in product.variables}
     for name, variable in product.variables.items():
         if {"lat", "lon"} <= set(variable.dims):
@@ -142,6 +143,32 @@ def write_product(product: xr.Dataset, path: str | Path) -> None:
             # A coordinate variable of CF is numeric, so labels are characters; xarray reads them back as an index.
             encoding[str(name)] = {"dtype": "S1"}
     product.to_netcdf(path, engine="netcdf4", encoding=encoding)
+    read_maps(Path(path), whole)
+
+
+def read_maps(path: Path, whole: bool = True) -> xr.Dataset:
+    """A file of maps, in memory.
+
+    An `InputError` unless every map of it has a value on all land (if `whole`), or, of quantiles and `extrapolated`,
+    nowhere. Maps of the method "site-by-site" have gaps.
+    """
+    with unreadable_named(path):
+        maps = xr.load_dataset(path)
+    land = np.isfinite(checked_variables(maps, {"cell_area": ("lat", "lon")}, path, gaps=["cell_area"])["cell_area"])
+    for name, values in maps.data_vars.items():
+        if not {"lat", "lon"} <= set(values.dims) or not whole:
+            continue
+        if METHOD in values.dims:
+            values = values.sel({METHOD: values[METHOD] != "site-by-site"})
+        known = (np.isfinite(values) & land).sum(["lat", "lon"])
+        none = str(name).endswith(tuple(filter(None, LEVELS.values()))) or name == BEYOND
+        wrong = (known < land.sum()) & ~((known == 0) & none)
+        if wrong.any():
+            raise InputError(
+                f"{path}: {name} has a value in {int(known.where(wrong).min()):,} of {int(land.sum()):,} land cells, "
+                "expected one in every cell."
+            )
+    return maps
 
 
 _SOC_COMMENT = (
@@ -253,7 +280,8 @@ def write_csoil(
     lines += ['variable       = "cSoil"', 'alternate_vars = "cSoilAbove1m"', ""]
     for method in map(str, maps[METHOD].values):
         name = f"cSoil_{method}.nc"
-        write_product(csoil_product(maps, grid, method, period, f"{title}, {method}", source), folder / name)
+        product = csoil_product(maps, grid, method, period, f"{title}, {method}", source)
+        write_product(product, folder / name, whole=method != "site-by-site")
         lines += [f"[PRODA-{method}]", f'source     = "DATA/cSoil/PRODA/{name}"', 'table_unit = "Pg"']
         lines += ['plot_unit  = "kg m-2"', "space_mean = False", "skip_rmse  = True", ""]
     (folder / "proda.cfg").write_text("\n".join(lines), encoding="utf-8")

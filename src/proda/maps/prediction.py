@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from proda.assimilation.results import read_posterior
 from proda.assimilation.store import opened_sites
+from proda.data.files import known_truth, read_layers, read_profiles, read_site_status
 from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
-from proda.data.tables import known_truth, read_layers, read_profiles, read_site_status
 from proda.errors import InputError
 from proda.kernels.steady_state import soc_density
 from proda.learning.cross_validation import WIDTH_90
 from proda.learning.scores import block_of_place
-from proda.learning.stage import PARAMETERS_FILE
+from proda.learning.stage import read_predicted
 from proda.maps.netcdf import BEYOND
 from proda.maps.stocks import MAP_INTERVALS, QUANTILES, STATISTICS, land_area, petagrams, stocks
 from proda.model.configuration import PAPER_COLUMN, STRATA, interval_name
@@ -72,9 +72,7 @@ def read_inputs(study: Study) -> Inputs:
     one_batch = read_posterior(study.path("one_batch.nc"))["x"].transpose("chain", "draw", "parameter")
     posterior = opened_sites(study.path("sites.zarr"))
     status = read_site_status(study.path("site_status.csv")).sort_values("site")
-    network = pd.read_parquet(study.path("network_parameters.parquet"))
-    at_sites = network[network["place"] == "site"].sort_values("site")
-    at_cells = network[network["place"] == "cell"].sort_values("cell")
+    at_sites, at_cells, skill, hybrid = read_predicted(study.out)
     names = list(PAPER_PARAMETERS.names)
     return Inputs(
         sites=sites,
@@ -91,8 +89,8 @@ def read_inputs(study: Study) -> Inputs:
         network_sites=at_sites[names].to_numpy(float),
         network_cells=at_cells[names].to_numpy(float),
         network_extrapolated=at_cells[BEYOND].to_numpy(),
-        skill=pd.read_csv(study.path("network_skill.csv")),
-        hybrid=xr.load_dataset(study.path(PARAMETERS_FILE)),
+        skill=skill,
+        hybrid=hybrid,
         split=at_sites["split"].fillna("unused").to_numpy(str),
         truth=known_truth(study),
     )

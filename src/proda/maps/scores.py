@@ -24,7 +24,7 @@ from proda.maps.regions import CLASSES, PUBLISHED_BIASES, REGIONS
 from proda.model.configuration import PAPER_COLUMN, STRATA, interval_name
 from proda.model.observation import layer_means
 from proda.model.parameters import PAPER_PARAMETERS
-from proda.stage import MARKER_FORM, marker_path, read_json
+from proda.stage import marker_path, read_json, unfinished
 from proda.study import Study
 
 ALL = "all"
@@ -280,9 +280,9 @@ def at_other_profiles(out: Path, data: Path) -> OtherProfiles:
 
     Raises `InputError` where the maps are not complete, a table is not as expected, or no profile is left.
     """
-    marker = read_json(marker_path(out, MAPS_STAGE)) or {}
-    if marker.get("form") != MARKER_FORM or marker.get("status") != "complete":
-        raise InputError(f"{out} has no complete {MAPS_STAGE}: `python -m proda status {out}` shows what to run")
+    marker, reason = read_json(marker_path(out, MAPS_STAGE)), unfinished(out, MAPS_STAGE)
+    if reason or marker is None:
+        raise InputError(f"{MAPS_STAGE} in {out} {reason}: `python -m proda status {out}` shows what to run")
     settings = marker["fingerprint"]["settings"]
     try:
         study = Study.open(**{**marker["opened_with"], "out": out})
@@ -302,7 +302,7 @@ def read_densities(path: Path) -> tuple[pd.DataFrame, dict[str, NDArray]]:
     try:
         maps = xr.load_dataset(path)
         density = maps["soc_density"].transpose("parameterisation", "layer", "lat", "lon")
-        resolution = float(np.ptp(maps["lat_bounds"][0])) if "lat_bounds" in maps else RESOLUTION
+        resolution = float(np.ptp(maps["lat_bounds"].values[0])) if "lat_bounds" in maps else RESOLUTION
         if density.sizes["layer"] != PAPER_COLUMN.n_layers or density.attrs.get("units") != "kg m-3":
             raise ValueError(f"{density.sizes['layer']} layers in {density.attrs.get('units')}")
     except (OSError, RuntimeError, ValueError, KeyError) as error:

@@ -14,7 +14,16 @@ from proda.learning.scores import TEST, TRAIN
 from proda.maps.netcdf import OF_HYBRID, observed_period, parameter_product, soc_product, write_csoil, write_product
 from proda.maps.prediction import METHODS, Inputs, at_observed_layers, maps_by_method, read_inputs, soc_at_sites
 from proda.maps.regions import regional_biases
-from proda.maps.scores import comparable_sites, map_scores, published_findings, row_name, table_1, with_published
+from proda.maps.scores import (
+    SOC_MAPS,
+    comparable_sites,
+    map_scores,
+    published_findings,
+    read_densities,
+    row_name,
+    table_1,
+    with_published,
+)
 from proda.maps.stocks import reference_scores, stock_table
 from proda.study import Study
 
@@ -106,7 +115,8 @@ def write_results(results: Results, study: Study, folder: Path) -> None:
     inputs, maps, forcing, grid = results.inputs, results.maps, results.inputs.forcing, results.inputs.grid
     source = f"CLM soil-carbon matrix model (10 layers, 7 pools, steady state); study {study.label}, seed {study.seed}"
     title = f"Soil organic carbon by six parameterisations of one model: {study.title}"
-    write_product(soc_product(maps, grid, title, source), folder / "soc_maps.nc")
+    write_product(soc_product(maps, grid, title, source), folder / SOC_MAPS)
+    read_densities(folder / SOC_MAPS)
     title = f"Soil-carbon parameters predicted from the environment by a network: {study.title}"
     extrapolated = inputs.network_extrapolated
     parameters = parameter_product(inputs.network_cells, forcing, grid, title, source, extrapolated)

@@ -90,16 +90,17 @@ def _git(root: Path, *arguments: str) -> str | None:
 def status_text(folder: Path) -> str:
     """A table of the stages in the study folder ``folder``, with the command that completes it."""
     record = read_json(folder / "run.json") or {}
-    markers = [marker for name in ALL_STAGES if (marker := read_json(marker_path(folder, name)))]
-    latest = record if "opened_with" in record else max(markers, key=lambda item: item.get("started", ""), default=None)
+    markers = [marker for name in ALL_STAGES if "opened_with" in (marker := read_json(marker_path(folder, name)) or {})]
+    record = record if {"opened_with", "status", "started"} <= set(record) else {}
+    latest = record or max(markers, key=lambda item: item.get("started", ""), default=None)
     if latest is None:
         raise InputError(
-            f"{folder} holds no study: it has no run.json and no stage; runs leave theirs in "
+            f"{folder} holds no study: no run.json and no stage that can be read; runs leave theirs in "
             "data/processed/<study>-<scale>"
         )
     try:
         study = Study.open(**{**latest["opened_with"], "out": folder})
-    except InputError as error:
+    except (InputError, TypeError) as error:  # a TypeError for arguments of another version
         whole = ", ".join(marker["stage"] for marker in markers if marker.get("status") == "complete")
         raise InputError(
             f"{folder} holds a study (recorded as complete: {whole or 'nothing'}) that cannot be opened here. Copied "
@@ -118,7 +119,8 @@ def status_text(folder: Path) -> str:
 
 def _run_line(folder: Path, record: dict[str, Any]) -> str:
     if not record:
-        return "Its stages come from notebooks run by hand."
+        unread = (folder / "run.json").exists()
+        return "Its run.json cannot be read." if unread else "Its stages come from notebooks run by hand."
     stopped = record["status"] == "running" and not is_locked(folder, "run")
     end = f", {record['seconds']:.0f} s" if "seconds" in record else ""
     error = f": {record['error']}" if record.get("error") else ""

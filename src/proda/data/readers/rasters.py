@@ -24,33 +24,16 @@ from rasterio.warp import reproject, transform_bounds
 from rasterio.windows import Window
 from scipy.stats import mode
 
-from proda.data.covariates import PAPER_LIST, Covariate
+from proda.data.covariates import KNOWN, PAPER_LIST, Covariate
+from proda.data.readers.pixels import Layer, Pixels
 from proda.data.tables import finding, findings_table
 from proda.errors import InputError
 
 DEGREES = "EPSG:4326"
 TILE = 512  # pixels; places are read tile by tile
 KM_PER_DEGREE = 111.32
-# Often written for "missing" and not declared, as are numbers beyond `GREATEST`; the first never mean anything else.
-NEVER_VALUES = (-(2**31), -99999, -32768, -9999, -999)
-FILLS, GREATEST = (*NEVER_VALUES, -128, -1, 0, 127, 255, 32767, 65535, 2**31 - 1), 1e18
-SAMPLE, LEAST_SAMPLE = 500, 20  # pixels of each part of a map, and fewest of all, that show how far values lie apart
 FINEST = 240  # pixels along the edge of a cell, at most; 250 m in half a degree
 _LON_NAMES, _LAT_NAMES = ("lon", "longitude", "x"), ("lat", "latitude", "y")
-
-
-class Layer(NamedTuple):
-    """A map of a public source: the files it is in, and what its values mean."""
-
-    name: str  # the covariate
-    pattern: str  # of the file's name, for `Path.glob`; resolution and ending may vary
-    unit: str
-    least: float  # plausible, in that unit
-    greatest: float
-    factor: float | None = None  # from stored whole numbers to `unit`; None: scale and offset as declared in the file
-    missing: tuple[float, ...] = ()  # stored values that mean "missing" besides the declared one
-    classes: bool = False  # classes have majorities and no means
-    real: bool = False  # stored as real numbers; whole ones are those of another release, times 10
 
 
 _UNITS = {row.name: row.unit for row in PAPER_LIST}
@@ -155,54 +138,79 @@ def covariates_from_maps(
             "covariates."
         )
     columns, findings = {"Lon": np.asarray(lon, float), "Lat": np.asarray(lat, float)}, []
-    for source, layer in filter(None, layers.values()):
+    notes: dict[str, list[str]] = {}
+    how = lon, lat, resolution, None, uncertainty
+    for _, layer in filter(None, layers.values()):
         path = map_file(folder, layer.pattern, layer.name)
-        columns[layer.name] = values = map_values(path, layer, lon, lat, resolution, uncertainty=uncertainty)
-        note = path.name + (f", stored values times {layer.factor:g}" if layer.factor is not None else "")
-        findings.append(finding(source, layer.name, layer.unit, values, note))
+        notes[layer.name] = [
+            path.name + (f", stored values times {layer.factor:g}" if layer.factor is not None else "")
+        ]
+        columns[layer.name] = map_values(path, layer, *how, notes[layer.name])
     public = {name: found for name, found in layers.items() if found}
-    texture = _check_texture(folder, public, columns)
-    if resolution is not None:  # few sites may all lie on one soil
-        _check_tenths(folder, {name: found for name, found in public.items() if name not in texture}, columns)
+    right = _check_texture(folder, public, columns, notes, how)
+    for name, (source, layer) in public.items():
+        if resolution is not None and source not in right:  # few sites may all lie on one soil
+            notes[name] += _check_scale(folder, source, layer, columns[name])
+        findings.append(finding(source, name, layer.unit, columns[name], "; ".join(notes[name])))
     if npp:
         # The year stands alone or, as AppEEARS writes it, before the day: doy2001001.
         paths = [map_file(folder, _NPP.pattern, f"NPP of {y}", rf"(?<!\d){y}(001)?(?!\d)") for y in NPP_YEARS]
-        annual = np.array([map_values(path, _NPP, lon, lat, resolution, uncertainty=uncertainty) for path in paths])
+        doubts: list[str] = []
+        annual = np.array([map_values(path, _NPP, *how, doubts) for path in paths])
         note = f"{NPP_YEARS[0]} to {NPP_YEARS[-1]}, {len(NPP_YEARS)} files"
+        note += f"; {len(doubts)} of them {doubts[0]}" if doubts else ""
         for name in npp:
             columns[name] = values = _NPP_STATISTICS[name](annual, axis=0)
             findings.append(finding("MODIS MOD17A3", name, _NPP.unit, values, note))
     return Covariates(pd.DataFrame(columns)[names], findings_table(findings))
 
 
-def _check_texture(folder: Path, layers: Mapping[str, tuple[str, Layer]], columns: Mapping[str, NDArray]) -> set[str]:
-    """Refuse sand, silt and clay of one source that do not add up to 100 %; the names of those that do."""
+def _check_texture(
+    folder: Path, layers: Mapping[str, tuple[str, Layer]], columns: dict[str, NDArray], notes: dict, how: tuple
+) -> set[str]:
+    """Refuse sand, silt and clay of one source that do not add up to 100 %; the sources of those that do.
+
+    Maps of the three beside one that is a covariate are read, with the arguments `how` of `map_values`, and kept in
+    `columns`; `notes` takes how many places are a little off.
+    """
     right = set()
     for depth in _POINTS:
         names = [f"{part}_Content_{depth}" for part in ("Sand", "Silt", "Clay")]
-        if not set(names) <= set(layers) or len({layers[name][0] for name in names}) > 1:
+        found = [_layer_of(KNOWN[name], folder) for name in names if set(names) & set(layers)]
+        if not found or None in found or len({source in SOURCES and source for source, _ in found}) > 1:
             continue
+        for name, (_, layer) in zip(names, found, strict=True):
+            if name not in columns:
+                columns[name] = map_values(map_file(folder, layer.pattern, name), layer, *how)
         total = np.sum([columns[name] for name in names], axis=0)
-        wrong = np.abs(total - 100.0) > 10.0
+        wrong, off = (np.abs(total - 100.0) > limit for limit in (10.0, 3.0))
         if wrong.any():
             raise InputError(
                 f"{folder}: {', '.join(names)} add up to {total[wrong][0]:.3g} % at {wrong.mean():.2%} of the places, "
                 "expected 100 %. Whole percents under the name of another product, or a fill value of 0?"
             )
-        right |= set(names)
+        if off.any():
+            text = f"doubtful: {', '.join(names)} add up to {total[off][0]:.1f} % at {off.mean():.2%} of the places"
+            notes[next(name for name in names if name in notes)].append(text)
+        right.add(found[0][0])
     return right
 
 
-def _check_tenths(folder: Path, layers: Mapping[str, tuple[str, Layer]], columns: Mapping[str, NDArray]) -> None:
-    """Refuse what is stored in tenths and nowhere above 100 of them: whole numbers of another product would be so."""
-    for name, (source, layer) in layers.items():
-        greatest = np.nanmax(columns[name])
-        if layer.factor == 0.1 and layer.greatest >= 100.0 and greatest <= 10.0:
-            raise InputError(
-                f"{folder}: {name} of {source} is at most {greatest:g} {layer.unit} in any cell. Whole numbers under "
-                "the name of another product? Sand, silt and clay in the list of covariates show it by their sum. If "
-                f"right, bring the map to {layer.unit} and name it {name}.tif."
-            )
+def _check_scale(folder: Path, source: str, layer: Layer, values: NDArray) -> list[str]:
+    """Doubts in words where all cells are below a tenth of what is possible, as those of another unit are.
+
+    An InputError for texture: that some soil of a region has more than 10 % of a fraction is sure enough.
+    """
+    limit, greatest = layer.greatest / 10 if layer.factor == 10.0 else 10.0, np.nanmax(values)
+    if layer.factor not in (0.1, 10.0) or layer.greatest < 100.0 or greatest > limit:
+        return []
+    text = f"at most {greatest:g} {layer.unit} in any cell. Whole numbers under the name of another product?"
+    if "_Content_" in layer.name:
+        raise InputError(
+            f"{folder}: {layer.name} of {source} is {text} Put the maps of sand, silt and clay there, which show it by "
+            f"their sum. If right, bring the map to {layer.unit} and name it {layer.name}.tif."
+        )
+    return [f"doubtful: {text} Maps of sand, silt and clay beside it would show it by their sum"]
 
 
 def _layer_of(row: Covariate, folder: Path) -> tuple[str, Layer] | None:
@@ -212,8 +220,10 @@ def _layer_of(row: Covariate, folder: Path) -> tuple[str, Layer] | None:
                 return source, layer
     for ending in ("tif", "nc"):
         if any(folder.rglob(f"{row.name}.{ending}")):
-            own = Layer(row.name, f"{row.name}.{ending}", row.unit, -np.inf, np.inf, classes=row.kind == "categorical")
-            return f"map of {row.name}", own
+            classes = row.kind == "categorical"
+            named = [layer for layers in SOURCES.values() for layer in layers if layer.name == row.name and not classes]
+            ends = (named[0].least, named[0].greatest) if named else (-np.inf, np.inf)
+            return f"map of {row.name}", Layer(row.name, f"{row.name}.{ending}", row.unit, *ends, classes=classes)
     return None
 
 
@@ -239,6 +249,7 @@ def map_values(
     resolution: float | None = None,
     convert: Callable[[NDArray], NDArray] | None = None,
     uncertainty: ArrayLike = 0.0,
+    doubts: list[str] | None = None,
 ) -> NDArray[np.float64]:
     """Values of a map in the layer's unit, (n,); NaN where it has none.
 
@@ -246,17 +257,20 @@ def map_values(
     (n,)) is not smaller than the pixel's side. With a `resolution` (degrees), places are the
     centres of cells of a regular grid: a cell takes the mean over its pixels with a value, by area, or the most
     frequent class, the lowest on ties. `convert` turns stored values into the layer's unit, in the place of its factor.
+    What is doubtful and no error is added to `doubts`.
     What is no map on the globe, has no value at any place, or one that the layer cannot have, is an `InputError`.
     """
     lon, lat = np.mod(np.asarray(lon, float) + 180.0, 360.0) - 180.0, np.asarray(lat, float)
     try:
         with _opened(Path(path)) as file:
-            pixels = _Pixels(Path(path), layer, file, convert)
+            pixels = Pixels(Path(path), layer, file, convert)
             if resolution is None:
                 values = pixels.values(_at_places(file, lon, lat))
             else:
                 values = _over_cells(pixels, file, lon, lat, resolution)
             pixels.check()
+            if doubts is not None and (doubt := pixels.doubt()):
+                doubts.append(doubt)
             too_uncertain = np.asarray(uncertainty) >= _pixel_km(file)
     except (RasterioError, OSError) as error:
         raise InputError(f"{path}: cannot be read as a map ({error}). Broken off in transfer?") from None
@@ -317,105 +331,6 @@ def _from_netcdf(path: Path) -> MemoryFile:
     return memory
 
 
-class _Pixels:
-    """The pixels of a map as they are read: their values, and what makes them implausible."""
-
-    def __init__(self, path: Path, layer: Layer, file: rasterio.DatasetReader, convert: Callable | None) -> None:
-        self.path, self.layer, self.file, self.convert = path, layer, file, convert
-        self.count = self.outside = 0  # pixels with a value, and those with an implausible one
-        self.example = np.nan
-        self.fills: dict[float, int] = {}  # how many pixels have a usual fill value
-        self.others = [np.zeros(0)]  # a sample of the other stored values, with the least and the greatest
-        self._check_stored()
-
-    def _check_stored(self) -> None:
-        layer, scale, offset = self.layer, self.file.scales[0], self.file.offsets[0]
-        kind, fault = np.dtype(self.file.dtypes[0]), ""
-        whole = np.issubdtype(kind, np.integer)
-        if layer.real and whole and scale == 1:
-            fault = "expected real numbers. Of an earlier release, times 10?"
-        elif layer.factor and not whole:
-            fault = f"expected whole numbers that times {layer.factor:g} are in {layer.unit}. Scaled or resampled?"
-        elif layer.factor and (most := np.iinfo(kind).max * layer.factor) < layer.greatest / 2:
-            fault = f"at most {most:g} {layer.unit} when times {layer.factor:g}, expected up to {layer.greatest:g}."
-            fault += " Of another release?"
-        elif layer.factor and (offset or not np.isclose(np.log10(scale / layer.factor) % 1, [0, 1]).any()):
-            # A declared scale may lead to another unit, such as kg in the place of g: any power of ten.
-            fault = f"with scale {scale:g} and offset {offset:g}, expected {layer.factor:g} and 0. Of another product?"
-        if fault:
-            raise InputError(
-                f"{self.path}: {layer.name} is stored as {kind}, {fault} Bring it to {layer.unit} and name it "
-                f"{layer.name}.tif."
-            )
-
-    def values(self, stored: NDArray) -> NDArray[np.float64]:
-        """Stored values in the layer's unit, codes for "missing" as NaN."""
-        stored, layer = np.where(np.isin(stored, self.layer.missing), np.nan, stored), self.layer
-        if self.convert is not None:
-            values = self.convert(stored)
-        else:
-            scale, offset = (self.file.scales[0], self.file.offsets[0]) if layer.factor is None else (layer.factor, 0.0)
-            values = stored * scale + offset
-            self._note(stored[np.isfinite(stored)])
-        bad = (values < layer.least) | (values > layer.greatest)
-        if bad.any():
-            self.outside, self.example = self.outside + int(bad.sum()), values[bad][0]
-        self.count += int(np.isfinite(values).sum())
-        return values
-
-    def _note(self, stored: NDArray) -> None:
-        if not stored.size:
-            return
-        low, high = stored.min(), stored.max()
-        fills = {float(fill): int((stored == fill).sum()) for fill in FILLS if low <= fill <= high}
-        if max(-low, high) > GREATEST:
-            fills |= dict(zip(*np.unique(stored[np.abs(stored) > GREATEST], return_counts=True), strict=True))
-        fills = {fill: n for fill, n in fills.items() if n}
-        self.fills |= {fill: n + self.fills.get(fill, 0) for fill, n in fills.items()}
-        others = stored[~np.isin(stored, list(fills))] if fills else stored
-        if others.size:
-            self.others.append(np.append(others[:: others.size // SAMPLE + 1], [others.min(), others.max()]))
-
-    def check(self) -> None:
-        """An InputError when values are implausible, or some pixels hold a fill value that is not declared."""
-        layer = self.layer
-        if self.outside:
-            raise InputError(
-                f"{self.path}: {layer.name} is {self.example:g} {layer.unit} in a pixel, expected {layer.least:g} to "
-                f"{layer.greatest:g} ({self.outside / self.count:.2%} of {self.count:,} pixels are outside). Another "
-                "release or legend, a map that was scaled already, or a fill value that the file does not declare?"
-            )
-        others = np.unique(np.concatenate(self.others))
-        if not others.size:  # a map of nothing else, such as 0 and 255
-            others = np.array(sorted(fill for fill in self.fills if 0 <= fill < GREATEST))
-        fills = [fill for fill in self.fills if self._is_fill(fill, others)]
-        if others.size > LEAST_SAMPLE and not layer.classes:  # any other number as far away as only a fill value is
-            rest = others[1:-1]
-            far = np.abs(others[[0, -1]] - rest[[0, -1]]) > 10 * np.ptp(rest)
-            fills += [] if self._declared() else others[[0, -1]][far].tolist()
-        if fills:
-            value, n = fills[0], self.fills.get(fills[0], 1)
-            rest = others[others != value]
-            raise InputError(
-                f"{self.path}: {layer.name} is {value:g} in {n / self.count:.2%} of {self.count:,} pixels, {rest[0]:g} "
-                f"to {rest[-1]:g} in the others. A fill value that the file does not declare? Declare it: gdal_edit.py "
-                f"-a_nodata {float(value)} {self.path.name}. If it is a value, declare another number, such as 1e30."
-            )
-
-    def _declared(self) -> bool:
-        return self.file.nodata is not None and bool(np.isfinite(self.file.nodata))
-
-    def _is_fill(self, fill: float, others: NDArray) -> bool:
-        """Whether a usual fill value lies farther from all others than these from each other."""
-        gap = max(others[0] - fill, fill - others[-1]) if others.size else 0.0
-        if abs(fill) > GREATEST or (fill in NEVER_VALUES and self._declared()):
-            return gap > np.ptp(others)
-        few = self.count < LEAST_SAMPLE
-        if self._declared() or (fill in (-1, 0) and (few or others.size == 1 or self.layer.classes)):
-            return False
-        return gap > np.ptp(others) or (not few and others.size >= LEAST_SAMPLE and gap > 3 * np.diff(others).max())
-
-
 def _pixel_km(file: rasterio.DatasetReader) -> float:
     """The longer side of a pixel."""
     return max(file.res) * (KM_PER_DEGREE if file.crs.is_geographic else file.crs.linear_units_factor[1] / 1000.0)
@@ -447,7 +362,7 @@ def _read(file: rasterio.DatasetReader, window: Window) -> NDArray:
     return file.read(1, window=window, masked=True).astype(np.float64).filled(np.nan)
 
 
-def _over_cells(pixels: _Pixels, file, lon: NDArray, lat: NDArray, resolution: float) -> NDArray:
+def _over_cells(pixels: Pixels, file, lon: NDArray, lat: NDArray, resolution: float) -> NDArray:
     west, north = lon.min() - resolution / 2, lat.max() + resolution / 2
     row, column = (np.floor(x / resolution).astype(np.int64) for x in (north - lat, lon - west))
     n_columns = int(column.max()) + 1
@@ -458,6 +373,7 @@ def _over_cells(pixels: _Pixels, file, lon: NDArray, lat: NDArray, resolution: f
         here = np.flatnonzero(row == strip)
         top = north - resolution * strip
         stored = _on_fine_pixels(file, west, top, step, (along, n_columns * along))
+        pixels.note_edges(stored)
         cells = pixels.values(stored.reshape(along, n_columns, along)[:, column[here]])
         if pixels.layer.classes:
             known = np.isfinite(cells).any(axis=(0, 2))

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.readers.rasters import Layer, map_file, map_values
+from proda.data.readers.pixels import Layer
+from proda.data.readers.rasters import map_file, map_values
 from proda.data.region import RESOLUTION
 from proda.data.tables import finding, findings_table
 from proda.errors import InputError
@@ -55,14 +56,14 @@ def soilgrids_2_stocks(
     `folder` holds `ocd_0-5cm_mean.tif` and on to 100-200 cm, stored as hg m-3; `lon`, `lat` are centres of cells of
     `resolution` degrees, as in the functions below.
     """
-    stocks = dict.fromkeys(DEPTHS, 0.0)
+    stocks, doubts = dict.fromkeys(DEPTHS, 0.0), []
     for top, bottom in zip(_SOILGRIDS_BOUNDS, _SOILGRIDS_BOUNDS[1:], strict=False):
         name = f"ocd_{top}-{bottom}cm"
         layer = Layer(name, f"{name}_mean*.*", "kg m-3", 0.0, 300.0, 0.1)
-        density = map_values(map_file(folder, layer.pattern, name), layer, lon, lat, resolution)
+        density = map_values(map_file(folder, layer.pattern, name), layer, lon, lat, resolution, doubts=doubts)
         for depth in stocks:
             stocks[depth] = stocks[depth] + density * max(0.0, min(bottom / 100, depth) - top / 100)
-    return reference_map("soilgrids_2", "SoilGrids 2.0", stocks, "ocd, hg m-3 times 0.1")
+    return reference_map("soilgrids_2", "SoilGrids 2.0", stocks, "; ".join(["ocd, hg m-3 times 0.1", *doubts[:1]]))
 
 
 def wise30sec_stocks(
