@@ -25,6 +25,16 @@ def results():
     return small_results()
 
 
+@pytest.fixture(scope="session")
+def cluster():
+    """Two worker processes, each with a nanny that starts another when it dies."""
+    from distributed import LocalCluster
+
+    local = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs="CRITICAL")
+    with local as cluster:
+        yield cluster
+
+
 @pytest.fixture(autouse=True)
 def closed_figures():
     yield

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import sys
 
 import distributed
 import numpy as np
@@ -13,13 +12,13 @@ from made_sites import DEPTH, SHORT, few_sites, made_problem, posteriors_in, sto
 
 from proda.assimilation import sites as site_by_site
 from proda.assimilation.chains import SitePlan, site_faults
-from proda.assimilation.sites import cluster_client
 from proda.assimilation.store import agreement_by_site, site_status
-from proda.errors import InputError, ProdaError
+from proda.errors import ProdaError
 from proda.kernels import steady_state as kernels
 from proda.kernels.metropolis import Schedule
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, unit_cube
+from proda.workers import SCHEDULER
 
 N_SITES = 40
 PLAN = SitePlan(Schedule(2000, 3000, 6000, 20), n_kept=60)
@@ -105,15 +104,6 @@ def test_faulty_sites_have_their_row_and_leave_the_bits_of_the_others(problem, s
         assert np.isnan(result[name].values[[2, 4]]).all()
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """Two worker processes, each with a nanny that starts another when it dies."""
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs="CRITICAL"
-    ) as cluster:
-        yield cluster
-
-
 @pytest.mark.slow
 def test_a_worker_killed_during_the_run_costs_its_batch_and_the_result_is_the_local_one(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(site_by_site, "SITES_PER_BATCH", 4)
@@ -121,6 +111,7 @@ def test_a_worker_killed_during_the_run_costs_its_batch_and_the_result_is_the_lo
     plan, few = SHORT._replace(schedule=Schedule(1000, 1000, 10_000, 100)), few_sites(48)
     posteriors_in(tmp_path / "here", few, plan)
     address, done = cluster.scheduler_address, []
+    monkeypatch.setenv(SCHEDULER, address)
     with distributed.Client(address) as client:
         before = client.run(os.getpid)
 
@@ -129,7 +120,7 @@ def test_a_worker_killed_during_the_run_costs_its_batch_and_the_result_is_the_lo
         if len(done) == 1:
             os.kill(list(before.values())[0], signal.SIGKILL)
 
-    posteriors_in(tmp_path / "there", few, plan, scheduler=address, report=report)
+    posteriors_in(tmp_path / "there", few, plan, report=report)
     assert sum(done) == 48 and len(done) == 12
     assert store_bytes(tmp_path / "there") == store_bytes(tmp_path / "here")
     with distributed.Client(address) as client:
@@ -150,28 +141,13 @@ def test_a_run_that_was_begun_here_goes_on_there_where_the_scheduler_is_named_by
         posteriors_in(tmp_path / "there", few, report=stop)
     file = tmp_path / "scheduler.json"
     file.write_text(json.dumps({"type": "Scheduler", "address": cluster.scheduler_address}))
-    posteriors_in(tmp_path / "there", few, scheduler=str(file))
+    monkeypatch.setenv(SCHEDULER, str(file))
+    posteriors_in(tmp_path / "there", few)
     assert store_bytes(tmp_path / "there") == store_bytes(tmp_path / "here")
 
 
 def test_an_error_of_a_worker_arrives(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(site_by_site.SiteStore, "create", lambda *given: None)
+    monkeypatch.setenv(SCHEDULER, cluster.scheduler_address)
     with pytest.raises(ProdaError, match="sites.zarr cannot be written"):
-        posteriors_in(tmp_path, few_sites(2), scheduler=cluster.scheduler_address)
-
-
-def test_a_scheduler_that_does_not_answer_is_an_error_that_says_what_to_do(tmp_path, monkeypatch):
-    class Impatient(distributed.Client):
-        def __init__(self, address, **given):
-            super().__init__(address, **{**given, "timeout": 1})
-
-    monkeypatch.setattr(distributed, "Client", Impatient)
-    with pytest.raises(InputError, match="no Dask scheduler answers at tcp://127.0.0.1:9: .*leave --scheduler out"):
-        cluster_client("tcp://127.0.0.1:9")
-    with pytest.raises(ValueError, match="No client"):
-        distributed.default_client()
-    with pytest.raises(InputError, match="no Dask scheduler answers at .*nowhere.json: .*No such file"):
-        cluster_client(str(tmp_path / "nowhere.json"))
-    monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InputError, match=r"is not installed: pip install 'proda\[cluster\]'"):
-        cluster_client("tcp://127.0.0.1:8786")
+        posteriors_in(tmp_path, few_sites(2))

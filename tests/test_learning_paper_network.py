@@ -67,6 +67,17 @@ def test_two_trainings_with_one_seed_give_identical_weights_and_another_seed_doe
     assert (weights[0] != weights[2]).any()
 
 
+def test_the_start_of_a_network_does_not_depend_on_the_generator_of_the_process_which_other_threads_use(monkeypatch):
+    def used(*given):
+        raise AssertionError("the generator of the process was used")
+
+    monkeypatch.setattr("random.randint", used)
+    paper_network(4, (8, 8), 0.2, seed=1)
+    parameter_networks(
+        Encoding.of(pd.DataFrame({"warm": [0.0, 1.0], "cover": [1.0, 2.0]}), ("cover",)).shape, 2, seed=1
+    )
+
+
 @pytest.mark.parametrize("kept", ["best", "last"])
 def test_the_kept_weights_are_those_of_the_row_marked_in_the_curve(rng, kept):
     # Noise to overfit: the validation loss must have a least value before the last epoch.

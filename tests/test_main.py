@@ -122,7 +122,7 @@ def test_the_options_of_a_run_reach_it(file, tmp_path, monkeypatch):
     seen, asked = {}, []
     monkeypatch.setattr("proda.run.run.run", lambda study, **given: seen.update(given))
     client = types.SimpleNamespace(close=lambda: None)
-    monkeypatch.setattr("proda.assimilation.sites.cluster_client", lambda address: asked.append(address) or client)
+    monkeypatch.setattr("proda.workers.cluster_client", lambda address: asked.append(address) or client)
     common = ["run", "--study", str(file), "--scale", "tiny", "--out", str(tmp_path / "out")]
     assert main([*common, "--scheduler", "tcp://there:8786", "--fresh", "--from", "4", "--supplement"]) == 0
     assert asked == ["tcp://there:8786"]

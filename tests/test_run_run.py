@@ -15,12 +15,12 @@ import pytest
 from small_notebooks import write_study
 from small_study import finish
 
-from proda.assimilation.stage import SCHEDULER
 from proda.errors import InputError, MissingOutput
 from proda.run.record import revision, status_text
 from proda.run.run import NotebookFailed, kernel_of_this_python, read_but_not_run, run, stages_to_run
 from proda.stage import CHECKPOINTS, STAGES, is_locked, locked, partial_path, write_json
 from proda.study import Study
+from proda.workers import SCHEDULER
 
 ORDER = tuple(STAGES)
 

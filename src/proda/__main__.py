@@ -54,7 +54,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--from", dest="first", type=int, default=1, metavar="N", help="begin with notebook N")
     run.add_argument("--only", default="", metavar="N", help="run notebook N alone (1 to 7, S1 to S5)")
     run.add_argument("--supplement", action="store_true", help="run the supplementary notebooks S1 to S5 as well")
-    run.add_argument("--scheduler", default="", metavar="ADDRESS", help="run the sites on a Dask cluster")
+    run.add_argument(
+        "--scheduler", default="", metavar="ADDRESS", help="run sites, folds, maps and projections on a Dask cluster"
+    )
     run.add_argument("--fresh", action="store_true", help="give up what interrupted runs of these notebooks left")
 
     score = commands.add_parser("score", help="score the maps of a finished study on profiles that it did not use")
@@ -162,9 +164,9 @@ def _run(options: argparse.Namespace) -> None:
     # Only now what takes seconds to import.
     from proda.assimilation.chains import site_plan
     from proda.assimilation.one_batch import batch_constant
-    from proda.assimilation.sites import cluster_client
     from proda.assimilation.stage import one_batch_plan
     from proda.run.run import run
+    from proda.workers import cluster_client
 
     # SIGTERM ends a run as Ctrl-C does: kernels are stopped and the record is closed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -13,7 +13,7 @@ from proda.stage import ALL_STAGES, DATA, file_sha256, sha256
 
 PACKAGE = Path(__file__).parent
 # These name, print and keep results; they do not compute them.
-NO_RESULT = ("", "study", "stage", "fingerprint", "errors")
+NO_RESULT = ("", "study", "stage", "fingerprint", "errors", "workers")
 # Modules of stage 1 that count only for a study whose [source] tables name one of these kinds. The first holds for
 # every study: "half-degree-table" is what forcing and covariates are read from unless the study file names another.
 SOURCE_MODULES: dict[str, tuple[str, ...]] = {

@@ -5,9 +5,7 @@ and the chain's number alone, so the sites beside it, their order and the number
 """
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +23,7 @@ from proda.model.forcing import Forcing
 from proda.model.observation import MID_DEPTH, layer_bounds, layer_means, layer_operator
 from proda.model.parameters import CRYO, PAPER_PARAMETERS, TAU_CWD
 from proda.model.rates import unit_exchange
+from proda.workers import in_parallel, n_workers
 
 LEAST_BURN_IN = 100
 ACCEPTED = 0.15, 0.50  # the paper's window of the share of accepted steps
@@ -397,17 +396,12 @@ def _kept(chains: Chains, target: Target, schedule: Schedule, accepted_only: boo
 _LEAST, _MOST = 32, 128
 
 
-def n_workers() -> int:
-    """Threads for the samplers: the cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def sampled_by_workers(problem: SiteProblem, seed: int, plan: SitePlan) -> SampledSites:
     """`sampled_sites` of all sites of `problem`, part by part, on all cores; the same to the last bit."""
     size = min(max(-(-problem.n_sites // (2 * n_workers())), _LEAST), _MOST)
     parts = [problem.part(first, first + size) for first in range(0, problem.n_sites, size)]
-    with ThreadPoolExecutor(n_workers()) as pool:
-        sampled = list(pool.map(lambda part: sampled_sites(part, seed, plan), parts))
+    with in_parallel(sampled_sites, parts, seed, plan) as done:
+        sampled = list(done)
     arrays = (np.concatenate(values) for values in zip(*(one[:4] for one in sampled), strict=True))
     mixing = Convergence(*(np.concatenate(values) for values in zip(*(one.mixing for one in sampled), strict=True)))
     return SampledSites(*arrays, mixing)

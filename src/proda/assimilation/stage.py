@@ -1,6 +1,5 @@
 """The two assimilation stages: from the cleaned tables of a study to its posteriors on disk."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +13,6 @@ from proda.assimilation.chains import (
     ErrorModel,
     SiteProblem,
     error_model,
-    n_workers,
     schedule,
     site_faults,
     site_plan,
@@ -30,10 +28,10 @@ from proda.data.files import read_site_status
 from proda.kernels.metropolis import Proposal, Schedule
 from proda.stage import CHECKPOINTS, ONE_BATCH, SITE_BY_SITE, progress_bar
 from proda.study import Study
+from proda.workers import n_workers
 
 ONE_BATCH_DRAWS = 5000  # a chain, at most
 ERROR_SITES = 200  # whose withheld layers an estimated error is taken from
-SCHEDULER = "PRODA_SCHEDULER"  # environment variable: the address of a Dask scheduler
 
 
 class OneBatchAssimilation(NamedTuple):
@@ -94,8 +92,7 @@ def site_assimilation(study: Study) -> SiteAssimilation:
     """Run the site-by-site stage of a study and write sites.zarr and site_status.csv.
 
     Settings: chains, kept_draws, sampler, observation_*, relative_sd, floor_kg_m3, site_*. An estimated error is that
-    of layers withheld at some sites. The batches run on a Dask cluster when the environment variable
-    PRODA_SCHEDULER holds the address of its scheduler, which `python -m proda run --scheduler` sets.
+    of layers withheld at some sites.
     """
     plan = site_plan(study.settings)
     with study.stage(SITE_BY_SITE, resumable=True) as folder:
@@ -104,7 +101,7 @@ def site_assimilation(study: Study) -> SiteAssimilation:
         problem = site_problem(cleaned.profiles, cleaned.layers, cleaned.forcing, error)
         with progress_bar(problem.n_sites, "site-by-site", "site") as bar:
             places = {name: cleaned.profiles[name].to_numpy() for name in ("lon", "lat")}
-            how = folder / CHECKPOINTS, places, n_workers(), os.environ.get(SCHEDULER, ""), bar.update
+            how = folder / CHECKPOINTS, places, n_workers(), bar.update
             sites = site_posteriors(problem, study.seed, plan, folder, *how)
         attrs = {"error_relative": error.relative, "error_floor_kg_m3": error.floor, "weights": error.weights}
         zarr.open_group(folder / STORE, mode="r+").attrs.update(attrs)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import product
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +27,7 @@ from proda.learning.trees import BOOSTED, FOREST, StackedTrees, Trees, fitted_tr
 from proda.model.configuration import STRATA, interval_name
 from proda.model.parameters import PAPER_PARAMETERS, default_parameters
 from proda.stage import progress_bar
+from proda.workers import in_parallel
 
 DEFAULTS, DEPTH, PAPER_NETWORK = "CLM defaults", "depth alone", "network of the paper"
 COVER = "depth and land cover"
@@ -225,24 +225,26 @@ def compared_methods(
         for number in range(config.n_folds):
             held = drawn == number
             nearest[KINDS.index(kind), again, held] = nearest_training_km(lon[held], lat[held], lon[~held], lat[~held])
-            for covariates, (learnt_from, named) in by_covariates.items():
+            for covariates in by_covariates:
                 seed = _seed(config.seed, kind, again, number)
                 places.append((kind, again, held, covariates))
-                jobs.append((Fold(learnt_from, config, np.flatnonzero(~held), seed), named))
+                jobs.append((covariates, np.flatnonzero(~held), seed))
     soc = np.full((len(row), len(KINDS), config.n_repeats, of_obs.size), np.nan, np.float32)
     x = np.full((len(row), len(KINDS), n_sites, len(PAPER_PARAMETERS)), np.nan, np.float32)
     log_sd = np.full(soc.shape[2:], np.nan, np.float32)
     bar = progress_bar(len(jobs), "folds", "fold") if progress else None
-    for (kind, again, held, covariates), results in zip(places, _by_fold(jobs, config.n_processes), strict=True):
-        k, of_held = KINDS.index(kind), held[of_obs]
-        for name, result in results.items():
-            soc[row[name, covariates], k, again, of_held] = result.soc[present][of_held]
-            if result.x is not None and again == 0:
-                x[row[name, covariates], k, held] = result.x[held]
-            if (name, kind, covariates) == (HYBRID, BLOCKS, MAP):
-                log_sd[again, of_held] = result.log_sd[present][of_held]
-        if bar is not None:
-            bar.update()
+    # In the order of the folds, so that sums over them are the same to the last bit.
+    with in_parallel(_of_fold, jobs, by_covariates, config, n=config.n_processes, processes=True) as of_folds:
+        for (kind, again, held, covariates), results in zip(places, of_folds, strict=True):
+            k, of_held = KINDS.index(kind), held[of_obs]
+            for name, result in results.items():
+                soc[row[name, covariates], k, again, of_held] = result.soc[present][of_held]
+                if result.x is not None and again == 0:
+                    x[row[name, covariates], k, held] = result.x[held]
+                if (name, kind, covariates) == (HYBRID, BLOCKS, MAP):
+                    log_sd[again, of_held] = result.log_sd[present][of_held]
+            if bar is not None:
+                bar.update()
     if bar is not None:
         bar.close()
     dims = ("approach", "kind", "repeat")
@@ -271,22 +273,20 @@ def _seed(seed: int, kind: str, *place: int) -> int:
     return int(np.random.SeedSequence([seed, KINDS.index(kind), *place]).generate_state(1)[0] % 2**31)
 
 
-Job = tuple[Fold, Mapping[str, Method]]
+def _of_fold(
+    job: tuple[str, NDArray[np.int64], int],
+    by_covariates: Mapping[str, tuple[TrainingData, Mapping[str, Method]]],
+    config: TrainingConfig,
+) -> dict[str, MethodResult]:
+    covariates, train, seed = job
+    data, methods = by_covariates[covariates]
+    # Keras has one random state for a process: two threads of a worker would draw from it by turns.
+    with _ONE_AT_A_TIME:
+        fold = Fold(data, config, train, seed)
+        return {name: fold.result(method) for name, method in methods.items()}
 
 
-def _by_fold(jobs: list[Job], n_processes: int) -> Iterator[dict[str, MethodResult]]:
-    """The results of each fold in their order, so that sums over folds are the same to the last bit."""
-    if n_processes == 1:
-        yield from map(_of_fold, jobs)
-        return
-    # Spawned: a forked process would share the threads of JAX.
-    with ProcessPoolExecutor(n_processes, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_of_fold, jobs)
-
-
-def _of_fold(job: Job) -> dict[str, MethodResult]:
-    fold, methods = job
-    return {name: fold.result(method) for name, method in methods.items()}
+_ONE_AT_A_TIME = Lock()
 
 
 class CellResiduals(NamedTuple):

@@ -11,7 +11,7 @@ column would spoil the gradient of the batch; the networks keep their 32 bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from proda.kernels import steady_state as kernels
 from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Encoding, Shape
-from proda.learning.paper_network import Predictor, Progress, finite_loss, restart, rows_of_batches
+from proda.learning.paper_network import Predictor, Progress, finite_loss, layer_seeds, restart, rows_of_batches
 from proda.learning.training_data import GRAMS_PER_KG, ObservedSites, TrainingData, at_layers, unpacked_forcing
 from proda.learning.trees import DEPTHS, StackedTrees, Trees, with_carbon
 from proda.model.configuration import PAPER, PAPER_COLUMN
@@ -289,21 +289,24 @@ def parameter_networks(shape: Shape, n_members: int, seed: int) -> keras.Model:
     inputs = [keras.Input((shape.n_numbers,), name=NUMBERS)]
     if shape.class_sizes:
         inputs.append(keras.Input((len(shape.class_sizes),), name=CLASSES, dtype="int32"))
-    members = [_member(inputs, shape, member) for member in range(n_members)]
+    seeds = layer_seeds(seed % 2**32)
+    members = [_member(inputs, shape, member, seeds) for member in range(n_members)]
     return keras.Model(inputs, keras.layers.Concatenate(axis=1, name="members")(members), name="parameter_networks")
 
 
-def _member(inputs: list[Any], shape: Shape, member: int) -> Any:
+def _member(inputs: list[Any], shape: Shape, member: int, seeds: Iterator[int]) -> Any:
     parts = inputs[:1]
     for column, size in enumerate(shape.class_sizes):
         code = inputs[1][:, column]
         width = min(WIDEST_EMBEDDING, (size + 1) // 2)
-        embedded = keras.layers.Embedding(size, width, name=f"class_{member}_{column}")(code)
+        start = keras.initializers.RandomUniform(seed=next(seeds))
+        embedded = keras.layers.Embedding(size, width, start, name=f"class_{member}_{column}")(code)
         # Of an unknown class nothing is learnt: it adds nothing, instead of the noise of a start value.
         parts.append(embedded * ops.cast(ops.not_equal(code, UNKNOWN), "float32")[:, None])
     flow = keras.layers.Concatenate(name=f"covariates_{member}")(parts) if len(parts) > 1 else parts[0]
     for i, units in enumerate(HIDDEN, start=1):
-        flow = keras.layers.Dense(units, activation="relu", name=f"hidden_{member}_{i}")(flow)
+        start = keras.initializers.GlorotUniform(next(seeds))
+        flow = keras.layers.Dense(units, "relu", kernel_initializer=start, name=f"hidden_{member}_{i}")(flow)
     n_parameters, start = len(PAPER_PARAMETERS), keras.initializers.RandomNormal(stddev=0.01, seed=member)
     output = keras.layers.Dense(n_parameters, "sigmoid", kernel_initializer=start, name=f"parameters_{member}")(flow)
     inside = keras.layers.Rescaling(1.0 - 2.0 * INNER, offset=INNER, name=f"inside_{member}")(output)

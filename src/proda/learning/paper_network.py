@@ -8,11 +8,12 @@ together: ``.keras``, and ``.json`` with the covariates, their scaling and the r
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from pickle import UnpicklingError
+from random import Random
 from typing import Any, NamedTuple
 
 import joblib
@@ -294,13 +295,24 @@ def trained_network(
 def paper_network(n_covariates: int, hidden: Sequence[int], dropout: float, seed: int) -> keras.Model:
     """An untrained network; its output is clipped only where it is used, for a clipped output would stop learning."""
     keras.utils.set_random_seed(seed)
+    seeds = layer_seeds(seed)
     layers: list[Any] = [keras.Input((n_covariates,), name=NUMBERS)]
     for i, units in enumerate(hidden, start=1):
+        start = keras.initializers.GlorotUniform(next(seeds))
         layers += [
-            keras.layers.Dense(units, activation="relu", name=f"hidden_{i}"),
-            keras.layers.Dropout(dropout, name=f"dropout_{i}"),
+            keras.layers.Dense(units, activation="relu", kernel_initializer=start, name=f"hidden_{i}"),
+            keras.layers.Dropout(dropout, seed=next(seeds), name=f"dropout_{i}"),
         ]
-    return keras.Sequential([*layers, keras.layers.Dense(len(PAPER_PARAMETERS), name="parameters")], name="proda")
+    start = keras.initializers.GlorotUniform(next(seeds))
+    output = keras.layers.Dense(len(PAPER_PARAMETERS), kernel_initializer=start, name="parameters")
+    return keras.Sequential([*layers, output], name="proda")
+
+
+def layer_seeds(seed: int) -> Iterator[int]:
+    """A seed for each layer; Keras would take them from the process's generator, from which Dask's threads draw too."""
+    draws = Random(seed)
+    while True:
+        yield draws.randint(1, 10**9)
 
 
 @lru_cache(maxsize=2)

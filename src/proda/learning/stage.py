@@ -11,7 +11,6 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from proda.assimilation.chains import n_workers
 from proda.data.files import read_csv, read_dataset, read_profiles, read_table
 from proda.learning.cross_validation import (
     ALL_METHODS,
@@ -52,6 +51,7 @@ from proda.learning.training_data import Inputs, TrainingData, network_inputs, s
 from proda.learning.trees import stacked_trees
 from proda.model.parameters import PAPER_PARAMETERS
 from proda.study import Study
+from proda.workers import n_workers
 
 PATIENCE = 25  # epochs after which the paper's network of a fold stops when it has not improved
 MOST_PROCESSES = 4  # each holds JAX and the training data, a gigabyte

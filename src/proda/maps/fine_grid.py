@@ -1,13 +1,11 @@
-"""SOC stocks on a grid of any size, in bounded memory: threads take a chunk of cells at a time, read its forcing and
-covariates, predict the parameters and run the model.
+"""SOC stocks on a grid of any size, in bounded memory: for a chunk of cells at a time, forcing and covariates are read,
+parameters predicted and the model run.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -17,7 +15,6 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from proda.assimilation.chains import n_workers
 from proda.assimilation.store import ZarrFolder, consolidate
 from proda.data.forcing import VARIABLES, has_forcing
 from proda.errors import InputError
@@ -28,6 +25,7 @@ from proda.model.configuration import PAPER_COLUMN, validated
 from proda.model.forcing import Forcing
 from proda.model.parameters import physical
 from proda.stage import progress_bar
+from proda.workers import in_parallel
 
 if TYPE_CHECKING:  # Keras takes seconds to import, and fixed draws need none of it
     from proda.learning.paper_network import Predictor
@@ -68,6 +66,9 @@ class NetworkDraws:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor, self.covariates, self._one_at_a_time = predictor, predictor.covariates, Lock()
 
+    def __reduce__(self) -> tuple:
+        return NetworkDraws, (self.predictor,)  # a lock stays where it is
+
     def __call__(self, covariates: pd.DataFrame) -> MapDraws:
         # Keras keeps the function that it compiled in the network: two threads would both compile it.
         with self._one_at_a_time:
@@ -85,7 +86,8 @@ def fine_maps(
     `forcing.nc`) and the covariates; `lon`, `lat`, `cell_area` (m2), `land_fraction` are carried over. `predictor` is
     `FixedDraws`, `NetworkDraws`, or your own function of the covariates of n cells, a DataFrame, that returns
     `MapDraws`; its attribute `covariates` names the columns, and several threads call it. The Zarr store `store` is
-    named `<store>.partial` until it is whole. `chunk`, the cells at a time, does not change the values.
+    named `<store>.partial` until it is whole. `chunk`, the cells at a time, does not change the values. On a Dask
+    cluster (`proda.workers.in_parallel`) the workers read a file or store at the same path.
 
     The store, opened, has `soil_mass_content_of_carbon` (depth, cell), kg m-2, with `_p05`, `_p50`, `_p95` (missing
     with a single draw); `extrapolated` (cell), number of covariates outside the range of the training sites, NaN for a
@@ -102,15 +104,9 @@ def fine_maps(
     partial = path.with_name(f"{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     firsts = range(0, cells.sizes["cell"], chunk)
-
-    def part(first: int) -> xr.Dataset:
-        return chunk_maps(cells.isel(cell=slice(first, first + chunk)).load(), covariates, predictor, first)
-
-    # Closed before the pool, so that after an error or Ctrl-C no further chunk is begun.
     with (
         progress_bar(cells.sizes["cell"], "fine maps", "cell") as bar,
-        ThreadPoolExecutor(n_workers()) as pool,
-        closing(pool.map(part, firsts)) as parts,
+        in_parallel(chunk_maps, firsts, cells, covariates, predictor, chunk) as parts,
     ):
         for first, maps in zip(firsts, parts, strict=True):
             mode = {"append_dim": "cell"} if first else {"mode": "w"}
@@ -142,8 +138,11 @@ def opened_source(source: str | Path | xr.Dataset, covariates: Sequence[str]) ->
     return source.drop_vars([variable for variable in source.variables if variable not in (*needed, *_PLACES)])
 
 
-def chunk_maps(cells: xr.Dataset, covariates: Sequence[str], predictor: MapPredictor, first: int) -> xr.Dataset:
-    """The maps of a chunk of the cells of `opened_source`; `first` is its place in the source, for messages."""
+def chunk_maps(
+    first: int, source: xr.Dataset, covariates: Sequence[str], predictor: MapPredictor, chunk: int
+) -> xr.Dataset:
+    """The maps of a chunk of the cells of `opened_source`, from the cell `first` on."""
+    cells = source.isel(cell=slice(first, first + chunk)).load()
     fields = {field: cells[name].transpose(*dims).to_numpy() for name, (field, dims, _) in VARIABLES.items()}
     forcing = Forcing(**{field: values.astype(np.float64) for field, values in fields.items()})
     n = cells.sizes["cell"]

@@ -31,6 +31,7 @@ from proda.model.forcing import Forcing
 from proda.model.observation import LAYER_MEAN, layer_bounds, layer_means
 from proda.model.parameters import INNER, PAPER_PARAMETERS, cwd_share, default_parameters, physical
 from proda.study import Study
+from proda.workers import in_parallel
 
 METHODS = ("default", "one-batch", "random-sampling", "site-by-site", "network", "hybrid")
 AT_MEAN = "site-by-site, at mean parameters"
@@ -190,16 +191,21 @@ def soc_of_draws(draws: NDArray, forcing: Forcing, area: NDArray, what: str = "a
     mean = np.zeros((PAPER_COLUMN.n_layers, area.size))
     stock = np.empty((len(draws), len(MAP_INTERVALS), area.size), dtype=np.float32)
     totals = np.empty((len(draws), len(STRATA)))
-    for k, draw in enumerate(draws):
-        soc = finite_soc(draw, forcing, f"{what}, draw {k}")
-        mean += soc / len(draws)
-        stock[k] = stocks(soc, MAP_INTERVALS)
-        totals[k] = petagrams(stocks(soc, STRATA), area)
+    with in_parallel(_soc_of_draw, enumerate(draws), forcing, what) as socs:
+        for k, soc in enumerate(socs):
+            mean += soc / len(draws)
+            stock[k] = stocks(soc, MAP_INTERVALS)
+            totals[k] = petagrams(stocks(soc, STRATA), area)
     return map_dataset(
         mean,
         np.stack([stocks(mean, MAP_INTERVALS), *np.quantile(stock, QUANTILES, axis=0)]),
         np.stack([totals.mean(axis=0), *np.quantile(totals, QUANTILES, axis=0)]),
     )
+
+
+def _soc_of_draw(numbered: tuple[int, NDArray], forcing: Forcing, what: str) -> NDArray[np.float64]:
+    k, draw = numbered
+    return finite_soc(draw, forcing, f"{what}, draw {k}")
 
 
 def soc_of_one(soc: NDArray, area: NDArray) -> xr.Dataset:

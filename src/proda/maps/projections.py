@@ -8,9 +8,7 @@ parameterisations with the same stocks may differ in their response.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -20,7 +18,6 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from proda.assimilation.chains import n_workers
 from proda.data.forcing import read_forcing
 from proda.data.sources import source_table
 from proda.errors import InputError
@@ -34,13 +31,14 @@ from proda.model.parameters import default_parameters, physical
 from proda.model.transient import efolding_time
 from proda.stage import progress_bar
 from proda.study import Study
+from proda.workers import in_parallel
 
 FIRST_YEAR, LAST_YEAR = 2020, 2100
 WARMING = (0.0, 1.5, 3.0, 4.5)  # K until the end of the last year
 DEPTH = (0.0, 1.0)  # m, interval of maps and totals
 MAP_INTERVAL = 20  # yr between the maps that are kept
 STATISTICS = ("mean", "p05", "p95")
-CHUNK = 4096  # cells: with the forcing of 80 years some 150 MB
+CHUNK = 1024  # cells that a worker takes: with the forcing of 80 years some 40 MB
 
 
 class Pathway(NamedTuple):
@@ -116,11 +114,13 @@ def parameter_sets(
 
     In a virtual study the true parameters are among them, as "truth".
     """
-    default = default_parameters(inputs.forcing, inputs.grid["sand_percent"].values, configuration.parameters)
+    forcing = inputs.forcing
+    default = default_parameters(forcing, inputs.grid["sand_percent"].values, configuration.parameters)
 
     def of_cube(x: NDArray) -> ParameterSet:
-        x = np.broadcast_to(x.T if x.ndim > 1 else x[:, None], (x.shape[-1], inputs.forcing.n_columns))
-        return lambda cells: physical(x[:, cells], inputs.forcing.take(cells), configuration.parameters)
+        """Of (n_cells, n_parameters), or of (n_parameters,) everywhere."""
+        table = configuration.parameters
+        return lambda cells: physical(x if x.ndim == 1 else x[cells].T, forcing.take(cells), table)
 
     members = inputs.hybrid["x_cell"].transpose("member", "cell", "parameter").values.astype(float)
     sets = {
@@ -158,20 +158,19 @@ def soc_responses(
     change = np.full((len(sets), len(pathways), len(STATISTICS), len(kept), area.size), np.nan, np.float32)
     imbalance, n_columns = 0.0, area.size * len(pathways) * sum(map(len, sets.values()))
     parts = [slice(start, start + CHUNK) for start in range(0, area.size, CHUNK)]
-    with progress_bar(n_columns, "projections", "column") as bar, ThreadPoolExecutor(n_workers()) as pool:
-        for (p, pathway), cells in product(enumerate(pathways.values()), parts):
-            places = pathway_places(pathway.forcing(inputs.forcing, cells), configuration)
-            for m, ours in enumerate(sets.values()):
-                stocks = np.empty((len(ours), len(kept), len(area[cells])), np.float32)
-                one = partial(_response, cells=cells, places=places, configuration=configuration)
-                for k, (stock, lost) in enumerate(pool.map(one, ours)):
-                    total[m, p, k] = np.nan_to_num(total[m, p, k]) + petagrams(stock, area[cells])
-                    stocks[k] = stock[kept] - stock[0]
-                    imbalance = max(imbalance, lost)
-                    bar.update(stock.shape[1])
-                change[m, p, 0, :, cells] = stocks.mean(axis=0, dtype=np.float64)
-                if len(ours) > 1:
-                    change[m, p, 1:, :, cells] = np.quantile(stocks, QUANTILES[::2], axis=0)
+    jobs = list(product(range(len(pathways)), parts))
+    shared = list(pathways.values()), list(sets.values()), inputs.forcing, area, kept, configuration
+    with (
+        progress_bar(n_columns, "projections", "column") as bar,
+        in_parallel(_part_of_responses, jobs, *shared) as of_parts,
+    ):
+        for (p, cells), results in zip(jobs, of_parts, strict=True):
+            for m, (of_draws, changed, lost) in enumerate(results):
+                n_draws = len(of_draws)
+                total[m, p, :n_draws] = np.nan_to_num(total[m, p, :n_draws]) + of_draws
+                change[m, p, : len(changed), :, cells] = changed
+                imbalance = max(imbalance, lost)
+                bar.update(n_draws * changed.shape[-1])
     names = {"parameterisation": list(sets), "pathway": list(pathways)}
     of_maps = names | {"statistic": list(STATISTICS), "map_year": years[kept]}
     warming = [pathway.warming[-1] for pathway in pathways.values()]
@@ -181,6 +180,32 @@ def soc_responses(
         xr.DataArray(warming, {"pathway": names["pathway"]}),
         imbalance,
     )
+
+
+def _part_of_responses(
+    job: tuple[int, slice],
+    pathways: Sequence[Pathway],
+    sets: Sequence[Sequence[ParameterSet]],
+    today: AnyForcing,
+    area: NDArray,
+    kept: NDArray,
+    configuration: Configuration,
+) -> list[tuple[NDArray, NDArray, float]]:
+    """Of some cells on one pathway, a parameterisation each: `total`, `change` and `imbalance` of `Responses`."""
+    p, cells = job
+    places, results = pathway_places(pathways[p].forcing(today, cells), configuration), []
+    for ours in sets:
+        totals, changed, imbalance = [], np.empty((len(ours), len(kept), len(area[cells])), np.float32), 0.0
+        for k, theta in enumerate(ours):
+            stock, lost = _response(theta, cells, places, configuration)
+            totals.append(petagrams(stock, area[cells]))
+            changed[k] = stock[kept] - stock[0]
+            imbalance = max(imbalance, lost)
+        statistics = [changed.mean(axis=0, dtype=np.float64)]
+        if len(ours) > 1:
+            statistics += list(np.quantile(changed, QUANTILES[::2], axis=0))
+        results.append((np.array(totals), np.array(statistics), imbalance))
+    return results
 
 
 def _response(

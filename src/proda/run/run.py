@@ -17,7 +17,6 @@ from typing import Any
 import nbformat
 from PIL import Image
 
-from proda.assimilation.stage import SCHEDULER
 from proda.errors import InputError, ProdaError
 from proda.run.record import RunRecord
 from proda.run.report import build_report, check_packages
@@ -35,6 +34,7 @@ from proda.stage import (
     write_json,
 )
 from proda.study import Study, repository_root
+from proda.workers import SCHEDULER
 
 LEAST_ROOM, BYTES_PER_DRAW = 1e8, 104  # bytes: of tables, maps and pages; of 25 parameters and a misfit
 KERNEL = "proda-run"
