@@ -10,6 +10,7 @@ import pandas as pd
 import shapely
 import xarray as xr
 
+from proda.data.forcing import forcing_dataset
 from proda.data.region import conterminous_land
 from proda.kernels import steady_state as kernels
 from proda.learning.scores import parameter_skill
@@ -76,7 +77,7 @@ def write_study(out: Path, resolution: float = 2.0, n_sites: int = 120, referenc
     soc_cell = kernels.soc_density(physical(x_cell, forcing), forcing)
     soc_site = kernels.soc_density(physical(x_site, at_sites), at_sites)
     _write_grid(out, lon, lat, resolution, soc_cell if references else None, rng)
-    _write_forcing(out, forcing, lon, lat)
+    forcing_dataset(forcing, lon, lat, "Made for the test: smooth fields.").to_netcdf(out / "forcing.nc")
     ids = np.array([f"P{i:05d}" for i in range(n_sites)])
     _write_profiles(out, ids, cell, lon, lat, soc_site, rng)
     _write_posteriors(out, ids, x_site, soc_site, cell, x_cell, rng)
@@ -103,17 +104,6 @@ def _write_grid(out, lon, lat, resolution, soc_cell, rng):
             stock[::23] = np.nan
             grid[f"ref_whrc_soc_0_{lower}cm_kg_m2"] = ("cell", stock)
     grid.to_netcdf(out / "grid.nc")
-
-
-def _write_forcing(out, forcing, lon, lat):
-    names = {"water_potential": "soil_water_potential", "active_layer": "active_layer_depth"}
-    units = {"soil_temperature": "K", "water_potential": "MPa", "active_layer": "m"}
-    xr.Dataset(
-        {names.get(k, k): (("layer", "cell")[2 - v.ndim:], v, {"units": units.get(k, "g C m-2 yr-1")})
-         for k, v in forcing._asdict().items()},
-        coords={"node_depth": ("layer", PAPER_COLUMN.node), "lon": ("cell", lon), "lat": ("cell", lat)},
-        attrs={"comment": "Made for the test: smooth fields."},
-    ).to_netcdf(out / "forcing.nc")  # fmt: skip
 
 
 def _write_profiles(out, ids, cell, lon, lat, soc_site, rng):

@@ -43,6 +43,26 @@ def test_changed_raw_tables_make_every_stage_stale_but_copied_ones_and_results_a
     assert all(faults[name] for name in ORDER) and "other data" in faults[ORDER[0]]
 
 
+def test_yearly_forcing_makes_projections_stale_and_no_other_stage(file, tmp_path):
+    file.write_text(STUDY.replace('"virtual"', '"tidy-tables"'))
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    raw.mkdir()
+    (raw / "profiles.csv").write_text("one")
+    finish(Study.open(file, "tiny", data=raw, out=out), *ALL_STAGES)
+    file.write_text(file.read_text().replace("[settings]", '[source.projections]\nfolder = "years"\n[settings]'))
+    (raw / "years" / "ssp126").mkdir(parents=True)
+    (raw / "years" / "ssp126" / "forcing_2021.nc").write_text("one")
+
+    def stale():
+        return [name for name, fault in Study.open(file, "tiny", data=raw, out=out).faults().items() if fault]
+
+    assert stale() == ["07-projections"]
+    finish(Study.open(file, "tiny", data=raw, out=out), "07-projections")
+    assert stale() == []
+    (raw / "years" / "ssp126" / "forcing_2021.nc").write_text("two")
+    assert stale() == ["07-projections"]
+
+
 def test_the_reason_names_the_settings_and_keeps_seed_data_and_code_apart(opened):
     before = opened().fingerprints()[ORDER[4]]
     assert difference(before, before) == ""

@@ -73,9 +73,8 @@ def test_the_start_of_a_network_does_not_depend_on_the_generator_of_the_process_
 
     monkeypatch.setattr("random.randint", used)
     paper_network(4, (8, 8), 0.2, seed=1)
-    parameter_networks(
-        Encoding.of(pd.DataFrame({"warm": [0.0, 1.0], "cover": [1.0, 2.0]}), ("cover",)).shape, 2, seed=1
-    )
+    encoding = Encoding.of(pd.DataFrame({"warm": [0.0, 1.0], "cover": [1.0, 2.0]}), ["cover"])
+    parameter_networks(encoding.shape, 2, seed=1)
 
 
 @pytest.mark.parametrize("kept", ["best", "last"])

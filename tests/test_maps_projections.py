@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from small_study import STUDY
 from synthetic_study import small_results
 
 from proda.data.forcing import forcing_dataset
@@ -21,10 +22,12 @@ from proda.maps.projections import (
     soc_responses,
     spread_shares,
     standard_pathways,
+    study_pathways,
 )
 from proda.maps.stocks import land_area, overlap, petagrams
 from proda.model.configuration import PAPER
 from proda.model.solver import soc_stock, steady_state
+from proda.study import Study
 
 
 @pytest.fixture(scope="module")
@@ -128,20 +131,98 @@ def test_the_file_of_maps_has_a_time_axis_and_units(inputs, responses, tmp_path)
         assert file["soil_carbon_change_p05"].sel(parameterisation="network").isnull().all()
 
 
-def test_a_pathway_of_files_is_that_of_its_years(inputs, responses, tmp_path):
+def write_years(folder, inputs, years, forcing_of=lambda year, today: today):
+    """A file of forcing for each of the years."""
+    folder.mkdir(parents=True, exist_ok=True)
     lon, lat = inputs.grid["lon"].values, inputs.grid["lat"].values
-    for year in range(2021, 2101):
-        warm = inputs.forcing.warmed(3.0 * (year - 2020.5) / 80)
-        forcing_dataset(warm, lon, lat, "warmer").to_netcdf(tmp_path / f"forcing_{year}.nc")
-    pathway = pathway_of_files(tmp_path, inputs.forcing)
+    for year in years:
+        forcing = forcing_of(year, inputs.forcing)
+        forcing_dataset(forcing, lon, lat, "").to_netcdf(folder / f"forcing_{year}.nc")
+
+
+def test_a_pathway_of_files_is_that_of_its_years(inputs, responses, tmp_path):
+    write_years(tmp_path, inputs, range(2021, 2101), lambda year, today: today.warmed(3.0 * (year - 2020.5) / 80))
+    pathway = pathway_of_files(tmp_path, inputs.forcing, inputs.grid)
     assert pathway.first_year == 2020 and pathway.warming[-1] == pytest.approx(3.0 * 79.5 / 80)
     of_files = soc_responses(inputs, {"files": pathway}, 10, seed=1)
     np.testing.assert_allclose(of_files.total.sel(pathway="files"), responses.total.sel(pathway="+3 K"), rtol=1e-9)
-    with pytest.raises(InputError, match="has 210 cells, expected the study's 3"):
-        pathway_of_files(tmp_path, inputs.forcing.take([0, 1, 2]))
-    (tmp_path / "forcing_2050.nc").unlink()
-    with pytest.raises(InputError, match="found the years .*expected a file such as forcing_2021.nc for every year"):
-        pathway_of_files(tmp_path, inputs.forcing)
+
+
+def changing(year, today):
+    """Weather: another temperature, wetness, depth of thaw and carbon input in every cell and year."""
+    rng, n = np.random.default_rng(year), today.n_columns
+    warmer = today.warmed(rng.normal(0.0, 2.0, n)).fertilised(rng.uniform(0.3, 1.8, n))
+    wetter = today.water_potential * rng.uniform(0.2, 3.0, n)
+    return warmer._replace(water_potential=wetter, active_layer=rng.uniform(0.1, 4.0, n))
+
+
+def test_forcing_that_varies_from_year_to_year_keeps_the_carbon_balance(inputs, tmp_path):
+    write_years(tmp_path, inputs, range(2015, 2031), changing)
+    pathways = {"weather": pathway_of_files(tmp_path, inputs.forcing, inputs.grid)}
+    responses = soc_responses(inputs, pathways, 10, seed=1)
+    assert responses.imbalance < 1e-12
+    steps = np.abs(responses.total.diff("year")) / responses.total.isel(year=0)
+    assert float(steps.sel(parameterisation="default").max()) > 1e-3, "the carbon must change"
+    assert responses.total["year"].values.tolist() == list(range(2014, 2031))
+
+
+def changed(name, change):
+    """A change of one of the yearly files, as a function of its dataset."""
+    return lambda file: file.assign({name: change(file[name])})
+
+
+BAD_FILES = {
+    "units": (
+        changed("npp_max", lambda values: (values * 4).assign_attrs(units="kg m-2 yr-1")),
+        "2022.nc: npp_max has dimensions .*unit 'kg m-2 yr-1'; expected .*unit 'g m-2 yr-1'",
+    ),
+    "values": (changed("soil_temperature", lambda values: values - values + 25.0), "2022.nc: soil_temperature is 25 K"),
+    "variable": (lambda file: file.rename(npp_mean="gpp"), "forcing_2022.nc: npp_mean is missing"),
+    "gap": (changed("npp_mean", lambda values: values.where(values["cell"] != 7)), "npp_mean is nan .*in column 7"),
+    "fewer cells": (lambda file: file.isel(cell=slice(3)), "2022.nc has 3 cells, expected the study's 210"),
+    "other order": (lambda file: file.isel(cell=slice(None, None, -1)), "2022.nc has cell 0 at .*, expected"),
+    "no places": (lambda file: file.drop_vars("lon"), "2022.nc has no lon of its cells"),
+    "layers": (lambda file: file.isel(layer=slice(7)), "2022.nc: .* has shape .7, 210., expected .10, 210."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "fault"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_bad_file_of_yearly_forcing_is_named_with_its_fault(inputs, tmp_path, change, fault):
+    write_years(tmp_path, inputs, range(2021, 2024))
+    path = tmp_path / "forcing_2022.nc"
+    with xr.load_dataset(path) as file, xr.set_options(keep_attrs=True):
+        changed_file = change(file)
+    changed_file.to_netcdf(path)
+    with pytest.raises(InputError, match=fault):
+        pathway_of_files(tmp_path, inputs.forcing, inputs.grid)
+
+
+def test_missing_and_double_years_are_named(inputs, tmp_path):
+    with pytest.raises(InputError, match="found no file whose name ends in a year, expected one file a year, such as"):
+        pathway_of_files(tmp_path, inputs.forcing, inputs.grid)
+    write_years(tmp_path, inputs, (2021, 2022, 2024))
+    with pytest.raises(InputError, match="found 0 files of 2023, expected one file a year"):
+        pathway_of_files(tmp_path, inputs.forcing, inputs.grid)
+    write_years(tmp_path, inputs, (2023,))
+    (tmp_path / "again_2022.nc").write_bytes((tmp_path / "forcing_2022.nc").read_bytes())
+    with pytest.raises(InputError, match="found 2 files of 2022"):
+        pathway_of_files(tmp_path, inputs.forcing, inputs.grid)
+
+
+def test_the_pathways_of_a_study_are_the_folders_that_its_file_names(inputs, file, tmp_path):
+    file.write_text(STUDY.replace("[settings]", '[source.projections]\nfolder = "years"\n[settings]'))
+    with pytest.raises(InputError, match="reads files from a folder: give it with --data DIR"):
+        Study.open(file, "tiny")
+    write_years(tmp_path / "years" / "ssp126", inputs, range(2021, 2024))
+    study = Study.open(file, "tiny", data=tmp_path)
+    read = study_pathways(study, inputs.forcing, inputs.grid)
+    assert list(read) == ["constant", "ssp126"] and read["constant"].first_year == 2020
+    write_years(tmp_path / "years" / "ssp585", inputs, range(2021, 2025))
+    with pytest.raises(InputError, match="all of the same years; found ssp126 2021 to 2023, ssp585 2021 to 2024"):
+        study_pathways(study, inputs.forcing, inputs.grid)
+    file.write_text(STUDY.replace("[settings]", '[source.projections]\nfolder = "other"\n[settings]'))
+    with pytest.raises(InputError, match="no 'other' in the data folder"):
+        study_pathways(Study.open(file, "tiny", data=tmp_path), inputs.forcing, inputs.grid)
 
 
 def test_cells_taken_in_parts_give_the_same(inputs, responses, monkeypatch):

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from proda.stage import ALL_STAGES, DATA, file_sha256, sha256
+from proda.stage import ALL_STAGES, DATA, PROJECTIONS, file_sha256, sha256
 
 PACKAGE = Path(__file__).parent
 # These name, print and keep results; they do not compute them.
@@ -36,9 +36,10 @@ def fingerprint(
     stage: str, settings: Mapping[str, Any], source: Mapping[str, Any], configuration: str, seed: int, data: Path | None
 ) -> dict[str, Any]:
     """What decides the result of ``stage`` beside the stages below it: values, or their SHA-256 (hex)."""
-    raw = data if not ALL_STAGES[stage].upstream else None
-    files = {path.relative_to(raw).as_posix(): _raw_digest(path) for path in raw_files(raw)} if raw else {}
+    files = {path.relative_to(data).as_posix(): _raw_digest(path) for path in _files_read(stage, source, data)}
     files |= {f"shipped {name}": file_sha256(PACKAGE.parents[1] / name) for name in SHIPPED.get(stage, ())}
+    if stage != PROJECTIONS:
+        source = {name: table for name, table in source.items() if name != "projections"}
     return {
         "study": sha256({"source": source, "configuration": configuration}),
         "seed": seed,
@@ -46,6 +47,18 @@ def fingerprint(
         "data": sha256(files),
         "code": code_digest(ALL_STAGES[stage].code, source_kinds(source) if stage == DATA else ()),
     }
+
+
+def _files_read(stage: str, source: Mapping[str, Any], data: Path | None) -> list[Path]:
+    """The raw files on which ``stage`` depends: yearly forcing for projections, else those that stage 1 reads."""
+    folder = dict(source.get("projections", {})).get("folder", "")
+    if data is None or (ALL_STAGES[stage].upstream and not (stage == PROJECTIONS and "projections" in source)):
+        return []
+    if stage == PROJECTIONS:
+        return raw_files(data / folder)
+    if source["kind"] == "virtual":
+        return []
+    return [path for path in raw_files(data) if not (folder and path.is_relative_to(data / folder))]
 
 
 def settings_read(stage: str, settings: Mapping[str, Any]) -> dict[str, Any]:

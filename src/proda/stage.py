@@ -34,7 +34,7 @@ class Stage(NamedTuple):
 
 
 DATA, ONE_BATCH, SITE_BY_SITE = "01-data-cleaning", "03-one-batch-assimilation", "04-site-by-site-assimilation"
-NETWORK = "05-network-training"
+NETWORK, PROJECTIONS = "05-network-training", "07-projections"
 _NETWORK_SETTINGS = ("epochs", "batch_size", "dropout", "learning_rate", "network_*", "hybrid_*", "score_repeats")
 _ERROR_SETTINGS = ("chains", "sampler", "observation_*", "relative_sd")
 _SITE_SETTINGS = ("site_*", "kept_draws", "floor_kg_m3", *_ERROR_SETTINGS)
@@ -50,7 +50,7 @@ STAGES: dict[str, Stage] = {
 
 # Notebooks that prove or explore; none of the six reads their files, and a core notebook cites their summaries.
 SUPPLEMENTS: dict[str, Stage] = {
-    "07-projections": Stage(("maps.projections",), (DATA, ONE_BATCH, SITE_BY_SITE, NETWORK), ("projection_*",)),
+    PROJECTIONS: Stage(("maps.projections",), (DATA, ONE_BATCH, SITE_BY_SITE, NETWORK), ("projection_*",)),
     "S1-sampler-validation": Stage(("assimilation",), (DATA,), ("sbc_*", "supplement_*", *_SITE_SETTINGS)),
     "S2-published-programs": Stage(
         ("assimilation",), (DATA, ONE_BATCH, SITE_BY_SITE), ("supplement_*", "one_batch_*", *_SITE_SETTINGS)

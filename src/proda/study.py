@@ -189,13 +189,13 @@ def study_file(study: str | Path) -> Path:
 
 
 def data_folder(file: Path, source: Mapping[str, Any], data: str | Path) -> Path | None:
-    """The folder of the raw tables: as given, else ``folder`` of the [source] table, relative to the study file."""
-    if source["kind"] == "virtual":
+    """The folder of the raw data: as given, else ``folder`` of the [source] table, relative to the study file."""
+    if source["kind"] == "virtual" and "projections" not in source:
         if str(data):
             raise InputError(f"study {file.stem} makes its own data: leave --data {data} out, or name another study")
         return None
     if not str(data) and "folder" not in source:
-        raise InputError(f"study {file.stem} reads its tables from a folder: give it with --data DIR")
+        raise InputError(f"study {file.stem} reads files from a folder: give it with --data DIR")
     folder = Path(data).expanduser().resolve() if str(data) else (file.parent / source["folder"]).resolve()
     if not any(path.is_file() for path in folder.rglob("*")):
         raise InputError(

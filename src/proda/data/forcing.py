@@ -16,6 +16,7 @@ forcing is wetter, and decomposition somewhat faster, than with the annual mean 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from proda.data.files import read_dataset
+from proda.errors import InputError
 from proda.model.configuration import PAPER_COLUMN, validated
 from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
 
@@ -177,3 +179,19 @@ def read_forcing(path: Path | str) -> Forcing:
     file = read_dataset(path, dims, gaps=dims)  # which column has none is what `validated` says
     fields = {field: file[name].transpose(*dims[name]).to_numpy() for name, (field, *_) in VARIABLES.items()}
     return validated(Forcing(**fields), source=str(path))
+
+
+def check_variables(source: xr.Dataset, name: str, others: Sequence[str] = ()) -> None:
+    """An InputError unless `source`, called `name`, has the variables of `forcing.nc`, and `others` on its cells."""
+    needed = {variable: (set(dims), attributes["units"]) for variable, (_, dims, attributes) in VARIABLES.items()}
+    needed |= {other: ({"cell"}, None) for other in others}
+    for variable, (dims, unit) in needed.items():
+        here = source[variable] if variable in source.variables else None
+        if here is None or set(here.dims) != dims or unit not in (None, here.attrs.get("units")):
+            fault = "is missing" if here is None else f"has dimensions {here.dims}, unit {here.attrs.get('units')!r}"
+            raise InputError(
+                f"{name}: {variable} {fault}; expected dimensions {sorted(dims)}, unit {unit!r}. A map on lat and lon "
+                'becomes one on cell by source.stack(cell=("lat", "lon")).reset_index("cell")'
+            )
+    if source.sizes["layer"] != PAPER_COLUMN.n_layers:
+        raise InputError(f"{name} has {source.sizes['layer']} layers, the model {PAPER_COLUMN.n_layers}")

@@ -150,7 +150,8 @@ def source_table(study: Study, name: str) -> SourceTable:
     An InputError when the kind or an option is unknown, an option has an unknown value, or there is no such folder.
     """
     where = f"{study.file}: [source.{name}]"
-    kinds = TABLES[name] if study.data else {"virtual": _OPTIONS}  # a study that makes its own data has no folder
+    made = study.source["kind"] == "virtual" and name != "projections"  # a study that makes its own data has no folder
+    kinds = {"virtual": _OPTIONS} if made else TABLES[name]
     given = dict(study.source.get(name, {}))
     kind = given.pop("kind", next(iter(kinds)))
     if kind not in kinds:
@@ -169,7 +170,7 @@ def source_table(study: Study, name: str) -> SourceTable:
             raise InputError(f"{where}: {option} is {value!r}, expected text, such as {options[option]!r}.")
         options[option] = value
     folder = options.pop("folder")
-    return SourceTable(kind, _below_data(study, folder, where) if study.data else Path(), options)
+    return SourceTable(kind, Path() if made else _below_data(study, folder, where), options)
 
 
 def _below_data(study: Study, folder: str, where: str) -> Path:

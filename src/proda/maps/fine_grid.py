@@ -16,12 +16,12 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from proda.assimilation.store import ZarrFolder, consolidate
-from proda.data.forcing import VARIABLES, has_forcing
+from proda.data.forcing import VARIABLES, check_variables, has_forcing
 from proda.errors import InputError
 from proda.kernels.steady_state import soc_density
 from proda.maps.netcdf import BEYOND, EXTRAPOLATED, LEVELS, MEANINGS, SOC_CONTENT, file_attributes, vertical
 from proda.maps.stocks import MAP_INTERVALS, QUANTILES, overlap
-from proda.model.configuration import PAPER_COLUMN, validated
+from proda.model.configuration import validated
 from proda.model.forcing import Forcing
 from proda.model.parameters import physical
 from proda.stage import progress_bar
@@ -123,19 +123,9 @@ def opened_source(source: str | Path | xr.Dataset, covariates: Sequence[str]) ->
     if not isinstance(source, xr.Dataset):
         is_zarr = Path(source).suffix == ".zarr"
         source = xr.open_zarr(source, chunks=None, consolidated=False) if is_zarr else xr.open_dataset(source)
-    needed = {variable: (set(dims), attributes["units"]) for variable, (_, dims, attributes) in VARIABLES.items()}
-    needed |= {covariate: ({"cell"}, None) for covariate in covariates}
-    for variable, (dims, unit) in needed.items():
-        here = source[variable] if variable in source.variables else None
-        if here is None or set(here.dims) != dims or unit not in (None, here.attrs.get("units")):
-            fault = "is missing" if here is None else f"has dimensions {here.dims}, unit {here.attrs.get('units')!r}"
-            raise InputError(
-                f"{name}: {variable} {fault}; expected dimensions {sorted(dims)}, unit {unit!r}. A map on lat and lon "
-                'becomes one on cell by source.stack(cell=("lat", "lon")).reset_index("cell")'
-            )
-    if source.sizes["layer"] != PAPER_COLUMN.n_layers:
-        raise InputError(f"{name} has {source.sizes['layer']} layers, the model {PAPER_COLUMN.n_layers}")
-    return source.drop_vars([variable for variable in source.variables if variable not in (*needed, *_PLACES)])
+    check_variables(source, name, covariates)
+    needed = {*VARIABLES, *covariates, *_PLACES}
+    return source.drop_vars([variable for variable in source.variables if variable not in needed])
 
 
 def chunk_maps(

@@ -1,8 +1,8 @@
 """A century ahead: the response of soil carbon to pathways of warming and carbon input, by parameterisation.
 
-Carbon starts from the steady state of today's forcing. A pathway changes soil temperature and carbon input; water and
-the depth of thaw stay as they are. Steady stocks are input times residence time: profiles cannot separate the two, so
-parameterisations with the same stocks may differ in their response.
+Carbon starts from the steady state of today's forcing. A pathway changes soil temperature and carbon input, while water
+and the depth of thaw stay as they are, or it is the forcing of every year, from files. Steady stocks are input times
+residence time: profiles cannot separate the two, so methods with the same stocks may differ in their response.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from proda.data.forcing import read_forcing
+from proda.data.forcing import check_variables, read_forcing
 from proda.data.sources import source_table
 from proda.errors import InputError
 from proda.kernels.transient import pathway_places, trajectories
@@ -70,24 +70,50 @@ def standard_pathways(input_rise: float, last_year: int = LAST_YEAR) -> dict[str
     }
 
 
-def pathway_of_files(folder: Path, today: AnyForcing) -> Pathway:
+def pathway_of_files(folder: Path, today: AnyForcing, grid: xr.Dataset) -> Pathway:
     """The pathway of a folder with a file of forcing a year, laid out as `forcing.nc`, whose names end in the year.
 
-    Its warming is the mean over cells and layers. Raises an InputError for years with gaps or other cells than today's.
+    Its warming is the mean over cells and layers. Raises an InputError for years with gaps, other cells than those of
+    `grid`, and other variables or units than those of `forcing.nc`.
     """
-    named = {int(path.stem[-4:]): path for path in folder.glob("*.nc") if re.search(r"\d{4}$", path.stem)}
-    years = sorted(named)
-    if not years or years != list(range(years[0], years[0] + len(years))):
-        raise InputError(f"{folder}: found the years {years}, expected a file such as forcing_2021.nc for every year")
-    yearly = tuple(read_forcing(named[year]) for year in years)
-    for year, forcing in zip(years, yearly, strict=True):
-        if forcing.n_columns != today.n_columns:
-            raise InputError(f"{named[year]} has {forcing.n_columns:,} cells, expected the study's {today.n_columns:,}")
+    paths = sorted((path for path in folder.glob("*.nc") if re.search(r"\d{4}$", path.stem)), key=_year_of)
+    years, expected = list(map(_year_of, paths)), "expected one file a year, such as forcing_2021.nc"
+    if not years:
+        raise InputError(f"{folder}: found no file whose name ends in a year, {expected}")
+    for year in range(years[0], years[-1] + 1):
+        if years.count(year) != 1:
+            raise InputError(f"{folder}: found {years.count(year)} files of {year}, {expected}")
+    yearly = []
+    for path in paths:
+        yearly.append(read_forcing(path))
+        _check_file(path, grid)
     warming = [float((forcing.soil_temperature - today.soil_temperature).mean()) for forcing in yearly]
-    return Pathway(np.array(warming), np.full(len(years), np.nan), yearly, years[0] - 1)
+    return Pathway(np.array(warming), np.full(len(years), np.nan), tuple(yearly), years[0] - 1)
 
 
-def study_pathways(study: Study, today: AnyForcing) -> dict[str, Pathway]:
+def _year_of(path: Path) -> int:
+    return int(path.stem[-4:])
+
+
+def _check_file(path: Path, grid: xr.Dataset) -> None:
+    """An InputError unless units and cells of a file of forcing are those of the study, the cells in its order."""
+    with xr.open_dataset(path) as file:
+        check_variables(file, str(path))
+        if file.sizes["cell"] != grid.sizes["cell"]:
+            fault = f"has {file.sizes['cell']:,} cells, expected the study's {grid.sizes['cell']:,}"
+        elif missing := [name for name in ("lon", "lat") if name not in file.variables]:
+            fault = f"has no {missing[0]} of its cells"
+        else:
+            here, there = (np.stack([of["lon"].to_numpy(), of["lat"].to_numpy()]) for of in (file, grid))
+            apart = ~(np.abs(here - there) < 1e-3).all(axis=0)
+            if not apart.any():
+                return
+            k = int(np.argmax(apart))
+            fault = f"has cell {k} at {here[0, k]:g}, {here[1, k]:g}, expected {there[0, k]:g}, {there[1, k]:g}"
+    raise InputError(f"{path} {fault} (lon, lat): give the cells in the order of forcing.nc of the study")
+
+
+def study_pathways(study: Study, today: AnyForcing, grid: xr.Dataset) -> dict[str, Pathway]:
     """The pathways of a study: one a folder below that of [source.projections], and constancy; else the standard ones.
 
     Raises an InputError where there is no folder, or the folders hold different years.
@@ -95,11 +121,14 @@ def study_pathways(study: Study, today: AnyForcing) -> dict[str, Pathway]:
     if "projections" not in study.source:
         return standard_pathways(study["projection_input_rise"])
     folder = source_table(study, "projections").folder
-    read = {path.name: pathway_of_files(path, today) for path in sorted(folder.iterdir()) if path.is_dir()}
-    spans = {(pathway.first_year, len(pathway.warming)) for pathway in read.values()}
-    if len(spans) != 1:
-        raise InputError(f"{folder}: expected a folder of yearly forcing for every pathway, all of the same years")
-    ((first_year, n_years),) = spans
+    read = {path.name: pathway_of_files(path, today, grid) for path in sorted(folder.glob("*")) if path.is_dir()}
+    spans = {name: (pathway.first_year, len(pathway.warming)) for name, pathway in read.items()}
+    if len(set(spans.values())) != 1:
+        found = ", ".join(f"{name} {first + 1} to {first + n}" for name, (first, n) in spans.items()) or "none"
+        raise InputError(
+            f"{folder}: expected a folder of forcing for every pathway, all of the same years; found {found}"
+        )
+    first_year, n_years = next(iter(spans.values()))
     return {"constant": Pathway(np.zeros(n_years), np.ones(n_years), first_year=first_year)} | read
 
 
@@ -282,9 +311,10 @@ def efolding_times(
 
 
 _COMMENT = (
-    "Change since the first time of the carbon from 0 to 1 m, from the steady state of today's forcing. Water and the "
-    "depth of thaw stay as they are; the carbon input of a pathway is prescribed. Steady stocks cannot separate carbon "
-    "input from turnover, so the parameterisations may have right stocks and wrong responses."
+    "Change since the first time of the carbon from 0 to 1 m, from the steady state of today's forcing. The carbon "
+    "input of a pathway is prescribed; water and the depth of thaw stay as they are but with yearly forcing. Steady "
+    "stocks cannot separate carbon input from turnover, so the parameterisations may have right stocks and wrong "
+    "responses."
 )
 
 

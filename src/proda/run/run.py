@@ -120,7 +120,8 @@ def needed_bytes(study: Study, names: tuple[str, ...]) -> float:
     """About the size of the results of the stages ``names``: most are the draws of all parameters at every site."""
     lists = study.data.rglob("*profiles*.[ct]sv") if study.data else ()
     lines = sum(path.read_bytes().count(b"\n") for path in lists)
-    draws = (lines if study.data else study["n_profiles"]) * study["kept_draws"] * BYTES_PER_DRAW
+    n_profiles = study["n_profiles"] if study.source["kind"] == "virtual" else lines
+    draws = n_profiles * study["kept_draws"] * BYTES_PER_DRAW
     return LEAST_ROOM + (draws if SITE_BY_SITE in names else 0.0)
 
 
