@@ -46,6 +46,9 @@ def test_every_variant_is_measured_on_the_same_sites(problem):
     paper = table.iloc[0]
     assert wide["SOC sd / mean"] > paper["SOC sd / mean"] > cooled["SOC sd / mean"]
     assert (table["sites used"] <= 12).all()
+    assert table.loc["redrawn at the bounds", "sd ratio"] < paper["sd ratio"], (
+        "the neighbourhood of the bounds is missed"
+    )
 
 
 def test_one_batch_as_coded_is_judged_on_all_profiles(rng):

@@ -16,7 +16,7 @@ ORDER = tuple(STAGES)
     ("setting", "stale"),
     [
         ({"n_profiles": 200}, tuple(ALL_STAGES)),
-        ({"epochs": 99}, (*ORDER[4:], "07-projections", "S3-method-comparison", "S4-parameter-interpretation")),
+        ({"epochs": 99}, (*ORDER[4:], "07-projections", *tuple(ALL_STAGES)[8:11])),
         ({"one_batch_steps": 990}, (ORDER[2], ORDER[5], "07-projections", "S2-published-programs")),
         ({"supplement_sites": 77}, tuple(ALL_STAGES)[7:]),
         ({"map_draws": 77}, (ORDER[5],)),

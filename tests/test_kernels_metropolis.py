@@ -122,7 +122,7 @@ def test_a_literal_chain_never_tunes_its_steps_and_adapts_its_covariance_to_the_
 
 @kept_compiled
 def one_uniform_step(chains, literal):
-    metropolis.propose_uniform(chains, literal)
+    metropolis.propose_uniform(chains, literal, False)
 
 
 def test_literal_test_steps_are_a_tenth_of_the_range_at_most_and_uniform():
@@ -133,6 +133,31 @@ def test_literal_test_steps_are_a_tenth_of_the_range_at_most_and_uniform():
         one_uniform_step(chains, True)
         steps.append(chains.proposal - 0.5)
     assert kstest(np.ravel(steps), "uniform", args=(-0.1, 0.2)).pvalue > 1e-3
+
+
+@kept_compiled
+def one_redrawn_step(chains, uniform):
+    metropolis.propose_inside(chains, uniform, True)
+
+
+@pytest.mark.parametrize("uniform", [True, False], ids=["Eq. 7", "Eq. 8"])
+def test_a_redrawn_step_ends_inside_and_depends_on_no_neighbour(uniform):
+    """A chain in a corner of many dimensions finds no step, and has none."""
+    found, states = [], generator_states([(7, k) for k in range(BLOCK_WIDTH)])
+    for neighbours in (0.5, 0.04):
+        chains = metropolis.new_chains(25, states)
+        chains.factor.reshape(-1, BLOCK_WIDTH)[np.arange(25) * (np.arange(25) + 3) // 2] = 0.1
+        x = chains.x.reshape(25, -1)
+        x[:], x[:5, 1], x[:, 2], x[0, 3:] = 0.5, 0.04, 1e-6, neighbours
+        one_redrawn_step(chains, uniform)
+        found.append((chains.proposal.reshape(25, -1).copy(), chains.random.reshape(4, -1).copy()))
+    (first, words), (second, other_words) = found
+    np.testing.assert_array_equal(first[:, :3], second[:, :3])
+    np.testing.assert_array_equal(words[:, :3], other_words[:, :3])
+    assert (
+        np.isnan(first[:, 2]).all() and ((np.delete(second, 2, axis=1) > 0.0) & (np.delete(second, 2, 1) < 1.0)).all()
+    )
+    assert (second[:, 0] != 0.5).all() and np.ptp(second[1, 3:]) > 0.0
 
 
 def test_step_lengths_and_covariance_change_in_the_burn_in_and_stay_in_the_kept_part(rng):

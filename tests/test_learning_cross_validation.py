@@ -8,6 +8,7 @@ from learnable import learnable
 from proda.errors import InputError
 from proda.learning.cross_validation import (
     ALL_METHODS,
+    CODED_NETWORKS,
     CORE_METHODS,
     CellResiduals,
     Fold,
@@ -17,6 +18,7 @@ from proda.learning.cross_validation import (
     cell_residuals,
     common_variance,
     compared_methods,
+    compared_networks,
     coverage,
     default_carbon,
     depth_alone,
@@ -50,6 +52,17 @@ def carbon_1_at_training_sites(fold: Fold) -> MethodResult:
     soc = np.full(fold.data.observed.depth.shape, 2.0)
     soc[fold.train] = 1.0
     return MethodResult(soc, np.full((len(soc), 25), 0.5), np.full(soc.shape, 0.1))
+
+
+def test_networks_are_scored_on_sites_that_they_have_not_seen_and_follow_the_covariates():
+    made, lon = learnable(400), np.zeros(400)
+    config = CONFIG._replace(paper={**PAPER, "epochs": 25})
+    found = compared_networks(made, lon, lon, config)
+    assert found.index.tolist() == [(name, again) for again in (0, 1) for name in CODED_NETWORKS]
+    assert (found["r"] > 0.6).all() and (found["efficiency"] > 0.2).all() and found["r"].nunique() == len(found)
+    rng = np.random.default_rng(2)
+    noise = compared_networks(made._replace(x_mean=rng.uniform(0.2, 0.8, (400, 25))), lon, lon, config)
+    assert (noise["r"].abs() < 0.25).all(), "what no covariate predicts is not learnt by heart"
 
 
 def test_every_site_is_scored_once_a_repeat_by_a_model_that_has_not_seen_it():

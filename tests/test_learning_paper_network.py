@@ -10,6 +10,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from proda.errors import InputError, MissingOutput
+from proda.learning.cross_validation import CODED_DROPOUT
 from proda.learning.encoding import Encoding
 from proda.learning.hybrid import parameter_networks
 from proda.learning.paper_network import (
@@ -17,6 +18,7 @@ from proda.learning.paper_network import (
     HYBRID,
     NETWORK,
     Predictor,
+    joint_loss,
     loaded_hybrid,
     loaded_network,
     paper_network,
@@ -44,6 +46,16 @@ def test_the_layers_are_the_papers():
     assert [layer.units for layer in dense] == [256, 512, 512, 256, 25]
     assert [layer.activation.__name__ for layer in dense] == ["relu"] * 4 + ["linear"]
     assert [layer.rate for layer in dropout] == [0.2] * 4
+    by_layer = [
+        layer.rate for layer in paper_network(60, HIDDEN, CODED_DROPOUT, seed=1).layers if "dropout" in layer.name
+    ]
+    assert by_layer == [0.3, 0.5, 0.5, 0.3]
+
+
+def test_the_joint_loss_is_that_of_the_groups_program():
+    x, predicted = np.array([[0.5, 0.25]]), np.array([[0.4, 0.5]])
+    squared, relative = (0.1**2 + 0.25**2) / 2, (0.1 / 0.5 + 0.25 / 0.25) / 2
+    np.testing.assert_allclose(joint_loss(x, predicted), [500 * squared + 5 * relative])
 
 
 def test_the_network_learns_parameters_that_follow_from_the_covariates_at_places_it_has_not_seen(rng):

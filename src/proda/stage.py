@@ -35,7 +35,8 @@ class Stage(NamedTuple):
 
 DATA, ONE_BATCH, SITE_BY_SITE = "01-data-cleaning", "03-one-batch-assimilation", "04-site-by-site-assimilation"
 NETWORK, PROJECTIONS = "05-network-training", "07-projections"
-_NETWORK_SETTINGS = ("epochs", "batch_size", "dropout", "learning_rate", "network_*", "hybrid_*", "score_repeats")
+_TRAINING_SETTINGS = ("epochs", "batch_size", "dropout", "learning_rate", "validation_share")
+_NETWORK_SETTINGS = (*_TRAINING_SETTINGS, "network_*", "hybrid_*", "score_repeats")
 _ERROR_SETTINGS = ("chains", "sampler", "observation_*", "relative_sd")
 _SITE_SETTINGS = ("site_*", "kept_draws", "floor_kg_m3", *_ERROR_SETTINGS)
 
@@ -44,7 +45,7 @@ STAGES: dict[str, Stage] = {
     "02-matrix-model-validation": Stage(("model", "kernels.misfit", "data.cleaned"), (DATA,), ()),
     ONE_BATCH: Stage(("assimilation.stage",), (DATA,), ("one_batch_*", *_ERROR_SETTINGS)),
     SITE_BY_SITE: Stage(("assimilation.stage",), (DATA,), _SITE_SETTINGS),
-    NETWORK: Stage(("learning.stage",), (DATA, SITE_BY_SITE), (*_NETWORK_SETTINGS, "test_share", "validation_share")),
+    NETWORK: Stage(("learning.stage",), (DATA, SITE_BY_SITE), (*_NETWORK_SETTINGS, "test_share")),
     "06-final-figures": Stage(("maps.stage",), (DATA, ONE_BATCH, SITE_BY_SITE, NETWORK), ("map_*", "observation_*")),
 }
 
@@ -53,7 +54,9 @@ SUPPLEMENTS: dict[str, Stage] = {
     PROJECTIONS: Stage(("maps.projections",), (DATA, ONE_BATCH, SITE_BY_SITE, NETWORK), ("projection_*",)),
     "S1-sampler-validation": Stage(("assimilation",), (DATA,), ("sbc_*", "supplement_*", *_SITE_SETTINGS)),
     "S2-published-programs": Stage(
-        ("assimilation",), (DATA, ONE_BATCH, SITE_BY_SITE), ("supplement_*", "one_batch_*", *_SITE_SETTINGS)
+        ("assimilation", "learning"),
+        (DATA, ONE_BATCH, SITE_BY_SITE),
+        ("supplement_*", "one_batch_*", *_SITE_SETTINGS, *_NETWORK_SETTINGS),
     ),
     "S3-method-comparison": Stage(("learning",), (DATA, SITE_BY_SITE), ("supplement_*", *_NETWORK_SETTINGS)),
     "S4-parameter-interpretation": Stage(("model", "learning"), (DATA, SITE_BY_SITE, NETWORK), ("supplement_*",)),

@@ -352,7 +352,7 @@ def _round(
         of_block = np.pad(of_chain, (0, -of_chain.size % BLOCK_WIDTH), mode="edge").reshape(-1, BLOCK_WIDTH)
     done, kept = [], []
     for block in range(len(target.place)):
-        chains = metropolis.new_chains(target.low.size, begin["random"][block])
+        chains = metropolis.new_chains(target.low.size, begin["random"][block], target.scale)
         own = target._replace(**{name: getattr(target, name)[[block]] for name in ("place", "forms", "ins")})
         if before is None:
             metropolis.start_chains(chains, own)

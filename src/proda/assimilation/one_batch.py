@@ -183,7 +183,8 @@ def _sampled_chain(
     progress, saved = saved_chain(path) if path else None, time.monotonic()
     if progress is None:
         # Every element carries the same chain, so that its misfit can be summed over the cells of each block.
-        chains = new_chains(len(PAPER_PARAMETERS), np.repeat(generator_states([entropy]), BLOCK_WIDTH, axis=1))
+        random = np.repeat(generator_states([entropy]), BLOCK_WIDTH, axis=1)
+        chains = new_chains(len(PAPER_PARAMETERS), random, target.scale)
         metropolis.start_chains(chains, target)
         # As the draws of sites: one compilation serves both.
         draws = np.empty((BLOCK_WIDTH, schedule.n_draws, len(PAPER_PARAMETERS)), np.float32)

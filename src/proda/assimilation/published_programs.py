@@ -15,16 +15,18 @@ from proda.kernels.steady_state import soc_density
 from proda.model.parameters import physical, prior_sd
 
 CODED_SD = 0.6  # standard deviation of an observation over its value
+CODED_SCALE = 2.4**0.5  # s_d of Eq. 8 is 2.4 / d
 CODED_PROFILES = 10  # of one-batch, drawn at random
 
 
 class Variant(NamedTuple):
-    """One way to assimilate: error and weights of an observation, acceptance, and which states are kept."""
+    """One way to assimilate: error and weights of an observation, steps, acceptance, and states that are kept."""
 
     relative_sd: float = 0.3
     weights_by_depth: bool = False  # exp(-depth in m), without the paper's 10 for both ends of a profile
     annealed: bool = False
     accepted_only: bool = False
+    redrawn: bool = False  # steps beyond a bound
 
     def problem(self, problem: SiteProblem) -> SiteProblem:
         """The sites with the error and the weights of this variant."""
@@ -39,7 +41,8 @@ VARIANTS = {
     "weights exp(-depth) alone": Variant(weights_by_depth=True),
     "annealed acceptance": Variant(annealed=True),
     "accepted states only": Variant(accepted_only=True),
-    "as coded: all four": Variant(CODED_SD, True, True, True),
+    "redrawn at the bounds": Variant(redrawn=True),
+    "as coded: all five": Variant(CODED_SD, True, True, True, True),
 }
 
 
@@ -53,7 +56,7 @@ def variants_table(problem: SiteProblem, seed: int, plan: SitePlan) -> pd.DataFr
     rows = {}
     for name, variant in VARIANTS.items():
         own = variant.problem(problem)
-        proposal = plan.proposal._replace(annealed=variant.annealed)
+        proposal = plan.proposal._replace(annealed=variant.annealed, redrawn=variant.redrawn)
         how = plan._replace(proposal=proposal, accepted_only=variant.accepted_only, max_steps=0)
         sampled = sampled_by_workers(own, seed, how)
         draws = sampled.draws.reshape(own.n_sites, -1, sampled.draws.shape[-1])
@@ -77,16 +80,16 @@ def one_batch_as_coded(
 ) -> pd.DataFrame:
     """One-batch as coded: 10 random profiles, B = 1, weights exp(-depth), 60 % error, annealed; judged on all profiles.
 
-    By selection of 10 profiles: median of `modelled / observed` density over all layers, their `efficiency`, and
-    `SOC sd / mean`, the median spread of the draws. `cell` is the grid cell of every site, (n_sites,). Steps beyond the
-    bounds re-enter, where the program redraws them.
+    Steps have the fixed length of `CODED_SCALE`, and are redrawn at the bounds. By selection of 10 profiles: median of
+    `modelled / observed` density over all layers, their `efficiency`, and `SOC sd / mean`, the median spread of the
+    draws. `cell` is the grid cell of every site, (n_sites,).
     """
     coded, cell = Variant(CODED_SD, weights_by_depth=True).problem(problem), np.asarray(cell)
     rows = []
     for k in range(n_selections):
         n = min(CODED_PROFILES, problem.n_sites)
         few = np.sort(np.random.default_rng([seed, 9, k]).choice(problem.n_sites, n, replace=False))
-        how = Proposal(annealed=True, literal=True)
+        how = Proposal(annealed=True, literal=True, redrawn=True, scale=CODED_SCALE)
         x = one_batch_posterior(coded.take(few), cell[few], seed + k, schedule, proposal=how).posterior
         modelled, some = one_batch_carbon(x, problem), x[:: max(1, len(x) // 50)]
         sd = np.std([one_batch_carbon(one[None], problem) for one in some], axis=0)

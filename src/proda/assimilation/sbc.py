@@ -21,7 +21,7 @@ from proda.assimilation.store import soc_of_draws
 from proda.compiled import inlined, kept_compiled
 from proda.kernels import metropolis
 from proda.kernels.metropolis import BOX, LOGARITHMIC, Proposal, Schedule
-from proda.kernels.simd import BLOCK_WIDTH, generator_states, load, store, uniform_block, where_less
+from proda.kernels.simd import BLOCK_WIDTH, generator_states, load, store, uniform_block
 from proda.model.parameters import PAPER_PARAMETERS, SHARES
 
 N_RANKED = 99  # draws of a posterior that the truth is ranked among
@@ -291,26 +291,6 @@ def misfit_at(x, mean, precision, bend, u):
     return phi
 
 
-@inlined
-def propose_by(rule, chains, u):
-    """A normal step that is reflected at the bounds, or redrawn until it ends inside."""
-    d, missing = u.size // BLOCK_WIDTH, load(chains.x, 0) * 0.0 + 1.0
-    u[:] = chains.x
-    for _ in range(12 if rule == REDRAWN else 1):
-        metropolis.propose_normal(chains, False)
-        ready = missing
-        for k in range(d):
-            # Where the step led before it re-entered at the opposite bound.
-            x = load(chains.x, k)
-            step = x + (metropolis.wrapped(load(chains.proposal, k) - x + 0.5) - 0.5)
-            store(chains.proposal, k, metropolis.reflected(step) if rule == REFLECTED else step)
-            ready = where_less(step, 0.0, 0.0, where_less(1.0, step, 0.0, ready)) if rule == REDRAWN else ready
-        for k in range(d):
-            store(u, k, where_less(0.5, ready, load(chains.proposal, k), load(u, k)))
-        missing = missing - ready
-    chains.proposal[:] = u
-
-
 @kept_compiled
 def fill_chains(chains, rule, schedule, mean, precision, bend, u, draws, phis):
     """Run a block of chains by a rule; kept draws (BLOCK_WIDTH, n_draws, n_parameters) and misfits are filled in."""
@@ -318,12 +298,15 @@ def fill_chains(chains, rule, schedule, mean, precision, bend, u, draws, phis):
         store(chains.x, k, 0.4 + 0.2 * uniform_block(chains.random))
     store(chains.phi, 0, misfit_at(chains.x, mean, precision, bend, u))
     for t in range(schedule.test_steps + schedule.burn_in + schedule.kept_steps):
-        if t < schedule.test_steps:
-            metropolis.propose_uniform(chains, rule == LITERAL)
-        elif rule == AS_HERE or rule == ANNEALED or rule == LITERAL:
-            metropolis.propose_normal(chains, rule == LITERAL)
+        if rule == REDRAWN:
+            metropolis.propose_inside(chains, t < schedule.test_steps, False)
+        elif t < schedule.test_steps:
+            metropolis.propose_uniform(chains, rule == LITERAL, False)
         else:
-            propose_by(rule, chains, u)
+            metropolis.propose_normal(chains, rule == LITERAL, rule == REFLECTED)
+        if rule == REFLECTED:
+            for k in range(mean.size):
+                store(chains.proposal, k, metropolis.reflected(load(chains.proposal, k)))
         cooling = np.log(t + 2.0) if rule == ANNEALED else 1.0
         moved = metropolis.accept(chains, misfit_at(chains.proposal, mean, precision, bend, u), cooling)
         metropolis.adapt(chains, moved, t, schedule, rule == LITERAL)

@@ -3,7 +3,7 @@
 A chain (Haario, Saksman and Tamminen 2001) takes uniform steps in its *test run* (Eq. 7 of Tao et al. 2020), normal
 steps with the covariance of its history in the *burn-in* (Eq. 8), and goes on unchanged in the *kept* part. So that a
 step is as likely as its reverse, uniform steps are reflected at the bounds, and normal ones re-enter at the opposite
-bound (x mod 1); redrawing until inside, as the published programs do, undersamples the neighbourhood of the bounds.
+bound (x mod 1); redrawing until inside, the rule of a published program, undersamples the neighbourhood of the bounds.
 Coordinates u may stretch a side of the unit cube towards small values,
 
     x = (exp(a u) - 1) / (exp(a) - 1),    log dx/du = a u + constant,
@@ -20,6 +20,8 @@ from proda.compiled import inlined, kept_compiled
 from proda.kernels.misfit import block_misfit, first_partners
 from proda.kernels.simd import (
     BLOCK_WIDTH,
+    bits_of,
+    doubles_of,
     fill_normal,
     fill_uniform,
     like,
@@ -46,6 +48,7 @@ SCALE_RANGE = 20.0  # tuning may shorten the steps of Eq. 8 by this factor at mo
 SUBSPACE_FROM = 16  # dimensions; in fewer a quarter of the directions would often be none
 HISTORY_EVERY = 8  # steps between states that enter the covariance
 REFACTOR_EVERY = 200  # steps between factorisations of the covariance
+MOST_DRAWS = 1000  # of a step that is drawn until it ends inside the bounds
 # Each chain starts at the best of this many draws: a single one often leaves it in a corner of the box for long.
 _START_DRAWS = 400
 SCALE, TEST_ACCEPTED, KEPT_ACCEPTED = range(3)  # rows of `Chains.tuning`
@@ -136,7 +139,7 @@ class Chains(NamedTuple):
     mean: NDArray[np.float64]  # of the history
     scatter: NDArray[np.float64]  # of the history: the lower triangle, a row an element
     factor: NDArray[np.float32]  # Cholesky factor of the covariance, likewise
-    square: NDArray[np.float64]  # work space of the factorisation, likewise
+    square: NDArray[np.float64]  # work space of the factorisation and of redrawn steps, likewise
     step: NDArray[np.float32]  # work space
     deviation: NDArray[np.float64]  # work space, two rows more
     count: NDArray[np.int64]  # states in the history, a single number
@@ -144,13 +147,13 @@ class Chains(NamedTuple):
     moving: NDArray[np.int64]  # work space: the directions of a step, one element more
 
 
-def new_chains(n_parameters: int, random: NDArray[np.uint64]) -> Chains:
-    """Chains before their first step; `random` is (4, BLOCK_WIDTH), from `generator_states`."""
+def new_chains(n_parameters: int, random: NDArray[np.uint64], scale: float = OPTIMAL_SCALE) -> Chains:
+    """Chains before their first step; `random` is (4, BLOCK_WIDTH), from `generator_states`; s_d is scale^2 / d."""
     triangle = n_parameters * (n_parameters + 1) // 2
     sizes = dict(x=n_parameters, proposal=n_parameters, phi=1, tuning=3, mean=n_parameters)
     sizes |= dict(scatter=triangle, square=triangle, deviation=n_parameters + 2)
     rows = {name: np.zeros(size * BLOCK_WIDTH) for name, size in sizes.items()}
-    rows["tuning"][:BLOCK_WIDTH] = OPTIMAL_SCALE / np.sqrt(n_parameters)
+    rows["tuning"][:BLOCK_WIDTH] = scale / np.sqrt(n_parameters)
     return Chains(
         **rows,
         factor=np.zeros(triangle * BLOCK_WIDTH, np.float32),
@@ -212,18 +215,19 @@ def reflected(x):
 
 
 @inlined
-def propose_uniform(chains, literal):
+def propose_uniform(chains, literal, unbounded):
     """Eq. 7: each parameter takes a uniform step of its own.
 
-    Its width is 1/D of the range, or, not `literal`, drawn anew between D and 40 D (log scale).
+    Its width is 1/D of the range, or, not `literal`, drawn anew between D and 40 D (log scale). It is reflected at the
+    bounds, or `unbounded`.
     """
     d = chains.x.size // BLOCK_WIDTH
     fill_uniform(chains.random, chains.deviation, d + 1)
     narrowing = 0.0 if literal else np.log(NARROWEST)
     width = chains.widest[0] * simd_exp(load(chains.deviation, d) * narrowing)
     for k in range(d):
-        step = width * (load(chains.deviation, k) - 0.5)
-        store(chains.proposal, k, reflected(load(chains.x, k) + step))
+        end = load(chains.x, k) + width * (load(chains.deviation, k) - 0.5)
+        store(chains.proposal, k, end if unbounded else reflected(end))
 
 
 @inlined
@@ -249,8 +253,8 @@ def moving_directions(chains, every):
 
 
 @inlined
-def propose_normal(chains, literal):
-    """Eq. 8: a normal step with the covariance of the history.
+def propose_normal(chains, literal, unbounded):
+    """Eq. 8: a normal step with the covariance of the history; it re-enters at the opposite bound, or is `unbounded`.
 
     Unless `literal`, it goes along a random quarter of the directions (Vrugt et al. 2009). Which directions move does
     not depend on the state, so a step is as likely as its reverse.
@@ -268,7 +272,41 @@ def propose_normal(chains, literal):
         for k in range(moving[i], d):
             store(step, k, load(step, k) + load(chains.factor, k * (k + 1) // 2 + moving[i]) * length)
     for k in range(d):
-        store(chains.proposal, k, wrapped(load(chains.x, k) + like(chains.x, load(step, k))))
+        end = load(chains.x, k) + like(chains.x, load(step, k))
+        store(chains.proposal, k, end if unbounded else wrapped(end))
+
+
+@inlined
+def propose_inside(chains, uniform, literal):
+    """A step of Eq. 7 if `uniform`, else of Eq. 8, drawn anew as a whole until it ends inside the bounds.
+
+    A chain that is inside keeps its step and its random numbers while others of the block draw again: no chain depends
+    on its neighbours. Where all `MOST_DRAWS` end outside, the proposal is no number, and the chain stays.
+    """
+    d, found, direction = chains.x.size // BLOCK_WIDTH, chains.square, chains.directions[0]
+    outside = load(chains.x, 0) * 0.0 + 1.0
+    found[: chains.x.size] = np.nan
+    for _ in range(MOST_DRAWS):
+        before = load(chains.random, 0), load(chains.random, 1), load(chains.random, 2), load(chains.random, 3)
+        chains.directions[0] = direction
+        if uniform:
+            propose_uniform(chains, literal, True)
+        else:
+            propose_normal(chains, literal, True)
+        inside = outside
+        for k in range(d):
+            x = load(chains.proposal, k)
+            inside = where_less(x, 0.0, 0.0, where_less(1.0, x, 0.0, inside))
+        for k in range(d):
+            store(found, k, where_less(0.5, inside, load(chains.proposal, k), load(found, k)))
+        for i in range(4):
+            now = where_less(0.5, outside, doubles_of(load(chains.random, i)), doubles_of(before[i]))
+            store(chains.random, i, bits_of(now))
+        outside = outside - inside
+        store(chains.deviation, 0, outside)
+        if chains.deviation[:BLOCK_WIDTH].sum() == 0.0:
+            break
+    chains.proposal[:] = found[: chains.x.size]
 
 
 @inlined
@@ -381,13 +419,15 @@ class Target(NamedTuple):
     stretch: NDArray[np.float64]  # (2, n_parameters), `block_stretch` of the coordinates
     annealed: bool
     literal: bool
+    redrawn: bool
+    scale: float
     theta: NDArray[np.float64]
     work: NDArray[np.float32]
     values: NDArray[np.float32]  # (2 n_layers * BLOCK_WIDTH,)
 
 
 class Proposal(NamedTuple):
-    """In which coordinates chains move, and by which acceptance."""
+    """In which coordinates and by which steps chains move, and by which acceptance."""
 
     coordinates: str = BOX
     # The rule of the published programs, exp(-dPhi ln(t + 2)) at step t: the spread is a third to a half of the
@@ -395,6 +435,8 @@ class Proposal(NamedTuple):
     annealed: bool = False
     # Eq. 7 and 8 as they stand: fixed D and s_d, steps along all directions, a covariance that is adapted to the end.
     literal: bool = False
+    redrawn: bool = False  # at the bounds, until a step ends inside, without a correction, as a published program does
+    scale: float = OPTIMAL_SCALE  # root of s_d d; of a literal chain for good, of others at the beginning
 
 
 DEFAULT_PROPOSAL = Proposal()
@@ -427,6 +469,8 @@ def new_target(
         stretch=block_stretch(stretches(proposal.coordinates, table)),
         annealed=proposal.annealed,
         literal=proposal.literal,
+        redrawn=proposal.redrawn,
+        scale=proposal.scale,
         theta=np.zeros(len(table) * BLOCK_WIDTH),
         work=block_work(configuration, PRECISION),
         values=np.empty(2 * configuration.column.n_layers * BLOCK_WIDTH, PRECISION),
@@ -473,10 +517,12 @@ def start_chains(chains, target):
 def run_chains(chains, target, schedule, begin, end, draws, phis):
     """Take steps `begin` to `end` of the schedule and `keep` the draws."""
     for t in range(begin, end):
-        if t < schedule.test_steps:
-            propose_uniform(chains, target.literal)
+        if target.redrawn:
+            propose_inside(chains, t < schedule.test_steps, target.literal)
+        elif t < schedule.test_steps:
+            propose_uniform(chains, target.literal, False)
         else:
-            propose_normal(chains, target.literal)
+            propose_normal(chains, target.literal, False)
         cooling = np.log(t + 2.0) if target.annealed else 1.0
         moved = accept(chains, proposed_phi(chains.proposal, target), cooling)
         adapt(chains, moved, t, schedule, target.literal)

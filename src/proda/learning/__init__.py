@@ -26,7 +26,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "skill_by_distance",
             "skill_of_method",
         ],
-        "stage": ["method_comparison", "network_training", "read_predicted"],
+        "stage": ["coded_networks", "method_comparison", "network_training", "read_predicted"],
         "training_data": ["network_inputs", "study_training_data", "true_parameters"],
     },
 )

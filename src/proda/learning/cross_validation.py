@@ -20,12 +20,23 @@ from proda.errors import InputError
 from proda.kernels import steady_state as kernels
 from proda.learning.encoding import NUMBERS, Encoding
 from proda.learning.hybrid import HybridPlan, TrainedHybrid, carbon_at_layers, trained_hybrid
-from proda.learning.paper_network import Predictor, trained_network
-from proda.learning.scores import BLOCKS, KINDS, MAP, SITE, fold_of_site, nearest_training_km, of_method
+from proda.learning.paper_network import Predictor, joint_loss, trained_network
+from proda.learning.scores import (
+    BLOCKS,
+    KINDS,
+    MAP,
+    RANDOM,
+    SITE,
+    correlations,
+    fold_of_site,
+    nearest_training_km,
+    of_method,
+    scores,
+)
 from proda.learning.training_data import TrainingData, at_layers
 from proda.learning.trees import BOOSTED, FOREST, StackedTrees, Trees, fitted_trees, stacked_trees
 from proda.model.configuration import STRATA, interval_name
-from proda.model.parameters import PAPER_PARAMETERS, default_parameters
+from proda.model.parameters import CONSTRAINED_BELOW, PAPER_PARAMETERS, default_parameters, prior_sd
 from proda.stage import progress_bar
 from proda.workers import in_parallel
 
@@ -111,9 +122,9 @@ def cover_carbon(fold: Fold) -> MethodResult:
     return _of_trees(fitted_trees(BOOSTED, data, fold.train, fold.seed), data)
 
 
-def paper_carbon(fold: Fold) -> MethodResult:
-    """The paper's network, trained on the posterior means of the sites that pass its filter."""
-    data, settings = fold.data, dict(fold.config.paper)
+def paper_carbon(fold: Fold, **changed: Any) -> MethodResult:
+    """The paper's network, trained on the posterior means of the sites that pass its filter, by `changed` settings."""
+    data, settings = fold.data, fold.config.paper | changed
     used = fold.train[data.used[fold.train]]
     encoding = Encoding.of(data.frame.iloc[used])
     numbers = encoding.encoded(data.frame)[NUMBERS]
@@ -185,6 +196,14 @@ ALL_METHODS: dict[str, Method] = {
     FILTERED: partial(posterior_carbon, filtered=True),
     COVER: cover_carbon,
     DEFAULTS: default_carbon,
+}
+CODED_DROPOUT = (0.3, 0.5, 0.5, 0.3)
+# The paper's network, and as in the group's training program (nn_clm_cen.py of github.com/YuanGao-NAU/CarTrain).
+CODED_NETWORKS: dict[str, Method] = {
+    "as in the paper": paper_carbon,
+    "dropout 0.3, 0.5, 0.5, 0.3": partial(paper_carbon, dropout=CODED_DROPOUT),
+    "joint loss": partial(paper_carbon, loss=joint_loss),
+    "as coded: both": partial(paper_carbon, dropout=CODED_DROPOUT, loss=joint_loss),
 }
 # Methods that are also trained with what only profiles have: in stage 5, and in the comparison of all methods.
 CORE_WITH_OWN = (BOOSTED,)
@@ -266,6 +285,30 @@ def compared_methods(
             "parameter": list(PAPER_PARAMETERS.names),
         },
     )
+
+
+def compared_networks(data: TrainingData, lon: ArrayLike, lat: ArrayLike, config: TrainingConfig) -> pd.DataFrame:
+    """`CODED_NETWORKS` at withheld sites, trained on the random folds of `compared_methods`, by `network` and `repeat`.
+
+    `r`: correlation with the posterior means, of sites that pass the paper's filter, mean over the constrained
+    parameters; `efficiency` and `median_ratio` of carbon, all layers.
+    """
+    constrained = np.median(data.x_sd[data.used], axis=0) < CONSTRAINED_BELOW * prior_sd()
+    present, used, rows = data.observed.present, data.used, {}
+    for again in range(config.n_repeats):
+        fold = fold_of_site(RANDOM, lon, lat, config.n_folds, _seed(config.seed, RANDOM, again))
+        folds = range(config.n_folds)
+        trained = [np.flatnonzero(fold != k) for k in folds]
+        seeds = [_seed(config.seed, RANDOM, again, k) for k in folds]
+        jobs = [(Fold(data, config, *one), CODED_NETWORKS) for one in zip(trained, seeds, strict=True)]
+        found = list(_by_fold(jobs, config.n_processes))
+        for name in CODED_NETWORKS:
+            soc, x = (np.stack([getattr(one[name], what) for one in found]) for what in ("soc", "x"))
+            soc, x = soc[fold, np.arange(fold.size)], x[fold, np.arange(fold.size)]
+            r = correlations(x[used], data.x_mean[used])[constrained].mean()
+            carbon = scores(data.observed.soc[present].astype(float), soc[present])
+            rows[name, again] = {"r": r} | {key: carbon[key] for key in ("efficiency", "median_ratio")}
+    return pd.DataFrame(rows).T.rename_axis(["network", "repeat"])
 
 
 def _seed(seed: int, kind: str, *place: int) -> int:

@@ -8,7 +8,7 @@ together: ``.keras``, and ``.json`` with the covariates, their scaling and the r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +32,7 @@ from proda.stage import progress_bar
 from proda.study import Study
 
 HIDDEN = (256, 512, 512, 256)
+Dropout = float | tuple[float, ...]  # part of the units silenced in a step, of all hidden layers or of each
 NETWORK, HYBRID = "network", "hybrid"  # names of the files without their endings
 STAGE = "05-network-training"
 BATCH = 1024  # places that are predicted at once
@@ -230,6 +231,12 @@ def trained_predictor(
     return Predictor(copied(network), encoding, notes), curve
 
 
+def joint_loss(x: Any, predicted: Any) -> Any:
+    """The loss of the group's training program: mean squared error and mean absolute relative error."""
+    ops = keras.ops
+    return 500.0 * ops.mean((x - predicted) ** 2, axis=-1) + 5.0 * ops.mean(ops.abs(x - predicted) / x, axis=-1)
+
+
 def paper_settings(study: Study) -> dict[str, Any]:
     """Keyword arguments of `trained_network` from the settings of a study."""
     names = ("epochs", "batch_size", "dropout", "learning_rate")
@@ -251,8 +258,9 @@ def trained_network(
     *,
     epochs: int,
     batch_size: int = 64,
-    dropout: float = 0.2,
+    dropout: Dropout = 0.2,
     learning_rate: float = 1.0,
+    loss: str | Callable = "mse",
     hidden: Sequence[int] = HIDDEN,
     kept_weights: str = "best",
     patience: int | None = None,
@@ -260,17 +268,17 @@ def trained_network(
 ) -> tuple[keras.Model, pd.DataFrame]:
     """The paper's network, trained, and its learning curve; the network is trained anew at the next call.
 
-    `training` and `validation` are scaled covariates (n, n_covariates) and targets (n, 25) on the unit cube; `dropout`
-    is the part of the units silenced in a step; `learning_rate` that of Adadelta (with the 0.001 of Keras 3 instead of
-    its inventor's 1.0 nothing is learnt here). `kept_weights` are those of the epoch with the least validation loss
-    ("best", which stops after `patience` epochs without improvement if given) or the "last".
+    `training` and `validation` are scaled covariates (n, n_covariates) and targets (n, 25) on the unit cube;
+    `learning_rate` is that of Adadelta (with the 0.001 of Keras 3 instead of its inventor's 1.0 nothing is learnt
+    here). `kept_weights` are those of the epoch with the least validation loss ("best", which stops after `patience`
+    epochs without improvement if given) or the "last".
 
     The curve has `epoch` (from 1), `loss` (training, with dropout at work), `validation_loss` (without), and `kept`
     (bool), true in the row of the epoch whose weights the network has. InputError when the loss is no longer a finite
     number.
     """
     shape = training[0].shape[1], tuple(hidden), dropout
-    network = _compiled_network(*shape, batch_size, learning_rate)
+    network = _compiled_network(*shape, batch_size, learning_rate, loss)
     restart(network, paper_network(*shape, seed), network.optimizer)
     keras.utils.set_random_seed(seed)  # of the order of the batches
     callbacks: list[keras.callbacks.Callback] = [Progress()] if progress else []
@@ -292,16 +300,17 @@ def trained_network(
     return network, curve.assign(kept=np.arange(len(curve)) == kept)
 
 
-def paper_network(n_covariates: int, hidden: Sequence[int], dropout: float, seed: int) -> keras.Model:
+def paper_network(n_covariates: int, hidden: Sequence[int], dropout: Dropout, seed: int) -> keras.Model:
     """An untrained network; its output is clipped only where it is used, for a clipped output would stop learning."""
     keras.utils.set_random_seed(seed)
     seeds = layer_seeds(seed)
     layers: list[Any] = [keras.Input((n_covariates,), name=NUMBERS)]
-    for i, units in enumerate(hidden, start=1):
+    rates = np.broadcast_to(dropout, len(hidden))
+    for i, (units, rate) in enumerate(zip(hidden, rates, strict=True), start=1):
         start = keras.initializers.GlorotUniform(next(seeds))
         layers += [
             keras.layers.Dense(units, activation="relu", kernel_initializer=start, name=f"hidden_{i}"),
-            keras.layers.Dropout(dropout, seed=next(seeds), name=f"dropout_{i}"),
+            keras.layers.Dropout(float(rate), seed=next(seeds), name=f"dropout_{i}"),
         ]
     start = keras.initializers.GlorotUniform(next(seeds))
     output = keras.layers.Dense(len(PAPER_PARAMETERS), kernel_initializer=start, name="parameters")
@@ -317,12 +326,12 @@ def layer_seeds(seed: int) -> Iterator[int]:
 
 @lru_cache(maxsize=2)
 def _compiled_network(
-    n_covariates: int, hidden: tuple[int, ...], dropout: float, batch_size: int, learning_rate: float
+    n_covariates: int, hidden: tuple[int, ...], dropout: Dropout, batch_size: int, rate: float, loss: str | Callable
 ) -> keras.Model:
     network = paper_network(n_covariates, hidden, dropout, seed=0)
-    network.compile(optimizer=keras.optimizers.Adadelta(learning_rate=learning_rate), loss="mse")
+    network.compile(optimizer=keras.optimizers.Adadelta(learning_rate=rate), loss=loss)
     # The first call draws random numbers that no training shall miss.
-    nothing = np.zeros((batch_size, n_covariates)), np.zeros((batch_size, len(PAPER_PARAMETERS)))
+    nothing = np.zeros((batch_size, n_covariates)), np.ones((batch_size, len(PAPER_PARAMETERS)))
     network.fit(*nothing, validation_data=nothing, batch_size=batch_size, verbose=0)
     return network
 

@@ -21,6 +21,7 @@ from proda.learning.cross_validation import (
     Method,
     TrainingConfig,
     compared_methods,
+    compared_networks,
     error_on_blocks,
 )
 from proda.learning.hybrid import HybridPlan, trained_hybrid
@@ -157,6 +158,14 @@ def method_comparison(study: Study, progress: bool = True) -> tuple[xr.Dataset, 
     data, known = study_training_data(study, network_inputs(study))
     n_repeats = max(LEAST_REPEATS, study["score_repeats"])
     return compared_on_folds(study, data, known, ALL_METHODS, ALL_WITH_OWN, n_repeats, progress)[0], data
+
+
+def coded_networks(study: Study) -> pd.DataFrame:
+    """`compared_networks` on the random folds of stage 5, drawn at least twice; nothing is written."""
+    data, known = study_training_data(study, network_inputs(study))
+    config = training_config(study, known.size)._replace(n_repeats=max(2, study["score_repeats"]))
+    places = read_profiles(study.path("profiles.parquet")).iloc[known]
+    return compared_networks(data, places["lon"], places["lat"], config)
 
 
 def compared_on_folds(
