@@ -300,8 +300,9 @@ def compared_networks(data: TrainingData, lon: ArrayLike, lat: ArrayLike, config
         folds = range(config.n_folds)
         trained = [np.flatnonzero(fold != k) for k in folds]
         seeds = [_seed(config.seed, RANDOM, again, k) for k in folds]
-        jobs = [(Fold(data, config, *one), CODED_NETWORKS) for one in zip(trained, seeds, strict=True)]
-        found = list(_by_fold(jobs, config.n_processes))
+        jobs, by_covariates = [(MAP, *one) for one in zip(trained, seeds, strict=True)], {MAP: (data, CODED_NETWORKS)}
+        with in_parallel(_of_fold, jobs, by_covariates, config, n=config.n_processes, processes=True) as of_folds:
+            found = list(of_folds)
         for name in CODED_NETWORKS:
             soc, x = (np.stack([getattr(one[name], what) for one in found]) for what in ("soc", "x"))
             soc, x = soc[fold, np.arange(fold.size)], x[fold, np.arange(fold.size)]
