@@ -13,6 +13,7 @@ from proda.kernels import metropolis
 from proda.kernels import steady_state as kernels
 from proda.kernels.metropolis import SCALE, Schedule
 from proda.kernels.simd import BLOCK_WIDTH, generator_states, load, store
+from proda.model.configuration import CESM2, PAPER, configuration_of
 from proda.model.parameters import INNER, PAPER_PARAMETERS, SHARES, physical
 
 SCHEDULE = Schedule(5_000, 15_000, 800_000, 400)
@@ -219,26 +220,27 @@ def fill_phi(u, target, out):
 
 
 def phi_in_chains(x, forcing, forms):
-    """The misfit as chains compute it, (k, n), of positions x (k, n, 25) at n columns; n is `BLOCK_WIDTH`."""
-    target = metropolis.new_target(forcing, forms, False)
+    """The misfit as chains compute it, (k, n), of positions x (k, n, d) at n columns; n is `BLOCK_WIDTH`."""
+    target = metropolis.new_target(forcing, forms, False, configuration=configuration_of(forcing))
     out = np.empty(len(x) * BLOCK_WIDTH)
     fill_phi(np.ascontiguousarray(np.swapaxes(x, 1, 2)).reshape(len(x), -1), target, out)
     return out.reshape(len(x), -1)
 
 
 @pytest.mark.parametrize("place", ["draws of the posterior", "anywhere", "corners"])
-def test_the_misfit_of_chains_is_that_of_the_model_to_far_less_than_an_acceptance_notices(rng, place):
-    problem = few_sites(BLOCK_WIDTH)
-    shape = 60, BLOCK_WIDTH, 25
+@pytest.mark.parametrize("configuration", [PAPER, CESM2], ids=lambda each: each.name)
+def test_the_misfit_of_chains_is_that_of_the_model_to_far_less_than_an_acceptance_notices(rng, configuration, place):
+    problem, table = few_sites(BLOCK_WIDTH, configuration=configuration), configuration.parameters
+    shape = 60, BLOCK_WIDTH, len(table)
     if place == "draws of the posterior":
         draws = sampled_sites(problem, 3, SHORT).draws
-        x = np.swapaxes(draws.reshape(BLOCK_WIDTH, -1, 25), 0, 1)[:60].astype(float)
+        x = np.swapaxes(draws.reshape(BLOCK_WIDTH, -1, len(table)), 0, 1)[:60].astype(float)
     else:
         x = rng.random(shape) if place == "anywhere" else rng.choice([INNER, 1.0 - INNER], shape)
-        x[..., list(SHARES)] *= 0.6
+        x[..., list(SHARES) if table.has_shares else []] *= 0.6
     found = phi_in_chains(x, problem.forcing, problem.forms())
-    theta = np.stack([physical(one.T, problem.forcing) for one in x])
-    soc = kernels.soc_density(theta, problem.forcing)
+    theta = np.stack([physical(one.T, problem.forcing, table) for one in x])
+    soc = kernels.soc_density(theta, problem.forcing, configuration)
     error = np.stack([(problem.modelled(one) - problem.soc) / problem.sd for one in soc])
     expected = np.stack([np.bincount(problem.site, 0.5 * problem.weight * one**2) for one in error])
     near = expected < 1000.0

@@ -32,7 +32,7 @@ from proda.kernels.simd import (
 )
 from proda.kernels.steady_state import block_grid, block_places, block_work, steady_block, to_blocks
 from proda.model.configuration import PAPER, Configuration
-from proda.model.forcing import Forcing
+from proda.model.forcing import AnyForcing
 from proda.model.parameters import INS, P4CL, P4LL, P4ML, PAPER_PARAMETERS, ParameterTable, bounds
 
 PRECISION = np.float32  # of the soil model in chains; coordinates, misfit and acceptance have 64 bits
@@ -372,11 +372,13 @@ class Target(NamedTuple):
     place: NDArray[np.float32]  # (n_blocks, rows * BLOCK_WIDTH), `block_places`
     forms: NDArray[np.float32]  # (n_blocks, rows * BLOCK_WIDTH), `misfit_forms`
     first: NDArray[np.int64]  # (2 n_layers,), `first_partners`
-    ins: NDArray[np.float64]  # (n_blocks, 2 * BLOCK_WIDTH): least value and range of `ins`
+    # (n_blocks, 2 * BLOCK_WIDTH): least value and range of `ins`, in `cesm2` of `w_scaling` in its place
+    ins: NDArray[np.float64]
     low: NDArray[np.float64]  # (n_parameters,)
     width: NDArray[np.float64]  # (n_parameters,)
     grid: NDArray[np.float64]
     n_layers: int
+    months: int  # of the forcing, 0 for annual means
     pooled: bool
     stretch: NDArray[np.float64]  # (2, n_parameters), `block_stretch` of the coordinates
     annealed: bool
@@ -401,7 +403,7 @@ DEFAULT_PROPOSAL = Proposal()
 
 
 def new_target(
-    forcing: Forcing,
+    forcing: AnyForcing,
     forms: NDArray,
     pooled: bool,
     proposal: Proposal = DEFAULT_PROPOSAL,
@@ -423,6 +425,7 @@ def new_target(
         width=table.maximum - table.minimum,
         grid=block_grid(configuration),
         n_layers=configuration.column.n_layers,
+        months=forcing.n_months if configuration.monthly else 0,
         pooled=pooled,
         stretch=block_stretch(stretches(proposal.coordinates, table)),
         annealed=proposal.annealed,
@@ -442,12 +445,14 @@ def proposed_phi(position, target):
         if stretch[0, k] > 0.0:
             x = like(theta, box_position(like(target.work, x), stretch, k))
         store(theta, k, target.low[k] + target.width[k] * x)
-    ins = load(position, INS)  # never stretched
-    share = 1.0 - load(theta, P4LL) - load(theta, P4ML) - load(theta, P4CL)
+    ins = load(position, INS)  # or `w_scaling`; never stretched
+    share = ins * 0.0 + 1.0
+    if target.months == 0:
+        share = share - load(theta, P4LL) - load(theta, P4ML) - load(theta, P4CL)
     phi = share * 0.0
     for block in range(target.place.shape[0]):
         store(theta, INS, load(target.ins[block], 0) + load(target.ins[block], 1) * ins)
-        steady_block(theta, target.place[block], target.grid, target.n_layers, 0, target.work)
+        steady_block(theta, target.place[block], target.grid, target.n_layers, target.months, target.work)
         forms, grid = target.forms[block], target.grid
         phi = phi + like(theta, block_misfit(target.work, forms, target.first, grid, target.n_layers, target.values))
     if target.pooled:
