@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from columns import seasonal_forcing
 from synthetic_study import small_results
 
 from proda.data.forcing import forcing_dataset
@@ -23,7 +24,7 @@ from proda.maps.projections import (
     standard_pathways,
 )
 from proda.maps.stocks import land_area, overlap, petagrams
-from proda.model.configuration import PAPER
+from proda.model.configuration import PAPER, PAPER_COLUMN
 from proda.model.solver import soc_stock, steady_state
 
 
@@ -51,8 +52,15 @@ def test_the_standard_pathways_end_with_their_warming_and_input(inputs):
     assert len(standard_pathways(0.0)) == 4
 
 
+def test_months_respond_as_their_own_model_does():
+    inputs = small_results("cesm2").inputs
+    found = soc_responses(inputs, {"+3 K": standard_pathways(0.2)["+3 K"]}, 2, seed=1)
+    assert found.imbalance < 1e-9 and found.total.sizes["draw"] == 3
+    assert (found.total.isel(year=-1) < found.total.isel(year=0)).sel(draw=0).all()
+
+
 def test_yearly_steps_are_short_enough(inputs):
-    cells, share = slice(0, 40), overlap([(0.0, 1.0)])
+    cells, share = slice(0, 40), overlap([(0.0, 1.0)], PAPER_COLUMN)
     theta = parameter_sets(inputs, 1, 1)["network"][0](cells)
     here, change = inputs.forcing.take(cells), {}
     for steps in (80, 640):
@@ -139,6 +147,9 @@ def test_a_pathway_of_files_is_that_of_its_years(inputs, responses, tmp_path):
     np.testing.assert_allclose(of_files.total.sel(pathway="files"), responses.total.sel(pathway="+3 K"), rtol=1e-9)
     with pytest.raises(InputError, match="has 210 cells, expected the study's 3"):
         pathway_of_files(tmp_path, inputs.forcing.take([0, 1, 2]))
+    forcing_dataset(seasonal_forcing(inputs.forcing.n_columns), lon, lat, "").to_netcdf(tmp_path / "forcing_2060.nc")
+    with pytest.raises(InputError, match="forcing_2060.nc is a MonthlyForcing; the 'paper' configuration takes a"):
+        pathway_of_files(tmp_path, inputs.forcing)
     (tmp_path / "forcing_2050.nc").unlink()
     with pytest.raises(InputError, match="found the years .*expected a file such as forcing_2021.nc for every year"):
         pathway_of_files(tmp_path, inputs.forcing)
