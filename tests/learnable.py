@@ -2,38 +2,45 @@
 
 import numpy as np
 import pandas as pd
-from columns import temperate
+from columns import seasonal_forcing, temperate
 from numpy.typing import NDArray
 
 from proda.kernels import steady_state as kernels
 from proda.learning.training_data import TrainingData, observed_sites
+from proda.model.configuration import PAPER, Configuration
 from proda.model.observation import layer_means
-from proda.model.parameters import PAPER_PARAMETERS, physical, with_positive_cwd_share
+from proda.model.parameters import PAPER_PARAMETERS, ParameterTable, physical, with_positive_cwd_share
 
 DEPTHS = (0.05, 0.2, 0.6, 1.1)
 
 
-def true_x(frame: pd.DataFrame) -> NDArray[np.float64]:
-    """Parameters (n, 25): input, turnover of the passive pool and decay with depth follow from the covariates."""
-    x = np.full((len(frame), 25), 0.4)
-    x[:, PAPER_PARAMETERS.index("ins")] = 0.15 + 0.7 * frame["warmth"]
-    x[:, PAPER_PARAMETERS.index("tau4s3")] = 0.2 + 0.5 * frame["clay"]
-    x[:, PAPER_PARAMETERS.index("efolding")] = 0.3 + 0.1 * frame["cover"]
+def informed(table: ParameterTable) -> list[int]:
+    """Rows of the parameters that follow from the covariates: input or moisture, passive turnover, decay with depth."""
+    return [table.index(name) for name in ("ins" if table.has_shares else "w_scaling", "tau4s3", "efolding")]
+
+
+def true_x(frame: pd.DataFrame, table: ParameterTable = PAPER_PARAMETERS) -> NDArray[np.float64]:
+    """Parameters (n, n_parameters)."""
+    x = np.full((len(frame), len(table)), 0.4)
+    of_covariates = 0.15 + 0.7 * frame["warmth"], 0.2 + 0.5 * frame["clay"], 0.3 + 0.1 * frame["cover"]
+    x[:, informed(table)] = np.stack(of_covariates, axis=1)
     return with_positive_cwd_share(x)[0]
 
 
-def learnable(n: int = 300, seed: int = 5, noise: float = 0.1) -> TrainingData:
+def learnable(n: int = 300, seed: int = 5, noise: float = 0.1, configuration: Configuration = PAPER) -> TrainingData:
     """Training data of n sites with four layers each, but for every tenth, which has two."""
     rng = np.random.default_rng(seed)
     frame = made_covariates(rng, n)
-    x, forcing = true_x(frame), temperate(n, seed)
-    soc = kernels.soc_density(physical(x.T, forcing), forcing)
+    table, column = configuration.parameters, configuration.column
+    x, forcing = true_x(frame, table), (seasonal_forcing if configuration.monthly else temperate)(n, seed)
+    soc = kernels.soc_density(physical(x.T, forcing, table), forcing, configuration)
     site, depth = np.repeat(np.arange(n), len(DEPTHS)), np.tile(DEPTHS, n)
-    values = layer_means(soc, site, depth - 0.04, depth + 0.04) * rng.lognormal(-(noise**2) / 2, noise, site.size)
+    values = layer_means(soc, site, depth - 0.04, depth + 0.04, column)
+    values *= rng.lognormal(-(noise**2) / 2, noise, site.size)
     kept = (site % 10 != 3) | (depth < 0.5)
     layers = pd.DataFrame({"site": site, "upper_depth": depth - 0.04, "lower_depth": depth + 0.04, "soc": values})[kept]
-    x_sd = np.full((n, 25), 0.28)
-    x_sd[:, [PAPER_PARAMETERS.index(name) for name in ("ins", "tau4s3", "efolding")]] = 0.08
+    x_sd = np.full(x.shape, 0.28)
+    x_sd[:, informed(table)] = 0.08
     return TrainingData(
         frame=frame,
         class_names=("cover",),

@@ -28,10 +28,10 @@ def study_with(folder: Path, source: str, data: Path, name: str = "own", like: s
     return Study.open(file, data=data, out=folder / name, settings=settings)
 
 
-def write_history(folder: Path, years=(2001, 2002)) -> None:
+def write_history(folder: Path, years=(2001, 2002), **which) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for year in years:
-        written(history(years=(year,), lat=np.arange(22.5, 53.0, 1.875)), folder / f"run.clm2.h0.{year}.nc")
+        written(history(years=(year,), **which, lat=np.arange(22.5, 53.0, 1.875)), folder / f"run.clm2.h0.{year}.nc")
 
 
 def write_maps(folder: Path) -> None:

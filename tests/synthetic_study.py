@@ -9,18 +9,17 @@ import numpy as np
 import pandas as pd
 import shapely
 import xarray as xr
+from columns import seasonal_forcing
 
 from proda.data.forcing import forcing_dataset
 from proda.data.region import conterminous_land
 from proda.kernels import steady_state as kernels
 from proda.learning.scores import parameter_skill
 from proda.maps.stage import Results, final_results
-from proda.model.configuration import PAPER_COLUMN
+from proda.model.configuration import CONFIGURATIONS
 from proda.model.forcing import Forcing
 from proda.model.observation import at_depths
-from proda.model.parameters import PAPER_PARAMETERS, physical, with_positive_cwd_share
-
-N = len(PAPER_PARAMETERS)
+from proda.model.parameters import ParameterTable, physical, with_positive_cwd_share
 
 
 class FolderStudy:
@@ -43,13 +42,15 @@ class FolderStudy:
 
 
 @cache
-def small_results() -> Results:
+def small_results(configuration: str = "paper") -> Results:
     """The results of stage 6 for such a study; to be read, not changed."""
     with TemporaryDirectory() as folder:
-        return final_results(write_study(Path(folder)))
+        return final_results(write_study(Path(folder), configuration=configuration))
 
 
-def write_study(out: Path, resolution: float = 2.0, n_sites: int = 120, references: bool = True) -> FolderStudy:
+def write_study(
+    out: Path, resolution: float = 2.0, n_sites: int = 120, references: bool = True, configuration: str = "paper"
+) -> FolderStudy:
     """Write the files into `out`: a coarse grid, sites of three to six layers, posteriors scattered about the truth."""
     rng = np.random.default_rng(1)
     lon, lat = (a.ravel() for a in np.meshgrid(np.arange(-125, -66, resolution) + resolution / 2,
@@ -66,30 +67,34 @@ def write_study(out: Path, resolution: float = 2.0, n_sites: int = 120, referenc
         npp_min=0.7 * (200 + 500 * (lon > -100) + 5.0 * (50 - lat)),
         npp_max=1.3 * (200 + 500 * (lon > -100) + 5.0 * (50 - lat)),
     )
-    waves = rng.uniform(0.5, 2, (N, 2)), rng.uniform(0, 6, N)
-    centre = np.full((N, 1), 0.5)
-    centre[[PAPER_PARAMETERS.index(name) for name in ("tau4s2", "tau4s3", "fs1s3", "fs2s3")]] = 0.25
+    of_model = CONFIGURATIONS[configuration]
+    table, column = of_model.parameters, of_model.column
+    if of_model.monthly:
+        forcing = seasonal_forcing(n)
+    waves = rng.uniform(0.5, 2, (len(table), 2)), rng.uniform(0, 6, len(table))
+    centre = np.full((len(table), 1), 0.5)
+    centre[[table.index(name) for name in ("tau4s2", "tau4s3", "fs1s3", "fs2s3")]] = 0.25
     x_cell = centre + 0.2 * np.sin(waves[0][:, :1] * lon / 15 + waves[0][:, 1:] * lat / 10 + waves[1][:, None])
     x_cell = with_positive_cwd_share(x_cell.T)[0].T
-    x_site = np.clip(x_cell[:, cell] + 0.03 * rng.standard_normal((N, n_sites)), 0.01, 0.99)
+    x_site = np.clip(x_cell[:, cell] + 0.03 * rng.standard_normal((len(table), n_sites)), 0.01, 0.99)
     x_site = with_positive_cwd_share(x_site.T)[0].T
     at_sites = forcing.take(cell)
-    soc_cell = kernels.soc_density(physical(x_cell, forcing), forcing)
-    soc_site = kernels.soc_density(physical(x_site, at_sites), at_sites)
-    _write_grid(out, lon, lat, resolution, soc_cell if references else None, rng)
+    soc_cell = kernels.soc_density(physical(x_cell, forcing, table), forcing, of_model)
+    soc_site = kernels.soc_density(physical(x_site, at_sites, table), at_sites, of_model)
+    _write_grid(out, lon, lat, resolution, soc_cell if references else None, column, rng)
     forcing_dataset(forcing, lon, lat, "Made for the test: smooth fields.").to_netcdf(out / "forcing.nc")
     ids = np.array([f"P{i:05d}" for i in range(n_sites)])
-    _write_profiles(out, ids, cell, lon, lat, soc_site, rng)
-    _write_posteriors(out, ids, x_site, soc_site, cell, x_cell, rng)
+    _write_profiles(out, ids, cell, lon, lat, soc_site, column, rng)
+    _write_posteriors(out, ids, x_site, soc_site, cell, x_cell, table, rng)
     xr.Dataset(
         {"x_site": (("parameter", "site"), x_site), "x_cell": (("parameter", "cell"), x_cell),
          "soc_site": (("layer", "site"), soc_site), "soc_cell": (("layer", "cell"), soc_cell)},
-        coords={"parameter": list(PAPER_PARAMETERS.names)},
+        coords={"parameter": list(table.names)},
     ).to_netcdf(out / "truth.nc")  # fmt: skip
     return FolderStudy(out)
 
 
-def _write_grid(out, lon, lat, resolution, soc_cell, rng):
+def _write_grid(out, lon, lat, resolution, soc_cell, column, rng):
     half = np.radians(resolution / 2)
     grid = xr.Dataset({
         "lon": ("cell", lon), "lat": ("cell", lat), "land_fraction": ("cell", rng.uniform(0.5, 1, lon.size)),
@@ -99,21 +104,21 @@ def _write_grid(out, lon, lat, resolution, soc_cell, rng):
     }, attrs={"resolution_degrees": resolution})  # fmt: skip
     if soc_cell is not None:
         for lower in (30, 100, 200):
-            share = np.clip((lower / 100 - PAPER_COLUMN.top) / PAPER_COLUMN.thickness, 0, 1) * PAPER_COLUMN.thickness
+            share = np.clip((lower / 100 - column.top) / column.thickness, 0, 1) * column.thickness
             stock = share @ soc_cell / 1000
             stock[::23] = np.nan
             grid[f"ref_whrc_soc_0_{lower}cm_kg_m2"] = ("cell", stock)
     grid.to_netcdf(out / "grid.nc")
 
 
-def _write_profiles(out, ids, cell, lon, lat, soc_site, rng):
+def _write_profiles(out, ids, cell, lon, lat, soc_site, column, rng):
     n_layers = rng.integers(3, 7, ids.size)
     site = np.repeat(np.arange(ids.size), n_layers)
     layer = np.concatenate([np.arange(k) for k in n_layers])
     lower = 0.09 * 2.0**layer
     upper = np.where(layer == 0, 0.0, lower / 2)
     depth = (upper + lower) / 2
-    soc = at_depths(soc_site, site, depth) * np.exp(0.3 * rng.standard_normal(site.size))
+    soc = at_depths(soc_site, site, depth, column) * np.exp(0.3 * rng.standard_normal(site.size))
     pd.DataFrame({"profile_id": ids[site], "site": site, "layer": layer, "upper_depth": upper, "lower_depth": lower,
                   "depth": depth, "soc": soc,
                   "kind": "mineral", "density_relative_sd": 0.0}).to_parquet(out / "layers.parquet")  # fmt: skip
@@ -126,13 +131,13 @@ def _write_profiles(out, ids, cell, lon, lat, soc_site, rng):
     geopandas.GeoDataFrame(profiles, geometry=points).to_parquet(out / "profiles.parquet")
 
 
-def _write_posteriors(out, ids, x_site, soc_site, cell, x_cell, rng):
-    n, names = ids.size, list(PAPER_PARAMETERS.names)
+def _write_posteriors(out, ids, x_site, soc_site, cell, x_cell, table: ParameterTable, rng):
+    n, names = ids.size, list(table.names)
 
     def scattered(x, sd):
         return np.clip(x + sd * rng.standard_normal(x.shape), 0.01, 0.99)
 
-    pooled = scattered(np.full((3, 200, N), 0.45), 0.08)
+    pooled = scattered(np.full((3, 200, len(names)), 0.45), 0.08)
     xr.Dataset({"x": (("chain", "draw", "parameter"), pooled)}, coords={"parameter": names}).to_netcdf(
         out / "one_batch.nc", group="posterior"
     )
@@ -140,7 +145,7 @@ def _write_posteriors(out, ids, x_site, soc_site, cell, x_cell, rng):
     xr.Dataset(
         {"x_mode": (place, scattered(x_site.T, 0.1)),
          "x_mean": (place, with_positive_cwd_share(scattered(x_site.T, 0.05))[0]),
-         "x_sd": (place, rng.uniform(0.1, 0.3, (n, N))),
+         "x_sd": (place, rng.uniform(0.1, 0.3, (n, len(names)))),
          "soc_mean": (("site", "layer"), (soc_site * np.exp(0.1 * rng.standard_normal(soc_site.shape))).T)},
         coords={"profile_id": ("site", ids.astype(object)), "parameter": np.array(names, dtype=object)},
     ).to_zarr(out / "sites.zarr", mode="w", consolidated=False)  # fmt: skip
@@ -156,7 +161,7 @@ def _write_posteriors(out, ids, x_site, soc_site, cell, x_cell, rng):
     predicted = with_positive_cwd_share(np.concatenate([scattered(x_site.T, 0.05), scattered(x_cell.T, 0.03)]))[0]
     predicted = pd.DataFrame(predicted, columns=names)
     pd.concat([places, predicted], axis=1).to_parquet(out / "network_parameters.parquet")
-    skill = parameter_skill(predicted[names].to_numpy()[:n], split, x_site.T, np.full((n, N), 0.2))
+    skill = parameter_skill(predicted[names].to_numpy()[:n], split, x_site.T, np.full((n, len(names)), 0.2))
     skill.to_csv(out / "network_skill.csv", index=False)
     members = {
         f"x_{place}": (("member", place, "parameter"), np.stack([inside(scattered(x.T, 0.04)) for _ in range(3)]))

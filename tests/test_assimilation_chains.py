@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from columns import drawn_columns, misfit
+from columns import drawn_columns, misfit, seasonal_columns
 from hypothesis import given
 from hypothesis import strategies as st
 from made_sites import DEPTH, SHORT, few_sites
@@ -16,6 +16,7 @@ from proda.errors import InputError
 from proda.kernels import steady_state as kernels
 from proda.kernels.diagnostics import convergence
 from proda.kernels.metropolis import Proposal, Schedule, draw_to_keep
+from proda.model.configuration import CESM2, PAPER
 from proda.model.observation import layer_means
 from proda.model.parameters import CRYO, PAPER_PARAMETERS, TAU_CWD, bounds, cwd_share, physical
 from proda.study import Study
@@ -116,16 +117,19 @@ def test_sites_are_given_up_within_the_most_steps(problem):
 
 
 @pytest.mark.parametrize("coordinates", ["box", "logarithmic"])
-def test_draws_have_the_misfit_of_their_profile_and_leave_carbon_for_woody_debris(problem, coordinates):
-    part = problem.part(0, 6)
+@pytest.mark.parametrize("configuration", [PAPER, CESM2], ids=lambda each: each.name)
+def test_draws_have_the_misfit_of_their_profile_and_leave_carbon_for_woody_debris(coordinates, configuration):
+    part, table = few_sites(6, configuration=configuration), configuration.parameters
     sampled = chains.sampled_sites(part, 7, chains.SitePlan(FIRST, proposal=Proposal(coordinates)))
     x = sampled.draws[:, 2, -1].T.astype(float)
-    direct = misfit(kernels.soc_density(physical(x, part.forcing), part.forcing), part.forms())
+    soc = kernels.soc_density(physical(x, part.forcing, table), part.forcing, configuration)
+    direct = misfit(soc, part.forms(), configuration.column)
     # Draws are stored in single precision.
     np.testing.assert_allclose(sampled.phi[:, 2, -1], direct, rtol=1e-4, atol=1e-3)
-    every = sampled.draws.reshape(-1, 25).astype(float)
-    low, width = PAPER_PARAMETERS.minimum, PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum
-    assert cwd_share((low + every * width).T).min() > 0.0
+    every = sampled.draws.reshape(-1, len(table)).astype(float)
+    if table.has_shares:
+        low, width = PAPER_PARAMETERS.minimum, PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum
+        assert cwd_share((low + every * width).T).min() > 0.0
 
 
 @pytest.fixture
@@ -200,6 +204,27 @@ def test_parameters_that_cannot_change_carbon_are_drawn_from_the_prior():
     assert np.abs([np.corrcoef(row[:-1], row[1:])[0, 1] for row in draws]).mean() < 0.2
 
 
+def test_months_make_the_same_parameters_inert():
+    theta, forcing = seasonal_columns(6)
+    inert = chains.inert_parameters(forcing)
+    frozen = (np.maximum(forcing.active_layer, forcing.active_layer_last_year) <= 2.0).all(axis=0)
+    assert inert.shape == (6, 21) and inert[:, TAU_CWD].all() and 0 < frozen.sum() < 6
+    np.testing.assert_array_equal(inert[:, CRYO], ~frozen | (forcing.bedrock == 1))
+    other = np.where(inert.T, 2.0 * theta, theta)
+    one, two = (kernels.soc_density(each, forcing, CESM2) for each in (theta, other))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_a_site_observed_below_bedrock_alone_is_named_and_not_sampled():
+    problem = few_sites(3, configuration=CESM2)
+    problem.forcing.bedrock[1] = 1
+    deep = problem.layers((problem.site != 1) | (problem.depth > 0.2))
+    fault = "bedrock of the forcing at 0.02 m lies above its first observed layer at 0.3 m"
+    assert chains.site_faults(deep) == ["", fault, ""]
+    problem.forcing.water_scalar[3, 7, 2] = np.nan
+    assert chains.site_faults(problem)[2] == "water_scalar of the forcing is nan"
+
+
 def test_the_papers_schedule_keeps_half_of_the_formal_run():
     literal = chains.schedule(20_000, 30_000, 500, literal=True)
     assert literal == Schedule(20_000, 15_000, 15_000, 30)
@@ -251,7 +276,7 @@ WRONG = {
     "soil_temperature of the forcing is nan": forcing("soil_temperature", np.nan, 3),
     "water_potential of the forcing is -inf": forcing("water_potential", -np.inf, 0),
     "npp_mean of the forcing is nan": forcing("npp_mean", np.nan),
-    "npp_mean of the forcing is 0: nothing enters the soil": forcing("npp_mean", 0.0),
+    "carbon input of the forcing is 0: nothing enters the soil": forcing("npp_mean", 0.0),
     "soc of observed layer 3 is nan": observation("soc", np.nan),
     "soc of observed layer 3 is -5000": observation("soc", -5e3),
     "upper of observed layer 1 is nan": observation("upper", np.nan, 0),

@@ -14,13 +14,14 @@ from proda.errors import InputError, ProdaError
 from proda.kernels import steady_state as kernels
 from proda.kernels.metropolis import TEST_ACCEPTED, Proposal, Schedule
 from proda.kernels.simd import BLOCK_WIDTH
+from proda.model.configuration import CONFIGURATIONS
 from proda.model.observation import at_depths
 from proda.model.parameters import physical
 
 
-@pytest.fixture(scope="module")
-def study():
-    return pooled_problem()
+@pytest.fixture(scope="module", params=CONFIGURATIONS)
+def study(request):
+    return pooled_problem(configuration=CONFIGURATIONS[request.param])
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,9 @@ def result(study):
 
 def profile_misfits(x, problem):
     """Misfit of each profile at one parameter set, (n_profiles,), solved for each profile by itself."""
-    return misfit(kernels.soc_density(physical(x, problem.forcing), problem.forcing), problem.forms())
+    configuration = problem.configuration
+    soc = kernels.soc_density(physical(x, problem.forcing, configuration.parameters), problem.forcing, configuration)
+    return misfit(soc, problem.forms(), configuration.column)
 
 
 def test_the_misfit_is_the_sum_over_all_profiles_and_what_fills_the_last_block_does_not_count(study, result):
@@ -58,7 +61,7 @@ def test_the_formal_posterior_fits_closer_and_is_narrower_than_the_tempered_one(
     tempered, formal = (pooled_draws(study, B, plan=plan) for B in (1.0 / 30.0, 1.0))
     assert formal.phi.mean() < tempered.phi.mean()
     assert formal.x.std(axis=1).mean() < 0.8 * tempered.x.std(axis=1).mean()
-    prior = np.random.default_rng(1).uniform(0.05, 0.6, (20, 25))
+    prior = np.random.default_rng(1).uniform(0.05, 0.6, (20, tempered.x.shape[-1]))
     assert tempered.phi.mean() < np.median([profile_misfits(x, study[0]).sum() for x in prior])
 
 
@@ -112,7 +115,8 @@ def test_the_formal_posterior_of_many_profiles_raises_d_until_enough_steps_are_a
     np.testing.assert_allclose(np.log(result.D[0] / 5.0) / np.log(1.5), np.count_nonzero(rose), atol=1e-9)
 
 
-def test_d_stays_the_papers_where_enough_steps_are_accepted_and_comes_down_to_it(study, judged, monkeypatch):
+def test_d_stays_the_papers_where_enough_steps_are_accepted_and_comes_down_to_it(judged, monkeypatch):
+    study = pooled_problem()
     assert pooled_draws(study, plan=WIDTH_PLAN, n_chains=2, n_workers=1).D.tolist() == [5.0, 5.0]
     assert all(share > 0.15 and D == 5.0 for _, share, D in judged)
     judged.clear()
@@ -233,4 +237,4 @@ def test_of_a_literal_run_one_accepted_chain_is_the_posterior(study):
     assert result.D.tolist() == [5.0] * 3 and result.posterior_chain in {*np.flatnonzero(accepted), -1}
     chosen = result._replace(posterior_chain=1)
     np.testing.assert_array_equal(chosen.posterior, result.x[1])
-    assert result._replace(posterior_chain=-1).posterior.shape == (450, 25)
+    assert result._replace(posterior_chain=-1).posterior.shape == (450, result.x.shape[-1])

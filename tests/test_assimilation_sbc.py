@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from columns import temperate
+from columns import seasonal_columns, temperate
 
 from proda.assimilation import sbc
 from proda.assimilation.chains import EQUAL_WEIGHTS, PAPER_ERROR, ErrorModel, SitePlan, SiteProblem
 from proda.kernels.metropolis import Proposal, Schedule
 from proda.kernels.misfit import layer_weights
 from proda.kernels.steady_state import soc_density
+from proda.model.configuration import CESM2, CONFIGURATIONS
 from proda.model.observation import at_depths
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share, physical
 
@@ -21,20 +22,25 @@ PLAN = SitePlan(
 FLOOR = ErrorModel(0.3, 2.0, EQUAL_WEIGHTS)
 
 
-def places(n, seed=5):
+def places(n, seed=5, configuration="paper"):
     """n sites of two to five layers; their observations are made by the simulation."""
     rng = np.random.default_rng(seed)
     layers = rng.integers(2, DEPTHS.size + 1, n)
     site = np.repeat(np.arange(n), layers)
     depth = np.concatenate([np.sort(rng.choice(DEPTHS, k, replace=False)) for k in layers])
     ones = np.ones(site.size)
-    return SiteProblem([f"P{k}" for k in range(n)], temperate(n, seed), site, depth, depth, ones, ones, ones)
+    forcing = temperate(n, seed)
+    if configuration == "cesm2":
+        forcing = seasonal_columns(n, seed)[1]._replace(bedrock=np.full(n, CESM2.column.n_layers))
+    return SiteProblem([f"P{k}" for k in range(n)], forcing, site, depth, depth, ones, ones, ones)
 
 
 @pytest.mark.slow
-def test_the_truth_ranks_uniformly_among_the_draws_and_intervals_hold_it_as_often_as_they_should():
-    result = sbc.simulated_calibration(places(N), 11, PLAN, FLOOR)
-    assert result.ranks.shape == (N, 25) and result.ranks.min() >= 0 and result.ranks.max() <= sbc.N_RANKED
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_the_truth_ranks_uniformly_among_the_draws_and_intervals_hold_it_as_often_as_they_should(configuration):
+    result = sbc.simulated_calibration(places(N, configuration=configuration), 11, PLAN, FLOOR)
+    n_parameters = len(CONFIGURATIONS[configuration].parameters)
+    assert result.ranks.shape == (N, n_parameters) and result.ranks.min() >= 0 and result.ranks.max() <= sbc.N_RANKED
     assert not sbc.outside_band(result.ranks).any()
     # Layers of one profile are not independent: 160 profiles are fewer than 560 layers.
     assert result.layers["inside"].mean() == pytest.approx(0.9, abs=4.0 * np.sqrt(0.09 / N))
@@ -54,7 +60,7 @@ def test_chains_that_cool_down_and_the_papers_error_model_claim_too_much():
 
 
 def test_the_prior_leaves_carbon_for_woody_debris_and_is_flat_elsewhere(rng):
-    x = sbc.prior_draws(20_000, rng)
+    x = sbc.prior_draws(20_000, rng, PAPER_PARAMETERS)
     low, width = PAPER_PARAMETERS.minimum, PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum
     assert x.shape == (20_000, 25) and cwd_share((low + width * x).T).min() > 0.0
     np.testing.assert_allclose(x[:, :20].mean(axis=0), 0.5, atol=0.01)
@@ -62,7 +68,7 @@ def test_the_prior_leaves_carbon_for_woody_debris_and_is_flat_elsewhere(rng):
 
 def test_simulated_observations_carry_the_error_that_each_choice_names(rng):
     like = places(400)
-    x = sbc.prior_draws(400, rng)
+    x = sbc.prior_draws(400, rng, PAPER_PARAMETERS)
     truth = at_depths(soc_density(physical(x.T, like.forcing), like.forcing), like.site, like.depth)
     assumed, soc = sbc.simulated_profiles(like, x, sbc.AS_ASSUMED, PAPER_ERROR, rng)
     np.testing.assert_allclose(at_depths(soc, like.site, like.depth), truth, rtol=1e-12)
@@ -97,7 +103,7 @@ def test_the_band_holds_the_expected_distribution_and_narrows_with_more_simulati
 
 
 def test_predictions_of_withheld_layers_are_scored_against_truth_and_observation(rng):
-    like, x = places(40), sbc.prior_draws(40, rng)
+    like, x = places(40), sbc.prior_draws(40, rng, PAPER_PARAMETERS)
     problem, soc = sbc.simulated_profiles(like, x, sbc.AS_IN_PAPER, PAPER_ERROR, rng)
     plan = PLAN._replace(schedule=Schedule(1000, 1000, 2000, 20), max_steps=0)
     table = sbc.withheld_predictions(problem, 3, plan, PAPER_ERROR, true_soc=soc)
@@ -112,7 +118,7 @@ def test_predictions_of_withheld_layers_are_scored_against_truth_and_observation
 def test_the_error_of_withheld_layers_is_recovered(rng):
     """Simulated with a known error; a small floor and a large one lead to different estimates."""
     like, plan = places(150), PLAN._replace(schedule=Schedule(1000, 2000, 3000, 20), max_steps=0)
-    x = sbc.prior_draws(150, rng)
+    x = sbc.prior_draws(150, rng, PAPER_PARAMETERS)
     soc = sbc.soc_of_draws(x[:, None], like.forcing)[0]
     truth, found = like.modelled(soc), []
     for floor in (0.5, 5.0):
@@ -125,7 +131,9 @@ def test_the_error_of_withheld_layers_is_recovered(rng):
 
 
 def test_proposals_are_compared_at_equal_numbers_of_steps(rng):
-    problem, _ = sbc.simulated_profiles(places(8), sbc.prior_draws(8, rng), sbc.AS_IN_PAPER, PAPER_ERROR, rng)
+    problem, _ = sbc.simulated_profiles(
+        places(8), sbc.prior_draws(8, rng, PAPER_PARAMETERS), sbc.AS_IN_PAPER, PAPER_ERROR, rng
+    )
     table = sbc.proposals_table(problem, 3, SitePlan(Schedule(1000, 1000, 2000, 10)))
     assert table.index.tolist() == list(sbc.PROPOSALS) and (table["worst ESS per second"] > 0.0).all()
     assert table["difference of means / sd"].tolist()[0] == 0.0 and (table["worst ESS"] > 1.0).all()

@@ -7,8 +7,7 @@ import signal
 import distributed
 import numpy as np
 import pytest
-from columns import drawn_columns
-from made_sites import DEPTH, SHORT, few_sites, made_problem, posteriors_in, store_bytes
+from made_sites import DEPTH, SHORT, few_sites, made_problem, posteriors_in, store_bytes, true_columns
 
 from proda.assimilation import sites as site_by_site
 from proda.assimilation.chains import SitePlan, site_faults
@@ -16,18 +15,24 @@ from proda.assimilation.store import agreement_by_site, site_status
 from proda.errors import ProdaError
 from proda.kernels import steady_state as kernels
 from proda.kernels.metropolis import Schedule
+from proda.model.configuration import CONFIGURATIONS
 from proda.model.observation import at_depths
-from proda.model.parameters import PAPER_PARAMETERS, unit_cube
+from proda.model.parameters import unit_cube
 from proda.workers import SCHEDULER
 
 N_SITES = 40
 PLAN = SitePlan(Schedule(2000, 3000, 6000, 20), n_kept=60)
 
 
+@pytest.fixture(scope="module", params=CONFIGURATIONS)
+def configuration(request):
+    return CONFIGURATIONS[request.param]
+
+
 @pytest.fixture(scope="module")
-def truth():
-    """Parameters (25, n), physical, and the forcing of sites whose profiles are the model's own."""
-    return drawn_columns(N_SITES, seed=11, low=0.2, high=0.8)
+def truth(configuration):
+    """Parameters, physical, and the forcing of sites whose profiles are the model's own."""
+    return true_columns(configuration, N_SITES)
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +46,13 @@ def sites(problem, tmp_path_factory):
     return posteriors_in(tmp_path_factory.mktemp("sites"), problem, PLAN, places=places).load()
 
 
-def test_every_site_has_its_draws_its_summaries_and_its_place(sites):
-    assert dict(sites.sizes) == {"site": N_SITES, "chain": 3, "draw": 20, "parameter": 25, "layer": 10}
+def test_every_site_has_its_draws_its_summaries_and_its_place(configuration, sites):
+    of_model = {"parameter": len(configuration.parameters), "layer": configuration.column.n_layers}
+    assert dict(sites.sizes) == {"site": N_SITES, "chain": 3, "draw": 20} | of_model
     assert float(sites["x"].min()) >= 0.0 and float(sites["x"].max()) <= 1.0
     assert all(np.isfinite(sites[name]).all() for name in sites.data_vars)
     assert sites["profile_id"].values.tolist() == [f"P{k}" for k in range(N_SITES)]
-    assert tuple(sites["parameter"].values) == PAPER_PARAMETERS.names
+    assert tuple(sites["parameter"].values) == configuration.parameters.names
     assert sites["lon"].attrs["units"] == "degrees_east" and float(sites["lat"][-1]) == 50.0
 
 
@@ -59,23 +65,24 @@ def test_the_result_does_not_depend_on_workers_batches_or_the_sites_beside(probl
         np.testing.assert_array_equal(some[name], sites[name].isel(site=slice(4, 13)), err_msg=name)
 
 
-def test_the_observed_profile_is_recovered(problem, sites, truth):
+def test_the_observed_profile_is_recovered(configuration, problem, sites, truth):
     assert float(sites["efficiency"].quantile(0.1)) > 0.8 and float(sites["efficiency"].median()) > 0.95
-    modelled = at_depths(sites["soc_mean"].values.T, problem.site, problem.depth)
+    modelled = at_depths(sites["soc_mean"].values.T, problem.site, problem.depth, configuration.column)
     fit = agreement_by_site(problem.site, problem.soc, modelled, N_SITES)
     np.testing.assert_allclose(sites["efficiency"], fit[1], rtol=1e-12)
     inside = (sites["soc_p05"] <= sites["soc_mean"]) & (sites["soc_mean"] <= sites["soc_p95"])
-    assert float(inside.mean()) > 0.99
-    upper = kernels.soc_density(*truth)[:7]
-    assert np.abs(np.log(sites["soc_mean"].values.T[:7] / upper)).mean() < 0.2
+    assert float(inside[:, configuration.column.node < 1.8].mean()) > 0.99
+    upper = configuration.column.node < 1.2
+    ratio = sites["soc_mean"].values.T[upper] / kernels.soc_density(*truth, configuration)[upper]
+    assert np.abs(np.log(ratio)).mean() < 0.2
 
 
-def test_the_well_identified_parameters_are_recovered_and_the_others_stay_wide(sites, truth):
-    x, mean = unit_cube(*truth), sites["x_mean"]
+def test_the_well_identified_parameters_are_recovered_and_the_others_stay_wide(configuration, sites, truth):
+    x, mean = unit_cube(*truth, configuration.parameters), sites["x_mean"]
     width = (sites["x_sd"] * np.sqrt(12.0)).mean("site").to_series()
     assert width["efolding"] < 0.8 and width["tau4cwd"] > 0.95 and width["fs3s1"] > 0.95
     for name, least in (("efolding", 0.5), ("tau4s2", 0.4)):
-        assert np.corrcoef(mean.sel(parameter=name), x[PAPER_PARAMETERS.index(name)])[0, 1] > least
+        assert np.corrcoef(mean.sel(parameter=name), x[configuration.parameters.index(name)])[0, 1] > least
 
 
 def test_faulty_sites_have_their_row_and_leave_the_bits_of_the_others(problem, sites, tmp_path):

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_sites import RUN, STAGES, make_data, run_stage, stage_files, study_in
+from made_sites import RUN, STAGES, run_stage, stage_files, study_in
 
 from proda.assimilation.results import read_posterior, site_posterior
+from proda.data.stage import cleaned_study
 from proda.errors import InputError
 from proda.stage import partial_path
 
@@ -22,11 +23,11 @@ KILLS = 2  # at least, and until one of them has met a run that went on
 class Run:
     """A stage run by a process of its own. The server that it is forked from has imported the package already."""
 
-    def __init__(self, out: Path, stage: str) -> None:
+    def __init__(self, out: Path, study: str, stage: str) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["proda.assimilation.stage"])
         self.messages, theirs = context.Pipe(duplex=False)
-        self.process = context.Process(target=run_stage, args=(out, stage, theirs.send))
+        self.process = context.Process(target=run_stage, args=(out, study, stage, theirs.send))
         self.process.start()
         theirs.close()
         self.received = [self.messages.recv()]
@@ -59,45 +60,48 @@ class Run:
 
 @pytest.fixture(scope="module")
 def cleaned(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("kill") / "cleaned"
-    make_data(out)
+    out = tmp_path_factory.mktemp("kill")
+    for study in ("virtual", "virtual-cesm2"):
+        cleaned_study(study_in(out / study, study))
     return out
 
 
 @pytest.mark.slow
 @pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="there is no SIGKILL")
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_killed_again_and_again_ends_with_the_bits_of_an_undisturbed_one(cleaned, stage, tmp_path):
+@pytest.mark.parametrize(
+    ("study", "stage"), [("virtual", "sites"), ("virtual", "one-batch"), ("virtual-cesm2", "sites")]
+)
+def test_a_stage_killed_again_and_again_ends_with_the_bits_of_an_undisturbed_one(cleaned, study, stage, tmp_path):
     seed = int(os.environ.get("PRODA_KILL_SEED") or secrets.randbits(32))
     print(f"moments of the kills follow from PRODA_KILL_SEED={seed}")
     rng = np.random.default_rng(seed)
     for name in ("undisturbed", "killed"):
-        shutil.copytree(cleaned, tmp_path / name)
-    undisturbed = Run(tmp_path / "undisturbed", stage)
+        shutil.copytree(cleaned / study, tmp_path / name)
+    undisturbed = Run(tmp_path / "undisturbed", study, stage)
     seconds = undisturbed.ended()
     assert undisturbed.went_on == 0
 
     kills = went_on = 0
     while kills < KILLS or not went_on:
-        run = Run(tmp_path / "killed", stage)
+        run = Run(tmp_path / "killed", study, stage)
         moment = seconds * rng.uniform(0.1, 0.7)
         kills += run.killed_after(moment)
         went_on += run.went_on
         print(f"killed after {moment:.2f} of {seconds:.2f} s, {run.went_on} parts went on")
         assert kills < 20, "no run ever went on from what the one before had left"
-    Run(tmp_path / "killed", stage).ended()
+    Run(tmp_path / "killed", study, stage).ended()
 
     expected, files = (stage_files(tmp_path / name, stage) for name in ("undisturbed", "killed"))
     assert set(files) == set(expected)
     assert [name for name in expected if files[name] != expected[name]] == []
-    study = study_in(tmp_path / "killed")
-    study.require(STAGES[stage])
-    assert not partial_path(study.out, STAGES[stage]).exists()
+    opened = study_in(tmp_path / "killed", study)
+    opened.require(STAGES[stage])
+    assert not partial_path(opened.out, STAGES[stage]).exists()
 
 
 @pytest.mark.slow
 def test_checkpoints_of_other_settings_are_refused_and_results_can_be_read(cleaned, tmp_path):
-    shutil.copytree(cleaned, tmp_path / "study")
+    shutil.copytree(cleaned / "virtual", tmp_path / "study")
     study = study_in(tmp_path / "study")
     with pytest.raises(KeyboardInterrupt), study.stage(STAGES["sites"], resumable=True) as folder:
         (folder / "checkpoints" / "something").touch()

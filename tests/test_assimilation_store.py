@@ -74,7 +74,7 @@ def sampled(monkeypatch, small_batches):
 @pytest.mark.parametrize("order", [[18, 0, 12, 6], [12, 6, 18, 0]], ids=str)
 def test_batches_may_be_written_in_any_order(problem, expected, tmp_path, order):
     store = SiteStore(tmp_path, tmp_path / "checkpoints")
-    store.create(site_coordinates(problem.profile_id), SHORT, BATCH)
+    store.create(site_coordinates(problem), SHORT, BATCH)
     for first in order:
         store.write(first, batch_arrays(problem.part(first, first + BATCH), 7, SHORT))
     store.finish()

@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from columns import seasonal_forcing
 
 from proda.data import forcing as climate
 from proda.data.forcing import forcing_dataset, has_forcing, read_forcing, surrogate_forcing
 from proda.errors import InputError
+from proda.model.forcing import MonthlyForcing
 from proda.model.rates import limiting_water
 
 CELLS = pd.DataFrame(
@@ -21,10 +23,13 @@ CELLS = pd.DataFrame(
 )
 
 
+FORCING = {"annual": surrogate_forcing(CELLS), "monthly": seasonal_forcing(3)}
+
+
 @pytest.fixture
 def file(tmp_path):
-    def written(**replaced):
-        data = forcing_dataset(surrogate_forcing(CELLS), [-100.25] * 3, [40.25, 40.75, 41.25], "made for a test")
+    def written(kind="annual", **replaced):
+        data = forcing_dataset(FORCING[kind], [-100.25] * 3, [40.25, 40.75, 41.25], "made for a test")
         path = tmp_path / "forcing.nc"
         data.assign(replaced).to_netcdf(path)
         return path, data
@@ -89,10 +94,36 @@ def test_a_cell_without_usable_climate_has_no_forcing(column, value):
     assert has_forcing(surrogate_forcing(cells)).tolist() == [True, False, True]
 
 
-def test_what_is_written_is_what_is_read(file):
-    path, _ = file()
-    for read, made in zip(read_forcing(path), surrogate_forcing(CELLS), strict=True):
+@pytest.mark.parametrize("kind", FORCING)
+def test_what_is_written_is_what_is_read(file, kind):
+    path, _ = file(kind)
+    forcing = read_forcing(path)
+    assert type(forcing) is type(FORCING[kind])
+    for read, made in zip(forcing, FORCING[kind], strict=True):
         np.testing.assert_array_equal(read, made)
+
+
+def test_a_monthly_file_has_an_axis_of_months_and_its_faults_are_named(file):
+    path, data = file("monthly")
+    assert data["month"].values.tolist() == list(range(1, 13))
+    filled = data["soil_water_scalar"].copy()
+    filled[4, 6, 1] = 1e36
+    path, _ = file("monthly", soil_water_scalar=filled)
+    with pytest.raises(InputError, match=r"water_scalar is 1e\+36 in column 1 \(layer 5, month 7\).*fill value"):
+        read_forcing(path)
+    data.isel(month=slice(0, 11)).to_netcdf(path)
+    with pytest.raises(InputError, match=r"soil_temperature has shape \(20, 11, 3\), expected \(20, 12, 3\)"):
+        read_forcing(path)
+    data.drop_vars("carbon_input").to_netcdf(path)
+    with pytest.raises(InputError, match=r"carbon_input is missing, expected carbon_input \(kind, month, cell\)"):
+        read_forcing(path)
+
+
+def test_a_cell_that_lacks_one_month_has_no_forcing():
+    forcing = MonthlyForcing(*(np.array(field, dtype=float) for field in seasonal_forcing(3)))
+    forcing.oxygen_scalar[3, 7, 1] = np.nan
+    assert has_forcing(forcing).tolist() == [True, False, True]
+    assert not has_forcing(forcing.fertilised(0.0)).any()
 
 
 def test_impossible_values_in_the_file_are_named_with_variable_and_cell(file):
@@ -107,8 +138,9 @@ def test_impossible_values_in_the_file_are_named_with_variable_and_cell(file):
         read_forcing(path)
 
 
-def test_every_variable_of_the_file_states_its_unit(file):
-    path, _ = file()
+@pytest.mark.parametrize("kind", FORCING)
+def test_every_variable_of_the_file_states_its_unit(file, kind):
+    path, _ = file(kind)
     with xr.open_dataset(path, decode_cf=False) as data:
         bounds = {data["node_depth"].attrs["bounds"]}  # which have those of what they bound
         assert all("units" in data[name].attrs for name in set(data.variables) - bounds)

@@ -8,7 +8,7 @@ import pytest
 from history_files import truth
 from small_archive import N, write_archive
 from small_maps import geotiff, in_degrees
-from small_sources import EAST, OWN, TRANSFORM, study_with, write_everything, write_maps
+from small_sources import EAST, OWN, TRANSFORM, study_with, write_everything, write_history, write_maps
 from small_tables import N as N_TABLES
 from small_tables import grid_rows, write_tables
 
@@ -20,7 +20,7 @@ from proda.data.readers.rasters import covariates_from_maps
 from proda.data.sources import study_list, with_npp
 from proda.data.stage import cleaned_study
 from proda.errors import InputError
-from proda.model.configuration import PAPER
+from proda.model.configuration import CESM2, PAPER
 from proda.study import Study
 
 WOSIS = '[source]\nkind = "wosis"\nlayout = "december-2023"\n'
@@ -148,14 +148,32 @@ def test_the_unpacked_archive_becomes_a_study(tmp_path):
     row = (result.profiles["profile_id"].astype(int) - 1000) / 7  # as the test archive numbers its profiles
     np.testing.assert_allclose(result.site_covariates["BIO1"], row + 0.18)
     assert (result.site_covariates["ESA_Land_Cover=12"] == (row == 12)).all() and (row == 12).any()
-    cell = result.profiles["cell"].to_numpy()
-    np.testing.assert_allclose(result.forcing.npp_mean[cell] - result.forcing.npp_min[cell], 100)
+    assert result.configuration is CESM2
     lon, lat = result.grid["lon"].values, result.grid["lat"].values
-    expected = archive_forcing(root, lon, lat, PAPER).forcing.soil_temperature
-    np.testing.assert_allclose(result.forcing.soil_temperature, expected)
+    for own, native in zip(result.forcing, archive_forcing(root, lon, lat).forcing, strict=True):
+        np.testing.assert_array_equal(own, native)
     units = pd.read_parquet(study.path("covariates.parquet")).attrs["units"]
     assert units["BIO1"] == "degC" and units["nbedrock"] == "layers"
     assert study_list(study)["name"].tolist() == [row.name for row in BINN_LIST]
+
+    paper = cleaned_study(replace(study, configuration="paper", out=tmp_path / "paper"))
+    cell = paper.profiles["cell"].to_numpy()
+    np.testing.assert_allclose(paper.forcing.npp_mean[cell] - paper.forcing.npp_min[cell], 100)
+    expected = archive_forcing(root, lon, lat, PAPER).forcing.soil_temperature
+    np.testing.assert_allclose(paper.forcing.soil_temperature, expected)
+
+
+def test_history_files_give_monthly_forcing_to_a_monthly_study_and_annual_tables_do_not(tmp_path, raw, opened):
+    study = replace(opened(HISTORY.replace('"history"', '"monthly"')), configuration="cesm2")
+    with pytest.raises(InputError, match="no 'monthly' in the data folder"):
+        cleaned_study(study)
+    write_history(raw / "monthly", years=(2001,), configuration="cesm2")
+    result = cleaned_study(study)
+    assert result.configuration is CESM2 and np.ptp(result.forcing.soil_temperature, axis=1).max() > 1.0
+    with pytest.raises(InputError, match="'cesm2' takes monthly forcing, and that of half-degree-table is annual"):
+        cleaned_study(replace(opened(name="annual"), configuration="cesm2"))
+    with pytest.raises(InputError, match="npp is 'years', but in configuration 'cesm2' carbon enters as the litter"):
+        cleaned_study(replace(opened(HISTORY + 'npp = "years"\n', name="npp"), configuration="cesm2"))
 
 
 def collections(folder, east=6, same=False):

@@ -7,7 +7,7 @@ from proda.data.covariates import PAPER_COVARIATES
 from proda.data.region import Region, conterminous_land
 from proda.data.virtual_continent import LEAST_WOODY, MARGIN, bioclimatic_variables, true_parameters, virtual_covariates
 from proda.data.virtual_profiles import virtual_continent
-from proda.model.configuration import validated
+from proda.model.configuration import CESM2, PAPER, validated
 from proda.model.parameters import PAPER_PARAMETERS, cwd_share
 
 SEED = 20200017
@@ -15,11 +15,16 @@ CONTERMINOUS_US = Region("", conterminous_land(), 0.5)
 
 
 def test_the_continent_has_half_degree_cells_with_sixty_covariates_and_forcing():
-    continent = virtual_continent(CONTERMINOUS_US, SEED)
+    continent = virtual_continent(CONTERMINOUS_US, SEED, PAPER)
+    seasonal = virtual_continent(CONTERMINOUS_US, SEED, CESM2)
     assert len(continent.cells) == pytest.approx(3370, abs=10)
     assert tuple(continent.covariates) == PAPER_COVARIATES
     assert np.isfinite(continent.covariates.to_numpy()).all()
     validated(continent.forcing)
+    monthly = validated(seasonal.forcing, CESM2)
+    np.testing.assert_allclose(monthly.annual_input, continent.forcing.npp_mean)
+    swing = np.ptp(monthly.soil_temperature, axis=1)
+    assert (np.diff(swing, axis=0) < 0).all() and swing[0].min() > 5.0 and swing[-1].max() < 1.0
     for depth in ("0cm", "30cm", "100cm"):
         parts = continent.covariates[[f"{name}_Content_{depth}" for name in ("Sand", "Silt", "Clay")]]
         np.testing.assert_allclose(parts.sum(axis=1), 100.0)
@@ -37,7 +42,7 @@ def test_every_true_site_has_carbon_left_for_woody_debris():
     covariates = virtual_covariates(np.linspace(-120.0, -75.0, n), np.linspace(33.0, 47.0, n), seed=3)
     # Noise that asks for nearly all of each litter share, at one site in two.
     noise = np.where(np.arange(n) % 2, 5.0, 0.0) * np.ones((25, 1))
-    x = true_parameters(covariates, noise)
+    x = true_parameters(covariates, PAPER_PARAMETERS, noise)
     assert ((x >= MARGIN) & (x <= 1.0 - MARGIN)).all()
     low, high = PAPER_PARAMETERS.minimum[:, None], PAPER_PARAMETERS.maximum[:, None]
     shares = cwd_share(low + x * (high - low))

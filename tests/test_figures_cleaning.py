@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from columns import seasonal_forcing
 from matplotlib.collections import QuadMesh
 from matplotlib.path import Path
 
@@ -37,7 +38,9 @@ def test_the_waterfall_begins_with_the_raw_rows_and_ends_with_those_kept(exclude
     assert labels == ["40", *(f"\u2212{n}" for n in excluded if n), str(40 - sum(excluded))]
 
 
-def test_climates_share_out_every_profile_once(forcing):
+@pytest.mark.parametrize("monthly", [False, True])
+def test_climates_share_out_every_profile_once(forcing, monthly):
+    forcing = seasonal_forcing(60).warmed(np.linspace(-9.0, 9.0, 60)) if monthly else forcing
     cell = np.random.default_rng(3).integers(forcing.n_columns, size=1000)
     groups = cleaning.climate_groups(forcing, cell)
     assert len(groups) == 6 and (np.sum(list(groups.values()), axis=0) == 1).all()
@@ -66,9 +69,11 @@ def test_maps_show_every_profile_cell_and_kind_of_vegetation(grid):
     assert cleaning.layers_map(profiles).get_title() == "2 profiles, 7 layers"
 
 
-def test_forcing_is_mapped_in_celsius(forcing, grid):
+@pytest.mark.parametrize("monthly", [False, True])
+def test_forcing_is_mapped_in_celsius(forcing, grid, monthly):
+    forcing = seasonal_forcing(forcing.n_columns) if monthly else forcing
     figure = cleaning.forcing_maps(forcing, grid)
     maps = [ax for ax in figure.axes if any(isinstance(c, QuadMesh) for c in ax.collections) and ax.get_title()]
-    assert len(maps) == 3
+    assert len(maps) == 3 + monthly
     values = next(c for c in maps[0].collections if isinstance(c, QuadMesh)).get_array().compressed()
-    np.testing.assert_allclose(np.sort(values), np.sort(forcing.soil_temperature[4] - 273.15))
+    np.testing.assert_allclose(np.sort(values), np.sort(forcing.annual_temperature[4] - 273.15))

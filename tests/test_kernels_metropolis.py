@@ -13,7 +13,8 @@ from proda.kernels import metropolis
 from proda.kernels import steady_state as kernels
 from proda.kernels.metropolis import SCALE, Schedule
 from proda.kernels.simd import BLOCK_WIDTH, generator_states, load, store
-from proda.model.parameters import INNER, PAPER_PARAMETERS, SHARES, physical
+from proda.model.configuration import CESM2, PAPER, configuration_of
+from proda.model.parameters import INNER, SHARES, physical
 
 SCHEDULE = Schedule(5_000, 15_000, 800_000, 400)
 
@@ -176,67 +177,6 @@ def test_step_lengths_and_covariance_change_in_the_burn_in_and_stay_in_the_kept_
     np.testing.assert_array_equal(found[2], found[1])
 
 
-A = np.array([0.0, 0.5, 1.5, 3.0, 5.0])
-
-
-@kept_compiled
-def fill_positions(u, stretch, out, density):
-    for k in range(stretch.shape[1]):
-        store(out, k, metropolis.box_position(load(u, k), stretch, k))
-    store(density, 0, metropolis.log_density(u, stretch))
-
-
-def positions(u, stretch):
-    """Positions on the unit cube, (n, d), and log densities, (n,), of coordinates u (n, d)."""
-    n, d = u.shape
-    x, density = np.empty((n, d)), np.empty(n)
-    for first in range(0, n, BLOCK_WIDTH):
-        rows = u[np.minimum(np.arange(first, first + BLOCK_WIDTH), n - 1)]
-        out, total = np.empty(d * BLOCK_WIDTH), np.empty(BLOCK_WIDTH)
-        fill_positions(np.ascontiguousarray(rows.T).ravel(), metropolis.block_stretch(stretch), out, total)
-        used = min(BLOCK_WIDTH, n - first)
-        x[first : first + used] = out.reshape(d, BLOCK_WIDTH).T[:used]
-        density[first : first + used] = total[:used]
-    return x, density
-
-
-def test_a_position_comes_back_from_its_coordinates_and_the_bounds_stay_where_they_are(rng):
-    x = np.concatenate([rng.random((200, A.size)), np.zeros((1, A.size)), np.ones((1, A.size)), np.full((1, 5), 1e-6)])
-    u = metropolis.stretched(x, A)
-    assert u.min() >= 0.0 and u.max() <= 1.0 + 1e-15
-    np.testing.assert_allclose(positions(u, A)[0], x, rtol=0, atol=2e-12)
-    np.testing.assert_array_equal(u[:, 0], x[:, 0])
-    assert (u[:200, 1:] > x[:200, 1:]).all(), "small values take more room"
-    back = positions(rng.random((200, A.size)), A)[0]
-    np.testing.assert_allclose(positions(metropolis.stretched(back, A), A)[0], back, rtol=0, atol=2e-12)
-
-
-def test_the_density_is_the_derivative_of_the_position(rng):
-    u, step = rng.uniform(0.01, 0.99, (100, A.size)), 1e-5
-    density = positions(u, A)[1]
-    logarithm = np.zeros(100)
-    for k in range(A.size):
-        away = np.zeros(A.size)
-        away[k] = step
-        logarithm += np.log((positions(u + away, A)[0] - positions(u - away, A)[0])[:, k] / (2.0 * step))
-    # Up to the constant that no acceptance depends on: the logarithm of a / (exp(a) - 1).
-    constant = np.log(A[1:] / np.expm1(A[1:])).sum()
-    np.testing.assert_allclose(density + constant, logarithm, rtol=0, atol=1e-7)
-
-
-def test_the_logarithmic_coordinate_of_a_turnover_time_is_its_logarithm():
-    a = metropolis.stretches(metropolis.LOGARITHMIC)
-    for name in ("tau4s2", "tau4s3", "q10", "diffus"):
-        k = PAPER_PARAMETERS.index(name)
-        row = PAPER_PARAMETERS.rows[k]
-        x = np.zeros((5, 25))
-        x[:, k] = np.linspace(0.0, 1.0, 5)
-        value = row.minimum + x[:, k] * (row.maximum - row.minimum)
-        expected = np.log(value / row.minimum) / np.log(row.maximum / row.minimum)
-        np.testing.assert_allclose(metropolis.stretched(x, a)[:, k], expected, rtol=0, atol=1e-12)
-    assert not metropolis.stretches(metropolis.BOX).any() and 0 < (a > 0.0).sum() < 25
-
-
 @kept_compiled
 def fill_phi(u, target, out):
     for block in range(u.shape[0]):
@@ -244,26 +184,27 @@ def fill_phi(u, target, out):
 
 
 def phi_in_chains(x, forcing, forms):
-    """The misfit as chains compute it, (k, n), of positions x (k, n, 25) at n columns; n is `BLOCK_WIDTH`."""
-    target = metropolis.new_target(forcing, forms, False)
+    """The misfit as chains compute it, (k, n), of positions x (k, n, d) at n columns; n is `BLOCK_WIDTH`."""
+    target = metropolis.new_target(forcing, forms, False, configuration=configuration_of(forcing))
     out = np.empty(len(x) * BLOCK_WIDTH)
     fill_phi(np.ascontiguousarray(np.swapaxes(x, 1, 2)).reshape(len(x), -1), target, out)
     return out.reshape(len(x), -1)
 
 
 @pytest.mark.parametrize("place", ["draws of the posterior", "anywhere", "corners"])
-def test_the_misfit_of_chains_is_that_of_the_model_to_far_less_than_an_acceptance_notices(rng, place):
-    problem = few_sites(BLOCK_WIDTH)
-    shape = 60, BLOCK_WIDTH, 25
+@pytest.mark.parametrize("configuration", [PAPER, CESM2], ids=lambda each: each.name)
+def test_the_misfit_of_chains_is_that_of_the_model_to_far_less_than_an_acceptance_notices(rng, configuration, place):
+    problem, table = few_sites(BLOCK_WIDTH, configuration=configuration), configuration.parameters
+    shape = 60, BLOCK_WIDTH, len(table)
     if place == "draws of the posterior":
         draws = sampled_sites(problem, 3, SHORT).draws
-        x = np.swapaxes(draws.reshape(BLOCK_WIDTH, -1, 25), 0, 1)[:60].astype(float)
+        x = np.swapaxes(draws.reshape(BLOCK_WIDTH, -1, len(table)), 0, 1)[:60].astype(float)
     else:
         x = rng.random(shape) if place == "anywhere" else rng.choice([INNER, 1.0 - INNER], shape)
-        x[..., list(SHARES)] *= 0.6
+        x[..., list(SHARES) if table.has_shares else []] *= 0.6
     found = phi_in_chains(x, problem.forcing, problem.forms())
-    theta = np.stack([physical(one.T, problem.forcing) for one in x])
-    soc = kernels.soc_density(theta, problem.forcing)
+    theta = np.stack([physical(one.T, problem.forcing, table) for one in x])
+    soc = kernels.soc_density(theta, problem.forcing, configuration)
     error = np.stack([(problem.modelled(one) - problem.soc) / problem.sd for one in soc])
     expected = np.stack([np.bincount(problem.site, 0.5 * problem.weight * one**2) for one in error])
     near = expected < 1000.0

@@ -32,6 +32,7 @@ from proda.learning.scores import correlations, scores
 from proda.learning.training_data import at_layers, packed_forcing, unpacked_forcing
 from proda.learning.trees import Trees, stacked_trees
 from proda.maps.fine_grid import NetworkDraws
+from proda.model.configuration import CONFIGURATIONS, PAPER
 from proda.model.observation import layer_means
 from proda.model.parameters import INNER, PAPER_PARAMETERS, SHARES, cwd_share, physical
 
@@ -55,7 +56,7 @@ def encoding(made):
 def trained(made, encoding):
     """A trainer whose networks were trained on the first 256 sites, all sites encoded, and the curve."""
     encoded = encoding.encoded(made.frame)
-    trainer = HybridTrainer(encoding.shape, made.observed.soc.shape[1], PLAN)
+    trainer = HybridTrainer(encoding.shape, made.observed.soc.shape[1], PLAN, PAPER)
     return trainer, encoded, trainer.train(part(encoded, TRAIN), made.observed.take(TRAIN), 1, NO_TARGETS[TRAIN], 0.0)
 
 
@@ -165,18 +166,20 @@ def as_inputs(x, sites):
     return [jnp.asarray(x, jnp.float32), sites.forcing, sites.operator]
 
 
-def test_the_layer_gives_the_models_carbon_at_every_depth_for_every_member():
-    made = learnable(60)
-    rng = np.random.default_rng(1)
-    x = rng.uniform(0.05, 0.95, (60, 3, 25))
-    x[..., list(SHARES)] *= 0.6
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_the_layer_gives_the_models_carbon_at_every_depth_for_every_member(name):
+    configuration, made = CONFIGURATIONS[name], learnable(60, configuration=CONFIGURATIONS[name])
+    table, forcing = configuration.parameters, made.observed.columns
+    x = np.random.default_rng(1).uniform(0.05, 0.95, (60, 3, len(table)))
+    x[..., list(SHARES) if table.has_shares else []] *= 0.6
     with jax.enable_x64(True):
-        found = np.asarray(jax.jit(SoilCarbon(soc_on_jax))(as_inputs(x, made.observed)))
+        found = np.asarray(jax.jit(SoilCarbon(soc_on_jax, configuration))(as_inputs(x, made.observed)))
     assert found.dtype == np.float32
     site, at = np.nonzero(made.observed.present)
     for member in range(3):
-        soc = kernels.soc_density(physical(x[:, member].T, made.observed.columns), made.observed.columns)
-        expected = layer_means(soc, site, made.observed.upper[site, at], made.observed.lower[site, at]) / 1000.0
+        soc = kernels.soc_density(physical(x[:, member].T, forcing, table), forcing, configuration)
+        bounds = made.observed.upper[site, at], made.observed.lower[site, at]
+        expected = layer_means(soc, site, *bounds, configuration.column) / 1000.0
         np.testing.assert_allclose(found[site, member, at], expected, rtol=2e-6)
         np.testing.assert_allclose(carbon_at_layers(x[:, member], made.observed)[site, at], expected, rtol=1e-6)
 
@@ -187,7 +190,7 @@ def test_its_derivatives_are_those_of_the_model_in_double_precision():
     with jax.enable_x64(True):
         forcing = jnp.asarray(made.observed.forcing.T)
         direction = np.random.default_rng(3).standard_normal((25, 12))
-        carbon = jax.jit(lambda y: soc_on_jax(y, forcing))
+        carbon = jax.jit(lambda y: soc_on_jax(y, forcing, PAPER))
         exact = np.asarray(jax.jvp(carbon, (x.T,), (direction,))[1])
         step = 1e-6
         ahead, behind = (np.asarray(carbon(x.T + sign * step * direction)) for sign in (1, -1))
@@ -198,7 +201,7 @@ def test_carbon_and_gradient_are_finite_at_the_corners_of_the_box():
     n = 256
     made = learnable(n)
     x = np.random.default_rng(4).choice([INNER, 1.0 - INNER], (n, 1, 25)).astype(np.float32)
-    layer = SoilCarbon(soc_on_jax)
+    layer = SoilCarbon(soc_on_jax, PAPER)
     observed = np.where(made.observed.present, made.observed.soc, ABSENT)
     with jax.enable_x64(True):
         _, *rest = as_inputs(x, made.observed)
@@ -214,14 +217,15 @@ def test_carbon_and_gradient_are_finite_at_the_corners_of_the_box():
 
 def test_parameters_on_jax_leave_a_share_to_woody_debris():
     x = np.full((25, 5), 0.99, np.float32)
-    theta = np.asarray(physical_on_jax(x, unpacked_forcing(jnp.asarray(packed_forcing(temperate(5)).T))))
+    forcing = unpacked_forcing(jnp.asarray(packed_forcing(temperate(5)).T), PAPER)
+    theta = np.asarray(physical_on_jax(x, forcing, PAPER_PARAMETERS))
     assert (cwd_share(theta) > 0).all()
 
 
 def test_the_first_outputs_of_the_control_are_the_logarithm_of_carbon_at_the_nodes():
     made = learnable(40)
     x = np.random.default_rng(1).random((40, 2, 25))
-    found = np.asarray(SoilCarbon(node_carbon)(as_inputs(x, made.observed)))
+    found = np.asarray(SoilCarbon(node_carbon, PAPER)(as_inputs(x, made.observed)))
     for member in range(2):
         at_nodes = LEAST * (GREATEST / LEAST) ** x[:, member, :10].T
         expected = at_layers(1000.0 * at_nodes, made.observed)

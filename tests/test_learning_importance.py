@@ -110,7 +110,7 @@ def test_the_true_parameters_of_the_virtual_continent_depend_on_what_they_were_m
     frame = virtual_covariates(rng.uniform(-120, -75, 800), rng.uniform(30, 48, 800), seed=4)
 
     def truth(changed):
-        return true_parameters(changed).T[None]
+        return true_parameters(changed, PAPER_PARAMETERS).T[None]
 
     names = ["tau4s3", "tau4s2", "maxpsi"]
     table = parameter_importance(truth, frame, names, n_repeats=3)

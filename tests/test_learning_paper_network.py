@@ -40,7 +40,7 @@ def problem(n: int, rng: np.random.Generator, noise: float = 0.05) -> tuple[np.n
 
 
 def test_the_layers_are_the_papers():
-    network = paper_network(60, HIDDEN, 0.2, seed=1)
+    network = paper_network(60, 25, HIDDEN, 0.2, seed=1)
     dense = [layer for layer in network.layers if type(layer).__name__ == "Dense"]
     dropout = [layer for layer in network.layers if type(layer).__name__ == "Dropout"]
     assert [layer.units for layer in dense] == [256, 512, 512, 256, 25]
@@ -112,7 +112,7 @@ def places(rng: np.random.Generator) -> pd.DataFrame:
 @pytest.fixture
 def predictor(rng: np.random.Generator) -> Predictor:
     encoding = Encoding.of(pd.DataFrame(rng.uniform(-5, 20, (50, 6)), columns=NAMES))
-    return Predictor(paper_network(6, (32, 32), 0.2, 3), encoding, {"study": "x-tiny"})
+    return Predictor(paper_network(6, 25, (32, 32), 0.2, 3), encoding, {"study": "x-tiny"})
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def ensemble() -> Predictor:
     encoding = Encoding.of(frame, ["cover"])
     shape = encoding.shape._replace(n_numbers=encoding.shape.n_numbers + len(DEPTHS))
     trees = Trees(HistGradientBoostingRegressor(min_samples_leaf=1).fit(frame.assign(depth=0.2).to_numpy(), [9, 5, 7]))
-    return Predictor(parameter_networks(shape, 2, 1), encoding, trees=trees)
+    return Predictor(parameter_networks(shape, 2, 1, 25), encoding, trees=trees)
 
 
 @pytest.mark.parametrize("bias", [-3.0, 3.0])

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pandas as pd
-from columns import temperate
+import pytest
+from columns import seasonal_forcing, temperate
 
 from proda.learning.training_data import observed_sites
+from proda.model.configuration import CONFIGURATIONS, configuration_of, validated
 
 
 def test_layers_of_sites_stand_in_their_order_and_absent_ones_are_marked():
@@ -17,9 +19,13 @@ def test_layers_of_sites_stand_in_their_order_and_absent_ones_are_marked():
     assert sites.forcing.shape == (2, 24)
 
 
-def test_the_forcing_comes_back_as_the_model_takes_it():
+@pytest.mark.parametrize("forcing", [temperate(3), seasonal_forcing(3)], ids=CONFIGURATIONS)
+def test_the_forcing_comes_back_as_the_model_takes_it(forcing):
     layers = pd.DataFrame({"site": [0, 1, 2], "upper_depth": 0.1, "lower_depth": 0.2, "soc": 9e3})
-    for packed, given in zip(observed_sites(layers, temperate(3)).columns, temperate(3), strict=True):
+    sites = observed_sites(layers, forcing)
+    assert sites.configuration is configuration_of(forcing)
+    assert sites.operator.shape == (3, 1, 2 * sites.configuration.column.n_layers)
+    for packed, given in zip(validated(sites.columns, sites.configuration), forcing, strict=True):
         np.testing.assert_allclose(packed, given, rtol=1e-6)
 
 

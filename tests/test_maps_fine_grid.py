@@ -34,7 +34,7 @@ def fine_source(n: int, seed: int = 5, gaps: bool = True) -> xr.Dataset:
     )
     data = {
         name: (dims, getattr(forcing, field).copy(), {"units": attributes["units"]})
-        for name, (field, dims, attributes) in VARIABLES.items()
+        for name, (field, dims, attributes) in VARIABLES[Forcing].items()
     }
     data |= {name: ("cell", rng.random(n)) for name in ("wet", "warm")}
     data |= {"cell_area": ("cell", rng.uniform(1e6, 2e6, n)), "land_fraction": ("cell", rng.uniform(0.1, 1, n))}
@@ -82,14 +82,14 @@ def same(found, expected):
         np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=name)
 
 
-@pytest.mark.parametrize("n_draws", [30, 1])
-def test_on_the_cells_of_a_study_it_is_the_half_degree_map_of_draws(tmp_path, n_draws):
-    inputs = small_results().inputs
+@pytest.mark.parametrize(("n_draws", "configuration"), [(30, "paper"), (1, "paper"), (5, "cesm2")])
+def test_on_the_cells_of_a_study_it_is_the_half_degree_map_of_draws(tmp_path, n_draws, configuration):
+    inputs = small_results(configuration).inputs
     draws = one_batch_draws(inputs.one_batch, n_draws, seed=4)
     expected = soc_of_draws(draws, inputs.forcing, land_area(inputs.grid))["stock"]
     source = xr.Dataset({
         name: (dims, getattr(inputs.forcing, field), {"units": attributes["units"]})
-        for name, (field, dims, attributes) in VARIABLES.items()
+        for name, (field, dims, attributes) in VARIABLES[type(inputs.forcing)].items()
     })  # fmt: skip
     found = fine_maps(source, FixedDraws(draws), tmp_path / "maps.zarr", chunk=37)
     for statistic, suffix in LEVELS.items() if n_draws > 1 else [("mean", "")]:

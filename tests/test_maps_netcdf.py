@@ -12,7 +12,7 @@ from synthetic_study import FolderStudy, small_results
 from proda.errors import InputError
 from proda.maps import netcdf
 from proda.maps.stage import write_results
-from proda.model.parameters import INS, PAPER_PARAMETERS, bounds, physical
+from proda.model.parameters import CESM2_PARAMETERS, INS, PAPER_PARAMETERS, bounds, physical
 
 CheckSuite.load_all_available_checkers()
 MAPS = ("soc_maps.nc", "parameter_maps.nc", "hybrid_parameter_maps.nc")
@@ -48,6 +48,28 @@ def product(folder):
 @pytest.mark.parametrize("name", FILES)
 def test_the_checker_has_nothing_against_a_product(folder, name):
     assert cf_faults(folder / name) == []
+
+
+def test_products_of_the_monthly_configuration_have_its_layers_and_parameters(tmp_path):
+    results = small_results("cesm2")
+    write_results(results, FolderStudy(tmp_path), tmp_path)
+    for name in ("soc_maps.nc", "parameter_maps.nc", "hybrid_parameter_maps.nc"):
+        assert cf_faults(tmp_path / name) == []
+    with xr.open_dataset(tmp_path / "soc_maps.nc") as maps, xr.open_dataset(tmp_path / "parameter_maps.nc") as ours:
+        assert maps.sizes["layer"] == 20 and "20 layers" in maps.attrs["source"]
+        assert {*CESM2_PARAMETERS.names} < {*ours} and "ins" not in ours
+        assert ours["w_scaling"].attrs["clm_name"] == "no counterpart"
+        clm = netcdf.clm_parameters(ours)
+        assert "maxpsi_hr" not in clm and clm["tau_s3"].attrs["long_name"] == "turnover time of passive SOC"
+        # Bedrock at 1.2 m in every third cell, where there is no carbon below it.
+        density = maps["soc_density"].sel(parameterisation="network")
+        below = density["layer"] > 1.2
+        shallow = (density[below] == 0.0).all("layer") & (density[~below] > 0.0).all("layer")
+        stock = maps[netcdf.SOC_CONTENT].sel(parameterisation="network", depth=2.0)
+        assert int(shallow.sum()) == np.isfinite(stock).sum() // 3
+        column = (maps["carbon_mass_content_of_soil_layer"].sel(parameterisation="network")).sum("layer")
+        np.testing.assert_allclose(column.where(shallow), stock.where(shallow), rtol=1e-6)
+    assert results.true_maps is not None and len(results.table) == len(small_results().table)
 
 
 def test_the_checker_finds_a_seeded_fault(folder, tmp_path):
@@ -174,8 +196,8 @@ def test_every_parameter_of_the_network_is_there_in_physical_units(made):
 
 def test_every_parameter_has_a_counterpart_or_none():
     table = netcdf.counterpart_table()
-    assert list(table.index) == list(PAPER_PARAMETERS.names)
-    assert set(table.index[table["clm"] == ""]) == {"fs1s2", "fs1s3", "ins"}
+    assert set(table.index) == {*PAPER_PARAMETERS.names, *CESM2_PARAMETERS.names} and table.index.is_unique
+    assert set(table.index[table["clm"] == ""]) == {"fs1s2", "fs1s3", "ins", "w_scaling"}
 
 
 def test_every_value_lies_in_its_valid_range_and_the_range_is_the_prior(made):

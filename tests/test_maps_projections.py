@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from columns import seasonal_forcing
 from small_study import STUDY
 from synthetic_study import small_results
 
@@ -25,7 +26,7 @@ from proda.maps.projections import (
     study_pathways,
 )
 from proda.maps.stocks import land_area, overlap, petagrams
-from proda.model.configuration import PAPER
+from proda.model.configuration import PAPER, PAPER_COLUMN
 from proda.model.solver import soc_stock, steady_state
 from proda.study import Study
 
@@ -54,8 +55,15 @@ def test_the_standard_pathways_end_with_their_warming_and_input(inputs):
     assert len(standard_pathways(0.0)) == 4
 
 
+def test_months_respond_as_their_own_model_does():
+    inputs = small_results("cesm2").inputs
+    found = soc_responses(inputs, {"+3 K": standard_pathways(0.2)["+3 K"]}, 2, seed=1)
+    assert found.imbalance < 1e-9 and found.total.sizes["draw"] == 3
+    assert (found.total.isel(year=-1) < found.total.isel(year=0)).sel(draw=0).all()
+
+
 def test_yearly_steps_are_short_enough(inputs):
-    cells, share = slice(0, 40), overlap([(0.0, 1.0)])
+    cells, share = slice(0, 40), overlap([(0.0, 1.0)], PAPER_COLUMN)
     theta = parameter_sets(inputs, 1, 1)["network"][0](cells)
     here, change = inputs.forcing.take(cells), {}
     for steps in (80, 640):
@@ -178,6 +186,10 @@ BAD_FILES = {
     ),
     "values": (changed("soil_temperature", lambda values: values - values + 25.0), "2022.nc: soil_temperature is 25 K"),
     "variable": (lambda file: file.rename(npp_mean="gpp"), "forcing_2022.nc: npp_mean is missing"),
+    "months": (
+        lambda file: forcing_dataset(seasonal_forcing(file.sizes["cell"]), file["lon"], file["lat"], ""),
+        "2022.nc is a MonthlyForcing; the 'paper' configuration takes a",
+    ),
     "gap": (changed("npp_mean", lambda values: values.where(values["cell"] != 7)), "npp_mean is nan .*in column 7"),
     "fewer cells": (lambda file: file.isel(cell=slice(3)), "2022.nc has 3 cells, expected the study's 210"),
     "other order": (lambda file: file.isel(cell=slice(None, None, -1)), "2022.nc has cell 0 at .*, expected"),

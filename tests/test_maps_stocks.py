@@ -62,7 +62,7 @@ def test_strata_add_up_to_the_nested_intervals(rng):
 @pytest.mark.parametrize("interval", [(0.3, 0.3), (1.0, 0.3), (-0.1, 0.3), (0.0, 4.0)])
 def test_an_interval_that_no_column_holds_is_refused_with_the_depth_of_the_grid(interval):
     with pytest.raises(InputError, match=r"3\.802"):
-        stocks.overlap([interval])
+        stocks.overlap([interval], PAPER_COLUMN)
 
 
 def test_a_profile_stock_counts_each_layer_by_its_thickness():

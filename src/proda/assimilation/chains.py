@@ -13,15 +13,16 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from proda.errors import InputError
-from proda.kernels import metropolis
+from proda.kernels import coordinates, metropolis
 from proda.kernels.diagnostics import Convergence, convergence
-from proda.kernels.metropolis import KEPT_ACCEPTED, Chains, Proposal, Schedule, Target, stretched
+from proda.kernels.metropolis import KEPT_ACCEPTED, Chains, Proposal, Schedule, Target
 from proda.kernels.misfit import layer_weights, misfit_forms
 from proda.kernels.simd import BLOCK_WIDTH, generator_states
 from proda.kernels.steady_state import to_blocks
-from proda.model.forcing import Forcing
+from proda.model.configuration import Configuration, configuration_of
+from proda.model.forcing import AnyForcing
 from proda.model.observation import MID_DEPTH, layer_bounds, layer_means, layer_operator
-from proda.model.parameters import CRYO, PAPER_PARAMETERS, TAU_CWD
+from proda.model.parameters import CRYO, TAU_CWD
 from proda.model.rates import unit_exchange
 from proda.workers import in_parallel, n_workers
 
@@ -34,7 +35,7 @@ class SiteProblem(NamedTuple):
     """The sites, and the layers observed there, arrays (n_layers_observed,)."""
 
     profile_id: Sequence[str]
-    forcing: Forcing  # one column a site
+    forcing: AnyForcing  # one column a site
     site: NDArray[np.int64]  # number of the layer's site
     upper: NDArray[np.float64]  # bounds of the layer, m; the same number twice for the density at that depth
     lower: NDArray[np.float64]
@@ -47,13 +48,18 @@ class SiteProblem(NamedTuple):
         return len(self.profile_id)
 
     @property
+    def configuration(self) -> Configuration:
+        """That of the model whose forcing the sites have."""
+        return configuration_of(self.forcing)
+
+    @property
     def depth(self) -> NDArray[np.float64]:
         """Middle of every layer, m."""
         return 0.5 * (self.upper + self.lower)
 
     def modelled(self, soc: NDArray) -> NDArray[np.float64]:
         """Density at the observed layers, (k,), of the profiles `soc` (n_layers, n_sites) at the sites."""
-        return layer_means(soc, self.site, self.upper, self.lower)
+        return layer_means(soc, self.site, self.upper, self.lower, self.configuration.column)
 
     def take(self, sites: ArrayLike) -> "SiteProblem":
         """The sites of these numbers, in this order, renumbered from 0; one that is named twice becomes two sites."""
@@ -76,7 +82,7 @@ class SiteProblem(NamedTuple):
 
     def forms(self) -> NDArray[np.float64]:
         """The misfit of every site as a quadratic form (`misfit_forms`)."""
-        operator = layer_operator(self.upper, self.lower)
+        operator = layer_operator(self.upper, self.lower, self.configuration.column)
         return misfit_forms(self.site, self.n_sites, operator, self.soc, self.weight, self.sd)
 
 
@@ -124,7 +130,7 @@ def error_model(settings: Mapping[str, Any], spread: float | None = None) -> Err
 
 
 def site_problem(
-    profiles: pd.DataFrame, layers: pd.DataFrame, cell_forcing: Forcing, error: ErrorModel = PAPER_ERROR
+    profiles: pd.DataFrame, layers: pd.DataFrame, cell_forcing: AnyForcing, error: ErrorModel = PAPER_ERROR
 ) -> SiteProblem:
     """The sites of a study, from its cleaned tables and the forcing of its cells.
 
@@ -147,11 +153,18 @@ def site_faults(problem: SiteProblem) -> list[str]:
         faults[site] = faults[site] or fault
 
     for name, values in problem.forcing._asdict().items():
-        of_layers = np.atleast_2d(values)
+        of_layers = np.reshape(values, (-1, problem.n_sites))
         for k in np.flatnonzero(~np.isfinite(of_layers).all(axis=0)):
             note(k, f"{name} of the forcing is {of_layers[~np.isfinite(of_layers[:, k]), k][0]}")
-    for k in np.flatnonzero(problem.forcing.npp_mean <= 0.0):
-        note(k, f"npp_mean of the forcing is {problem.forcing.npp_mean[k]:g}: nothing enters the soil")
+    entering = problem.forcing.annual_input
+    for k in np.flatnonzero(entering <= 0.0):
+        note(k, f"carbon input of the forcing is {entering[k]:g}: nothing enters the soil")
+    if problem.configuration.monthly:
+        above = np.full(problem.n_sites, np.inf)
+        np.minimum.at(above, problem.site, problem.depth)
+        rock = problem.configuration.soil_thickness(problem.forcing).sum(axis=0)
+        for k in np.flatnonzero(np.isfinite(above) & (above > rock)):
+            note(k, f"bedrock of the forcing at {rock[k]:g} m lies above its first observed layer at {above[k]:g} m")
     number_in_site = pd.Series(problem.site).groupby(problem.site).cumcount().to_numpy() + 1
     for name in _OF_LAYERS:
         values = getattr(problem, name)
@@ -226,15 +239,16 @@ def lengthened(first: Schedule, times: int) -> Schedule:
 _LONGEST_LEAP = 16.0  # times that a round may be longer than the last: a short round gives a vague estimate of mixing
 
 
-def inert_parameters(forcing: Forcing) -> NDArray[np.bool_]:
+def inert_parameters(forcing: AnyForcing) -> NDArray[np.bool_]:
     """Which parameters cannot change the soil carbon of n columns, (n, n_parameters).
 
     The turnover time of coarse woody debris holds back no carbon at steady state, and without frost there is no
     cryoturbation.
     """
-    inert = np.zeros((forcing.n_columns, len(PAPER_PARAMETERS)), bool)
+    configuration = configuration_of(forcing)
+    inert = np.zeros((forcing.n_columns, len(configuration.parameters)), bool)
     inert[:, TAU_CWD] = True
-    inert[:, CRYO] = ~(unit_exchange(forcing)[1].downward > 0.0).any(axis=0)
+    inert[:, CRYO] = ~(unit_exchange(forcing, configuration)[1].downward > 0.0).any(axis=0)
     return inert
 
 
@@ -343,12 +357,12 @@ def _round(
     with the covariance of these draws.
     """
     of_chain = np.repeat(np.arange(problem.n_sites), plan.n_chains)
-    target = metropolis.new_target(problem.forcing.take(of_chain), problem.forms()[:, of_chain], False, plan.proposal)
+    of_chains, configuration = (problem.forcing.take(of_chain), problem.forms()[:, of_chain]), problem.configuration
+    target = metropolis.new_target(*of_chains, False, plan.proposal, configuration)
     begin = {name: to_blocks(rows) for name, rows in ends.items()}
     if before is not None:
-        history = stretched(before, metropolis.stretches(plan.proposal.coordinates)).reshape(
-            problem.n_sites, -1, target.low.size
-        )
+        stretches = coordinates.stretches(plan.proposal.coordinates, configuration.parameters)
+        history = coordinates.stretched(before, stretches).reshape(problem.n_sites, -1, target.low.size)
         of_block = np.pad(of_chain, (0, -of_chain.size % BLOCK_WIDTH), mode="edge").reshape(-1, BLOCK_WIDTH)
     done, kept = [], []
     for block in range(len(target.place)):

@@ -27,14 +27,14 @@ from proda.assimilation.chains import (
     with_inert_from_prior,
 )
 from proda.errors import InputError
-from proda.kernels import metropolis
+from proda.kernels import coordinates, metropolis
 from proda.kernels.metropolis import KEPT_ACCEPTED, TEST_ACCEPTED, Chains, Proposal, Schedule, Target, new_chains
 from proda.kernels.misfit import misfit_forms
 from proda.kernels.simd import BLOCK_WIDTH, generator_states
 from proda.kernels.steady_state import soc_density
-from proda.model.forcing import Forcing
+from proda.model.forcing import AnyForcing
 from proda.model.observation import layer_operator
-from proda.model.parameters import PAPER_PARAMETERS, physical
+from proda.model.parameters import physical
 from proda.stage import write_errors_explained
 
 SECONDS_BETWEEN = 20.0  # between two saved states of a chain
@@ -102,9 +102,8 @@ def one_batch_posterior(
     likelihood = _ErrorLikelihood(problem, of_cells, column, B, proposal, estimated) if estimated else None
 
     def run(chain: int) -> Progress:
-        own = target._replace(
-            theta=np.zeros_like(target.theta), work=np.zeros_like(target.work), values=np.zeros_like(target.values)
-        )
+        work = {name: np.zeros_like(getattr(target, name)) for name in ("theta", "work", "values")}
+        own = target._replace(**work)
         path = checkpoints / f"chain-{chain + 1}.npz" if checkpoints else None
         return _sampled_chain(own, (seed, 0, chain), schedule, path, report, likelihood)
 
@@ -184,10 +183,10 @@ def _sampled_chain(
     if progress is None:
         # Every element carries the same chain, so that its misfit can be summed over the cells of each block.
         random = np.repeat(generator_states([entropy]), BLOCK_WIDTH, axis=1)
-        chains = new_chains(len(PAPER_PARAMETERS), random, target.scale)
+        chains = new_chains(target.low.size, random, target.scale)
         metropolis.start_chains(chains, target)
         # As the draws of sites: one compilation serves both.
-        draws = np.empty((BLOCK_WIDTH, schedule.n_draws, len(PAPER_PARAMETERS)), np.float32)
+        draws = np.empty((BLOCK_WIDTH, schedule.n_draws, target.low.size), np.float32)
         error = np.array(likelihood.begin[:2] if likelihood else (np.nan, np.nan))
         errors = np.full((schedule.n_draws, 2), np.nan)
         progress = Progress(0, chains, draws, np.empty((BLOCK_WIDTH, schedule.n_draws)), errors, error)
@@ -214,19 +213,20 @@ def _sampled_chain(
 
 
 def _pooled_target(
-    problem: SiteProblem, of_cells: Forcing, column: NDArray, B: float, proposal: Proposal, sd: NDArray | None = None
+    problem: SiteProblem, of_cells: AnyForcing, column: NDArray, B: float, proposal: Proposal, sd: NDArray | None = None
 ) -> Target:
     """The target of one chain for all sites; `column` is the cell of every site."""
-    operator, sd = layer_operator(problem.upper, problem.lower), problem.sd if sd is None else sd
+    configuration, sd = problem.configuration, problem.sd if sd is None else sd
+    operator = layer_operator(problem.upper, problem.lower, configuration.column)
     forms = misfit_forms(column[problem.site], of_cells.n_columns, operator, problem.soc, problem.weight, sd)
-    return metropolis.new_target(of_cells, B * forms, pooled=True, proposal=proposal)
+    return metropolis.new_target(of_cells, B * forms, pooled=True, proposal=proposal, configuration=configuration)
 
 
 class _ErrorLikelihood(NamedTuple):
     """The density of the error's relative part and floor, given the parameters of a chain."""
 
     problem: SiteProblem
-    of_cells: Forcing
+    of_cells: AnyForcing
     column: NDArray[np.int64]  # the cell of every site
     B: float
     proposal: Proposal
@@ -248,10 +248,11 @@ class _ErrorLikelihood(NamedTuple):
     def drawn(self, progress: Progress, rng: np.random.Generator) -> NDArray[np.float64]:
         """The next error of a chain, by slice sampling (Neal 2003) of one part after the other; updates its misfit."""
         problem, u = self.problem, progress.chains.x.reshape(-1, BLOCK_WIDTH)[:, 0]
-        x = np.array(metropolis.position(u, self.proposal.coordinates))
-        soc = soc_density(
-            physical(np.repeat(x[:, None], self.of_cells.n_columns, axis=1), self.of_cells), self.of_cells
-        )
+        configuration = problem.configuration
+        x = np.array(coordinates.position(u, self.proposal.coordinates, configuration.parameters))
+        x = np.repeat(x[:, None], self.of_cells.n_columns, axis=1)
+        theta = physical(x, self.of_cells, configuration.parameters)
+        soc = soc_density(theta, self.of_cells, configuration)
         misfit = problem.weight * (problem.modelled(soc[:, self.column]) - problem.soc) ** 2 / 2.0
         error, before = progress.error.copy(), (misfit / self.sd(progress.error) ** 2).sum()
         for part, (low, high) in enumerate(ERROR_BOUNDS):

@@ -64,7 +64,7 @@ def variants_table(problem: SiteProblem, seed: int, plan: SitePlan) -> pd.DataFr
         soc = soc_of_draws(draws[:, some], own.forcing)
         modelled = own.modelled(soc.mean(axis=0))
         efficiency = agreement_by_site(own.site, own.soc, modelled, own.n_sites)[1]
-        sd = sampled.draws.std(axis=(1, 2), dtype=float) / prior_sd()
+        sd = sampled.draws.std(axis=(1, 2), dtype=float) / prior_sd(own.configuration.parameters)
         rows[name] = {
             "sd ratio": np.median(sd.mean(axis=1)),
             "SOC sd / mean": np.median(soc.std(axis=0, ddof=1) / soc.mean(axis=0)),
@@ -100,10 +100,10 @@ def one_batch_as_coded(
 
 
 def one_batch_carbon(x: NDArray, problem: SiteProblem, n_draws: int = 100) -> NDArray[np.float64]:
-    """Mean modelled density at the observed layers of all sites, (k,) g C m-3, of draws x (n, 25) for all sites.
+    """Mean modelled density at the observed layers of all sites, (k,) g C m-3, of draws x (n, parameter) for all sites.
 
     At most `n_draws` of them, evenly spaced, are used.
     """
-    some = x[:: max(1, len(x) // n_draws)]
-    total = sum(soc_density(physical(one, problem.forcing), problem.forcing) for one in some)
+    some, forcing, configuration = x[:: max(1, len(x) // n_draws)], problem.forcing, problem.configuration
+    total = sum(soc_density(physical(one, forcing, configuration.parameters), forcing, configuration) for one in some)
     return problem.modelled(total / len(some))

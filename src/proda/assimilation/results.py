@@ -19,7 +19,7 @@ from proda.assimilation.store import STORE, opened_sites, soc_of_draws
 from proda.data.cleaned import read_cleaned_study
 from proda.data.files import read_dataset
 from proda.errors import InputError
-from proda.model.parameters import PAPER_PARAMETERS
+from proda.model.parameters import table_of
 from proda.stage import ONE_BATCH, SITE_BY_SITE
 from proda.study import Study
 
@@ -31,7 +31,7 @@ def posterior_tree(x: NDArray, phi: NDArray, attrs: Mapping[str, Any], **others:
     """
     coords = {"chain": np.arange(x.shape[0]), "draw": np.arange(x.shape[1])}
     unit = {"long_name": "position between the bounds of the prior", "units": "1"}
-    names = {"parameter": list(PAPER_PARAMETERS.names)}
+    names = {"parameter": list(table_of(x.shape[-1]).names)}
     misfit = {"long_name": "weighted misfit Phi, Eq. 5.2", "units": "1"}
     groups = {
         "posterior": xr.Dataset({"x": (("chain", "draw", "parameter"), x, unit)}, coords | names, attrs),

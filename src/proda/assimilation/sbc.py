@@ -20,9 +20,10 @@ from proda.assimilation.chains import ERROR_BOUNDS, ErrorModel, SitePlan, SitePr
 from proda.assimilation.store import soc_of_draws
 from proda.compiled import inlined, kept_compiled
 from proda.kernels import metropolis
-from proda.kernels.metropolis import BOX, LOGARITHMIC, Proposal, Schedule
+from proda.kernels.coordinates import BOX, LOGARITHMIC
+from proda.kernels.metropolis import Proposal, Schedule
 from proda.kernels.simd import BLOCK_WIDTH, generator_states, load, store, uniform_block
-from proda.model.parameters import PAPER_PARAMETERS, SHARES
+from proda.model.parameters import SHARES, ParameterTable
 
 N_RANKED = 99  # draws of a posterior that the truth is ranked among
 _N_INTERVAL = 500  # draws of an interval, at most: of a hundred, quantiles of 90 % would hold 88 %
@@ -52,7 +53,7 @@ def simulated_calibration(
     `choice` names the errors, `AS_ASSUMED` or `AS_IN_PAPER`: see `simulated_profiles`.
     """
     rng = np.random.default_rng([seed, 4])
-    x = prior_draws(like.n_sites, rng)
+    x = prior_draws(like.n_sites, rng, like.configuration.parameters)
     problem, truth = simulated_profiles(like, x, choice, error, rng)
     names = [f"simulated {k}" for k in range(like.n_sites)]
     sampled = sampled_by_workers(problem._replace(profile_id=names), seed, plan)
@@ -66,13 +67,13 @@ def simulated_calibration(
     return SimulatedCalibration(ranks, layers, chain >= 0 if plan.one_chain else sampled.converged(plan))
 
 
-def prior_draws(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draws from the prior on the unit cube, (n, 25): uniform where a share of the input is left for woody debris."""
-    low, width = PAPER_PARAMETERS.minimum, PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum
-    rows = list(SHARES)
-    draws = np.empty((0, len(PAPER_PARAMETERS)))
+def prior_draws(n: int, rng: np.random.Generator, table: ParameterTable) -> NDArray[np.float64]:
+    """Draws from the prior on the unit cube, (n, n_parameters): uniform where a share is left for woody debris."""
+    low, width = table.minimum, table.maximum - table.minimum
+    rows = list(SHARES) if table.has_shares else []
+    draws = np.empty((0, len(table)))
     while len(draws) < n:
-        x = rng.random((2 * n, len(PAPER_PARAMETERS)))
+        x = rng.random((2 * n, len(table)))
         draws = np.concatenate([draws, x[(low[rows] + width[rows] * x[:, rows]).sum(axis=1) < 1.0]])
     return draws[:n]
 
@@ -80,7 +81,7 @@ def prior_draws(n: int, rng: np.random.Generator) -> NDArray[np.float64]:
 def simulated_profiles(
     like: SiteProblem, x: NDArray, choice: str, error: ErrorModel, rng: np.random.Generator
 ) -> tuple[SiteProblem, NDArray[np.float64]]:
-    """Profiles like those in `like`, simulated from x (n_sites, 25), and the true ones (n_layers, n_sites), g C m-3.
+    """Profiles like those in `like`, simulated from x (n_sites, n_parameters), and the true ones (n_layers, n_sites).
 
     "as the likelihood assumes": a normal error of standard deviation sigma over the root of the weight, where sigma is
     known beforehand: that of `error` for the density that one draw of the prior in ten exceeds there (a typical density
@@ -91,7 +92,8 @@ def simulated_profiles(
     truth = like.modelled(soc)
     weight = error.weight(like.site, like.depth)
     if choice == AS_ASSUMED:
-        draws = np.broadcast_to(prior_draws(200, rng), (like.n_sites, 200, x.shape[1]))
+        of_prior = prior_draws(200, rng, like.configuration.parameters)
+        draws = np.broadcast_to(of_prior, (like.n_sites, 200, x.shape[1]))
         sd = error.sd(np.quantile(modelled_soc(draws, like), 0.9, axis=0))
         observed = truth + sd / np.sqrt(weight) * rng.standard_normal(truth.size)
     else:
@@ -102,12 +104,12 @@ def simulated_profiles(
 
 
 def modelled_soc(draws: NDArray, problem: SiteProblem) -> NDArray[np.float64]:
-    """Density at the observed layers, (n_draws, k), g C m-3, of draws (n_sites, n_draws, 25)."""
+    """Density at the observed layers, (n_draws, k), g C m-3, of draws (n_sites, n_draws, parameter)."""
     return np.stack([problem.modelled(one) for one in soc_of_draws(draws, problem.forcing)])
 
 
 def _thinned(draws: NDArray, n: int) -> NDArray:
-    """At most `n` of the draws (n_sites, n_draws, 25), evenly spaced."""
+    """At most `n` of the draws (n_sites, n_draws, parameter), evenly spaced."""
     return draws[:, np.unique(np.linspace(0, draws.shape[1] - 1, n).round().astype(int))]
 
 
@@ -139,7 +141,7 @@ def withheld_predictions(
 def _without_a_layer(
     problem: SiteProblem, seed: int, plan: SitePlan, error: ErrorModel
 ) -> tuple[NDArray, SiteProblem, NDArray]:
-    """The sites that have enough layers, one withheld layer of each, and draws given the others (n_sites, n, 25)."""
+    """The sites that have enough layers, one withheld layer of each, and draws given the others (n_sites, n, k)."""
     enough = np.bincount(problem.site, minlength=problem.n_sites)[problem.site] >= LEAST_LAYERS
     key = pd.Series(np.random.default_rng([seed, 6]).random(problem.site.size))
     out = enough & (key.groupby(problem.site).transform("min") == key).to_numpy()
@@ -223,7 +225,7 @@ def outside_band(ranks: NDArray) -> NDArray[np.bool_]:
 def proposals_table(problem: SiteProblem, seed: int, plan: SitePlan) -> pd.DataFrame:
     """Cost and mixing of the chains of all sites with each kind of proposal, at equal numbers of steps.
 
-    By kind of proposal, medians over sites: `worst ESS` (bulk or tail, of 25 parameters), `worst R-hat`, `worst ESS per
+    By kind of proposal, medians over sites: `worst ESS` (bulk or tail, of any parameter), `worst R-hat`, `worst ESS per
     second` of sampling one site, and the greatest `difference of means / sd` from the posterior of the first kind.
     """
     rows, reference = {}, None

@@ -36,7 +36,7 @@ def site_posteriors(
     or may not be written.
     """
     store = SiteStore(folder, checkpoints)
-    store.create(site_coordinates(problem.profile_id, places), plan, SITES_PER_BATCH)
+    store.create(site_coordinates(problem, places), plan, SITES_PER_BATCH)
     waiting = []
     for first in range(0, problem.n_sites, SITES_PER_BATCH):
         part = problem.part(first, first + SITES_PER_BATCH)

@@ -32,9 +32,9 @@ from proda.data.files import checked_variables, unreadable_named
 from proda.errors import InputError
 from proda.kernels.diagnostics import gelman_rubin
 from proda.kernels.steady_state import soc_density
-from proda.model.configuration import PAPER_COLUMN
-from proda.model.forcing import Forcing
-from proda.model.parameters import PAPER_PARAMETERS, bounds
+from proda.model.configuration import configuration_of
+from proda.model.forcing import AnyForcing
+from proda.model.parameters import bounds
 from proda.stage import write_errors_explained
 
 STORE = "sites.zarr"
@@ -75,18 +75,18 @@ VARIABLES = {
 }
 
 
-def sizes_of(plan: SitePlan, n_sites: int) -> dict[str, int]:
+def sizes_of(plan: SitePlan, coordinates: xr.Dataset) -> dict[str, int]:
     """The length of every dimension."""
     draws = {"chain": plan.n_chains, "draw": max(1, plan.n_kept // plan.n_chains)}
-    return draws | {"site": n_sites, "parameter": len(PAPER_PARAMETERS), "layer": PAPER_COLUMN.n_layers}
+    return draws | dict(coordinates.sizes)
 
 
-def site_coordinates(profile_id: Sequence[str], places: Mapping[str, NDArray] | None = None) -> xr.Dataset:
+def site_coordinates(problem: SiteProblem, places: Mapping[str, NDArray] | None = None) -> xr.Dataset:
     """The coordinates of the dataset; `places` are `lon` and `lat` of the sites, degrees."""
     coords = {
-        "profile_id": ("site", np.array(profile_id, dtype=object)),
-        "parameter": np.array(PAPER_PARAMETERS.names, dtype=object),
-        "node_depth": ("layer", PAPER_COLUMN.node, {"units": "m", "positive": "down"}),
+        "profile_id": ("site", np.array(problem.profile_id, dtype=object)),
+        "parameter": np.array(problem.configuration.parameters.names, dtype=object),
+        "node_depth": ("layer", problem.configuration.column.node, {"units": "m", "positive": "down"}),
     }
     units = {"lon": "degrees_east", "lat": "degrees_north"}
     coords |= {name: ("site", np.asarray(values), {"units": units[name]}) for name, values in (places or {}).items()}
@@ -151,7 +151,7 @@ class SiteStore:
         """Make the empty store, a chunk for each `batch` sites, unless an interrupted run has made it."""
         if self.marks.is_dir():
             return
-        sizes = sizes_of(plan, coordinates.sizes["site"])
+        sizes = sizes_of(plan, coordinates)
         described = " ".join(name for name in coordinates.coords if name not in coordinates.dims)
         with write_errors_explained(self.path, _KEPT):
             shutil.rmtree(self.path, ignore_errors=True)
@@ -189,7 +189,7 @@ class SiteStore:
 
 def batch_arrays(problem: SiteProblem, seed: int, plan: SitePlan) -> dict[str, NDArray]:
     """Sample the sites of a batch: every variable of `VARIABLES`, NaN at sites that cannot be sampled."""
-    sizes = sizes_of(plan, problem.n_sites)
+    sizes = sizes_of(plan, site_coordinates(problem))
     arrays = {name: np.full([sizes[dim] for dim in row.dims], np.nan, row.dtype) for name, row in VARIABLES.items()}
     sound = np.flatnonzero([not fault for fault in site_faults(problem)])
     if sound.size:
@@ -199,10 +199,11 @@ def batch_arrays(problem: SiteProblem, seed: int, plan: SitePlan) -> dict[str, N
     return arrays
 
 
-def soc_of_draws(x: NDArray, forcing: Forcing) -> NDArray[np.float64]:
+def soc_of_draws(x: NDArray, forcing: AnyForcing) -> NDArray[np.float64]:
     """Modelled density of draws, (n_draws, n_layers, n_sites), g C m-3, for x (n_sites, n_draws, n_parameters)."""
-    low, high = bounds(forcing)
-    return soc_density(low + np.moveaxis(x, 0, -1).astype(np.float64) * (high - low), forcing)
+    configuration = configuration_of(forcing)
+    low, high = bounds(forcing, configuration.parameters)
+    return soc_density(low + np.moveaxis(x, 0, -1).astype(np.float64) * (high - low), forcing, configuration)
 
 
 def site_summaries(problem: SiteProblem, sampled: SampledSites, plan: SitePlan) -> dict[str, NDArray]:
@@ -210,7 +211,8 @@ def site_summaries(problem: SiteProblem, sampled: SampledSites, plan: SitePlan) 
     draws = sampled.draws
     n_sites, n_chains, n_draws, n_parameters = draws.shape
     series = np.ascontiguousarray(np.moveaxis(draws, -1, 1))  # site, parameter, chain, draw
-    pick = np.linspace(0, n_draws - 1, sizes_of(plan, n_sites)["draw"]).round().astype(int)
+    n_kept = sizes_of(plan, site_coordinates(problem))["draw"]
+    pick = np.linspace(0, n_draws - 1, n_kept).round().astype(int)
     kept, (own, chosen) = draws[:, :, pick], sampled.posterior(plan, problem.profile_id)
     pooled = np.ascontiguousarray(np.moveaxis(own, -1, 1)).reshape(n_sites, n_parameters, -1)
     soc = soc_of_draws(own[:, :, pick].reshape(n_sites, -1, n_parameters), problem.forcing)

@@ -14,7 +14,8 @@ from proda.data.files import read_csv, read_layers, read_profiles, read_table, r
 from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
 from proda.data.tables import ProfileTables
-from proda.model.forcing import Forcing
+from proda.model.configuration import Configuration, configuration_of
+from proda.model.forcing import AnyForcing
 from proda.study import Study
 
 STAGE = "01-data-cleaning"
@@ -26,13 +27,18 @@ class CleanedStudy(NamedTuple):
 
     profiles: geopandas.GeoDataFrame  # `proda.data.tables.PROFILE_COLUMNS`
     layers: pd.DataFrame  # `proda.data.tables.LAYER_COLUMNS`
-    forcing: Forcing  # of the land cells
+    forcing: AnyForcing  # of the land cells
     site_covariates: pd.DataFrame
     cell_covariates: pd.DataFrame
     grid: xr.Dataset  # of the land cells
     exclusions: pd.DataFrame  # as in `proda.data.cleaning.CleanedTables`
     account: pd.DataFrame
     findings: pd.DataFrame  # one row a variable of every source (`proda.data.tables.Finding`)
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration of the study."""
+        return configuration_of(self.forcing)
 
 
 def read_cleaned_study(study: Study) -> CleanedStudy:

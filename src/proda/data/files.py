@@ -18,7 +18,7 @@ import xarray as xr
 
 from proda.data.tables import LAYER_COLUMNS, PROFILE_COLUMNS, checked, no_gaps, row_check
 from proda.errors import InputError
-from proda.model.parameters import PAPER_PARAMETERS
+from proda.model.parameters import TABLES
 from proda.stage import DATA, SITE_BY_SITE
 from proda.study import Study
 
@@ -76,7 +76,7 @@ def checked_variables(
         if here is None or set(here.dims) != set(dims):
             found = "is missing" if here is None else f"has the dimensions {here.dims}"
             raise InputError(f"{path}: {name} {found}, expected {name} ({', '.join(dims)}).")
-        if "parameter" in here.dims and list(content["parameter"].values) != list(PAPER_PARAMETERS.names):
+        if "parameter" in here.dims and tuple(content["parameter"].values) not in [table.names for table in TABLES]:
             raise InputError(f"{path}: expected the parameters of {name} to be those of the model, in their order.")
         if name not in gaps and (unknown := int((~np.isfinite(here)).sum())):
             raise InputError(

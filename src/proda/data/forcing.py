@@ -24,9 +24,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from proda.data.files import read_dataset
+from proda.data.files import existing, read_dataset, unreadable_named
 from proda.errors import InputError
-from proda.model.configuration import PAPER_COLUMN, validated
+from proda.model.configuration import CONFIGURATIONS, MONTHS, PAPER_COLUMN, configuration_of, validated
 from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
 
 FREEZING = 273.15
@@ -105,12 +105,14 @@ def wetness_of_climate(air_temperature: ArrayLike, precipitation: ArrayLike) -> 
 
 
 _LAYERED, _OF_CELLS = ("layer", "cell"), ("cell",)
+_BY_LAYER, _BY_MONTH = ("layer", "month", "cell"), ("month", "cell")
 _TEMPERATURE = {"standard_name": "soil_temperature", "units": "K", "units_metadata": "temperature: on_scale"}
 _POTENTIAL = "soil water potential at annual mean moisture, negative when unsaturated"
 _NPP = {"standard_name": "net_primary_productivity_of_biomass_expressed_as_carbon", "units": "g m-2 yr-1"}
 _THAW = {"units": "m", "positive": "down", "long_name": "annual maximum depth of thaw"}
-# Variable in the file: (field of Forcing, dims, attributes).
-VARIABLES: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
+# Variable in the file: (field of the forcing, dims, attributes).
+VARIABLES: dict[type[AnyForcing], dict[str, tuple[str, tuple[str, ...], dict[str, str]]]] = {}
+VARIABLES[Forcing] = {
     "soil_temperature": ("soil_temperature", _LAYERED, _TEMPERATURE | {"long_name": "annual mean soil temperature"}),
     "soil_water_potential": ("water_potential", _LAYERED, {"units": "MPa", "long_name": _POTENTIAL}),
     "active_layer_depth": ("active_layer", _OF_CELLS, _THAW),
@@ -119,6 +121,21 @@ VARIABLES: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
         for name, year in (("mean", "mean year"), ("min", "least year"), ("max", "greatest year"))
     },
 }
+_INPUT = "carbon entering the column as woody debris, metabolic, cellulose and lignin litter, g of carbon"
+_ROCK = "number of layers above bedrock"
+VARIABLES[MonthlyForcing] = {
+    "soil_temperature": ("soil_temperature", _BY_LAYER, _TEMPERATURE | {"long_name": "monthly mean soil temperature"}),
+    **{
+        f"soil_{name}_scalar": (f"{name}_scalar", _BY_LAYER, {"units": "1", "long_name": f"CLM's {variable}"})
+        for name, variable in (("water", "W_SCALAR"), ("oxygen", "O_SCALAR"), ("nitrogen", "FPI_vr"))
+    },
+    "active_layer_depth": ("active_layer", _BY_MONTH, _THAW | {"long_name": "greatest depth of thaw in this year"}),
+    "active_layer_depth_last_year": (
+        "active_layer_last_year", _BY_MONTH, _THAW | {"long_name": "greatest depth of thaw in the previous year"}
+    ),
+    "carbon_input": ("carbon_input", ("kind", "month", "cell"), {"units": "g m-2 month-1", "long_name": _INPUT}),
+    "bedrock": ("bedrock", _OF_CELLS, {"units": "1", "long_name": _ROCK}),
+}  # fmt: skip
 
 
 def surrogate_forcing(
@@ -146,44 +163,66 @@ def surrogate_forcing(
 
 def has_forcing(forcing: AnyForcing) -> NDArray[np.bool_]:
     """Which columns have every value the model needs, with a positive carbon input, (n,)."""
-    carbon = forcing.carbon_input.sum(axis=(0, 1)) if isinstance(forcing, MonthlyForcing) else forcing.npp_mean
-    complete = np.isfinite(carbon) & (carbon > 0)
+    complete = np.isfinite(forcing.annual_input) & (forcing.annual_input > 0)
     for field in forcing:
         complete &= np.isfinite(field).reshape(-1, forcing.n_columns).all(axis=0)
     return complete
 
 
-def forcing_dataset(forcing: Forcing, lon: ArrayLike, lat: ArrayLike, comment: str) -> xr.Dataset:
+def forcing_dataset(forcing: AnyForcing, lon: ArrayLike, lat: ArrayLike, comment: str) -> xr.Dataset:
     """`forcing` of the land cells as the dataset that `forcing.nc` holds.
 
     `lon`, `lat` are the cells' centres, (n,), degrees; `comment` names where the forcing comes from.
     """
-    forcing = validated(forcing, source="forcing of the land cells")
-    data = {name: (dims, getattr(forcing, field), attrs) for name, (field, dims, attrs) in VARIABLES.items()}
-    bounds = np.stack([PAPER_COLUMN.top, PAPER_COLUMN.bottom], axis=1)
+    configuration = configuration_of(forcing)
+    forcing, column = validated(forcing, configuration, "forcing of the land cells"), configuration.column
+    variables = VARIABLES[configuration.forcing]
+    data = {name: (dims, getattr(forcing, field), attrs) for name, (field, dims, attrs) in variables.items()}
+    bounds = np.stack([column.top, column.bottom], axis=1)
     data["node_depth_bounds"] = (("layer", "bounds"), bounds, {"units": "m"}, {"_FillValue": None})
     depth = {"standard_name": "depth", "long_name": "depth of the node of a soil layer", "units": "m"}
     depth |= {"positive": "down", "axis": "Z", "bounds": "node_depth_bounds"}
     coords = {
-        "node_depth": ("layer", PAPER_COLUMN.node, depth),
+        "node_depth": ("layer", column.node, depth),
         "lon": ("cell", np.asarray(lon, float), {"standard_name": "longitude", "units": "degrees_east"}),
         "lat": ("cell", np.asarray(lat, float), {"standard_name": "latitude", "units": "degrees_north"}),
     }
+    if configuration.monthly:
+        coords["month"] = ("month", np.arange(1, MONTHS + 1), {"units": "1", "long_name": "month of the mean year"})
     title = "Forcing of the soil-carbon model on the land cells of the study"
     return xr.Dataset(data, coords, {"Conventions": "CF-1.11", "title": title, "comment": comment})
 
 
-def read_forcing(path: Path | str) -> Forcing:
-    """Forcing of all land cells, from `forcing.nc`; `InputError` names the first missing or impossible value."""
-    dims = {name: dims for name, (_, dims, _) in VARIABLES.items()}
-    file = read_dataset(path, dims, gaps=dims)  # which column has none is what `validated` says
-    fields = {field: file[name].transpose(*dims[name]).to_numpy() for name, (field, *_) in VARIABLES.items()}
-    return validated(Forcing(**fields), source=str(path))
+def read_forcing(path: Path | str) -> AnyForcing:
+    """Forcing of all land cells, from `forcing.nc`: monthly where the file has months.
+
+    `InputError` names what the file lacks, or the first missing or impossible value.
+    """
+    with unreadable_named(path), xr.open_dataset(existing(path)) as file:
+        kind = kind_of_forcing(file)
+    dims = {name: dims for name, (_, dims, _) in VARIABLES[kind].items()}
+    forcing = forcing_in(read_dataset(path, dims, gaps=dims))  # which column has none is what `validated` says
+    return validated(forcing, configuration_of(forcing), str(path))
+
+
+def kind_of_forcing(file: xr.Dataset) -> type[AnyForcing]:
+    """The kind of forcing in a dataset in the variables of `forcing.nc`."""
+    return MonthlyForcing if "month" in file.dims else Forcing
+
+
+def forcing_in(file: xr.Dataset) -> AnyForcing:
+    """The forcing in such a dataset, not checked, in 64 bits."""
+    kind = kind_of_forcing(file)
+    return kind(**{
+        field: file[name].transpose(*dims).to_numpy().astype(np.float64)
+        for name, (field, dims, _) in VARIABLES[kind].items()
+    })  # fmt: skip
 
 
 def check_variables(source: xr.Dataset, name: str, others: Sequence[str] = ()) -> None:
     """An InputError unless `source`, called `name`, has the variables of `forcing.nc`, and `others` on its cells."""
-    needed = {variable: (set(dims), attributes["units"]) for variable, (_, dims, attributes) in VARIABLES.items()}
+    kind = kind_of_forcing(source)
+    needed = {variable: (set(dims), about["units"]) for variable, (_, dims, about) in VARIABLES[kind].items()}
     needed |= {other: ({"cell"}, None) for other in others}
     for variable, (dims, unit) in needed.items():
         here = source[variable] if variable in source.variables else None
@@ -193,5 +232,6 @@ def check_variables(source: xr.Dataset, name: str, others: Sequence[str] = ()) -
                 f"{name}: {variable} {fault}; expected dimensions {sorted(dims)}, unit {unit!r}. A map on lat and lon "
                 'becomes one on cell by source.stack(cell=("lat", "lon")).reset_index("cell")'
             )
-    if source.sizes["layer"] != PAPER_COLUMN.n_layers:
-        raise InputError(f"{name} has {source.sizes['layer']} layers, the model {PAPER_COLUMN.n_layers}")
+    n_layers = next(each.column.n_layers for each in CONFIGURATIONS.values() if each.forcing is kind)
+    if source.sizes["layer"] != n_layers:
+        raise InputError(f"{name} has {source.sizes['layer']} layers, the model {n_layers}")

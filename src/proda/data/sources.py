@@ -30,8 +30,8 @@ from proda.data.grid import cells_at, land_cells, placed, resolution_of
 from proda.data.region import RESOLUTION, study_region
 from proda.data.tables import ProfileTables, SourcedForcing, finding, findings_table
 from proda.errors import InputError
-from proda.model.configuration import PAPER
-from proda.model.forcing import Forcing
+from proda.model.configuration import CONFIGURATIONS, Configuration
+from proda.model.forcing import AnyForcing, Forcing
 from proda.study import Study, is_removed, suggestion
 
 GRID_TABLE = "half-degree-table"  # grid_half_degree.csv: the default of forcing and covariates
@@ -62,7 +62,7 @@ class Source(NamedTuple):
 
     tables: ProfileTables  # profiles with their cells (`proda.data.grid.placed`)
     cells: pd.DataFrame  # land cells in the columns of `grid.nc`
-    forcing: Forcing  # of all cells; NaN where a cell has none
+    forcing: AnyForcing  # of all cells; NaN where a cell has none
     comment: str  # where the forcing comes from
     cell_covariates: pd.DataFrame  # of all cells; NaN where missing
     site_covariates: pd.DataFrame  # of the profiles on land, indexed by `profile_id`, same columns
@@ -211,7 +211,7 @@ def _virtual(study: Study, folder: Path) -> Source:
     from proda.data.virtual_continent import virtual_covariates
     from proda.data.virtual_profiles import truth_dataset, virtual_continent, write_raw_profiles
 
-    continent = virtual_continent(study_region(study), study.seed)
+    continent = virtual_continent(study_region(study), study.seed, study_configuration(study))
     dug = write_raw_profiles(continent, study["n_profiles"], study.seed, folder / "raw")
     tables = read_profile_tables(folder / "raw")
     tables = tables._replace(profiles=placed(tables.profiles, continent.cells, study["nearest_cell_degrees"]))
@@ -373,15 +373,32 @@ SURROGATE_COMMENT = (
 )
 
 
+def study_configuration(study: Study) -> Configuration:
+    """The configuration of the model that the study's file names."""
+    return CONFIGURATIONS[study.configuration]
+
+
 def study_forcing(study: Study, cells: pd.DataFrame, covariates: pd.DataFrame) -> SourcedForcing:
-    """Forcing of the study's cells, annual means of the `paper` configuration; `covariates` may hold their NPP.
+    """Forcing of the study's cells in its configuration; `covariates` may hold the NPP of `paper`.
 
     An InputError when the study's table [source.forcing] or the source is not as expected.
     """
     from proda.data.readers.tidy import read_grid_table
 
-    table = source_table(study, "forcing")
+    table, configuration = source_table(study, "forcing"), study_configuration(study)
     npp = table.options.get("npp")
+    if configuration.monthly:
+        if table.kind == GRID_TABLE:
+            raise InputError(
+                f"{study.file}: configuration {configuration.name!r} takes monthly forcing, and that of {GRID_TABLE} "
+                "is annual. Give [source.forcing] kind 'clm-history' or 'public-archive', or set configuration 'paper'."
+            )
+        if "npp" in study.source["forcing"]:
+            raise InputError(
+                f"{study.file}: [source.forcing] npp is {npp!r}, but in configuration {configuration.name!r} carbon "
+                "enters as the litter fall of the land model: leave npp out."
+            )
+        npp = None
     multiples = low, high = study["npp_min_multiple"], study["npp_max_multiple"]
     if table.kind == GRID_TABLE:  # NaN at a cell that the table lacks
         place, offset = ["lon", "lat"], study["soil_minus_air_temperature"]
@@ -395,11 +412,13 @@ def study_forcing(study: Study, cells: pd.DataFrame, covariates: pd.DataFrame) -
 
         # A single year has no least and greatest; where NPP of the covariates follows, those of the run do not matter.
         ends = None if npp == "years" else multiples
-        sourced = forcing_from_history(table.folder, cells["lon"], cells["lat"], PAPER, table.options["vertical"], ends)
+        sourced = forcing_from_history(
+            table.folder, cells["lon"], cells["lat"], configuration, table.options["vertical"], ends
+        )
     else:
         from proda.data.readers.archive import archive_forcing
 
-        sourced = archive_forcing(table.folder, cells["lon"], cells["lat"], PAPER, multiples)
+        sourced = archive_forcing(table.folder, cells["lon"], cells["lat"], configuration, multiples)
     if npp != "covariates":
         return sourced
     missing = [name for name in ("NPPmean", "NPPmin", "NPPmax") if name not in covariates]
@@ -425,10 +444,10 @@ def with_npp(forcing: Forcing, covariates: pd.DataFrame) -> Forcing:
     return forcing._replace(npp_mean=mean, npp_min=least, npp_max=greatest)
 
 
-def _forcing_findings(source: str, forcing: Forcing) -> pd.DataFrame:
+def _forcing_findings(source: str, forcing: AnyForcing) -> pd.DataFrame:
     return findings_table(
         finding(source, name, attributes["units"], getattr(forcing, field))
-        for name, (field, _, attributes) in VARIABLES.items()
+        for name, (field, _, attributes) in VARIABLES[type(forcing)].items()
     )
 
 

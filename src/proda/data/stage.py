@@ -18,7 +18,6 @@ from proda.data.tables import LAYER_COLUMNS, UNITS, ProfileTables, with_attribut
 from proda.errors import InputError
 from proda.study import Study
 
-CONFIGURATION = "paper"  # of the sampler, and of forcing.nc
 RAW_LAYER_COLUMNS = [
     *("profile_id", "layer", "upper_depth", "lower_depth", "soc", "organic_carbon", "bulk_density", "coarse_fraction"),
     *("ph", "kind", "density_source", "density_relative_sd"),
@@ -28,13 +27,8 @@ RAW_LAYER_COLUMNS = [
 def cleaned_study(study: Study) -> CleanedStudy:
     """Run stage 1: read or make the raw data, clean them, write the study's tidy files and return them.
 
-    An InputError when the study has another configuration than `CONFIGURATION`, or a source is not as expected.
+    An InputError when a source is not as expected, or has no forcing of the study's configuration.
     """
-    if study.configuration != CONFIGURATION:
-        raise InputError(
-            f"{study.file}: configuration is {study.configuration!r}, but studies run {CONFIGURATION!r}: of the other "
-            "the package has the model and readers of its forcing, not yet the sampler."
-        )
     with study.stage(STAGE) as folder:
         source = study_source(study, folder)
         usable = has_forcing(source.forcing) & has_covariates(source.cell_covariates)

@@ -19,9 +19,9 @@ from scipy.special import expit
 from proda.data import forcing as physics
 from proda.data.covariates import DEPTHS, PAPER_COVARIATES
 from proda.data.forcing import FREEZING, NO_PERMAFROST
-from proda.model.configuration import PAPER_COLUMN
-from proda.model.forcing import Forcing
-from proda.model.parameters import PAPER_PARAMETERS, SHARES
+from proda.model.configuration import Column, Configuration
+from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
+from proda.model.parameters import SHARES, ParameterTable
 
 MONTHS = np.arange(12)[:, None]
 _DEPTH = np.array([0.0, 0.3, 1.0])[:, None]  # m, of the triples
@@ -51,7 +51,7 @@ def virtual_covariates(lon: ArrayLike, lat: ArrayLike, seed: int) -> pd.DataFram
     return pd.DataFrame(columns)[list(PAPER_COVARIATES)].astype(float)
 
 
-def virtual_forcing(covariates: pd.DataFrame) -> Forcing:
+def virtual_forcing(covariates: pd.DataFrame, configuration: Configuration) -> AnyForcing:
     """Forcing of the places whose `covariates` are given.
 
     Soil temperature is that of the air plus 1 K, and plus up to 1.5 K more where winters are long, because snow keeps
@@ -59,27 +59,63 @@ def virtual_forcing(covariates: pd.DataFrame) -> Forcing:
     100 times that of the mean moisture. Subsoils are moister than top soils. Where the soil's mean is below -5 degrees
     Celsius there is permafrost, which thaws by 5 cm times the root of the degree days of some 120 summer days (Stefan).
     """
+    column = configuration.column
     snow = 1.5 * expit(-(covariates["BIO11"].to_numpy() + 4.0) / 2.5)
-    temperature = physics.soil_temperature(covariates["BIO1"].to_numpy(), 1.0, PAPER_COLUMN.n_layers)
-    temperature = temperature + snow * -np.expm1(-PAPER_COLUMN.node[:, None] / 0.2)
-    drought = covariates["Drought"].to_numpy() * (1.0 - 0.3 * -np.expm1(-PAPER_COLUMN.node[:, None] / 0.5))
+    temperature = physics.soil_temperature(covariates["BIO1"].to_numpy(), 1.0, column.n_layers)
+    temperature = temperature + snow * -np.expm1(-column.node[:, None] / 0.2)
+    drought = covariates["Drought"].to_numpy() * (1.0 - 0.3 * -np.expm1(-column.node[:, None] / 0.5))
+    thaw = 0.05 * np.sqrt(120.0 * np.maximum(covariates["BIO10"].to_numpy(), 0.1))
+    thaw = np.where(temperature.mean(axis=0) < FREEZING - 5.0, thaw, NO_PERMAFROST)
+    if configuration.monthly:
+        return _monthly_forcing(covariates, temperature, drought, thaw, column)
     psi = physics.water_potential(1.0 - drought, covariates["Sand_Content_30cm"], covariates["Clay_Content_30cm"])
     psi = np.maximum(psi * 5.0 * 20.0**drought, physics.DRIEST)
     npp, least, greatest = (covariates[name].to_numpy() for name in ("NPPmean", "NPPmin", "NPPmax"))
-    thaw = 0.05 * np.sqrt(120.0 * np.maximum(covariates["BIO10"].to_numpy(), 0.1))
-    thaw = np.where(temperature.mean(axis=0) < FREEZING - 5.0, thaw, NO_PERMAFROST)
     return Forcing(temperature, psi, thaw, npp, least, greatest)
 
 
-def true_parameters(covariates: pd.DataFrame, noise: NDArray | float = 0.0) -> NDArray:
-    """True parameters on the unit cube, (25, n), at least `MARGIN` away from the prior bounds.
+def _monthly_forcing(
+    covariates: pd.DataFrame, temperature: NDArray, drought: NDArray, thaw: NDArray, column: Column
+) -> MonthlyForcing:
+    """The year around annual means, (n_layers, n); months are counted from the middle of winter.
+
+    The seasons of air temperature fade and lag with depth as in pure conduction, with a damping depth of 2 m. Soil is
+    wetter in winter, most where half of the year is dry, and its water scalar is that of CLM5 (potentials of -2 and
+    -0.002 MPa as its bounds), with a tenth left where it is frozen. Wet soil lacks oxygen; litter lacks nitrogen where
+    little grows. Three fifths more litter than the mean falls in autumn, woody where trees stand. Soils are at least
+    2.7 m deep, deeper than any pit.
+    """
+    value = {name: covariates[name].to_numpy(float) for name in covariates}
+    z, n = column.node[:, None, None], len(covariates)
+    year = 2.0 * np.pi * MONTHS / 12.0
+    swing = np.sqrt(2.0) * value["BIO4"] / 100.0 * np.exp(-z / 2.0)
+    monthly = temperature[:, None] - swing * np.cos(year - z / 2.0)
+    dry = drought[:, None]
+    wet = np.clip(1.0 - dry + dry * (1.0 - dry) * np.exp(-z / 0.8) * np.cos(year), 0.01, 1.0)
+    psi = physics.water_potential(wet, value["Sand_Content_30cm"], value["Clay_Content_30cm"])
+    water = np.clip(np.log(-2.0 / psi) / np.log(-2.0 / -0.002), 0.01, 1.0)
+    water = water * (0.1 + 0.9 * expit((monthly - FREEZING) / 0.5))
+    nitrogen = np.broadcast_to(0.95 - 0.3 * np.exp(-value["NPPmean"] / 300.0), monthly.shape)
+    woody = 0.05 + 0.002 * value["Veg_Cover"]
+    kinds = np.stack([woody, 0.3 * (1.0 - woody), 0.45 * (1.0 - woody), 0.25 * (1.0 - woody)])[:, None]
+    litter = kinds * value["NPPmean"] / 12.0 * (1.0 + 0.6 * np.cos(year - 2.0 * np.pi * 9.0 / 12.0))
+    deep = np.searchsorted(column.bottom, (value["Abs_Depth_to_Bedrock"] / 100.0) ** (1.0 / 0.9) / 100.0)
+    thaw = np.repeat(thaw[None], MONTHS.size, axis=0)
+    bedrock = np.clip(deep, 13, column.n_layers).reshape(n)
+    return MonthlyForcing(monthly, water, 1.0 - 0.2 * wet**4, nitrogen, thaw, 0.97 * thaw, litter, bedrock)
+
+
+def true_parameters(covariates: pd.DataFrame, table: ParameterTable, noise: NDArray | float = 0.0) -> NDArray:
+    """True parameters on the unit cube, (n_parameters, n), at least `MARGIN` away from the prior bounds.
 
     The input shares of litter are reduced in proportion where they would leave too little for woody debris. `noise` is
-    from `site_noise`, (25, n); 0 gives the part that the covariates determine, which is the truth of the map.
+    from `site_noise`; 0 gives the part that the covariates determine, which is the truth of the map.
     """
-    x = MARGIN + (1.0 - 2.0 * MARGIN) * expit(_logits(covariates) + noise)
+    x = MARGIN + (1.0 - 2.0 * MARGIN) * expit(_logits(covariates, table) + noise)
+    if not table.has_shares:
+        return x
     rows = list(SHARES)
-    low, span = PAPER_PARAMETERS.minimum[rows], (PAPER_PARAMETERS.maximum - PAPER_PARAMETERS.minimum)[rows]
+    low, span = table.minimum[rows], (table.maximum - table.minimum)[rows]
     least = low.sum() + MARGIN * span.sum()
     above = span @ (x[rows] - MARGIN)
     kept = np.minimum(1.0, (1.0 - LEAST_WOODY - least) / above)
@@ -87,13 +123,13 @@ def true_parameters(covariates: pd.DataFrame, noise: NDArray | float = 0.0) -> N
     return x
 
 
-def site_noise(n: int, rng: np.random.Generator) -> NDArray:
-    """What the covariates do not determine at a site, added to the logits, (25, n)."""
-    return 0.5 * rng.standard_normal((len(PAPER_PARAMETERS), n))
+def site_noise(n: int, rng: np.random.Generator, table: ParameterTable) -> NDArray:
+    """What the covariates do not determine at a site, added to the logits, (n_parameters, n)."""
+    return 0.5 * rng.standard_normal((len(table), n))
 
 
-def _logits(covariates: pd.DataFrame) -> NDArray:
-    """Logits of the true parameters, (25, n): those to which the profiles are sensitive follow the covariates most."""
+def _logits(covariates: pd.DataFrame, table: ParameterTable) -> NDArray:
+    """Logits of the true parameters, (n_parameters, n): sensitive ones follow the covariates most."""
     value = {name: covariates[name].to_numpy(float) for name in covariates}
     # Ten covariates, each shifted and scaled by constants to about -2..2.
     warmth = (value["BIO1"] - 11.0) / 6.0
@@ -133,8 +169,9 @@ def _logits(covariates: pd.DataFrame) -> NDArray:
         "p4ml": -0.9 - 0.3 * cover,
         "p4cl": 0.2 + 0.2 * npp,
         "maxpsi": 0.4 * sand,
+        "w_scaling": -1.0 + 0.6 * np.tanh(rain) - 0.3 * np.tanh(clay),
     }
-    return np.stack([logits[name] for name in PAPER_PARAMETERS.names])
+    return np.stack([logits[name] for name in table.names])
 
 
 def waves(lon: ArrayLike, lat: ArrayLike, seed: int, name: str, length: float, n_waves: int = 48) -> NDArray:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from proda.data.grid import cells_at, land_cells
 from proda.data.region import Region, continuous
 from proda.data.virtual_continent import site_noise, true_parameters, virtual_covariates, virtual_forcing, waves
-from proda.model.configuration import PAPER_COLUMN
-from proda.model.forcing import Forcing
+from proda.model.configuration import Configuration, configuration_of
+from proda.model.forcing import AnyForcing
 from proda.model.observation import layer_means
-from proda.model.parameters import PAPER_PARAMETERS, physical
+from proda.model.parameters import physical
 from proda.model.solver import soc_density, steady_state
 
 _SOURCES = ("Survey A", "Survey B", "Wetland programme", "Field stations")
@@ -36,21 +36,33 @@ _LAYER = {
 }  # fmt: skip
 
 
+_NODE = {"standard_name": "depth", "units": "m", "positive": "down"}
+
+
 class VirtualContinent(NamedTuple):
     """Land, its cells in the columns of `grid.nc`, the paper's 60 covariates at their centres, and their forcing."""
 
     land: shapely.Geometry
     cells: pd.DataFrame
     covariates: pd.DataFrame
-    forcing: Forcing
+    forcing: AnyForcing
+
+    @property
+    def configuration(self) -> Configuration:
+        return configuration_of(self.forcing)
+
+    def soc(self, x: NDArray, forcing: AnyForcing) -> NDArray[np.float64]:
+        """Carbon of columns with the parameters `x` on the unit cube, (n_layers, n), g C m-3."""
+        theta = physical(x, forcing, self.configuration.parameters)
+        return soc_density(steady_state(theta, forcing, self.configuration))
 
 
-def virtual_continent(region: Region, seed: int) -> VirtualContinent:
-    """The virtual continent of a seed on the land of a region."""
+def virtual_continent(region: Region, seed: int, configuration: Configuration) -> VirtualContinent:
+    """The virtual continent of a seed on the land of a region, with the forcing of a configuration."""
     cells = land_cells(region.land, region.resolution)
     covariates = virtual_covariates(cells["lon"], cells["lat"], seed)
     cells = cells.assign(land_cover=covariates["IGBP"].astype(int), sand_percent=covariates["Sand_Content_0cm"])
-    return VirtualContinent(region.land, cells, covariates, virtual_forcing(covariates))
+    return VirtualContinent(region.land, cells, covariates, virtual_forcing(covariates, configuration))
 
 
 def write_raw_profiles(continent: VirtualContinent, n_profiles: int, seed: int, folder: Path) -> Pits:
@@ -75,8 +87,9 @@ def truth_dataset(continent: VirtualContinent, sampled: Pits, profiles: pd.DataF
     At a site it includes the site's noise; at a cell it is what the covariates alone give.
     """
     row = pd.Index(sampled.profiles["profile_id"]).get_indexer(profiles["profile_id"])
-    x_cell = true_parameters(continent.covariates)
-    soc_cell = soc_density(steady_state(physical(x_cell, continent.forcing), continent.forcing))
+    configuration = continent.configuration
+    x_cell = true_parameters(continent.covariates, configuration.parameters)
+    soc_cell = continent.soc(x_cell, continent.forcing)
     cube = {"units": "1", "long_name": "true parameter, position between its bounds"}
     density = {"units": "g m-3", "long_name": "true soil organic carbon per volume of soil"}
     return xr.Dataset(
@@ -87,8 +100,8 @@ def truth_dataset(continent: VirtualContinent, sampled: Pits, profiles: pd.DataF
             "soc_cell": (("layer", "cell"), soc_cell, density),
         },
         {
-            "parameter": list(PAPER_PARAMETERS.names),
-            "node_depth": ("layer", PAPER_COLUMN.node, {"standard_name": "depth", "units": "m", "positive": "down"}),
+            "parameter": list(configuration.parameters.names),
+            "node_depth": ("layer", configuration.column.node, _NODE),
             "profile_id": ("site", profiles["profile_id"].to_numpy(dtype=object)),
             "lon": ("cell", continent.cells["lon"].to_numpy(), {"standard_name": "longitude", "units": "degrees_east"}),
             "lat": ("cell", continent.cells["lat"].to_numpy(), {"standard_name": "latitude", "units": "degrees_north"}),
@@ -102,8 +115,8 @@ class Pits(NamedTuple):
 
     profiles: pd.DataFrame
     layers: pd.DataFrame
-    x: NDArray  # (25, n), true parameters on the unit cube
-    soc: NDArray  # (10, n), g C m-3, true carbon at the nodes
+    x: NDArray  # (n_parameters, n), true parameters on the unit cube
+    soc: NDArray  # (n_layers, n), g C m-3, true carbon at the nodes
 
 
 def pits(n: int, continent: VirtualContinent, seed: int, relative_sd: float = 0.3) -> Pits:
@@ -116,13 +129,14 @@ def pits(n: int, continent: VirtualContinent, seed: int, relative_sd: float = 0.
     rng = np.random.default_rng([seed, n, 1])
     lon, lat = _places(n, continent.land, continent.cells, seed, rng)
     covariates = virtual_covariates(lon, lat, seed)
-    x = true_parameters(covariates, site_noise(n, rng))
+    column, table = continent.configuration.column, continent.configuration.parameters
+    x = true_parameters(covariates, table, site_noise(n, rng, table))
     cell, _ = cells_at(lon, lat, continent.cells)
     at_pit = continent.forcing.take(cell)
-    soc = soc_density(steady_state(physical(x, at_pit), at_pit))
+    soc = continent.soc(x, at_pit)
     layers = _horizons(n, rng)
     bounds = (layers[name].to_numpy() for name in ("pit", "upper_depth_m", "lower_depth_m"))
-    observed = layer_means(soc, *bounds) / 1000.0
+    observed = layer_means(soc, *bounds, column) / 1000.0
     if relative_sd > 0:
         observed = observed * rng.gamma(relative_sd**-2, relative_sd**2, len(layers))
     land_use = covariates["IGBP"].astype(int).map(_LAND_USE).to_numpy(object)

@@ -19,7 +19,7 @@ from proda.assimilation.chains import SiteProblem
 from proda.assimilation.sbc import outside_band, rank_band, rank_ecdf
 from proda.figures import style
 from proda.figures.style import CYCLE, INK, METHOD_COLOUR, METHOD_LABEL
-from proda.model.configuration import PAPER_COLUMN
+from proda.model.configuration import column_of
 
 BLUE, ORANGE, GREEN = CYCLE[0], CYCLE[1], CYCLE[2]
 GREY = "#777777"
@@ -114,16 +114,18 @@ def fit_histogram(status: pd.DataFrame, ax: Axes) -> Axes:
 def site_profiles(problem: SiteProblem, sites: xr.Dataset, chosen: Sequence[int]) -> Figure:
     """Observed layers with their standard deviation, and the mean modelled profile with one sd, for a few sites."""
     figure, axes = plt.subplots(1, len(chosen), figsize=(2.4 * len(chosen), 3.3), sharey=True, squeeze=False)
+    deepest = max(problem.depth[problem.site == site].max() for site in chosen)
+    node = column_of(sites.sizes["layer"]).node
+    node = node[: np.searchsorted(node, 1.15 * deepest) + 1]  # what lies below would set the scale
     for ax, site in zip(axes[0], chosen, strict=True):
-        mean, sd = (sites[name].values[site] / 1000.0 for name in ("soc_mean", "soc_sd"))
-        ax.fill_betweenx(PAPER_COLUMN.node, np.maximum(mean - sd, 0), mean + sd, color=BLUE, alpha=0.2, lw=0)
-        ax.plot(mean, PAPER_COLUMN.node, color=BLUE, label="model")
+        mean, sd = (sites[name].values[site, : node.size] / 1000.0 for name in ("soc_mean", "soc_sd"))
+        ax.fill_betweenx(node, np.maximum(mean - sd, 0), mean + sd, color=BLUE, alpha=0.2, lw=0)
+        ax.plot(mean, node, color=BLUE, label="model")
         here = problem.site == site
         observed, error = problem.soc[here] / 1000.0, problem.sd[here] / 1000.0
         ax.errorbar(observed, problem.depth[here], xerr=error, fmt="ko", ms=4, lw=1, label="observed")
         ax.set_title(f"{problem.profile_id[site]}\nefficiency {float(sites['efficiency'][site]):.2f}", fontsize=8.5)
         ax.set(xlabel="SOC (kg C m$^{-3}$)", xlim=(0, None))
-    deepest = max(problem.depth[problem.site == site].max() for site in chosen)
     axes[0, 0].set(ylim=(1.15 * deepest, 0), ylabel="Depth (m)")
     axes[0, 0].legend(fontsize=8)
     return figure

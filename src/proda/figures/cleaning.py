@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from proda.figures import style
 from proda.figures.style import CYCLE, Quantity
 from proda.maps.regions import CLASSES, vegetation_of
-from proda.model.configuration import PAPER_COLUMN
-from proda.model.forcing import Forcing
+from proda.model.configuration import configuration_of
+from proda.model.forcing import AnyForcing
 
 # Groups of IGBP classes that have a line of their own.
 LAND_COVER_GROUPS = {
@@ -95,7 +95,7 @@ def grid_figure(cell: ArrayLike, grid: xr.Dataset) -> Figure:
     return figure
 
 
-def carbon_figure(layers: pd.DataFrame, profiles: pd.DataFrame, forcing: Forcing) -> Figure:
+def carbon_figure(layers: pd.DataFrame, profiles: pd.DataFrame, forcing: AnyForcing) -> Figure:
     """Median carbon density by depth, by land cover (left) and climate (right), and the middle half of all layers."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 5), sharex=True, sharey=True)
     cover = profiles["land_cover"].to_numpy()
@@ -106,12 +106,12 @@ def carbon_figure(layers: pd.DataFrame, profiles: pd.DataFrame, forcing: Forcing
     return figure
 
 
-def climate_groups(forcing: Forcing, cell: ArrayLike) -> dict[str, NDArray[np.bool_]]:
-    """Profiles by climate, name -> (n_profiles,) bool: thirds by soil temperature, halves by soil water potential."""
-    warmth = forcing.soil_temperature[0][np.asarray(cell)] - 273.15
-    psi = forcing.water_potential[0][np.asarray(cell)]
+def climate_groups(forcing: AnyForcing, cell: ArrayLike) -> dict[str, NDArray[np.bool_]]:
+    """Profiles by climate, name -> (n_profiles,) bool: thirds by soil temperature, halves by moisture."""
+    warmth = forcing.annual_temperature[0][np.asarray(cell)] - 273.15
+    water = forcing.annual_water[0][np.asarray(cell)]
     low, high = np.quantile(warmth, [1 / 3, 2 / 3])
-    moist = psi > np.median(psi)
+    moist = water > np.median(water)
     thirds = {
         f"below {low:.0f} \u00b0C": warmth <= low,
         f"{low:.0f} to {high:.0f} \u00b0C": (warmth > low) & (warmth <= high),
@@ -149,14 +149,19 @@ def _carbon_with_depth(
     ax.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
 
-def forcing_maps(forcing: Forcing, grid: xr.Dataset, layer: int = 4) -> Figure:
-    """Maps of soil temperature and water potential in one layer, and of NPP."""
-    at = f"at {PAPER_COLUMN.node[layer]:.2f} m"
-    shown = {
-        f"Soil temperature {at}": (forcing.soil_temperature[layer] - 273.15, "temperature"),
-        f"Soil water potential {at}": (forcing.water_potential[layer], "potential"),
-        "Net primary production": (forcing.npp_mean, "npp"),
-    }
+def forcing_maps(forcing: AnyForcing, grid: xr.Dataset, layer: int = 4) -> Figure:
+    """Maps of annual soil temperature and water in one layer, of the carbon input, and of the seasons where known."""
+    configuration = configuration_of(forcing)
+    at, warmth = f"at {configuration.column.node[layer]:.2f} m", forcing.annual_temperature[layer] - 273.15
+    shown = {f"Soil temperature {at}": (warmth, "temperature")}
+    if configuration.monthly:
+        shown[f"Water scalar {at}"] = forcing.annual_water[layer], "scalar"
+        shown["Litter fall"] = forcing.annual_input, "npp"
+        swing = np.ptp(forcing.soil_temperature[layer], axis=0)
+        shown[f"Warmest less coldest month {at}"] = swing, "swing"
+    else:
+        shown[f"Soil water potential {at}"] = forcing.annual_water[layer], "potential"
+        shown["Net primary production"] = forcing.annual_input, "npp"
     figure = plt.figure(figsize=(9, 5.5))
     for i, (title, (values, quantity)) in enumerate(shown.items(), start=1):
         ax = style.map_axes(grid, figure, (2, 2, i))

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from proda.figures.style import INK, METHOD_COLOUR, colour_bar, draw_cells, label_plainly
 from proda.learning.scores import BLOCKS, MAP, RANDOM, SITE, TEST, TRAIN, correlations, mean_scores
-from proda.model.parameters import CONSTRAINED_BELOW, PAPER_PARAMETERS
+from proda.model.parameters import CONSTRAINED_BELOW, table_of
 
 NETWORK, POSTERIOR, TRUTH = METHOD_COLOUR["network"], METHOD_COLOUR["site-by-site"], METHOD_COLOUR["truth"]
 PALE, WITHHELD = "#c4c4c4", "#D55E00"
@@ -49,16 +49,19 @@ def hybrid_curve(curve: pd.DataFrame, ax: Axes) -> Axes:
 def predicted_against_assimilated(predicted: ArrayLike, x_mean: ArrayLike, split: ArrayLike, axes: ArrayLike) -> None:
     """Fig. S6 of the paper: the network's parameters against the posterior means, small axes for each parameter.
 
-    `predicted`, `x_mean` are (n, 25), unit cube. By `split` (n,) training sites are pale and test sites, of which r is,
-    in colour; `axes` are at least 25.
+    `predicted`, `x_mean` are (n, n_parameters), unit cube. By `split` (n,) training sites are pale and test sites, of
+    which r is, in colour; of the `axes` those without a parameter stay empty.
     """
     axes = np.asarray(axes)
     predicted, x_mean, split = np.asarray(predicted), np.asarray(x_mean), np.asarray(split, dtype=object)
     r_test = correlations(predicted[split == TEST], x_mean[split == TEST])
-    for i, (ax, name) in enumerate(zip(axes.flat, PAPER_PARAMETERS.names, strict=False)):
+    names = table_of(x_mean.shape[1]).names
+    for ax in axes.flat[len(names) :]:
+        ax.set_axis_off()
+    for i, (ax, name) in enumerate(zip(axes.flat, names, strict=False)):
         for part, colour, size, alpha in ((TRAIN, PALE, 3, 0.6), (TEST, NETWORK, 4, 0.7)):
             x, y = x_mean[split == part, i], predicted[split == part, i]
-            # As pixels: thousands of vector points in 25 axes would make the page slow.
+            # As pixels: thousands of vector points in all axes would make the page slow.
             ax.scatter(x, y, s=size, c=colour, alpha=alpha, linewidths=0, rasterized=True)
         ax.plot([0, 1], [0, 1], color=INK, linewidth=0.6)
         ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])

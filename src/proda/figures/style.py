@@ -64,6 +64,8 @@ QUANTITIES = {
     "temperature": Quantity("\u00b0C", "inferno", Normalize(-5, 25)),
     "npp": Quantity("g C m$^{-2}$ yr$^{-1}$", "viridis_r", Normalize(0, 1200)),
     "potential": Quantity("MPa", "cividis_r", None),
+    "scalar": Quantity("1", "cividis_r", Normalize(0, 1)),
+    "swing": Quantity("K", "viridis", None),
     "difference": Quantity("Modelled minus observed (kg C m$^{-2}$)", plt.get_cmap("RdBu_r", 21), None),
 }
 

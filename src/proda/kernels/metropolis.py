@@ -4,11 +4,7 @@ A chain (Haario, Saksman and Tamminen 2001) takes uniform steps in its *test run
 steps with the covariance of its history in the *burn-in* (Eq. 8), and goes on unchanged in the *kept* part. So that a
 step is as likely as its reverse, uniform steps are reflected at the bounds, and normal ones re-enter at the opposite
 bound (x mod 1); redrawing until inside, the rule of a published program, undersamples the neighbourhood of the bounds.
-Coordinates u may stretch a side of the unit cube towards small values,
-
-    x = (exp(a u) - 1) / (exp(a) - 1),    log dx/du = a u + constant,
-
-the parameter's logarithm when a = log(max/min): turnover times trade off along nearly a straight ridge in these.
+Chains move in the coordinates of `proda.kernels.coordinates`.
 """
 
 from typing import NamedTuple
@@ -17,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proda.compiled import inlined, kept_compiled
+from proda.kernels.coordinates import BOX, block_stretch, box_position, log_density, stretches
 from proda.kernels.misfit import block_misfit, first_partners
 from proda.kernels.simd import (
     BLOCK_WIDTH,
@@ -34,11 +31,10 @@ from proda.kernels.simd import (
 )
 from proda.kernels.steady_state import block_grid, block_places, block_work, steady_block, to_blocks
 from proda.model.configuration import PAPER, Configuration
-from proda.model.forcing import Forcing
-from proda.model.parameters import INS, P4CL, P4LL, P4ML, PAPER_PARAMETERS, ParameterTable, bounds
+from proda.model.forcing import AnyForcing
+from proda.model.parameters import INS, P4CL, P4LL, P4ML, bounds
 
 PRECISION = np.float32  # of the soil model in chains; coordinates, misfit and acceptance have 64 bits
-BOX, LOGARITHMIC = "box", "logarithmic"
 WIDEST = 1.0 / 5.0  # 1/D of Eq. 7 with the paper's D
 NARROWEST = 1.0 / 40.0  # of the widest step of Eq. 7: short steps for narrow posteriors
 OPTIMAL_SCALE = 2.38  # s_d = 2.38^2 / d in Eq. 8
@@ -56,58 +52,6 @@ SCALE, TEST_ACCEPTED, KEPT_ACCEPTED = range(3)  # rows of `Chains.tuning`
 _DIRECTIONS_SEED = 0x9E3779B97F4A7C15
 _GOLDEN, _MIX_1, _MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _ROUNDER = 6755399441055744.0  # adding 1.5 x 2^52 rounds to an integer
-# Parameters whose range begins at zero have no logarithm there. Of the values tried, 1 to 6, these gave the most
-# effective draws per second on virtual and on real profiles.
-_FROM_ZERO = {"efolding": 2.0, "fs1s2": 3.0, "fs1s3": 4.0, "fs2s3": 4.0}
-_LOGARITHMS = ("diffus", "q10", "tau4s2", "tau4s3")
-
-
-def stretches(coordinates: str, table: ParameterTable = PAPER_PARAMETERS) -> NDArray[np.float64]:
-    """a of every parameter, (n_parameters,): zeros for "box"."""
-    a = np.zeros(len(table))
-    if coordinates == LOGARITHMIC:
-        for name, value in _FROM_ZERO.items():
-            a[table.index(name)] = value
-        for name in _LOGARITHMS:
-            row = table.rows[table.index(name)]
-            a[table.index(name)] = np.log(row.maximum / row.minimum)
-    return a
-
-
-def stretched(x: NDArray, a: NDArray) -> NDArray[np.float64]:
-    x = np.asarray(x, np.float64)
-    safe = np.where(a > 0.0, a, 1.0)
-    return np.where(a > 0.0, np.log1p(x * np.expm1(safe)) / safe, x)
-
-
-def position(u: NDArray, coordinates: str, table: ParameterTable = PAPER_PARAMETERS) -> NDArray[np.float64]:
-    """x on the unit cube, (n_parameters,), at coordinates u, the inverse of `stretched`."""
-    a = stretches(coordinates, table)
-    safe = np.where(a > 0.0, a, 1.0)
-    return np.where(a > 0.0, np.expm1(safe * u) / np.expm1(safe), u)
-
-
-def block_stretch(a: NDArray) -> NDArray[np.float64]:
-    """a and 1 / (exp(a) - 1) of every parameter, (2, n_parameters)."""
-    return np.stack([a, 1.0 / np.expm1(np.where(a > 0.0, a, 1.0))])
-
-
-@inlined
-def box_position(u, stretch, k):
-    """x at coordinate `u` of parameter k; `stretch` (2, n_parameters) holds a and 1 / (exp(a) - 1)."""
-    if stretch[0, k] == 0.0:
-        return u
-    return (simd_exp(stretch[0, k] * u) - 1.0) * stretch[1, k]
-
-
-@inlined
-def log_density(u, stretch):
-    """sum a u, for coordinates `u` (n_parameters * BLOCK_WIDTH,): the log density of the coordinates."""
-    total = load(u, 0) * 0.0
-    for k in range(stretch.shape[1]):
-        if stretch[0, k] > 0.0:
-            total = total + stretch[0, k] * load(u, k)
-    return total
 
 
 class Schedule(NamedTuple):
@@ -410,11 +354,13 @@ class Target(NamedTuple):
     place: NDArray[np.float32]  # (n_blocks, rows * BLOCK_WIDTH), `block_places`
     forms: NDArray[np.float32]  # (n_blocks, rows * BLOCK_WIDTH), `misfit_forms`
     first: NDArray[np.int64]  # (2 n_layers,), `first_partners`
-    ins: NDArray[np.float64]  # (n_blocks, 2 * BLOCK_WIDTH): least value and range of `ins`
+    # (n_blocks, 2 * BLOCK_WIDTH): least value and range of `ins`, in `cesm2` of `w_scaling` in its place
+    ins: NDArray[np.float64]
     low: NDArray[np.float64]  # (n_parameters,)
     width: NDArray[np.float64]  # (n_parameters,)
     grid: NDArray[np.float64]
     n_layers: int
+    months: int  # of the forcing, 0 for annual means
     pooled: bool
     stretch: NDArray[np.float64]  # (2, n_parameters), `block_stretch` of the coordinates
     annealed: bool
@@ -443,7 +389,7 @@ DEFAULT_PROPOSAL = Proposal()
 
 
 def new_target(
-    forcing: Forcing,
+    forcing: AnyForcing,
     forms: NDArray,
     pooled: bool,
     proposal: Proposal = DEFAULT_PROPOSAL,
@@ -465,6 +411,7 @@ def new_target(
         width=table.maximum - table.minimum,
         grid=block_grid(configuration),
         n_layers=configuration.column.n_layers,
+        months=forcing.n_months if configuration.monthly else 0,
         pooled=pooled,
         stretch=block_stretch(stretches(proposal.coordinates, table)),
         annealed=proposal.annealed,
@@ -486,12 +433,14 @@ def proposed_phi(position, target):
         if stretch[0, k] > 0.0:
             x = like(theta, box_position(like(target.work, x), stretch, k))
         store(theta, k, target.low[k] + target.width[k] * x)
-    ins = load(position, INS)  # never stretched
-    share = 1.0 - load(theta, P4LL) - load(theta, P4ML) - load(theta, P4CL)
+    ins = load(position, INS)  # or `w_scaling`; never stretched
+    share = ins * 0.0 + 1.0
+    if target.months == 0:
+        share = share - load(theta, P4LL) - load(theta, P4ML) - load(theta, P4CL)
     phi = share * 0.0
     for block in range(target.place.shape[0]):
         store(theta, INS, load(target.ins[block], 0) + load(target.ins[block], 1) * ins)
-        steady_block(theta, target.place[block], target.grid, target.n_layers, 0, target.work)
+        steady_block(theta, target.place[block], target.grid, target.n_layers, target.months, target.work)
         forms, grid = target.forms[block], target.grid
         phi = phi + like(theta, block_misfit(target.work, forms, target.first, grid, target.n_layers, target.values))
     if target.pooled:

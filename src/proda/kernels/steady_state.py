@@ -120,6 +120,7 @@ def fill_monthly_drivers(theta, place, grid, n, months, w):
     diffus, cryo = parameter(theta, parameters.DIFFUS, w), parameter(theta, parameters.CRYO, w)
     amount = 6 * n
     by_month, group = amount + 5, n * months
+    slowest = simd_exp(log_q10 * 0.0 + np.log(rates.SLOWEST))  # or as slow as 32 bits can hold
     for j in range(n):
         node, thickness = grid[j], grid[n + j]
         soil, litter = log_q10 * 0.0, log_q10 * 0.0
@@ -134,8 +135,8 @@ def fill_monthly_drivers(theta, place, grid, n, months, w):
         depth = node * per_efolding
         depth = simd_exp(where_less(-rates.SLOWEST_LOG, depth, rates.SLOWEST_LOG, depth * -1.0)) * (1.0 / months)
         soil, litter = soil * depth, litter * depth
-        store(w, DECAY * n + j, where_less(soil, rates.SLOWEST, rates.SLOWEST, soil) * thickness)
-        store(w, LITTER_DECAY * n + j, where_less(litter, rates.SLOWEST, rates.SLOWEST, litter) * thickness)
+        store(w, DECAY * n + j, where_less(soil, slowest, slowest, soil) * thickness)
+        store(w, LITTER_DECAY * n + j, where_less(litter, slowest, slowest, litter) * thickness)
         bioturbation, cryoturbation = load(place, BIOTURBATION * n + j), load(place, CRYOTURBATION * n + j)
         store(w, DOWNWARD * n + j, diffus * bioturbation + cryo * cryoturbation + load(place, REST_DOWN * n + j))
         bioturbation, cryoturbation = load(place, BIOTURBATION_UP * n + j), load(place, CRYOTURBATION_UP * n + j)

@@ -36,7 +36,7 @@ from proda.learning.scores import (
 from proda.learning.training_data import TrainingData, at_layers
 from proda.learning.trees import BOOSTED, FOREST, StackedTrees, Trees, fitted_trees, stacked_trees
 from proda.model.configuration import STRATA, interval_name
-from proda.model.parameters import CONSTRAINED_BELOW, PAPER_PARAMETERS, default_parameters, prior_sd
+from proda.model.parameters import CONSTRAINED_BELOW, default_parameters, prior_sd
 from proda.stage import progress_bar
 from proda.workers import in_parallel
 
@@ -66,7 +66,7 @@ class MethodResult(NamedTuple):
     """Predictions of a method at the layers of all n sites."""
 
     soc: NDArray[np.float64]  # (n, m), kg C m-3
-    x: NDArray[np.float64] | None = None  # (n, 25), unit cube: the parameters behind it
+    x: NDArray[np.float64] | None = None  # (n, n_parameters), unit cube: those behind it
     log_sd: NDArray[np.float64] | None = None  # (n, m), sd of the logarithm of carbon over an ensemble's members
 
 
@@ -103,7 +103,9 @@ Method = Callable[[Fold], MethodResult]
 def default_carbon(fold: Fold) -> MethodResult:
     """CLM's own parameters: nothing is fitted."""
     forcing = fold.data.observed.columns
-    soc = kernels.soc_density(default_parameters(forcing, fold.data.sand_percent), forcing)
+    configuration = fold.data.observed.configuration
+    theta = default_parameters(forcing, fold.data.sand_percent, configuration.parameters)
+    soc = kernels.soc_density(theta, forcing, configuration)
     return MethodResult(at_layers(soc, fold.data.observed))
 
 
@@ -249,7 +251,8 @@ def compared_methods(
                 places.append((kind, again, held, covariates))
                 jobs.append((covariates, np.flatnonzero(~held), seed))
     soc = np.full((len(row), len(KINDS), config.n_repeats, of_obs.size), np.nan, np.float32)
-    x = np.full((len(row), len(KINDS), n_sites, len(PAPER_PARAMETERS)), np.nan, np.float32)
+    names = data.observed.configuration.parameters.names
+    x = np.full((len(row), len(KINDS), n_sites, len(names)), np.nan, np.float32)
     log_sd = np.full(soc.shape[2:], np.nan, np.float32)
     bar = progress_bar(len(jobs), "folds", "fold") if progress else None
     # In the order of the folds, so that sums over them are the same to the last bit.
@@ -282,7 +285,7 @@ def compared_methods(
             "method": ("approach", [name for name, _ in row]),
             "covariates": ("approach", [covariates for _, covariates in row]),
             "kind": list(KINDS),
-            "parameter": list(PAPER_PARAMETERS.names),
+            "parameter": list(names),
         },
     )
 

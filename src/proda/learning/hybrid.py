@@ -26,19 +26,27 @@ from numpy.typing import ArrayLike, NDArray
 from proda.kernels import steady_state as kernels
 from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Encoding, Shape
 from proda.learning.paper_network import Predictor, Progress, finite_loss, layer_seeds, restart, rows_of_batches
-from proda.learning.training_data import GRAMS_PER_KG, ObservedSites, TrainingData, at_layers, unpacked_forcing
+from proda.learning.training_data import (
+    GRAMS_PER_KG,
+    ObservedSites,
+    TrainingData,
+    at_layers,
+    n_numbers,
+    unpacked_forcing,
+)
 from proda.learning.trees import DEPTHS, StackedTrees, Trees, with_carbon
-from proda.model.configuration import PAPER, PAPER_COLUMN
-from proda.model.forcing import Forcing
+from proda.model.configuration import Configuration
+from proda.model.forcing import AnyForcing
 from proda.model.observation import node_slopes
 from proda.model.parameters import (
     INNER,
     INS,
     LEAST_CWD_SHARE,
-    PAPER_PARAMETERS,
     SHARES,
+    ParameterTable,
     physical,
     prior_sd,
+    table_of,
     with_positive_cwd_share,
 )
 from proda.model.rates import jax_namespace
@@ -71,36 +79,42 @@ class HybridPlan(NamedTuple):
 
 
 def carbon_at_layers(x: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
-    """SOC at the layers of n sites, (n, m), kg C m-3, of parameters (n, 25) set inside the prior box."""
-    inside = with_positive_cwd_share(np.clip(x, INNER, 1.0 - INNER))[0]
-    return at_layers(kernels.soc_density(physical(inside.T, sites.columns), sites.columns), sites)
+    """SOC at the layers of n sites, (n, m), kg C m-3, of parameters (n, n_parameters) set inside the prior box."""
+    inside, columns = with_positive_cwd_share(np.clip(x, INNER, 1.0 - INNER))[0], sites.columns
+    theta = physical(inside.T, columns, sites.configuration.parameters)
+    return at_layers(kernels.soc_density(theta, columns, sites.configuration), sites)
 
 
 def node_carbon_at_layers(x: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
-    """The same of the control's outputs x (n, 25)."""
-    return at_layers(GRAMS_PER_KG * node_carbon(x.T), sites)
+    """The same of the control's outputs x (n, n_parameters)."""
+    return at_layers(GRAMS_PER_KG * node_carbon(x.T, None, sites.configuration), sites)
 
 
-def node_carbon(x: Any, forcing: Any = None) -> Any:
-    """The control's SOC at the nodes, (n_layers, n), kg C m-3, `LEAST` to `GREATEST`, of its outputs x (25, n)."""
-    return LEAST * (GREATEST / LEAST) ** x[: PAPER_COLUMN.n_layers]
+def node_carbon(x: Any, forcing: Any, configuration: Configuration) -> Any:
+    """The control's SOC at the nodes, (n_layers, n), kg C m-3, `LEAST` to `GREATEST`, of its outputs (n_parameters, n).
+
+    Both configurations have more parameters than layers.
+    """
+    return LEAST * (GREATEST / LEAST) ** x[: configuration.column.n_layers]
 
 
-def soc_on_jax(x: Any, forcing: Any) -> Any:
-    """The model's SOC at the nodes, (n_layers, n), kg C m-3, of x (25, n) on the unit cube and forcing (24, n)."""
-    columns = unpacked_forcing(forcing.astype(jnp.float64))
-    pools = steady_state(physical_on_jax(x.astype(jnp.float64), columns), columns, PAPER, jax_namespace())
-    return soc_density(pools) / GRAMS_PER_KG
+def soc_on_jax(x: Any, forcing: Any, configuration: Configuration) -> Any:
+    """The model's SOC at the nodes, (n_layers, n), kg C m-3, of x (n_parameters, n), unit cube, and packed forcing."""
+    columns = unpacked_forcing(forcing.astype(jnp.float64), configuration)
+    theta = physical_on_jax(x.astype(jnp.float64), columns, configuration.parameters)
+    return soc_density(steady_state(theta, columns, configuration, jax_namespace())) / GRAMS_PER_KG
 
 
-def physical_on_jax(x: Any, forcing: Forcing) -> Any:
-    """Physical parameters (25, n) of x (25, n) on the unit cube, the CWD share kept positive as in `input_shares`."""
-    rows = jnp.arange(len(PAPER_PARAMETERS))[:, None]
-    low = jnp.where(rows == INS, forcing.npp_min / forcing.npp_mean, PAPER_PARAMETERS.minimum[:, None])
-    high = jnp.where(rows == INS, forcing.npp_max / forcing.npp_mean, PAPER_PARAMETERS.maximum[:, None])
+def physical_on_jax(x: Any, forcing: AnyForcing, table: ParameterTable) -> Any:
+    """Physical parameters of x (n_parameters, n) on the unit cube, the CWD share kept positive as in `input_shares`."""
+    rows, low, high = jnp.arange(len(table))[:, None], table.minimum[:, None], table.maximum[:, None]
+    if not table.has_shares:
+        return low + x * (high - low)
+    low = jnp.where(rows == INS, forcing.npp_min / forcing.npp_mean, low)
+    high = jnp.where(rows == INS, forcing.npp_max / forcing.npp_mean, high)
     above = x * (high - low)
     is_share = jnp.isin(rows, jnp.array(SHARES))
-    room = 1.0 - LEAST_CWD_SHARE - PAPER_PARAMETERS.minimum[list(SHARES)].sum()
+    room = 1.0 - LEAST_CWD_SHARE - table.minimum[list(SHARES)].sum()
     factor = jnp.minimum(1.0, room / jnp.where(is_share, above, 0.0).sum(axis=0))
     return low + jnp.where(is_share, factor, 1.0) * above
 
@@ -108,19 +122,22 @@ def physical_on_jax(x: Any, forcing: Forcing) -> Any:
 class SoilCarbon(keras.layers.Layer):
     """SOC of the observed layers of b sites, (b, k, m), kg C m-3, of k parameter sets each.
 
-    ``layer([x, forcing, operator])`` takes x (b, k, 25) on the unit cube and the arrays of
+    ``layer([x, forcing, operator])`` takes x (b, k, n_parameters) on the unit cube and the arrays of
     `proda.learning.training_data.ObservedSites`; `at_nodes` is `soc_on_jax` or `node_carbon`.
     """
 
-    def __init__(self, at_nodes: Callable[[Any, Any], Any], **of_layer: Any) -> None:
+    def __init__(
+        self, at_nodes: Callable[[Any, Any, Configuration], Any], configuration: Configuration, **of_layer: Any
+    ) -> None:
         super().__init__(**of_layer)
-        self.at_nodes = at_nodes
+        self.at_nodes, self.configuration = at_nodes, configuration
 
     def call(self, inputs: list) -> Any:
         x, forcing, operator = inputs
         n_sites, n_sets = x.shape[:2]
-        soc = self.at_nodes(jnp.reshape(x, (n_sites * n_sets, -1)).T, jnp.repeat(forcing, n_sets, axis=0).T)
-        slope = node_slopes(soc, PAPER_COLUMN, jax_namespace())
+        of_sets = jnp.reshape(x, (n_sites * n_sets, -1)).T, jnp.repeat(forcing, n_sets, axis=0).T
+        soc = self.at_nodes(*of_sets, self.configuration)
+        slope = node_slopes(soc, self.configuration.column, jax_namespace())
         nodes = jnp.stack([soc, slope], axis=1).reshape(2 * len(soc), n_sites, n_sets)
         return jnp.einsum("bmv,vbk->bkm", operator, nodes).astype(jnp.float32)
 
@@ -134,17 +151,17 @@ class HybridTrainer:
     `shape` is that of the encoded covariates, `n_layers` the width of `ObservedSites`.
     """
 
-    def __init__(self, shape: Shape, n_layers: int, plan: HybridPlan) -> None:
-        self.plan, self.shape = plan, shape
+    def __init__(self, shape: Shape, n_layers: int, plan: HybridPlan, configuration: Configuration) -> None:
+        self.plan, self.shape, self.n_parameters = plan, shape, len(configuration.parameters)
         self.networks = self._untrained(0)
         columns = {
-            "forcing": keras.Input((24,), name="forcing"),
-            "operator": keras.Input((n_layers, 2 * PAPER_COLUMN.n_layers), name="operator"),
+            "forcing": keras.Input((n_numbers(configuration),), name="forcing"),
+            "operator": keras.Input((n_layers, 2 * configuration.column.n_layers), name="operator"),
         }
         of_networks = {tensor.name: tensor for tensor in self.networks.inputs}
         x = self.networks(list(of_networks.values()))
         at_nodes = soc_on_jax if plan.soil_model else node_carbon
-        soc = SoilCarbon(at_nodes, name=SOC)([x, *columns.values()])
+        soc = SoilCarbon(at_nodes, configuration, name=SOC)([x, *columns.values()])
         named = keras.layers.Identity(name=PARAMETERS)(x)
         self.model = keras.Model({**of_networks, **columns}, {SOC: soc, PARAMETERS: named}, name="hybrid")
         optimizer = keras.optimizers.AdamW(plan.learning_rate, weight_decay=WEIGHT_DECAY, clipnorm=1.0)
@@ -152,7 +169,7 @@ class HybridTrainer:
         # Train on one batch without observations: the first call draws random numbers that no training shall miss.
         n = plan.batch_size
         blank = {tensor.name: np.zeros((n, *tensor.shape[1:]), tensor.dtype) for tensor in self.model.inputs}
-        nothing = np.full((n, n_layers), ABSENT, np.float32), np.zeros((n, len(PAPER_PARAMETERS), 2), np.float32)
+        nothing = np.full((n, n_layers), ABSENT, np.float32), np.zeros((n, self.n_parameters, 2), np.float32)
         with jax.enable_x64(True):
             self.model.fit(blank, dict(zip((SOC, PARAMETERS), nothing, strict=True)), batch_size=n, verbose=0)
 
@@ -167,7 +184,7 @@ class HybridTrainer:
     ) -> pd.DataFrame:
         """Train `networks` anew on these sites and return the learning curve: `epoch`, `loss`.
 
-        `targets` (n, 25, 2) are mean and weight of every parameter of every site for the prior term, as of
+        `targets` (n, n_parameters, 2) are mean and weight of every parameter of every site for the prior term, as of
         `precision_targets`; `prior_weight`, (kg C m-3)2, is 0 for none. InputError when the loss is no longer a finite
         number.
         """
@@ -195,7 +212,7 @@ class HybridTrainer:
         return curve
 
     def _untrained(self, seed: int) -> keras.Model:
-        return parameter_networks(self.shape, self.plan.n_members, seed)
+        return parameter_networks(self.shape, self.plan.n_members, seed, self.n_parameters)
 
 
 class TrainedHybrid(NamedTuple):
@@ -207,7 +224,7 @@ class TrainedHybrid(NamedTuple):
     trees: Trees | None  # whose carbon the networks take beside the covariates
 
     def x(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """Outputs of the members at n places, (n_members, n, 25), unit cube: parameters, but for the control."""
+        """Outputs of the members at n places, (n_members, n, d), unit cube: parameters, but for the control."""
         return Predictor(self.trainer.networks, self.encoding, trees=self.trees).output(frame)
 
     def soc(self, x: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
@@ -236,7 +253,7 @@ def trained_hybrid(
     # The power of two, 16 to 256, that leaves some thirty steps or more in an epoch.
     most = int(np.clip(2 ** int(np.log2(max(data.observed.n_sites, 2) / 30)), 16, 256))
     settings = plan._replace(batch_size=min(plan.batch_size, most), prior_weight=0.0, distillation_share=0.0)
-    trainer = _trainer(shape, min(data.observed.soc.shape[1], MOST_LAYERS), settings)
+    trainer = _trainer(shape, min(data.observed.soc.shape[1], MOST_LAYERS), settings, data.observed.configuration)
     sites, targets = data.observed.take(train), precision_targets(data.x_mean[train], data.x_sd[train])
     encoded, trees = encoding.encoded(data.frame.iloc[train]), None
     if stacked is None:
@@ -250,8 +267,8 @@ def trained_hybrid(
 
 
 @lru_cache(maxsize=4)
-def _trainer(shape: Shape, n_layers: int, plan: HybridPlan) -> HybridTrainer:
-    return HybridTrainer(shape, n_layers, plan)
+def _trainer(shape: Shape, n_layers: int, plan: HybridPlan, configuration: Configuration) -> HybridTrainer:
+    return HybridTrainer(shape, n_layers, plan, configuration)
 
 
 def rate_of_epoch(epoch: int, plan: HybridPlan) -> float:
@@ -272,29 +289,30 @@ def layer_loss(observed: Any, modelled: Any) -> Any:
 
 
 def posterior_loss(targets: Any, x: Any) -> Any:
-    """Weighted squared distance of parameters (b, k, 25) to (b, 25, 2) means and weights, the mean over members."""
+    """Weighted squared distance of parameters (b, k, d) to (b, d, 2) means and weights, the mean over members."""
     error = x - targets[:, None, :, 0]
     return ops.mean(targets[:, None, :, 1] * error * error)
 
 
 def precision_targets(x_mean: ArrayLike, x_sd: ArrayLike) -> NDArray[np.float32]:
-    """Posterior means (n, 25), unit cube, and weights 1/(variance + that between sites) of mean 1, (n, 25, 2)."""
-    weight = 1.0 / (np.asarray(x_sd) ** 2 + BETWEEN_SITES * prior_sd() ** 2)
+    """Posterior means (n, d), unit cube, and weights 1/(variance + that between sites) of mean 1, (n, d, 2)."""
+    x_sd = np.asarray(x_sd)
+    weight = 1.0 / (x_sd**2 + BETWEEN_SITES * prior_sd(table_of(x_sd.shape[-1])) ** 2)
     return np.stack([x_mean, weight / weight.mean()], axis=-1).astype(np.float32)
 
 
-def parameter_networks(shape: Shape, n_members: int, seed: int) -> keras.Model:
-    """Untrained networks: `Encoding.encoded` -> (b, n_members, 25), unit cube, beginning at the middle of the box."""
+def parameter_networks(shape: Shape, n_members: int, seed: int, n_parameters: int) -> keras.Model:
+    """Untrained networks: `Encoding.encoded` -> (b, n_members, n_parameters), unit cube, that begin at its middle."""
     keras.utils.set_random_seed(seed % 2**32)
     inputs = [keras.Input((shape.n_numbers,), name=NUMBERS)]
     if shape.class_sizes:
         inputs.append(keras.Input((len(shape.class_sizes),), name=CLASSES, dtype="int32"))
     seeds = layer_seeds(seed % 2**32)
-    members = [_member(inputs, shape, member, seeds) for member in range(n_members)]
+    members = [_member(inputs, shape, member, n_parameters, seeds) for member in range(n_members)]
     return keras.Model(inputs, keras.layers.Concatenate(axis=1, name="members")(members), name="parameter_networks")
 
 
-def _member(inputs: list[Any], shape: Shape, member: int, seeds: Iterator[int]) -> Any:
+def _member(inputs: list[Any], shape: Shape, member: int, n_parameters: int, seeds: Iterator[int]) -> Any:
     parts = inputs[:1]
     for column, size in enumerate(shape.class_sizes):
         code = inputs[1][:, column]
@@ -307,7 +325,7 @@ def _member(inputs: list[Any], shape: Shape, member: int, seeds: Iterator[int]) 
     for i, units in enumerate(HIDDEN, start=1):
         start = keras.initializers.GlorotUniform(next(seeds))
         flow = keras.layers.Dense(units, "relu", kernel_initializer=start, name=f"hidden_{member}_{i}")(flow)
-    n_parameters, start = len(PAPER_PARAMETERS), keras.initializers.RandomNormal(stddev=0.01, seed=member)
+    start = keras.initializers.RandomNormal(stddev=0.01, seed=member)
     output = keras.layers.Dense(n_parameters, "sigmoid", kernel_initializer=start, name=f"parameters_{member}")(flow)
     inside = keras.layers.Rescaling(1.0 - 2.0 * INNER, offset=INNER, name=f"inside_{member}")(output)
     return keras.layers.Reshape((1, n_parameters), name=f"member_{member}")(inside)

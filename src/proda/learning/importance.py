@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from proda.learning.scores import scores
-from proda.model.parameters import PAPER_PARAMETERS
+from proda.model.parameters import table_of
 
 Groups = Mapping[str, Sequence[str]]
 Predicted = Callable[[pd.DataFrame], ArrayLike]
@@ -108,13 +108,14 @@ def parameter_importance(
 ) -> pd.DataFrame:
     """How far each of `parameters` changes once a group of covariates is permuted among the sites.
 
-    `predicted_parameters` maps a frame like `frame` to (n_members, n, 25), unit cube; the mean of the members counts.
+    `predicted_parameters` maps a frame like `frame` to (n_members, n, d), unit cube; the mean of the members counts.
     The columns are `group`, `parameter` and `share`, the mean square change over sites and repeats over twice the
     variance of the prediction among the sites, which for independent groups is the total Sobol index of the group
     (Jansen 1999, doi 10.1016/S0010-4655(98)00154-4); NaN where the parameter does not vary.
     """
-    groups, columns = covariate_groups(frame), [PAPER_PARAMETERS.index(name) for name in parameters]
-    start = np.asarray(predicted_parameters(frame))[:, :, columns].mean(axis=0)
+    groups, start = covariate_groups(frame), np.asarray(predicted_parameters(frame))
+    columns = [table_of(start.shape[-1]).index(name) for name in parameters]
+    start = start[:, :, columns].mean(axis=0)
     squares: dict[str, list[NDArray]] = {group: [] for group in groups}
     for group, changed in _permuted(frame, groups, n_repeats, seed):
         after = np.asarray(predicted_parameters(changed))[:, :, columns].mean(axis=0)
@@ -141,11 +142,9 @@ def compare_with_expected_signs(
         ends = frame.filter(regex=f"^({expected.pattern})$").quantile(INNER_RANGE)
         if ends.empty or (ends.iloc[0] == ends.iloc[1]).all():
             continue
-        column = PAPER_PARAMETERS.index(expected.parameter)
-        low, high = (
-            np.asarray(predicted_parameters(frame.assign(**end)))[:, :, column].mean(axis=1)
-            for _, end in ends.iterrows()
-        )
+        low, high = (np.asarray(predicted_parameters(frame.assign(**end))) for _, end in ends.iterrows())
+        column = table_of(low.shape[-1]).index(expected.parameter)
+        low, high = (x[:, :, column].mean(axis=1) for x in (low, high))
         change = high - low
         decided = abs(change.mean()) >= LEAST_CHANGE and np.unique(np.sign(change)).size == 1
         found = ("as expected" if expected.sign * change.mean() > 0.0 else "against it") if decided else "undecided"

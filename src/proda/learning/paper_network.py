@@ -27,7 +27,7 @@ from proda.learning.encoding import NUMBERS, Encoding
 from proda.learning.scores import TRAIN, UNUSED, VALIDATION, parameter_skill, random_split
 from proda.learning.training_data import Inputs, true_parameters
 from proda.learning.trees import Trees, with_carbon
-from proda.model.parameters import INNER, PAPER_PARAMETERS, with_positive_cwd_share
+from proda.model.parameters import INNER, ParameterTable, table_of, with_positive_cwd_share
 from proda.stage import progress_bar
 from proda.study import Study
 
@@ -41,7 +41,9 @@ BATCH = 1024  # places that are predicted at once
 class Prediction(NamedTuple):
     """Parameters at n places; of an ensemble with its members as the first axis."""
 
-    x: NDArray[np.float64]  # (n, 25), unit cube, `INNER` from its faces, with a positive share for woody debris
+    x: NDArray[
+        np.float64
+    ]  # (n, n_parameters), unit cube, `INNER` from its faces, with a positive share for woody debris
     clipped: NDArray[np.bool_]  # like x: where the output lay nearer to a face of the cube, or beyond it
     cwd_rescaled: NDArray[np.bool_]  # (n,): where the input shares were scaled down (`with_positive_cwd_share`)
     extrapolated: NDArray[np.int64]  # (n,) covariates outside the range, or of another class, than at training sites
@@ -51,10 +53,15 @@ class Prediction(NamedTuple):
 class Predictor:
     """Predicts parameters from the covariates that the network was trained with, and refuses any others."""
 
-    network: keras.Model  # output (b, 25), or (b, n_members, 25) of an ensemble
+    network: keras.Model  # output (b, n_parameters), or (b, n_members, n_parameters) of an ensemble
     encoding: Encoding
     notes: dict[str, Any] = field(default_factory=dict)  # about the training; kept in the .json file
     trees: Trees | None = None  # whose carbon the network takes beside the covariates
+
+    @property
+    def table(self) -> ParameterTable:
+        """The parameters that are predicted."""
+        return table_of(self.network.output_shape[-1])
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -75,7 +82,7 @@ class Predictor:
         )
 
     def output(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """What the network gives at n places, (n, 25), or (n_members, n, 25) of an ensemble; nothing is checked."""
+        """What the network gives at n places, (n, d), or (n_members, n, d) of an ensemble; nothing is checked."""
         encoded = self.encoding.encoded(frame)
         if self.trees is not None:
             encoded = with_carbon(encoded, self.trees.at_depths(frame))
@@ -83,7 +90,7 @@ class Predictor:
 
 
 def network_output(network: keras.Model, encoded: dict[str, NDArray]) -> NDArray[np.float64]:
-    """What a network gives for `Encoding.encoded` of n places, (n, 25), or (n_members, n, 25) of an ensemble."""
+    """What a network gives for `Encoding.encoded` of n places, (n, d), or (n_members, n, d) of an ensemble."""
     n = len(encoded[NUMBERS])
     rows = rows_of_batches(n, BATCH)
     inputs = [encoded[tensor.name][rows] for tensor in network.inputs]
@@ -102,8 +109,8 @@ def save_predictor(predictor: Predictor, folder: str | Path, name: str) -> None:
     """Write `name`.keras, .json and, if there are trees, `name`_trees.joblib; `name` is `NETWORK` or `HYBRID`."""
     folder = Path(folder)
     predictor.network.save(folder / f"{name}.keras")
-    described = {**predictor.notes, "encoding": predictor.encoding.as_dict(), "parameters": _parameter_ranges()}
-    described["trees"] = predictor.trees is not None
+    described = {**predictor.notes, "encoding": predictor.encoding.as_dict(), "trees": predictor.trees is not None}
+    described["parameters"] = _parameter_ranges(predictor.table)
     (folder / f"{name}.json").write_text(json.dumps(described, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     if predictor.trees is not None:
         joblib.dump(predictor.trees, folder / f"{name}_trees.joblib", compress=3)
@@ -139,18 +146,19 @@ def loaded_predictor(folder: str | Path, name: str) -> Predictor:
             f"{network_file} and the files beside it are not a network of this version ({type(error).__name__}: "
             f"{error}): train it again."
         ) from error
-    for row, expected in zip(parameters, _parameter_ranges(), strict=False):
+    predictor = Predictor(network, encoding, notes, trees)
+    for row, expected in zip(parameters, _parameter_ranges(predictor.table), strict=False):
         if row != expected:
             raise InputError(
                 f"{description_file}: a parameter is {row}, expected {expected}: the network's outputs would be read "
                 "as other parameters or on another scale. Train it again with this version."
             )
-    return Predictor(network, encoding, notes, trees)
+    return predictor
 
 
-def _parameter_ranges() -> list[list[Any]]:
+def _parameter_ranges(table: ParameterTable) -> list[list[Any]]:
     """Name, unit, and the values of the table that are 0 and 1 on the unit cube."""
-    return [[row.name, row.unit, row.minimum, row.maximum] for row in PAPER_PARAMETERS.rows]
+    return [[row.name, row.unit, row.minimum, row.maximum] for row in table.rows]
 
 
 class PaperResults(NamedTuple):
@@ -196,9 +204,9 @@ def paper_results(study: Study, inputs: Inputs, progress: bool = True) -> PaperR
             cwd_rescaled=found.cwd_rescaled,
             clipped=found.clipped.sum(axis=1),
         )
-        x = pd.DataFrame(found.x, columns=list(PAPER_PARAMETERS.names))
+        x = pd.DataFrame(found.x, columns=list(used.table.names))
         parts.append(pd.concat([about.reset_index(drop=True), x], axis=1))
-    at_sites, at_cells = (part[list(PAPER_PARAMETERS.names)].to_numpy() for part in parts)
+    at_sites, at_cells = (part[list(predictor.table.names)].to_numpy() for part in parts)
     skill = parameter_skill(at_sites, split, inputs.x_mean, inputs.x_sd, true_parameters(study), at_cells)
     return PaperResults(curve, pd.concat(parts, ignore_index=True), skill, inputs, predictor, split)
 
@@ -268,7 +276,7 @@ def trained_network(
 ) -> tuple[keras.Model, pd.DataFrame]:
     """The paper's network, trained, and its learning curve; the network is trained anew at the next call.
 
-    `training` and `validation` are scaled covariates (n, n_covariates) and targets (n, 25) on the unit cube;
+    `training` and `validation` are scaled covariates (n, n_covariates) and targets (n, d) on the unit cube;
     `learning_rate` is that of Adadelta (with the 0.001 of Keras 3 instead of its inventor's 1.0 nothing is learnt
     here). `kept_weights` are those of the epoch with the least validation loss ("best", which stops after `patience`
     epochs without improvement if given) or the "last".
@@ -277,7 +285,7 @@ def trained_network(
     (bool), true in the row of the epoch whose weights the network has. InputError when the loss is no longer a finite
     number.
     """
-    shape = training[0].shape[1], tuple(hidden), dropout
+    shape = training[0].shape[1], training[1].shape[1], tuple(hidden), dropout
     network = _compiled_network(*shape, batch_size, learning_rate, loss)
     restart(network, paper_network(*shape, seed), network.optimizer)
     keras.utils.set_random_seed(seed)  # of the order of the batches
@@ -300,7 +308,9 @@ def trained_network(
     return network, curve.assign(kept=np.arange(len(curve)) == kept)
 
 
-def paper_network(n_covariates: int, hidden: Sequence[int], dropout: Dropout, seed: int) -> keras.Model:
+def paper_network(
+    n_covariates: int, n_parameters: int, hidden: Sequence[int], dropout: Dropout, seed: int
+) -> keras.Model:
     """An untrained network; its output is clipped only where it is used, for a clipped output would stop learning."""
     keras.utils.set_random_seed(seed)
     seeds = layer_seeds(seed)
@@ -313,7 +323,7 @@ def paper_network(n_covariates: int, hidden: Sequence[int], dropout: Dropout, se
             keras.layers.Dropout(float(rate), seed=next(seeds), name=f"dropout_{i}"),
         ]
     start = keras.initializers.GlorotUniform(next(seeds))
-    output = keras.layers.Dense(len(PAPER_PARAMETERS), kernel_initializer=start, name="parameters")
+    output = keras.layers.Dense(n_parameters, kernel_initializer=start, name="parameters")
     return keras.Sequential([*layers, output], name="proda")
 
 
@@ -326,12 +336,18 @@ def layer_seeds(seed: int) -> Iterator[int]:
 
 @lru_cache(maxsize=2)
 def _compiled_network(
-    n_covariates: int, hidden: tuple[int, ...], dropout: Dropout, batch_size: int, rate: float, loss: str | Callable
+    n_covariates: int,
+    n_parameters: int,
+    hidden: tuple[int, ...],
+    dropout: Dropout,
+    batch_size: int,
+    rate: float,
+    loss: str | Callable,
 ) -> keras.Model:
-    network = paper_network(n_covariates, hidden, dropout, seed=0)
+    network = paper_network(n_covariates, n_parameters, hidden, dropout, seed=0)
     network.compile(optimizer=keras.optimizers.Adadelta(learning_rate=rate), loss=loss)
     # The first call draws random numbers that no training shall miss.
-    nothing = np.zeros((batch_size, n_covariates)), np.ones((batch_size, len(PAPER_PARAMETERS)))
+    nothing = np.zeros((batch_size, n_covariates)), np.ones((batch_size, n_parameters))
     network.fit(*nothing, validation_data=nothing, batch_size=batch_size, verbose=0)
     return network
 

@@ -20,7 +20,7 @@ from proda.data.region import equal_area
 from proda.errors import InputError
 from proda.learning.training_data import Truth
 from proda.model.configuration import STRATA, interval_name
-from proda.model.parameters import CONSTRAINED_BELOW, PAPER_PARAMETERS, prior_sd
+from proda.model.parameters import CONSTRAINED_BELOW, prior_sd, table_of
 
 TRAIN, VALIDATION, TEST, UNUSED = "train", "validation", "test", "unused"
 PARTS = (TRAIN, VALIDATION, TEST)
@@ -157,8 +157,8 @@ def parameter_skill(
 ) -> pd.DataFrame:
     """One row a parameter: agreement of the network's predictions with the site-by-site posteriors, and with a truth.
 
-    `predicted`, `x_mean`, `x_sd` are (n, 25), `split` (n,), unit cube; `truth`, of a virtual study, needs
-    `predicted_cells` (n_cells, 25).
+    `predicted`, `x_mean`, `x_sd` are (n, n_parameters), `split` (n,), unit cube; `truth`, of a virtual study, needs
+    `predicted_cells` (n_cells, n_parameters).
 
     The columns are `parameter`; `r_train`, `r_validation`, `r_test` (correlation with the posterior means); `sd_ratio`,
     the median over the sites in use of posterior sd / prior sd; `constrained`, whether that is below
@@ -168,12 +168,13 @@ def parameter_skill(
     `RECOVERED_FROM`.
     """
     predicted, test = np.asarray(predicted, dtype=np.float64), split == TEST
-    table = pd.DataFrame({"parameter": PAPER_PARAMETERS.names})
+    of_model = table_of(predicted.shape[1])
+    table = pd.DataFrame({"parameter": of_model.names})
     for part in PARTS:
         table[f"r_{part}"] = correlations(predicted[split == part], x_mean[split == part])
-    table["sd_ratio"] = np.median(x_sd[split != UNUSED], axis=0) / prior_sd()
+    table["sd_ratio"] = np.median(x_sd[split != UNUSED], axis=0) / prior_sd(of_model)
     table["constrained"] = table["sd_ratio"] < CONSTRAINED_BELOW
-    table["paper"] = [PUBLISHED.get(name, "") for name in PAPER_PARAMETERS.names]
+    table["paper"] = [PUBLISHED.get(name, "") for name in of_model.names]
     if truth is not None:
         table["truth_r_test"] = correlations(predicted[test], truth.x_site[test])
         table["truth_r_assimilated"] = correlations(x_mean[test], truth.x_site[test])
@@ -183,11 +184,11 @@ def parameter_skill(
 
 
 def shares_near_bounds(x: NDArray) -> pd.DataFrame:
-    """Part of predictions x (..., 25), unit cube, within `NEAR` of the `lower`, `upper` or `either` bound, sorted."""
+    """Part of predictions x (..., d), unit cube, within `NEAR` of the `lower`, `upper` or `either` bound, sorted."""
     flat = x.reshape(-1, x.shape[-1])
     table = pd.DataFrame(
         {"lower": (flat <= NEAR).mean(axis=0), "upper": (flat >= 1.0 - NEAR).mean(axis=0)},
-        index=pd.Index(PAPER_PARAMETERS.names, name="parameter"),
+        index=pd.Index(table_of(x.shape[-1]).names, name="parameter"),
     )
     return table.assign(either=table.sum(axis=1)).sort_values("either", ascending=False)
 
@@ -304,13 +305,13 @@ def score_differences(table: pd.DataFrame, method: str, covariates: str = MAP) -
 
 
 def parameter_comparison(compared: xr.Dataset, targets: ArrayLike) -> pd.DataFrame:
-    """`method`, `kind`, `parameter`, `r`: correlation of held-out parameters with targets (n_sites, 25), unit cube."""
+    """`method`, `kind`, `parameter`, `r`: correlation of held-out parameters with targets (n_sites, d), unit cube."""
     parts = []
     for i in np.flatnonzero(compared["covariates"].values == MAP):
         for k, kind in enumerate(KINDS):
             x = compared["x"].values[i, k]
             if np.isfinite(x).any():
-                part = {"method": compared["method"].values[i], "kind": kind, "parameter": PAPER_PARAMETERS.names}
+                part = {"method": compared["method"].values[i], "kind": kind, "parameter": compared["parameter"].values}
                 parts.append(pd.DataFrame({**part, "r": correlations(x, targets)}))
     return pd.concat(parts, ignore_index=True)
 

@@ -50,7 +50,6 @@ from proda.learning.scores import (
 )
 from proda.learning.training_data import Inputs, TrainingData, network_inputs, study_training_data
 from proda.learning.trees import stacked_trees
-from proda.model.parameters import PAPER_PARAMETERS
 from proda.study import Study
 from proda.workers import n_workers
 
@@ -143,11 +142,12 @@ class Predicted(NamedTuple):
 
 def read_predicted(folder: Path) -> Predicted:
     """What the networks predicted, from a study folder; an `InputError` names the file and what it lacks."""
-    whole = ("place", "cell", "extrapolated", *PAPER_PARAMETERS.names)
+    hybrid = read_dataset(folder / PARAMETERS_FILE, PREDICTED, notebook=STAGE)
+    whole = ("place", "cell", "extrapolated", *hybrid["parameter"].values)
     table = read_table(folder / "network_parameters.parquet", whole, ("site", "split"), notebook=STAGE)
     parts = (table[table["place"] == place].sort_values(place) for place in ("site", "cell"))
     skill = read_table(folder / "network_skill.csv", ("parameter",), ("r_test", "sd_ratio"), read_csv, STAGE)
-    return Predicted(*parts, skill, read_dataset(folder / PARAMETERS_FILE, PREDICTED, notebook=STAGE))
+    return Predicted(*parts, skill, hybrid)
 
 
 def method_comparison(study: Study, progress: bool = True) -> tuple[xr.Dataset, TrainingData]:
@@ -238,7 +238,7 @@ def study_hybrid(
         variables[f"extrapolated_{place}"] = (place, predicted.extrapolated)
     parameters = xr.Dataset(
         variables,
-        coords={"parameter": list(PAPER_PARAMETERS.names)},
+        coords={"parameter": list(predictor.table.names)},
         attrs={
             "study": study.label,
             "block_km": float(study["network_block_km"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -16,8 +17,8 @@ from proda.data.files import known_truth, read_layers, read_profiles, read_site_
 from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
 from proda.errors import InputError
-from proda.model.configuration import PAPER_COLUMN
-from proda.model.forcing import Forcing
+from proda.model.configuration import CONFIGURATIONS, Configuration
+from proda.model.forcing import AnyForcing
 from proda.model.observation import LAYER_MEAN, layer_bounds, layer_means, layer_operator
 from proda.study import Study
 
@@ -30,7 +31,7 @@ class Inputs(NamedTuple):
     site_covariates: pd.DataFrame  # (n_sites, n_covariates)
     cell_covariates: pd.DataFrame  # (n_cells, n_covariates)
     places: pd.DataFrame  # `place` ("site" or "cell"), `profile_id`, `site`, `cell` of all sites, then all cells
-    x_mean: NDArray[np.float64]  # (n_sites, 25), of the site's posterior, unit cube
+    x_mean: NDArray[np.float64]  # (n_sites, n_parameters), of the site's posterior, unit cube
     x_sd: NDArray[np.float64]
     used: NDArray[np.bool_]  # (n_sites,), efficiency not negative, the paper's filter
 
@@ -85,11 +86,10 @@ def _check_same_sites(expected: Iterable, found: Iterable, file: str) -> None:
 class ObservedSites(NamedTuple):
     """What the model needs to be compared with the layers of n sites, m of which the richest site has.
 
-    `forcing` is that of the site's cell: soil temperature (K) and water potential (MPa) of the ten layers, active layer
-    (m), mean, least and greatest annual NPP (g C m-2 yr-1). Bounds and carbon are zero where a site has fewer layers.
+    `forcing` is that of the site's cell, as `packed_forcing`. Bounds and carbon are zero where a site has fewer layers.
     """
 
-    forcing: NDArray[np.float32]  # (n, 24)
+    forcing: NDArray[np.float32]  # (n, n_numbers), those of the forcing of a column
     upper: NDArray[np.float64]  # (n, m), m
     lower: NDArray[np.float64]  # (n, m), m; that of `upper` where carbon is compared at one depth
     soc: NDArray[np.float32]  # (n, m), kg C m-3
@@ -100,20 +100,26 @@ class ObservedSites(NamedTuple):
         return len(self.forcing)
 
     @property
+    def configuration(self) -> Configuration:
+        """That of the model whose forcing this is."""
+        return next(each for each in CONFIGURATIONS.values() if n_numbers(each) == self.forcing.shape[1])
+
+    @property
     def depth(self) -> NDArray[np.float64]:
         """Middle of the layers, (n, m), m."""
         return 0.5 * (self.upper + self.lower)
 
     @property
     def operator(self) -> NDArray[np.float32]:
-        """Weights of `proda.model.observation.node_values` in the mean over the layers, (n, m, 20)."""
-        weights = layer_operator(self.upper.ravel(), self.lower.ravel()).astype(np.float32)
+        """Weights of `proda.model.observation.node_values` in the mean over the layers, (n, m, 2 n_layers)."""
+        column = self.configuration.column
+        weights = layer_operator(self.upper.ravel(), self.lower.ravel(), column).astype(np.float32)
         return weights.reshape(*self.upper.shape, -1)
 
     @property
-    def columns(self) -> Forcing:
+    def columns(self) -> AnyForcing:
         """The forcing of the sites as the soil model takes it."""
-        return unpacked_forcing(self.forcing.T.astype(np.float64))
+        return unpacked_forcing(self.forcing.T.astype(np.float64), self.configuration)
 
     def take(self, rows: ArrayLike) -> ObservedSites:
         """The sites `rows` (integers or a mask)."""
@@ -130,7 +136,7 @@ class ObservedSites(NamedTuple):
         return ObservedSites(self.forcing, *taken)
 
 
-def observed_sites(layers: pd.DataFrame, forcing: Forcing, operator: str = LAYER_MEAN) -> ObservedSites:
+def observed_sites(layers: pd.DataFrame, forcing: AnyForcing, operator: str = LAYER_MEAN) -> ObservedSites:
     """Layers of sites, with the `forcing` of every site.
 
     `layers` has `site` (0-based), `upper_depth`, `lower_depth` (m) and `soc` (g C m-3), in any order, and for the
@@ -145,21 +151,32 @@ def observed_sites(layers: pd.DataFrame, forcing: Forcing, operator: str = LAYER
     return ObservedSites(packed_forcing(forcing), upper, lower, soc, present)
 
 
-def packed_forcing(forcing: Forcing) -> NDArray[np.float32]:
-    """Forcing of n columns as one array (n, 24), float32, its fields in their order."""
-    return np.concatenate([np.atleast_2d(field) for field in forcing]).T.astype(np.float32)
+def n_numbers(configuration: Configuration) -> int:
+    """How many numbers the forcing of a column has."""
+    return sum(map(math.prod, configuration.forcing_shapes.values()))
 
 
-def unpacked_forcing(packed: Any) -> Forcing:
-    """The forcing of n columns from an array (24, n), `packed_forcing` transposed; NumPy or JAX."""
-    n = PAPER_COLUMN.n_layers
-    return Forcing(packed[:n], packed[n : 2 * n], *packed[2 * n :])
+def packed_forcing(forcing: AnyForcing) -> NDArray[np.float32]:
+    """Forcing of n columns as one array (n, n_numbers), float32, its fields in their order."""
+    return np.concatenate([np.reshape(field, (-1, forcing.n_columns)) for field in forcing]).T.astype(np.float32)
+
+
+def unpacked_forcing(packed: Any, configuration: Configuration) -> AnyForcing:
+    """The forcing of n columns from an array (n_numbers, n), `packed_forcing` transposed; NumPy or JAX."""
+    fields, last = {}, 0
+    for name, shape in configuration.forcing_shapes.items():
+        first, last = last, last + math.prod(shape)
+        fields[name] = packed[first:last].reshape(*shape, packed.shape[1])
+    if configuration.monthly:
+        fields["bedrock"] = fields["bedrock"].astype(int)
+    return configuration.forcing(**fields)
 
 
 def at_layers(soc: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
     """Carbon of the layers of sites, (n, m), kg C m-3, of SOC (n_layers, n) at the nodes, g C m-3; 0 where none is."""
     values, of = np.zeros(sites.soc.shape), sites.present
-    values[of] = layer_means(soc, np.nonzero(of)[0], sites.upper[of], sites.lower[of]) / GRAMS_PER_KG
+    column = sites.configuration.column
+    values[of] = layer_means(soc, np.nonzero(of)[0], sites.upper[of], sites.lower[of], column) / GRAMS_PER_KG
     return values
 
 
@@ -170,7 +187,7 @@ class TrainingData(NamedTuple):
     class_names: tuple[str, ...]  # covariates that are classes
     observed: ObservedSites
     sand_percent: NDArray[np.float64]  # (n,)
-    x_mean: NDArray[np.float64]  # (n, 25), of the posteriors, unit cube
+    x_mean: NDArray[np.float64]  # (n, n_parameters), of the posteriors, unit cube
     x_sd: NDArray[np.float64]
     used: NDArray[np.bool_]  # (n,), efficiency not negative, the paper's filter
     site_only: pd.DataFrame | None = None  # (n, k), covariates that no map has; None where there are none

@@ -16,13 +16,13 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from proda.assimilation.store import ZarrFolder, consolidate
-from proda.data.forcing import VARIABLES, check_variables, has_forcing
+from proda.data.forcing import VARIABLES, check_variables, forcing_in, has_forcing, kind_of_forcing
 from proda.errors import InputError
 from proda.kernels.steady_state import soc_density
 from proda.maps.netcdf import BEYOND, EXTRAPOLATED, LEVELS, MEANINGS, SOC_CONTENT, file_attributes, vertical
-from proda.maps.stocks import MAP_INTERVALS, QUANTILES, overlap
-from proda.model.configuration import validated
-from proda.model.forcing import Forcing
+from proda.maps.stocks import MAP_INTERVALS, QUANTILES, overlap, soil_layers
+from proda.model.configuration import configuration_of, validated
+from proda.model.forcing import AnyForcing
 from proda.model.parameters import physical
 from proda.stage import progress_bar
 from proda.workers import in_parallel
@@ -38,7 +38,7 @@ _PLACES = ("lon", "lat", "cell_area", "land_fraction")  # carried over into the 
 class MapDraws(NamedTuple):
     """Parameters of a chunk of cells, and where they are an extrapolation."""
 
-    x: NDArray[np.float64]  # (n_draws, 25, n) on the unit cube, or (n_draws, 25, 1) where they hold in every cell
+    x: NDArray[np.float64]  # (n_draws, d, n) on the unit cube, or (n_draws, d, 1) where they hold in every cell
     extrapolated: ArrayLike = np.nan  # (n,) number of covariates outside the range of the training sites
 
 
@@ -47,7 +47,7 @@ MapPredictor: TypeAlias = Callable[[pd.DataFrame], MapDraws]
 
 
 class FixedDraws:
-    """Parameters (n_draws, 25) on the unit cube that hold everywhere, such as draws of the one-batch posterior."""
+    """Parameters (n_draws, d) on the unit cube that hold everywhere, such as draws of the one-batch posterior."""
 
     def __init__(self, draws: ArrayLike) -> None:
         self.draws = np.atleast_2d(np.asarray(draws, dtype=np.float64))[:, :, None]
@@ -124,7 +124,7 @@ def opened_source(source: str | Path | xr.Dataset, covariates: Sequence[str]) ->
         is_zarr = Path(source).suffix == ".zarr"
         source = xr.open_zarr(source, chunks=None, consolidated=False) if is_zarr else xr.open_dataset(source)
     check_variables(source, name, covariates)
-    needed = {*VARIABLES, *covariates, *_PLACES}
+    needed = {*VARIABLES[kind_of_forcing(source)], *covariates, *_PLACES}
     return source.drop_vars([variable for variable in source.variables if variable not in needed])
 
 
@@ -133,9 +133,7 @@ def chunk_maps(
 ) -> xr.Dataset:
     """The maps of a chunk of the cells of `opened_source`, from the cell `first` on."""
     cells = source.isel(cell=slice(first, first + chunk)).load()
-    fields = {field: cells[name].transpose(*dims).to_numpy() for name, (field, dims, _) in VARIABLES.items()}
-    forcing = Forcing(**{field: values.astype(np.float64) for field, values in fields.items()})
-    n = cells.sizes["cell"]
+    forcing, n = forcing_in(cells), cells.sizes["cell"]
     frame = pd.DataFrame({name: cells[name].to_numpy().astype(np.float64) for name in covariates}, index=range(n))
     status = np.where(~has_forcing(forcing), 1, np.where(frame.isna().any(axis=1), 2, 0)).astype(np.int8)
     known = status == 0
@@ -144,7 +142,8 @@ def chunk_maps(
     if known.any():
         # A cell that lacks something gets the values of another, so that a fault is reported at its own place.
         filled = np.where(known, np.arange(n), np.argmax(known))
-        validated(forcing.take(filled), source=f"forcing, columns counted from cell {first}")
+        where = f"forcing, columns counted from cell {first}"
+        forcing = validated(forcing.take(filled), configuration_of(forcing), where)
         x, extrapolated[known] = predictor(frame[known].reset_index(drop=True))
         statistics = stock_statistics(x, forcing.take(known))
         finite = np.isfinite(statistics[0]).all(axis=0)
@@ -166,12 +165,14 @@ def chunk_maps(
     return maps
 
 
-def stock_statistics(x: NDArray, forcing: Forcing) -> NDArray[np.float64]:
-    """Mean, 5, 50 and 95 % over the draws x (n_draws, 25, n or 1) of the stocks, (4, n_depths, n), kg m-2."""
-    shares = overlap(MAP_INTERVALS) / 1000.0
+def stock_statistics(x: NDArray, forcing: AnyForcing) -> NDArray[np.float64]:
+    """Mean, 5, 50 and 95 % over the draws x (n_draws, d, n or 1) of the stocks, (4, n_depths, n), kg m-2."""
+    configuration = configuration_of(forcing)
+    shares, soil = overlap(MAP_INTERVALS, configuration.column) / 1000.0, soil_layers(forcing)
     stock = np.empty((len(x), len(shares), forcing.n_columns))
     for k, draw in enumerate(x):
-        soc = soc_density(physical(draw, forcing), forcing)
+        theta = physical(draw, forcing, configuration.parameters)
+        soc = np.where(soil, soc_density(theta, forcing, configuration), 0.0)
         # Layer after layer: a matrix product would round by the number of cells beside.
         stock[k] = sum(np.multiply.outer(share, layer) for share, layer in zip(shares.T, soc, strict=True))
     mean = sum(stock) / len(x)

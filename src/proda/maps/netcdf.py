@@ -22,9 +22,9 @@ from proda.data.grid import resolution_of
 from proda.data.region import continuous
 from proda.errors import InputError
 from proda.maps.stocks import MAP_INTERVALS
-from proda.model.configuration import DAYS_PER_YEAR, PAPER_COLUMN
-from proda.model.forcing import Forcing
-from proda.model.parameters import PAPER_PARAMETERS, bounds, physical
+from proda.model.configuration import DAYS_PER_YEAR, column_of, configuration_of
+from proda.model.forcing import AnyForcing
+from proda.model.parameters import bounds, physical
 from proda.study import repository_root
 
 METHOD = "parameterisation"
@@ -123,7 +123,7 @@ def file_attributes(title: str, source: str, comment: str, by: str = "notebook 0
     return {
         "Conventions": "CF-1.8",
         "title": title,
-        "source": source or "CLM soil-carbon matrix model, 10 layers x 7 pools, steady state",
+        "source": source or "CLM soil-carbon matrix model, 7 pools in every layer, steady state",
         "references": "Tao et al. 2020, Frontiers in Big Data 3:17, https://doi.org/10.3389/fdata.2020.00017",
         "history": f"written by proda {proda.__version__}, {by}",  # no time: the same maps are the same file
         # The terms of the software are ours to state, those of a study's data are their owners'.
@@ -175,7 +175,8 @@ _SOC_COMMENT = (
     "Per area of land: a cell's carbon is the content times cell_area times land_area_fraction. The standard name "
     "soil_mass_content_of_carbon is used for the content from the surface down to the depth that depth_bounds gives. "
     "CF has no standard name for a density of carbon: soc_density times the layer's thickness is "
-    "carbon_mass_content_of_soil_layer. Methods without draws have no quantiles. The site-by-site method has values "
+    "carbon_mass_content_of_soil_layer; both are zero below bedrock. "
+    "Methods without draws have no quantiles. The site-by-site method has values "
     "only in cells that hold sites, and only as deep as these were observed: at least 15, 65 and 150 cm for the "
     "intervals to 30, 100 and 200 cm. extrapolated counts the covariates of network and hybrid outside the range "
     "of their training sites; it is missing for the other methods, which use no covariates."
@@ -191,13 +192,13 @@ def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = ""
     `extrapolated` (parameterisation, lat, lon), number of covariates outside the range of the training sites;
     `cell_area`, `land_area_fraction`.
     """
-    raster = raster_of(grid)
-    intervals, layers = np.array(MAP_INTERVALS), np.stack([PAPER_COLUMN.top, PAPER_COLUMN.bottom], axis=1)
+    raster, column = raster_of(grid), column_of(maps.sizes["layer"])
+    intervals, layers = np.array(MAP_INTERVALS), np.stack([column.top, column.bottom], axis=1)
     methods = (METHOD, maps[METHOD].values.astype(str), {"long_name": "method that set the model's parameters"})
     product = raster_dataset(grid, title, source, _SOC_COMMENT).assign_coords(
         parameterisation=methods,
         depth=vertical("depth", intervals[:, 1], "lower depth of the interval"),
-        layer=vertical("layer", PAPER_COLUMN.node, "depth of the layer's node"),
+        layer=vertical("layer", column.node, "depth of the layer's node"),
     )
     product["depth_bounds"] = (("depth", "bounds"), intervals)
     product["layer_bounds"] = (("layer", "bounds"), layers)
@@ -216,8 +217,8 @@ def soc_product(maps: xr.Dataset, grid: xr.Dataset, title: str, source: str = ""
         add(SOC_CONTENT + suffix, ("depth",), stock, "kg m-2", long_name, **attributes)
     quantiles = [SOC_CONTENT + suffix for suffix in LEVELS.values() if suffix]
     product[SOC_CONTENT].attrs["ancillary_variables"] = " ".join([*quantiles, BEYOND])
-    density = maps["soc"].transpose(METHOD, "layer", "cell").values / 1000.0
-    content = density * PAPER_COLUMN.thickness[:, None]
+    density = maps["soc"].where(maps["soil"], 0.0).transpose(METHOD, "layer", "cell").values / 1000.0
+    content = density * column.thickness[:, None]
     attributes = {"ancillary_variables": BEYOND, "cell_methods": "layer: mean area: mean where land"}
     long_name = f"soil organic carbon per volume of soil, mean {over_draws}"
     add("soc_density", ("layer",), density, "kg m-3", long_name, **attributes)
@@ -321,15 +322,17 @@ def counterpart_table() -> pd.DataFrame:
 
 
 def clm_parameters(maps: xr.Dataset) -> xr.Dataset:
-    """The 25 parameters of `parameter_maps.nc`, or of a mean of it, under CLM5's names and in its units.
+    """The parameters of `parameter_maps.nc`, or of a mean of it, under CLM5's names and in its units.
 
     CLM reads one number of each: `clm_parameters(maps.weighted(land).mean())`, or a mean over cells of interest. Values
     are not cut to what CLM can take: `rf_s2s3_bgc` may be below 0.
     """
     converted = {}
     for row in counterpart_table().itertuples():
+        if row.Index not in maps:  # a parameter of the other configuration
+            continue
         comment = f"from {row.Index}: {row.conversion}. {row.note}".strip(" .")
-        meaning = PAPER_PARAMETERS.meaning[PAPER_PARAMETERS.index(row.Index)]
+        meaning = maps[row.Index].attrs.get("long_name", row.Index)
         for name in row.clm.split():
             value = _CONVERSIONS[row.conversion](maps[row.Index], maps).drop_attrs()
             converted[name] = value.assign_attrs(units=row.unit, long_name=meaning, comment=comment)
@@ -344,15 +347,15 @@ OF_HYBRID = (
     "members, in hybrid_parameters.nc. Parameters belong together: do not take one without the others."
 )
 _PARAMETER_COMMENT = (
-    "In the units of this model. valid_min and valid_max are the bounds of the prior; those of ins are the widest of "
-    "any cell (its own are npp_min/npp_mean and npp_max/npp_mean). clm_name, clm_place and clm_conversion are the name "
-    "in CLM5, its place and how to convert it; proda.maps.clm_parameters does so."
+    "In the units of this model. valid_min and valid_max are the bounds of the prior; those of ins, if there is one, "
+    "are the widest of any cell (its own are npp_min/npp_mean and npp_max/npp_mean). clm_name, clm_place and "
+    "clm_conversion are the name in CLM5, its place and how to convert it; proda.maps.clm_parameters does so."
 )
 
 
 def parameter_product(
     x: ArrayLike,
-    forcing: Forcing,
+    forcing: AnyForcing,
     grid: xr.Dataset,
     title: str,
     source: str,
@@ -361,12 +364,12 @@ def parameter_product(
 ) -> xr.Dataset:
     """All parameters as a CF-1.8 Dataset: a variable (lat, lon) for each, in physical units, and `extrapolated`.
 
-    `x` (n_cells, 25) is on the unit cube; `extrapolated` (n_cells,) is the number of covariates outside the range of
+    `x` (n_cells, d) is on the unit cube; `extrapolated` (n_cells,) is the number of covariates outside the range of
     the training sites; `whose` begins the comment of the file.
     """
-    raster = raster_of(grid)
-    theta = physical(np.asarray(x, dtype=np.float64).T, forcing)
-    low, high = bounds(forcing)
+    raster, table = raster_of(grid), configuration_of(forcing).parameters
+    theta = physical(np.asarray(x, dtype=np.float64).T, forcing, table)
+    low, high = bounds(forcing, table)
     product = raster_dataset(grid, title, source, f"{whose} {_PARAMETER_COMMENT}")
 
     def add(name: str, values: NDArray, long_name: str, units: str = "1", **attributes: Any) -> None:
@@ -374,7 +377,8 @@ def parameter_product(
         # float64, so that no value is rounded out of its valid range.
         product[name] = (("lat", "lon"), rastered(values.astype(np.float64), raster), attributes)
 
-    for k, (row, other) in enumerate(zip(PAPER_PARAMETERS.rows, counterpart_table().itertuples(), strict=True)):
+    counterparts = counterpart_table().loc[list(table.names)]
+    for k, (row, other) in enumerate(zip(table.rows, counterparts.itertuples(), strict=True)):
         attributes = {"valid_min": low[k].min(), "valid_max": high[k].max(), "default_value": row.default}
         attributes |= {"clm_name": other.clm.replace(" ", ", ") or "no counterpart", "clm_place": other.where}
         attributes |= {"clm_conversion": other.conversion, "clm_note": other.note or "none"}

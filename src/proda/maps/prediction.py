@@ -25,11 +25,11 @@ from proda.learning.cross_validation import WIDTH_90
 from proda.learning.scores import block_of_place
 from proda.learning.stage import read_predicted
 from proda.maps.netcdf import BEYOND
-from proda.maps.stocks import MAP_INTERVALS, QUANTILES, STATISTICS, land_area, petagrams, stocks
-from proda.model.configuration import PAPER_COLUMN, STRATA, interval_name
-from proda.model.forcing import Forcing
+from proda.maps.stocks import MAP_INTERVALS, QUANTILES, STATISTICS, land_area, petagrams, soil_layers, stocks
+from proda.model.configuration import STRATA, Configuration, column_of, configuration_of, interval_name
+from proda.model.forcing import AnyForcing
 from proda.model.observation import LAYER_MEAN, layer_bounds, layer_means
-from proda.model.parameters import INNER, PAPER_PARAMETERS, cwd_share, default_parameters, physical
+from proda.model.parameters import INNER, cwd_share, default_parameters, physical, table_of
 from proda.study import Study
 from proda.workers import in_parallel
 
@@ -46,21 +46,26 @@ class Inputs(NamedTuple):
     sites: geopandas.GeoDataFrame  # a row a site, with `cell` and `land_cover`
     layers: pd.DataFrame  # observed: site, depth, upper_depth, lower_depth (m), soc
     grid: xr.Dataset  # land cells
-    forcing: Forcing  # of every cell
+    forcing: AnyForcing  # of every cell
     forcing_origin: str  # where it comes from
-    one_batch: NDArray  # (n_draws, 25) pooled posterior draws
-    x_mode: NDArray  # (n_sites, 25) modes of the sites' posteriors (GEV)
-    x_mean: NDArray  # (n_sites, 25) means of the sites' posteriors
-    x_sd: NDArray  # (n_sites, 25) standard deviations of the sites' posteriors
-    soc_mean: NDArray  # (10, n_sites) mean SOC over the draws of each site's posterior
+    one_batch: NDArray  # (n_draws, n_parameters) pooled posterior draws
+    x_mode: NDArray  # (n_sites, n_parameters) modes of the sites' posteriors (GEV)
+    x_mean: NDArray  # (n_sites, n_parameters) means of the sites' posteriors
+    x_sd: NDArray  # (n_sites, n_parameters) standard deviations of the sites' posteriors
+    soc_mean: NDArray  # (n_layers, n_sites) mean SOC over the draws of each site's posterior
     used: NDArray  # (n_sites,) bool, sites of non-negative model efficiency
-    network_sites: NDArray  # (n_sites, 25) predicted by the network
-    network_cells: NDArray  # (n_cells, 25)
+    network_sites: NDArray  # (n_sites, n_parameters) predicted by the network
+    network_cells: NDArray  # (n_cells, n_parameters)
     network_extrapolated: NDArray  # (n_cells,) number of covariates outside the range of the training sites
     skill: pd.DataFrame  # network_skill.csv
     hybrid: xr.Dataset  # hybrid_parameters.nc
     split: NDArray  # (n_sites,) the network's "train", "validation", "test"; "unused" elsewhere
     truth: xr.Dataset | None  # `soc_site`, `soc_cell` (layer, ...) of a study with known truth
+
+    @property
+    def configuration(self) -> Configuration:
+        """That of the study's model."""
+        return configuration_of(self.forcing)
 
 
 def read_inputs(study: Study) -> Inputs:
@@ -74,7 +79,7 @@ def read_inputs(study: Study) -> Inputs:
     posterior = opened_sites(study.path("sites.zarr"))
     status = read_site_status(study.path("site_status.csv")).sort_values("site")
     at_sites, at_cells, skill, hybrid = read_predicted(study.out)
-    names = list(PAPER_PARAMETERS.names)
+    names = one_batch["parameter"].values.tolist()
     return Inputs(
         sites=sites,
         layers=read_layers(study.path("layers.parquet")),
@@ -106,7 +111,7 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
     Raises `InputError` if a method's SOC is not finite in some cell.
     """
     forcing, area, hybrid = inputs.forcing, land_area(inputs.grid), inputs.hybrid
-    sand = inputs.grid["sand_percent"].values
+    sand, configuration, soil = inputs.grid["sand_percent"].values, inputs.configuration, soil_layers(forcing)
     own = inputs.used & np.isfinite(inputs.soc_mean).all(axis=0)
     cell, deepest = inputs.sites["cell"].to_numpy(), inputs.layers.groupby("site")["lower_depth"].max()
     observed_to = deepest.reindex(range(len(cell)), fill_value=0.0).to_numpy(float)
@@ -114,16 +119,17 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
     block = block_of_place(inputs.grid["lon"], inputs.grid["lat"], float(hybrid.attrs["block_km"]))
     members = hybrid["x_cell"].transpose("member", "cell", "parameter").values.astype(float)
     variances = (hybrid[f"{name}_log_variance"].values for name in ("unseen", "common"))
+    default = soc_density(default_parameters(forcing, sand, configuration.parameters), forcing, configuration)
     by_method = {
-        "default": soc_of_one(soc_density(default_parameters(forcing, sand), forcing), area),
+        "default": soc_of_one(default, area, soil),
         "one-batch": soc_of_draws(one_batch_draws(inputs.one_batch, n_draws, seed), forcing, area, "one-batch"),
         "random-sampling": soc_of_draws(sampled, forcing, area, "random-sampling"),
-        "site-by-site": soc_of_sites(inputs.soc_mean[:, own], observed_to[own], cell[own], area),
-        "network": soc_of_one(finite_soc(inputs.network_cells.T, forcing, "network, cells"), area),
+        "site-by-site": soc_of_sites(inputs.soc_mean[:, own], observed_to[own], cell[own], area, soil),
+        "network": soc_of_one(finite_soc(inputs.network_cells.T, forcing, "network, cells"), area, soil),
         "hybrid": soc_of_members(members, forcing, area, *variances, block),
     }
     if inputs.truth is not None:
-        by_method["truth"] = soc_of_one(inputs.truth["soc_cell"].transpose("layer", "cell").values, area)
+        by_method["truth"] = soc_of_one(inputs.truth["soc_cell"].transpose("layer", "cell").values, area, soil)
     maps = xr.concat(list(by_method.values()), dim="parameterisation", coords="minimal", compat="override")
     beyond = {"network": inputs.network_extrapolated, "hybrid": hybrid["extrapolated_cell"].values}
     beyond = [np.broadcast_to(beyond.get(name, np.nan), area.shape) for name in by_method]
@@ -132,14 +138,14 @@ def maps_by_method(inputs: Inputs, n_draws: int, seed: int) -> xr.Dataset:
 
 
 def one_batch_draws(posterior: NDArray, n_draws: int, seed: int) -> NDArray[np.float64]:
-    """Draws of the pooled one-batch posterior (n_kept, 25), (n_draws, 25); each at most once if there are enough."""
+    """Draws of the pooled one-batch posterior (n_kept, d), (n_draws, d); each at most once if there are enough."""
     rng = np.random.default_rng(seed)
     chosen = rng.choice(len(posterior), size=n_draws, replace=len(posterior) < n_draws)
     return np.asarray(posterior, float)[chosen]
 
 
 def random_sampling_draws(modes: NDArray, n_draws: int, seed: int) -> NDArray[np.float64]:
-    """Draws from the distribution of all sites' modes (n_sites, 25), each parameter on its own, (n_draws, 25).
+    """Draws from the distribution of all sites' modes (n_sites, d), each parameter on its own, (n_draws, d).
 
     As in the paper, each parameter keeps the distribution of its modes and loses its place and its relation to the
     others. A draw without a positive share for coarse woody debris is drawn anew. Sites with a missing mode are left
@@ -151,11 +157,14 @@ def random_sampling_draws(modes: NDArray, n_draws: int, seed: int) -> NDArray[np
         raise InputError("no site has posterior modes (x_mode in sites.zarr): random sampling has nothing to draw from")
     rng = np.random.default_rng(seed)
     columns = np.arange(modes.shape[1])
-    low, high = PAPER_PARAMETERS.minimum[:, None], PAPER_PARAMETERS.maximum[:, None]
+    table = table_of(modes.shape[1])
+    low, high = table.minimum[:, None], table.maximum[:, None]
     draws = np.empty((n_draws, modes.shape[1]))
     invalid = np.ones(n_draws, bool)
     for _ in range(1000):
         draws[invalid] = modes[rng.integers(len(modes), size=(int(invalid.sum()), modes.shape[1])), columns]
+        if not table.has_shares:
+            return draws
         invalid = cwd_share(low + draws.T * (high - low)) <= 0
         if not invalid.any():
             return draws
@@ -165,12 +174,13 @@ def random_sampling_draws(modes: NDArray, n_draws: int, seed: int) -> NDArray[np
     )
 
 
-def finite_soc(x: NDArray, forcing: Forcing, what: str) -> NDArray[np.float64]:
-    """SOC (n_layers, n), g C m-3, of parameters x (25, n) or (25,) on the unit cube; `what` names them in an error.
+def finite_soc(x: NDArray, forcing: AnyForcing, what: str) -> NDArray[np.float64]:
+    """SOC (n_layers, n), g C m-3, of parameters x (d, n) or (d,) on the unit cube; `what` names them in an error.
 
     The model has no steady state on some faces of the cube.
     """
-    soc = soc_density(physical(x, forcing), forcing)
+    configuration = configuration_of(forcing)
+    soc = soc_density(physical(x, forcing, configuration.parameters), forcing, configuration)
     wrong = ~np.isfinite(soc).all(axis=0)
     if wrong.any():
         first = int(np.argmax(wrong))
@@ -178,52 +188,58 @@ def finite_soc(x: NDArray, forcing: Forcing, what: str) -> NDArray[np.float64]:
         nearest = int(np.argmin(np.minimum(here, 1.0 - here)))
         raise InputError(
             f"{what}: SOC is not finite in {int(wrong.sum())} of {wrong.size} columns, first in {first}, where "
-            f"{PAPER_PARAMETERS.names[nearest]} = {here[nearest]:g}: run the notebook that estimates parameters again"
+            f"{configuration.parameters.names[nearest]} = {here[nearest]:g}: run the notebook that estimates it again"
         )
     return soc
 
 
-def soc_of_draws(draws: NDArray, forcing: Forcing, area: NDArray, what: str = "an ensemble") -> xr.Dataset:
-    """The map of parameter sets (n_draws, 25) on the unit cube, each used in every cell, one at a time.
+def soc_of_draws(draws: NDArray, forcing: AnyForcing, area: NDArray, what: str = "an ensemble") -> xr.Dataset:
+    """The map of parameter sets (n_draws, d) on the unit cube, each used in every cell, one at a time.
 
     `area` (n_cells,) is the land in the cells, m2; `what` names the method in an error.
     """
-    mean = np.zeros((PAPER_COLUMN.n_layers, area.size))
+    soil = soil_layers(forcing)
+    mean = np.zeros(soil.shape)
     stock = np.empty((len(draws), len(MAP_INTERVALS), area.size), dtype=np.float32)
     totals = np.empty((len(draws), len(STRATA)))
     with in_parallel(_soc_of_draw, enumerate(draws), forcing, what) as socs:
         for k, soc in enumerate(socs):
             mean += soc / len(draws)
-            stock[k] = stocks(soc, MAP_INTERVALS)
-            totals[k] = petagrams(stocks(soc, STRATA), area)
+            stock[k] = stocks(soc, MAP_INTERVALS, soil)
+            totals[k] = petagrams(stocks(soc, STRATA, soil), area)
     return map_dataset(
         mean,
-        np.stack([stocks(mean, MAP_INTERVALS), *np.quantile(stock, QUANTILES, axis=0)]),
+        np.stack([stocks(mean, MAP_INTERVALS, soil), *np.quantile(stock, QUANTILES, axis=0)]),
         np.stack([totals.mean(axis=0), *np.quantile(totals, QUANTILES, axis=0)]),
+        soil=soil,
     )
 
 
-def _soc_of_draw(numbered: tuple[int, NDArray], forcing: Forcing, what: str) -> NDArray[np.float64]:
+def _soc_of_draw(numbered: tuple[int, NDArray], forcing: AnyForcing, what: str) -> NDArray[np.float64]:
     k, draw = numbered
     return finite_soc(draw, forcing, f"{what}, draw {k}")
 
 
-def soc_of_one(soc: NDArray, area: NDArray) -> xr.Dataset:
+def soc_of_one(soc: NDArray, area: NDArray, soil: NDArray | bool = True) -> xr.Dataset:
     """The map of a method with one value in every cell, (n_layers, n_cells) g C m-3: no quantiles."""
-    return map_dataset(soc, stocks(soc, MAP_INTERVALS)[None], petagrams(stocks(soc, STRATA), area)[None])
+    of_map, of_total = (stocks(soc, intervals, soil) for intervals in (MAP_INTERVALS, STRATA))
+    return map_dataset(soc, of_map[None], petagrams(of_total, area)[None], soil=soil)
 
 
-def soc_of_sites(soc: NDArray, observed_to: NDArray, cell: NDArray, area: NDArray) -> xr.Dataset:
+def soc_of_sites(
+    soc: NDArray, observed_to: NDArray, cell: NDArray, area: NDArray, soil: NDArray | bool = True
+) -> xr.Dataset:
     """The map of SOC at sites, (n_layers, n_sites) g C m-3: the mean of a cell's sites, to the observed depth, m."""
+    at_sites = soil if soil is True else soil[:, cell]
     by_layer, stock, in_strata = (
         cell_means(where_observed(values, observed_to, least), cell, area.size)
         for values, least in (
-            (soc, PAPER_COLUMN.node),
-            (stocks(soc, MAP_INTERVALS), LEAST_OBSERVED_DEPTH),
-            (stocks(soc, STRATA), LEAST_OBSERVED_DEPTH),
+            (soc, column_of(len(soc)).node),
+            (stocks(soc, MAP_INTERVALS, at_sites), LEAST_OBSERVED_DEPTH),
+            (stocks(soc, STRATA, at_sites), LEAST_OBSERVED_DEPTH),
         )
     )
-    return map_dataset(by_layer, stock[None], petagrams(in_strata, area)[None], np.isfinite(in_strata))
+    return map_dataset(by_layer, stock[None], petagrams(in_strata, area)[None], np.isfinite(in_strata), soil)
 
 
 def where_observed(values: NDArray, observed_to: NDArray, least: NDArray) -> NDArray[np.float64]:
@@ -242,12 +258,14 @@ def cell_means(values: NDArray, cell: NDArray, n_cells: int) -> NDArray[np.float
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
-def map_dataset(soc: NDArray, stock: NDArray, total: NDArray, covered: NDArray | None = None) -> xr.Dataset:
+def map_dataset(
+    soc: NDArray, stock: NDArray, total: NDArray, covered: NDArray | None = None, soil: NDArray | bool = True
+) -> xr.Dataset:
     """The map of one method.
 
     `soc` (layer, cell) g C m-3; `stock` (statistic, depth, cell) kg C m-2 and `total` (statistic, stratum) Pg C, the
     mean alone or all of `STATISTICS`; `covered` (stratum, cell), whether it has a value there (everywhere if not
-    given).
+    given); `soil` (layer, cell), whether a layer lies above bedrock.
     """
     if len(stock) == 1:
         missing = len(STATISTICS) - 1
@@ -264,14 +282,15 @@ def map_dataset(soc: NDArray, stock: NDArray, total: NDArray, covered: NDArray |
             "statistic": list(STATISTICS),
             "interval": ("depth", [interval_name(interval) for interval in MAP_INTERVALS]),
             "stratum": [interval_name(interval) for interval in STRATA],
+            "soil": (("layer", "cell"), np.broadcast_to(soil, soc.shape)),
         },
     )
 
 
 def soc_of_members(
-    x: NDArray, forcing: Forcing, area: NDArray, unseen: NDArray, common: NDArray, block: NDArray
+    x: NDArray, forcing: AnyForcing, area: NDArray, unseen: NDArray, common: NDArray, block: NDArray
 ) -> xr.Dataset:
-    """The map of an ensemble whose members have parameters x (n_members, n_cells, 25): mean, and the mean's error.
+    """The map of an ensemble whose members have parameters x (n_members, n_cells, d): mean, and the mean's error.
 
     The interval of a cell holds the members' spread and `unseen` (n_strata,), the variance of the logarithm of carbon
     on withheld blocks of land beyond it. Errors of the strata of a column go together, as do those of the cells of a
@@ -279,11 +298,11 @@ def soc_of_members(
     of all land. The 50 % quantile is the mean, about which the interval is made.
     """
     members = np.stack([finite_soc(member.T, forcing, f"hybrid, member {k}") for k, member in enumerate(x)])
-    mean = members.mean(axis=0)
-    by_member = np.stack([stocks(soc, STRATA) for soc in members])
+    mean, soil = members.mean(axis=0), soil_layers(forcing)
+    by_member = np.stack([stocks(soc, STRATA, soil) for soc in members])
     of_members = np.log(np.maximum(by_member, 1e-12)).var(axis=0, ddof=1) if len(x) > 1 else 0.0
     log_sd = np.sqrt(of_members + np.asarray(unseen, float)[:, None])
-    in_strata, in_intervals = stocks(mean, STRATA), stocks(mean, MAP_INTERVALS)
+    in_strata, in_intervals = (stocks(mean, intervals, soil) for intervals in (STRATA, MAP_INTERVALS))
     within = np.array([[upper <= top and bottom <= lower for top, bottom in STRATA] for upper, lower in MAP_INTERVALS])
     relative = within @ (in_strata * log_sd) / np.maximum(within @ in_strata, 1e-12)
     spread = np.exp(WIDTH_90 * relative)
@@ -294,7 +313,7 @@ def soc_of_members(
     total = petagrams(in_strata, area)
     error = np.hypot(np.sqrt((by_block**2).sum(axis=1)), np.sqrt(common) * total)
     totals = np.stack([total, np.maximum(total - WIDTH_90 * error, 0.0), total, total + WIDTH_90 * error])
-    return map_dataset(mean, stock, totals)
+    return map_dataset(mean, stock, totals, soil=soil)
 
 
 def soc_at_sites(inputs: Inputs, maps: xr.Dataset) -> dict[str, NDArray]:
@@ -308,7 +327,9 @@ def soc_at_sites(inputs: Inputs, maps: xr.Dataset) -> dict[str, NDArray]:
     profiles = {name: by_cell.sel(parameterisation=name).values for name in ("default", "one-batch", "random-sampling")}
     known = np.isfinite(inputs.x_mean).all(axis=1)
     at_mean = np.full_like(inputs.soc_mean, np.nan)
-    at_mean[:, known] = soc_density(physical(inputs.x_mean[known].T, forcing.take(known)), forcing.take(known))
+    there, configuration = forcing.take(known), inputs.configuration
+    theta = physical(inputs.x_mean[known].T, there, configuration.parameters)
+    at_mean[:, known] = soc_density(theta, there, configuration)
     profiles |= {"site-by-site": inputs.soc_mean, AT_MEAN: at_mean}
     profiles["network"] = finite_soc(inputs.network_sites.T, forcing, "network, sites")
     x = inputs.hybrid["x_site"].transpose("member", "site", "parameter").values.astype(float)
@@ -328,7 +349,7 @@ def at_observed_layers(
     for method, soc in profiles.items():
         known = np.isfinite(soc).all(axis=0)[site]
         at_layers[method] = np.full(site.size, np.nan)
-        at_layers[method][known] = layer_means(soc, site[known], upper[known], lower[known])
+        at_layers[method][known] = layer_means(soc, site[known], upper[known], lower[known], column_of(len(soc)))
     return at_layers
 
 

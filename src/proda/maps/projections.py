@@ -25,7 +25,7 @@ from proda.kernels.transient import pathway_places, trajectories
 from proda.maps.netcdf import EPOCH, PLACE, file_attributes, raster_dataset, raster_of, rastered
 from proda.maps.prediction import Inputs, one_batch_draws
 from proda.maps.stocks import QUANTILES, land_area, overlap, petagrams
-from proda.model.configuration import DAYS_PER_YEAR, PAPER, Configuration
+from proda.model.configuration import DAYS_PER_YEAR, Configuration, configuration_of, validated
 from proda.model.forcing import AnyForcing
 from proda.model.parameters import default_parameters, physical
 from proda.model.transient import efolding_time
@@ -85,7 +85,7 @@ def pathway_of_files(folder: Path, today: AnyForcing, grid: xr.Dataset) -> Pathw
             raise InputError(f"{folder}: found {years.count(year)} files of {year}, {expected}")
     yearly = []
     for path in paths:
-        yearly.append(read_forcing(path))
+        yearly.append(validated(read_forcing(path), configuration_of(today), str(path)))
         _check_file(path, grid)
     warming = [float((forcing.soil_temperature - today.soil_temperature).mean()) for forcing in yearly]
     return Pathway(np.array(warming), np.full(len(years), np.nan), tuple(yearly), years[0] - 1)
@@ -136,19 +136,16 @@ def study_pathways(study: Study, today: AnyForcing, grid: xr.Dataset) -> dict[st
 ParameterSet: TypeAlias = Callable[[Any], NDArray]
 
 
-def parameter_sets(
-    inputs: Inputs, n_draws: int, seed: int, configuration: Configuration = PAPER
-) -> dict[str, list[ParameterSet]]:
+def parameter_sets(inputs: Inputs, n_draws: int, seed: int) -> dict[str, list[ParameterSet]]:
     """Parameters of every parameterisation: `n_draws` of one-batch, the hybrid's members, one set of the others.
 
     In a virtual study the true parameters are among them, as "truth".
     """
-    forcing = inputs.forcing
-    default = default_parameters(forcing, inputs.grid["sand_percent"].values, configuration.parameters)
+    forcing, table = inputs.forcing, inputs.configuration.parameters
+    default = default_parameters(forcing, inputs.grid["sand_percent"].values, table)
 
     def of_cube(x: NDArray) -> ParameterSet:
         """Of (n_cells, n_parameters), or of (n_parameters,) everywhere."""
-        table = configuration.parameters
         return lambda cells: physical(x if x.ndim == 1 else x[cells].T, forcing.take(cells), table)
 
     members = inputs.hybrid["x_cell"].transpose("member", "cell", "parameter").values.astype(float)
@@ -174,11 +171,9 @@ class Responses(NamedTuple):
     imbalance: float  # greatest |change - input + respiration| of a column over its carbon
 
 
-def soc_responses(
-    inputs: Inputs, pathways: Mapping[str, Pathway], n_draws: int, seed: int, configuration: Configuration = PAPER
-) -> Responses:
+def soc_responses(inputs: Inputs, pathways: Mapping[str, Pathway], n_draws: int, seed: int) -> Responses:
     """The responses of all parameterisations to the pathways, which are of one length, in yearly steps."""
-    sets, area = parameter_sets(inputs, n_draws, seed, configuration), land_area(inputs.grid)
+    sets, area, configuration = parameter_sets(inputs, n_draws, seed), land_area(inputs.grid), inputs.configuration
     first, most = next(iter(pathways.values())), max(map(len, sets.values()))
     n_years = len(first.warming)
     years = first.first_year + np.arange(n_years + 1)
@@ -241,7 +236,7 @@ def _response(
     theta: ParameterSet, cells: slice, places: NDArray, configuration: Configuration
 ) -> tuple[NDArray[np.float64], float]:
     """Carbon in `DEPTH`, (n_years + 1, n), kg m-2, and the greatest imbalance of a column over the whole time."""
-    run = trajectories(theta(cells), places, DAYS_PER_YEAR, overlap([DEPTH]), configuration)
+    run = trajectories(theta(cells), places, DAYS_PER_YEAR, overlap([DEPTH], configuration.column), configuration)
     unexplained = run.everything[-1] - run.everything[0] - (run.entered - run.respired).sum(axis=0)
     return run.soil[:, 0] / 1000.0, float(np.max(np.abs(unexplained) / run.everything[0]))
 
@@ -294,17 +289,15 @@ def carbon_climate_sensitivity(responses: Responses) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).set_index(["parameterisation", "pathway"])
 
 
-def efolding_times(
-    inputs: Inputs, n_cells: int, n_draws: int, seed: int, configuration: Configuration = PAPER
-) -> pd.DataFrame:
+def efolding_times(inputs: Inputs, n_cells: int, n_draws: int, seed: int) -> pd.DataFrame:
     """Years to 1 - 1/e of the response to a sudden 1 K in `n_cells` cells: median, 10 and 90 % by parameterisation."""
     rng = np.random.default_rng(seed)
     sample = np.sort(rng.choice(inputs.forcing.n_columns, min(n_cells, inputs.forcing.n_columns), replace=False))
-    sets = parameter_sets(inputs, n_draws, seed, configuration)
+    sets = parameter_sets(inputs, n_draws, seed)
     # Of several sets each cell takes another; all methods at once, since a step costs little more for more columns.
     theta = [of[k % len(of)](sample[k : k + 1]) for of in sets.values() for k in range(len(sample))]
     here = inputs.forcing.take(np.tile(sample, len(sets)))
-    times = efolding_time(np.concatenate(theta, axis=1), here, here.warmed(1.0), configuration, DEPTH[1])
+    times = efolding_time(np.concatenate(theta, axis=1), here, here.warmed(1.0), inputs.configuration, DEPTH[1])
     quantiles = np.nanquantile(times.reshape(len(sets), -1), [0.5, 0.1, 0.9], axis=1)
     index = pd.Index(list(sets), name="parameterisation")
     return pd.DataFrame(quantiles.T, index, ["median", "p10", "p90"])

@@ -21,9 +21,8 @@ from proda.learning.scores import ASSIMILATED, PARTS, SCORES, TEST, UNUSED, USED
 from proda.learning.scores import PUBLISHED as PUBLISHED_SKILL
 from proda.maps.prediction import AT_MEAN, Inputs
 from proda.maps.regions import CLASSES, PUBLISHED_BIASES, REGIONS
-from proda.model.configuration import PAPER_COLUMN, STRATA, interval_name
+from proda.model.configuration import CONFIGURATIONS, STRATA, column_of, interval_name
 from proda.model.observation import layer_means
-from proda.model.parameters import PAPER_PARAMETERS
 from proda.stage import marker_path, read_json, unfinished
 from proda.study import Study
 
@@ -31,6 +30,7 @@ ALL = "all"
 NEW_CELLS = "test, new cells"
 NEVER_SEEN = "never seen"
 MAPS_STAGE, SOC_MAPS = "06-final-figures", "soc_maps.nc"
+N_LAYERS = [each.column.n_layers for each in CONFIGURATIONS.values()]
 TRAINED = ("network", "hybrid")  # methods with training sites
 
 # Tao et al. 2020, Table 1: r2, r, RMSE (kg C m-3); the network's on its training sites.
@@ -238,22 +238,23 @@ def _parameter_findings(inputs: Inputs) -> list[tuple]:
     densities = [[np.histogram(x[np.isfinite(x)], 25, (0, 1), density=True)[0] for x in of.T] for of in (modes, draws)]
     overlap = np.median(np.minimum(*np.array(densities)).mean(axis=1))
     narrower = np.median(draws.std(axis=0) / np.nanstd(modes, axis=0))
-    because = f"its sd is {narrower:.2f} of that between sites, median of 25 parameters"
+    because = f"its sd is {narrower:.2f} of that between sites, median of {draws.shape[1]} parameters"
     finding = "one-batch posterior and the sites' most likely values alike (median overlap of densities at least 0.5)"
     rows = [("Fig. S5", finding, "similar shapes", f"{overlap:.2f}", overlap >= 0.5, because)]
-    variance, r = pd.Series(np.nanmean(inputs.x_sd**2, axis=0), PAPER_PARAMETERS.names), skill["r_test"]
+    names = inputs.configuration.parameters.names
+    variance, r = pd.Series(np.nanmean(inputs.x_sd**2, axis=0), names), skill["r_test"]
     well, badly = ([name for name, rating in PUBLISHED_SKILL.items() if rating == kind] for kind in ("well", "not"))
-    middle = f"the median of 25 parameters, {r.median():.2f}"
+    middle = f"the median of {len(names)} parameters, {r.median():.2f}"
     for where, finding, published, chosen, values, bound, above in (
         ("Fig. S5", "mean posterior variance", "above 0.06", PUBLISHED_ABOVE, variance, 0.06, True),
         ("Fig. S5", "mean posterior variance", "at most 0.04", PUBLISHED_AT_MOST, variance, 0.04, False),
         ("Fig. S6", f"predicted well (r at test sites above {middle})", "well", well, r, r.median(), True),
         ("Fig. S6", f"predicted badly (r at test sites below {middle})", "not well", badly, r, r.median(), False),
     ):
-        here = values[list(chosen)]
+        here = values[[name for name in chosen if name in names]]
         wrong = here.index[(here > bound) != above]
         because = f"posterior sd over the prior's, median of the sites: {_listed(skill['sd_ratio'][wrong])}"
-        rows.append((where, f"{finding}: {', '.join(chosen)}", published, _row(here, 3), not len(wrong), because))
+        rows.append((where, f"{finding}: {', '.join(here.index)}", published, _row(here, 3), not len(wrong), because))
     return rows
 
 
@@ -293,7 +294,7 @@ def at_other_profiles(out: Path, data: Path) -> OtherProfiles:
     profiles, layers, exclusions, _ = profiles_not_used(data, out, cells, settings)
     cell = profiles["cell"].to_numpy()[layers["site"]]
     upper, lower = (layers[name].to_numpy(float) for name in ("upper_depth", "lower_depth"))
-    modelled = {method: layer_means(soc, cell, upper, lower) for method, soc in densities.items()}
+    modelled = {method: layer_means(soc, cell, upper, lower, column_of(len(soc))) for method, soc in densities.items()}
     return OtherProfiles(profiles, layers, exclusions, modelled, f"{MAPS_STAGE} {fault}" if fault else "")
 
 
@@ -303,12 +304,12 @@ def read_densities(path: Path) -> tuple[pd.DataFrame, dict[str, NDArray]]:
         maps = xr.load_dataset(path)
         density = maps["soc_density"].transpose("parameterisation", "layer", "lat", "lon")
         resolution = float(np.ptp(maps["lat_bounds"].values[0])) if "lat_bounds" in maps else RESOLUTION
-        if density.sizes["layer"] != PAPER_COLUMN.n_layers or density.attrs.get("units") != "kg m-3":
+        if density.sizes["layer"] not in N_LAYERS or density.attrs.get("units") != "kg m-3":
             raise ValueError(f"{density.sizes['layer']} layers in {density.attrs.get('units')}")
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise InputError(
-            f"{path}: expected soc_density (parameterisation, layer, lat, lon), {PAPER_COLUMN.n_layers} layers in "
-            f"kg m-3, found {type(error).__name__}: {error}. Run notebook 6 again, which writes it."
+            f"{path}: expected soc_density (parameterisation, layer, lat, lon), {' or '.join(map(str, N_LAYERS))} "
+            f"layers in kg m-3, found {type(error).__name__}: {error}. Run notebook 6 again, which writes it."
         ) from error
     values = 1000.0 * density.values.astype(float)
     land = np.isfinite(values).any(axis=(0, 1))

@@ -113,7 +113,8 @@ def write_results(results: Results, study: Study, folder: Path) -> None:
             named = table.index.names != [None]
             table.to_csv(folder / f"{name}.csv", index=named, float_format="%.6g")
     inputs, maps, forcing, grid = results.inputs, results.maps, results.inputs.forcing, results.inputs.grid
-    source = f"CLM soil-carbon matrix model (10 layers, 7 pools, steady state); study {study.label}, seed {study.seed}"
+    model = f"CLM soil-carbon matrix model ({inputs.configuration.column.n_layers} layers, 7 pools, steady state)"
+    source = f"{model}; study {study.label}, seed {study.seed}"
     title = f"Soil organic carbon by six parameterisations of one model: {study.title}"
     write_product(soc_product(maps, grid, title, source), folder / SOC_MAPS)
     read_densities(folder / SOC_MAPS)

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from proda.data.region import is_conterminous
 from proda.errors import InputError
-from proda.model.configuration import PAPER_COLUMN, STRATA, interval_name
+from proda.model.configuration import STRATA, Column, column_of, configuration_of, interval_name
+from proda.model.forcing import AnyForcing
 
 Interval = tuple[float, float]  # upper and lower depth, m
 
@@ -36,28 +37,35 @@ PUBLISHED_STOCKS = {
 }
 
 
-def overlap(intervals: ArrayLike) -> NDArray[np.float64]:
-    """Thickness that each layer shares with each depth interval, (n_intervals, n_layers), m.
+def overlap(intervals: ArrayLike, column: Column) -> NDArray[np.float64]:
+    """Thickness that each layer of `column` shares with each depth interval, (n_intervals, n_layers), m.
 
     `intervals` (n_intervals, 2) are upper and lower depth, m, positive down. Raises `InputError` if one has no
     thickness or leaves the column.
     """
     intervals = np.asarray(intervals, dtype=np.float64).reshape(-1, 2)
     upper, lower = intervals[:, :1], intervals[:, 1:]
-    if ((upper >= lower) | (upper < 0) | (lower > PAPER_COLUMN.bottom[-1])).any():
+    if ((upper >= lower) | (upper < 0) | (lower > column.bottom[-1])).any():
         raise InputError(
             f"depth intervals {intervals.tolist()} m: each must go down from an upper to a lower depth within "
-            f"0 to {PAPER_COLUMN.bottom[-1]:.3f} m, the depth of the column"
+            f"0 to {column.bottom[-1]:.3f} m, the depth of the column"
         )
-    return np.maximum(np.minimum(lower, PAPER_COLUMN.bottom) - np.maximum(upper, PAPER_COLUMN.top), 0.0)
+    return np.maximum(np.minimum(lower, column.bottom) - np.maximum(upper, column.top), 0.0)
 
 
-def stocks(soc: ArrayLike, intervals: ArrayLike) -> NDArray:
+def stocks(soc: ArrayLike, intervals: ArrayLike, soil: NDArray | bool = True) -> NDArray:
     """Stock in each depth interval, (n_intervals, n), kg C m-2, from density (n_layers, n), g C m-3.
 
-    A layer's density holds for the whole of the layer, so the stock is exact for the model.
+    A layer's density holds for the whole of the layer, so the stock is exact for the model. Layers that are no `soil`
+    (n_layers, n), but bedrock, hold nothing.
     """
-    return overlap(intervals) @ np.asarray(soc) / 1000.0
+    soc = np.where(soil, soc, 0.0)
+    return overlap(intervals, column_of(len(soc))) @ soc / 1000.0
+
+
+def soil_layers(forcing: AnyForcing) -> NDArray[np.bool_]:
+    """Where the model's layers are soil, not bedrock, (n_layers, n)."""
+    return configuration_of(forcing).soil_thickness(forcing) > 0.0
 
 
 def land_area(grid) -> NDArray[np.float64]:
@@ -160,8 +168,10 @@ def stock_in(maps: xr.Dataset, interval: Interval) -> xr.DataArray:
 
     Site-by-site has only the cells with sites observed in every layer of the interval.
     """
-    share = xr.DataArray(overlap([interval])[0], dims="layer")
-    return (maps["soc"] * share).isel(layer=share.values > 0).sum("layer", skipna=False) / 1000.0
+    share = xr.DataArray(overlap([interval], column_of(maps.sizes["layer"]))[0], dims="layer")
+    return (maps["soc"] * share).where(maps["soil"], 0.0).isel(layer=share.values > 0).sum(
+        "layer", skipna=False
+    ) / 1000.0
 
 
 def weighted_scores(reference: ArrayLike, ours: ArrayLike, weight: ArrayLike) -> dict[str, float]:

@@ -7,7 +7,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "age": ["ages", "traceability"],
         "configuration": (
-            "CESM2 CESM2_AS_PUBLISHED CESM2_COLUMN PAPER PAPER_COLUMN STRATA checked_parameters interval_name validated"
+            "CESM2 CESM2_AS_PUBLISHED CESM2_COLUMN PAPER PAPER_COLUMN STRATA checked_parameters configuration_of "
+            "interval_name validated"
         ).split(),
         "forcing": ["Forcing", "MonthlyForcing"],
         "matrices": ["dense_steady_state", "labelled_matrices", "respiration", "system_matrix"],

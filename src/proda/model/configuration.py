@@ -83,6 +83,12 @@ class Configuration:
         """Whether the forcing holds CLM's own scalars and litter fall, month by month."""
         return self.forcing is MonthlyForcing
 
+    @property
+    def forcing_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of every field of the forcing, in their order, without its last axis, that of columns."""
+        size = {"layers": self.column.n_layers, "kinds": 4, "months": MONTHS}
+        return {name: tuple(size[dim] for dim in dims) for name, (dims, *_) in _RANGES[self.forcing].items()}
+
     def soil_thickness(self, forcing: AnyForcing) -> NDArray[np.float64]:
         """Thickness of layers above bedrock, zero below, (n_layers, n), m."""
         thickness = np.repeat(self.column.thickness[:, None], forcing.n_columns, axis=1)
@@ -94,6 +100,18 @@ class Configuration:
 PAPER = Configuration("paper", PAPER_COLUMN, PAPER_PARAMETERS, Forcing, input_depth=3.8)
 CESM2 = Configuration("cesm2", CESM2_COLUMN, CESM2_PARAMETERS, MonthlyForcing, input_depth=np.inf)
 CESM2_AS_PUBLISHED = replace(CESM2, bottom="published")
+CONFIGURATIONS = {each.name: each for each in (PAPER, CESM2)}  # that studies run
+MONTHS = 12
+
+
+def configuration_of(forcing: AnyForcing) -> Configuration:
+    """The configuration whose forcing this is, of those that studies run."""
+    return CESM2 if isinstance(forcing, MonthlyForcing) else PAPER
+
+
+def column_of(n_layers: int) -> Column:
+    """The column with so many layers, of these configurations."""
+    return next(each.column for each in CONFIGURATIONS.values() if each.column.n_layers == n_layers)
 
 
 # Dimensions, unit, least and greatest plausible value, which catch wrong units and not unusual places, and a remedy.
@@ -128,18 +146,16 @@ def validated(forcing: AnyForcing, configuration: Configuration = PAPER, source:
         )
     fields = {name: np.ascontiguousarray(values, dtype=np.float64) for name, values in forcing._asdict().items()}
     n = fields[forcing._fields[-1]].shape[-1]
-    climate = fields["soil_temperature"]
-    months = climate.shape[1] if climate.ndim == 3 else 12
-    size = {"layers": configuration.column.n_layers, "kinds": 4, "months": months}
+    shapes = configuration.forcing_shapes
     for name, (dims, unit, low, high, remedy) in _RANGES[configuration.forcing].items():
         values = fields[name]
-        expected = (*(size[dim] for dim in dims), n)
+        expected = (*shapes[name], n)
         if values.shape != expected:
             raise InputError(
                 f"{source}: {name} has shape {values.shape}, expected {expected} "
                 f"({', '.join([*dims, 'columns'])}) for the {configuration.name!r} grid."
             )
-        high = size["layers"] if high is None else high
+        high = configuration.column.n_layers if high is None else high
         bad = ~((values >= low) & (values <= high))  # also true for NaN
         if name == "bedrock":
             bad |= values != np.trunc(values)

@@ -29,6 +29,21 @@ class Forcing(NamedTuple):
         """The forcing of the columns `index` (an integer, integers, a mask or a slice)."""
         return Forcing(*(np.asarray(field)[..., _columns(index)] for field in self))
 
+    @property
+    def annual_temperature(self) -> NDArray:
+        """Annual mean soil temperature, (n_layers, n), K."""
+        return self.soil_temperature
+
+    @property
+    def annual_input(self) -> NDArray:
+        """Carbon entering in a mean year, (n,), g C m-2 yr-1."""
+        return self.npp_mean
+
+    @property
+    def annual_water(self) -> NDArray:
+        """Water potential, (n_layers, n), MPa."""
+        return self.water_potential
+
     def warmed(self, kelvin: float) -> "Forcing":
         return self._replace(soil_temperature=self.soil_temperature + kelvin)
 
@@ -63,6 +78,21 @@ class MonthlyForcing(NamedTuple):
     def take(self, index: ArrayLike) -> "MonthlyForcing":
         """The forcing of the columns `index` (an integer, integers, a mask or a slice)."""
         return MonthlyForcing(*(np.asarray(field)[..., _columns(index)] for field in self))
+
+    @property
+    def annual_temperature(self) -> NDArray:
+        """Annual mean soil temperature, (n_layers, n), K."""
+        return self.soil_temperature.mean(axis=1)
+
+    @property
+    def annual_input(self) -> NDArray:
+        """Carbon entering in a mean year, (n,), g C m-2 yr-1."""
+        return self.carbon_input.sum(axis=(0, 1))
+
+    @property
+    def annual_water(self) -> NDArray:
+        """Annual mean of the water scalar, (n_layers, n), 1."""
+        return self.water_scalar.mean(axis=1)
 
     def warmed(self, kelvin: float) -> "MonthlyForcing":
         return self._replace(soil_temperature=self.soil_temperature + kelvin)

@@ -36,6 +36,11 @@ class ParameterTable:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def has_shares(self) -> bool:
+        """Whether the shares of the carbon input are among the parameters."""
+        return "p4ll" in self.names
+
     def index(self, name: str) -> int:
         return self.names.index(name)
 
@@ -136,6 +141,14 @@ INNER = 0.01
 CONSTRAINED_BELOW = 0.85
 
 
+TABLES = (PAPER_PARAMETERS, CESM2_PARAMETERS)
+
+
+def table_of(n_parameters: int) -> ParameterTable:
+    """The table with so many parameters: what arrays of parameters belong to."""
+    return next(table for table in TABLES if len(table) == n_parameters)
+
+
 def bounds(forcing: AnyForcing, table: ParameterTable = PAPER_PARAMETERS) -> tuple[NDArray, NDArray]:
     """Least and greatest physical values, two arrays (n_parameters, n); for `ins` they follow each column's NPP."""
     n = forcing.n_columns
@@ -196,11 +209,13 @@ def _share_ranges() -> tuple[float, NDArray[np.float64]]:
 
 
 def with_positive_cwd_share(x: ArrayLike) -> tuple[NDArray, NDArray[np.bool_]]:
-    """Unit-cube parameters, (n, 25), whose CWD share is at least `LEAST_CWD_SHARE`, and which rows changed, (n,).
+    """Unit-cube parameters, (n, n_parameters), whose CWD share is at least `LEAST_CWD_SHARE`, and which changed, (n,).
 
     The three shares, measured from their minima, are multiplied by one common factor; nothing else moves.
     """
     x = np.array(x, dtype=np.float64)
+    if not table_of(x.shape[-1]).has_shares:
+        return x, np.zeros(len(x), bool)
     minima, ranges = _share_ranges()
     above_minima, room = x[:, SHARES] @ ranges, 1.0 - LEAST_CWD_SHARE - minima
     changed = above_minima > room
@@ -208,9 +223,11 @@ def with_positive_cwd_share(x: ArrayLike) -> tuple[NDArray, NDArray[np.bool_]]:
     return x, changed
 
 
-def prior_sd() -> NDArray[np.float64]:
-    """Prior standard deviations on the unit cube, (25,): 1/sqrt(12) for all but the three input shares."""
-    sd = np.full(len(PAPER_PARAMETERS), 1.0 / np.sqrt(12.0))
+def prior_sd(table: ParameterTable = PAPER_PARAMETERS) -> NDArray[np.float64]:
+    """Prior standard deviations on the unit cube, (n_parameters,): 1/sqrt(12) for all but the three input shares."""
+    sd = np.full(len(table), 1.0 / np.sqrt(12.0))
+    if not table.has_shares:
+        return sd
     minima, ranges = _share_ranges()
     middle = (np.arange(80) + 0.5) / 80
     cube = np.stack(np.meshgrid(middle, middle, middle, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -20,15 +20,15 @@ from proda.kernels import steady_state as kernels
 from proda.kernels.metropolis import Schedule, new_chains, new_target, run_chains, start_chains
 from proda.kernels.misfit import misfit_forms
 from proda.kernels.simd import BLOCK_WIDTH, generator_states
-from proda.model.configuration import CESM2_COLUMN, PAPER, Configuration
-from proda.model.forcing import Forcing
+from proda.model.configuration import CESM2, CESM2_COLUMN, MONTHS, PAPER, Configuration
+from proda.model.forcing import AnyForcing, Forcing, MonthlyForcing
 from proda.model.matrices import dense_steady_state
 from proda.model.observation import layer_means, layer_operator
 from proda.model.parameters import INNER, SHARES, physical
 from proda.model.rates import jax_namespace
 from proda.model.solver import soc_density, steady_state
 
-CASES = {"10 layers": PAPER, "20 layers": replace(PAPER, column=CESM2_COLUMN)}
+CASES = {"10 layers": PAPER, "20 layers": replace(PAPER, column=CESM2_COLUMN), "20 layers, monthly": CESM2}
 DENSE = "dense NumPy, one column at a time"
 ROUNDS = 20
 _CHAIN_STEPS = 1000
@@ -122,8 +122,10 @@ def tasks(configuration: Configuration) -> dict[str, tuple[Callable[[], Any], in
     }
 
 
-def bench_columns(n: int, configuration: Configuration = PAPER, seed: int = 1) -> tuple[NDArray[np.float64], Forcing]:
-    """Parameters (25, n) from the inner 98 % of the prior, and forcing of n columns; half have permafrost."""
+def bench_columns(
+    n: int, configuration: Configuration = PAPER, seed: int = 1
+) -> tuple[NDArray[np.float64], AnyForcing]:
+    """Parameters (n_parameters, n) from the inner 98 % of the prior, forcing of n columns; half have permafrost."""
     rng, layers = np.random.default_rng(seed), configuration.column.n_layers
     npp = rng.uniform(100.0, 1200.0, n)
     temperature = np.broadcast_to(rng.uniform(270.0, 300.0, n), (layers, n)).copy()
@@ -131,11 +133,18 @@ def bench_columns(n: int, configuration: Configuration = PAPER, seed: int = 1) -
     thaw = np.where(rng.random(n) < 0.5, 35.0, np.exp(rng.uniform(np.log(0.1), np.log(4.0), n)))
     forcing = Forcing(temperature, potential, thaw, npp, 0.7 * npp, 1.3 * npp)
     x = rng.uniform(INNER, 1.0 - INNER, (len(configuration.parameters), n))
-    x[list(SHARES)] *= 0.6  # leaves a share for woody debris
+    if configuration.monthly:
+        season = rng.uniform(0.0, 15.0, n) * np.sin(2.0 * np.pi * np.arange(MONTHS) / MONTHS)[:, None]
+        months = temperature[:, None] + season * np.exp(-configuration.column.node[:, None, None] / 2.0)
+        scalars, deep = rng.uniform(0.2, 1.0, (3, *months.shape)), np.full((MONTHS, n), thaw)
+        litter = np.full((4, MONTHS, n), npp / 48.0)
+        forcing = MonthlyForcing(months, *scalars, deep, deep, litter, rng.integers(8, layers + 1, n))
+    else:
+        x[list(SHARES)] *= 0.6  # leaves a share for woody debris
     return physical(x, forcing, configuration.parameters), forcing
 
 
-def _chain_steps(forcing: Forcing, forms: NDArray, configuration: Configuration) -> Callable[[], None]:
+def _chain_steps(forcing: AnyForcing, forms: NDArray, configuration: Configuration) -> Callable[[], None]:
     plan = Schedule(_CHAIN_STEPS // 5, 3 * _CHAIN_STEPS // 10, _CHAIN_STEPS // 2, 10)
     n_parameters = len(configuration.parameters)
     target = new_target(forcing, forms, False, configuration=configuration)
