@@ -19,7 +19,7 @@ from proda.kernels import steady_state as kernels
 from proda.kernels.metropolis import Schedule, Target
 from proda.kernels.simd import BLOCK_WIDTH, store
 from proda.kernels.steady_state import to_blocks
-from proda.model.configuration import PAPER, Configuration
+from proda.model.configuration import CESM2, PAPER, Configuration
 from proda.model.observation import at_depths
 from proda.model.parameters import bounds, cwd_share, physical
 from proda.model.solver import soc_density, steady_state
@@ -30,6 +30,7 @@ DEPTH = np.array([0.02, 0.1, 0.25, 0.5, 0.9, 1.4])
 RELATIVE_SD = 0.15
 SITES = {
     "paper": (PAPER, "paper_cases.csv", 20),
+    "cesm2": (CESM2, "cesm2_cases.json", 10),
 }
 N_WALKERS, N_STEPS = 800, 7000
 
