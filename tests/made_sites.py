@@ -82,7 +82,8 @@ def pooled_problem(
     soc = kernels.soc_density(theta, forcing, configuration)
     soc = at_depths(soc, cell[site], depth, configuration.column) * rng.lognormal(0.0, 0.3, site.size)
     names = [f"P{k}" for k in range(N_PROFILES)]
-    one = SiteProblem(names, forcing.take(cell), site, depth, depth, soc, relative_sd * soc, layer_weights(site, depth))
+    sd = np.hypot(relative_sd * soc, 1.0)  # of hardly any carbon as well
+    one = SiteProblem(names, forcing.take(cell), site, depth, depth, soc, sd, layer_weights(site, depth))
     every = np.tile(np.arange(N_PROFILES), times)
     return one.take(every), cell[every]
 

@@ -63,9 +63,9 @@ def sampled(monkeypatch, small_batches):
     """The first sites of the batches that are sampled from here on."""
     batches, sample = [], site_by_site.sampled_batch
 
-    def watched(part, seed, plan, store, first):
-        batches.append(first)
-        return sample(part, seed, plan, store, first)
+    def watched(batch, seed, plan, store):
+        batches.append(batch[0])
+        return sample(batch, seed, plan, store)
 
     monkeypatch.setattr(site_by_site, "sampled_batch", watched)
     return batches

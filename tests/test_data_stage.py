@@ -142,11 +142,13 @@ def test_every_file_names_the_version_and_the_study(tmp_path):
             assert file.attrs["history"] == f"written by proda {__version__} for the study your-region-demo"
 
 
-def test_the_other_configuration_is_refused(tmp_path):
+def test_the_other_configuration_needs_monthly_forcing(tmp_path):
     study = small_study(tmp_path)
     file = tmp_path / "own.toml"
     file.write_text(study.file.read_text().replace('configuration = "paper"', 'configuration = "cesm2"'))
-    with pytest.raises(InputError, match="configuration is 'cesm2', but studies run 'paper'"):
+    with pytest.raises(
+        InputError, match="'cesm2' takes monthly forcing, and that of half-degree-table is annual"
+    ):
         cleaned_study(Study.open(file, data=study.data, out=tmp_path / "out"))
 
 

@@ -47,7 +47,7 @@ def test_the_layers_are_the_papers():
     assert [layer.activation.__name__ for layer in dense] == ["relu"] * 4 + ["linear"]
     assert [layer.rate for layer in dropout] == [0.2] * 4
     by_layer = [
-        layer.rate for layer in paper_network(60, HIDDEN, CODED_DROPOUT, seed=1).layers if "dropout" in layer.name
+        layer.rate for layer in paper_network(60, 25, HIDDEN, CODED_DROPOUT, seed=1).layers if "dropout" in layer.name
     ]
     assert by_layer == [0.3, 0.5, 0.5, 0.3]
 
@@ -84,9 +84,9 @@ def test_the_start_of_a_network_does_not_depend_on_the_generator_of_the_process_
         raise AssertionError("the generator of the process was used")
 
     monkeypatch.setattr("random.randint", used)
-    paper_network(4, (8, 8), 0.2, seed=1)
+    paper_network(4, 25, (8, 8), 0.2, seed=1)
     encoding = Encoding.of(pd.DataFrame({"warm": [0.0, 1.0], "cover": [1.0, 2.0]}), ["cover"])
-    parameter_networks(encoding.shape, 2, seed=1)
+    parameter_networks(encoding.shape, 2, seed=1, n_parameters=25)
 
 
 @pytest.mark.parametrize("kept", ["best", "last"])

@@ -23,7 +23,7 @@ def test_carbon_at_the_depths_is_that_of_layers_there():
     made = learnable(60)
     trees = fitted_trees(BOOSTED, made, np.arange(60), 1)
     depth = np.tile(DEPTHS, (60, 1))
-    here = made.observed._replace(depth=depth, soc=depth, present=np.ones(depth.shape, bool))
+    here = made.observed._replace(upper=depth, lower=depth, soc=depth, present=np.ones(depth.shape, bool))
     np.testing.assert_array_equal(trees.at_depths(made.frame), trees.of_layers(made.frame, here))
 
 

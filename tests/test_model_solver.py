@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from proda.model import matrices
 from proda.model.configuration import CESM2, CESM2_AS_PUBLISHED, PAPER, PAPER_COLUMN
 from proda.model.parameters import BETA, EFOLDING, PAPER_PARAMETERS, bounds
-from proda.model.rates import NUMPY, carbon_input, jax_namespace
-from proda.model.solver import m_matrix_inverse, soc_density, soc_stock, steady_state
+from proda.model.rates import NUMPY, carbon_input, decay_and_mixing, jax_namespace
+from proda.model.solver import balanced_pools, m_matrix_inverse, soc_density, soc_stock, steady_state
 
 ROW = {name: k for k, name in enumerate(PAPER_PARAMETERS.names)}
 COLUMN = CESM2.column
@@ -110,7 +110,11 @@ def test_twelve_equal_months_are_their_annual_mean(configuration, columns, month
     one = [values[..., month : month + 1, :] for values in climate]
     *climate, carbon_input = (np.repeat(values, 12, axis=-2) for values in one)
     equal = type(forcing)(*climate, carbon_input / 12.0, bedrock)
-    pools = steady_state(theta, type(forcing)(*one, bedrock), configuration)
+    # As in `steady_state`, which refuses forcing of one month.
+    single = type(forcing)(*one, bedrock)
+    fresh = carbon_input(theta, single, configuration, NUMPY)
+    source = np.concatenate([fresh, np.zeros((3, *fresh.shape[1:]))])
+    pools = balanced_pools(decay_and_mixing(theta, single, configuration, NUMPY), source)
     np.testing.assert_allclose(steady_state(theta, equal, configuration), pools, rtol=1e-11, atol=1e-200)
 
 

@@ -61,7 +61,7 @@ def network_draws() -> NetworkDraws:
     """Three members, untrained, for the covariates of `fine_source`."""
     frame = fine_source(150, gaps=False)[["wet", "warm"]].to_dataframe()[["wet", "warm"]]
     encoding = Encoding.of(frame)
-    return NetworkDraws(Predictor(parameter_networks(encoding.shape, 3, seed=1), encoding))
+    return NetworkDraws(Predictor(parameter_networks(encoding.shape, 3, seed=1, n_parameters=25), encoding))
 
 
 @pytest.mark.parametrize("predictor", [Responding(12), "networks"])

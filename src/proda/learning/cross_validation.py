@@ -296,7 +296,9 @@ def compared_networks(data: TrainingData, lon: ArrayLike, lat: ArrayLike, config
     `r`: correlation with the posterior means, of sites that pass the paper's filter, mean over the constrained
     parameters; `efficiency` and `median_ratio` of carbon, all layers.
     """
-    constrained = np.median(data.x_sd[data.used], axis=0) < CONSTRAINED_BELOW * prior_sd()
+    constrained = np.median(data.x_sd[data.used], axis=0) < CONSTRAINED_BELOW * prior_sd(
+        data.observed.configuration.parameters
+    )
     present, used, rows = data.observed.present, data.used, {}
     for again in range(config.n_repeats):
         fold = fold_of_site(RANDOM, lon, lat, config.n_folds, _seed(config.seed, RANDOM, again))

@@ -41,9 +41,7 @@ BATCH = 1024  # places that are predicted at once
 class Prediction(NamedTuple):
     """Parameters at n places; of an ensemble with its members as the first axis."""
 
-    x: NDArray[
-        np.float64
-    ]  # (n, n_parameters), unit cube, `INNER` from its faces, with a positive share for woody debris
+    x: NDArray[np.float64]  # (n, d), unit cube, `INNER` from its faces, with a positive share for woody debris
     clipped: NDArray[np.bool_]  # like x: where the output lay nearer to a face of the cube, or beyond it
     cwd_rescaled: NDArray[np.bool_]  # (n,): where the input shares were scaled down (`with_positive_cwd_share`)
     extrapolated: NDArray[np.int64]  # (n,) covariates outside the range, or of another class, than at training sites

@@ -112,7 +112,7 @@ def tasks(configuration: Configuration) -> dict[str, tuple[Callable[[], Any], in
     soc = soc_density(steady_state(np.roll(theta[:, :8], 1, axis=1), few, configuration))
     observed = layer_means(soc, site, upper, lower, configuration.column)
     operator = layer_operator(upper, lower, configuration.column)
-    forms = misfit_forms(site, 8, operator, observed, np.ones(site.size), 0.3 * observed)
+    forms = misfit_forms(site, 8, operator, observed, np.ones(site.size), np.hypot(0.3 * observed, 2000.0))
     return {
         DENSE: (lambda: [dense_steady_state(*one) for one in one_by_one], len(one_by_one)),
         "structured NumPy": (lambda: steady_state(theta[:, some], forcing.take(some), configuration), 1024),
