@@ -108,8 +108,8 @@ def test_twelve_equal_months_are_their_annual_mean(configuration, columns, month
     theta, forcing = columns
     *climate, bedrock = forcing
     one = [values[..., month : month + 1, :] for values in climate]
-    *climate, carbon_input = (np.repeat(values, 12, axis=-2) for values in one)
-    equal = type(forcing)(*climate, carbon_input / 12.0, bedrock)
+    *climate, entering = (np.repeat(values, 12, axis=-2) for values in one)
+    equal = type(forcing)(*climate, entering / 12.0, bedrock)
     # As in `steady_state`, which refuses forcing of one month.
     single = type(forcing)(*one, bedrock)
     fresh = carbon_input(theta, single, configuration, NUMPY)
