@@ -146,9 +146,7 @@ def test_the_other_configuration_needs_monthly_forcing(tmp_path):
     study = small_study(tmp_path)
     file = tmp_path / "own.toml"
     file.write_text(study.file.read_text().replace('configuration = "paper"', 'configuration = "cesm2"'))
-    with pytest.raises(
-        InputError, match="'cesm2' takes monthly forcing, and that of half-degree-table is annual"
-    ):
+    with pytest.raises(InputError, match="'cesm2' takes monthly forcing, and that of half-degree-table is annual"):
         cleaned_study(Study.open(file, data=study.data, out=tmp_path / "out"))
 
 
