@@ -332,7 +332,7 @@ def layer_seeds(seed: int) -> Iterator[int]:
         yield draws.randint(1, 10**9)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)  # of `compared_networks`, by turns in each fold
 def _compiled_network(
     n_covariates: int,
     n_parameters: int,
