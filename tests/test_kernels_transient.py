@@ -33,7 +33,7 @@ def test_it_is_the_course_of_the_model(name):
     path, depth = warming(forcing, 8), 1.0
     column = configuration.column
     share = np.clip(depth - column.top, 0.0, column.thickness)
-    run = trajectories(theta, pathway_places(path, configuration), 365.0, share, configuration)
+    run = trajectories(theta, pathway_places(path, configuration), 365.0, np.atleast_2d(share), configuration)
     pools = steady_state(theta, forcing, configuration)
     for k, here in enumerate(path):
         if k:
@@ -58,7 +58,7 @@ def respiration_at_rest(theta, forcing):
 def test_over_a_century_carbon_changes_by_what_enters_less_what_is_respired(name):
     configuration, theta, forcing = columns(name, 200)
     places = pathway_places(warming(forcing, 100, 4.5, 0.5), configuration)
-    run = trajectories(theta, places, 365.0, configuration.column.thickness, configuration)
+    run = trajectories(theta, places, 365.0, configuration.column.thickness[None], configuration)
     change = run.everything[-1] - run.everything[0]
     left = change - (run.entered - run.respired).sum(axis=0)
     assert (np.abs(left) / run.everything[0]).max() < 1e-12

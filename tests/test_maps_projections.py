@@ -25,9 +25,9 @@ from proda.maps.projections import (
     standard_pathways,
     study_pathways,
 )
-from proda.maps.stocks import land_area, overlap, petagrams
+from proda.maps.stocks import land_area, overlap, petagrams, soil_layers, stocks
 from proda.model.configuration import PAPER, PAPER_COLUMN
-from proda.model.solver import soc_stock, steady_state
+from proda.model.solver import soc_density, soc_stock, steady_state
 from proda.study import Study
 
 
@@ -57,8 +57,18 @@ def test_the_standard_pathways_end_with_their_warming_and_input(inputs):
 
 def test_months_respond_as_their_own_model_does():
     inputs = small_results("cesm2").inputs
+    bedrock = np.where(
+        np.arange(inputs.forcing.n_columns) % 2, 6, inputs.forcing.bedrock
+    )  # the 6th layer ends at 0.48 m
+    inputs = inputs._replace(forcing=inputs.forcing._replace(bedrock=bedrock))
     found = soc_responses(inputs, {"+3 K": standard_pathways(0.2)["+3 K"]}, 2, seed=1)
     assert found.imbalance < 1e-9 and found.total.sizes["draw"] == 3
+    # What the model has below bedrock is no carbon of the soil.
+    theta = parameter_sets(inputs, 2, 1)["network"][0](slice(None))
+    pools = steady_state(theta, inputs.forcing, inputs.configuration)
+    stock = stocks(soc_density(pools), [(0.0, 1.0)], soil_layers(inputs.forcing))
+    total = found.total.sel(parameterisation="network").isel(draw=0, year=0)
+    np.testing.assert_allclose(total, petagrams(stock, land_area(inputs.grid)), rtol=1e-9)
     assert (found.total.isel(year=-1) < found.total.isel(year=0)).sel(draw=0).all()
 
 

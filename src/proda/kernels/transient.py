@@ -159,11 +159,12 @@ def respiration_of(theta, n, months, w, pools):
 @inlined
 def fill_stocks(n, grid, shares, first, pools, out):
     """Soil carbon in every interval, then all carbon, g C m-2, into the rows of `out` from `first` on."""
-    zero = load(pools, 0) * 0.0
-    for i in range(shares.shape[0]):
+    zero, n_intervals = load(pools, 0) * 0.0, shares.size // (n * BLOCK_WIDTH)
+    for i in range(n_intervals):
         stock = zero
         for j in range(n):
-            stock = stock + shares[i, j] * (load(pools, 4 * n + j) + load(pools, 5 * n + j) + load(pools, 6 * n + j))
+            soc = load(pools, 4 * n + j) + load(pools, 5 * n + j) + load(pools, 6 * n + j)
+            stock = stock + load(shares, i * n + j) * soc
         store(out, first + i, stock)
     everything = zero
     for j in range(n):
@@ -171,12 +172,12 @@ def fill_stocks(n, grid, shares, first, pools, out):
         for pool in range(7):
             layer = layer + load(pools, pool * n + j)
         everything = everything + DAYS_PER_YEAR * grid[n + j] * layer
-    store(out, first + shares.shape[0], everything)
+    store(out, first + n_intervals, everything)
 
 
 @kept_compiled
 def _fill_trajectories(theta, places, grid, shares, n, months, days, w, f, pools, out):
-    n_rows = shares.shape[0] + 3
+    n_rows = shares.shape[1] // (n * BLOCK_WIDTH) + 3
     held, solved, mean = np.zeros_like(pools), np.zeros_like(pools), np.zeros_like(pools)
     for block in range(theta.shape[0]):
         pools[:] = 0.0
@@ -201,7 +202,7 @@ def _fill_trajectories(theta, places, grid, shares, n, months, days, w, f, pools
                         pools[i] = solved[i]
             first = step * n_rows
             entering = load(w, AMOUNT * n) + load(w, AMOUNT * n + 1) + load(w, AMOUNT * n + 2) + load(w, AMOUNT * n + 3)
-            fill_stocks(n, grid, shares, first, pools, out[block])
+            fill_stocks(n, grid, shares[block], first, pools, out[block])
             store(out[block], first + n_rows - 2, length * entering)
             store(out[block], first + n_rows - 1, length * respiration_of(theta[block], n, months, w, mean))
 
@@ -225,11 +226,13 @@ def trajectories(
 ) -> Trajectories:
     """Carbon from the steady state of the first of `places` on, after each step of `days` under one of the others.
 
-    `theta` is (n_parameters, n), `places` are of `pathway_places`, and `shares`, (n_intervals, n_layers), m, is the
-    thickness that layers share with depth intervals (`proda.maps.stocks.overlap`). Raises an InputError for another
-    shape or a step that is not positive; values are not checked (`checked_parameters`, `validated`).
+    `theta` is (n_parameters, n), `places` are of `pathway_places`, and `shares`, (n_intervals, n_layers, n) or the same
+    in all columns, (n_intervals, n_layers), m, is the thickness that layers share with depth intervals
+    (`proda.maps.stocks.overlap`). Raises an InputError for another shape or a step that is not positive; values are not
+    checked (`checked_parameters`, `validated`).
     """
-    theta, shares = np.asarray(theta, dtype=np.float64), np.atleast_2d(np.asarray(shares, dtype=np.float64))
+    theta, shares = np.asarray(theta, dtype=np.float64), np.asarray(shares, dtype=np.float64)
+    shares = shares if shares.ndim == 3 else np.repeat(shares[..., None], theta.shape[1], axis=-1)
     n, blocks = configuration.column.n_layers, to_blocks(theta)
     expected = len(configuration.parameters), n
     if (len(theta), shares.shape[1]) != expected or places.shape[1] != len(blocks) or not days > 0:
@@ -238,13 +241,14 @@ def trajectories(
             f"{BLOCK_WIDTH} columns, the step {days} days; the {configuration.name!r} configuration takes "
             f"{expected[0]} parameters and {expected[1]} layers, as many columns in all, and a positive step."
         )
+    of_blocks = to_blocks(shares.reshape(-1, theta.shape[1]))
     n_rows, rows = len(shares) + 3, places.shape[2] // BLOCK_WIDTH
     # The rows of monthly forcing: those that do not depend on months, then four groups of months x n_layers.
     months = round((rows - (6 * n + 5)) / (4 * n)) if configuration.monthly else 0
     out = np.zeros((len(blocks), len(places) * n_rows * BLOCK_WIDTH))
     factors, pools = np.empty(N_FACTORS * n * BLOCK_WIDTH), np.empty(7 * n * BLOCK_WIDTH)
     work, grid = block_work(configuration), block_grid(configuration)
-    _fill_trajectories(blocks, places, grid, shares, n, months, float(days), work, factors, pools, out)
+    _fill_trajectories(blocks, places, grid, of_blocks, n, months, float(days), work, factors, pools, out)
     by_row = out.reshape(-1, len(places), n_rows, BLOCK_WIDTH).transpose(1, 2, 0, 3)
     by_row = by_row.reshape(len(places), n_rows, -1)[..., : theta.shape[1]]
     return Trajectories(by_row[:, :-3], *(by_row[:, row] for row in (-3, -2, -1)))

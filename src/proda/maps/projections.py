@@ -24,7 +24,7 @@ from proda.errors import InputError
 from proda.kernels.transient import pathway_places, trajectories
 from proda.maps.netcdf import EPOCH, PLACE, file_attributes, raster_dataset, raster_of, rastered
 from proda.maps.prediction import Inputs, one_batch_draws
-from proda.maps.stocks import QUANTILES, land_area, overlap, petagrams
+from proda.maps.stocks import QUANTILES, land_area, overlap, petagrams, soil_layers
 from proda.model.configuration import DAYS_PER_YEAR, Configuration, configuration_of, validated
 from proda.model.forcing import AnyForcing
 from proda.model.parameters import default_parameters, physical
@@ -218,10 +218,11 @@ def _part_of_responses(
     """Of some cells on one pathway, a parameterisation each: `total`, `change` and `imbalance` of `Responses`."""
     p, cells = job
     places, results = pathway_places(pathways[p].forcing(today, cells), configuration), []
+    in_depth = overlap([DEPTH], configuration.column)[..., None] * soil_layers(today.take(cells))
     for ours in sets:
         totals, changed, imbalance = [], np.empty((len(ours), len(kept), len(area[cells])), np.float32), 0.0
         for k, theta in enumerate(ours):
-            stock, lost = _response(theta, cells, places, configuration)
+            stock, lost = _response(theta(cells), places, in_depth, configuration)
             totals.append(petagrams(stock, area[cells]))
             changed[k] = stock[kept] - stock[0]
             imbalance = max(imbalance, lost)
@@ -233,10 +234,10 @@ def _part_of_responses(
 
 
 def _response(
-    theta: ParameterSet, cells: slice, places: NDArray, configuration: Configuration
+    theta: NDArray, places: NDArray, in_depth: NDArray, configuration: Configuration
 ) -> tuple[NDArray[np.float64], float]:
     """Carbon in `DEPTH`, (n_years + 1, n), kg m-2, and the greatest imbalance of a column over the whole time."""
-    run = trajectories(theta(cells), places, DAYS_PER_YEAR, overlap([DEPTH], configuration.column), configuration)
+    run = trajectories(theta, places, DAYS_PER_YEAR, in_depth, configuration)
     unexplained = run.everything[-1] - run.everything[0] - (run.entered - run.respired).sum(axis=0)
     return run.soil[:, 0] / 1000.0, float(np.max(np.abs(unexplained) / run.everything[0]))
 
