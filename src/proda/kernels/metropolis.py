@@ -34,7 +34,7 @@ from proda.model.configuration import PAPER, Configuration
 from proda.model.forcing import AnyForcing
 from proda.model.parameters import INS, P4CL, P4LL, P4ML, bounds
 
-PRECISION = np.float32  # of the soil model in chains; coordinates, misfit and acceptance have 64 bits
+PRECISION = np.float32  # of soil model and misfit in chains; coordinates, covariance and acceptance have 64 bits
 WIDEST = 1.0 / 5.0  # 1/D of Eq. 7 with the paper's D
 NARROWEST = 1.0 / 40.0  # of the widest step of Eq. 7: short steps for narrow posteriors
 OPTIMAL_SCALE = 2.38  # s_d = 2.38^2 / d in Eq. 8

@@ -2,7 +2,7 @@
 
 Every number is a `SimdBlock`. Layers that are needed again on the way up are kept in the rows of a work array; its
 precision, and that of the places, is that of the solution: 64 bits, or 32 in chains, where twice as many numbers fit
-into a register and the error, 1e-5 of a density at most, is far below that of an observation.
+into a register and no posterior notices the difference (docs/performance.md).
 """
 
 import numpy as np
@@ -320,10 +320,13 @@ def _fill_soc_blocks(theta, place, grid, n, months, w, soc):
         soc[block, :] = w[: n * BLOCK_WIDTH]
 
 
-def soc_density(theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER) -> NDArray[np.float64]:
+def soc_density(
+    theta: NDArray, forcing: AnyForcing, configuration: Configuration = PAPER, places: NDArray | None = None
+) -> NDArray[np.float64]:
     """Soil organic carbon at steady state, (..., n_layers, n), g C m-3, compiled, for theta (..., n_parameters, n).
 
-    Raises an InputError for another shape or forcing. Values are not checked (`checked_parameters`, `validated`).
+    `places`, for many calls with one forcing, are the blocks of `block_places`, which take longer than the rest. Raises
+    an InputError for another shape or forcing. Values are not checked (`checked_parameters`, `validated`).
     """
     theta = np.asarray(theta, dtype=np.float64)
     expected = (len(configuration.parameters), forcing.n_columns)
@@ -333,7 +336,8 @@ def soc_density(theta: NDArray, forcing: AnyForcing, configuration: Configuratio
             f"{configuration.name!r} configuration takes {expected} and a {configuration.forcing.__name__}."
         )
     n, months = configuration.column.n_layers, forcing.n_months if configuration.monthly else 0
-    places, grid = to_blocks(block_places(forcing, configuration)), block_grid(configuration)
+    places = to_blocks(block_places(forcing, configuration)) if places is None else places
+    grid = block_grid(configuration)
     work, soc = block_work(configuration), np.empty((places.shape[0], n * BLOCK_WIDTH))
     result = np.empty((*theta.shape[:-2], n, theta.shape[-1]))
     for index in np.ndindex(theta.shape[:-2]):

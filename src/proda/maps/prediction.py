@@ -20,7 +20,7 @@ from proda.data.files import known_truth, read_layers, read_profiles, read_site_
 from proda.data.forcing import read_forcing
 from proda.data.grid import read_grid
 from proda.errors import InputError
-from proda.kernels.steady_state import soc_density
+from proda.kernels.steady_state import block_places, soc_density, to_blocks
 from proda.learning.cross_validation import WIDTH_90
 from proda.learning.scores import block_of_place
 from proda.learning.stage import read_predicted
@@ -174,13 +174,13 @@ def random_sampling_draws(modes: NDArray, n_draws: int, seed: int) -> NDArray[np
     )
 
 
-def finite_soc(x: NDArray, forcing: AnyForcing, what: str) -> NDArray[np.float64]:
+def finite_soc(x: NDArray, forcing: AnyForcing, what: str, places: NDArray | None = None) -> NDArray[np.float64]:
     """SOC (n_layers, n), g C m-3, of parameters x (d, n) or (d,) on the unit cube; `what` names them in an error.
 
-    The model has no steady state on some faces of the cube.
+    `places` are those of `soc_density`. The model has no steady state on some faces of the cube.
     """
     configuration = configuration_of(forcing)
-    soc = soc_density(physical(x, forcing, configuration.parameters), forcing, configuration)
+    soc = soc_density(physical(x, forcing, configuration.parameters), forcing, configuration, places)
     wrong = ~np.isfinite(soc).all(axis=0)
     if wrong.any():
         first = int(np.argmax(wrong))
@@ -202,7 +202,8 @@ def soc_of_draws(draws: NDArray, forcing: AnyForcing, area: NDArray, what: str =
     mean = np.zeros(soil.shape)
     stock = np.empty((len(draws), len(MAP_INTERVALS), area.size), dtype=np.float32)
     totals = np.empty((len(draws), len(STRATA)))
-    with in_parallel(_soc_of_draw, enumerate(draws), forcing, what) as socs:
+    places = to_blocks(block_places(forcing, configuration_of(forcing)))
+    with in_parallel(_soc_of_draw, enumerate(draws), forcing, what, places) as socs:
         for k, soc in enumerate(socs):
             mean += soc / len(draws)
             stock[k] = stocks(soc, MAP_INTERVALS, soil)
@@ -215,9 +216,9 @@ def soc_of_draws(draws: NDArray, forcing: AnyForcing, area: NDArray, what: str =
     )
 
 
-def _soc_of_draw(numbered: tuple[int, NDArray], forcing: AnyForcing, what: str) -> NDArray[np.float64]:
+def _soc_of_draw(numbered: tuple[int, NDArray], forcing: AnyForcing, what: str, places: NDArray) -> NDArray[np.float64]:
     k, draw = numbered
-    return finite_soc(draw, forcing, f"{what}, draw {k}")
+    return finite_soc(draw, forcing, f"{what}, draw {k}", places)
 
 
 def soc_of_one(soc: NDArray, area: NDArray, soil: NDArray | bool = True) -> xr.Dataset:
