@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -163,7 +164,10 @@ def begun_run(folder: Path) -> subprocess.Popen:
     notebook = nbformat.read(path, as_version=4)
     notebook.cells[4].source = f'import time\nwith study.stage("{ORDER[0]}") as folder:\n    time.sleep(60)'
     nbformat.write(notebook, path)
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM, folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # A background job of a shell inherits that Ctrl-C is ignored.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    command = [sys.executable, "-c", PROGRAM, folder]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heard)
     end = time.monotonic() + 60
     while not (folder / "out" / "stages" / f"{ORDER[0]}.json").is_file():
         assert time.monotonic() < end and process.poll() is None, process.communicate()
