@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from proda.model.parameters import TABLES
 from proda.stage import DATA, SITE_BY_SITE
 from proda.study import Study
 
+_AGAIN = "Run the notebook that writes it again."
 # Variables of `truth.nc` and their dimensions.
 TRUTH = {
     "x_site": ("parameter", "site"),
@@ -48,7 +50,7 @@ def unreadable_named(path: Path | str) -> Iterator[None]:
         raise
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{path}: cannot be read ({reason}). Cut short? Run the notebook that writes it.") from error
+        raise InputError(f"{path}: cannot be read ({reason}). Cut short? {_AGAIN}") from error
 
 
 def read_dataset(
@@ -75,12 +77,14 @@ def checked_variables(
         here = content[name] if name in content.variables else None
         if here is None or set(here.dims) != set(dims):
             found = "is missing" if here is None else f"has the dimensions {here.dims}"
-            raise InputError(f"{path}: {name} {found}, expected {name} ({', '.join(dims)}).")
+            raise InputError(f"{path}: {name} {found}, expected {name} ({', '.join(dims)}). {_AGAIN}")
         if "parameter" in here.dims and tuple(content["parameter"].values) not in [table.names for table in TABLES]:
-            raise InputError(f"{path}: expected the parameters of {name} to be those of the model, in their order.")
+            raise InputError(
+                f"{path}: expected the parameters of {name} to be those of the model, in their order. {_AGAIN}"
+            )
         if name not in gaps and (unknown := int((~np.isfinite(here)).sum())):
             raise InputError(
-                f"{path}: {name} has no number at {unknown:,} of {here.size:,} places, expected one at all."
+                f"{path}: {name} has no number at {unknown:,} of {here.size:,} places, expected one at each. {_AGAIN}"
             )
     return content
 
@@ -96,7 +100,7 @@ def read_table(
     with unreadable_named(path):
         table = read(existing(path, notebook))
     if missing := [name for name in (*whole, *gaps) if name not in table]:
-        raise InputError(f"{path}: no column {', '.join(missing)}; it has {', '.join(map(str, table))}.")
+        raise InputError(f"{path}: no column {', '.join(missing)}; it has {', '.join(map(str, table))}. {_AGAIN}")
     finite = row_check(lambda values: ~values.isin([np.inf, -np.inf]), "a finite number")
     return checked(table, dict.fromkeys(whole, (no_gaps, finite)), path)
 
@@ -121,8 +125,8 @@ def read_csv(path: Path | str, types: Mapping[str, Any] | None = None, notebook:
 
 def read_site_status(path: Path | str) -> pd.DataFrame:
     """`site_status.csv` of a study folder: profile_id, site, status, used_downstream and more, one row a site."""
-    table = read_csv(path, {"profile_id": str}, SITE_BY_SITE)
-    return read_table(path, ("profile_id", "site", "used_downstream"), read=lambda _: table, notebook=SITE_BY_SITE)
+    whole, read = ("profile_id", "site", "used_downstream"), partial(read_csv, types={"profile_id": str})
+    return read_table(path, whole, read=read, notebook=SITE_BY_SITE)
 
 
 def known_truth(study: Study) -> xr.Dataset | None:
