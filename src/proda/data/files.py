@@ -42,7 +42,7 @@ def existing(path: Path | str, notebook: str = DATA) -> Path:
 
 
 @contextmanager
-def unreadable_named(path: Path | str) -> Iterator[None]:
+def unreadable_named(path: Path | str, remedy: str = _AGAIN) -> Iterator[None]:
     """Turn what a reader raises at a file that is cut short into an `InputError` that names the file `path`."""
     try:
         yield
@@ -50,7 +50,7 @@ def unreadable_named(path: Path | str) -> Iterator[None]:
         raise
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise InputError(f"{path}: cannot be read ({reason}). Cut short? {_AGAIN}") from error
+        raise InputError(f"{path}: cannot be read ({reason}). Cut short? {remedy}") from error
 
 
 def read_dataset(

@@ -234,4 +234,6 @@ def check_variables(source: xr.Dataset, name: str, others: Sequence[str] = ()) -
             )
     n_layers = next(each.column.n_layers for each in CONFIGURATIONS.values() if each.forcing is kind)
     if source.sizes["layer"] != n_layers:
-        raise InputError(f"{name} has {source.sizes['layer']} layers, the model {n_layers}")
+        raise InputError(
+            f"{name} has {source.sizes['layer']} layers, expected the {n_layers} of the model, as in forcing.nc"
+        )

@@ -18,7 +18,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from proda.data.forcing import check_variables, read_forcing
+from proda.data.files import unreadable_named
+from proda.data.forcing import check_variables, forcing_in
 from proda.data.sources import source_table
 from proda.errors import InputError
 from proda.kernels.transient import pathway_places, trajectories
@@ -85,8 +86,7 @@ def pathway_of_files(folder: Path, today: AnyForcing, grid: xr.Dataset) -> Pathw
             raise InputError(f"{folder}: found {years.count(year)} files of {year}, {expected}")
     yearly = []
     for path in paths:
-        yearly.append(validated(read_forcing(path), configuration_of(today), str(path)))
-        _check_file(path, grid)
+        yearly.append(_forcing_of_year(path, configuration_of(today), grid))
     warming = [float((forcing.soil_temperature - today.soil_temperature).mean()) for forcing in yearly]
     return Pathway(np.array(warming), np.full(len(years), np.nan), tuple(yearly), years[0] - 1)
 
@@ -95,21 +95,22 @@ def _year_of(path: Path) -> int:
     return int(path.stem[-4:])
 
 
-def _check_file(path: Path, grid: xr.Dataset) -> None:
-    """An InputError unless units and cells of a file of forcing are those of the study, the cells in its order."""
-    with xr.open_dataset(path) as file:
-        check_variables(file, str(path))
-        if file.sizes["cell"] != grid.sizes["cell"]:
-            fault = f"has {file.sizes['cell']:,} cells, expected the study's {grid.sizes['cell']:,}"
-        elif missing := [name for name in ("lon", "lat") if name not in file.variables]:
-            fault = f"has no {missing[0]} of its cells"
-        else:
-            here, there = (np.stack([of["lon"].to_numpy(), of["lat"].to_numpy()]) for of in (file, grid))
-            apart = ~(np.abs(here - there) < 1e-3).all(axis=0)
-            if not apart.any():
-                return
-            k = int(np.argmax(apart))
-            fault = f"has cell {k} at {here[0, k]:g}, {here[1, k]:g}, expected {there[0, k]:g}, {there[1, k]:g}"
+def _forcing_of_year(path: Path, configuration: Configuration, grid: xr.Dataset) -> AnyForcing:
+    """The forcing in a file; an InputError unless units and cells are those of the study, the cells in its order."""
+    with unreadable_named(path, "Copy it again."):
+        file = xr.load_dataset(path)
+    check_variables(file, str(path))
+    if file.sizes["cell"] != grid.sizes["cell"]:
+        fault = f"has {file.sizes['cell']:,} cells, expected the study's {grid.sizes['cell']:,}"
+    elif missing := [name for name in ("lon", "lat") if name not in file.variables]:
+        fault = f"has no {missing[0]} of its cells"
+    else:
+        here, there = (np.stack([of["lon"].to_numpy(), of["lat"].to_numpy()]) for of in (file, grid))
+        apart = ~(np.abs(here - there) < 1e-3).all(axis=0)
+        if not apart.any():
+            return validated(forcing_in(file), configuration, str(path))
+        k = int(np.argmax(apart))
+        fault = f"has cell {k} at {here[0, k]:g}, {here[1, k]:g}, expected {there[0, k]:g}, {there[1, k]:g}"
     raise InputError(f"{path} {fault} (lon, lat): give the cells in the order of forcing.nc of the study")
 
 
