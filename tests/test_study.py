@@ -8,7 +8,8 @@ from small_study import STUDY, finish
 
 import proda
 from proda.errors import InputError, MissingOutput
-from proda.study import ALIASES, Study, read_study_file, settings_at, study_folder
+from proda.model.configuration import CONFIGURATIONS
+from proda.study import ALIASES, DEEPEST, Study, read_study_file, settings_at, study_folder
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,15 @@ def test_a_faulty_study_file_is_named_with_the_entry_at_fault(file, old, new, me
     file.write_text(STUDY.replace(old, new))
     with pytest.raises(InputError, match=rf"small\.toml.*{message}"):
         Study.open(file, scale="tiny")
+
+
+def test_layers_are_read_down_to_the_end_of_the_column():
+    deep = {"max_depth_m": 8.6}
+    with pytest.raises(InputError, match=r"max_depth_m is 8\.6, expected at most 3\.8, .* the paper configuration ends"):
+        Study.open("virtual", settings=deep)
+    assert Study.open("virtual-cesm2", settings=deep)["max_depth_m"] == 8.6
+    ends = {name: each.column.bottom[-1] for name, each in CONFIGURATIONS.items()}
+    assert ends == pytest.approx(DEEPEST, abs=0.01)
 
 
 def test_a_study_that_reads_tables_needs_an_existing_filled_folder(file, tmp_path):

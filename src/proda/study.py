@@ -18,7 +18,7 @@ from proda import stage as stages
 from proda.errors import InputError, MissingOutput
 from proda.fingerprint import fingerprint
 
-CONFIGURATIONS = ("paper", "cesm2")
+DEEPEST = {"paper": 3.8, "cesm2": 8.6}  # m, where the column of a configuration ends
 # Entries of a study file; the others may be left out.
 REQUIRED = {"title": str, "seed": int, "source": dict}
 ENTRIES = REQUIRED | {"description": str, "configuration": str, "region": dict, "settings": dict, "scales": dict}
@@ -67,7 +67,7 @@ ALLOWED: dict[str, Numbers | tuple[str, ...]] = {
     **dict.fromkeys(("test_share", "validation_share"), Numbers(float, 0, 1, without=(0, 1))),
     **dict.fromkeys(("npp_min_multiple", "hybrid_distillation_share"), Numbers(float, 0, 1)),
     "npp_max_multiple": Numbers(float, 1),
-    "max_depth_m": Numbers(float, 0, 3.8, without=(0,)),  # the model column ends there
+    "max_depth_m": Numbers(float, 0, 8.6, without=(0,)),
     "hundredth_below": Numbers(float, 0, 0.1),
     "limestone_from_ph": Numbers(float, 0, 14),
     "soil_minus_air_temperature": Numbers(float, -30, 30),
@@ -227,8 +227,8 @@ def read_study_file(path: Path) -> dict[str, Any]:
         if type(value) is not ENTRIES[name]:
             raise InputError(f"study file {path}: {name} is {value!r}; expected {_KIND_NAMES[ENTRIES[name]]}")
     given = content.get("configuration", "paper")
-    if given not in CONFIGURATIONS:
-        raise InputError(f"study file {path}: configuration is {given!r}; expected one of {CONFIGURATIONS}")
+    if given not in DEEPEST:
+        raise InputError(f"study file {path}: configuration is {given!r}; expected one of {tuple(DEEPEST)}")
     if not isinstance(content["source"].get("kind"), str):
         raise InputError(
             f'study file {path}: the [source] table has no kind: add kind = "virtual", "tidy-tables" or "wosis"'
@@ -293,13 +293,19 @@ class Study:
         file = study_file(study)
         content = read_study_file(file)
         values, overrides = settings_at(content, scale, settings or {}, file)
+        configuration = content.get("configuration", "paper")
+        if values["max_depth_m"] > (deepest := DEEPEST[configuration]):
+            raise InputError(
+                f"study {file.stem}: max_depth_m is {values['max_depth_m']:g}, expected at most {deepest:g}, where the "
+                f"column of the {configuration} configuration ends"
+            )
         default = repository_root() / "data" / "processed" / f"{file.stem}-{scale}"
         return cls(
             name=file.stem,
             scale=scale,
             title=content["title"],
             description=content.get("description", ""),
-            configuration=content.get("configuration", "paper"),
+            configuration=configuration,
             seed=content["seed"],
             source=content["source"],
             region=region_table(content, file),

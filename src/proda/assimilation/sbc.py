@@ -31,7 +31,7 @@ _N_INTERVAL = 500  # draws of an interval, at most: of a hundred, quantiles of 9
 PAPER_PLAN = SitePlan(schedule(20_000, 30_000, 500, literal=True), proposal=Proposal(literal=True), one_chain=True)
 AS_ASSUMED, AS_IN_PAPER = "as the likelihood assumes", "as in the paper"
 LEAST_LAYERS = 3  # of a profile with a withheld layer: two are left to be fitted
-DEPTHS = {"0-30 cm": (0.0, 0.3), "30-100 cm": (0.3, 1.0), "100-380 cm": (1.0, 3.8), "all": (0.0, 3.8)}  # m
+DEPTHS = {"0-30 cm": (0.0, 0.3), "30-100 cm": (0.3, 1.0), "below 100 cm": (1.0, np.inf), "all": (0.0, np.inf)}  # m
 KNOWN_SCHEDULE = Schedule(5_000, 15_000, 200_000, 200)
 PROPOSALS = {"the paper's: unit cube": Proposal(BOX), "logarithmic coordinates": Proposal(LOGARITHMIC)}
 

@@ -24,7 +24,7 @@ LAND_COVER_GROUPS = {
     "Evergreen and mixed forest": (1, 2, 5), "Deciduous forest": (3, 4), "Woodland and savanna": (8, 9),
     "Grassland": (10,), "Shrubland": (6, 7), "Cropland": (12, 14),
 }  # fmt: skip
-DEPTH_BINS = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.8])  # m
+DEPTH_BINS = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.8, 6.0, 8.6])  # m
 ENOUGH = 20  # layers in a depth bin, for a median of them
 # Cold, mild and warm by colour, moist and dry by line: the order of `climate_groups`.
 CLIMATE_STYLES = tuple(
@@ -144,7 +144,7 @@ def _carbon_with_depth(
             ax.plot(median, middle[median.index.astype(int)], marker="o", markersize=3, label=label, **look)
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.set_ylim(DEPTH_BINS[-2], 0)
+    ax.set_ylim(DEPTH_BINS[int(low.index.max()) + 1] if len(low) else DEPTH_BINS[-1], 0)
     ax.set_xlabel("Soil organic carbon, median (kg C m$^{-3}$)")
     ax.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
 
