@@ -7,9 +7,9 @@ from learnable import learnable
 
 from proda.errors import InputError
 from proda.learning.cross_validation import (
-    ALL_METHODS,
     CODED_NETWORKS,
     CORE_METHODS,
+    OTHER_METHODS,
     CellResiduals,
     Fold,
     MethodResult,
@@ -24,7 +24,9 @@ from proda.learning.cross_validation import (
     depth_alone,
     error_on_blocks,
     forest_carbon,
+    joined,
     unseen_variance,
+    with_mean,
 )
 from proda.learning.hybrid import HybridPlan
 from proda.learning.scores import BLOCKS, mean_scores, of_method, score_table
@@ -38,13 +40,14 @@ PAPER = {
     "kept_weights": "best",
     "patience": 20,
 }
-CONFIG = TrainingConfig(PAPER, HybridPlan(n_members=2, epochs=3), n_folds=3, block_km=400.0, seed=1, n_repeats=2)
+CONFIG = TrainingConfig(PAPER, HybridPlan(n_members=2, epochs=3), n_folds=3, block_km=400.0, seed=1, repeats=range(2))
+ALL_METHODS = CORE_METHODS | OTHER_METHODS
 
 
 def compared(n, methods, made=None, config=CONFIG):
     rng = np.random.default_rng(8)
     lon, lat = rng.uniform(-120, -75, n), rng.uniform(30, 47, n)
-    return compared_methods(made or learnable(n), lon, lat, config, False, methods)
+    return compared_methods(made or learnable(n), lon, lat, config, methods)
 
 
 def carbon_1_at_training_sites(fold: Fold) -> MethodResult:
@@ -67,7 +70,7 @@ def test_networks_are_scored_where_they_were_not_trained_and_each_follows_the_co
     assert found.index.tolist() == [(name, again) for again in (0, 1) for name in CODED_NETWORKS]
     assert (found["r"] > 0.6).all() and (found["efficiency"] > 0.2).all() and found["r"].nunique() == len(found)
     monkeypatch.setitem(CODED_NETWORKS, "joint loss", right_but_at_training_sites)
-    found = compared_networks(made, lon, lon, config._replace(n_repeats=1, paper={**PAPER, "epochs": 1}))
+    found = compared_networks(made, lon, lon, config._replace(repeats=range(1), paper={**PAPER, "epochs": 1}))
     np.testing.assert_allclose(found.loc[("joint loss", 0)], 1.0, rtol=1e-6)
 
 
@@ -121,14 +124,26 @@ def test_withheld_covariates_do_not_reach_the_ranges_that_scale_those_of_trainin
     np.testing.assert_array_equal(other.soc[::2], found[name].soc[::2])
 
 
-def test_the_mean_of_methods_is_their_mean_and_the_control_has_no_parameters(with_and_without):
+def test_the_control_has_no_parameters(with_and_without):
     made, found, _ = with_and_without
-    parts = [found[name].soc for name in ("hybrid", "random forest", "boosted trees")]
-    np.testing.assert_allclose(found["mean of hybrid and trees"].soc, np.mean(parts, axis=0), rtol=1e-12)
     control = found["control without the soil model"]
     assert control.x is None and np.isfinite(control.log_sd).all() and found["hybrid"].x.shape == (100, 25)
     assert (control.soc[made.observed.present] > 0.0).all()
-    assert set(CORE_METHODS) < set(ALL_METHODS)
+
+
+def test_repeats_and_methods_that_are_found_apart_are_those_found_together():
+    methods = {"hybrid": carbon_1_at_training_sites, "boosted trees": boosted_carbon, "random forest": forest_carbon}
+    whole = compared(60, methods)
+    first, second = (compared(60, methods, config=CONFIG._replace(repeats=range(k, k + 1))) for k in (0, 1))
+    assert second["x"].isnull().all()
+    xr.testing.assert_identical(joined([first, second], "repeat"), whole)
+    parts = [compared(60, {name: methods[name]}) for name in methods]
+    apart = joined(parts, "approach")
+    xr.testing.assert_identical(apart, whole)
+    found = with_mean(whole)
+    assert found["method"].values.tolist() == [*methods, "mean of hybrid and trees"]
+    np.testing.assert_allclose(found["soc"][3], whole["soc"].mean("approach"), rtol=1e-6)
+    assert found["x"][3].isnull().all() and found["x"][0].notnull().all()
 
 
 def test_two_processes_find_to_the_last_bit_what_one_finds():

@@ -85,10 +85,10 @@ def made_up(file: Path, settings: dict | None = None) -> Study:
     return study
 
 
-def network_training(study: Study, progress: bool = False):
+def network_training(study: Study):
     """The part of the stage that is the paper's network, as a stage of its own."""
     with study.stage("05-network-training") as folder:
-        results = paper_results(study, network_inputs(study), progress)
+        results = paper_results(study, network_inputs(study))
         write_paper_results(results, folder)
     return results
 
@@ -107,7 +107,7 @@ def study(file: Path) -> Study:
 
 @pytest.fixture(scope="module")
 def trained(study: Study):
-    return network_training(study, progress=False)
+    return network_training(study)
 
 
 @pytest.fixture
@@ -158,8 +158,8 @@ def test_neither_scaling_nor_weights_change_when_the_test_sites_do(study, traine
     unseen = (split == "test") | (split == "unused")
     covariates = inputs.site_covariates.copy()
     covariates.loc[unseen] = covariates.loc[unseen] * 7 - 100
-    again, curve = trained_predictor(study, inputs._replace(site_covariates=covariates), split, progress=False)
-    first, _ = trained_predictor(study, inputs, split, progress=False)
+    again, curve = trained_predictor(study, inputs._replace(site_covariates=covariates), split)
+    first, _ = trained_predictor(study, inputs, split)
     np.testing.assert_array_equal(again.encoding.scaled_by, first.encoding.scaled_by)
     for before, after in zip(first.network.get_weights(), again.network.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
@@ -174,7 +174,7 @@ def test_the_loaded_network_gives_the_stages_parameters_again(study, trained):
 
 def test_the_grids_ranges_scale_when_asked_for(fresh):
     study = made_up(fresh.file, {"epochs": 1, "network_scaling": "grid"})
-    result = network_training(study, progress=False)
+    result = network_training(study)
     encoding = result.predictor.encoding
     np.testing.assert_array_equal(encoding.scaled_by[1], result.inputs.cell_covariates.max())
     assert (encoding.training_range[1] < encoding.scaled_by[1]).any()
@@ -186,7 +186,7 @@ def test_nothing_is_written_when_the_assimilation_is_of_other_sites(fresh):
         fresh.path("sites.zarr").rename(folder / "sites.zarr")
         status[::-1].to_csv(folder / "site_status.csv", index=False)
     with pytest.raises(InputError, match=r"site_status\.csv: site 0 is profile 'made_0299'.*'made_0000'"):
-        network_training(fresh, progress=False)
+        network_training(fresh)
     assert not fresh.path("network.keras").exists()
     with pytest.raises(MissingOutput):
         fresh.require("05-network-training")

@@ -34,7 +34,9 @@ def test_a_faulty_study_file_is_named_with_the_entry_at_fault(file, old, new, me
 
 def test_layers_are_read_down_to_the_end_of_the_column():
     deep = {"max_depth_m": 8.6}
-    with pytest.raises(InputError, match=r"max_depth_m is 8\.6, expected at most 3\.8, .* the paper configuration ends"):
+    with pytest.raises(
+        InputError, match=r"max_depth_m is 8\.6, expected at most 3\.8, .* the paper configuration ends"
+    ):
         Study.open("virtual", settings=deep)
     assert Study.open("virtual-cesm2", settings=deep)["max_depth_m"] == 8.6
     ends = {name: each.column.bottom[-1] for name, each in CONFIGURATIONS.items()}

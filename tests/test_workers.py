@@ -39,7 +39,7 @@ def here_and_there(cluster, monkeypatch):
 @pytest.mark.slow
 def test_folds_on_a_cluster_give_the_same_to_the_last_bit(here_and_there):
     methods = {"hybrid": hybrid_carbon, "network of the paper": paper_carbon, "boosted trees": boosted_carbon}
-    config = CONFIG._replace(n_folds=2, n_repeats=1)
+    config = CONFIG._replace(n_folds=2, repeats=range(1))
     here, there = here_and_there(lambda: compared(60, methods, config=config))
     assert here.identical(there) and np.isfinite(here["soc"]).all()
 

@@ -58,7 +58,7 @@ SUPPLEMENTS: dict[str, Stage] = {
         (DATA, ONE_BATCH, SITE_BY_SITE),
         ("supplement_*", "one_batch_*", *_SITE_SETTINGS, *_NETWORK_SETTINGS),
     ),
-    "S3-method-comparison": Stage(("learning",), (DATA, SITE_BY_SITE), ("supplement_*", *_NETWORK_SETTINGS)),
+    "S3-method-comparison": Stage(("learning",), (DATA, SITE_BY_SITE, NETWORK), ("supplement_*", *_NETWORK_SETTINGS)),
     "S4-parameter-interpretation": Stage(("model", "learning"), (DATA, SITE_BY_SITE, NETWORK), ("supplement_*",)),
     "S5-model-properties": Stage(("model", "maps"), (DATA,), ("supplement_*",)),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import product
@@ -42,7 +42,7 @@ from proda.workers import in_parallel
 
 DEFAULTS, DEPTH, PAPER_NETWORK = "CLM defaults", "depth alone", "network of the paper"
 COVER = "depth and land cover"
-POSTERIORS, FILTERED = "ensemble on weighted posterior means", "ensemble on weighted posterior means, filtered sites"
+POSTERIORS = "ensemble on weighted posterior means"
 HYBRID, CONTROL, MEAN = "hybrid", "control without the soil model", "mean of hybrid and trees"
 LAND_COVER = re.compile(r"(IGBP|igbp_land_cover)(=\d+)?")
 WIDTH_90 = 1.645  # half the width of a normal 90 % interval, in standard deviations
@@ -58,7 +58,7 @@ class TrainingConfig(NamedTuple):
     n_folds: int  # of each kind
     block_km: float  # side of a block
     seed: int  # of the folds and their trainings
-    n_repeats: int = 1  # times that folds are drawn, and all methods trained on them with other seeds
+    repeats: range = range(1)  # each draws other folds, and trains all methods on them with other seeds
     n_processes: int = 1
 
 
@@ -138,10 +138,9 @@ def paper_carbon(fold: Fold, **changed: Any) -> MethodResult:
     return MethodResult(carbon_at_layers(x, data.observed), x)
 
 
-def posterior_carbon(fold: Fold, filtered: bool = False) -> MethodResult:
-    """The networks of the hybrid, trained on the posterior means of all or the filtered sites, by their precision."""
-    train = fold.train[fold.data.used[fold.train]] if filtered else fold.train
-    return _of_ensemble(fold, trained_hybrid(fold.data, train, fold.config.hybrid, fold.seed))
+def posterior_carbon(fold: Fold) -> MethodResult:
+    """The networks of the hybrid, trained on the posterior means of the sites, weighted by their precision."""
+    return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, fold.config.hybrid, fold.seed))
 
 
 def forest_carbon(fold: Fold) -> MethodResult:
@@ -170,12 +169,6 @@ def control_carbon(fold: Fold) -> MethodResult:
     return _of_ensemble(fold, trained_hybrid(fold.data, fold.train, plan, fold.seed, fold.stacked))._replace(x=None)
 
 
-def mean_carbon(fold: Fold) -> MethodResult:
-    """Mean of hybrid, random forest and boosted trees."""
-    parts = [fold.result(method).soc for method in (hybrid_carbon, forest_carbon, boosted_carbon)]
-    return MethodResult(np.mean(parts, axis=0))
-
-
 def _of_ensemble(fold: Fold, hybrid: TrainedHybrid) -> MethodResult:
     x = hybrid.x(fold.data.frame)
     members = hybrid.soc(x, fold.data.observed)
@@ -190,12 +183,9 @@ CORE_METHODS: dict[str, Method] = {
     PAPER_NETWORK: paper_carbon,
     DEPTH: depth_alone,
 }
-ALL_METHODS: dict[str, Method] = {
-    **CORE_METHODS,
+OTHER_METHODS: dict[str, Method] = {
     FOREST: forest_carbon,
-    MEAN: mean_carbon,
     POSTERIORS: posterior_carbon,
-    FILTERED: partial(posterior_carbon, filtered=True),
     COVER: cover_carbon,
     DEFAULTS: default_carbon,
 }
@@ -207,9 +197,7 @@ CODED_NETWORKS: dict[str, Method] = {
     "joint loss": partial(paper_carbon, loss=joint_loss),
     "as coded: both": partial(paper_carbon, dropout=CODED_DROPOUT, loss=joint_loss),
 }
-# Methods that are also trained with what only profiles have: in stage 5, and in the comparison of all methods.
-CORE_WITH_OWN = (BOOSTED,)
-ALL_WITH_OWN = (HYBRID, CONTROL, BOOSTED, FOREST, PAPER_NETWORK)
+WITH_OWN = BOOSTED  # the method that is also trained with what only profiles have
 
 
 def compared_methods(
@@ -217,58 +205,55 @@ def compared_methods(
     lon: ArrayLike,
     lat: ArrayLike,
     config: TrainingConfig,
-    progress: bool = True,
     methods: Mapping[str, Method] = CORE_METHODS,
-    with_own: Collection[str] = CORE_WITH_OWN,
 ) -> xr.Dataset:
     """Carbon of every method at the layers of every site, by a model that had not seen the site.
 
     `lon`, `lat` (n_sites,) are in degrees; `methods` maps names to functions of a `Fold` that processes can import.
-    Where `data` has covariates that only sites have, the methods `with_own` are trained with them as well.
+    Where `data` has covariates that only sites have, the method `WITH_OWN` is trained with them as well.
 
     The result has, for every layer of the sites in their order (`obs`): `soc` (approach, kind, repeat, obs) kg C m-3;
     `site`, `observed` kg C m-3, `depth` m; `hybrid_log_sd` (repeat, obs), over the members on withheld blocks with the
-    covariates of maps. Further `x` (approach, kind, site, parameter), of the first repeat, NaN for methods without
+    covariates of maps. Further `x` (approach, kind, site, parameter), of repeat 0, NaN for methods without
     parameters; `fold` and `nearest_km`, the distance to the nearest training site (kind, repeat, site). `approach` has
     the coordinates `method` and `covariates` ("map" or "site").
     """
     by_covariates = {MAP: (data, dict(methods))}
     if data.site_only is not None:
-        by_covariates[SITE] = data.with_site_only(), {name: methods[name] for name in methods if name in with_own}
+        by_covariates[SITE] = data.with_site_only(), {name: methods[name] for name in methods if name == WITH_OWN}
     row = {pair: i for i, pair in enumerate((name, c) for c, (_, named) in by_covariates.items() for name in named)}
     present, lon, lat = data.observed.present, np.asarray(lon, float), np.asarray(lat, float)
     of_obs = np.nonzero(present)[0]
     n_sites, places, jobs = data.observed.n_sites, [], []
-    fold, nearest = (np.zeros((len(KINDS), config.n_repeats, n_sites)) for _ in range(2))
-    for kind, again in product(KINDS, range(config.n_repeats)):
-        drawn = fold_of_site(kind, lon, lat, config.n_folds, _seed(config.seed, kind, again), config.block_km)
+    fold, nearest = (np.zeros((len(KINDS), len(config.repeats), n_sites)) for _ in range(2))
+    for kind, (again, repeat) in product(KINDS, enumerate(config.repeats)):
+        drawn = fold_of_site(kind, lon, lat, config.n_folds, _seed(config.seed, kind, repeat), config.block_km)
         fold[KINDS.index(kind), again] = drawn
         for number in range(config.n_folds):
             held = drawn == number
             nearest[KINDS.index(kind), again, held] = nearest_training_km(lon[held], lat[held], lon[~held], lat[~held])
-            for covariates in by_covariates:
-                seed = _seed(config.seed, kind, again, number)
+            for covariates in (name for name, (_, named) in by_covariates.items() if named):
+                seed = _seed(config.seed, kind, repeat, number)
                 places.append((kind, again, held, covariates))
                 jobs.append((covariates, np.flatnonzero(~held), seed))
-    soc = np.full((len(row), len(KINDS), config.n_repeats, of_obs.size), np.nan, np.float32)
+    soc = np.full((len(row), len(KINDS), len(config.repeats), of_obs.size), np.nan, np.float32)
     names = data.observed.configuration.parameters.names
     x = np.full((len(row), len(KINDS), n_sites, len(names)), np.nan, np.float32)
     log_sd = np.full(soc.shape[2:], np.nan, np.float32)
-    bar = progress_bar(len(jobs), "folds", "fold") if progress else None
     # In the order of the folds, so that sums over them are the same to the last bit.
-    with in_parallel(_of_fold, jobs, by_covariates, config, n=config.n_processes, processes=True) as of_folds:
+    with (
+        in_parallel(_of_fold, jobs, by_covariates, config, n=config.n_processes, processes=True) as of_folds,
+        progress_bar(len(jobs), "folds", "fold") as bar,
+    ):
         for (kind, again, held, covariates), results in zip(places, of_folds, strict=True):
             k, of_held = KINDS.index(kind), held[of_obs]
             for name, result in results.items():
                 soc[row[name, covariates], k, again, of_held] = result.soc[present][of_held]
-                if result.x is not None and again == 0:
+                if result.x is not None and config.repeats[again] == 0:
                     x[row[name, covariates], k, held] = result.x[held]
                 if (name, kind, covariates) == (HYBRID, BLOCKS, MAP):
                     log_sd[again, of_held] = result.log_sd[present][of_held]
-            if bar is not None:
-                bar.update()
-    if bar is not None:
-        bar.close()
+            bar.update()
     dims = ("approach", "kind", "repeat")
     return xr.Dataset(
         {
@@ -290,6 +275,20 @@ def compared_methods(
     )
 
 
+def with_mean(compared: xr.Dataset) -> xr.Dataset:
+    """`compared` with one method more, the mean carbon of hybrid, random forest and boosted trees."""
+    mean = compared.isel(approach=[0]).assign(x=np.nan * compared["x"].isel(approach=[0]))
+    parts = [of_method(compared, name)["soc"].values for name in (HYBRID, FOREST, BOOSTED)]
+    mean["soc"] = mean["soc"].copy(data=np.mean(parts, axis=0)[None])
+    mean = mean.assign_coords(method=("approach", [MEAN]), covariates=("approach", [MAP]))
+    return joined([compared, mean], "approach")
+
+
+def joined(parts: Sequence[xr.Dataset], dim: str) -> xr.Dataset:
+    """Results of `compared_methods` on the same sites, of other repeats or methods; what is shared is of the first."""
+    return xr.concat(parts, dim, data_vars="minimal", coords="minimal", compat="override")
+
+
 def compared_networks(data: TrainingData, lon: ArrayLike, lat: ArrayLike, config: TrainingConfig) -> pd.DataFrame:
     """`CODED_NETWORKS` at withheld sites, trained on the random folds of `compared_methods`, by `network` and `repeat`.
 
@@ -300,7 +299,7 @@ def compared_networks(data: TrainingData, lon: ArrayLike, lat: ArrayLike, config
         data.observed.configuration.parameters
     )
     present, used, rows = data.observed.present, data.used, {}
-    for again in range(config.n_repeats):
+    for again in config.repeats:
         fold = fold_of_site(RANDOM, lon, lat, config.n_folds, _seed(config.seed, RANDOM, again))
         folds = range(config.n_folds)
         trained = [np.flatnonzero(fold != k) for k in folds]
@@ -329,13 +328,13 @@ def _of_fold(
 ) -> dict[str, MethodResult]:
     covariates, train, seed = job
     data, methods = by_covariates[covariates]
-    # Keras has one random state for a process: two threads of a worker would draw from it by turns.
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         fold = Fold(data, config, train, seed)
         return {name: fold.result(method) for name, method in methods.items()}
 
 
-_ONE_AT_A_TIME = Lock()
+# Keras has one random state for a process: two threads of a worker of Dask would draw from it by turns.
+ONE_AT_A_TIME = Lock()
 
 
 class CellResiduals(NamedTuple):

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from proda.kernels import steady_state as kernels
 from proda.learning.encoding import CLASSES, NUMBERS, UNKNOWN, Encoding, Shape
-from proda.learning.paper_network import Predictor, Progress, finite_loss, layer_seeds, restart, rows_of_batches
+from proda.learning.paper_network import Predictor, finite_loss, layer_seeds, restart, rows_of_batches
 from proda.learning.training_data import (
     GRAMS_PER_KG,
     ObservedSites,
@@ -180,7 +180,6 @@ class HybridTrainer:
         seed: int,
         targets: NDArray,
         prior_weight: float,
-        progress: bool = False,
     ) -> pd.DataFrame:
         """Train `networks` anew on these sites and return the learning curve: `epoch`, `loss`.
 
@@ -205,7 +204,7 @@ class HybridTrainer:
                 batch_size=plan.batch_size,
                 epochs=plan.epochs,
                 verbose=0,
-                callbacks=[rates, *([Progress()] if progress else [])],
+                callbacks=[rates],
             ).history
         curve = pd.DataFrame({"epoch": np.arange(1, plan.epochs + 1), "loss": history["loss"]})
         finite_loss(curve["loss"], "look for impossible numbers in forcing.nc at the training sites.")
@@ -239,7 +238,6 @@ def trained_hybrid(
     plan: HybridPlan,
     seed: int,
     stacked: StackedTrees | None = None,
-    progress: bool = False,
 ) -> TrainedHybrid:
     """Networks trained on the rows `train` of `data`: layers and posteriors of the sites.
 
@@ -262,7 +260,7 @@ def trained_hybrid(
         mixed = plan.distillation_share * stacked.of_layers + (1.0 - plan.distillation_share) * sites.soc
         sites = sites._replace(soc=mixed.astype(np.float32))
         encoded, trees = with_carbon(encoded, stacked.at_depths), stacked.trees
-    curve = trainer.train(encoded, sites.at_most(MOST_LAYERS), seed, targets, plan.prior_weight, progress)
+    curve = trainer.train(encoded, sites.at_most(MOST_LAYERS), seed, targets, plan.prior_weight)
     return TrainedHybrid(trainer, encoding, curve, trees)
 
 

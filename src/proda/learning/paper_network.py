@@ -28,7 +28,6 @@ from proda.learning.scores import TRAIN, UNUSED, VALIDATION, parameter_skill, ra
 from proda.learning.training_data import Inputs, true_parameters
 from proda.learning.trees import Trees, with_carbon
 from proda.model.parameters import INNER, ParameterTable, table_of, with_positive_cwd_share
-from proda.stage import progress_bar
 from proda.study import Study
 
 HIDDEN = (256, 512, 512, 256)
@@ -179,17 +178,22 @@ class PaperResults(NamedTuple):
         return self.parameters[self.parameters["place"] == place].reset_index(drop=True)
 
 
-def paper_results(study: Study, inputs: Inputs, progress: bool = True) -> PaperResults:
+def paper_split(study: Study, inputs: Inputs) -> NDArray[np.object_]:
+    """The paper's random split of the sites in use, (n_sites,) strings (`proda.learning.scores.random_split`)."""
+    return random_split(inputs.used, study.seed_for(STAGE, "split"), study["test_share"], study["validation_share"])
+
+
+def paper_results(study: Study, inputs: Inputs) -> PaperResults:
     """Train the paper's network on the sites in use downstream; predict the parameters of all sites and cells.
 
     Sites are predicted by the network that was trained on the training sites of the split, as in the paper. What is
     mapped and saved is trained on all sites in use, for as many epochs as that network kept.
     """
-    split = random_split(inputs.used, study.seed_for(STAGE, "split"), study["test_share"], study["validation_share"])
-    of_split, curve = trained_predictor(study, inputs, split, progress)
+    split = paper_split(study, inputs)
+    of_split, curve = trained_predictor(study, inputs, split)
     epochs = int(curve.loc[curve["kept"], "epoch"].iloc[0])
     everywhere = np.where(split == UNUSED, UNUSED, TRAIN).astype(object)
-    predictor, _ = trained_predictor(study, inputs, everywhere, progress, epochs)
+    predictor, _ = trained_predictor(study, inputs, everywhere, epochs)
     parts = []
     for place, frame, used in (
         ("site", inputs.site_covariates, of_split),
@@ -210,7 +214,7 @@ def paper_results(study: Study, inputs: Inputs, progress: bool = True) -> PaperR
 
 
 def trained_predictor(
-    study: Study, inputs: Inputs, split: NDArray, progress: bool = True, epochs: int | None = None
+    study: Study, inputs: Inputs, split: NDArray, epochs: int | None = None
 ) -> tuple[Predictor, pd.DataFrame]:
     """A predictor trained on the training sites of `split`, and its curve; nothing depends on test sites.
 
@@ -225,7 +229,7 @@ def trained_predictor(
     if epochs is not None:
         settings |= {"epochs": epochs, "kept_weights": "last"}
         validation = tuple(values[: settings["batch_size"]] for values in training)
-    network, curve = trained_network(training, validation, seed, progress=progress, **settings)
+    network, curve = trained_network(training, validation, seed, **settings)
     notes = {
         "study": study.label,
         "fingerprint": study.fingerprints()[STAGE],
@@ -270,7 +274,6 @@ def trained_network(
     hidden: Sequence[int] = HIDDEN,
     kept_weights: str = "best",
     patience: int | None = None,
-    progress: bool = False,
 ) -> tuple[keras.Model, pd.DataFrame]:
     """The paper's network, trained, and its learning curve; the network is trained anew at the next call.
 
@@ -287,7 +290,7 @@ def trained_network(
     network = _compiled_network(*shape, batch_size, learning_rate, loss)
     restart(network, paper_network(*shape, seed), network.optimizer)
     keras.utils.set_random_seed(seed)  # of the order of the batches
-    callbacks: list[keras.callbacks.Callback] = [Progress()] if progress else []
+    callbacks: list[keras.callbacks.Callback] = []
     if kept_weights == "best":
         # Patience as long as the training never stops early, it only brings the best weights back at the end.
         stopping = keras.callbacks.EarlyStopping("val_loss", patience=patience or epochs, restore_best_weights=True)
@@ -372,18 +375,3 @@ def finite_loss(loss: pd.Series, remedy: str) -> None:
     """Refuse the losses of the epochs when one is no finite number."""
     if not np.isfinite(loss).all():
         raise InputError(f"the loss is not a finite number from epoch {np.argmin(np.isfinite(loss)) + 1}: {remedy}")
-
-
-class Progress(keras.callbacks.Callback):
-    """One line of plain text, updated in place: epochs done, rate, time left and losses."""
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        self.bar = progress_bar(self.params["epochs"], "training", "epoch")
-
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        names = {"loss": "loss", "val_loss": "validation"}
-        self.bar.set_postfix({name: f"{logs[key]:.4g}" for key, name in names.items() if key in logs}, refresh=False)
-        self.bar.update()
-
-    def on_train_end(self, logs: dict | None = None) -> None:
-        self.bar.close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,28 +14,31 @@ from numpy.typing import NDArray
 
 from proda.data.files import read_csv, read_dataset, read_profiles, read_table
 from proda.learning.cross_validation import (
-    ALL_METHODS,
-    ALL_WITH_OWN,
     CORE_METHODS,
-    CORE_WITH_OWN,
+    ONE_AT_A_TIME,
+    OTHER_METHODS,
     PAPER_NETWORK,
     Method,
     TrainingConfig,
     compared_methods,
     compared_networks,
     error_on_blocks,
+    joined,
+    with_mean,
 )
 from proda.learning.hybrid import HybridPlan, trained_hybrid
 from proda.learning.paper_network import (
     HYBRID,
     STAGE,
     PaperResults,
+    Prediction,
     Predictor,
     copied,
     loaded_hybrid,
     loaded_network,
     paper_results,
     paper_settings,
+    paper_split,
     save_predictor,
     write_paper_results,
 )
@@ -50,8 +54,9 @@ from proda.learning.scores import (
 )
 from proda.learning.training_data import Inputs, TrainingData, network_inputs, study_training_data
 from proda.learning.trees import stacked_trees
+from proda.stage import progress_bar
 from proda.study import Study
-from proda.workers import n_workers
+from proda.workers import in_parallel, n_workers
 
 PATIENCE = 25  # epochs after which the paper's network of a fold stops when it has not improved
 MOST_PROCESSES = 4  # each holds JAX and the training data, a gigabyte
@@ -92,7 +97,7 @@ class NetworkTraining(NamedTuple):
     data: TrainingData  # of the sites of `compared`
 
 
-def network_training(study: Study, progress: bool = True) -> NetworkTraining:
+def network_training(study: Study) -> NetworkTraining:
     """Train the study's networks, predict the parameters of all sites and cells, and write the stage's files.
 
     These are those of `write_paper_results`, of five methods on withheld sites and blocks (folds.nc,
@@ -101,10 +106,9 @@ def network_training(study: Study, progress: bool = True) -> NetworkTraining:
     """
     with study.stage(STAGE) as folder:
         inputs = network_inputs(study)
-        paper = paper_results(study, inputs, progress)
         data, known = study_training_data(study, inputs)
-        compared, places = compared_on_folds(study, data, known, CORE_METHODS, CORE_WITH_OWN, progress=progress)
-        hybrid = study_hybrid(study, inputs, data, training_rows(paper.split, known), progress)
+        compared, places = compared_on_folds(study, data, known, CORE_METHODS, range(study["score_repeats"]))
+        paper, hybrid = study_networks(study, inputs, data, known)
         block = block_of_place(places["lon"], places["lat"], study["network_block_km"])
         error = error_on_blocks(compared, places["cell"].to_numpy(), block, _fold_seed(study))
         hybrid = hybrid._replace(parameters=hybrid.parameters.merge(error))
@@ -150,20 +154,24 @@ def read_predicted(folder: Path) -> Predicted:
     return Predicted(*parts, skill, hybrid)
 
 
-def method_comparison(study: Study, progress: bool = True) -> tuple[xr.Dataset, TrainingData]:
+def method_comparison(study: Study) -> tuple[xr.Dataset, TrainingData]:
     """All methods on folds (`compared_methods`), and what was learnt from; nothing is written.
 
-    Folds are drawn at least `LEAST_REPEATS` times, first as in stage 5.
+    Folds are drawn at least `LEAST_REPEATS` times; what stage 5 has found on the first of them is taken from it.
     """
     data, known = study_training_data(study, network_inputs(study))
-    n_repeats = max(LEAST_REPEATS, study["score_repeats"])
-    return compared_on_folds(study, data, known, ALL_METHODS, ALL_WITH_OWN, n_repeats, progress)[0], data
+    core = read_dataset(study.path("folds.nc"), FOLDS, notebook=STAGE)
+    n = max(LEAST_REPEATS, study["score_repeats"])
+    if more := range(core.sizes["repeat"], n):
+        core = joined([core, compared_on_folds(study, data, known, CORE_METHODS, more)[0]], "repeat")
+    others, _ = compared_on_folds(study, data, known, OTHER_METHODS, range(n))
+    return with_mean(joined([core, others], "approach")), data
 
 
 def coded_networks(study: Study) -> pd.DataFrame:
     """`compared_networks` on the random folds of stage 5, drawn at least twice; nothing is written."""
     data, known = study_training_data(study, network_inputs(study))
-    config = training_config(study, known.size)._replace(n_repeats=max(2, study["score_repeats"]))
+    config = training_config(study, known.size)._replace(repeats=range(max(2, study["score_repeats"])))
     places = read_profiles(study.path("profiles.parquet")).iloc[known]
     return compared_networks(data, places["lon"], places["lat"], config)
 
@@ -173,14 +181,12 @@ def compared_on_folds(
     data: TrainingData,
     known: NDArray[np.int64],
     methods: Mapping[str, Method],
-    with_own: Collection[str],
-    n_repeats: int | None = None,
-    progress: bool = True,
+    repeats: range,
 ) -> tuple[xr.Dataset, pd.DataFrame]:
     """Methods on the study's folds, with `site` the study's, and the profiles of these sites."""
     places = read_profiles(study.path("profiles.parquet")).iloc[known]
-    config = training_config(study, known.size)._replace(n_repeats=n_repeats or study["score_repeats"])
-    compared = compared_methods(data, places["lon"], places["lat"], config, progress, methods, with_own)
+    config = training_config(study, known.size)._replace(repeats=repeats)
+    compared = compared_methods(data, places["lon"], places["lat"], config, methods)
     return compared.assign_coords(site=known), places
 
 
@@ -211,29 +217,32 @@ def hybrid_plan(study: Study) -> HybridPlan:
     )
 
 
-def study_hybrid(
-    study: Study, inputs: Inputs, data: TrainingData, train: NDArray[np.int64], progress: bool = True
-) -> HybridTraining:
-    """The study's hybrid at all sites, trained on the rows `train` of `data`, and at all cells, trained on all rows.
+def study_networks(
+    study: Study, inputs: Inputs, data: TrainingData, known: NDArray[np.int64]
+) -> tuple[PaperResults, HybridTraining]:
+    """The study's networks: the paper's, and the hybrid; the error of the hybrid's map is not in it.
 
-    The error of its map is not in it.
+    The hybrid at sites is trained on all but the test sites of the paper's network, so both have seen the same sites;
+    that of the map on all of them.
     """
     plan, seed = hybrid_plan(study), study.seed_for(STAGE, "hybrid") % 2**31
+    seen = training_rows(paper_split(study, inputs), known)
+    jobs = [
+        partial(paper_results, study, inputs),
+        partial(_hybrid_at, inputs.site_covariates, "sites", data, seen, plan, seed),
+        partial(_hybrid_at, inputs.cell_covariates, "cells", data, np.arange(known.size), plan, seed),
+    ]
+    n = training_config(study, known.size).n_processes
+    with in_parallel(_called, jobs, n=n, processes=True) as done, progress_bar(len(jobs), "networks", "network") as bar:
+        found = []
+        for one in done:
+            found.append(one)
+            bar.update()
+    paper, (_, _, of_sites), (curve, predictor, of_cells) = found
+    notes = {"study": study.label, "fingerprint": study.fingerprints()[STAGE], "seed": seed}
+    predictor.notes.update(notes, plan=plan._asdict(), sites=known.size)
     variables = {}
-    for place, frame, rows in (
-        ("site", inputs.site_covariates, train),
-        ("cell", inputs.cell_covariates, np.arange(data.observed.n_sites)),
-    ):
-        trained = trained_hybrid(data, rows, plan, seed, stacked_trees(data, rows, seed), progress)
-        notes = {
-            "study": study.label,
-            "fingerprint": study.fingerprints()[STAGE],
-            "seed": seed,
-            "plan": plan._asdict(),
-            "sites": int(rows.size),
-        }
-        predictor = Predictor(copied(trained.trainer.networks), trained.encoding, notes, trained.trees)
-        predicted = predictor(frame, f"covariates.parquet, {place}s")
+    for place, predicted in (("site", of_sites), ("cell", of_cells)):
         variables[f"x_{place}"] = (("member", place, "parameter"), predicted.x.astype(np.float32))
         variables[f"extrapolated_{place}"] = (place, predicted.extrapolated)
     parameters = xr.Dataset(
@@ -246,9 +255,23 @@ def study_hybrid(
             "networks trained on all sites.",
         },
     )
-    return HybridTraining(trained.curve, predictor, parameters)
+    return paper, HybridTraining(curve, predictor, parameters)
+
+
+def _hybrid_at(
+    frame: pd.DataFrame, places: str, data: TrainingData, rows: NDArray, plan: HybridPlan, seed: int
+) -> tuple[pd.DataFrame, Predictor, Prediction]:
+    """The hybrid trained on `rows` of `data`: learning curve, predictor, and what that gives at `places`."""
+    trained = trained_hybrid(data, rows, plan, seed, stacked_trees(data, rows, seed))
+    predictor = Predictor(copied(trained.trainer.networks), trained.encoding, trees=trained.trees)
+    return trained.curve, predictor, predictor(frame, f"covariates.parquet, {places}")
+
+
+def _called(job: Callable[[], Any]) -> Any:
+    with ONE_AT_A_TIME:
+        return job()
 
 
 def training_rows(split: NDArray, known: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows of the training data for the hybrid: all but the paper network's test sites, so both have the same."""
+    """Rows of the training data that are no test sites of the paper's network."""
     return np.flatnonzero(np.isin(split[known], (TRAIN, VALIDATION)))

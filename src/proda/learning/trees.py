@@ -19,7 +19,7 @@ BOOSTED, FOREST = "boosted trees", "random forest"
 # Leaves, penalty and choice of covariates were chosen on folds of the real profiles that score nothing.
 BOOSTING = {"max_iter": 200, "learning_rate": 0.06, "l2_regularization": 10.0, "early_stopping": False}
 N_TREES, SHARE_OF_FEATURES = 100, 0.4  # trees of a forest; covariates that a split of both kinds may choose from
-N_PARTS = 5  # of the sites, each predicted by trees that were trained on the others
+N_PARTS = 3  # of the sites, each predicted by trees that were trained on the others
 DEPTHS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)  # m, at which networks take the carbon of trees
 
 
