@@ -24,12 +24,6 @@ kind = "virtual"
 [settings]
 epochs = 40
 batch_size = 16
-dropout = 0.2
-learning_rate = 1.0
-test_share = 0.2
-validation_share = 0.2
-network_scaling = "training"
-network_weights = "best"
 network_folds = 2
 network_block_km = 400.0
 hybrid_members = 2
