@@ -157,7 +157,7 @@ def test_the_settings_choose_error_weights_and_operator(tables, tmp_path):
         return chains.site_problem(*tables, forcing, chains.error_model(study.settings, spread))
 
     site, pooled, paper = made("demo"), made("demo", spread=20.0), made("paper")
-    np.testing.assert_allclose(site.sd, np.hypot([2700.0, 1200.0, 2100.0], 2000.0))
+    np.testing.assert_allclose(site.sd, np.hypot([2700.0, 1200.0, 2100.0], 250.0))
     np.testing.assert_allclose(pooled.sd, np.hypot([2700.0, 1200.0, 2100.0], 20_000.0))
     np.testing.assert_allclose(paper.sd, [2700.0, 1200.0, 2100.0])
     assert site.weight.tolist() == [1.0] * 3 and pooled.weight.tolist() == [0.5, 0.5, 1.0]
