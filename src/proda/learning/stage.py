@@ -60,7 +60,7 @@ from proda.workers import in_parallel, n_workers
 
 PATIENCE = 25  # epochs after which the paper's network of a fold stops when it has not improved
 MOST_PROCESSES = 4  # each holds JAX and the training data, a gigabyte
-WORTH_PROCESSES = 3000  # sites; with fewer a process takes longer to start and compile than to train
+WORTH_PROCESSES = 1000  # sites; with fewer a process takes longer to start and compile than to train
 LEAST_REPEATS = 5  # of the comparison of all methods
 PARAMETERS_FILE = "hybrid_parameters.nc"
 # Variables with a number everywhere, and their dimensions, of hybrid_parameters.nc and folds.nc.
