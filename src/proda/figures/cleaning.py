@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from proda.figures import style
@@ -143,7 +144,9 @@ def _carbon_with_depth(
             label = f"{name} ({len(np.unique(site[chosen])):,})"
             ax.plot(median, middle[median.index.astype(int)], marker="o", markersize=3, label=label, **look)
     ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_ylim(DEPTH_BINS[int(low.index.max()) + 1] if len(low) else DEPTH_BINS[-1], 0)
     ax.set_xlabel("Soil organic carbon, median (kg C m$^{-3}$)")
     ax.legend(fontsize=7.5, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
