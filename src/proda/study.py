@@ -297,7 +297,7 @@ class Study:
         if values["max_depth_m"] > (deepest := DEEPEST[configuration]):
             raise InputError(
                 f"study {file.stem}: max_depth_m is {values['max_depth_m']:g}, expected at most {deepest:g}, where the "
-                f"column of the {configuration} configuration ends"
+                f"column of the {configuration} configuration ends: lower it"
             )
         default = repository_root() / "data" / "processed" / f"{file.stem}-{scale}"
         return cls(

@@ -69,7 +69,7 @@ BETWEEN_SITES = 0.25
 class HybridPlan(NamedTuple):
     """How the ensemble is trained, by AdamW."""
 
-    n_members: int = 4
+    n_members: int = 3
     epochs: int = 30
     batch_size: int = 256  # fewer where an epoch would have less than thirty steps
     learning_rate: float = 4e-3  # at its greatest: it rises in the first tenth of the epochs, then falls as a cosine

@@ -232,7 +232,6 @@ def trained_predictor(
     network, curve = trained_network(training, validation, seed, **settings)
     notes = {
         "study": study.label,
-        "fingerprint": study.fingerprints()[STAGE],
         "seed": seed,
         "hidden": list(HIDDEN),
         "kept_epoch": int(curve.loc[curve["kept"], "epoch"].iloc[0]),

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -225,22 +224,16 @@ def study_networks(
     The hybrid at sites is trained on all but the test sites of the paper's network, so both have seen the same sites;
     that of the map on all of them.
     """
-    plan, seed = hybrid_plan(study), study.seed_for(STAGE, "hybrid") % 2**31
-    seen = training_rows(paper_split(study, inputs), known)
-    jobs = [
-        partial(paper_results, study, inputs),
-        partial(_hybrid_at, inputs.site_covariates, "sites", data, seen, plan, seed),
-        partial(_hybrid_at, inputs.cell_covariates, "cells", data, np.arange(known.size), plan, seed),
-    ]
-    n = training_config(study, known.size).n_processes
-    with in_parallel(_called, jobs, n=n, processes=True) as done, progress_bar(len(jobs), "networks", "network") as bar:
-        found = []
+    jobs = [None, ("site", training_rows(paper_split(study, inputs), known)), ("cell", np.arange(known.size))]
+    n, found = training_config(study, known.size).n_processes, []
+    with (
+        in_parallel(_trained, jobs, study, inputs, data, n=n, processes=True) as done,
+        progress_bar(len(jobs), "networks", "network") as bar,
+    ):
         for one in done:
             found.append(one)
             bar.update()
     paper, (_, _, of_sites), (curve, predictor, of_cells) = found
-    notes = {"study": study.label, "fingerprint": study.fingerprints()[STAGE], "seed": seed}
-    predictor.notes.update(notes, plan=plan._asdict(), sites=known.size)
     variables = {}
     for place, predicted in (("site", of_sites), ("cell", of_cells)):
         variables[f"x_{place}"] = (("member", place, "parameter"), predicted.x.astype(np.float32))
@@ -258,18 +251,19 @@ def study_networks(
     return paper, HybridTraining(curve, predictor, parameters)
 
 
-def _hybrid_at(
-    frame: pd.DataFrame, places: str, data: TrainingData, rows: NDArray, plan: HybridPlan, seed: int
-) -> tuple[pd.DataFrame, Predictor, Prediction]:
-    """The hybrid trained on `rows` of `data`: learning curve, predictor, and what that gives at `places`."""
-    trained = trained_hybrid(data, rows, plan, seed, stacked_trees(data, rows, seed))
-    predictor = Predictor(copied(trained.trainer.networks), trained.encoding, trees=trained.trees)
-    return trained.curve, predictor, predictor(frame, f"covariates.parquet, {places}")
-
-
-def _called(job: Callable[[], Any]) -> Any:
+def _trained(
+    job: tuple[str, NDArray[np.int64]] | None, study: Study, inputs: Inputs, data: TrainingData
+) -> PaperResults | tuple[pd.DataFrame, Predictor, Prediction]:
+    """The paper's network, or the hybrid trained on rows of `data`: curve, predictor, and its parameters at a place."""
     with ONE_AT_A_TIME:
-        return job()
+        if job is None:
+            return paper_results(study, inputs)
+        (place, rows), plan, seed = job, hybrid_plan(study), study.seed_for(STAGE, "hybrid") % 2**31
+        trained = trained_hybrid(data, rows, plan, seed, stacked_trees(data, rows, seed))
+        notes = {"study": study.label, "seed": seed, "plan": plan._asdict(), "sites": int(rows.size)}
+        predictor = Predictor(copied(trained.trainer.networks), trained.encoding, notes, trained.trees)
+        frame = inputs.site_covariates if place == "site" else inputs.cell_covariates
+        return trained.curve, predictor, predictor(frame, f"covariates.parquet, {place}s")
 
 
 def training_rows(split: NDArray, known: NDArray[np.int64]) -> NDArray[np.int64]:
