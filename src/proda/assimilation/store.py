@@ -282,7 +282,7 @@ STATUS_MEANING = {
     "not sampled": "a number of its forcing or layers is missing or impossible",
     "no finite posterior": "its chains found no finite misfit, or one never moved",
     "out of reach": f"no parameters in the box come within {OUT_OF_REACH:g} standard deviations of its layers",
-    "no chain accepted": "every chain accepted less than 15 % or more than 50 % of its steps (scale `paper`)",
+    "no chain accepted": "every chain accepted less than 15 % or more than 50 % of its steps: the first is kept",
     "a chain is stuck": f"the median misfits of its chains differ by more than {STUCK_GAP:g}: not the same posterior",
     "not converged": "R-hat or an effective sample size of some parameter misses its limit",
     "converged": "all parameters meet the limits",
@@ -372,7 +372,7 @@ def site_status(
             "steps": sites["steps"].to_numpy(),
             "acceptance": shares.mean(axis=1),
             "chains_outside_window": rejected,
-            "used_downstream": finite & (efficiency >= 0.0) & ~(plan.one_chain & (rejected == plan.n_chains)),
+            "used_downstream": finite & (efficiency >= 0.0),
         }
     )
 
