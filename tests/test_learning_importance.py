@@ -19,7 +19,6 @@ from proda.learning.importance import (
 from proda.model.parameters import PAPER_PARAMETERS
 
 N, DEPTHS = 2000, np.array([1.0, 0.5, 0.25, 0.1])
-GROUPS = {"climate": ["BIO1", "BIO12"], "soil texture": ["Clay_Content_0cm"], "soil water": ["SWC_v_Wilting_Point_0cm"]}
 Q10, TAU = PAPER_PARAMETERS.index("q10"), PAPER_PARAMETERS.index("tau4s3")
 
 

@@ -169,6 +169,7 @@ def results_at(folder: Path, date: str, weights: bytes, number: float) -> None:
     with zipfile.ZipFile(folder / "network.keras", "w") as file:
         file.writestr("metadata.json", json.dumps({"date_saved": date}))
         file.writestr(zipfile.ZipInfo("weights.h5", (int(date[:4]), 1, 1, 0, 0, 0)), weights)
+    (folder / "hybrid_trees.joblib").write_bytes(date.encode())  # the same trees are pickled in several ways
     (folder / "model_speed.csv").write_text(f"task,microseconds\nsolve,{date[-2:]}\n")
     write_json(folder / "S1.json", {"number": number, "draws_per_second": float(date[-2:])})
 
