@@ -147,9 +147,8 @@ def method_scores(table: pd.DataFrame, ax: Axes) -> Axes:
     ax.axvline(0.0, color=INK, linewidth=0.6)
     ax.set_yticks(np.arange(len(methods)), methods, fontsize=8.5)
     ax.grid(axis="y", linewidth=0.3)
-    ax.set(
-        xlabel="Efficiency of SOC at all withheld layers", xlim=(LOWEST - 0.04, 1.0), ylim=(-0.7, len(methods) - 0.3)
-    )
+    least = max(LOWEST, min(0.0, float(np.nanmin(means["efficiency"])))) - 0.04
+    ax.set(xlabel="Efficiency of SOC at all withheld layers", xlim=(least, 1.0), ylim=(-0.7, len(methods) - 0.3))
     ax.figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return ax
 

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, TwoSlopeNorm
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
@@ -25,19 +25,6 @@ DENSITY_LIMITS = (0.1, 300.0)  # kg C m-3
 PUBLISHED = "#8a8a8a"
 DEPTH_EDGES = np.array([0, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0])  # m
 LEAST_LAYERS = 5
-
-
-def difference_norm(difference: ArrayLike) -> TwoSlopeNorm:
-    """Colour scale of Fig. 2: from the 5 % quantile of the negative differences over zero to the 95 % of the positive.
-
-    Both sides have half of the colours, however wide they are: their ends stand at the colour bar.
-    """
-    values = np.asarray(difference, float)
-    low, high = (values[side] for side in (values < 0, values > 0))
-    ends = np.quantile(low, 0.05) if low.size else 0.0, np.quantile(high, 0.95) if high.size else 0.0
-    largest = max(abs(ends[0]), ends[1]) or 1.0
-    # A side without a difference gets the end of the other, so that the scale has two sides.
-    return TwoSlopeNorm(0.0, float(ends[0] or -largest), float(ends[1] or largest))
 
 
 def density_scatter(observed: ArrayLike, modelled: ArrayLike, ax: Axes, published: tuple | None = None) -> Axes:
@@ -64,42 +51,32 @@ def density_scatter(observed: ArrayLike, modelled: ArrayLike, ax: Axes, publishe
     return ax
 
 
-def _two_digits(value: float) -> str:
-    """A signed number of two digits, or of all before the point."""
-    return f"{value:+.0f}" if abs(value) >= 10 else f"{value:+.2g}" if value else "0"
-
-
 def agreement_figure(
     layers: pd.DataFrame, modelled: dict[str, ArrayLike], sites: pd.DataFrame, published: dict = PUBLISHED_FIT
 ) -> Figure:
     """One row a method: map of its stock differences at the sites, and its SOC against the observed at all layers.
 
-    As in the paper every map has a scale of its own (`difference_norm`), so colours show a pattern and not an amount.
+    The maps share one scale, symmetric about zero and to the 2 and 98 % quantiles of all differences.
     `modelled` is method -> (n_layers,) g C m-3 at the observed `layers`; NaN leaves a layer out. `published` are
     scores of the paper, by method, shown in its region alone.
     """
     observed = layers["soc"].to_numpy(float)
     published = published if is_conterminous(sites["lon"], sites["lat"]) else {}
-    figure = plt.figure(figsize=(8, 2.85 * len(modelled) + 0.6), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.09)  # a bar's label must not read as the title below
+    figure = plt.figure(figsize=(8, 2.5 * len(modelled) + 1.0), layout="constrained")
     places = figure.add_gridspec(len(modelled), 2, width_ratios=(1.6, 1))
-    right = []
+    differences = {name: stock_differences(layers, soc, len(sites)) for name, soc in modelled.items()}
+    quantity = style.scale_of("difference", np.concatenate(list(differences.values())))
+    left, right = [], []
     for row, (name, soc) in enumerate(modelled.items()):
-        difference = stock_differences(layers, soc, len(sites))
-        ax, norm = style.map_axes(sites, figure, places[row, 0]), difference_norm(difference)
-        quantity = style.QUANTITIES["difference"]._replace(norm=norm)
-        ax.differences = style.draw_sites(difference, sites, ax, quantity, on_top="any")
-        ax.set_title(method_label(name), loc="left", fontweight="bold")
-        ticks = [norm.vmin, norm.vmin / 2, 0.0, norm.vmax / 2, norm.vmax]
-        bar = style.colour_bar(
-            ax.differences, ax, orientation="horizontal", extend="both", shrink=0.8, aspect=34, ticks=ticks
-        )
-        bar.ax.set_xticklabels([_two_digits(tick) for tick in ticks])
+        left.append(style.map_axes(sites, figure, places[row, 0]))
+        left[-1].differences = style.draw_sites(differences[name], sites, left[-1], quantity, on_top="any")
+        left[-1].set_title(method_label(name), loc="left", fontweight="bold")
         finite = np.isfinite(soc)
         right.append(figure.add_subplot(places[row, 1], sharex=right[0] if right else None))
         density_scatter(observed[finite] / 1e3, np.asarray(soc)[finite] / 1e3, right[-1], published=published.get(name))
         right[-1].set_ylabel("Modelled (kg C m$^{-3}$)")
         right[-1].tick_params(labelbottom=name == list(modelled)[-1])
+    style.colour_bar(left[-1].differences, left[-1], orientation="horizontal", extend="both", aspect=34)
     most = max(ax.counts.get_array().max() for ax in right)
     for ax in right:
         ax.counts.set_norm(LogNorm(1, most))
