@@ -1,7 +1,9 @@
 """Tasks in parallel: the same results on a Dask cluster as here, in order, and done again where a worker dies."""
 
 import os
+import pickle
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import distributed
@@ -62,6 +64,15 @@ def network_draws() -> NetworkDraws:
     frame = fine_source(150, gaps=False)[["wet", "warm"]].to_dataframe()[["wet", "warm"]]
     encoding = Encoding.of(frame)
     return NetworkDraws(Predictor(parameter_networks(encoding.shape, 3, seed=1, n_parameters=25), encoding))
+
+
+def test_networks_can_be_sent_to_another_worker_while_they_predict():
+    draws, places = network_draws(), fine_source(150, gaps=False)[["wet", "warm"]].to_dataframe()[["wet", "warm"]]
+    with ThreadPoolExecutor(1) as pool:
+        predicting = pool.submit(lambda: [draws(places) for _ in range(20)])
+        while not predicting.done():
+            again = pickle.loads(pickle.dumps(draws))
+    np.testing.assert_array_equal(again(places).x, predicting.result()[0].x)
 
 
 @pytest.mark.parametrize("predictor", [Responding(12), "networks"])

@@ -4,6 +4,7 @@ parameters predicted and the model run.
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -67,7 +68,9 @@ class NetworkDraws:
         self.predictor, self.covariates, self._one_at_a_time = predictor, predictor.covariates, Lock()
 
     def __reduce__(self) -> tuple:
-        return NetworkDraws, (self.predictor,)  # a lock stays where it is
+        # While it predicts, Keras has taken the weights out of the network: no worker can send it to another then.
+        with self._one_at_a_time:
+            return _unpickled_draws, (pickle.dumps(self.predictor),)
 
     def __call__(self, covariates: pd.DataFrame) -> MapDraws:
         # Keras keeps the function that it compiled in the network: two threads would both compile it.
@@ -75,6 +78,10 @@ class NetworkDraws:
             prediction = self.predictor(covariates)
         x = prediction.x if prediction.x.ndim == 3 else prediction.x[None]
         return MapDraws(np.swapaxes(x, 1, 2), prediction.extrapolated)
+
+
+def _unpickled_draws(predictor: bytes) -> NetworkDraws:
+    return NetworkDraws(pickle.loads(predictor))
 
 
 def fine_maps(
