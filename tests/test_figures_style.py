@@ -27,6 +27,7 @@ def offline(monkeypatch):
 def test_differences_are_white_at_zero_and_symmetric():
     norm = style.scale_of("difference", [-1.0, 5.0], limits=(-2.0, 6.0)).norm
     assert (norm.vmin, norm.vcenter, norm.vmax) == (-6, 0, 6)
+    assert style.scale_of("difference", [0.0, np.nan]).norm(0.0) == 0.5
 
 
 def test_a_cell_is_drawn_where_it_lies(grid):

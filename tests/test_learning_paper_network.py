@@ -169,7 +169,7 @@ def changed_range(described: dict) -> None:
     [
         (changed_parameters, "network.json: a parameter is .*'cryo'.* expected .*'diffus'.*Train it again"),
         (changed_range, "1000.0.* expected .*2000.0"),
-        (lambda notes: notes.pop("encoding"), "network.keras and the files beside it are not a network.*encoding"),
+        (lambda notes: notes.pop("encoding"), "network.keras and .* are not a network of this version.*encoding"),
     ],
 )
 def test_a_damaged_or_foreign_description_is_refused(predictor, tmp_path: Path, change, message):
