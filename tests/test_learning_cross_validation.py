@@ -50,17 +50,12 @@ def compared(n, methods, made=None, config=CONFIG):
     return compared_methods(made or learnable(n), lon, lat, config, methods)
 
 
-def carbon_1_at_training_sites(fold: Fold) -> MethodResult:
-    """Carbon 1 at training sites and 2 elsewhere: what is scored must all be 2."""
-    soc = np.full(fold.data.observed.depth.shape, 2.0)
-    soc[fold.train] = 1.0
-    return MethodResult(soc, np.full((len(soc), 25), 0.5), np.full(soc.shape, 0.1))
-
-
-def right_but_at_training_sites(fold: Fold) -> MethodResult:
-    soc, x = fold.data.observed.soc.astype(float), fold.data.x_mean.copy()
-    soc[fold.train], x[fold.train] = 0.0, 0.5
-    return MethodResult(soc, x)
+def right_where_not_trained(fold: Fold) -> MethodResult:
+    """The observations and posteriors of withheld sites, and -1 where a method had been trained on one."""
+    known = np.isin(fold.withheld, fold.train)
+    soc, x = fold.data.observed.soc[fold.withheld].astype(float), fold.data.x_mean[fold.withheld].copy()
+    soc[known], x[known] = -1.0, -1.0
+    return MethodResult(soc, x, 0.1 * soc)
 
 
 def test_networks_are_scored_where_they_were_not_trained_and_each_follows_the_covariates(monkeypatch):
@@ -69,17 +64,19 @@ def test_networks_are_scored_where_they_were_not_trained_and_each_follows_the_co
     found = compared_networks(made, lon, lon, config)
     assert found.index.tolist() == [(name, again) for again in (0, 1) for name in CODED_NETWORKS]
     assert (found["r"] > 0.6).all() and (found["efficiency"] > 0.2).all() and found["r"].nunique() == len(found)
-    monkeypatch.setitem(CODED_NETWORKS, "joint loss", right_but_at_training_sites)
+    monkeypatch.setitem(CODED_NETWORKS, "joint loss", right_where_not_trained)
     found = compared_networks(made, lon, lon, config._replace(repeats=range(1), paper={**PAPER, "epochs": 1}))
     np.testing.assert_allclose(found.loc[("joint loss", 0)], 1.0, rtol=1e-6)
 
 
 def test_every_site_is_scored_once_a_repeat_by_a_model_that_has_not_seen_it():
     made = learnable(120)
-    found = compared(120, {"hybrid": carbon_1_at_training_sites}, made)
-    assert found["soc"].shape == (1, 2, 2, made.observed.present.sum()) and (found["soc"] == 2.0).all()
+    found = compared(120, {"hybrid": right_where_not_trained}, made)
+    assert found["soc"].shape == (1, 2, 2, made.observed.present.sum()) and (found["nearest_km"] > 0.0).all()
     np.testing.assert_array_equal(found["observed"], made.observed.soc[made.observed.present])
-    assert (found["hybrid_log_sd"] == np.float32(0.1)).all() and (found["nearest_km"] > 0.0).all()
+    assert (found["soc"] == found["observed"]).all()
+    np.testing.assert_array_equal(found["x"], np.broadcast_to(made.x_mean.astype(np.float32), (1, 2, 120, 25)))
+    np.testing.assert_allclose(found["hybrid_log_sd"], 0.1 * found["observed"].expand_dims(repeat=2), rtol=1e-6)
     assert found["fold"].shape == (2, 2, 120) and set(found["fold"].values.ravel()) == {0, 1, 2}
     assert (found["fold"][:, 0] != found["fold"][:, 1]).any("site").all(), "folds are drawn anew"
 
@@ -99,14 +96,14 @@ def test_what_only_sites_have_is_for_the_scores_of_sites_alone():
 
 @pytest.fixture(scope="module")
 def with_and_without():
-    """All methods trained on the even sites: of one data set, and of one whose odd sites have other carbon."""
+    """All methods at the odd sites, trained on the even ones: of one data set, and with other carbon at odd sites."""
     made, train = learnable(100), np.arange(0, 100, 2)
     odd, x_mean, x_sd = made.observed.soc.copy(), made.x_mean.copy(), made.x_sd.copy()
     odd[1::2] *= 9.0
     x_mean[1::2], x_sd[1::2] = 1.0 - x_mean[1::2], 0.3 * x_sd[1::2]
     other = made._replace(observed=made.observed._replace(soc=odd), x_mean=x_mean, x_sd=x_sd)
     folds = [Fold(data, CONFIG, train, 3) for data in (made, other)]
-    return made, *({name: fold.result(method) for name, method in ALL_METHODS.items()} for fold in folds)
+    return made, *({name: method(fold) for name, method in ALL_METHODS.items()} for fold in folds)
 
 
 @pytest.mark.parametrize("name", ALL_METHODS)
@@ -119,20 +116,21 @@ def test_withheld_carbon_and_posteriors_do_not_reach_the_training_of_any_method(
 def test_withheld_covariates_do_not_reach_the_ranges_that_scale_those_of_training_sites(with_and_without, name):
     made, found, _ = with_and_without
     frame = made.frame.copy()
-    frame.loc[1::2, ["warmth", "clay"]] = 7.0 * frame.loc[1::2, ["warmth", "clay"]] - 3.0
-    other = Fold(made._replace(frame=frame), CONFIG, np.arange(0, 100, 2), 3).result(ALL_METHODS[name])
-    np.testing.assert_array_equal(other.soc[::2], found[name].soc[::2])
+    frame.loc[1::4, ["warmth", "clay"]] = 7.0 * frame.loc[1::4, ["warmth", "clay"]] - 3.0
+    other = ALL_METHODS[name](Fold(made._replace(frame=frame), CONFIG, np.arange(0, 100, 2), 3))
+    np.testing.assert_array_equal(other.soc[1::2], found[name].soc[1::2])
+    assert (other.soc[::2] != found[name].soc[::2]).any()
 
 
 def test_the_control_has_no_parameters(with_and_without):
     made, found, _ = with_and_without
     control = found["control without the soil model"]
-    assert control.x is None and np.isfinite(control.log_sd).all() and found["hybrid"].x.shape == (100, 25)
-    assert (control.soc[made.observed.present] > 0.0).all()
+    assert control.x is None and np.isfinite(control.log_sd).all() and found["hybrid"].x.shape == (50, 25)
+    assert (control.soc[made.observed.present[1::2]] > 0.0).all()
 
 
 def test_repeats_and_methods_that_are_found_apart_are_those_found_together():
-    methods = {"hybrid": carbon_1_at_training_sites, "boosted trees": boosted_carbon, "random forest": forest_carbon}
+    methods = {"hybrid": right_where_not_trained, "boosted trees": boosted_carbon, "random forest": forest_carbon}
     whole = compared(60, methods)
     first, second = (compared(60, methods, config=CONFIG._replace(repeats=range(k, k + 1))) for k in (0, 1))
     assert second["x"].isnull().all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import product
 from threading import Lock
@@ -33,7 +33,7 @@ from proda.learning.scores import (
     of_method,
     scores,
 )
-from proda.learning.training_data import TrainingData, at_layers
+from proda.learning.training_data import ObservedSites, TrainingData, at_layers
 from proda.learning.trees import BOOSTED, FOREST, StackedTrees, Trees, fitted_trees, stacked_trees
 from proda.model.configuration import STRATA, interval_name
 from proda.model.parameters import CONSTRAINED_BELOW, default_parameters, prior_sd
@@ -63,7 +63,7 @@ class TrainingConfig(NamedTuple):
 
 
 class MethodResult(NamedTuple):
-    """Predictions of a method at the layers of all n sites."""
+    """Predictions of a method at the layers of the n withheld sites of a fold."""
 
     soc: NDArray[np.float64]  # (n, m), kg C m-3
     x: NDArray[np.float64] | None = None  # (n, n_parameters), unit cube: those behind it
@@ -72,19 +72,27 @@ class MethodResult(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """One fold of one kind: all methods train on the rows `train` of `data` with the seed `seed`."""
+    """One fold of one kind: all methods train on the rows `train` of `data`, with `seed`, and predict the others."""
 
     data: TrainingData
     config: TrainingConfig
     train: NDArray[np.int64]
     seed: int
-    _results: dict = field(default_factory=dict)
 
-    def result(self, method: Method) -> MethodResult:
-        """The predictions of a method, computed once."""
-        if method not in self._results:
-            self._results[method] = method(self)
-        return self._results[method]
+    @cached_property
+    def withheld(self) -> NDArray[np.int64]:
+        """Rows of `data` that are predicted, ascending."""
+        return np.setdiff1d(np.arange(self.data.observed.n_sites), self.train)
+
+    @cached_property
+    def sites(self) -> ObservedSites:
+        """The withheld sites."""
+        return self.data.observed.take(self.withheld)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """Covariates of the withheld sites."""
+        return self.data.frame.iloc[self.withheld]
 
     @cached_property
     def boosted(self) -> Trees:
@@ -102,26 +110,24 @@ Method = Callable[[Fold], MethodResult]
 
 def default_carbon(fold: Fold) -> MethodResult:
     """CLM's own parameters: nothing is fitted."""
-    forcing = fold.data.observed.columns
-    configuration = fold.data.observed.configuration
-    theta = default_parameters(forcing, fold.data.sand_percent, configuration.parameters)
-    soc = kernels.soc_density(theta, forcing, configuration)
-    return MethodResult(at_layers(soc, fold.data.observed))
+    forcing, configuration = fold.sites.columns, fold.sites.configuration
+    theta = default_parameters(forcing, fold.data.sand_percent[fold.withheld], configuration.parameters)
+    return MethodResult(at_layers(kernels.soc_density(theta, forcing, configuration), fold.sites))
 
 
 def depth_alone(fold: Fold) -> MethodResult:
     """Mean carbon of the training layers as a falling function of depth (isotonic regression), the floor."""
-    sites = fold.data.observed
-    learns = sites.present & np.isin(np.arange(sites.n_sites), fold.train)[:, None]
-    model = IsotonicRegression(increasing=False, out_of_bounds="clip").fit(sites.depth[learns], sites.soc[learns])
-    return MethodResult(np.where(sites.present, model.predict(sites.depth.ravel()).reshape(sites.depth.shape), 0.0))
+    seen, depth = fold.data.observed.take(fold.train), fold.sites.depth
+    model = IsotonicRegression(increasing=False, out_of_bounds="clip")
+    model.fit(seen.depth[seen.present], seen.soc[seen.present])
+    return MethodResult(np.where(fold.sites.present, model.predict(depth.ravel()).reshape(depth.shape), 0.0))
 
 
 def cover_carbon(fold: Fold) -> MethodResult:
     """Boosted trees on depth and land cover alone."""
     named = [name for name in fold.data.frame if LAND_COVER.fullmatch(name)]
-    data = fold.data._replace(frame=fold.data.frame[named])
-    return _of_trees(fitted_trees(BOOSTED, data, fold.train, fold.seed), data)
+    trees = fitted_trees(BOOSTED, fold.data._replace(frame=fold.data.frame[named]), fold.train, fold.seed)
+    return MethodResult(trees.of_layers(fold.frame[named], fold.sites))
 
 
 def paper_carbon(fold: Fold, **changed: Any) -> MethodResult:
@@ -134,8 +140,8 @@ def paper_carbon(fold: Fold, **changed: Any) -> MethodResult:
     n_validation = max(1, round(settings.pop("validation_share") * order.size))
     parts = [(numbers[rows], data.x_mean[rows]) for rows in (order[n_validation:], order[:n_validation])]
     network, _ = trained_network(*parts, fold.seed, **settings)
-    x = Predictor(network, encoding)(data.frame).x
-    return MethodResult(carbon_at_layers(x, data.observed), x)
+    x = Predictor(network, encoding)(fold.frame).x
+    return MethodResult(carbon_at_layers(x, fold.sites), x)
 
 
 def posterior_carbon(fold: Fold) -> MethodResult:
@@ -145,16 +151,12 @@ def posterior_carbon(fold: Fold) -> MethodResult:
 
 def forest_carbon(fold: Fold) -> MethodResult:
     """Random forest on covariates and depth, without a soil model."""
-    return _of_trees(fitted_trees(FOREST, fold.data, fold.train, fold.seed), fold.data)
+    return MethodResult(fitted_trees(FOREST, fold.data, fold.train, fold.seed).of_layers(fold.frame, fold.sites))
 
 
 def boosted_carbon(fold: Fold) -> MethodResult:
     """Boosted trees on covariates and depth, without a soil model."""
-    return _of_trees(fold.boosted, fold.data)
-
-
-def _of_trees(trees: Trees, data: TrainingData) -> MethodResult:
-    return MethodResult(trees.of_layers(data.frame, data.observed))
+    return MethodResult(fold.boosted.of_layers(fold.frame, fold.sites))
 
 
 def hybrid_carbon(fold: Fold) -> MethodResult:
@@ -170,8 +172,8 @@ def control_carbon(fold: Fold) -> MethodResult:
 
 
 def _of_ensemble(fold: Fold, hybrid: TrainedHybrid) -> MethodResult:
-    x = hybrid.x(fold.data.frame)
-    members = hybrid.soc(x, fold.data.observed)
+    x = hybrid.x(fold.frame)
+    members = hybrid.soc(x, fold.sites)
     log_sd = np.log(np.maximum(members, 1e-9)).std(axis=0, ddof=1)
     return MethodResult(members.mean(axis=0), x.mean(axis=0), log_sd)
 
@@ -248,11 +250,11 @@ def compared_methods(
         for (kind, again, held, covariates), results in zip(places, of_folds, strict=True):
             k, of_held = KINDS.index(kind), held[of_obs]
             for name, result in results.items():
-                soc[row[name, covariates], k, again, of_held] = result.soc[present][of_held]
+                soc[row[name, covariates], k, again, of_held] = result.soc[present[held]]
                 if result.x is not None and config.repeats[again] == 0:
-                    x[row[name, covariates], k, held] = result.x[held]
+                    x[row[name, covariates], k, held] = result.x
                 if (name, kind, covariates) == (HYBRID, BLOCKS, MAP):
-                    log_sd[again, of_held] = result.log_sd[present][of_held]
+                    log_sd[again, of_held] = result.log_sd[present[held]]
             bar.update()
     dims = ("approach", "kind", "repeat")
     return xr.Dataset(
@@ -308,8 +310,9 @@ def compared_networks(data: TrainingData, lon: ArrayLike, lat: ArrayLike, config
         with in_parallel(_of_fold, jobs, by_covariates, config, n=config.n_processes, processes=True) as of_folds:
             found = list(of_folds)
         for name in CODED_NETWORKS:
-            soc, x = (np.stack([getattr(one[name], what) for one in found]) for what in ("soc", "x"))
-            soc, x = soc[fold, np.arange(fold.size)], x[fold, np.arange(fold.size)]
+            soc, x = np.zeros(present.shape), np.zeros(data.x_mean.shape)
+            for k, one in zip(folds, found, strict=True):
+                soc[fold == k], x[fold == k] = one[name].soc, one[name].x
             r = correlations(x[used], data.x_mean[used])[constrained].mean()
             carbon = scores(data.observed.soc[present].astype(float), soc[present])
             rows[name, again] = {"r": r} | {key: carbon[key] for key in ("efficiency", "median_ratio")}
@@ -330,7 +333,7 @@ def _of_fold(
     data, methods = by_covariates[covariates]
     with ONE_AT_A_TIME:
         fold = Fold(data, config, train, seed)
-        return {name: fold.result(method) for name, method in methods.items()}
+        return {name: method(fold) for name, method in methods.items()}
 
 
 # Keras has one random state for a process: two threads of a worker of Dask would draw from it by turns.
