@@ -114,16 +114,20 @@ def test_a_layer_is_fitted_to_a_mixture_of_its_own_carbon_and_that_of_the_trees(
     greater, fitted = stacked._replace(of_layers=3.0 * made.observed.soc[few]), []
     for share in (0.0, 0.5, 1.0):
         trained = trained_hybrid(made, few, plan._replace(distillation_share=share), 1, greater)
-        soc = trained.soc(trained.x(made.frame.iloc[few]), made.observed.take(few)).mean(axis=0)
+        sites = made.observed.take(few)
+        soc = trained.soc(trained.x(made.frame.iloc[few], sites.columns), sites).mean(axis=0)
         fitted.append(soc.sum() / made.observed.soc[few].sum())
     np.testing.assert_allclose(fitted, [1.0, 2.0, 3.0], rtol=0.1)
 
 
-def test_the_carbon_of_the_trees_is_an_input_of_the_networks(made, stacked):
+def test_the_carbon_of_the_trees_and_the_forcing_are_inputs_of_the_networks(made, stacked):
     few = np.arange(64)
     trained, places = trained_hybrid(made, few, PLAN, 1, stacked), made.frame.iloc[few]
+    forcing = made.observed.take(few).columns
     other = trained._replace(trees=Trees(DummyRegressor().fit([[0.0]], [0.0])))
-    assert np.abs(other.x(places) - trained.x(places)).max() > 0.05
+    assert np.abs(other.x(places, forcing) - trained.x(places, forcing)).max() > 0.05
+    more = forcing._replace(**{name: 3.0 * getattr(forcing, name) for name in ("npp_mean", "npp_min", "npp_max")})
+    assert np.abs(trained.x(places, more) - trained.x(places, forcing)).max() > 0.05
 
 
 def test_members_are_the_draws_of_a_fine_map(made, encoding, trained):
@@ -131,7 +135,7 @@ def test_members_are_the_draws_of_a_fine_map(made, encoding, trained):
     draws = NetworkDraws(predictor)
     frame = made.frame.head(7).copy()
     frame.loc[3, "warmth"] = 1e6
-    found = draws(frame)
+    found = draws(frame, None)
     assert draws.covariates == tuple(made.frame.columns)
     np.testing.assert_array_equal(found.x, predictor(frame).x.transpose(0, 2, 1))
     assert found.extrapolated.tolist() == predictor(frame).extrapolated.tolist() and found.extrapolated[3] == 1

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from columns import temperate
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from proda.errors import InputError, MissingOutput
@@ -25,7 +26,7 @@ from proda.learning.paper_network import (
     save_predictor,
     trained_network,
 )
-from proda.learning.trees import DEPTHS, Trees
+from proda.learning.trees import N_CARBON, Trees
 from proda.model.parameters import INNER, PAPER_PARAMETERS, SHARES, cwd_share
 
 SMALL = (32, 32)
@@ -119,7 +120,7 @@ def predictor(rng: np.random.Generator) -> Predictor:
 def ensemble() -> Predictor:
     frame = pd.DataFrame({"warmth": [0.0, 1.0, 2.0], "cover": [1.0, 2.0, 4.0]})
     encoding = Encoding.of(frame, ["cover"])
-    shape = encoding.shape._replace(n_numbers=encoding.shape.n_numbers + len(DEPTHS))
+    shape = encoding.shape._replace(n_numbers=encoding.shape.n_numbers + N_CARBON)
     trees = Trees(HistGradientBoostingRegressor(min_samples_leaf=1).fit(frame.assign(depth=0.2).to_numpy(), [9, 5, 7]))
     return Predictor(parameter_networks(shape, 2, 1, 25), encoding, trees=trees)
 
@@ -137,7 +138,7 @@ def test_predictions_lie_inside_the_box_and_leave_a_share_to_coarse_woody_debris
 
 def test_an_ensemble_predicts_by_member_and_counts_unknown_places(ensemble):
     strange = pd.DataFrame({"warmth": [1.0, 7.0, 1.0], "cover": [1.0, 1.0, 77.0]})
-    prediction = ensemble(strange)
+    prediction = ensemble(strange, temperate(3))
     assert prediction.x.shape == (2, 3, 25) and prediction.cwd_rescaled.shape == (2, 3)
     assert prediction.extrapolated.tolist() == [0, 1, 1] and not prediction.clipped.any()
 
@@ -146,14 +147,22 @@ def test_a_saved_network_predicts_the_same_when_loaded(predictor, ensemble, plac
     save_predictor(predictor, tmp_path, NETWORK)
     save_predictor(ensemble, tmp_path, HYBRID)
     frame = pd.DataFrame({"warmth": [0.3, 1.0], "cover": [2.0, 4.0]})
-    for one, again, at in ((predictor, loaded_network(tmp_path), places), (ensemble, loaded_hybrid(tmp_path), frame)):
-        for before, after in zip(one(at), again(at), strict=True):
+    loaded = loaded_network(tmp_path), loaded_hybrid(tmp_path)
+    for one, again, at in zip((predictor, ensemble), loaded, ((places,), (frame, temperate(2))), strict=True):
+        for before, after in zip(one(*at), again(*at), strict=True):
             np.testing.assert_array_equal(before, after)
         assert again.notes == one.notes and again.covariates == one.covariates
     assert keras.models.load_model(tmp_path / "hybrid.keras").output_shape == (None, 2, 25)
     (tmp_path / "hybrid_trees.joblib").unlink()
     with pytest.raises(InputError, match="hybrid_trees.joblib"):
         loaded_hybrid(tmp_path)
+
+
+def test_the_hybrid_wants_the_forcing_of_every_place(ensemble):
+    frame = pd.DataFrame({"warmth": [0.3, 1.0], "cover": [2.0, 4.0]})
+    for forcing, found in ((None, "none"), (temperate(5), "that of 5 places")):
+        with pytest.raises(InputError, match=f"forcing of the 2 places, found {found}"):
+            ensemble(frame, forcing)
 
 
 def changed_parameters(described: dict) -> None:

@@ -5,8 +5,10 @@ import pytest
 from learnable import learnable
 
 from proda.learning.encoding import NUMBERS
+from proda.learning.hybrid import carbon_at_layers
 from proda.learning.scores import scores
 from proda.learning.trees import BOOSTED, DEPTHS, FOREST, fitted_trees, stacked_trees, with_carbon
+from proda.model.configuration import CONFIGURATIONS
 
 
 @pytest.mark.parametrize("kind", [FOREST, BOOSTED])
@@ -47,7 +49,15 @@ def test_a_site_has_no_part_in_its_own_stacked_carbon_and_a_part_in_the_trees_fo
     assert (found.trees.at_depths(made.frame) != other.trees.at_depths(made.frame)).any()
 
 
-def test_the_carbon_stands_after_the_numbers():
-    found = with_carbon({NUMBERS: np.ones((2, 3), np.float32), "classes": 0}, np.array([[0.0, np.e - 1.0]] * 2))
-    np.testing.assert_allclose(found[NUMBERS], [[1, 1, 1, -2, -1]] * 2, rtol=1e-6)
-    assert found[NUMBERS].dtype == np.float32 and found["classes"] == 0
+@pytest.mark.parametrize("configuration", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def test_after_the_numbers_stand_carbon_and_its_ratio_to_that_of_the_middle_of_the_prior_box(configuration):
+    sites = learnable(9, configuration=configuration).observed
+    depth = np.tile(DEPTHS, (9, 1))
+    here = sites._replace(upper=depth, lower=depth, soc=depth, present=np.ones(depth.shape, bool))
+    reference = carbon_at_layers(np.full((9, len(configuration.parameters)), 0.5), here)
+    carbon = np.exp(np.random.default_rng(1).standard_normal(depth.shape))
+    found = with_carbon({NUMBERS: np.ones((9, 3), np.float32), "classes": 0}, carbon, sites.columns)
+    parts = np.split(found[NUMBERS], [3, 3 + len(DEPTHS)], axis=1)
+    for part, expected in zip(parts, (1, np.log1p(carbon) - 2, np.log((1 + carbon) / (1 + reference))), strict=True):
+        np.testing.assert_allclose(part, np.broadcast_to(expected, part.shape), rtol=1e-5, atol=1e-6)
+    assert found[NUMBERS].dtype == np.float32 and found["classes"] == 0 and (reference > 0.0).all()

@@ -57,7 +57,7 @@ class Responding:
         self.slope = rng.uniform(-0.2, 0.2, (2, 1, 25, 1))
         self.calls, self.breaks_at = 0, breaks_at
 
-    def __call__(self, covariates):
+    def __call__(self, covariates, forcing):
         self.calls += 1
         if self.breaks_at is not None and self.calls >= self.breaks_at:
             raise KeyboardInterrupt
@@ -177,7 +177,7 @@ def test_a_source_that_cannot_be_used_is_refused_before_anything_is_written(chan
 @pytest.mark.parametrize("x", [np.full((3, 25, 19), 0.5), np.full((3, 25, 20), 1.5), np.full((3, 25, 20), np.nan)])
 def test_a_predictor_that_gives_something_else_is_refused(x, tmp_path):
     with pytest.raises(InputError, match=r"shape|expected 0 to 1"):
-        fine_maps(fine_source(20, gaps=False), lambda _: MapDraws(x), tmp_path / "maps.zarr")
+        fine_maps(fine_source(20, gaps=False), lambda *_: MapDraws(x), tmp_path / "maps.zarr")
 
 
 def test_degrees_celsius_are_reported_with_their_cell_though_cells_before_it_have_gaps(tmp_path):
@@ -191,12 +191,12 @@ def test_degrees_celsius_are_reported_with_their_cell_though_cells_before_it_hav
 def test_every_member_of_a_predictor_is_a_draw(n_members):
     draws = Responding(max(n_members, 1))
 
-    def predictor(frame):
-        x = np.swapaxes(draws(frame).x, 1, 2)
+    def predictor(frame, forcing):
+        x = np.swapaxes(draws(frame, forcing).x, 1, 2)
         return SimpleNamespace(x=x if n_members else x[0], extrapolated=np.array([0, 1, 2]))
 
     predictor.covariates = draws.covariates
     frame = pd.DataFrame({"wet": [0.1, 0.9, 0.4], "warm": [0.2, 0.3, 0.5]})
-    predicted = NetworkDraws(predictor)(frame)
-    np.testing.assert_array_equal(predicted.x, draws(frame).x)
+    predicted = NetworkDraws(predictor)(frame, None)
+    np.testing.assert_array_equal(predicted.x, draws(frame, None).x)
     assert predicted.extrapolated.tolist() == [0.0, 1.0, 2.0]

@@ -69,10 +69,10 @@ def network_draws() -> NetworkDraws:
 def test_networks_can_be_sent_to_another_worker_while_they_predict():
     draws, places = network_draws(), fine_source(150, gaps=False)[["wet", "warm"]].to_dataframe()[["wet", "warm"]]
     with ThreadPoolExecutor(1) as pool:
-        predicting = pool.submit(lambda: [draws(places) for _ in range(20)])
+        predicting = pool.submit(lambda: [draws(places, None) for _ in range(20)])
         while not predicting.done():
             again = pickle.loads(pickle.dumps(draws))
-    np.testing.assert_array_equal(again(places).x, predicting.result()[0].x)
+    np.testing.assert_array_equal(again(places, None).x, predicting.result()[0].x)
 
 
 @pytest.mark.parametrize("predictor", [Responding(12), "networks"])

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "cleaned": ["CleanedStudy", "read_cleaned_study", "read_raw_tables"],
         "cleaning": ["rules_table"],
         "files": ["known_truth", "read_layers", "read_profiles", "read_site_status"],
+        "forcing": ["read_forcing"],
         "grid": ["cells_at", "read_grid"],
         "sources": ["study_list"],
         "stage": ["cleaned_study"],

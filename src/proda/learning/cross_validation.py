@@ -172,7 +172,7 @@ def control_carbon(fold: Fold) -> MethodResult:
 
 
 def _of_ensemble(fold: Fold, hybrid: TrainedHybrid) -> MethodResult:
-    x = hybrid.x(fold.frame)
+    x = hybrid.x(fold.frame, fold.sites.columns)
     members = hybrid.soc(x, fold.sites)
     log_sd = np.log(np.maximum(members, 1e-9)).std(axis=0, ddof=1)
     return MethodResult(members.mean(axis=0), x.mean(axis=0), log_sd)

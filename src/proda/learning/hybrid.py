@@ -3,10 +3,11 @@
 As in biogeochemistry-informed neural networks (Xu et al. 2025, arXiv:2502.00672) the gradient goes through the steady
 state, in one compiled step for all members; a prior term holds the parameters near the posterior means of their sites.
 Beside the covariates the networks take the carbon of boosted trees at ten depths (stacking, Wolpert 1992, doi
-10.1016/S0893-6080(05)80023-1), and that of a layer is mixed with that of the trees (distillation, Hinton et al. 2015,
-arXiv:1503.02531), which lacks the scatter of single profiles; trees of a training site have not seen it. The soil model
-runs in 64 bits (``jax.enable_x64(True)``): in the corners of the prior box decomposition all but stops, and one such
-column would spoil the gradient of the batch; the networks keep their 32 bits.
+10.1016/S0893-6080(05)80023-1) and its ratio to that of the soil model with parameters in the middle of the prior box,
+since parameters have to make up for the forcing of the place. The carbon of a layer is mixed with that of the trees
+(distillation, Hinton et al. 2015, arXiv:1503.02531), which lacks the scatter of single profiles; trees of a training
+site have not seen it. The soil model runs in 64 bits (``jax.enable_x64(True)``): in the corners of the prior box
+decomposition all but stops, and one such column would spoil the gradient of the batch; the networks keep their 32 bits.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from proda.learning.training_data import (
     n_numbers,
     unpacked_forcing,
 )
-from proda.learning.trees import DEPTHS, StackedTrees, Trees, with_carbon
+from proda.learning.trees import N_CARBON, StackedTrees, Trees, with_carbon
 from proda.model.configuration import Configuration
 from proda.model.forcing import AnyForcing
 from proda.model.observation import node_slopes
@@ -73,7 +74,7 @@ class HybridPlan(NamedTuple):
     epochs: int = 30
     batch_size: int = 256  # fewer where an epoch would have less than thirty steps
     learning_rate: float = 4e-3  # at its greatest: it rises in the first tenth of the epochs, then falls as a cosine
-    prior_weight: float = 30.0  # (kg C m-3)2, of the term towards the posterior means of the sites; 0 for none
+    prior_weight: float = 10.0  # (kg C m-3)2, of the term towards the posterior means of the sites; 0 for none
     distillation_share: float = 0.85  # of the trees in the carbon of a layer, 0 to 1
     soil_model: bool = True  # False: outputs are the carbon of layers, the control
 
@@ -222,9 +223,9 @@ class TrainedHybrid(NamedTuple):
     curve: pd.DataFrame  # epoch, loss
     trees: Trees | None  # whose carbon the networks take beside the covariates
 
-    def x(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+    def x(self, frame: pd.DataFrame, forcing: AnyForcing) -> NDArray[np.float64]:
         """Outputs of the members at n places, (n_members, n, d), unit cube: parameters, but for the control."""
-        return Predictor(self.trainer.networks, self.encoding, trees=self.trees).output(frame)
+        return Predictor(self.trainer.networks, self.encoding, trees=self.trees).output(frame, forcing)
 
     def soc(self, x: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
         """SOC at the layers of n sites, (n_members, n, m), kg C m-3, of their outputs `x`."""
@@ -247,7 +248,7 @@ def trained_hybrid(
     # Room for the classes of all sites: one shape, and so one compilation, for all folds.
     shape = Encoding.of(data.frame, data.class_names).shape
     if stacked is not None:
-        shape = shape._replace(n_numbers=shape.n_numbers + len(DEPTHS))
+        shape = shape._replace(n_numbers=shape.n_numbers + N_CARBON)
     # The power of two, 16 to 256, that leaves some thirty steps or more in an epoch.
     most = int(np.clip(2 ** int(np.log2(max(data.observed.n_sites, 2) / 30)), 16, 256))
     settings = plan._replace(batch_size=min(plan.batch_size, most), prior_weight=0.0, distillation_share=0.0)
@@ -259,7 +260,7 @@ def trained_hybrid(
     else:
         mixed = plan.distillation_share * stacked.of_layers + (1.0 - plan.distillation_share) * sites.soc
         sites = sites._replace(soc=mixed.astype(np.float32))
-        encoded, trees = with_carbon(encoded, stacked.at_depths), stacked.trees
+        encoded, trees = with_carbon(encoded, stacked.at_depths, sites.columns), stacked.trees
     curve = trainer.train(encoded, sites.at_most(MOST_LAYERS), seed, targets, plan.prior_weight)
     return TrainedHybrid(trainer, encoding, curve, trees)
 
@@ -322,7 +323,7 @@ def _member(inputs: list[Any], shape: Shape, member: int, n_parameters: int, see
     flow = keras.layers.Concatenate(name=f"covariates_{member}")(parts) if len(parts) > 1 else parts[0]
     for i, units in enumerate(HIDDEN, start=1):
         start = keras.initializers.GlorotUniform(next(seeds))
-        flow = keras.layers.Dense(units, "relu", kernel_initializer=start, name=f"hidden_{member}_{i}")(flow)
+        flow = keras.layers.Dense(units, "silu", kernel_initializer=start, name=f"hidden_{member}_{i}")(flow)
     start = keras.initializers.RandomNormal(stddev=0.01, seed=member)
     output = keras.layers.Dense(n_parameters, "sigmoid", kernel_initializer=start, name=f"parameters_{member}")(flow)
     inside = keras.layers.Rescaling(1.0 - 2.0 * INNER, offset=INNER, name=f"inside_{member}")(output)

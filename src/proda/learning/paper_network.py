@@ -27,6 +27,7 @@ from proda.learning.encoding import NUMBERS, Encoding
 from proda.learning.scores import TRAIN, UNUSED, VALIDATION, parameter_skill, random_split
 from proda.learning.training_data import Inputs, true_parameters
 from proda.learning.trees import Trees, with_carbon
+from proda.model.forcing import AnyForcing
 from proda.model.parameters import INNER, ParameterTable, table_of, with_positive_cwd_share
 from proda.study import Study
 
@@ -65,24 +66,33 @@ class Predictor:
         """Names of the covariates, in the order of their table."""
         return self.encoding.names
 
-    def __call__(self, frame: pd.DataFrame, source: str = "covariates") -> Prediction:
-        """Parameters at the places of `frame`, called `source` in errors.
+    def __call__(
+        self, frame: pd.DataFrame, forcing: AnyForcing | None = None, source: str = "covariates"
+    ) -> Prediction:
+        """Parameters at the places of `frame`, called `source` in errors; the hybrid needs their `forcing` as well.
 
-        InputError when the covariates are others than the network's, in another order, or missing at some place.
+        InputError when the covariates are others than the network's, in another order, or missing at some place, or
+        when the forcing is not that of as many places.
         """
         self.encoding.check(frame, source)
-        raw = self.output(frame)
+        if self.trees is not None and (forcing is None or forcing.n_columns != len(frame)):
+            found = "none" if forcing is None else f"that of {forcing.n_columns} places"
+            raise InputError(
+                f"{source}: expected the forcing of the {len(frame)} places, found {found}: the hybrid predicts "
+                "parameters for the forcing that the soil model will be run with."
+            )
+        raw = self.output(frame, forcing)
         x, rescaled = with_positive_cwd_share(np.clip(raw, INNER, 1.0 - INNER).reshape(-1, raw.shape[-1]))
         clipped = (raw < INNER - 1e-6) | (raw > 1.0 - INNER + 1e-6)
         return Prediction(
             x.reshape(raw.shape), clipped, rescaled.reshape(raw.shape[:-1]), self.encoding.n_beyond(frame)
         )
 
-    def output(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+    def output(self, frame: pd.DataFrame, forcing: AnyForcing | None) -> NDArray[np.float64]:
         """What the network gives at n places, (n, d), or (n_members, n, d) of an ensemble; nothing is checked."""
         encoded = self.encoding.encoded(frame)
         if self.trees is not None:
-            encoded = with_carbon(encoded, self.trees.at_depths(frame))
+            encoded = with_carbon(encoded, self.trees.at_depths(frame), forcing)
         return network_output(self.network, encoded)
 
 
@@ -199,7 +209,7 @@ def paper_results(study: Study, inputs: Inputs) -> PaperResults:
         ("site", inputs.site_covariates, of_split),
         ("cell", inputs.cell_covariates, predictor),
     ):
-        found = used(frame, f"covariates.parquet, {place}s")
+        found = used(frame, source=f"covariates.parquet, {place}s")
         about = inputs.places[inputs.places["place"] == place].assign(
             split=pd.array(split if place == "site" else [None] * len(frame), dtype="string"),
             extrapolated=found.extrapolated,

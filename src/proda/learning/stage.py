@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from proda.data.files import read_csv, read_dataset, read_profiles, read_table
+from proda.data.forcing import read_forcing
 from proda.learning.cross_validation import (
     CORE_METHODS,
     ONE_AT_A_TIME,
@@ -263,7 +264,9 @@ def _trained(
         notes = {"study": study.label, "seed": seed, "plan": plan._asdict(), "sites": int(rows.size)}
         predictor = Predictor(copied(trained.trainer.networks), trained.encoding, notes, trained.trees)
         frame = inputs.site_covariates if place == "site" else inputs.cell_covariates
-        return trained.curve, predictor, predictor(frame, f"covariates.parquet, {place}s")
+        cell = inputs.places.loc[inputs.places["place"] == place, "cell"]
+        forcing = read_forcing(study.path("forcing.nc")).take(cell.to_numpy())
+        return trained.curve, predictor, predictor(frame, forcing, f"covariates.parquet, {place}s")
 
 
 def training_rows(split: NDArray, known: NDArray[np.int64]) -> NDArray[np.int64]:

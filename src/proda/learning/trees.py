@@ -1,4 +1,4 @@
-"""Random forest and boosted trees from covariates and depth to carbon, without a soil model."""
+"""Random forest and boosted trees from covariates and depth to carbon, and their carbon as an input of networks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,13 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegresso
 from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
+from proda.kernels.steady_state import soc_density
 from proda.learning.encoding import NUMBERS
-from proda.learning.training_data import ObservedSites, TrainingData
+from proda.learning.training_data import GRAMS_PER_KG, ObservedSites, TrainingData
+from proda.model.configuration import configuration_of
+from proda.model.forcing import AnyForcing
+from proda.model.observation import at_depths
+from proda.model.parameters import physical, with_positive_cwd_share
 
 BOOSTED, FOREST = "boosted trees", "random forest"
 # Leaves, penalty and choice of covariates were chosen on folds of the real profiles that score nothing.
@@ -21,6 +26,7 @@ BOOSTING = {"max_iter": 200, "learning_rate": 0.06, "l2_regularization": 10.0, "
 N_TREES, SHARE_OF_FEATURES = 100, 0.4  # trees of a forest; covariates that a split of both kinds may choose from
 N_PARTS = 3  # of the sites, each predicted by trees that were trained on the others
 DEPTHS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)  # m, at which networks take the carbon of trees
+N_CARBON = 2 * len(DEPTHS)  # numbers that `with_carbon` adds
 
 
 class Trees(NamedTuple):
@@ -81,9 +87,24 @@ def stacked_trees(data: TrainingData, train: NDArray[np.int64], seed: int, trees
     return StackedTrees(trees or fitted_trees(BOOSTED, data, train, seed), of_layers, at_depths)
 
 
-def with_carbon(encoded: dict[str, NDArray], carbon: NDArray) -> dict[str, NDArray]:
-    """`Encoding.encoded` of n places and, after the numbers, the scaled logarithm of carbon (n, k), kg C m-3."""
-    return encoded | {NUMBERS: np.column_stack([encoded[NUMBERS], np.log1p(carbon) - 2.0]).astype(np.float32)}
+def with_carbon(encoded: dict[str, NDArray], carbon: NDArray, forcing: AnyForcing) -> dict[str, NDArray]:
+    """`Encoding.encoded` of n places and, after the numbers, `N_CARBON` of `at_depths` carbon (n, k), kg C m-3.
+
+    These are the scaled logarithm of carbon, and that of its ratio to `reference_carbon` under the forcing of the
+    places: what the parameters have to bring about.
+    """
+    log = np.log1p(carbon)
+    numbers = [encoded[NUMBERS], log - 2.0, log - np.log1p(reference_carbon(forcing))]
+    return encoded | {NUMBERS: np.column_stack(numbers).astype(np.float32)}
+
+
+def reference_carbon(forcing: AnyForcing) -> NDArray[np.float64]:
+    """Carbon of the soil model at the k `DEPTHS`, (n, k), kg C m-3, with all parameters in the middle of the box."""
+    configuration, n, k = configuration_of(forcing), forcing.n_columns, len(DEPTHS)
+    middle = with_positive_cwd_share(np.full((n, len(configuration.parameters)), 0.5))[0]
+    soc = soc_density(physical(middle.T, forcing, configuration.parameters), forcing, configuration)
+    values = at_depths(soc, np.repeat(np.arange(n), k), np.tile(DEPTHS, n), configuration.column)
+    return values.reshape(n, k) / GRAMS_PER_KG
 
 
 def _features(frame: pd.DataFrame, sites: ObservedSites) -> NDArray[np.float64]:

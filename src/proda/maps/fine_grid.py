@@ -43,8 +43,8 @@ class MapDraws(NamedTuple):
     extrapolated: ArrayLike = np.nan  # (n,) number of covariates outside the range of the training sites
 
 
-# Takes the covariates (n, n_covariates) of a chunk; its attribute `covariates`, if any, names the columns it needs.
-MapPredictor: TypeAlias = Callable[[pd.DataFrame], MapDraws]
+# Takes covariates (n, n_covariates) and forcing of a chunk; its attribute `covariates`, if any, names the columns.
+MapPredictor: TypeAlias = Callable[[pd.DataFrame, AnyForcing], MapDraws]
 
 
 class FixedDraws:
@@ -53,7 +53,7 @@ class FixedDraws:
     def __init__(self, draws: ArrayLike) -> None:
         self.draws = np.atleast_2d(np.asarray(draws, dtype=np.float64))[:, :, None]
 
-    def __call__(self, covariates: pd.DataFrame) -> MapDraws:
+    def __call__(self, covariates: pd.DataFrame, forcing: AnyForcing) -> MapDraws:
         return MapDraws(self.draws)
 
 
@@ -72,10 +72,10 @@ class NetworkDraws:
         with self._one_at_a_time:
             return _unpickled_draws, (pickle.dumps(self.predictor),)
 
-    def __call__(self, covariates: pd.DataFrame) -> MapDraws:
+    def __call__(self, covariates: pd.DataFrame, forcing: AnyForcing) -> MapDraws:
         # Keras keeps the function that it compiled in the network: two threads would both compile it.
         with self._one_at_a_time:
-            prediction = self.predictor(covariates)
+            prediction = self.predictor(covariates, forcing)
         x = prediction.x if prediction.x.ndim == 3 else prediction.x[None]
         return MapDraws(np.swapaxes(x, 1, 2), prediction.extrapolated)
 
@@ -91,7 +91,7 @@ def fine_maps(
 
     `source` is a Zarr store, a NetCDF file or an opened dataset with the forcing on `cell` (variables and units of
     `forcing.nc`) and the covariates; `lon`, `lat`, `cell_area` (m2), `land_fraction` are carried over. `predictor` is
-    `FixedDraws`, `NetworkDraws`, or your own function of the covariates of n cells, a DataFrame, that returns
+    `FixedDraws`, `NetworkDraws`, or your own function of covariates (a DataFrame) and forcing of n cells that returns
     `MapDraws`; its attribute `covariates` names the columns, and several threads call it. The Zarr store `store` is
     named `<store>.partial` until it is whole. `chunk`, the cells at a time, does not change the values. On a Dask
     cluster (`proda.workers.in_parallel`) the workers read a file or store at the same path.
@@ -151,8 +151,9 @@ def chunk_maps(
         filled = np.where(known, np.arange(n), np.argmax(known))
         where = f"forcing, columns counted from cell {first}"
         forcing = validated(forcing.take(filled), configuration_of(forcing), where)
-        x, extrapolated[known] = predictor(frame[known].reset_index(drop=True))
-        statistics = stock_statistics(x, forcing.take(known))
+        of_known = forcing.take(known)
+        x, extrapolated[known] = predictor(frame[known].reset_index(drop=True), of_known)
+        statistics = stock_statistics(x, of_known)
         finite = np.isfinite(statistics[0]).all(axis=0)
         stock[:, :, known] = np.where(finite, statistics, np.nan)
         status[np.flatnonzero(known)[~finite]] = STATUS.index("carbon_is_not_finite")
