@@ -7,11 +7,10 @@ import numpy as np
 import xarray as xr
 from columns import drawn_columns, seasonal_columns, seasonal_forcing
 
-from proda.assimilation import one_batch, sites, stage
+from proda.assimilation import one_batch, stage, store
 from proda.assimilation.chains import SitePlan, SiteProblem
 from proda.assimilation.one_batch import OneBatch, Progress, one_batch_posterior
-from proda.assimilation.sites import site_posteriors
-from proda.assimilation.store import SiteStore, batch_arrays
+from proda.assimilation.store import SiteStore, batch_arrays, site_posteriors
 from proda.kernels import steady_state as kernels
 from proda.kernels.metropolis import Schedule
 from proda.kernels.misfit import layer_weights
@@ -56,8 +55,8 @@ def posteriors_in(folder: Path, problem: SiteProblem, plan: SitePlan = SHORT, se
 
 def store_bytes(folder: Path) -> dict[str, bytes]:
     """Every file of `sites.zarr` in `folder`, by its path."""
-    store = folder / "sites.zarr"
-    return {path.relative_to(store).as_posix(): path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    made = folder / "sites.zarr"
+    return {path.relative_to(made).as_posix(): path.read_bytes() for path in made.rglob("*") if path.is_file()}
 
 
 # One-batch: 30 profiles in some of 40 cells.
@@ -125,7 +124,7 @@ def stage_files(out: Path, name: str) -> dict[str, bytes]:
 
 def run_stage(out: Path, study: str, name: str, send: Callable[[str], None]) -> None:
     """Run a stage, "sites" or "one-batch", in small steps, and send what it goes on with."""
-    sites.SITES_PER_BATCH = 4
+    store.SITES_PER_BATCH = 4
     one_batch.SECONDS_BETWEEN = 0.05
     finished, saved_chain = SiteStore.finished, one_batch.saved_chain
 

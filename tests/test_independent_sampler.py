@@ -28,10 +28,7 @@ from proda.run.verification import read_cases
 CASES = Path(__file__).parent / "cases"
 DEPTH = np.array([0.02, 0.1, 0.25, 0.5, 0.9, 1.4])
 RELATIVE_SD = 0.15
-SITES = {
-    "paper": (PAPER, "paper_cases.csv", 20),
-    "cesm2": (CESM2, "cesm2_cases.json", 10),
-}
+SITES = {"paper": (PAPER, "paper_cases.csv", 20), "cesm2": (CESM2, "cesm2_cases.json", 10)}
 N_WALKERS, N_STEPS = 800, 7000
 
 

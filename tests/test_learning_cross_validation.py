@@ -51,11 +51,10 @@ def compared(n, methods, made=None, config=CONFIG):
 
 
 def right_where_not_trained(fold: Fold) -> MethodResult:
-    """The observations and posteriors of withheld sites, and -1 where a method had been trained on one."""
-    known = np.isin(fold.withheld, fold.train)
-    soc, x = fold.data.observed.soc[fold.withheld].astype(float), fold.data.x_mean[fold.withheld].copy()
-    soc[known], x[known] = -1.0, -1.0
-    return MethodResult(soc, x, 0.1 * soc)
+    """The observations and posteriors of withheld sites, none of which a method may be trained on."""
+    assert not np.isin(fold.withheld, fold.train).any() and fold.train.size
+    soc = fold.sites.soc.astype(float)
+    return MethodResult(soc, fold.data.x_mean[fold.withheld], 0.1 * soc)
 
 
 def test_networks_are_scored_where_they_were_not_trained_and_each_follows_the_covariates(monkeypatch):

@@ -116,7 +116,7 @@ def test_a_layer_is_fitted_to_a_mixture_of_its_own_carbon_and_that_of_the_trees(
         trained = trained_hybrid(made, few, plan._replace(distillation_share=share), 1, greater)
         sites = made.observed.take(few)
         soc = trained.soc(trained.x(made.frame.iloc[few], sites.columns), sites).mean(axis=0)
-        fitted.append(soc.sum() / made.observed.soc[few].sum())
+        fitted.append(soc.sum() / sites.soc.sum())
     np.testing.assert_allclose(fitted, [1.0, 2.0, 3.0], rtol=0.1)
 
 
@@ -124,10 +124,16 @@ def test_the_carbon_of_the_trees_and_the_forcing_are_inputs_of_the_networks(made
     few = np.arange(64)
     trained, places = trained_hybrid(made, few, PLAN, 1, stacked), made.frame.iloc[few]
     forcing = made.observed.take(few).columns
-    other = trained._replace(trees=Trees(DummyRegressor().fit([[0.0]], [0.0])))
+    other = trained._replace(carbon=trained.carbon._replace(trees=Trees(DummyRegressor().fit([[0.0]], [0.0]))))
     assert np.abs(other.x(places, forcing) - trained.x(places, forcing)).max() > 0.05
-    more = forcing._replace(**{name: 3.0 * getattr(forcing, name) for name in ("npp_mean", "npp_min", "npp_max")})
-    assert np.abs(trained.x(places, more) - trained.x(places, forcing)).max() > 0.05
+
+    def of_npp(factor: float) -> np.ndarray:
+        npp = {name: factor * getattr(forcing, name) for name in ("npp_mean", "npp_min", "npp_max")}
+        return trained.x(places, forcing._replace(**npp))
+
+    assert np.abs(of_npp(3.0) - of_npp(1.0)).max() > 0.05
+    # Far beyond the training sites nothing is extrapolated.
+    assert np.abs(of_npp(1e5) - of_npp(1e3)).max() == 0.0
 
 
 def test_members_are_the_draws_of_a_fine_map(made, encoding, trained):

@@ -26,7 +26,7 @@ from proda.learning.paper_network import (
     save_predictor,
     trained_network,
 )
-from proda.learning.trees import N_CARBON, Trees
+from proda.learning.trees import N_CARBON, CarbonInputs, Trees
 from proda.model.parameters import INNER, PAPER_PARAMETERS, SHARES, cwd_share
 
 SMALL = (32, 32)
@@ -122,7 +122,8 @@ def ensemble() -> Predictor:
     encoding = Encoding.of(frame, ["cover"])
     shape = encoding.shape._replace(n_numbers=encoding.shape.n_numbers + N_CARBON)
     trees = Trees(HistGradientBoostingRegressor(min_samples_leaf=1).fit(frame.assign(depth=0.2).to_numpy(), [9, 5, 7]))
-    return Predictor(parameter_networks(shape, 2, 1, 25), encoding, trees=trees)
+    carbon = CarbonInputs(trees, np.array([[-9.0], [9.0]]).repeat(N_CARBON, axis=1))
+    return Predictor(parameter_networks(shape, 2, 1, 25), encoding, carbon=carbon)
 
 
 @pytest.mark.parametrize("bias", [-3.0, 3.0])

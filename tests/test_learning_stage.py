@@ -60,17 +60,15 @@ def made_up(file: Path, settings: dict | None = None) -> Study:
         pd.concat([keys, values], axis=1).to_parquet(folder / "covariates.parquet")
         x = {"x_site": (("parameter", "site"), truth[:n_sites].T), "x_cell": (("parameter", "cell"), truth[n_sites:].T)}
         x |= {
-            "soc_site": (("layer", "site"), np.ones((10, n_sites))),
-            "soc_cell": (("layer", "cell"), np.ones((10, n_cells))),
+            f"soc_{place}": (("layer", place), np.ones((10, n)))
+            for place, n in dict(site=n_sites, cell=n_cells).items()
         }
         xr.Dataset(x, {"parameter": list(PAPER_PARAMETERS.names)}).to_netcdf(folder / "truth.nc")
     with study.stage("04-site-by-site-assimilation") as folder:
         sd = np.broadcast_to(np.where(np.arange(25) < 6, 0.15, 0.285), (n_sites, 25))
+        x = {"x_mean": np.where(used[:, None], mean[:n_sites], np.nan), "x_sd": sd}
         sites = xr.Dataset(
-            {
-                "x_mean": (("site", "parameter"), np.where(used[:, None], mean[:n_sites], np.nan)),
-                "x_sd": (("site", "parameter"), sd),
-            },
+            {name: (("site", "parameter"), values) for name, values in x.items()},
             {"profile_id": ("site", ids.astype(object)), "parameter": np.array(PAPER_PARAMETERS.names, dtype=object)},
         )
         sites.to_zarr(folder / "sites.zarr", consolidated=False)

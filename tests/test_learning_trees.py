@@ -7,7 +7,7 @@ from learnable import learnable
 from proda.learning.encoding import NUMBERS
 from proda.learning.hybrid import carbon_at_layers
 from proda.learning.scores import scores
-from proda.learning.trees import BOOSTED, DEPTHS, FOREST, fitted_trees, stacked_trees, with_carbon
+from proda.learning.trees import BOOSTED, DEPTHS, FOREST, CarbonInputs, fitted_trees, stacked_trees
 from proda.model.configuration import CONFIGURATIONS
 
 
@@ -51,13 +51,12 @@ def test_a_site_has_no_part_in_its_own_stacked_carbon_and_a_part_in_the_trees_fo
 
 @pytest.mark.parametrize("configuration", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
 def test_after_the_numbers_stand_carbon_and_its_ratio_to_that_of_the_middle_of_the_prior_box(configuration):
-    sites = learnable(9, configuration=configuration).observed
-    depth = np.tile(DEPTHS, (9, 1))
+    sites, depth = learnable(9, configuration=configuration).observed, np.tile(DEPTHS, (9, 1))
     here = sites._replace(upper=depth, lower=depth, soc=depth, present=np.ones(depth.shape, bool))
     reference = carbon_at_layers(np.full((9, len(configuration.parameters)), 0.5), here)
-    carbon = np.exp(np.random.default_rng(1).standard_normal(depth.shape))
-    found = with_carbon({NUMBERS: np.ones((9, 3), np.float32), "classes": 0}, carbon, sites.columns)
-    parts = np.split(found[NUMBERS], [3, 3 + len(DEPTHS)], axis=1)
-    for part, expected in zip(parts, (1, np.log1p(carbon) - 2, np.log((1 + carbon) / (1 + reference))), strict=True):
-        np.testing.assert_allclose(part, np.broadcast_to(expected, part.shape), rtol=1e-5, atol=1e-6)
-    assert found[NUMBERS].dtype == np.float32 and found["classes"] == 0 and (reference > 0.0).all()
+    carbon = CarbonInputs(None, np.array([[-2.0], [0.5]]))
+    found = carbon.added({NUMBERS: np.ones((9, 3), np.float32)}, depth, sites.columns)[NUMBERS]
+    numbers = np.column_stack([np.log1p(depth) - 2.0, np.log1p(depth) - np.log1p(reference)])
+    expected = np.column_stack([np.ones((9, 3)), np.clip(numbers, -2.0, 0.5)])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert found.dtype == np.float32 and (reference > 0.0).any(axis=1).all() and (numbers < -2.0).any()

@@ -24,7 +24,7 @@ FLOORS = ("model", "kernels", "data", "assimilation", "learning", "maps", "figur
 # The words that each page may have, and the lines of code in all.
 PAGES = {"README.md": 900, "data/README.md": 1200}
 LINES = {"src": 18_900, "tests": 13_350}
-MOST_MODULES, LONGEST_MODULE, MOST_SHORT_MODULES, SHORT = 85, 500, 12, 100
+MOST_MODULES, LONGEST_MODULE, MOST_SHORT_MODULES, SHORT = 84, 500, 12, 100
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 

@@ -21,8 +21,7 @@ from proda.assimilation.chains import (
 from proda.assimilation.one_batch import OneBatch, batch_constant, one_batch_posterior
 from proda.assimilation.results import one_batch_tree, read_posterior
 from proda.assimilation.sbc import error_of_withheld
-from proda.assimilation.sites import site_posteriors
-from proda.assimilation.store import STORE, check_sites, opened_sites, site_status
+from proda.assimilation.store import STORE, check_sites, opened_sites, site_posteriors, site_status
 from proda.data.cleaned import CleanedStudy, read_cleaned_study
 from proda.data.files import read_site_status
 from proda.kernels.metropolis import Proposal, Schedule

@@ -35,7 +35,7 @@ from proda.learning.training_data import (
     n_numbers,
     unpacked_forcing,
 )
-from proda.learning.trees import N_CARBON, StackedTrees, Trees, with_carbon
+from proda.learning.trees import N_CARBON, CarbonInputs, StackedTrees, carbon_numbers
 from proda.model.configuration import Configuration
 from proda.model.forcing import AnyForcing
 from proda.model.observation import node_slopes
@@ -72,7 +72,7 @@ class HybridPlan(NamedTuple):
 
     n_members: int = 3
     epochs: int = 30
-    batch_size: int = 256  # fewer where an epoch would have less than thirty steps
+    batch_size: int = 64  # fewer where an epoch would have less than thirty steps
     learning_rate: float = 4e-3  # at its greatest: it rises in the first tenth of the epochs, then falls as a cosine
     prior_weight: float = 10.0  # (kg C m-3)2, of the term towards the posterior means of the sites; 0 for none
     distillation_share: float = 0.85  # of the trees in the carbon of a layer, 0 to 1
@@ -175,12 +175,7 @@ class HybridTrainer:
             self.model.fit(blank, dict(zip((SOC, PARAMETERS), nothing, strict=True)), batch_size=n, verbose=0)
 
     def train(
-        self,
-        encoded: Mapping[str, NDArray],
-        sites: ObservedSites,
-        seed: int,
-        targets: NDArray,
-        prior_weight: float,
+        self, encoded: Mapping[str, NDArray], sites: ObservedSites, seed: int, targets: NDArray, prior_weight: float
     ) -> pd.DataFrame:
         """Train `networks` anew on these sites and return the learning curve: `epoch`, `loss`.
 
@@ -221,11 +216,11 @@ class TrainedHybrid(NamedTuple):
     trainer: HybridTrainer
     encoding: Encoding
     curve: pd.DataFrame  # epoch, loss
-    trees: Trees | None  # whose carbon the networks take beside the covariates
+    carbon: CarbonInputs | None  # what the networks take beside the covariates
 
     def x(self, frame: pd.DataFrame, forcing: AnyForcing) -> NDArray[np.float64]:
         """Outputs of the members at n places, (n_members, n, d), unit cube: parameters, but for the control."""
-        return Predictor(self.trainer.networks, self.encoding, trees=self.trees).output(frame, forcing)
+        return Predictor(self.trainer.networks, self.encoding, carbon=self.carbon).output(frame, forcing)
 
     def soc(self, x: NDArray, sites: ObservedSites) -> NDArray[np.float64]:
         """SOC at the layers of n sites, (n_members, n, m), kg C m-3, of their outputs `x`."""
@@ -234,11 +229,7 @@ class TrainedHybrid(NamedTuple):
 
 
 def trained_hybrid(
-    data: TrainingData,
-    train: NDArray[np.int64],
-    plan: HybridPlan,
-    seed: int,
-    stacked: StackedTrees | None = None,
+    data: TrainingData, train: NDArray[np.int64], plan: HybridPlan, seed: int, stacked: StackedTrees | None = None
 ) -> TrainedHybrid:
     """Networks trained on the rows `train` of `data`: layers and posteriors of the sites.
 
@@ -249,20 +240,22 @@ def trained_hybrid(
     shape = Encoding.of(data.frame, data.class_names).shape
     if stacked is not None:
         shape = shape._replace(n_numbers=shape.n_numbers + N_CARBON)
-    # The power of two, 16 to 256, that leaves some thirty steps or more in an epoch.
-    most = int(np.clip(2 ** int(np.log2(max(data.observed.n_sites, 2) / 30)), 16, 256))
-    settings = plan._replace(batch_size=min(plan.batch_size, most), prior_weight=0.0, distillation_share=0.0)
+    # A power of two, 16 at least, that leaves some thirty steps or more in an epoch.
+    batch_size = int(np.clip(2 ** int(np.log2(max(data.observed.n_sites, 2) / 30)), 16, plan.batch_size))
+    settings = plan._replace(batch_size=batch_size, prior_weight=0.0, distillation_share=0.0)
     trainer = _trainer(shape, min(data.observed.soc.shape[1], MOST_LAYERS), settings, data.observed.configuration)
     sites, targets = data.observed.take(train), precision_targets(data.x_mean[train], data.x_sd[train])
-    encoded, trees = encoding.encoded(data.frame.iloc[train]), None
+    encoded, carbon = encoding.encoded(data.frame.iloc[train]), None
     if stacked is None:
         sites = sites._replace(present=np.zeros_like(sites.present))
     else:
         mixed = plan.distillation_share * stacked.of_layers + (1.0 - plan.distillation_share) * sites.soc
         sites = sites._replace(soc=mixed.astype(np.float32))
-        encoded, trees = with_carbon(encoded, stacked.at_depths, sites.columns), stacked.trees
+        numbers = carbon_numbers(stacked.at_depths, sites.columns)
+        carbon = CarbonInputs(stacked.trees, np.stack([numbers.min(axis=0), numbers.max(axis=0)]))
+        encoded = carbon.added(encoded, stacked.at_depths, sites.columns)
     curve = trainer.train(encoded, sites.at_most(MOST_LAYERS), seed, targets, plan.prior_weight)
-    return TrainedHybrid(trainer, encoding, curve, trees)
+    return TrainedHybrid(trainer, encoding, curve, carbon)
 
 
 @lru_cache(maxsize=4)

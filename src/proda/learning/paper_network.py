@@ -26,7 +26,7 @@ from proda.errors import InputError, MissingOutput
 from proda.learning.encoding import NUMBERS, Encoding
 from proda.learning.scores import TRAIN, UNUSED, VALIDATION, parameter_skill, random_split
 from proda.learning.training_data import Inputs, true_parameters
-from proda.learning.trees import Trees, with_carbon
+from proda.learning.trees import CarbonInputs
 from proda.model.forcing import AnyForcing
 from proda.model.parameters import INNER, ParameterTable, table_of, with_positive_cwd_share
 from proda.study import Study
@@ -54,7 +54,7 @@ class Predictor:
     network: keras.Model  # output (b, n_parameters), or (b, n_members, n_parameters) of an ensemble
     encoding: Encoding
     notes: dict[str, Any] = field(default_factory=dict)  # about the training; kept in the .json file
-    trees: Trees | None = None  # whose carbon the network takes beside the covariates
+    carbon: CarbonInputs | None = None  # what the hybrid takes beside the covariates
 
     @property
     def table(self) -> ParameterTable:
@@ -75,7 +75,7 @@ class Predictor:
         when the forcing is not that of as many places.
         """
         self.encoding.check(frame, source)
-        if self.trees is not None and (forcing is None or forcing.n_columns != len(frame)):
+        if self.carbon is not None and (forcing is None or forcing.n_columns != len(frame)):
             found = "none" if forcing is None else f"that of {forcing.n_columns} places"
             raise InputError(
                 f"{source}: expected the forcing of the {len(frame)} places, found {found}: the hybrid predicts "
@@ -91,8 +91,8 @@ class Predictor:
     def output(self, frame: pd.DataFrame, forcing: AnyForcing | None) -> NDArray[np.float64]:
         """What the network gives at n places, (n, d), or (n_members, n, d) of an ensemble; nothing is checked."""
         encoded = self.encoding.encoded(frame)
-        if self.trees is not None:
-            encoded = with_carbon(encoded, self.trees.at_depths(frame), forcing)
+        if self.carbon is not None:
+            encoded = self.carbon.added(encoded, self.carbon.trees.at_depths(frame), forcing)
         return network_output(self.network, encoded)
 
 
@@ -116,11 +116,11 @@ def save_predictor(predictor: Predictor, folder: str | Path, name: str) -> None:
     """Write `name`.keras, .json and, if there are trees, `name`_trees.joblib; `name` is `NETWORK` or `HYBRID`."""
     folder = Path(folder)
     predictor.network.save(folder / f"{name}.keras")
-    described = {**predictor.notes, "encoding": predictor.encoding.as_dict(), "trees": predictor.trees is not None}
+    described = {**predictor.notes, "encoding": predictor.encoding.as_dict(), "trees": predictor.carbon is not None}
     described["parameters"] = _parameter_ranges(predictor.table)
     (folder / f"{name}.json").write_text(json.dumps(described, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    if predictor.trees is not None:
-        joblib.dump(predictor.trees, folder / f"{name}_trees.joblib", compress=3)
+    if predictor.carbon is not None:
+        joblib.dump(predictor.carbon, folder / f"{name}_trees.joblib", compress=3)
 
 
 def loaded_network(folder: str | Path) -> Predictor:
@@ -147,13 +147,13 @@ def loaded_predictor(folder: str | Path, name: str) -> Predictor:
         network = keras.saving.load_model(network_file, compile=False)
         notes = json.loads(description_file.read_text(encoding="utf-8"))
         parameters, encoding = notes.pop("parameters"), Encoding.from_dict(notes.pop("encoding"))
-        trees = joblib.load(Path(folder) / f"{name}_trees.joblib") if notes.pop("trees") else None
+        carbon = joblib.load(Path(folder) / f"{name}_trees.joblib") if notes.pop("trees") else None
     except (ValueError, OSError, KeyError, TypeError, AttributeError, ImportError, EOFError, UnpicklingError) as error:
         raise InputError(
             f"{network_file} and the files beside it are not a network of this version ({type(error).__name__}: "
             f"{error}): train it again."
         ) from error
-    predictor = Predictor(network, encoding, notes, trees)
+    predictor = Predictor(network, encoding, notes, carbon)
     for row, expected in zip(parameters, _parameter_ranges(predictor.table), strict=False):
         if row != expected:
             raise InputError(
@@ -205,10 +205,7 @@ def paper_results(study: Study, inputs: Inputs) -> PaperResults:
     everywhere = np.where(split == UNUSED, UNUSED, TRAIN).astype(object)
     predictor, _ = trained_predictor(study, inputs, everywhere, epochs)
     parts = []
-    for place, frame, used in (
-        ("site", inputs.site_covariates, of_split),
-        ("cell", inputs.cell_covariates, predictor),
-    ):
+    for place, frame, used in (("site", inputs.site_covariates, of_split), ("cell", inputs.cell_covariates, predictor)):
         found = used(frame, source=f"covariates.parquet, {place}s")
         about = inputs.places[inputs.places["place"] == place].assign(
             split=pd.array(split if place == "site" else [None] * len(frame), dtype="string"),

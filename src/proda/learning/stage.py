@@ -177,11 +177,7 @@ def coded_networks(study: Study) -> pd.DataFrame:
 
 
 def compared_on_folds(
-    study: Study,
-    data: TrainingData,
-    known: NDArray[np.int64],
-    methods: Mapping[str, Method],
-    repeats: range,
+    study: Study, data: TrainingData, known: NDArray[np.int64], methods: Mapping[str, Method], repeats: range
 ) -> tuple[xr.Dataset, pd.DataFrame]:
     """Methods on the study's folds, with `site` the study's, and the profiles of these sites."""
     places = read_profiles(study.path("profiles.parquet")).iloc[known]
@@ -262,7 +258,7 @@ def _trained(
         (place, rows), plan, seed = job, hybrid_plan(study), study.seed_for(STAGE, "hybrid") % 2**31
         trained = trained_hybrid(data, rows, plan, seed, stacked_trees(data, rows, seed))
         notes = {"study": study.label, "seed": seed, "plan": plan._asdict(), "sites": int(rows.size)}
-        predictor = Predictor(copied(trained.trainer.networks), trained.encoding, notes, trained.trees)
+        predictor = Predictor(copied(trained.trainer.networks), trained.encoding, notes, trained.carbon)
         frame = inputs.site_covariates if place == "site" else inputs.cell_covariates
         cell = inputs.places.loc[inputs.places["place"] == place, "cell"]
         forcing = read_forcing(study.path("forcing.nc")).take(cell.to_numpy())

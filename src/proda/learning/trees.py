@@ -26,7 +26,7 @@ BOOSTING = {"max_iter": 200, "learning_rate": 0.06, "l2_regularization": 10.0, "
 N_TREES, SHARE_OF_FEATURES = 100, 0.4  # trees of a forest; covariates that a split of both kinds may choose from
 N_PARTS = 3  # of the sites, each predicted by trees that were trained on the others
 DEPTHS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0)  # m, at which networks take the carbon of trees
-N_CARBON = 2 * len(DEPTHS)  # numbers that `with_carbon` adds
+N_CARBON = 2 * len(DEPTHS)  # columns of `carbon_numbers`
 
 
 class Trees(NamedTuple):
@@ -87,15 +87,25 @@ def stacked_trees(data: TrainingData, train: NDArray[np.int64], seed: int, trees
     return StackedTrees(trees or fitted_trees(BOOSTED, data, train, seed), of_layers, at_depths)
 
 
-def with_carbon(encoded: dict[str, NDArray], carbon: NDArray, forcing: AnyForcing) -> dict[str, NDArray]:
-    """`Encoding.encoded` of n places and, after the numbers, `N_CARBON` of `at_depths` carbon (n, k), kg C m-3.
+class CarbonInputs(NamedTuple):
+    """What networks take of carbon beside the covariates: the trees, and the range of the numbers in training."""
 
-    These are the scaled logarithm of carbon, and that of its ratio to `reference_carbon` under the forcing of the
-    places: what the parameters have to bring about.
+    trees: Trees
+    training_range: NDArray[np.float64]  # (2, `N_CARBON`), least and greatest
+
+    def added(self, encoded: dict[str, NDArray], carbon: NDArray, forcing: AnyForcing) -> dict[str, NDArray]:
+        """`Encoding.encoded` of n places with `carbon_numbers` after its numbers, set to the ends of their range."""
+        numbers = np.clip(carbon_numbers(carbon, forcing), *self.training_range)
+        return encoded | {NUMBERS: np.column_stack([encoded[NUMBERS], numbers]).astype(np.float32)}
+
+
+def carbon_numbers(carbon: NDArray, forcing: AnyForcing) -> NDArray[np.float64]:
+    """Scaled logarithm of carbon (n, k) at the `DEPTHS`, and of its ratio to `reference_carbon`, (n, `N_CARBON`).
+
+    The ratio is what the parameters have to bring about under the forcing of the place.
     """
     log = np.log1p(carbon)
-    numbers = [encoded[NUMBERS], log - 2.0, log - np.log1p(reference_carbon(forcing))]
-    return encoded | {NUMBERS: np.column_stack(numbers).astype(np.float32)}
+    return np.column_stack([log - 2.0, log - np.log1p(reference_carbon(forcing))])
 
 
 def reference_carbon(forcing: AnyForcing) -> NDArray[np.float64]:

@@ -82,11 +82,7 @@ def soc_response(
 
 
 def efolding_time(
-    theta: NDArray,
-    before: AnyForcing,
-    after: AnyForcing,
-    configuration: Configuration = PAPER,
-    depth: float = np.inf,
+    theta: NDArray, before: AnyForcing, after: AnyForcing, configuration: Configuration = PAPER, depth: float = np.inf
 ) -> NDArray[np.float64]:
     """Years until all but 1/e of the final change of the soil's carbon has happened, (n,); NaN where nothing changes.
 
