@@ -10,7 +10,7 @@ import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from multiprocessing import get_context
@@ -48,7 +48,8 @@ def in_parallel(
                 warnings.filterwarnings("ignore", "Sending large graph")
                 # Results of tasks, unlike data that were sent, are made again when the worker that has them dies.
                 shared = tuple(client.submit(partial(_given, value), pure=False) for value in shared)
-            pool: Executor = client.get_executor(pure=False)
+            # Not an executor of Dask: that fails when a worker dies between the end of a task and its result.
+            submit: Callable[..., Any] = partial(client.submit, pure=False)
             ahead = max(AHEAD * sum(client.nthreads().values()), LEAST_AHEAD)
         elif processes and n == 1:
             yield (task(job, *shared) for job in jobs)
@@ -56,19 +57,18 @@ def in_parallel(
         else:
             # Spawned: a forked process would share the threads of JAX.
             pool = ProcessPoolExecutor(n, get_context("spawn")) if processes else ThreadPoolExecutor(n)
-            ahead = AHEAD * n
-        stack.enter_context(pool)
-        yield stack.enter_context(closing(_in_order(pool, task, jobs, shared, ahead)))
+            submit, ahead = stack.enter_context(pool).submit, AHEAD * n
+        yield stack.enter_context(closing(_in_order(submit, task, jobs, shared, ahead)))
 
 
 def _in_order(
-    pool: Executor, task: Callable[..., Any], jobs: Iterable[Any], shared: tuple, ahead: int
+    submit: Callable[..., Any], task: Callable[..., Any], jobs: Iterable[Any], shared: tuple, ahead: int
 ) -> Iterator[Any]:
     waiting = deque()
     try:
         for job in jobs:
             # As one function, into which Dask does not look for tasks of its own.
-            waiting.append(pool.submit(partial(task, job), *shared))
+            waiting.append(submit(partial(task, job), *shared))
             if len(waiting) == ahead:
                 yield waiting.popleft().result()
         while waiting:
