@@ -91,9 +91,7 @@ def test_batches_may_be_written_in_any_order(problem, expected, tmp_path, order)
     assert store_bytes(tmp_path) == expected
 
 
-def test_the_store_needs_no_hard_links_and_opens_without_a_warning(
-    problem, expected, tmp_path, monkeypatch, small_batches
-):
+def test_the_store_needs_no_hard_links_and_opens_silently(problem, expected, tmp_path, monkeypatch, small_batches):
     def refused(*given, **how):
         raise PermissionError(errno.EPERM, "Operation not permitted")
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import joblib
 import keras
 import numpy as np
 import pandas as pd
@@ -154,6 +155,9 @@ def test_a_saved_network_predicts_the_same_when_loaded(predictor, ensemble, plac
             np.testing.assert_array_equal(before, after)
         assert again.notes == one.notes and again.covariates == one.covariates
     assert keras.models.load_model(tmp_path / "hybrid.keras").output_shape == (None, 2, 25)
+    joblib.dump(ensemble.carbon.trees, tmp_path / "hybrid_trees.joblib")
+    with pytest.raises(InputError, match="not a network of this version"):
+        loaded_hybrid(tmp_path)
     (tmp_path / "hybrid_trees.joblib").unlink()
     with pytest.raises(InputError, match="hybrid_trees.joblib"):
         loaded_hybrid(tmp_path)
@@ -162,7 +166,7 @@ def test_a_saved_network_predicts_the_same_when_loaded(predictor, ensemble, plac
 def test_the_hybrid_wants_the_forcing_of_every_place(ensemble):
     frame = pd.DataFrame({"warmth": [0.3, 1.0], "cover": [2.0, 4.0]})
     for forcing, found in ((None, "none"), (temperate(5), "that of 5 places")):
-        with pytest.raises(InputError, match=f"forcing of the 2 places, found {found}"):
+        with pytest.raises(InputError, match=f"forcing of the 2 places, found {found}.*Call predictor"):
             ensemble(frame, forcing)
 
 

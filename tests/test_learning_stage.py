@@ -59,10 +59,7 @@ def made_up(file: Path, settings: dict | None = None) -> Study:
     with study.stage("01-data-cleaning") as folder:
         pd.concat([keys, values], axis=1).to_parquet(folder / "covariates.parquet")
         x = {"x_site": (("parameter", "site"), truth[:n_sites].T), "x_cell": (("parameter", "cell"), truth[n_sites:].T)}
-        x |= {
-            f"soc_{place}": (("layer", place), np.ones((10, n)))
-            for place, n in dict(site=n_sites, cell=n_cells).items()
-        }
+        x |= {f"soc_{p}": (("layer", p), np.ones((10, n))) for p, n in (("site", n_sites), ("cell", n_cells))}
         xr.Dataset(x, {"parameter": list(PAPER_PARAMETERS.names)}).to_netcdf(folder / "truth.nc")
     with study.stage("04-site-by-site-assimilation") as folder:
         sd = np.broadcast_to(np.where(np.arange(25) < 6, 0.15, 0.285), (n_sites, 25))

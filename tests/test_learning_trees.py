@@ -54,9 +54,10 @@ def test_after_the_numbers_stand_carbon_and_its_ratio_to_that_of_the_middle_of_t
     sites, depth = learnable(9, configuration=configuration).observed, np.tile(DEPTHS, (9, 1))
     here = sites._replace(upper=depth, lower=depth, soc=depth, present=np.ones(depth.shape, bool))
     reference = carbon_at_layers(np.full((9, len(configuration.parameters)), 0.5), here)
-    carbon = CarbonInputs(None, np.array([[-2.0], [0.5]]))
-    found = carbon.added({NUMBERS: np.ones((9, 3), np.float32)}, depth, sites.columns)[NUMBERS]
+    carbon = CarbonInputs(None, np.array([[-2.0], [-1.0]]))
+    added = carbon.added({NUMBERS: np.ones((9, 3), np.float32), "classes": 0}, depth, sites.columns)
     numbers = np.column_stack([np.log1p(depth) - 2.0, np.log1p(depth) - np.log1p(reference)])
-    expected = np.column_stack([np.ones((9, 3)), np.clip(numbers, -2.0, 0.5)])
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-    assert found.dtype == np.float32 and (reference > 0.0).any(axis=1).all() and (numbers < -2.0).any()
+    expected = np.column_stack([np.ones((9, 3)), np.clip(numbers, -2.0, -1.0)])
+    np.testing.assert_allclose(added[NUMBERS], expected, rtol=1e-5, atol=1e-6)
+    assert added[NUMBERS].dtype == np.float32 and added["classes"] == 0
+    assert (reference > 0.0).any(axis=1).all() and (numbers < -2.0).any() and (numbers > -1.0).any()

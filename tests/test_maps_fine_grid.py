@@ -59,6 +59,7 @@ class Responding:
 
     def __call__(self, covariates, forcing):
         self.calls += 1
+        assert forcing is None or forcing.n_columns == len(covariates)
         if self.breaks_at is not None and self.calls >= self.breaks_at:
             raise KeyboardInterrupt
         wet, warm = covariates["wet"].to_numpy(), covariates["warm"].to_numpy()

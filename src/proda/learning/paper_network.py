@@ -78,8 +78,9 @@ class Predictor:
         if self.carbon is not None and (forcing is None or forcing.n_columns != len(frame)):
             found = "none" if forcing is None else f"that of {forcing.n_columns} places"
             raise InputError(
-                f"{source}: expected the forcing of the {len(frame)} places, found {found}: the hybrid predicts "
-                "parameters for the forcing that the soil model will be run with."
+                f"{source}: expected the forcing of the {len(frame)} places, found {found}: the parameters of the "
+                "hybrid depend on it. Call predictor(frame, forcing) with that of the soil model's run, for cells "
+                "of a study proda.data.read_forcing(study.path('forcing.nc')).take(cells)."
             )
         raw = self.output(frame, forcing)
         x, rescaled = with_positive_cwd_share(np.clip(raw, INNER, 1.0 - INNER).reshape(-1, raw.shape[-1]))
@@ -147,7 +148,8 @@ def loaded_predictor(folder: str | Path, name: str) -> Predictor:
         network = keras.saving.load_model(network_file, compile=False)
         notes = json.loads(description_file.read_text(encoding="utf-8"))
         parameters, encoding = notes.pop("parameters"), Encoding.from_dict(notes.pop("encoding"))
-        carbon = joblib.load(Path(folder) / f"{name}_trees.joblib") if notes.pop("trees") else None
+        # Unpacked, since earlier versions wrote the trees alone.
+        carbon = CarbonInputs(*joblib.load(Path(folder) / f"{name}_trees.joblib")) if notes.pop("trees") else None
     except (ValueError, OSError, KeyError, TypeError, AttributeError, ImportError, EOFError, UnpicklingError) as error:
         raise InputError(
             f"{network_file} and the files beside it are not a network of this version ({type(error).__name__}: "
